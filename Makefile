@@ -1,0 +1,89 @@
+# The commands a person types. Each sets itself up: `make tour` on a fresh clone needs Python 3.11 or newer
+# and make; a C compiler adds the C kernels. Everything is installed into .venv and nothing outside this folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq
+
+# What each installation depends on; a file newer than its stamp makes it run again.
+CORE := packages/etude/pyproject.toml
+CPU := $(wildcard plugins/etude-cpu/pyproject.toml plugins/etude-cpu/CMakeLists.txt plugins/etude-cpu/*.py) \
+       $(wildcard c_src/cpu/*) packages/etude/src/etude/include/etude.h
+
+say = @echo "==> $(1)"
+
+.PHONY: help tour test lint types docs bench sanitizers ci clean cpu
+
+help: ## This list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+tour: $(VENV)/core cpu ## Train a network on digits: NumPy, then the C kernels, and compare
+	$(call say,Starting the tour)
+	@$(BIN)/etude tour
+
+test: $(VENV)/core $(VENV)/test cpu ## Run the tests
+	$(call say,Running the tests)
+	@$(BIN)/python -m pytest
+
+lint types docs sanitizers bench: $(VENV)/tox ## One check in an environment of its own (tox.ini)
+	$(call say,Running the check named $@)
+	@$(BIN)/tox run -q -e $@
+
+clean: ## Remove everything that was made here
+	rm -rf $(VENV) .tox docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------------ set-up
+
+# The newest Python from 3.11 up that can make a virtual environment; PYTHON=... overrides.
+$(VENV)/made:
+	@python="$${PYTHON:-}"; \
+	for candidate in $${python:-python3.14 python3.13 python3.12 python3.11 python3}; do \
+	  if "$$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then python=$$candidate; found=yes; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "Etude needs Python 3.11 or newer with the venv module, and found none on the PATH."; \
+	  echo "Debian, Ubuntu: sudo apt install python3 python3-venv     macOS: brew install python"; \
+	  echo "Or name one: make PYTHON=/path/to/python3.12 tour"; \
+	  exit 1; \
+	fi; \
+	echo "==> Making $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
+	@$(PIP) --upgrade pip
+	@touch $@
+
+$(VENV)/core: $(VENV)/made $(CORE)
+	$(call say,Installing etude with its command line and plots)
+	@$(PIP) --editable 'packages/etude[all]'
+	@touch $@
+
+$(VENV)/test: $(VENV)/made pyproject.toml
+	$(call say,Installing what the tests need)
+	@$(PIP) --group test
+	@touch $@
+
+$(VENV)/tox: $(VENV)/made
+	$(call say,Installing tox)
+	@$(PIP) 'tox>=4.25'
+	@touch $@
+
+# Without a compiler this says so every time and goes on: the reference needs none.
+cpu: $(VENV)/core
+	@if command -v "$${CC:-cc}" gcc clang >/dev/null; then \
+	  $(MAKE) --no-print-directory $(VENV)/cpu; \
+	else \
+	  echo "==> No C compiler found (cc, gcc or clang): going on with the NumPy reference alone."; \
+	  echo "    For the C kernels: sudo apt install gcc    or, on macOS: xcode-select --install"; \
+	fi
+
+$(VENV)/cpu: $(VENV)/core $(CPU)
+	$(call say,Building the C kernels (about a minute))
+	@$(PIP) --editable plugins/etude-cpu
+	@touch $@
