@@ -17,7 +17,7 @@ CPU := $(wildcard plugins/etude-cpu/pyproject.toml plugins/etude-cpu/CMakeLists.
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour test lint types docs bench sanitizers ci clean cpu
+.PHONY: help tour test lint types docs sanitizers bench clean cpu
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
@@ -31,7 +31,12 @@ test: $(VENV)/core $(VENV)/test cpu ## Run the tests
 	$(call say,Running the tests)
 	@$(BIN)/python -m pytest
 
-lint types docs sanitizers bench: $(VENV)/tox ## One check in an environment of its own (tox.ini)
+lint: ## ruff
+types: ## mypy, strict, on packages/etude
+docs: ## The documentation, with every tutorial executed
+sanitizers: ## The C kernels under the address, undefined-behaviour and thread sanitizers
+bench: ## Timings beside NumPy (and PyTorch where it is installed)
+lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its own: see tox.ini
 	$(call say,Running the check named $@)
 	@$(BIN)/tox run -q -e $@
 

@@ -1,0 +1,54 @@
+"""Sphinx configuration. The op pages are written from the table by op_pages.py before reading.
+
+Nothing here lists a tutorial or an op: tutorials/ is reached through a link and a glob, ops
+through etude.table.TABLE. Warnings are errors (tox -e docs), so a page that lies about a name
+or a link does not build.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import op_pages
+
+import etude
+
+project = "Etude"
+author = "The Etude authors"
+copyright = "The Etude authors. BSD-3-Clause."
+release = version = etude.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+nitpicky = False
+
+# Tutorials run from top to bottom each time; one that raises fails the build.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 180
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+
+html_theme = "furo"
+html_title = f"Etude {release}"
+html_static_path = ["static"]
+html_css_files = ["etude.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+
+def setup(app):
+    """Write ops/*.md when the builder is ready and before it looks for pages."""
+    app.connect("builder-inited", lambda app: op_pages.write(Path(app.srcdir) / "ops"))

@@ -1,0 +1,158 @@
+"""Writes the op reference from the op table: one page per family, and an index with a column per backend.
+
+Everything shown is read from TABLE, from the source of each op, from etude.h and from the installed
+backends. A new op appears with the next build; there is no list to edit.
+"""
+
+import inspect
+import re
+import sys
+import textwrap
+from collections import defaultdict
+from html import escape
+from pathlib import Path
+
+import etude
+from etude import plugins
+from etude.table import TABLE
+
+HEADER = Path(etude.__file__).parent / "include" / "etude.h"
+
+
+def write(folder):
+    """Write ``folder``/index.md and one page per family; leave an unchanged page alone."""
+    families = defaultdict(list)
+    for op in TABLE.values():
+        families[op.family].append(op)
+    columns = _columns()
+    header = HEADER.read_text() if HEADER.exists() else ""
+    pages = {name: _family(name, ops, columns, header) for name, ops in sorted(families.items())}
+    pages["index"] = _index(families, columns)
+
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.md"):
+        if old.stem not in pages:
+            old.unlink()
+    for name, text in pages.items():
+        path = folder / f"{name}.md"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def _columns():
+    """The accelerators active where the docs are built: name -> names of the ops they implement."""
+    return {
+        entry.info.name: set(entry.load().ops)
+        for entry in plugins.backends()
+        if entry.state == "active"
+    }
+
+
+def _index(families, columns):
+    public = sum(not op.internal for op in TABLE.values())
+    lines = [
+        "# Ops",
+        "",
+        f"The table: {public} public ops and the {len(TABLE) - public} backward and optimiser-step ops "
+        "behind them, one row each. The reference is always there and is the definition; a dot marks "
+        "a backend that brings its own version. Where there is none, the reference stands in and the "
+        "receipt says so.",
+        "",
+        "```{toctree}",
+        ":hidden:",
+        "",
+        *sorted(families),
+        "```",
+    ]
+    for name, ops in sorted(families.items()):
+        heads = ["op", "gradient", "reference", *columns]
+        lines += [
+            "",
+            f"## [{name}]({name}.md)",
+            "",
+            _title(ops),
+            "",
+            "| " + " | ".join(heads) + " |",
+            "|" + " --- |" + " --- |" + " :-: |" * (len(heads) - 2),
+        ]
+        for op in ops:
+            marks = ["●", *("●" if op.name in have else "" for have in columns.values())]
+            lines.append(
+                f"| [`{op.signature}`]({name}.md#{_anchor(op)}) | {_gradient_kind(op)} | "
+                + " | ".join(marks)
+                + " |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _family(name, ops, columns, header):
+    module = sys.modules[ops[0].reference.__module__]
+    lines = [f"# {name}", "", _prose(inspect.getdoc(module))]
+    for op in ops:
+        lines += ["", f"({_anchor(op)})=", f"## {op.name}", "", _prose(inspect.getdoc(op.reference)), ""]
+        lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{op.signature}`", ""]
+        lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
+        lines += ["```python", _source(op.reference)]
+        lines += ["", "", _source(op.rule)] if op.rule else []
+        lines += ["```"]
+        if prototype := _prototype(op.name, header):
+            lines += ["", "In `etude.h`:", "", "```c", prototype, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(op, columns):
+    """What the table knows of the op, as (what, markdown)."""
+    yield "Gradient", _gradient_kind(op)
+    if op.outputs[1:]:
+        visible = "all visible" if op.outputs[0].startswith("*") else "only the first is public"
+        yield "Outputs", ", ".join(f"`{n}`" for n in op.outputs) + f" ({visible})"
+    if op.saves:
+        yield "Kept for the gradient", ", ".join(f"`{n}`" for n in op.saves)
+    if op.alias:
+        yield "May write over", ", ".join(f"`{i}` (with `{o}`)" for o, i in op.alias.items())
+    have = [f"`{name}`" for name, ops in columns.items() if op.name in ops]
+    yield "Columns", ", ".join(["the reference", *have])
+
+
+def _gradient_kind(op):
+    if op.rule is None:
+        return "none"
+    used = re.findall(r"\bF\.(\w+)", inspect.getsource(op.rule))
+    fused = [n for n in used if n in TABLE and TABLE[n].internal]
+    if not fused:
+        return "in other ops, any order"
+    links = ", ".join(f"[`{n}`]({TABLE[n].family}.md#{_anchor(TABLE[n])})" for n in dict.fromkeys(fused))
+    return "through " + links
+
+
+def _prototype(name, header):
+    """The comment and the float32 prototype of one op's kernel in etude.h."""
+    found = re.search(rf"((?:/\*(?:(?!\*/).)*\*/\s*)?)^(\w+ etude_{name}_\w+;[^\n]*)", header, re.S | re.M)
+    return "".join(found.groups()).strip() if found else ""
+
+
+def _anchor(op):
+    return "op-" + op.name.replace("_", "-")
+
+
+def _title(ops):
+    module = sys.modules[ops[0].reference.__module__]
+    return _inline(inspect.getdoc(module).split("\n\n")[0].replace("\n", " "))
+
+
+def _source(function):
+    return textwrap.dedent(inspect.getsource(function)).rstrip()
+
+
+def _inline(text):
+    return re.sub(r"``(.+?)``", r"<code>\1</code>", escape(text, quote=False))
+
+
+def _prose(doc):
+    """A docstring as HTML: paragraphs, and indented lines as they stand. Formulas use * and _ freely."""
+    blocks = []
+    for block in doc.split("\n\n"):
+        kept = block.startswith((" ", "Args", "Raises")) or "\n    " in block or "\n  " in block
+        tag = "pre" if kept else "p"
+        blocks.append(f'<{tag} class="doc">{_inline(block)}</{tag}>')
+    return "\n\n".join(blocks)
