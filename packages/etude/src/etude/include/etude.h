@@ -1,0 +1,252 @@
+/* etude.h: the op interface in C.
+
+   One prototype per kernel: context, input pointers, output pointers, sizes, attributes; a status.
+   A library is a backend when it exports any of the kernels declared at the end of this file:
+
+       #include <etude.h>
+       int etude_softmax_f32(etude_context *ctx, const float *x, float *y,
+                             int64_t rows, int64_t cols)
+       { ... return ETUDE_OK; }
+
+       cc -O2 -shared -fPIC -I"$(etude config --include)" softmax.c -o softmax.so -lm
+
+   and etude.native.open_library("softmax.so") runs it. It links against nothing: threads and
+   scratch memory come through the context, and with a host that has neither it runs serially.
+
+   What a kernel may count on: sizes and dtypes have passed the op's shape rule; pointers are
+   aligned to their type; arrays are contiguous in C order unless strides (in elements) are passed;
+   no array is NULL unless marked. Sizes may be 0. Outputs are uninitialised and may alias only what
+   the op declares. It keeps no static mutable state: two threads may be inside it at once.
+
+   This text is read twice, by a C compiler and by native_header.py, which makes the Python side
+   of every family from it. So keep its forms: `*x` is an array, `size[3]` geometry (on the host). */
+#ifndef ETUDE_H
+#define ETUDE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ETUDE_INTERFACE 0x00010000 /* major << 16 | minor */
+
+enum {
+    ETUDE_OK = 0,
+    ETUDE_BAD_INDEX = 1,   /* an index or label is out of range: the reference words the error */
+    ETUDE_NO_MEMORY = 2,
+    ETUDE_UNSUPPORTED = 3  /* declined, reason in ctx->error: the reference runs instead */
+};
+
+enum { ETUDE_F32 = 0, ETUDE_F64 = 1, ETUDE_I64 = 2, ETUDE_B8 = 3 }; /* a bool is one byte, 0 or 1 */
+
+/* ---- The context ---------------------------------------------------------------------------- */
+
+typedef void etude_body(void *arg, int64_t begin, int64_t end);
+
+typedef struct etude_context {
+    uint32_t version; /* ETUDE_INTERFACE of the host */
+    int32_t threads;  /* how many threads parallel_for may use */
+    void (*parallel_for)(struct etude_context *, etude_body *, void *arg, int64_t n, int64_t grain);
+    void *(*scratch)(struct etude_context *, size_t bytes);
+    void *stream; /* a device's queue; NULL on the cpu */
+    void *impl;   /* the host's own */
+    char error[256];
+    /* What the helpers below use when the host offers no scratch: one buffer outside of
+       parallel_for and one inside of it. */
+    int32_t level;
+    void *buffer[2];
+    size_t bytes[2];
+} etude_context;
+
+/* body(arg, begin, end) over ranges that cover [0, n) once. Every begin is a multiple of grain, and
+   grain is also the least work worth a thread. Which thread runs which range, and how many ranges
+   there are, varies: write each item so that its result does not depend on it. */
+static inline void etude_parallel_for(etude_context *ctx, etude_body *body, void *arg, int64_t n,
+                                      int64_t grain)
+{
+    if (n <= 0)
+        return;
+    if (ctx->parallel_for) {
+        ctx->parallel_for(ctx, body, arg, n, grain);
+        return;
+    }
+    ctx->level++;
+    body(arg, 0, n);
+    ctx->level--;
+}
+
+/* Memory of the calling thread, aligned to 64 bytes, or NULL. Valid until that thread's next call,
+   except that calls outside of a parallel_for and calls inside its body do not disturb each
+   other. */
+static inline void *etude_scratch(etude_context *ctx, size_t bytes)
+{
+    if (ctx->scratch)
+        return ctx->scratch(ctx, bytes);
+    int slot = ctx->level > 0;
+    if (bytes > ctx->bytes[slot]) {
+        free(ctx->buffer[slot]);
+        ctx->bytes[slot] = (bytes + 63) / 64 * 64;
+        ctx->buffer[slot] = aligned_alloc(64, ctx->bytes[slot]);
+        if (!ctx->buffer[slot])
+            ctx->bytes[slot] = 0;
+    }
+    return ctx->buffer[slot];
+}
+
+/* ---- The families: one function type per shape of call --------------------------------------- */
+
+/* real is float, double, int64_t or uint8_t (bool), and T its suffix: f32, f64, i64, b8.
+   Attributes of an op arrive as doubles in declared order, a string as its index in the choices. */
+#define ETUDE_FAMILIES(real, T)                                                                   \
+    /* y[i] = f(x[i]; a, b) */                                                                    \
+    typedef int etude_map_fn_##T(etude_context *ctx, const real *x, real *y, int64_t n, double a, \
+        double b);                                                                                \
+    /* z = f(x, y; a) over size[0] x size[1] x size[2]; z contiguous, xs and ys element strides,  \
+       0 where an operand is broadcast */                                                         \
+    typedef int etude_binary_fn_##T(etude_context *ctx, const real *x, const real *y, real *z,    \
+        const int64_t size[3], const int64_t xs[3], const int64_t ys[3], double a);               \
+    typedef int etude_compare_fn_##T(etude_context *ctx, const real *x, const real *y,            \
+        uint8_t *z, const int64_t size[3], const int64_t xs[3], const int64_t ys[3]);             \
+    typedef int etude_select_fn_##T(etude_context *ctx, const uint8_t *condition, const real *x,  \
+        const real *y, real *z, const int64_t size[3], const int64_t cs[3], const int64_t xs[3],  \
+        const int64_t ys[3]);                                                                     \
+    typedef int etude_ternary_fn_##T(etude_context *ctx, const real *x, const real *y,            \
+        const real *w, real *z, const int64_t size[3], const int64_t xs[3], const int64_t ys[3],  \
+        const int64_t ws[3]);                                                                     \
+    /* y[o][i] = reduction over j of x[o][j][i]; x: outer x n x inner */                          \
+    typedef int etude_reduce_fn_##T(etude_context *ctx, const real *x, real *y, int64_t outer,    \
+        int64_t n, int64_t inner);                                                                \
+    typedef int etude_argreduce_fn_##T(etude_context *ctx, const real *x, int64_t *y,             \
+        int64_t outer, int64_t n, int64_t inner);                                                 \
+    /* each row of rows x cols by itself */                                                       \
+    typedef int etude_rows_fn_##T(etude_context *ctx, const real *x, real *y, int64_t rows,       \
+        int64_t cols);                                                                            \
+    typedef int etude_rows_backward_fn_##T(etude_context *ctx, const real *grad, const real *y,   \
+        real *dx, int64_t rows, int64_t cols);                                                    \
+    /* c[b] = a[b] b[b] + bias; c: batch x m x n contiguous, a and b by element strides, bias: n  \
+       or NULL, added to each row */                                                              \
+    typedef int etude_matmul_fn_##T(etude_context *ctx, const real *a, const real *b,             \
+        const real *bias, real *c, int64_t batch, int64_t m, int64_t n, int64_t k,                \
+        int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,            \
+        int64_t b_col);                                                                           \
+    /* x: N C H W, weight: O C KH KW, y: N O OH OW, bias: O or NULL; strides S, padding P */      \
+    typedef int etude_conv2d_fn_##T(etude_context *ctx, const real *x, const real *weight,        \
+        const real *bias, real *y, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O,         \
+        int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH,       \
+        int64_t PW);                                                                              \
+    typedef int etude_conv2d_input_fn_##T(etude_context *ctx, const real *grad,                   \
+        const real *weight, real *dx, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O,      \
+        int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH,       \
+        int64_t PW);                                                                              \
+    typedef int etude_conv2d_weight_fn_##T(etude_context *ctx, const real *grad, const real *x,   \
+        real *dw, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH, int64_t KW,  \
+        int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH, int64_t PW);                  \
+    /* x: planes x H x W, y and index: planes x OH x OW, index into a plane of H * W */           \
+    typedef int etude_pool2d_fn_##T(etude_context *ctx, const real *x, real *y, int64_t *index,   \
+        int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW,     \
+        int64_t SH, int64_t SW, int64_t PH, int64_t PW);                                          \
+    typedef int etude_pool2d_backward_fn_##T(etude_context *ctx, const real *grad,                \
+        const int64_t *index, real *dx, int64_t planes, int64_t H, int64_t W, int64_t OH,         \
+        int64_t OW);                                                                              \
+    /* y[o][j][i] = x[o][index[o][j][i]][i]; x: outer x n x inner, y: outer x index_n x inner */  \
+    typedef int etude_gather_fn_##T(etude_context *ctx, const real *x, const int64_t *index,      \
+        real *y, int64_t outer, int64_t n, int64_t index_n, int64_t inner);                       \
+    /* y[o][index[o][j][i]][i] += src[o][j][i]; y holds a copy of x on entry */                   \
+    typedef int etude_scatter_add_fn_##T(etude_context *ctx, const int64_t *index,                \
+        const real *src, real *y, int64_t outer, int64_t n, int64_t index_n, int64_t inner);      \
+    /* y = x over ndim dimensions (at most 16), both by element strides */                        \
+    typedef int etude_copy_fn_##T(etude_context *ctx, const real *x, real *y, int64_t ndim,       \
+        const int64_t size[16], const int64_t xs[16], const int64_t ys[16]);                      \
+    /* y[i] = (real)x[i]; from is ETUDE_F32, ... */                                               \
+    typedef int etude_cast_fn_##T(etude_context *ctx, const void *x, real *y, int64_t n,          \
+        int64_t from);                                                                            \
+    /* lse[r] = log sum_c exp x[r][c]; row loss = lse[r] - x[r][target[r]]; reduction 0 mean, 1   \
+       sum (both: loss[0]), 2 none (loss[rows]) */                                                \
+    typedef int etude_cross_entropy_fn_##T(etude_context *ctx, const real *x,                     \
+        const int64_t *target, real *loss, real *lse, int64_t rows, int64_t cols,                 \
+        double reduction);                                                                        \
+    typedef int etude_cross_entropy_backward_fn_##T(etude_context *ctx, const real *grad,         \
+        const real *x, const int64_t *target, const real *lse, real *dx, int64_t rows,            \
+        int64_t cols, double reduction);                                                          \
+    /* y = (x - mean) rstd weight + bias, row by row; weight and bias: cols or NULL */            \
+    typedef int etude_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,          \
+        const real *bias, real *y, real *mean, real *rstd, int64_t rows, int64_t cols,            \
+        double eps);                                                                              \
+    typedef int etude_norm_backward_fn_##T(etude_context *ctx, const real *grad, const real *x,   \
+        const real *weight, const real *mean, const real *rstd, real *dx, real *dweight,          \
+        real *dbias, int64_t rows, int64_t cols);                                                 \
+    /* key: [seed, call], Philox 4x64-10 */                                                       \
+    typedef int etude_random_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
+    typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \
+        real *y, int64_t n, double p);                                                            \
+    /* hyper: lr, momentum, weight_decay. Outputs may be p and v. */                              \
+    typedef int etude_sgd_fn_##T(etude_context *ctx, const real *p, const real *g, const real *v, \
+        const double *hyper, real *p_out, real *v_out, int64_t n);                                \
+    /* hyper: lr, beta1, beta2, eps, weight_decay, c1, c2. Outputs may be p, m and v. */          \
+    typedef int etude_adamw_fn_##T(etude_context *ctx, const real *p, const real *g,              \
+        const real *m, const real *v, const double *hyper, real *p_out, real *m_out, real *v_out, \
+        int64_t n);
+
+ETUDE_FAMILIES(float, f32)
+ETUDE_FAMILIES(double, f64)
+ETUDE_FAMILIES(int64_t, i64)
+ETUDE_FAMILIES(uint8_t, b8)
+
+/* ---- The kernels: which op is of which family ------------------------------------------------ */
+
+#define ETUDE_FLOAT_KERNELS(T)                                                                    \
+    etude_map_fn_##T etude_exp_##T, etude_log_##T, etude_sqrt_##T, etude_tanh_##T,                \
+        etude_sigmoid_##T, etude_erf_##T, etude_gelu_##T;                                         \
+    etude_binary_fn_##T etude_div_##T, etude_pow_##T, etude_relu_backward_##T,                    \
+        etude_tanh_backward_##T, etude_sigmoid_backward_##T, etude_gelu_backward_##T;             \
+    etude_ternary_fn_##T etude_lerp_##T;                                                          \
+    etude_reduce_fn_##T etude_mean_##T;                                                           \
+    etude_rows_fn_##T etude_softmax_##T, etude_log_softmax_##T;                                   \
+    etude_rows_backward_fn_##T etude_softmax_backward_##T, etude_log_softmax_backward_##T;        \
+    etude_matmul_fn_##T etude_matmul_##T, etude_linear_##T;                                       \
+    etude_conv2d_fn_##T etude_conv2d_##T;                                                         \
+    etude_conv2d_input_fn_##T etude_conv2d_input_##T;                                             \
+    etude_conv2d_weight_fn_##T etude_conv2d_weight_##T;                                           \
+    etude_pool2d_fn_##T etude_max_pool2d_##T;                                                     \
+    etude_pool2d_backward_fn_##T etude_max_pool2d_backward_##T;                                   \
+    etude_cross_entropy_fn_##T etude_cross_entropy_##T;                                           \
+    etude_cross_entropy_backward_fn_##T etude_cross_entropy_backward_##T;                         \
+    etude_norm_fn_##T etude_layer_norm_##T;                                                       \
+    etude_norm_backward_fn_##T etude_layer_norm_backward_##T;                                     \
+    etude_random_fn_##T etude_rand_##T;                                                           \
+    etude_dropout_fn_##T etude_dropout_##T;                                                       \
+    etude_sgd_fn_##T etude_sgd_step_##T;                                                          \
+    etude_adamw_fn_##T etude_adamw_step_##T;
+
+#define ETUDE_NUMBER_KERNELS(T)                                                                   \
+    etude_map_fn_##T etude_neg_##T, etude_relu_##T;                                               \
+    etude_binary_fn_##T etude_add_##T, etude_sub_##T, etude_mul_##T, etude_maximum_##T;           \
+    etude_reduce_fn_##T etude_sum_##T, etude_amax_##T;                                            \
+    etude_argreduce_fn_##T etude_argmax_##T;                                                      \
+    etude_scatter_add_fn_##T etude_scatter_add_##T;
+
+#define ETUDE_EVERY_KERNELS(T)                                                                    \
+    etude_compare_fn_##T etude_eq_##T, etude_ne_##T, etude_lt_##T, etude_le_##T, etude_gt_##T,    \
+        etude_ge_##T;                                                                             \
+    etude_select_fn_##T etude_where_##T;                                                          \
+    etude_copy_fn_##T etude_contiguous_##T, etude_cat_##T, etude_slice_backward_##T;              \
+    etude_cast_fn_##T etude_cast_##T;                                                             \
+    etude_gather_fn_##T etude_gather_##T;
+
+ETUDE_FLOAT_KERNELS(f32)
+ETUDE_FLOAT_KERNELS(f64)
+ETUDE_NUMBER_KERNELS(f32)
+ETUDE_NUMBER_KERNELS(f64)
+ETUDE_NUMBER_KERNELS(i64)
+ETUDE_EVERY_KERNELS(f32)
+ETUDE_EVERY_KERNELS(f64)
+ETUDE_EVERY_KERNELS(i64)
+ETUDE_EVERY_KERNELS(b8)
+
+#ifdef __cplusplus
+}
+#endif
+#endif
