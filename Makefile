@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -17,7 +18,7 @@ CPU := $(wildcard plugins/etude-cpu/pyproject.toml plugins/etude-cpu/CMakeLists.
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour test lint types docs sanitizers bench clean cpu
+.PHONY: help tour test lint types docs sanitizers bench clean cpu no-compiler
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
@@ -80,13 +81,11 @@ $(VENV)/tox: $(VENV)/made
 	@touch $@
 
 # Without a compiler this says so every time and goes on: the reference needs none.
-cpu: $(VENV)/core
-	@if command -v "$${CC:-cc}" gcc clang >/dev/null; then \
-	  $(MAKE) --no-print-directory $(VENV)/cpu; \
-	else \
-	  echo "==> No C compiler found (cc, gcc or clang): going on with the NumPy reference alone."; \
-	  echo "    For the C kernels: sudo apt install gcc    or, on macOS: xcode-select --install"; \
-	fi
+cpu: $(if $(shell command -v $${CC:-cc} gcc clang),$(VENV)/cpu,no-compiler)
+
+no-compiler: $(VENV)/core
+	$(call say,No C compiler found (cc or gcc or clang): going on with the NumPy reference alone.)
+	@echo "    For the C kernels: sudo apt install gcc    or, on macOS: xcode-select --install"
 
 $(VENV)/cpu: $(VENV)/core $(CPU)
 	$(call say,Building the C kernels (about a minute))

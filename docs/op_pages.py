@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 
 import etude
+import etude.ops  # fills the table
 from etude import plugins
 from etude.table import TABLE
 
@@ -93,7 +94,8 @@ def _family(name, ops, columns, header):
         lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{op.signature}`", ""]
         lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
         lines += ["```python", _source(op.reference)]
-        lines += ["", "", _source(op.rule)] if op.rule else []
+        for rule in filter(None, (op.rule, op.composite_rule)):
+            lines += ["", "", _source(rule)]
         lines += ["```"]
         if prototype := _prototype(op.name, header):
             lines += ["", "In `etude.h`:", "", "```c", prototype, "```"]
