@@ -13,11 +13,9 @@ from html import escape
 from pathlib import Path
 
 import etude
-import etude.ops  # fills the table
 from etude import plugins
+from etude.native_header import HEADER, read_header
 from etude.table import TABLE
-
-HEADER = Path(etude.__file__).parent / "include" / "etude.h"
 
 
 def write(folder):
@@ -26,8 +24,8 @@ def write(folder):
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
-    header = HEADER.read_text() if HEADER.exists() else ""
-    pages = {name: _family(name, ops, columns, header) for name, ops in sorted(families.items())}
+    prototypes = _prototypes()
+    pages = {name: _family(name, ops, columns, prototypes) for name, ops in families.items()}
     pages["index"] = _index(families, columns)
 
     folder.mkdir(exist_ok=True)
@@ -86,7 +84,7 @@ def _index(families, columns):
     return "\n".join(lines) + "\n"
 
 
-def _family(name, ops, columns, header):
+def _family(name, ops, columns, prototypes):
     module = sys.modules[ops[0].reference.__module__]
     lines = [f"# {name}", "", _prose(inspect.getdoc(module))]
     for op in ops:
@@ -97,8 +95,8 @@ def _family(name, ops, columns, header):
         for rule in filter(None, (op.rule, op.composite_rule)):
             lines += ["", "", _source(rule)]
         lines += ["```"]
-        if prototype := _prototype(op.name, header):
-            lines += ["", "In `etude.h`:", "", "```c", prototype, "```"]
+        if op.name in prototypes:
+            lines += ["", "In C, by `etude.h`:", "", "```c", prototypes[op.name], "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -127,10 +125,29 @@ def _gradient_kind(op):
     return "through " + links
 
 
-def _prototype(name, header):
-    """The comment and the float32 prototype of one op's kernel in etude.h."""
-    found = re.search(rf"((?:/\*(?:(?!\*/).)*\*/\s*)?)^(\w+ etude_{name}_\w+;[^\n]*)", header, re.S | re.M)
-    return "".join(found.groups()).strip() if found else ""
+def _prototypes():
+    """Op name -> its float32 prototype in C, with the comment that stands over its family."""
+    text = re.sub(r"[ \t]*\\\n", "\n", HEADER.read_text(encoding="ascii"))
+    families, comment = {}, ""
+    for said, name, arguments in re.findall(
+        r"(/\*.*?\*/)|typedef int etude_(\w+)_fn_##T\((.*?)\);", text, re.S
+    ):
+        comment = _wrapped(said.split(), "   ") if said else comment
+        parts = re.split(r",\s+", arguments.replace("real", "float"))
+        families[name] = comment, [" ".join(p.split()) + "," for p in parts[:-1]] + [parts[-1]]
+    prototypes = {}
+    for op, family in read_header().kernels.items():
+        comment, (first, *rest) = families[family]
+        words = [f"int etude_{op}_f32({first}", *rest]
+        prototypes[op] = comment + "\n" + _wrapped(words, "    ") + ");"
+    return prototypes
+
+
+def _wrapped(words, indent):
+    """Words, which may hold spaces, in lines of at most 84 columns."""
+    joined = " ".join(w.replace(" ", "\0") for w in words)
+    lines = textwrap.wrap(joined, 84, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _anchor(op):
