@@ -13,8 +13,8 @@ PIP := $(BIN)/python -m pip install -qq
 
 # What each installation depends on; a file newer than its stamp makes it run again.
 CORE := packages/etude/pyproject.toml
-CPU := $(wildcard plugins/etude-cpu/pyproject.toml plugins/etude-cpu/CMakeLists.txt plugins/etude-cpu/*.py) \
-       $(wildcard c_src/cpu/*) packages/etude/src/etude/include/etude.h
+CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *.py)) \
+       $(wildcard c_src/cpu/* c_src/cpu/*/*) packages/etude/src/etude/include/etude.h
 
 say = @echo "==> $(1)"
 

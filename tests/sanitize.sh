@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The C kernels rebuilt with a sanitizer and run through their tests; `tox -e sanitizers` calls it twice:
+#   sanitize.sh address,undefined [pytest arguments]      out of bounds, use after free, overflow, bad shifts
+#   sanitize.sh thread [pytest arguments]                 data races between the threads of the pool
+# Python is not instrumented, so the sanitizer's runtime must be in memory before it starts; leaks are not
+# looked for, since the interpreter keeps memory until it exits. The first report ends the run.
+set -euo pipefail
+kind=$1
+shift
+cc=${CC:-gcc}
+
+echo "Building the C kernels with -fsanitize=$kind"
+CFLAGS="-fsanitize=$kind -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1" \
+  LDFLAGS="-fsanitize=$kind" \
+  python -m pip install -qq --no-deps --force-reinstall \
+    --config-settings="build-dir=build/sanitize-${kind%%,*}" ./plugins/etude-cpu
+
+runtime() { "$cc" -print-file-name="lib$1.so"; }
+case $kind in
+  thread) preload=$(runtime tsan) ;;
+  *) preload="$(runtime asan) $(runtime ubsan)" ;;
+esac
+export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q tests/cpu "$@"
