@@ -120,7 +120,7 @@ def _gradient_kind(op):
     used = re.findall(r"\bF\.(\w+)", inspect.getsource(op.rule))
     fused = [n for n in used if n in TABLE and TABLE[n].internal]
     if not fused:
-        return "in other ops, any order"
+        return "any order"
     links = ", ".join(f"[`{n}`]({TABLE[n].family}.md#{_anchor(TABLE[n])})" for n in dict.fromkeys(fused))
     return "through " + links
 
