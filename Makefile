@@ -9,7 +9,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq
+PIP := $(BIN)/python -m pip install -qq --constraint lock.txt
 
 # What each installation depends on; a file newer than its stamp makes it run again.
 CORE := packages/etude/pyproject.toml
@@ -18,7 +18,7 @@ CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour test lint types docs sanitizers bench clean cpu no-compiler
+.PHONY: help tour test lint types docs sanitizers bench lock clean cpu no-compiler
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
@@ -41,6 +41,17 @@ lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its ow
 	$(call say,Running the check named $@)
 	@$(BIN)/tox run -q -e $@
 
+lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is tested with
+	$(call say,Installing the newest of everything into a scratch environment)
+	@$(BIN)/python -m venv --clear $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip install -qq --upgrade pip
+	@$(VENV)/lock/bin/python -m pip install -qq 'packages/etude[all]' 'tox>=4.25' build \
+	  $(addprefix --group ,test lint types docs bench)
+	@{ echo "# Versions that everything here is tested with, for development alone. Written by make lock with"; \
+	   echo "# $$($(BIN)/python --version); use the oldest Python supported, since the newest takes its wheels too."; \
+	   $(VENV)/lock/bin/python -m pip freeze --exclude etude; } > lock.txt
+	@rm -rf $(VENV)/lock; wc -l lock.txt
+
 clean: ## Remove everything that was made here
 	rm -rf $(VENV) .tox docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -62,7 +73,7 @@ $(VENV)/made:
 	fi; \
 	echo "==> Making $(VENV) with $$("$$python" --version)"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(PIP) --upgrade pip
+	@$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@
 
 $(VENV)/core: $(VENV)/made $(CORE)
