@@ -10,9 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import op_pages
-
 import etude
+import op_pages
 
 project = "Etude"
 author = "The Etude authors"

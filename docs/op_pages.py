@@ -1,7 +1,7 @@
-"""Writes the op reference from the op table: one page per family, and an index with a column per backend.
+"""Writes the op reference from the op table: a page per family, an index with a column per backend.
 
-Everything shown is read from TABLE, from the source of each op, from etude.h and from the installed
-backends. A new op appears with the next build; there is no list to edit.
+Everything shown is read from TABLE, from the source of each op, from etude.h and from the
+installed backends. A new op appears with the next build; there is no list to edit.
 """
 
 import inspect
@@ -9,11 +9,11 @@ import re
 import sys
 import textwrap
 from collections import defaultdict
+from contextlib import suppress
 from html import escape
-from pathlib import Path
 
-import etude
 from etude import plugins
+from etude.errors import BackendError
 from etude.native_header import HEADER, read_header
 from etude.table import TABLE
 
@@ -40,11 +40,11 @@ def write(folder):
 
 def _columns():
     """The accelerators active where the docs are built: name -> names of the ops they implement."""
-    return {
-        entry.info.name: set(entry.load().ops)
-        for entry in plugins.backends()
-        if entry.state == "active"
-    }
+    columns = {}
+    for name in plugins.registry().backends:
+        with suppress(BackendError):
+            columns[name] = set(plugins.registry().load(name).ops)
+    return columns
 
 
 def _index(families, columns):
@@ -52,10 +52,10 @@ def _index(families, columns):
     lines = [
         "# Ops",
         "",
-        f"The table: {public} public ops and the {len(TABLE) - public} backward and optimiser-step ops "
-        "behind them, one row each. The reference is always there and is the definition; a dot marks "
-        "a backend that brings its own version. Where there is none, the reference stands in and the "
-        "receipt says so.",
+        f"The table: {public} public ops and the {len(TABLE) - public} backward and optimiser-step "
+        "ops behind them, one row each. The reference is always there and is the definition; a dot "
+        "marks a backend that brings its own version. Where there is none, the reference stands in "
+        "and the receipt says so.",
         "",
         "```{toctree}",
         ":hidden:",
@@ -88,7 +88,8 @@ def _family(name, ops, columns, prototypes):
     module = sys.modules[ops[0].reference.__module__]
     lines = [f"# {name}", "", _prose(inspect.getdoc(module))]
     for op in ops:
-        lines += ["", f"({_anchor(op)})=", f"## {op.name}", "", _prose(inspect.getdoc(op.reference)), ""]
+        lines += ["", f"({_anchor(op)})=", f"## {op.name}", ""]
+        lines += [_prose(inspect.getdoc(op.reference)), ""]
         lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{op.signature}`", ""]
         lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
         lines += ["```python", _source(op.reference)]
@@ -121,8 +122,8 @@ def _gradient_kind(op):
     fused = [n for n in used if n in TABLE and TABLE[n].internal]
     if not fused:
         return "any order"
-    links = ", ".join(f"[`{n}`]({TABLE[n].family}.md#{_anchor(TABLE[n])})" for n in dict.fromkeys(fused))
-    return "through " + links
+    ops = [TABLE[name] for name in dict.fromkeys(fused)]
+    return "through " + ", ".join(f"[`{b.name}`]({b.family}.md#{_anchor(b)})" for b in ops)
 
 
 def _prototypes():
@@ -168,10 +169,10 @@ def _inline(text):
 
 
 def _prose(doc):
-    """A docstring as HTML: paragraphs, and indented lines as they stand. Formulas use * and _ freely."""
+    """A docstring as HTML, since formulas use * and _ freely: paragraphs, and indented lines."""
     blocks = []
     for block in doc.split("\n\n"):
-        kept = block.startswith((" ", "Args", "Raises")) or "\n    " in block or "\n  " in block
+        kept = block.startswith(" ") or "\n  " in block
         tag = "pre" if kept else "p"
         blocks.append(f'<{tag} class="doc">{_inline(block)}</{tag}>')
     return "\n\n".join(blocks)
