@@ -10,6 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 import etude
 import op_pages
 
@@ -40,6 +43,7 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 
+html_math_renderer = "mathml"  # defined below: readable offline, with no script from elsewhere
 html_theme = "furo"
 html_title = f"Etude {release}"
 html_static_path = ["static"]
@@ -48,6 +52,17 @@ html_copy_source = False
 html_show_sphinx = False
 
 
+def _inline_math(writer, node):
+    writer.body.append(tex2mathml(node.astext(), as_block=False))
+    raise SkipNode
+
+
+def _display_math(writer, node):
+    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise SkipNode
+
+
 def setup(app):
     """Write ops/*.md when the builder is ready and before it looks for pages."""
     app.connect("builder-inited", lambda app: op_pages.write(Path(app.srcdir) / "ops"))
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
