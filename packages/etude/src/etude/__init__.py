@@ -1,0 +1,47 @@
+"""Etude: a deep-learning framework to read, take apart and make fast, one kernel at a time.
+
+The reading path: ``table.py`` (what an op is), ``ops/`` (the reference), ``backend.py`` (which
+code runs it), ``tensor.py`` and ``autograd.py``; then ``nn``, ``optim`` and ``data``.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from etude import ops
+from etude.autograd import backward, enable_grad, grad, is_grad_enabled, no_grad
+from etude.backend import Backend, Event, current, tap, use
+from etude.creation import (
+    arange,
+    from_numpy,
+    full,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from etude.errors import (
+    AxisError,
+    BackendError,
+    DeviceError,
+    DTypeError,
+    ShapeError,
+    Unsupported,
+)
+from etude.gradcheck import gradcheck
+from etude.plugins import BackendInfo, hookimpl, implements
+from etude.random import Generator, manual_seed
+from etude.receipt import Receipt, check_nan, receipt
+from etude.shapes import Spec, float32, float64, int64
+from etude.shapes import bool_ as bool
+from etude.table import TABLE, op
+from etude.tensor import Tensor
+
+from etude import functional  # isort: skip - attaches Tensor's operators, so it comes last
+from etude.functional import *  # noqa: F403 - every public op, from the table
+
+try:
+    __version__ = version("etude")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0+unknown"
+
+__all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {"version"})

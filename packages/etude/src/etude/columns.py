@@ -1,0 +1,327 @@
+"""Columns, and the table of a device: which code an op call runs.
+
+A *column* (``Backend``) implements some ops for one device. A ``Table`` is a stack of columns
+for that device with the reference under them: ``table["softmax"](x, dim=-1)`` runs the first
+column that has the op and does not decline the call. What the reference had to stand in for is
+counted, never silent. Which table is in force is chosen in ``backend.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from etude.errors import BackendError, DeviceError, ShapeError, Unsupported
+from etude.shapes import Spec, float32
+from etude.table import TABLE, Op, as_arrays
+
+Call = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """One column. ``ops[name](*arrays, out=None, **attrs)`` returns an array or a tuple.
+
+    For the device "cpu" arrays are NumPy's. Any other device also gives ``upload`` (NumPy array
+    to DeviceArray) and ``download`` (a contiguous DeviceArray to a NumPy array). With ``checks``
+    the column promises to run ``Op.check`` itself on every call it has not seen before;
+    otherwise the dispatcher runs it on each call, and holds the result against it.
+    """
+
+    name: str
+    device: str
+    ops: Mapping[str, Call]
+    isa: str = ""
+    threads: int = 1
+    checks: bool = False
+    upload: Call | None = None
+    download: Call | None = None
+    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # op -> dtypes, for people
+
+
+class Event(NamedTuple):
+    """One op call as a tap sees it. ``declined`` lists the (column, reason) that refused it."""
+
+    op: str
+    arrays: tuple[Any, ...]
+    attrs: dict[str, Any]
+    outputs: tuple[Any, ...]
+    column: str
+    seconds: float
+    declined: tuple[tuple[str, str], ...]
+
+
+Tap = Callable[[Event], None]
+VIEW = "view"  # the column named for ops that belong to the array type
+REFERENCE = "reference"
+
+
+class Namespace:
+    """``F`` of the gradient rules: the ops of one table as attributes."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in TABLE:
+            raise AttributeError(f"there is no op called {name!r}")
+        entry = self._table[name]
+        setattr(self, name, entry)
+        return entry
+
+
+class Table(dict[str, Call]):
+    """Op name -> what a call of it runs, for one device. Entries are made when first wanted.
+
+    ``fallbacks`` counts (op, dtype, reason) of the calls in which the reference stood in.
+    """
+
+    def __init__(self, device: str, stack: tuple[Backend, ...] = (), *, strict: bool = False,
+                 fallback: bool = False, taps: tuple[Tap, ...] = ()) -> None:
+        super().__init__()
+        self.device = device
+        self.stack = stack
+        self.strict = strict
+        self.fallback = fallback
+        self.taps = taps
+        self.fallbacks: Counter[tuple[str, str, str]] = Counter()
+        self.F = Namespace(self)
+
+    def with_taps(self, taps: tuple[Tap, ...]) -> Table:
+        """The same columns under other taps; fallbacks go on being counted here."""
+        table = Table(self.device, self.stack, strict=self.strict, fallback=self.fallback,
+                      taps=taps)
+        table.fallbacks = self.fallbacks
+        return table
+
+    def __missing__(self, name: str) -> Call:
+        op = TABLE[name]
+        candidates = list(self._candidates(op))
+        entry = _tapped(op, candidates, self.taps) if self.taps else self._chain(op, candidates)
+        self[name] = entry
+        return entry
+
+    def _candidates(self, op: Op) -> Iterator[tuple[str, Call]]:
+        """(column, call) in the order to try; the last one always answers or raises."""
+        if op.cls == "view":
+            yield VIEW, self._reshape(op) if op.name == "reshape" else _reference(op)
+            return
+        if op.cls == "create":
+            yield VIEW, self._create(op)
+            return
+        found = [(b.name, _guarded(op, b)) for b in self.stack if op.name in b.ops]
+        yield from found
+        reason = "declined" if found else "not implemented"
+        if self.strict:
+            yield REFERENCE, self._refuse(op, reason)
+        elif self.device != "cpu":
+            yield REFERENCE, self._through_host(op, reason)
+        elif self.stack:
+            yield REFERENCE, self._counted(op, reason, _reference(op))
+        else:
+            yield REFERENCE, _reference(op)
+
+    def _chain(self, op: Op, candidates: list[tuple[str, Call]]) -> Call:
+        entry = candidates[-1][1]
+        for name, call in reversed(candidates[:-1]):
+            entry = self._attempt(op, name, call, entry)
+        return entry
+
+    def _attempt(self, op: Op, column: str, call: Call, following: Call) -> Call:
+        def attempt(*arrays: Any, **attrs: Any) -> Any:
+            try:
+                return call(*arrays, **attrs)
+            except Unsupported as no:
+                self._count(op, arrays, f"{column}: {no}")
+            return following(*arrays, **attrs)
+
+        return attempt
+
+    def _count(self, op: Op, arrays: tuple[Any, ...], reason: str) -> None:
+        dtype = next((a.dtype.name for a in arrays if hasattr(a, "dtype")), "-")
+        self.fallbacks[op.name, dtype, reason] += 1
+
+    def _counted(self, op: Op, reason: str, call: Call) -> Call:
+        if reason == "declined":  # counted with its reason when the column declined
+            return call
+
+        def counted(*arrays: Any, **attrs: Any) -> Any:
+            self._count(op, arrays, reason)
+            return call(*arrays, **attrs)
+
+        return counted
+
+    def _names(self) -> str:
+        return " + ".join(b.name for b in self.stack) or REFERENCE
+
+    def _refuse(self, op: Op, reason: str) -> Call:
+        def refuse(*arrays: Any, **attrs: Any) -> Any:
+            op.check(arrays, {k: v for k, v in attrs.items() if k != "out"})
+            declined = [f"{r}" for (o, _, r) in self.fallbacks if o == op.name]
+            why = "; ".join(declined) if reason == "declined" else f"{reason} by {self._names()}"
+            raise BackendError(f"strict mode: {op.name} would fall back to the reference ({why}). "
+                               f"Add a column that has it, or leave strict=True away")
+
+        return refuse
+
+    def _reshape(self, op: Op) -> Call:
+        """A view where the strides allow; else the device makes the array contiguous first."""
+        view = _reference(op)
+
+        def reshape(x: Any, *, shape: Any) -> Any:
+            try:
+                return view(x, shape=shape)
+            except ShapeError:
+                op.check((x,), {"shape": shape})  # raises if the shape itself is wrong
+                return view(self["contiguous"](x), shape=shape)
+
+        return reshape
+
+    def _create(self, op: Op) -> Call:
+        make = _reference(op)
+        return make if self.device == "cpu" else lambda **attrs: self.upload(make(**attrs))
+
+    def _through_host(self, op: Op, reason: str) -> Call:
+        """Run the reference on copies in the host's memory, if the user allowed it."""
+
+        def through_host(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+            if not self.fallback:
+                op.check(arrays, attrs)
+                raise DeviceError(
+                    f"{op.name} is {reason} by {self._names()} on device {self.device!r}. Move "
+                    f"the tensors with .to('cpu'), or allow copies through the host with "
+                    f"use(..., fallback=True)")
+            if reason != "declined":
+                self._count(op, arrays, reason)
+            if out is not None:
+                raise DeviceError(f"{op.name}: out= is not available through the host")
+            host = [self.download(a) if hasattr(a, "buffer") else a for a in arrays]
+            result = op(*host, **attrs)
+            if isinstance(result, tuple):
+                return tuple(self.upload(r) for r in result)
+            return self.upload(result)
+
+        return through_host
+
+    def upload(self, x: np.ndarray[Any, Any]) -> Any:
+        """``x`` in the memory of this table's device."""
+        return x if self.device == "cpu" else self._transfer("upload")(x)
+
+    def download(self, x: Any) -> np.ndarray[Any, Any]:
+        """``x`` as a NumPy array, in the host's memory."""
+        if self.device == "cpu":
+            return x  # type: ignore[no-any-return]
+        dense = x if x.is_contiguous() else self["contiguous"](x)
+        return self._transfer("download")(dense)  # type: ignore[no-any-return]
+
+    def _transfer(self, which: str) -> Call:
+        for b in self.stack:
+            if getattr(b, which) is not None:
+                return getattr(b, which)  # type: ignore[no-any-return]
+        raise DeviceError(f"no backend in use for device {self.device!r} offers {which}")
+
+
+def _reference(op: Op) -> Call:
+    """The reference behind its shape rule. Elementwise calls that cannot fail skip the rule."""
+    reference, check = op.reference, op.check
+
+    if not op.attrs and not op.variadic and not op.fixed and op.cls in ("map", "binary", "equal"):
+        if len(op.arrays) == 1:
+
+            def unary(x: Any, out: Any = None) -> Any:
+                if x.dtype is not float32:
+                    check((x,), {})
+                return _into(out, reference(x))
+
+            return unary
+
+        def binary(x: Any, y: Any, out: Any = None) -> Any:
+            if not (type(x) is type(y) and x.dtype is float32 and y.dtype is float32
+                    and x.shape == y.shape):
+                check((x, y), {})
+            return _into(out, reference(x, y))
+
+        return binary
+
+    def run(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+        check(arrays, attrs)
+        return _into(out, reference(*arrays, **attrs))
+
+    return run
+
+
+def _into(out: Any, result: Any) -> Any:
+    """Make arrays of NumPy scalars, and copy into the buffers the caller gave."""
+    if out is None:
+        return result if type(result) is np.ndarray else _plain(result)
+    if isinstance(out, tuple):
+        for buffer, r in zip(out, result, strict=True):
+            np.copyto(buffer, r)
+    else:
+        np.copyto(out, result)
+    return out
+
+
+def _plain(result: Any) -> Any:
+    return result if hasattr(result, "buffer") else as_arrays(result)
+
+
+def _guarded(op: Op, backend: Backend) -> Call:
+    """A column's implementation, with the shape rule before and after unless it runs it itself."""
+    call = backend.ops[op.name]
+    if backend.checks:
+        return call
+
+    def guarded(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+        promised = op.check(arrays, attrs)
+        result = call(*arrays, out=out, **attrs)
+        if backend.device == "cpu":
+            result = as_arrays(result)
+        _hold(op, backend.name, promised, result)
+        return result
+
+    return guarded
+
+
+def _hold(op: Op, column: str, promised: Any, result: Any) -> None:
+    """Raise BackendError unless ``result`` has the shapes and dtypes of the shape rule."""
+    single = isinstance(promised, Spec)
+    specs, results = ((promised,), (result,)) if single else (promised, result)
+    if not single and not (isinstance(result, tuple) and len(result) == len(specs)):
+        raise BackendError(f"column {column!r}: {op.name} must return a tuple of {len(specs)} "
+                           f"arrays ({', '.join(op.outputs)}), got {type(result).__name__}")
+    for name, spec, r in zip(op.outputs, specs, results, strict=False):
+        if r.shape != spec.shape or r.dtype != spec.dtype:
+            raise BackendError(f"column {column!r}: {op.name} returned {name} as "
+                               f"{Spec(r.shape, r.dtype)}, but the op's shape rule says {spec}")
+
+
+def _tapped(op: Op, candidates: list[tuple[str, Call]], taps: tuple[Tap, ...]) -> Call:
+    """An entry that tries the same candidates, and reports what happened."""
+
+    def tapped(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+        declined: tuple[tuple[str, str], ...] = ()
+        given = attrs if out is None else {**attrs, "out": out}
+        for column, call in candidates:
+            start = time.perf_counter()
+            try:
+                result = call(*arrays, **given)
+            except Unsupported as no:
+                if column == candidates[-1][0]:
+                    raise
+                declined += ((column, str(no)),)
+                continue
+            seconds = time.perf_counter() - start
+            outputs = result if isinstance(result, tuple) else (result,)
+            event = Event(op.name, arrays, attrs, outputs, column, seconds, declined)
+            for tap in taps:
+                tap(event)
+            return result
+        raise AssertionError("the last candidate answers or raises")
+
+    return tapped

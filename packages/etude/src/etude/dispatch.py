@@ -1,0 +1,188 @@
+"""Calling an op on Tensors: promotion, the call, and the record that autograd keeps of it.
+
+Three closures turn an op of the table into a function of Tensors: unary and binary calls, which
+are frequent and small, have a short road of their own; everything else takes the general one.
+Which column then runs is decided in ``backend.py``. The public functions with PyTorch's
+signatures are made from these in ``functional.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from etude.autograd import Node
+from etude.backend import STATE
+from etude.errors import DeviceError
+from etude.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
+from etude.table import TABLE, Op
+from etude.tensor import OPS, Tensor, view_of, wrap
+
+Function = Callable[..., Any]
+
+
+
+def _result_dtype(op: Op, operands: Sequence[Any]) -> np.dtype[Any]:
+    """bool < int64 < float32 < float64 over the Tensors; Python numbers only raise the kind."""
+    dtype = max((t.dtype for t in operands if isinstance(t, Tensor)), key=DTYPES.index,
+                default=bool_)
+    for n in operands:
+        if isinstance(n, float) and dtype not in FLOATS:
+            dtype = float32
+        elif isinstance(n, int) and not isinstance(n, bool) and dtype == bool_:
+            dtype = int64
+    if op.domain == "float" and dtype not in FLOATS:
+        return float32
+    return int64 if op.domain == "number" and dtype == bool_ else dtype
+
+
+def _operand(op: Op, x: Any) -> Any:
+    """What a user may pass for an array: a Tensor, a number, an ndarray or a list of numbers."""
+    if x is None or isinstance(x, (Tensor, bool, int, float)):
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    if isinstance(x, (np.ndarray, list)):
+        return Tensor(supported(np.asarray(x)))
+    raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def _promote(op: Op, inputs: Sequence[Any]) -> tuple[list[Any], str]:
+    """Operands of one dtype on one device, and that device. Casts are ops, so they have
+    gradients. Arguments with a dtype of their own (an index, a mask, a key) are left alone.
+    """
+    operands = [_operand(op, x) for x in inputs]
+    names = op.arrays * len(operands) if op.variadic else op.arrays
+    free = [i for i, name in zip(range(len(operands)), names, strict=False)
+            if name not in op.fixed and operands[i] is not None]
+    devices = {t.device for t in operands if isinstance(t, Tensor)}
+    if len(devices) > 1:
+        raise DeviceError(f"{op.name}: operands on different devices ({', '.join(sorted(devices))}"
+                          f"); move one with .to(device)")
+    device = devices.pop() if devices else "cpu"
+    dtype = _result_dtype(op, [operands[i] for i in free])
+    for i in free:
+        t = operands[i]
+        if isinstance(t, Tensor) and t.dtype != dtype:
+            operands[i] = OPS["cast"](t, dtype=dtype)
+    if free and not any(isinstance(operands[i], Tensor) for i in free):
+        first = np.asarray(operands[free[0]], dtype)
+        operands[free[0]] = wrap(STATE.get().tables[device].upload(first))
+    return operands, device
+
+
+def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
+            needs: tuple[bool, ...]) -> Any:
+    """Wrap what the table returned, with a Node if a gradient is wanted."""
+    several = isinstance(result, tuple)
+    outputs = result if several else (result,)
+    if not any(needs):
+        node = None
+    elif op.rule is None and op.composite_rule is None:
+        node = None
+        if op.internal:
+            raise RuntimeError(f"{op.name} has no gradient rule, so the op it belongs to cannot "
+                               f"be differentiated twice")
+    else:
+        node = Node(op, inputs, outputs, attrs, needs)
+    if op.outputs[0].startswith("*"):
+        wrapped = tuple([wrap(y, node, i) for i, y in enumerate(outputs)])
+        return tuple([view_of(inputs[0], y) for y in wrapped])
+    y = wrap(outputs[0], node)
+    return view_of(inputs[0], y) if op.cls == "view" else y
+
+
+def _needs(state: Any, inputs: Sequence[Any]) -> tuple[bool, ...]:
+    if not state.grad:
+        return (False,) * len(inputs)
+    return tuple([isinstance(t, Tensor) and t.requires_grad for t in inputs])
+
+
+def _general(op: Op) -> Function:
+    name, prepare = op.name, op.prepare
+
+    def call(*inputs: Any, **attrs: Any) -> Any:
+        operands, device = _promote(op, inputs)
+        attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
+        if prepare is not None:
+            attrs = prepare(attrs)
+        state = STATE.get()
+        arrays = [t.data if isinstance(t, Tensor) else t for t in operands]
+        result = state.tables[device][name](*arrays, **attrs)
+        return _record(op, operands, result, attrs, _needs(state, operands))
+
+    return call
+
+
+def _unary(op: Op) -> Function:
+    name, slow = op.name, _general(op)
+
+    def call(x: Any) -> Any:
+        if not (isinstance(x, Tensor) and x.data.dtype.kind == "f"):
+            return slow(x)
+        state = STATE.get()
+        data = x.data
+        y = state.tables[data.device][name](data)
+        if x.requires_grad and state.grad:
+            return wrap(y, Node(op, (x,), (y,), {}, (True,)))
+        return wrap(y)
+
+    return call
+
+
+def _binary(op: Op) -> Function:
+    name, slow = op.name, _general(op)
+    differentiable = op.rule is not None
+
+    def call(x: Any, y: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return slow(x, y)
+        a, b = x.data, y
+        grad_y = False
+        if isinstance(y, Tensor):
+            b = y.data
+            grad_y = y.requires_grad
+            if a.dtype is not b.dtype or a.dtype.kind != "f" or a.device != b.device:
+                return slow(x, y)
+        elif a.dtype.kind != "f" or (type(y) is not float and type(y) is not int):
+            return slow(x, y)
+        state = STATE.get()
+        z = state.tables[a.device][name](a, b)
+        if differentiable and state.grad and (x.requires_grad or grad_y):
+            return wrap(z, Node(op, (x, y), (z,), {}, (x.requires_grad, grad_y)))
+        return wrap(z)
+
+    return call
+
+
+def _creation(op: Op) -> Function:
+    def call(*, device: str = "cpu", **attrs: Any) -> Tensor:
+        return wrap(STATE.get().tables[device][op.name](**attrs))
+
+    return call
+
+
+def function_of(op: Op) -> Function:
+    """The function of Tensors for ``op``; ``etude.tensor.OPS`` keeps it."""
+    if op.cls == "create":
+        return _creation(op)
+    small = op.cls in ("map", "binary", "equal", "compare")
+    if not small or op.attrs or op.fixed:
+        return _general(op)
+    return _unary(op) if len(op.arrays) == 1 else _binary(op)
+
+
+class TensorOps:
+    """``F`` under create_graph: the same rules, but every step is recorded."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in TABLE:
+            raise AttributeError(f"there is no op called {name!r}")
+        if TABLE[name].cls == "create":
+            return lambda **attrs: OPS[name](device=self._device, **attrs)
+        return OPS[name]

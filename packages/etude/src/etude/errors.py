@@ -1,0 +1,34 @@
+"""The errors Etude raises. Each message says what was asked, what was given and what to try.
+
+Every class also derives from the built-in exception a Python programmer would expect, so that
+``except ValueError`` keeps working. Where they are worded: shape rules (``shapes.py`` and the
+families in ``ops/``), promotion (``tensor.py``) and the dispatcher (``backend.py``).
+"""
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit together, or an array that is empty where it must not be."""
+
+
+class DTypeError(TypeError):
+    """A dtype the op does not take, or operands whose dtypes differ."""
+
+
+class AxisError(IndexError):
+    """A dimension number outside the array, or named twice."""
+
+
+class DeviceError(RuntimeError):
+    """Operands on different devices, or an op that the device does not have."""
+
+
+class BackendError(RuntimeError):
+    """A backend that is unknown, unavailable or broken, or an op missing in strict mode."""
+
+
+class Unsupported(Exception):  # noqa: N818 - a refusal, not an error: the dispatcher catches it
+    """Raised by a column to decline one call (a dtype, a stride). The reference then runs it.
+
+    The reason is counted and shown in the receipt, so word it for a reader:
+    ``raise Unsupported("float64")``.
+    """

@@ -1,0 +1,163 @@
+"""The public functions of Tensors, made from the table: PyTorch's names, order and defaults.
+
+``etude.functional.softmax(x, dim=-1)`` and ``x.softmax(-1)`` are one function. Ops whose public
+form differs from the op (a list for cat, a generator for dropout) are written out below; all
+others need no line here, a new op included.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from etude.errors import ShapeError
+from etude.random import Generator, key_tensor
+from etude.shapes import check_shape, float32
+from etude.table import TABLE, Op
+from etude.tensor import OPS, Tensor
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+def _public(op: Op) -> Callable[..., Any]:
+    """The function of Tensors for an op, with attributes by position or keyword."""
+    run = OPS[op.name]
+    leading = 0  # how many arguments by position are arrays, in the op's own order
+    for name, array in zip(op.order, op.arrays, strict=False):
+        if name != array:
+            break
+        leading += 1
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) <= leading and (not kwargs or kwargs.keys() <= op.attrs.keys()):
+            return run(*args, **kwargs)
+        if len(args) > len(op.order):
+            raise TypeError(f"{op.signature} takes {len(op.order)} arguments, got {len(args)}")
+        given = dict(zip(op.order, args, strict=False))
+        for name, value in kwargs.items():
+            if name in given:
+                raise TypeError(f"{op.name}: {name} given twice")
+            given[name] = value
+        arrays = [given.pop(name, None) for name in op.arrays]
+        return run(*arrays, **given)
+
+    call.__name__ = call.__qualname__ = op.name
+    call.__doc__ = op.__doc__
+    call.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=None if name in op.optional else op.attrs.get(name, inspect.Parameter.empty))
+        for name in op.order])
+    return call
+
+
+def _plain(op: Op) -> bool:
+    """Whether the closure in OPS is already the public function."""
+    return not op.attrs and not op.optional and op.order == op.arrays
+
+
+# ------------------------------------------------------------------ written out by hand
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors one after another along ``dim``; all other sizes agree."""
+    if not len(tensors):
+        raise ShapeError("cat: needs at least one tensor, got an empty list")
+    return OPS["cat"](*tensors, dim=dim)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors one after another along a new axis ``dim``."""
+    return cat([t.unsqueeze(dim) for t in tensors], dim=dim)
+
+
+def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
+    """``x`` cut along ``dim`` into views: equal pieces of one size, or pieces of given sizes."""
+    sizes = split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes <= 0:
+            raise ShapeError(f"split: the size of a piece must be positive, got {sizes}")
+        n = x.shape[dim]
+        sizes = [min(sizes, n - at) for at in range(0, n, sizes)] or [0]
+    return OPS["split"](x, sizes=tuple(sizes), dim=dim)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Matrix product; a vector on the left is a row, on the right a column, and loses that axis.
+
+    x: (..., M, K) or (K); y: (..., K, N) or (K); batch axes broadcast.
+    """
+    row, column = x.ndim == 1, y.ndim == 1
+    z = OPS["matmul"](x.unsqueeze(0) if row else x, y.unsqueeze(1) if column else y)
+    z = z.squeeze(-1) if column else z
+    return z.squeeze(-1 if column else -2) if row else z
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    """See ``Tensor.reshape``."""
+    return x.reshape(shape)
+
+
+def expand(x: Any, shape: Any) -> Any:
+    """See ``Tensor.expand``."""
+    return x.expand(shape)
+
+
+def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None
+            ) -> Any:
+    """x / (1 - p) with a share p of the elements set to 0; x itself unless ``training``."""
+    if not training or p == 0:
+        return x
+    return OPS["dropout"](x, key_tensor(generator, x.device), p=float(p))
+
+
+def rand(*shape: Any, generator: Generator | None = None, dtype: Any = float32,
+         device: str = "cpu", requires_grad: bool = False) -> Any:
+    """Uniform numbers in [0, 1), from ``generator`` or the one ``manual_seed`` sets."""
+    sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    x = OPS["rand"](key_tensor(generator, device), shape=check_shape("rand", sizes), dtype=dtype)
+    return x.requires_grad_() if requires_grad else x
+
+
+# ------------------------------------------------------------------ the rest, from the table
+
+BY_HAND = {name for name, value in dict(globals()).items() if name in TABLE and callable(value)}
+
+for _op in TABLE.values():
+    if _op.name not in BY_HAND and not _op.internal:
+        globals()[_op.name] = OPS[_op.name] if _plain(_op) else _public(_op)
+
+__all__ = sorted({op.name for op in TABLE.values() if not op.internal} | BY_HAND | {"stack"})
+
+
+def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
+    if name in TABLE and not TABLE[name].internal:
+        return _public(TABLE[name])
+    raise AttributeError(f"etude.functional has no function {name!r}")
+
+
+def _attach() -> None:
+    """Give Tensor its methods and operators."""
+    module = globals()
+    for name in __all__:
+        op = TABLE.get(name)
+        method = op is not None and op.arrays and op.order[0] == op.arrays[0] and not op.variadic
+        if (method and name != "where" and not hasattr(Tensor, name)) or name == "split":
+            setattr(Tensor, name, module[name])
+    operators = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow",
+                 "matmul": "matmul"}
+    for python, name in operators.items():
+        fn = module[name]
+        setattr(Tensor, f"__{python}__", fn)
+        setattr(Tensor, f"__r{python}__", lambda self, other, fn=fn: fn(other, self))
+    for name in ("lt", "le", "gt", "ge", "neg"):
+        setattr(Tensor, f"__{name}__", module[name])
+    for name in ("eq", "ne"):  # x == None is a fair question, whose answer is False
+        setattr(Tensor, f"__{name}__", lambda self, other, fn=module[name]: (
+            NotImplemented if other is None or isinstance(other, str) else fn(self, other)))
+
+
+_attach()

@@ -1,0 +1,108 @@
+"""Arithmetic on two operands, with broadcasting. C: c_src/cpu/binary.c.
+
+Legend: x and y broadcast to the shape of z by NumPy's rule; either may be a Python number, which
+takes the other's dtype. Gradient rules speak of the broadcast shape: autograd sums a gradient
+back to its operand's shape, once, for every op.
+"""
+
+import math
+
+import numpy as np
+
+from etude.table import op
+
+
+def _size(x, y):
+    return max(getattr(x, "size", 1), getattr(y, "size", 1))
+
+
+@op("binary", domain="number", flops=_size)
+def add(x, y):
+    """z = x + y, with broadcasting. float32, float64 or int64."""
+    return x + y
+
+
+@add.gradient
+def _(F, grad, *, needs):
+    return grad, grad
+
+
+@op("binary", domain="number", flops=_size)
+def sub(x, y):
+    """z = x - y, with broadcasting. float32, float64 or int64."""
+    return x - y
+
+
+@sub.gradient
+def _(F, grad, *, needs):
+    return grad, F.neg(grad) if needs[1] else None
+
+
+@op("binary", domain="number", saves=("x", "y"), flops=_size)
+def mul(x, y):
+    """z = x y, elementwise with broadcasting. float32, float64 or int64."""
+    return x * y
+
+
+@mul.gradient
+def _(F, grad, x, y, *, needs):
+    return F.mul(grad, y) if needs[0] else None, F.mul(grad, x) if needs[1] else None
+
+
+@op("binary", saves=("y", "z"), outputs=("z",), flops=_size)
+def div(x, y):
+    """z = x / y, elementwise with broadcasting; IEEE 754 at y = 0. float32 or float64."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return x / y
+
+
+@div.gradient
+def _(F, grad, y, z, *, needs):
+    dx = F.div(grad, y)
+    return dx, F.neg(F.mul(dx, z)) if needs[1] else None
+
+
+@op("binary", domain="number", saves=("x", "y", "z"), outputs=("z",), flops=_size)
+def pow(x, y):
+    """z = x^y, elementwise with broadcasting. float32, float64, or int64 with y >= 0.
+
+    NaN where x < 0 and y is no integer. The gradient in y takes ln x as 0 where x is 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return x**y
+
+
+@pow.gradient
+def _(F, grad, x, y, z, *, needs):
+    dx = dy = None
+    if needs[0]:
+        lower = y - 1 if isinstance(y, (int, float)) else F.sub(y, 1.0)
+        dx = F.mul(grad, F.mul(F.pow(x, lower), y))
+    if needs[1]:
+        dy = F.mul(grad, F.mul(z, _log_or_zero(F, x)))
+    return dx, dy
+
+
+def _log_or_zero(F, x):
+    """ln x, and 0 where x is 0: there x^y is flat in y for every y > 0."""
+    if isinstance(x, (int, float)):
+        return math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+    return F.log(F.where(F.eq(x, 0.0), 1.0, x))
+
+
+@op("binary", domain="number", saves=("x", "y"), flops=_size)
+def maximum(x, y):
+    """z = the larger of x and y, with broadcasting; NaN if either is. float or int64.
+
+    Where x = y each gets half of the gradient, as in PyTorch.
+    """
+    return np.maximum(x, y)
+
+
+@maximum.gradient
+def _(F, grad, x, y, *, needs):
+    half = F.mul(grad, 0.5)
+    shared = F.where(F.eq(x, y), half, 0.0)
+    dx = F.where(F.gt(x, y), grad, shared) if needs[0] else None
+    dy = F.where(F.gt(y, x), grad, shared) if needs[1] else None
+    return dx, dy

@@ -1,0 +1,203 @@
+"""Maps: one number in, one number out, element by element. C: c_src/cpu/map.c.
+
+Legend: x, y, grad have any shape, all the same. Derivatives are elementary calculus; the source
+of a formula is named where it is not.
+"""
+
+import math
+
+import numpy as np
+
+from etude.table import op
+
+ERF_TERMS = 120  # of the series below; with |x| <= 6 the rest is below 2e-15
+SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+GELU_CUBE = 0.044715
+
+
+def _size(x, **_):
+    return x.size
+
+
+@op("map", domain="number", flops=_size)
+def neg(x):
+    """y = -x, elementwise. x: any shape, float or int64; y: as x."""
+    return -x
+
+
+@neg.gradient
+def _(F, grad, *, needs):
+    return F.neg(grad)
+
+
+@op("map", saves=("y",), flops=_size)
+def exp(x):
+    """y = e^x, elementwise; inf where it overflows. x, y: any shape, float32 or float64."""
+    with np.errstate(over="ignore"):
+        return np.exp(x)
+
+
+@exp.gradient
+def _(F, grad, y, *, needs):
+    return F.mul(grad, y)
+
+
+@op("map", saves=("x",), flops=_size)
+def log(x):
+    """y = ln x, elementwise; -inf at 0 and NaN below. x, y: any shape, float32 or float64."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(x)
+
+
+@log.gradient
+def _(F, grad, x, *, needs):
+    return F.div(grad, x)
+
+
+@op("map", saves=("y",), flops=_size)
+def sqrt(x):
+    """y = x^(1/2), elementwise; NaN below 0. x, y: any shape, float32 or float64."""
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(x)
+
+
+@sqrt.gradient
+def _(F, grad, y, *, needs):
+    return F.div(grad, F.mul(y, 2.0))
+
+
+@op("map", saves=("y",), flops=_size)
+def tanh(x):
+    """y = tanh x, elementwise. x, y: any shape, float32 or float64."""
+    return np.tanh(x)
+
+
+@tanh.gradient
+def _(F, grad, y, *, needs):
+    return F.tanh_backward(grad, y)
+
+
+@op("equal", saves=("grad", "y"), internal=True, flops=lambda grad, y: 3 * y.size)
+def tanh_backward(grad, y):
+    """dx = grad (1 - y^2), where y = tanh x. All of one shape and dtype."""
+    return grad * (1 - y * y)
+
+
+@tanh_backward.gradient
+def _(F, grad, first, y, *, needs):
+    dgrad = F.tanh_backward(grad, y) if needs[0] else None
+    dy = F.mul(F.mul(F.mul(grad, first), y), -2.0) if needs[1] else None
+    return dgrad, dy
+
+
+@op("map", saves=("y",), flops=lambda x: 4 * x.size)
+def sigmoid(x):
+    """y = 1 / (1 + e^-x), elementwise, from e^-|x| so that nothing overflows.
+
+    x, y: any shape, float32 or float64.
+    """
+    e = np.exp(np.where(x >= 0, -x, x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+@sigmoid.gradient
+def _(F, grad, y, *, needs):
+    return F.sigmoid_backward(grad, y)
+
+
+@op("equal", saves=("grad", "y"), internal=True, flops=lambda grad, y: 3 * y.size)
+def sigmoid_backward(grad, y):
+    """dx = grad y (1 - y), where y = sigmoid x. All of one shape and dtype."""
+    return grad * y * (1 - y)
+
+
+@sigmoid_backward.gradient
+def _(F, grad, first, y, *, needs):
+    dgrad = F.sigmoid_backward(grad, y) if needs[0] else None
+    dy = F.mul(F.mul(grad, first), F.sub(1.0, F.mul(y, 2.0))) if needs[1] else None
+    return dgrad, dy
+
+
+@op("map", domain="number", saves=("y",), flops=_size)
+def relu(x):
+    """y = max(x, 0), elementwise; NaN stays NaN. x: any shape, float or int64; y: as x."""
+    return np.maximum(x, x.dtype.type(0))
+
+
+@relu.gradient
+def _(F, grad, y, *, needs):
+    return F.relu_backward(grad, y)
+
+
+@op("equal", saves=("y",), internal=True, flops=lambda grad, y: y.size)
+def relu_backward(grad, y):
+    """dx = grad where y > 0, else 0: the subgradient at the kink is 0. One shape and dtype."""
+    return np.where(y > 0, grad, grad.dtype.type(0))
+
+
+@relu_backward.gradient
+def _(F, grad, y, *, needs):
+    return F.relu_backward(grad, y) if needs[0] else None, None
+
+
+@op("map", saves=("x",), flops=_size)
+def erf(x):
+    """y = 2/sqrt(pi) integral_0^x e^(-t^2) dt, elementwise. x, y: any shape, float.
+
+    Series 7.1.6 of Abramowitz and Stegun, e^(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, in float64,
+    with |x| cut at 6, beyond which erf is 1 to the last bit.
+    """
+    wide = x.astype(np.result_type(x, np.float64))
+    z = np.where(abs(wide) > 6, 6 * np.sign(wide.real), wide)
+    term = z
+    total = z
+    for n in range(1, ERF_TERMS):
+        term = term * (2 * z * z / (2 * n + 1))
+        total = total + term
+    return (2 / math.sqrt(math.pi) * np.exp(-z * z) * total).astype(x.dtype)
+
+
+@erf.gradient
+def _(F, grad, x, *, needs):
+    slope = F.mul(F.exp(F.neg(F.mul(x, x))), 2 / math.sqrt(math.pi))
+    return F.mul(grad, slope)
+
+
+@op("map", saves=("x",), choices={"approximate": ("none", "tanh")}, flops=lambda x, **_: 8 * x.size)
+def gelu(x, *, approximate="none"):
+    """y = x Phi(x), with Phi the normal distribution function. x, y: any shape, float.
+
+    approximate="none": Phi(x) = (1 + erf(x / sqrt 2)) / 2.
+    approximate="tanh": Phi(x) ~ (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2.
+    Source: Hendrycks and Gimpel 2016, Gaussian Error Linear Units, section 2.
+    """
+    if approximate == "tanh":
+        return x * 0.5 * (1 + np.tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x)))
+    return x * 0.5 * (1 + erf.reference(x * math.sqrt(0.5)))
+
+
+@gelu.gradient
+def _(F, grad, x, *, needs, approximate):
+    return F.gelu_backward(grad, x, approximate=approximate)
+
+
+@gelu.composite
+def _(F, x, *, approximate):
+    if approximate == "tanh":
+        cube = F.mul(F.mul(F.mul(x, x), x), GELU_CUBE)
+        bend = F.tanh(F.mul(F.add(x, cube), SQRT_2_OVER_PI))
+    else:
+        bend = F.erf(F.mul(x, math.sqrt(0.5)))
+    return F.mul(F.mul(x, 0.5), F.add(bend, 1.0))
+
+
+@op("equal", internal=True, choices={"approximate": ("none", "tanh")},
+    flops=lambda grad, x, **_: 14 * x.size)
+def gelu_backward(grad, x, *, approximate="none"):
+    """dx = grad (Phi(x) + x Phi'(x)). grad, x: one shape and dtype; dx: as x."""
+    if approximate == "tanh":
+        t = np.tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x))
+        inner = SQRT_2_OVER_PI * (1 + 3 * GELU_CUBE * x * x)
+        return grad * 0.5 * ((1 + t) + x * (1 - t * t) * inner)
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return grad * (0.5 * (1 + erf.reference(x * math.sqrt(0.5))) + x * density)

@@ -1,0 +1,88 @@
+"""Max pooling over windows of an image. C: c_src/cpu/pool2d.c.
+
+Legend: N images, C channels, H x W pixels; KH x KW the window, OH x OW the output.
+"""
+
+import numpy as np
+
+from etude.errors import ShapeError
+from etude.ops.conv2d import output_size, windows
+from etude.shapes import FLOATS, Spec, int64, pair, require, require_ndim
+from etude.table import op
+
+
+def prepare(attrs):
+    """Sizes as users write them: one integer or two; the stride is the window by default."""
+    attrs["kernel_size"] = pair("max_pool2d", "kernel_size", attrs["kernel_size"], 1)
+    stride = attrs.get("stride")
+    attrs["stride"] = attrs["kernel_size"] if stride is None else pair(
+        "max_pool2d", "stride", stride, 1)
+    attrs["padding"] = pair("max_pool2d", "padding", attrs.get("padding", 0), 0)
+    return attrs
+
+
+def _max_pool2d_shape(x, *, kernel_size, stride, padding):
+    require("max_pool2d", "x", x, FLOATS)
+    require_ndim("max_pool2d", "x", x, 4, "N, C, H, W")
+    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
+        raise ShapeError(f"max_pool2d: padding {list(padding)} is more than half of the window "
+                         f"{list(kernel_size)}, so some windows would hold no pixel")
+    size = output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding)
+    y = Spec((*x.shape[:2], *size), x.dtype)
+    return y, Spec(y.shape, int64)
+
+
+def _pool_flops(x, *, kernel_size, **attrs):
+    y, _ = _max_pool2d_shape(Spec(x.shape, x.dtype), kernel_size=kernel_size, **attrs)
+    return y.size * kernel_size[0] * kernel_size[1]
+
+
+@op("pool2d", shape=_max_pool2d_shape, outputs=("y", "index"), saves=("index", "x.shape"),
+    prepare=prepare, flops=_pool_flops)
+def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
+    """y[n,c,h,w] = the largest x in the window at (h SH - PH, w SW - PW); NaN counts as largest.
+
+    x: (N, C, H, W), taken as -inf outside; y: (N, C, OH, OW); hidden output index: int64, where
+    in the H x W plane the first such pixel stands. The gradient goes to that pixel alone.
+    """
+    (kh, kw), (sh, sw), (ph, pw) = kernel_size, stride, padding
+    patches = windows(x, kernel_size, stride, padding, value=-np.inf)
+    oh, ow = patches.shape[2:4]
+    flat = patches.reshape(*patches.shape[:4], kh * kw)
+    best = flat.argmax(-1)
+    y = np.take_along_axis(flat, best[..., None], -1)[..., 0]
+    row = np.arange(oh)[:, None] * sh - ph + best // kw
+    column = np.arange(ow) * sw - pw + best % kw
+    return y, row * x.shape[3] + column
+
+
+@max_pool2d.gradient
+def _(F, grad, index, x_shape, *, needs, **_attrs):
+    return F.max_pool2d_backward(grad, index, input_size=x_shape[2:])
+
+
+def _max_pool2d_backward_shape(grad, index, *, input_size):
+    require("max_pool2d_backward", "grad", grad, FLOATS)
+    return Spec((*grad.shape[:2], *input_size), grad.dtype)
+
+
+@op("pool2d_backward", shape=_max_pool2d_backward_shape, fixed={"index": int64}, internal=True,
+    saves=("index",), flops=lambda grad, index, **_: grad.size)
+def max_pool2d_backward(grad, index, *, input_size):
+    """dx = zeros, plus every grad at the pixel its maximum came from; overlaps add up.
+
+    grad, index: (N, C, OH, OW); dx: (N, C, H, W) with (H, W) = input_size.
+    """
+    n, c = grad.shape[:2]
+    dx = np.zeros((n, c, input_size[0] * input_size[1]), grad.dtype)
+    plane = np.arange(n)[:, None, None], np.arange(c)[None, :, None]
+    np.add.at(dx, (*plane, index.reshape(n, c, -1)), grad.reshape(n, c, -1))
+    return dx.reshape(n, c, *input_size)
+
+
+@max_pool2d_backward.gradient
+def _(F, grad, index, *, needs, input_size):
+    n, c, oh, ow = index.shape
+    planes = F.reshape(grad, shape=(n, c, input_size[0] * input_size[1]))
+    picked = F.gather(planes, F.reshape(index, shape=(n, c, oh * ow)), dim=2)
+    return F.reshape(picked, shape=(n, c, oh, ow)), None

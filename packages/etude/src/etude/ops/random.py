@@ -1,0 +1,74 @@
+"""Random numbers that every backend draws alike: rand, dropout. C: c_src/cpu/random.c.
+
+Philox 4x64-10 (Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3) is a function
+from (key, counter) to bits, so element i is the same whoever computes it, in whatever order.
+The key is an int64 array [seed, call number]; NumPy's own bit generator is the reference.
+"""
+
+import numpy as np
+
+from etude.errors import ShapeError
+from etude.shapes import FLOATS, Spec, check_shape, float32, int64, require
+from etude.table import op
+
+
+def words(key, n):
+    """The first n 64-bit words of the stream that ``key`` names."""
+    return np.random.Philox(key=key.astype(np.int64).view(np.uint64)).random_raw(n)
+
+
+def uniform(key, n, dtype):
+    """n numbers in [0, 1): float32 from the halves of each word, low half first; float64 whole."""
+    if dtype == np.float64:
+        return (words(key, n) >> np.uint64(11)) * 2.0**-53
+    halves = words(key, (n + 1) // 2).astype("<u8").view("<u4")[:n]
+    return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _check_key(name, key):
+    if key.shape != (2,):
+        raise ShapeError(f"{name}: key must be int64[2], (seed, call number), got {key}")
+
+
+def _rand_shape(key, *, shape, dtype):
+    _check_key("rand", key)
+    result = Spec(check_shape("rand", shape), np.dtype(dtype))
+    require("rand", "the result", result, FLOATS)
+    return result
+
+
+@op("rand", shape=_rand_shape, fixed={"key": int64}, internal=True,
+    flops=lambda key, *, shape, **_: 30 * Spec(tuple(shape), float32).size)
+def rand(key, *, shape, dtype=float32):
+    """y = uniform numbers in [0, 1): 24 random bits for float32, 53 for float64.
+
+    key: (2) int64, seed and call number; y: ``shape``. With h the 32-bit halves of the Philox
+    words, low half first, float32 is (h >> 8) 2^-24; with w the words, float64 is (w >> 11) 2^-53.
+    """
+    n = Spec(tuple(shape), float32).size
+    return uniform(key, n, np.dtype(dtype)).reshape(shape)
+
+
+def _dropout_shape(x, key, *, p):
+    require("dropout", "x", x, FLOATS)
+    _check_key("dropout", key)
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p is the share of elements dropped, 0 <= p < 1, got {p}")
+    return x
+
+
+@op("dropout", shape=_dropout_shape, fixed={"key": int64}, saves=("key",), internal=True,
+    flops=lambda x, key, **_: 31 * x.size)
+def dropout(x, key, *, p):
+    """y = x / (1 - p) where u >= p, else 0, with u = rand(key) in float32 for every dtype.
+
+    x, y: any shape, float; key: (2) int64. The scale is rounded once to the dtype of x. Linear in
+    x, so its gradient is the op itself. Source: Srivastava et al. 2014, Dropout, section 4.
+    """
+    keep = uniform(key, x.size, float32).reshape(x.shape) >= np.float32(p)
+    return np.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+
+
+@dropout.gradient
+def _(F, grad, key, *, needs, p):
+    return F.dropout(grad, key, p=p), None

@@ -1,0 +1,164 @@
+"""Views: another shape over the same memory. No column implements them.
+
+They belong to the array type: the same lines below serve NumPy arrays and device arrays
+(``etude.array``), moving no data. Tensor copies first (op ``contiguous``) where ``reshape``
+finds no view.
+"""
+
+import builtins
+
+from etude.array import expand_view, reshape_view, slice_view
+from etude.errors import AxisError, ShapeError
+from etude.shapes import Spec, axis, broadcast, check_shape
+from etude.table import op
+
+Index = tuple[object, ...]  # one entry per axis: an int, or (start, stop, step); None: a new axis
+
+
+def _reshape_shape(x, *, shape):
+    sizes = list(shape)
+    if sizes.count(-1) == 1:
+        known = 1
+        for n in sizes:
+            known *= n if n != -1 else 1
+        if known == 0 or x.size % known:
+            raise ShapeError(f"reshape: {x} has {x.size} elements, which does not divide into "
+                             f"{list(shape)}")
+        sizes[sizes.index(-1)] = x.size // known
+    sizes = check_shape("reshape", sizes)
+    if Spec(sizes, x.dtype).size != x.size:
+        raise ShapeError(f"reshape: {x} has {x.size} elements, {list(sizes)} has "
+                         f"{Spec(sizes, x.dtype).size}. One size may be -1, meaning the rest")
+    return Spec(sizes, x.dtype)
+
+
+@op("view", shape=_reshape_shape, domain="any", saves=("x.shape",))
+def reshape(x, *, shape):
+    """y = the elements of x in C order under another shape; one size may be -1, the rest.
+
+    As an op on arrays it never copies, and raises ShapeError where the strides allow no view.
+    """
+    return reshape_view(x, _reshape_shape(x, shape=shape).shape)
+
+
+@reshape.gradient
+def _(F, grad, x_shape, *, needs, **_attrs):
+    return F.reshape(grad, shape=x_shape)
+
+
+def _permute_shape(x, *, dims):
+    order = [axis("permute", d, x.ndim) for d in dims]
+    if sorted(order) != list(range(x.ndim)):
+        raise AxisError(f"permute: dims={tuple(dims)} must name each of the {x.ndim} dimensions "
+                        f"of {x} once")
+    return Spec(tuple(x.shape[d] for d in order), x.dtype)
+
+
+@op("view", shape=_permute_shape, domain="any")
+def permute(x, *, dims):
+    """y[i_dims[0], i_dims[1], ...] = x[i_0, i_1, ...]: the axes of x in another order."""
+    return x.transpose(dims)
+
+
+@permute.gradient
+def _(F, grad, *, needs, dims):
+    back = [0] * len(dims)
+    for to, source in enumerate(dims):
+        back[source] = to
+    return F.permute(grad, dims=tuple(back))
+
+
+def _expand_shape(x, *, shape):
+    sizes = check_shape("expand", shape)
+    if broadcast("expand", x.shape, sizes) != sizes:
+        raise ShapeError(f"expand: {x} does not stretch to {list(sizes)}; only sizes of 1 do, "
+                         f"and new axes go in front")
+    return Spec(sizes, x.dtype)
+
+
+@op("view", shape=_expand_shape, domain="any", saves=("x.shape",))
+def expand(x, *, shape):
+    """y = x repeated along axes of size 1 up to ``shape``, without copying (stride 0)."""
+    return expand_view(x, tuple(shape))
+
+
+@expand.gradient
+def _(F, grad, x_shape, *, needs, **_attrs):
+    return sum_to(F, grad, x_shape)
+
+
+def sum_to(F, grad, shape):
+    """Sum ``grad`` back to ``shape``, from which it was broadcast. Serves every gradient rule."""
+    ahead = len(grad.shape) - len(shape)
+    dims = tuple(range(ahead)) + tuple(
+        ahead + i for i, n in enumerate(shape) if n == 1 and grad.shape[ahead + i] != 1
+    )
+    if dims:
+        grad = F.sum(grad, dim=dims, keepdim=True)
+    return F.reshape(grad, shape=shape) if ahead else grad
+
+
+def _slice_shape(x, *, index):
+    sizes, at = [], 0
+    for entry in index:
+        if entry is None:
+            sizes.append(1)
+            continue
+        if at == x.ndim:
+            raise AxisError(f"indexing: {consumed(index)} indices for {x}, which has {x.ndim} "
+                            f"dimensions")
+        n = x.shape[at]
+        if isinstance(entry, tuple):
+            sizes.append(len(range(*builtins.slice(*entry).indices(n))))
+        elif not -n <= entry < n:
+            raise AxisError(f"indexing: index {entry} is outside dimension {at} of {x}")
+        at += 1
+    return Spec((*sizes, *x.shape[at:]), x.dtype)
+
+
+def consumed(index):
+    """How many axes an index consumes."""
+    return len([entry for entry in index if entry is not None])
+
+
+@op("view", shape=_slice_shape, domain="any", saves=("x.shape",))
+def slice(x, *, index):
+    """y = x[index], basic indexing as a view.
+
+    ``index`` has one entry per axis: an integer takes the axis away, (start, stop, step) keeps
+    part of it, None adds an axis of size 1. ``Tensor.__getitem__`` writes it from Python's form.
+    """
+    return slice_view(x, index)
+
+
+@slice.gradient
+def _(F, grad, x_shape, *, needs, index):
+    return F.slice_backward(grad, shape=x_shape, index=index)
+
+
+def _split_shape(x, *, sizes, dim):
+    d = axis("split", dim, x.ndim)
+    sizes = check_shape("split", sizes)
+    total = 0
+    for n in sizes:
+        total += n
+    if total != x.shape[d]:
+        raise ShapeError(f"split: sizes {list(sizes)} add up to {total}, but dimension {dim} of "
+                         f"{x} has {x.shape[d]}")
+    return tuple(Spec((*x.shape[:d], n, *x.shape[d + 1 :]), x.dtype) for n in sizes)
+
+
+@op("view", shape=_split_shape, domain="any", outputs=("*ys",))
+def split(x, *, sizes, dim=0):
+    """ys = x cut along ``dim`` into views of the given sizes, in order."""
+    d = axis("split", dim, x.ndim)
+    parts, start = [], 0
+    for n in sizes:
+        parts.append(slice_view(x, ((None, None, None),) * d + ((start, start + n, 1),)))
+        start += n
+    return tuple(parts)
+
+
+@split.gradient
+def _(F, grads, *, needs, dim, **_attrs):
+    return F.cat(*grads, dim=dim)

@@ -1,0 +1,268 @@
+"""The op table: what an op is, and the decorator that enters one.
+
+An op is a pure function on arrays: arrays first, attributes by keyword, an array or a tuple
+returned, nothing it was given changed. Its family file in ``ops/`` states four things together:
+the reference (NumPy, written to be read), the shape rule, the gradient rule and the cost.
+Everything else -- backends, Tensor methods, op cards, docs pages, tests -- reads them from
+``TABLE``. How a call reaches a column is in ``backend.py``; nothing here dispatches.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from etude.errors import DTypeError, ShapeError
+from etude.shapes import (
+    DTYPES,
+    FLOATS,
+    NUMBERS,
+    Spec,
+    bool_,
+    broadcast,
+    common_dtype,
+    shape_of,
+    spec_of,
+)
+
+Rule = Callable[..., Any]
+
+#: What Tensor does to operands of mixed dtype before the call, and which dtypes are accepted.
+DOMAINS = {"float": FLOATS, "number": NUMBERS, "any": DTYPES}
+
+TABLE: dict[str, Op] = {}
+
+
+@dataclass(eq=False)
+class Op:
+    """One row of the table.
+
+    ``arrays`` and ``attrs`` are read off the reference's signature: parameters before the star
+    are arrays (``None`` as default, or ``nullable``, marks an optional one), the others
+    attributes.
+    """
+
+    name: str
+    family: str  # the file it lives in, and the name of its C source, test and spec
+    cls: str  # its class of calls: map, binary, rows, ...; a function type of etude.h
+    reference: Rule
+    shape: Rule
+    arrays: tuple[str, ...]
+    optional: frozenset[str]  # arrays that may be None
+    required: int  # how many arrays a call must at least give
+    variadic: bool  # takes any number of arrays: cat(*xs, dim=0)
+    attrs: dict[str, Any]  # name -> default; inspect.Parameter.empty when there is none
+    outputs: tuple[str, ...]  # all but the first are hidden; ("*ys",) means a visible tuple
+    saves: tuple[str, ...]  # what the gradient rule receives: "x", "y", "x.shape", "x.dtype"
+    domain: str
+    fixed: dict[str, np.dtype[Any]]  # array -> the only dtype it may have; not promoted
+    alias: dict[str, str]  # output -> the input whose memory it may be written into
+    choices: dict[str, tuple[str, ...]]  # attributes that are words, and the words
+    order: tuple[str, ...]  # PyTorch's order of the parameters
+    prepare: Rule | None  # normalises attributes as users write them
+    internal: bool  # a backward or an optimiser step: not part of the public functions
+    flops_rule: Rule
+    bytes_rule: Rule | None
+    rule: Rule | None = None
+    composite_rule: Rule | None = None
+    _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __call__(self, *arrays: Any, **attrs: Any) -> Any:
+        """Run the reference on arrays, after the shape rule. No dispatch, no gradient."""
+        self.check(arrays, attrs)
+        return as_arrays(self.reference(*arrays, **attrs))
+
+    def gradient(self, rule: Rule) -> Rule:
+        """Decorator: ``rule(F, grad, *saved, needs, **attrs)`` -> one gradient per array."""
+        self.rule = rule
+        return rule
+
+    def composite(self, rule: Rule) -> Rule:
+        """Decorator: the op's definition in primitives, ``rule(F, *arrays, **attrs)``."""
+        self.composite_rule = rule
+        return rule
+
+    def check(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """The shape rule: Spec (or a tuple of them) of what this call returns.
+
+        Answers are remembered by shapes, dtypes and attributes. Raises ShapeError, DTypeError,
+        AxisError, or TypeError for a call that does not fit the signature.
+        """
+        key = (tuple([(a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in arrays]),
+               tuple(attrs.items()))
+        try:
+            return self._specs[key]
+        except KeyError:
+            pass
+        except TypeError:  # an attribute given as a list
+            attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
+            key = (key[0], tuple(attrs.items()))
+        self._check_signature(arrays, attrs)
+        specs = [spec_of(a) for a in arrays]
+        for arg, spec in zip(self.arrays, specs, strict=False):
+            if arg in self.fixed and isinstance(spec, Spec) and spec.dtype != self.fixed[arg]:
+                raise DTypeError(f"{self.name}: {arg} must be {self.fixed[arg].name}, got {spec}. "
+                                 f"Convert it with .to(dtype)")
+        answer = self.shape(*specs, **{**self.attrs, **attrs})
+        if len(self._specs) >= 4096:  # shapes that vary without end must not fill the memory
+            self._specs.clear()
+        self._specs[key] = answer
+        return answer
+
+    def _check_signature(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+        most = len(arrays) if self.variadic else len(self.arrays)
+        if not self.required <= len(arrays) <= most:
+            raise TypeError(f"{self.name} takes arrays ({', '.join(self.arrays)}), "
+                            f"got {len(arrays)} of them")
+        for arg, a in zip(self.arrays, arrays, strict=False):
+            if a is None and arg not in self.optional:
+                raise TypeError(f"{self.name}: {arg} is required, got None")
+        for key, value in attrs.items():
+            if key not in self.attrs:
+                takes = ", ".join(self.attrs) or "none"
+                raise TypeError(f"{self.name} has no attribute {key!r}; it takes: {takes}")
+            if key in self.choices and value not in self.choices[key]:
+                words = ", ".join(map(repr, self.choices[key]))
+                raise ValueError(f"{self.name}: {key} must be one of {words}, got {value!r}")
+        for key, default in self.attrs.items():
+            if default is inspect.Parameter.empty and key not in attrs:
+                raise TypeError(f"{self.name} needs the attribute {key!r}")
+
+    def flops(self, *arrays: Any, **attrs: Any) -> int:
+        """Floating-point operations of this call; a transcendental counts as one."""
+        return int(self.flops_rule(*arrays, **{**self.attrs, **attrs}))
+
+    def bytes(self, *arrays: Any, **attrs: Any) -> int:
+        """Bytes that must move at least: every input read once, every output written once."""
+        if self.bytes_rule is not None:
+            return int(self.bytes_rule(*arrays, **{**self.attrs, **attrs}))
+        answer = self.check(arrays, attrs)
+        results = [answer] if isinstance(answer, Spec) else list(answer)
+        inputs = [spec_of(a) for a in arrays]
+        return sum(s.nbytes for s in inputs + results if isinstance(s, Spec))
+
+    @property
+    def signature(self) -> str:
+        """The public signature, in PyTorch's order: ``softmax(x, dim=-1)``."""
+        star = "*" if self.variadic else ""
+        words = []
+        for name in self.order:
+            if name in self.arrays:
+                words.append(star + name + ("=None" if name in self.optional else ""))
+            elif self.attrs[name] is inspect.Parameter.empty:
+                words.append(name)
+            else:
+                words.append(f"{name}={self.attrs[name]!r}")
+        return f"{self.name}({', '.join(words)})"
+
+
+def op(
+    cls: str,
+    *,
+    shape: Rule | None = None,
+    outputs: tuple[str, ...] = ("y",),
+    saves: tuple[str, ...] = (),
+    domain: str = "float",
+    fixed: dict[str, np.dtype[Any]] | None = None,
+    alias: dict[str, str] | None = None,
+    choices: dict[str, tuple[str, ...]] | None = None,
+    order: str = "",
+    prepare: Rule | None = None,
+    nullable: tuple[str, ...] = (),
+    internal: bool = False,
+    flops: Rule = lambda *_, **__: 0,
+    bytes: Rule | None = None,
+) -> Callable[[Rule], Op]:
+    """Enter the decorated reference into TABLE. See ``Op`` for the meaning of each argument."""
+
+    def enter(reference: Rule) -> Op:
+        name = reference.__name__
+        if name in TABLE:
+            raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one")
+        parameters = inspect.signature(reference).parameters.values()
+        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        arrays = tuple(p.name for p in positional)
+        TABLE[name] = entry = Op(
+            name=name,
+            family=reference.__module__.rsplit(".", 1)[-1],
+            cls=cls,
+            reference=reference,
+            shape=_named(shape or STOCK_SHAPES[cls], name, domain),
+            arrays=arrays,
+            optional=frozenset(nullable).union(p.name for p in positional if p.default is None),
+            required=len([p for p in positional if p.default is not None]),
+            variadic=any(p.kind is p.VAR_POSITIONAL for p in positional),
+            attrs=attrs,
+            outputs=outputs,
+            saves=saves,
+            domain=domain,
+            fixed=fixed or {},
+            alias=alias or {},
+            choices=choices or {},
+            order=tuple(order.split()) or (*arrays, *attrs),
+            prepare=prepare,
+            internal=internal,
+            flops_rule=flops,
+            bytes_rule=bytes,
+        )
+        entry.__doc__ = reference.__doc__
+        return entry
+
+    return enter
+
+
+# ------------------------------------------------- stock shape rules, one per class of ops
+# Each takes the op's name and dtype domain first, so that the error can name the op.
+
+
+def _same(name: str, domain: str, x: Spec, **_: Any) -> Spec:
+    common_dtype(name, [x], DOMAINS[domain])
+    return x
+
+
+def _broadcast(name: str, domain: str, *operands: Any, **_: Any) -> Spec:
+    dtype = common_dtype(name, operands, DOMAINS[domain])
+    return Spec(broadcast(name, *map(shape_of, operands)), dtype)
+
+
+def _compare(name: str, domain: str, *operands: Any, **_: Any) -> Spec:
+    return Spec(_broadcast(name, domain, *operands).shape, bool_)
+
+
+def _equal(name: str, domain: str, *operands: Any, **_: Any) -> Spec:
+    dtype = common_dtype(name, operands, DOMAINS[domain])
+    if any(shape_of(s) != operands[0].shape for s in operands):
+        given = ", ".join(map(str, operands))
+        raise ShapeError(f"{name}: all operands must have one shape, got {given}")
+    return Spec(operands[0].shape, dtype)
+
+
+STOCK_SHAPES: dict[str, Rule] = {
+    "map": _same,
+    "binary": _broadcast,
+    "compare": _compare,
+    "select": _broadcast,
+    "rows": _same,
+    "equal": _equal,
+}
+
+
+def _named(rule: Rule, name: str, domain: str) -> Rule:
+    """Stock rules want the op's name and domain; a family's own rule knows them."""
+    if rule in STOCK_SHAPES.values():
+        return lambda *specs, **attrs: rule(name, domain, *specs, **attrs)
+    return rule
+
+
+def as_arrays(result: Any) -> Any:
+    """References may return NumPy scalars; make arrays of them."""
+    if type(result) is np.ndarray:
+        return result
+    if isinstance(result, tuple):
+        return tuple([as_arrays(r) for r in result])
+    return np.asarray(result)
