@@ -1,0 +1,94 @@
+"""What small things cost: one op with a gradient, one training step, one matrix product.
+
+Timings are shown by pytest-benchmark; what they must satisfy is a ratio, both sides measured in
+turns in this run. PyTorch's side is left out where it is not installed (tox -e bench-torch).
+"""
+
+import timeit
+
+import numpy as np
+import pytest
+
+import etude
+from etude import models, nn, optim
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
+
+
+def ratio(ours, theirs, number, rounds=9):
+    """How much longer ``ours`` takes than ``theirs``: the best of each, taken in turns."""
+    best = [float("inf")] * 2
+    for _ in range(rounds):
+        for i, fn in enumerate((ours, theirs)):
+            best[i] = min(best[i], timeit.timeit(fn, number=number))
+    return best[0] / best[1]
+
+
+def small_add(library):
+    """z = x + y of 16 floats, recorded for backward."""
+    if library == "torch":
+        x, y = torch.ones(16, requires_grad=True), torch.ones(16)
+    else:
+        x = etude.tensor(np.ones(16, np.float32), requires_grad=True)
+        y = etude.tensor(np.ones(16, np.float32))
+    return lambda: x + y
+
+
+def adamw_step(library):
+    """Forward, backward and AdamW of a 64-32-10 network on a batch of 32."""
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((32, 64)).astype(np.float32)
+    labels = rng.integers(0, 10, 32)
+    if library == "torch":
+        x, y = torch.from_numpy(images), torch.from_numpy(labels)
+        layers = torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)
+        model, loss_of = torch.nn.Sequential(*layers), torch.nn.functional.cross_entropy
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    else:
+        x, y = etude.tensor(images), etude.tensor(labels)
+        model, loss_of = models.mlp(64, 32, 10), nn.functional.cross_entropy
+        optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step():
+        optimizer.zero_grad()
+        loss_of(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+SIDES = ["reference", "cpu", pytest.param("torch", marks=needs_torch)]
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("work", [small_add, adamw_step])
+def test_timing(benchmark, work, side):
+    benchmark.group = work.__doc__
+    with etude.use("reference" if side == "torch" else side):
+        benchmark(work(side))
+
+
+@needs_torch
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_small_op_with_a_gradient_costs_at_most_twice_pytorchs(backend):
+    with etude.use(backend):
+        assert ratio(small_add("etude"), small_add("torch"), number=5000) < 2
+
+
+@needs_torch
+def test_a_training_step_on_the_cpu_backend_costs_less_than_pytorchs():
+    with etude.use("cpu"):
+        assert ratio(adamw_step("etude"), adamw_step("torch"), number=200) < 1
+
+
+@pytest.mark.parametrize("n", [256, 512, 1024])
+def test_matmul_is_at_least_85_percent_of_numpys(n):
+    a, b = np.random.default_rng(n).standard_normal((2, n, n)).astype(np.float32)
+    with etude.use("cpu"):
+        x, y = etude.tensor(a), etude.tensor(b)
+        assert ratio(lambda: x @ y, lambda: a @ b, number=max(1, 2**26 // n**3)) < 1 / 0.85
