@@ -109,3 +109,8 @@ def test_all_distributions_share_one_version():
     versions = {tomllib.loads(f.read_text())["project"]["version"] for f in files}
     assert len(files) >= 2
     assert len(versions) == 1, versions
+
+
+def test_every_distribution_carries_the_licence():
+    for project in (*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("plugins/*/pyproject.toml")):
+        assert (project.parent / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
