@@ -49,7 +49,7 @@ def _operand(op: Op, x: Any) -> Any:
     raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(x).__name__}")
 
 
-def _promote(op: Op, inputs: Sequence[Any]) -> tuple[list[Any], str]:
+def _promote(op: Op, inputs: Sequence[Any]) -> tuple[Sequence[Any], str]:
     """Operands of one dtype on one device, and that device. Casts are ops, so they have
     gradients. Arguments with a dtype of their own (an index, a mask, a key) are left alone.
     """
@@ -76,9 +76,8 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[list[Any], str]:
 def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
             needs: tuple[bool, ...]) -> Any:
     """Wrap what the table returned, with a Node if a gradient is wanted."""
-    several = isinstance(result, tuple)
-    outputs = result if several else (result,)
-    if not any(needs):
+    outputs = result if isinstance(result, tuple) else (result,)
+    if True not in needs:
         node = None
     elif op.rule is None and op.composite_rule is None:
         node = None
@@ -100,12 +99,46 @@ def _needs(state: Any, inputs: Sequence[Any]) -> tuple[bool, ...]:
     return tuple([isinstance(t, Tensor) and t.requires_grad for t in inputs])
 
 
+def _ready(op: Op) -> Callable[[Sequence[Any]], str | None]:
+    """A quick look: the device, if all operands are Tensors that need no promotion; else None."""
+    kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
+    fixed = [not op.variadic and name in op.fixed for name in op.arrays]
+    always = op.variadic
+
+    def look(inputs: Sequence[Any]) -> str | None:
+        dtype = device = None
+        for i, t in enumerate(inputs):
+            if t is None:
+                continue
+            if not isinstance(t, Tensor):
+                return None
+            data = t.data
+            if device is None:
+                device = data.device
+            elif data.device != device:
+                return None
+            if always or not (i < len(fixed) and fixed[i]):
+                if dtype is None:
+                    dtype = data.dtype
+                    if dtype.kind not in kinds:
+                        return None
+                elif data.dtype is not dtype:
+                    return None
+        return device
+
+    return look
+
+
 def _general(op: Op) -> Function:
-    name, prepare = op.name, op.prepare
+    name, prepare, ready = op.name, op.prepare, _ready(op)
 
     def call(*inputs: Any, **attrs: Any) -> Any:
-        operands, device = _promote(op, inputs)
-        attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
+        operands, device = inputs, ready(inputs)
+        if device is None:
+            operands, device = _promote(op, inputs)
+        for key, value in attrs.items():
+            if type(value) is list:
+                attrs[key] = tuple(value)
         if prepare is not None:
             attrs = prepare(attrs)
         state = STATE.get()

@@ -92,15 +92,15 @@ class Op:
         Answers are remembered by shapes, dtypes and attributes. Raises ShapeError, DTypeError,
         AxisError, or TypeError for a call that does not fit the signature.
         """
-        key = (tuple([(a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in arrays]),
-               tuple(attrs.items()))
+        key = (*[(a.shape, a.dtype.char) if hasattr(a, "shape") else type(a) for a in arrays],
+               *attrs.items())
         try:
             return self._specs[key]
         except KeyError:
             pass
         except TypeError:  # an attribute given as a list
             attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
-            key = (key[0], tuple(attrs.items()))
+            key = (*key[: len(arrays)], *attrs.items())
         self._check_signature(arrays, attrs)
         specs = [spec_of(a) for a in arrays]
         for arg, spec in zip(self.arrays, specs, strict=False):

@@ -38,7 +38,7 @@ def reshape(x, *, shape):
 
     As an op on arrays it never copies, and raises ShapeError where the strides allow no view.
     """
-    return reshape_view(x, _reshape_shape(x, shape=shape).shape)
+    return reshape_view(x, _reshape_shape(x, shape=shape).shape if -1 in shape else tuple(shape))
 
 
 @reshape.gradient
