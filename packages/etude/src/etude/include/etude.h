@@ -104,10 +104,13 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[i] = f(x[i]; a, b) */                                                                    \
     typedef int etude_map_fn_##T(etude_context *ctx, const real *x, real *y, int64_t n, double a, \
         double b);                                                                                \
-    /* z = f(x, y; a) over size[0] x size[1] x size[2]; z contiguous, xs and ys element strides,  \
-       0 where an operand is broadcast */                                                         \
+    /* z[i] = f(x[i], y[i]; a) */                                                                 \
+    typedef int etude_equal_fn_##T(etude_context *ctx, const real *x, const real *y, real *z,     \
+        int64_t n, double a);                                                                     \
+    /* z = f(x, y) over size[0] x size[1] x size[2]; z contiguous, xs and ys element strides, 0   \
+       where an operand is broadcast; those of the last dimension are 0 or 1 */                   \
     typedef int etude_binary_fn_##T(etude_context *ctx, const real *x, const real *y, real *z,    \
-        const int64_t size[3], const int64_t xs[3], const int64_t ys[3], double a);               \
+        const int64_t size[3], const int64_t xs[3], const int64_t ys[3]);                         \
     typedef int etude_compare_fn_##T(etude_context *ctx, const real *x, const real *y,            \
         uint8_t *z, const int64_t size[3], const int64_t xs[3], const int64_t ys[3]);             \
     typedef int etude_select_fn_##T(etude_context *ctx, const uint8_t *condition, const real *x,  \
@@ -179,7 +182,7 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         const real *weight, const real *mean, const real *rstd, real *dx, real *dweight,          \
         real *dbias, int64_t rows, int64_t cols);                                                 \
     /* key: [seed, call], Philox 4x64-10 */                                                       \
-    typedef int etude_random_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
+    typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
     typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \
         real *y, int64_t n, double p);                                                            \
     /* hyper: lr, momentum, weight_decay. Outputs may be p and v. */                              \
@@ -200,8 +203,9 @@ ETUDE_FAMILIES(uint8_t, b8)
 #define ETUDE_FLOAT_KERNELS(T)                                                                    \
     etude_map_fn_##T etude_exp_##T, etude_log_##T, etude_sqrt_##T, etude_tanh_##T,                \
         etude_sigmoid_##T, etude_erf_##T, etude_gelu_##T;                                         \
-    etude_binary_fn_##T etude_div_##T, etude_pow_##T, etude_relu_backward_##T,                    \
-        etude_tanh_backward_##T, etude_sigmoid_backward_##T, etude_gelu_backward_##T;             \
+    etude_equal_fn_##T etude_relu_backward_##T, etude_tanh_backward_##T,                          \
+        etude_sigmoid_backward_##T, etude_gelu_backward_##T;                                      \
+    etude_binary_fn_##T etude_div_##T, etude_pow_##T;                                             \
     etude_ternary_fn_##T etude_lerp_##T;                                                          \
     etude_reduce_fn_##T etude_mean_##T;                                                           \
     etude_rows_fn_##T etude_softmax_##T, etude_log_softmax_##T;                                   \
@@ -216,7 +220,7 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_cross_entropy_backward_fn_##T etude_cross_entropy_backward_##T;                         \
     etude_norm_fn_##T etude_layer_norm_##T;                                                       \
     etude_norm_backward_fn_##T etude_layer_norm_backward_##T;                                     \
-    etude_random_fn_##T etude_rand_##T;                                                           \
+    etude_rand_fn_##T etude_rand_##T;                                                             \
     etude_dropout_fn_##T etude_dropout_##T;                                                       \
     etude_sgd_fn_##T etude_sgd_step_##T;                                                          \
     etude_adamw_fn_##T etude_adamw_step_##T;

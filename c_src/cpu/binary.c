@@ -1,0 +1,89 @@
+/* binary.c: arithmetic on two broadcast operands.
+   Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
+
+   Plan. Three loops per op: both operands run, or one of them is a single value for the row. All
+   but pow are bound by memory. int64 has add, sub, mul and maximum; it wraps, as in NumPy. */
+#include "pointwise.h"
+
+#define BINARY(op, value)                                                                         \
+    static inline __attribute__((always_inline)) void op##_steps(                                 \
+        const real *x, const real *y, real *z, int64_t xs, int64_t ys, int64_t n)                 \
+    {                                                                                             \
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++)                                                \
+        {                                                                                         \
+            real v = x[i * xs], w = y[i * ys];                                                    \
+            z[i] = value;                                                                         \
+        }                                                                                         \
+    }                                                                                             \
+    static void op##_run(char *const *p, const int64_t *step, int64_t n)                          \
+    {                                                                                             \
+        const real *x = (const real *)p[0], *y = (const real *)p[1];                              \
+        real *z = (real *)p[2];                                                                   \
+        if (step[0] && step[1])                                                                   \
+            op##_steps(x, y, z, 1, 1, n);                                                         \
+        else if (step[0])                                                                         \
+            op##_steps(x, y, z, 1, 0, n);                                                         \
+        else if (step[1])                                                                         \
+            op##_steps(x, y, z, 0, 1, n);                                                         \
+        else                                                                                      \
+            op##_steps(x, y, z, 0, 0, n);                                                         \
+    }                                                                                             \
+    ENTRY(op)
+
+#define ENTRY(op)                                                                                 \
+    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *y, real *z,                \
+                       const int64_t size[3], const int64_t xs[3], const int64_t ys[3])           \
+    {                                                                                             \
+        pointwise c = {op##_run, 3, {(char *)x, (char *)y, (char *)z},                            \
+                       {sizeof *x, sizeof *y, sizeof *z}, {xs, ys}, size};                        \
+        return pointwise_all(ctx, &c);                                                            \
+    }
+
+#if !defined(ETUDE_INT)
+#include <math.h>
+
+BINARY(add, v + w)
+BINARY(sub, v - w)
+BINARY(mul, v *w)
+BINARY(div, v / w)
+BINARY(maximum, v >= w || v != v ? v : w) /* NaN if either is */
+
+/* One exponent for a row has fast and exact cases; else the C library, element by element. */
+static real power(real x, real y)
+{
+    return sizeof(real) == 8 ? (real)pow(x, y) : (real)powf((float)x, (float)y);
+}
+
+static real root(real x) /* x^(1/2) as pow defines it: +0 at -0, infinity at -infinity */
+{
+    real y = (sizeof(real) == 8 ? (real)sqrt(x) : (real)sqrtf((float)x)) + 0;
+    return x == -INFINITY ? INFINITY : y;
+}
+
+static void pow_run(char *const *p, const int64_t *step, int64_t n)
+{
+    const real *x = (const real *)p[0], *y = (const real *)p[1];
+    real *z = (real *)p[2];
+    int64_t xs = step[0], ys = step[1];
+    if (ys == 0 && y[0] == 2) {
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = x[i * xs] * x[i * xs];
+    } else if (ys == 0 && y[0] == (real)0.5) {
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = root(x[i * xs]);
+    } else if (ys == 0 && y[0] == -1) {
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = 1 / x[i * xs];
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            z[i] = power(x[i * xs], y[i * ys]);
+    }
+}
+
+ENTRY(pow)
+
+#elif ETUDE_INT == 64
+
+BINARY(add, (real)((uint64_t)v + (uint64_t)w))
+BINARY(sub, (real)((uint64_t)v - (uint64_t)w))
+BINARY(mul, (real)((uint64_t)v * (uint64_t)w))
+BINARY(maximum, v > w ? v : w)
+
+#endif

@@ -1,0 +1,53 @@
+"""Writes the C source of the glue, etude_cpu._glue, from etude.h. CMake runs it: build_glue.py OUT.c
+
+The glue is cffi's API mode: for every family and dtype one thunk that takes the address of a kernel
+and arrays as ``id(array)``. It finds their data itself, which costs nothing; asking Python for three
+pointers would cost more than a small kernel.
+"""
+
+import sys
+
+from cffi import FFI
+from native_header import glue_cdef, glue_source, read_header
+
+HOST = """
+void glue_start(size_t data_offset, int32_t threads);
+void etude_set_threads(int32_t threads);
+int32_t etude_get_threads(void);
+int etude_cpu_runs(const char *isa);
+const char *glue_error(void);
+"""
+
+PREAMBLE = """
+#include "host.h"
+
+static size_t data_at; /* of the field `data` in NumPy's array object; 0: plain addresses come in */
+
+static inline void *at(uintptr_t array)
+{
+    return data_at && array ? *(void **)(array + data_at) : (void *)array;
+}
+
+static inline etude_context *host(void) { return etude_host(); }
+
+static void glue_start(size_t data_offset, int32_t threads)
+{
+    data_at = data_offset;
+    etude_host_start(threads);
+}
+
+/* Why the last kernel of this thread declined. */
+static const char *glue_error(void) { return etude_host()->error; }
+"""
+
+
+def main(out: str) -> None:
+    header = read_header()
+    builder = FFI()
+    builder.cdef(HOST + glue_cdef(header))
+    builder.set_source("etude_cpu._glue", PREAMBLE + glue_source(header))
+    builder.emit_c_code(out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+../../packages/etude/src/etude/native_header.py

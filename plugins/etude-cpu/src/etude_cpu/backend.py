@@ -1,0 +1,40 @@
+"""Loads the kernels: picks the library for this machine's instruction set and opens it."""
+
+import os
+from pathlib import Path
+
+from etude.backend import Backend
+from etude.errors import BackendError
+from etude.native import open_library
+
+ISAS = ("avx512", "avx2", "portable")  # best first
+
+
+def load():
+    """The backend "cpu". Raises BackendError with the reason if it cannot run here."""
+    try:
+        from etude_cpu import _glue, glue
+    except ImportError as error:
+        raise BackendError(
+            f"the compiled part of etude-cpu does not load ({error}). Install it again: "
+            f"pip install --force-reinstall --no-deps etude-cpu, which needs a C compiler") from None
+    folder = Path(_glue.__file__).parent
+    built = [isa for isa in ISAS if _library(folder, isa).exists()]
+    isa = choose(built, glue.runs, os.environ.get("ETUDE_CPU_ISA", "").strip())
+    ops = open_library(_library(folder, isa))
+    return Backend("cpu", "cpu", ops, isa=isa, threads=glue.get_num_threads(), checks=True,
+                   dtypes=ops.dtypes)
+
+
+def choose(built, runs, wanted=""):
+    """The instruction set to use: ``wanted``, or the best that is built and runs here."""
+    able = [isa for isa in built if runs(isa)]
+    if wanted and wanted not in able:
+        why = ("is not one of " + ", ".join(ISAS) if wanted not in ISAS else
+               "was not built" if wanted not in built else "does not run on this machine")
+        raise BackendError(f"ETUDE_CPU_ISA={wanted} {why}; here you can have {', '.join(able)}")
+    return wanted or able[0]
+
+
+def _library(folder, isa):
+    return folder / f"libetude_cpu_{isa}.so"

@@ -1,0 +1,70 @@
+"""The glue: compiled thunks, the thread pool and the choice of instruction set.
+
+Importing this module starts it. Every column of C kernels in the process then calls through it,
+a student's library too (see ``etude.native``). On glibc it also tells malloc to keep large blocks
+(``c_src/cpu/host/threads.c`` says why), which speeds up NumPy as well.
+"""
+
+import ctypes
+import os
+
+import numpy as np
+
+from etude.errors import BackendError
+from etude_cpu._glue import ffi, lib
+
+
+def default_threads():
+    """ETUDE_NUM_THREADS, else the cores this process may run on."""
+    wanted = os.environ.get("ETUDE_NUM_THREADS", "").strip()
+    if not wanted:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise BackendError(f"ETUDE_NUM_THREADS must be a whole number from 1, got {wanted!r}")
+    return int(wanted)
+
+
+def _data_offset():
+    """Where an array object keeps the address of its data, or 0 if that is not where it was."""
+    offset = object.__basicsize__  # the first field of NumPy's PyArrayObject
+    for probe in (np.zeros(3), np.arange(12).reshape(3, 4)[1:, ::-2], np.array(1.5)):
+        found = ctypes.c_void_p.from_address(id(probe) + offset).value
+        if found != probe.__array_interface__["data"][0]:
+            return 0
+    return offset
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
+
+
+_offset = _data_offset()
+lib.glue_start(_offset, default_threads())
+
+#: what a thunk takes for an array: the object itself by its id, or failing that its address
+ident = id if _offset else _address
+
+
+def thunk(family, suffix):
+    """The compiled call of a family: thunk(kernel, arrays..., numbers...) -> status."""
+    return getattr(lib, f"{family}_{suffix}")
+
+
+def error():
+    """Why the last kernel that this thread called declined."""
+    return ffi.string(lib.glue_error()).decode(errors="replace")
+
+
+def runs(isa):
+    """Whether this machine runs code for "portable", "avx2" or "avx512"."""
+    return bool(lib.etude_cpu_runs(isa.encode()))
+
+
+def set_num_threads(n):
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"set_num_threads: a whole number from 1, got {n!r}")
+    lib.etude_set_threads(n)
+
+
+def get_num_threads():
+    return lib.etude_get_threads()
