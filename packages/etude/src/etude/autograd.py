@@ -72,7 +72,7 @@ class Node:
             name, _, field = entry.partition(".")
             if name not in op.arrays:  # an output; only the first is differentiable
                 position = op.outputs.index(name)
-                value = self.outputs[position]
+                value: Any = self.outputs[position]
                 if tensors:
                     value = wrap(value, self if position == 0 else None)
             elif op.variadic:
@@ -267,7 +267,7 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     seeds = [_seed(t, g, create_graph) for t, g in zip(outs, given, strict=True)]
     with grad_mode(create_graph):
         found = backpropagate(outs, seeds, ins, keep, create_graph)
-    results = []
+    results: list[Tensor | None] = []
     for i, t in enumerate(ins):
         if _key(t) not in found:
             if not allow_unused:

@@ -133,7 +133,8 @@ def _general(op: Op) -> Function:
     name, prepare, ready = op.name, op.prepare, _ready(op)
 
     def call(*inputs: Any, **attrs: Any) -> Any:
-        operands, device = inputs, ready(inputs)
+        operands: Sequence[Any] = inputs
+        device = ready(inputs)
         if device is None:
             operands, device = _promote(op, inputs)
         for key, value in attrs.items():

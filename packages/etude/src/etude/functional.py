@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etude.errors import ShapeError
 from etude.random import Generator, key_tensor
 from etude.shapes import check_shape, float32
 from etude.table import TABLE, Op
 from etude.tensor import OPS, Tensor
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
-
 
 def _public(op: Op) -> Callable[..., Any]:
     """The function of Tensors for an op, with attributes by position or keyword."""

@@ -6,10 +6,11 @@ finds no view.
 """
 
 import builtins
+from typing import Any
 
 from etude.array import expand_view, reshape_view, slice_view
 from etude.errors import AxisError, ShapeError
-from etude.shapes import Spec, axis, broadcast, check_shape
+from etude.shapes import Shape, Spec, axis, broadcast, check_shape
 from etude.table import op
 
 Index = tuple[object, ...]  # one entry per axis: an int, or (start, stop, step); None: a new axis
@@ -25,11 +26,11 @@ def _reshape_shape(x, *, shape):
             raise ShapeError(f"reshape: {x} has {x.size} elements, which does not divide into "
                              f"{list(shape)}")
         sizes[sizes.index(-1)] = x.size // known
-    sizes = check_shape("reshape", sizes)
-    if Spec(sizes, x.dtype).size != x.size:
-        raise ShapeError(f"reshape: {x} has {x.size} elements, {list(sizes)} has "
-                         f"{Spec(sizes, x.dtype).size}. One size may be -1, meaning the rest")
-    return Spec(sizes, x.dtype)
+    y = Spec(check_shape("reshape", sizes), x.dtype)
+    if y.size != x.size:
+        raise ShapeError(f"reshape: {x} has {x.size} elements, {sizes} has {y.size}. One size "
+                         f"may be -1, meaning the rest")
+    return y
 
 
 @op("view", shape=_reshape_shape, domain="any", saves=("x.shape",))
@@ -87,7 +88,7 @@ def _(F, grad, x_shape, *, needs, **_attrs):
     return sum_to(F, grad, x_shape)
 
 
-def sum_to(F, grad, shape):
+def sum_to(F: Any, grad: Any, shape: Shape) -> Any:
     """Sum ``grad`` back to ``shape``, from which it was broadcast. Serves every gradient rule."""
     ahead = len(grad.shape) - len(shape)
     dims = tuple(range(ahead)) + tuple(
