@@ -6,7 +6,8 @@
 
    B comes as a packed panel, row by row:      b[p * nv * VL + j], zeros where j >= width
    A comes packed, column by column:           a[p * mr + i]
-     or as it lies, by one pointer per row:    rows[i][p * step]
+     or as it lies, by one pointer per row:    rows[i][r * jump + p * step]
+       in `runs` runs of k numbers (one run in a matrix, one per line of an image)
    from is where the sum starts: C itself, a bias, or zeros; ldfrom = 0 repeats one row of it.
 
    The text is GCC vector extensions, so it serves SSE, NEON, AVX2 and AVX-512; each tile height has
@@ -30,25 +31,27 @@ enum { VL = GEMM_VECTOR / (int)sizeof(real), NR = NV * VL };
 
 typedef void gemm_packed_tile(int64_t k, const real *a, const real *b, const real *from,
                               int64_t ldfrom, real *c, int64_t ldc);
-typedef void gemm_rows_tile(int64_t k, const real *const *rows, int64_t step, const real *b,
-                            const real *from, int64_t ldfrom, real *c, int64_t ldc);
+typedef void gemm_rows_tile(int64_t k, int64_t runs, int64_t jump, const real *const *rows,
+                            int64_t step, const real *b, const real *from, int64_t ldfrom, real *c,
+                            int64_t ldc);
 
-GEMM_INLINE void gemm_tile_body(int mr, int nv, int64_t k, const real *const *rows, int64_t step,
-                                const real *b, const real *from, int64_t ldfrom, real *c,
-                                int64_t ldc)
+GEMM_INLINE void gemm_tile_body(int mr, int nv, int64_t k, int64_t runs, int64_t jump,
+                                const real *const *rows, int64_t step, const real *b,
+                                const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {
     vec acc[MR][NV];
     GEMM_UNROLL for (int i = 0; i < mr; i++)
         GEMM_UNROLL for (int j = 0; j < nv; j++)
             acc[i][j] = (vec){0};
-    for (int64_t p = 0; p < k; p++, b += nv * VL) {
-        vec row[NV];
-        GEMM_UNROLL for (int j = 0; j < nv; j++)
-            row[j] = *(const vec *)(b + j * VL);
-        GEMM_UNROLL for (int i = 0; i < mr; i++)
+    for (int64_t r = 0; r < runs; r++)
+        for (int64_t p = 0; p < k; p++, b += nv * VL) {
+            vec row[NV];
             GEMM_UNROLL for (int j = 0; j < nv; j++)
-                acc[i][j] += rows[i][p * step] * row[j];
-    }
+                row[j] = *(const vec *)(b + j * VL);
+            GEMM_UNROLL for (int i = 0; i < mr; i++)
+                GEMM_UNROLL for (int j = 0; j < nv; j++)
+                    acc[i][j] += rows[i][r * jump + p * step] * row[j];
+        }
     GEMM_UNROLL for (int i = 0; i < mr; i++)
         GEMM_UNROLL for (int j = 0; j < nv; j++)
             *(vec *)(c + i * ldc + j * VL) = *(const vec *)(from + i * ldfrom + j * VL) + acc[i][j];
@@ -62,13 +65,13 @@ GEMM_INLINE void gemm_tile_body(int mr, int nv, int64_t k, const real *const *ro
         const real *rows[MR];                                                                     \
         GEMM_UNROLL for (int i = 0; i < mr; i++)                                                  \
             rows[i] = a + i;                                                                      \
-        gemm_tile_body(mr, nv, k, rows, mr, b, from, ldfrom, c, ldc);                             \
+        gemm_tile_body(mr, nv, k, 1, 0, rows, mr, b, from, ldfrom, c, ldc);                             \
     }                                                                                             \
-    static void gemm_rows_##mr##x##nv(int64_t k, const real *const *rows, int64_t step,           \
-                                      const real *b, const real *from, int64_t ldfrom, real *c,   \
-                                      int64_t ldc)                                                \
+    static void gemm_rows_##mr##x##nv(int64_t k, int64_t runs, int64_t jump,                      \
+                                      const real *const *rows, int64_t step, const real *b,       \
+                                      const real *from, int64_t ldfrom, real *c, int64_t ldc)     \
     {                                                                                             \
-        gemm_tile_body(mr, nv, k, rows, step, b, from, ldfrom, c, ldc);                           \
+        gemm_tile_body(mr, nv, k, runs, jump, rows, step, b, from, ldfrom, c, ldc);                           \
     }
 #define GEMM_INSTANCES(mr) GEMM_INSTANCE(mr, 1) GEMM_INSTANCE(mr, 2)
 GEMM_TILES(GEMM_INSTANCES)
@@ -77,6 +80,14 @@ GEMM_TILES(GEMM_INSTANCES)
 #define GEMM_ROWS_ENTRY(mr) {gemm_rows_##mr##x1, gemm_rows_##mr##x2},
 static gemm_packed_tile *const gemm_packed_tiles[MR][NV] = {GEMM_TILES(GEMM_PACKED_ENTRY)};
 static gemm_rows_tile *const gemm_rows_tiles[MR][NV] = {GEMM_TILES(GEMM_ROWS_ENTRY)};
+
+static const real gemm_zeros[NR]; /* a bias of zeros */
+
+/* Where part i begins when n is cut into parts as equal as they can be. */
+static inline int64_t gemm_cut(int64_t n, int64_t parts, int64_t i)
+{
+    return n * i / parts;
+}
 
 /* How many vectors a panel of that width is padded to. */
 static inline int gemm_vectors(int64_t width)
@@ -97,7 +108,7 @@ static void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
                       int64_t ldfrom, real *c, int64_t ldc)
 {
     int nv = gemm_vectors(width);
-    real edge[MR * NR];
+    real edge[MR * NR]; /* only ever partly used */
     int partial = width != nv * VL;
     real *to = c;
     int64_t ldto = ldc;
@@ -114,7 +125,7 @@ static void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
         const real *rows[MR];
         for (int i = 0; i < mr; i++)
             rows[i] = a.a + i * a.row;
-        gemm_rows_tiles[mr - 1][nv - 1](k, rows, a.step, b, from, ldfrom, to, ldto);
+        gemm_rows_tiles[mr - 1][nv - 1](k, 1, 0, rows, a.step, b, from, ldfrom, to, ldto);
     } else {
         gemm_packed_tiles[mr - 1][nv - 1](k, a.a, b, from, ldfrom, to, ldto);
     }
@@ -124,23 +135,67 @@ static void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
                 c[i * ldc + j] = edge[i * NR + j];
 }
 
-/* Packing: to[p * padded + j] = x[p * x_row + j * x_col] for p < k and j < width, 0 up to padded.
+/* ---- Packing -------------------------------------------------------------------------------- */
+
+/* A square of QUAD x QUAD numbers, one 16-byte register a row, transposed. */
+typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+enum { QUAD = 16 / (int)sizeof(real) };
+
+#ifdef __clang__
+#define GEMM_SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+typedef real_bits quad_index __attribute__((vector_size(16)));
+#define GEMM_SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (quad_index){__VA_ARGS__})
+#endif
+
+static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, int64_t x_row)
+{
+#if ETUDE_REAL == 64
+    quad r0 = *(const quad *)x, r1 = *(const quad *)(x + x_row);
+    *(quad *)to = GEMM_SHUFFLE(r0, r1, 0, 2);
+    *(quad *)(to + to_row) = GEMM_SHUFFLE(r0, r1, 1, 3);
+#else
+    quad r0 = *(const quad *)x, r1 = *(const quad *)(x + x_row);
+    quad r2 = *(const quad *)(x + 2 * x_row), r3 = *(const quad *)(x + 3 * x_row);
+    quad low01 = GEMM_SHUFFLE(r0, r1, 0, 4, 1, 5), high01 = GEMM_SHUFFLE(r0, r1, 2, 6, 3, 7);
+    quad low23 = GEMM_SHUFFLE(r2, r3, 0, 4, 1, 5), high23 = GEMM_SHUFFLE(r2, r3, 2, 6, 3, 7);
+    *(quad *)to = GEMM_SHUFFLE(low01, low23, 0, 1, 4, 5);
+    *(quad *)(to + to_row) = GEMM_SHUFFLE(low01, low23, 2, 3, 6, 7);
+    *(quad *)(to + 2 * to_row) = GEMM_SHUFFLE(high01, high23, 0, 1, 4, 5);
+    *(quad *)(to + 3 * to_row) = GEMM_SHUFFLE(high01, high23, 2, 3, 6, 7);
+#endif
+}
+
+/* to[p * padded + j] = x[p * x_row + j * x_col] for p < k and j < width, 0 up to padded.
    The same routine makes panels of B and, with rows and columns exchanged, tiles of A. */
 static void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int64_t k,
                       int64_t width, int64_t padded)
 {
+    int64_t squares = 0; /* columns that are done */
     if (x_col == 1 && width == NR && padded == NR) {
         for (int64_t p = 0; p < k; p++)
             for (int j = 0; j < NV; j++)
                 *(vec *)(to + p * NR + j * VL) = *(const vec *)(x + p * x_row + j * VL);
         return;
     }
-    for (int64_t p = 0; p < k; p++) {
-        for (int64_t j = 0; j < width; j++)
-            to[p * padded + j] = x[p * x_row + j * x_col];
-        for (int64_t j = width; j < padded; j++)
-            to[p * padded + j] = 0;
+    if (x_row == 1) {
+        int64_t depth = k / QUAD * QUAD;
+        for (; squares + QUAD <= width; squares += QUAD) {
+            for (int64_t p = 0; p < depth; p += QUAD)
+                gemm_transpose_quad(to + p * padded + squares, padded, x + squares * x_col + p,
+                                    x_col);
+            for (int64_t p = depth; p < k; p++)
+                for (int64_t j = squares; j < squares + QUAD; j++)
+                    to[p * padded + j] = x[p + j * x_col];
+        }
     }
+    if (squares < padded)
+        for (int64_t p = 0; p < k; p++) {
+            for (int64_t j = squares; j < width; j++)
+                to[p * padded + j] = x[p * x_row + j * x_col];
+            for (int64_t j = width; j < padded; j++)
+                to[p * padded + j] = 0;
+        }
 }
 
 #endif

@@ -116,12 +116,6 @@ typedef struct {
     atomic_llong next;       /* task */
 } plan;
 
-/* A cut of n into parts as equal as they can be: where part i begins. */
-static inline int64_t cut(int64_t n, int64_t parts, int64_t i)
-{
-    return n * i / parts;
-}
-
 static void pack_strip(const plan *q, const product *g, int64_t p0, int64_t kc, int64_t j0,
                        int64_t j1, real *to)
 {
@@ -160,23 +154,22 @@ static const real *strip_of_b(plan *q, const product *g, int64_t slot, int64_t d
 /* One block of rows times one cut of the columns. */
 static void run_task(plan *q, int64_t task, int64_t slot)
 {
-    static const real zeros[NR];
     product g = q->g;
     int64_t columns = task % q->cuts, rows = task / q->cuts % q->blocks;
     int64_t which = task / q->cuts / q->blocks;
     g.a += which * q->a_batch, g.b += which * q->b_batch, g.c += which * g.m * g.n;
 
     int64_t tiles = (g.m + MR - 1) / MR;
-    int64_t t0 = cut(tiles, q->blocks, rows), t1 = cut(tiles, q->blocks, rows + 1);
-    int64_t s0 = cut(q->strips, q->cuts, columns), s1 = cut(q->strips, q->cuts, columns + 1);
-    int64_t m0 = cut(g.m, tiles, t0), count = s1 - s0;
+    int64_t t0 = gemm_cut(tiles, q->blocks, rows), t1 = gemm_cut(tiles, q->blocks, rows + 1);
+    int64_t s0 = gemm_cut(q->strips, q->cuts, columns), s1 = gemm_cut(q->strips, q->cuts, columns + 1);
+    int64_t m0 = gemm_cut(g.m, tiles, t0), count = s1 - s0;
     real *packed = q->a_space + slot * q->a_size;
 
     for (int64_t d = 0; d < q->depths; d++) {
-        int64_t p0 = cut(g.k, q->depths, d), kc = cut(g.k, q->depths, d + 1) - p0;
+        int64_t p0 = gemm_cut(g.k, q->depths, d), kc = gemm_cut(g.k, q->depths, d + 1) - p0;
         if (q->pack_a)
             for (int64_t t = t0; t < t1; t++) {
-                int64_t i = cut(g.m, tiles, t), mr = cut(g.m, tiles, t + 1) - i;
+                int64_t i = gemm_cut(g.m, tiles, t), mr = gemm_cut(g.m, tiles, t + 1) - i;
                 gemm_pack(packed + (i - m0) * kc, g.a + i * g.a_row + p0 * g.a_col, g.a_col,
                           g.a_row, kc, mr, mr);
             }
@@ -185,9 +178,9 @@ static void run_task(plan *q, int64_t task, int64_t slot)
             int64_t j0 = s * STRIP * NR, j1 = ETUDE_MIN(g.n, j0 + STRIP * NR);
             const real *strip = strip_of_b(q, &g, slot, d, s, p0, kc, j0, j1);
             for (int64_t j = j0; j < j1; j += NR) {
-                const real *from = d ? NULL : g.bias ? g.bias + j : zeros;
+                const real *from = d ? NULL : g.bias ? g.bias + j : gemm_zeros;
                 for (int64_t t = t0; t < t1; t++) {
-                    int64_t i = cut(g.m, tiles, t), mr = cut(g.m, tiles, t + 1) - i;
+                    int64_t i = gemm_cut(g.m, tiles, t), mr = gemm_cut(g.m, tiles, t + 1) - i;
                     gemm_a a = q->pack_a
                                    ? (gemm_a){.a = packed + (i - m0) * kc, .packed = 1}
                                    : (gemm_a){.a = g.a + i * g.a_row + p0 * g.a_col,
