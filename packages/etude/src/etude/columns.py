@@ -204,12 +204,12 @@ class Table(dict[str, Call]):
         """A view where the strides allow; else the device makes the array contiguous first."""
         view = _reference(op)
 
-        def reshape(x: Any, *, shape: Any) -> Any:
+        def reshape(x: Any, **attrs: Any) -> Any:
             try:
-                return view(x, shape=shape)
+                return view(x, **attrs)
             except ShapeError:
-                op.check((x,), {"shape": shape})  # raises if the shape itself is wrong
-                return view(self["contiguous"](x), shape=shape)
+                op.check((x,), attrs)  # raises if the shape itself is wrong
+                return view(self["contiguous"](x), **attrs)
 
         return reshape
 
@@ -300,6 +300,8 @@ def _into(out: Any, result: Any) -> Any:
 
 
 def _plain(result: Any) -> Any:
+    if isinstance(result, tuple):
+        return tuple([_plain(r) for r in result])
     return result if hasattr(result, "buffer") else as_arrays(result)
 
 

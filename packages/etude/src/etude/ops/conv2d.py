@@ -99,8 +99,9 @@ def _conv2d_input_shape(grad, weight, *, input_size, stride, padding):
     flops=lambda grad, weight, **_: _flops(
         grad.shape[0], weight.size, math.prod(grad.shape[2:])))
 def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0)):
-    """The gradient of conv2d in its input: every output pixel gives back to its window.
+    """dx[n,c,y,x] = sum of grad[n,o,h,w] weight[o,c,i,j] with y = h SH + i - PH, x = w SW + j - PW.
 
+    The gradient of conv2d in its input: every output pixel gives back to its window.
     grad: (N, O, OH, OW); weight: (O, C, KH, KW); dx: (N, C, H, W) with (H, W) = input_size.
     """
     (n, _, oh, ow), (_, c, kh, kw) = grad.shape, weight.shape
@@ -135,8 +136,9 @@ def _conv2d_weight_shape(grad, x, *, kernel_size, stride, padding):
     flops=lambda grad, x, *, kernel_size, **_: _flops(
         grad.size, x.shape[1], math.prod(kernel_size)))
 def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0)):
-    """The gradient of conv2d in its weight: what each tap of the kernel saw, weighted by grad.
+    """dweight[o,c,i,j] = sum_{n,h,w} grad[n,o,h,w] x[n, c, h SH + i - PH, w SW + j - PW].
 
+    The gradient of conv2d in its weight: what each tap of the kernel saw, weighted by grad.
     grad: (N, O, OH, OW); x: (N, C, H, W); dweight: (O, C, KH, KW) with (KH, KW) = kernel_size.
     """
     patches = windows(x, kernel_size, stride, padding)
