@@ -171,29 +171,31 @@ static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, 
 static inline void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int64_t k,
                       int64_t width, int64_t padded)
 {
-    int64_t squares = 0; /* columns that are done */
-    if (x_col == 1 && width == NR && padded == NR) {
-        for (int64_t p = 0; p < k; p++)
-            for (int j = 0; j < NV; j++)
-                *(vec *)(to + p * NR + j * VL) = *(const vec *)(x + p * x_row + j * VL);
-        return;
-    }
+    int64_t done = 0; /* columns */
     if (width < padded)
         memset(to, 0, (size_t)(k * padded) * sizeof(real));
-    if (x_row == 1) {
+    if (x_col == 1) {
+        for (; done + NR <= width; done += NR)
+            for (int64_t p = 0; p < k; p++)
+                for (int j = 0; j < NR; j += VL)
+                    *(vec *)(to + p * padded + done + j) = *(const vec *)(x + p * x_row + done + j);
+        for (; done + QUAD <= width; done += QUAD)
+            for (int64_t p = 0; p < k; p++)
+                *(quad *)(to + p * padded + done) = *(const quad *)(x + p * x_row + done);
+    } else if (x_row == 1) {
         int64_t depth = k / QUAD * QUAD;
-        for (; squares + QUAD <= width; squares += QUAD) {
+        for (; done + QUAD <= width; done += QUAD) {
             for (int64_t p = 0; p < depth; p += QUAD)
-                gemm_transpose_quad(to + p * padded + squares, padded, x + squares * x_col + p,
-                                    x_col);
+                gemm_transpose_quad(to + p * padded + done, padded, x + done * x_col + p, x_col);
             for (int64_t p = depth; p < k; p++)
-                for (int64_t j = squares; j < squares + QUAD; j++)
+                for (int64_t j = done; j < done + QUAD; j++)
                     to[p * padded + j] = x[p + j * x_col];
         }
     }
-    for (int64_t p = 0; squares < width && p < k; p++)
-        for (int64_t j = squares; j < width; j++)
-            to[p * padded + j] = x[p * x_row + j * x_col];
+    if (done < width)
+        for (int64_t p = 0; p < k; p++)
+            for (int64_t j = done; j < width; j++)
+                to[p * padded + j] = x[p * x_row + j * x_col];
 }
 
 #endif

@@ -119,7 +119,9 @@ static int is_row(const product *g)
 
 enum {
     STRIP = 4,               /* panels of B packed together */
-    PACK_A_FROM = 4 * NR,    /* columns of C from which packing A pays */
+    PACK_A_FROM = 32 * NR,   /* columns of C from which packing A pays, */
+    PACK_FAR_A_FROM = 16 * NR, /* or this if each step along k is in another page */
+    PAGE = 4096,
     SHARED_BYTES = 1 << 25,  /* most memory for B packed as a whole */
     SERIAL_WORK = 1 << 17    /* multiply-adds below which threads do not pay */
 };
@@ -248,7 +250,8 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
         if (q.cuts < threads)
             q.blocks = ETUDE_MIN(tiles, (q.blocks + threads - 1) / threads * threads);
     }
-    q.pack_a = g->n >= PACK_A_FROM;
+    int far = g->a_col * (int64_t)sizeof(real) >= PAGE;
+    q.pack_a = g->n >= (far ? PACK_FAR_A_FROM : PACK_A_FROM);
     q.share_b = q.blocks > 1 && products == 1;
 
     int64_t kc = (g->k + q.depths - 1) / q.depths + 1;
