@@ -156,7 +156,7 @@ def test_a_call_the_shape_rule_refuses_never_reaches_a_kernel(ops):
         ops["mul"](x, x.astype(np.float64))
     with pytest.raises(IndexError, match="softmax"):
         ops["softmax"](x, dim=2)
-    with pytest.raises(TypeError, match="exp has no attribute 'dim'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dim'"):
         ops["exp"](x, dim=1)
     with pytest.raises(ValueError, match="approximate must be one of"):
         ops["gelu"](x, approximate="fast")
