@@ -75,7 +75,8 @@ def _text(op: Op) -> str:
     """The function in Python, for the arrays, attributes and outputs of the op."""
     last = max([i for i, a in enumerate(op.arrays) if a not in op.optional], default=-1)
     arrays = [f"{a}=None" if i > last else a for i, a in enumerate(op.arrays)]
-    attrs = [k if v is inspect.Parameter.empty else f"{k}=_default_{k}" for k, v in op.attrs.items()]
+    attrs = [k if v is inspect.Parameter.empty else f"{k}=_default_{k}"
+             for k, v in op.attrs.items()]
     outs = [f"_{o}" for o in op.outputs]
     key = [f"{a} is None or ({a}.shape, {a}.strides, {a}.dtype)" if a in op.optional
            else f"{a}.__class__, {a}.shape, {a}.strides, {a}.dtype" for a in op.arrays]
