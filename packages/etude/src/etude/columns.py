@@ -317,9 +317,18 @@ def _guarded(op: Op, backend: Backend) -> Call:
         if backend.device == "cpu":
             result = as_arrays(result)
         _hold(op, backend.name, promised, result)
+        if out is not None and not _same(out, result):
+            raise BackendError(f"column {backend.name!r}: {op.name} did not return the buffers it "
+                               f"was given as out=, so it did not write there")
         return result
 
     return guarded
+
+
+def _same(out: Any, result: Any) -> bool:
+    if isinstance(out, tuple):
+        return all(a is b for a, b in zip(out, result, strict=True))
+    return out is result
 
 
 def _hold(op: Op, column: str, promised: Any, result: Any) -> None:
