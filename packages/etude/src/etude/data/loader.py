@@ -20,7 +20,7 @@ from etude.shapes import float32, float64, supported
 from etude.tensor import Tensor, wrap
 
 Array = np.ndarray[Any, Any]
-Transform = Callable[[Any, np.random.Generator], Any]
+Transform = Callable[[Any, Any], Any]  # (x, a numpy Generator) -> x
 Collate = Callable[[list[tuple[Any, ...]]], tuple[Array, ...]]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from etude.errors import DTypeError, ShapeError
 from etude.shapes import FLOATS, float32
 
 Array = np.ndarray[Any, Any]
-Rng = np.random.Generator
+if TYPE_CHECKING:  # naming numpy.random imports it, which takes longer than all of etude.data
+    Rng = np.random.Generator
 
 
 class Compose:
