@@ -191,23 +191,46 @@ def test_waiting_samples_are_read_side_by_side():
     assert seconds(8) < 0.5 * seconds(0)
 
 
-def test_the_share_of_time_spent_waiting_is_reported():
+class Clock:
+    """A clock that stands still until someone works."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr("etude.data.loader.perf_counter", lambda: self.now)
+
+    def work(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("reading", "training", "share"), [(1, 3, 0.25), (2, 0, 1), (0, 1, 0)])
+def test_the_share_of_time_spent_waiting_is_reported(monkeypatch, reading, training, share):
+    clock = Clock(monkeypatch)
+
+    class Slow(Squares):
+        def __getitem__(self, i):
+            clock.work(reading)
+            return (i,)
+
+    loader = DataLoader(Slow(12), batch_size=1)
+    assert np.isnan(loader.wait_share)
+    for _ in range(2):
+        for n, _ in enumerate(loader):
+            if n == 5 and reading:  # so far, in the middle of an epoch
+                assert loader.wait_share == 6 * reading / (6 * reading + 5 * training)
+            clock.work(training)
+        assert loader.wait_share == share
+
+
+def test_workers_that_keep_up_leave_little_to_wait_for():
     class Slow(Squares):
         def __getitem__(self, i):
             time.sleep(0.01)
             return (i,)
 
-    def share(workers, work):
-        loader = DataLoader(Slow(12), workers=workers)
-        assert np.isnan(loader.wait_share)
-        for _ in loader:
-            time.sleep(work)
-        return loader.wait_share
-
-    assert share(0, work=0) > 0.9
-    assert 0.3 < share(0, work=0.01) < 0.7
-    assert share(2, work=0.02) < 0.3  # only the first batch is waited for
-    assert 0 <= share(0, work=0.1) < 0.2
+    loader = DataLoader(Slow(20), workers=2)
+    for _ in loader:
+        time.sleep(0.03)
+    assert loader.wait_share < 0.5  # only the first batch is waited for: about 0.02
 
 
 def test_a_collate_of_ones_own_is_given_the_samples():
