@@ -364,8 +364,8 @@ def test_an_op_without_a_case_fails_with_a_sentence(monkeypatch):
 
 
 def test_near_lets_no_nan_and_no_infinity_pass():
-    for got, want in [([np.nan], [1.0]), ([1.0], [np.nan]), ([np.inf], [1.0]), ([np.inf], [-np.inf]),
-                      ([1.0], [np.inf]), ([0.0], [1e-3])]:
+    for got, want in [([np.nan], [1.0]), ([1.0], [np.nan]), ([np.inf], [1.0]),
+                      ([np.inf], [-np.inf]), ([1.0], [np.inf]), ([0.0], [1e-3])]:
         with pytest.raises(AssertionError, match="elements are wrong"):
             near(np.array(got), np.array(want), 1e6)
     with pytest.raises(AssertionError, match="shape"):
