@@ -1,5 +1,6 @@
 """Tokenizers: nothing is lost, files are whole, and the merges are those of the definition."""
 
+import io
 import json
 import time
 from collections import Counter
@@ -157,6 +158,19 @@ def test_a_sample_cut_within_a_character_is_shown_all_the_same():
 def test_vocab_size_counts_from_the_bytes():
     with pytest.raises(ValueError, match="an integer >= 256, one token for each byte, got 100"):
         BPETokenizer.train("abc", 100)
+
+
+def test_training_shows_a_bar_on_a_terminal_and_nothing_elsewhere(monkeypatch, capsys):
+    rich = pytest.importorskip("rich.console", reason="NOT RUN: needs the package rich")
+    BPETokenizer.train(LINE, 260)
+    assert capsys.readouterr() == ("", "")
+    terminal = rich.Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(rich, "Console", lambda **_: terminal)
+    BPETokenizer.train(LINE, 260)
+    assert "learning byte pairs" in terminal.file.getvalue()
+    terminal.file.truncate(0)
+    BPETokenizer.train(LINE, 260, progress=False)
+    assert terminal.file.getvalue() == ""
 
 
 # ------------------------------------------------------------------------- what decode takes
