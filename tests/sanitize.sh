@@ -27,4 +27,4 @@ esac
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q tests/cpu "$@"
+LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q --capture=sys tests/cpu "$@"
