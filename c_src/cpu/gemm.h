@@ -19,12 +19,18 @@
 
 #include <string.h>
 
-#include "gemm_tuning.h"
 #include "kernel.h"
 
-typedef real vec __attribute__((vector_size(GEMM_VECTOR), aligned(sizeof(real)), may_alias));
+typedef real vec __attribute__((vector_size(ETUDE_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
-enum { VL = GEMM_VECTOR / (int)sizeof(real), NR = NV * VL };
+enum {
+    MR = GEMM_MR,
+    NV = GEMM_NV,
+    VL = ETUDE_VECTOR_BYTES / (int)sizeof(real), /* numbers in a vector */
+    NR = NV * VL,
+    KC = GEMM_KC,
+    MC = GEMM_MC
+};
 
 #define GEMM_INLINE static inline __attribute__((always_inline))
 #define GEMM_UNROLL _Pragma("GCC unroll 16")
@@ -86,7 +92,7 @@ static const real gemm_zeros[NR]; /* a bias of zeros */
 /* Where part i begins when n is cut into parts as equal as they can be. */
 static inline int64_t gemm_cut(int64_t n, int64_t parts, int64_t i)
 {
-    return n * i / parts;
+    return i * (n / parts) + ETUDE_MIN(i, n % parts);
 }
 
 /* How many vectors a panel of that width is padded to. */
@@ -115,31 +121,38 @@ GEMM_INLINE void gemm_full_tile(int mr, int nv, int64_t k, gemm_a a, const real 
     gemm_rows_tiles[mr - 1][nv - 1](k, 1, 0, rows, a.step, b, from, ldfrom, c, ldc);
 }
 
+/* Four floats or two doubles. */
+typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+enum { QUAD = 16 / (int)sizeof(real) };
+
+static inline void gemm_copy(real *to, const real *from, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + QUAD <= n; j += QUAD)
+        *(quad *)(to + j) = *(const quad *)(from + j);
+    for (; j < n; j++)
+        to[j] = from[j];
+}
+
 /* One tile of C of any width. Memory past the end of a partial vector must not be touched, so such a
    tile is made beside C, in `edge`, and copied. */
-static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b, const real *from,
-                      int64_t ldfrom, real *c, int64_t ldc)
+static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
+                             const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {
     int nv = gemm_vectors(width);
     if (width == nv * VL) {
         gemm_full_tile(mr, nv, k, a, b, from, ldfrom, c, ldc);
         return;
     }
-    real edge[MR * NR] = {0};
+    real edge[MR * NR], start[MR * NR] = {0};
+    for (int i = 0; i < (ldfrom ? mr : 1); i++)
+        gemm_copy(start + i * NR, from + i * ldfrom, width);
+    gemm_full_tile(mr, nv, k, a, b, start, ldfrom ? NR : 0, edge, NR);
     for (int i = 0; i < mr; i++)
-        for (int64_t j = 0; j < width; j++)
-            edge[i * NR + j] = from[i * ldfrom + j];
-    gemm_full_tile(mr, nv, k, a, b, edge, NR, edge, NR);
-    for (int i = 0; i < mr; i++)
-        for (int64_t j = 0; j < width; j++)
-            c[i * ldc + j] = edge[i * NR + j];
+        gemm_copy(c + i * ldc, edge + i * NR, width);
 }
 
 /* ---- Packing -------------------------------------------------------------------------------- */
-
-/* A square of QUAD x QUAD numbers, one 16-byte register a row, transposed. */
-typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
-enum { QUAD = 16 / (int)sizeof(real) };
 
 #ifdef __clang__
 #define GEMM_SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
@@ -148,6 +161,7 @@ typedef real_bits quad_index __attribute__((vector_size(16)));
 #define GEMM_SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (quad_index){__VA_ARGS__})
 #endif
 
+/* A square of QUAD x QUAD numbers, one 16-byte register a row, transposed. */
 static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, int64_t x_row)
 {
 #if ETUDE_REAL == 64
