@@ -26,5 +26,5 @@ case $kind in
 esac
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0
 LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q --capture=sys tests/cpu "$@"
