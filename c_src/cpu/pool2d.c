@@ -5,7 +5,7 @@
    Legend: planes = N * C planes of H x W pixels; KH x KW windows, strides SH SW, padding PH PW,
    OH x OW outputs. index says where in its plane of H * W pixels the maximum stands.
 
-   Plan. Windows are clipped to the plane instead of padding it; planes are independent. Four windows
+   Plan. Windows are clipped to the plane, which is not padded; planes are independent. Four windows
    of a line are reduced side by side in a vector, because which pixel wins is random and a branch
    on it would be mispredicted; the last four of a line overlap those before them. Clipped windows
    go one by one, and so do lines of fewer than four. The first of equal values wins, and a NaN over
