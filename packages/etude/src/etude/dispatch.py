@@ -90,6 +90,8 @@ def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
         wrapped = tuple([wrap(y, node, i) for i, y in enumerate(outputs)])
         return tuple([view_of(inputs[0], y) for y in wrapped])
     y = wrap(outputs[0], node)
+    if op.shown > 1:
+        return (y, *map(wrap, outputs[1 : op.shown]))
     return view_of(inputs[0], y) if op.cls == "view" else y
 
 
