@@ -18,6 +18,7 @@ from etude.shapes import check_shape, float32, pair
 from etude.table import TABLE, Op
 from etude.tensor import OPS, Tensor
 
+
 def _public(op: Op) -> Callable[..., Any]:
     """The function of Tensors for an op, with attributes by position or keyword."""
     run = OPS[op.name]
@@ -139,7 +140,7 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, pad
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
                ) -> Any:
-    """layer_norm of each of ``num_groups`` groups of channels, then a scale and a shift per channel.
+    """layer_norm of each of ``num_groups`` groups of channels, then scale and shift per channel.
 
     x: (N, C, ...); weight, bias: (C) or None. Source: Wu and He 2018, Group Normalization.
     """

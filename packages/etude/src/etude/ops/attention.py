@@ -91,7 +91,7 @@ def _(F, grad, query, key, value, attn_mask, y, lse, *, needs, **attrs):
     if len(needs) > 3 and needs[3]:
         raise RuntimeError("scaled_dot_product_attention: no gradient flows into attn_mask; use "
                            "matmul and softmax if you train it")
-    return (*(g if need else None for g, need in zip(grads, needs, strict=False)), None)[:len(needs)]
+    return tuple(g if need else None for g, need in zip(grads, needs, strict=False))
 
 
 @scaled_dot_product_attention.composite
@@ -120,7 +120,9 @@ def _attention_backward_shape(grad, query, key, value, attn_mask, y, lse, **_):
     flops=lambda grad, q, k, v, *_, **__: 5 * _attention_flops(q, k, v) // 2)
 def attention_backward(grad, query, key, value, attn_mask, y, lse, *, is_causal=False, scale=None):
     """With p = exp(scores - lse):  dvalue = p^T grad;  ds = p (grad value^T - sum(grad y)) scale;
-    dquery = ds key;  dkey = ds^T query.   Shapes as the inputs'. Source: Dao et al. 2022, appendix B.
+    dquery = ds key;  dkey = ds^T query.
+
+    Shapes as the inputs'. Source: Dao et al. 2022, FlashAttention, appendix B.
     """
     factor = query.dtype.type(1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     p = _probabilities(_scores(query, key, attn_mask, is_causal, scale), lse)

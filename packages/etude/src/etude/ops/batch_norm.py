@@ -85,7 +85,8 @@ def _batch_norm_backward_shape(grad, x, weight, mean, var, *, eps):
 @op("batch_norm_backward", shape=_batch_norm_backward_shape, nullable=("weight",),
     outputs=("dx", "dweight", "dbias"), internal=True, flops=lambda grad, x, *_, **__: 14 * x.size)
 def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
-    """dx = weight / s (grad - mean(grad) - h mean(grad h)), s = sqrt(var + eps), h = (x - mean) / s.
+    """dx = weight / s (grad - mean(grad) - h mean(grad h)), with s = sqrt(var + eps) and
+    h = (x - mean) / s.
 
     dweight = sum grad h, dbias = sum grad. Means and sums over all axes but the channels.
     """

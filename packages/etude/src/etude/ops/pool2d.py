@@ -3,6 +3,8 @@
 Legend: N images, C channels, H x W pixels; KH x KW the window, OH x OW the output.
 """
 
+import math
+
 import numpy as np
 
 from etude.errors import ShapeError
@@ -104,7 +106,7 @@ def _avg_pool2d_shape(x, *, kernel_size, stride, padding):
 
 @op("avg_pool2d", shape=_avg_pool2d_shape, saves=("x.shape",), prepare=prepare,
     flops=lambda x, *, kernel_size, **a: _avg_pool2d_shape(
-        Spec(x.shape, x.dtype), kernel_size=kernel_size, **a).size * kernel_size[0] * kernel_size[1])
+        x, kernel_size=kernel_size, **a).size * math.prod(kernel_size))
 def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the mean of x over the window at (h SH - PH, w SW - PW), zeros outside counted.
 
@@ -149,7 +151,7 @@ def prepare_adaptive(attrs):
 
 
 def _bins(size, count, dtype):
-    """(count, size): row i averages the pixels floor(i size / count) .. ceil((i+1) size / count)."""
+    """(count, size): row i averages pixels floor(i size / count) to ceil((i+1) size / count)."""
     weights = np.zeros((count, size), dtype)
     for i in range(count):
         first, last = i * size // count, -(-(i + 1) * size // count)
