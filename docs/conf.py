@@ -5,6 +5,7 @@ through etude.table.TABLE. Warnings are errors (tox -e docs), so a page that lie
 or a link does not build.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -62,7 +63,16 @@ def _display_math(writer, node):
     raise SkipNode
 
 
+def _as_prose(app, what, name, obj, options, lines):
+    """Docstrings are written for people: a star in a formula is a star."""
+    literal = re.compile(r"(``.*?``)")
+    for i, line in enumerate(lines):
+        parts = literal.split(line)
+        lines[i] = "".join(p if p.startswith("``") else p.replace("*", r"\*") for p in parts)
+
+
 def setup(app):
     """Write ops/*.md when the builder is ready and before it looks for pages."""
     app.connect("builder-inited", lambda app: op_pages.write(Path(app.srcdir) / "ops"))
+    app.connect("autodoc-process-docstring", _as_prose)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))

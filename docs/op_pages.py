@@ -5,6 +5,7 @@ installed backends. A new op appears with the next build; there is no list to ed
 """
 
 import inspect
+import math
 import re
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from contextlib import suppress
 from html import escape
 
 from etude import plugins
+from etude.commands import facts
 from etude.errors import BackendError
 from etude.native_header import HEADER, read_header
 from etude.table import TABLE
@@ -64,7 +66,7 @@ def _index(families, columns):
         "```",
     ]
     for name, ops in sorted(families.items()):
-        heads = ["op", "gradient", "reference", *columns]
+        heads = ["op", "differentiable", "reference", *columns]
         lines += [
             "",
             f"## [{name}]({name}.md)",
@@ -77,7 +79,7 @@ def _index(families, columns):
         for op in ops:
             marks = ["●", *("●" if op.name in have else "" for have in columns.values())]
             lines.append(
-                f"| [`{op.signature}`]({name}.md#{_anchor(op)}) | {_gradient_kind(op)} | "
+                f"| [`{op.signature}`]({name}.md#{_anchor(op)}) | {_times(op)} | "
                 + " | ".join(marks)
                 + " |"
             )
@@ -103,27 +105,35 @@ def _family(name, ops, columns, prototypes):
 
 def _facts(op, columns):
     """What the table knows of the op, as (what, markdown)."""
-    yield "Gradient", _gradient_kind(op)
+    yield "Differentiable", _linked(facts.differentiable(op))
+    if example := facts.example(op):
+        call = ", ".join(f"{name} `{spec}`" for name, spec in example.arrays.items())
+        yield "Cost", f"{example.flops:,} FLOP and {example.bytes:,} bytes for {call}"
     if op.outputs[1:]:
         visible = "all visible" if op.outputs[0].startswith("*") else "only the first is public"
         yield "Outputs", ", ".join(f"`{n}`" for n in op.outputs) + f" ({visible})"
     if op.saves:
         yield "Kept for the gradient", ", ".join(f"`{n}`" for n in op.saves)
     if op.alias:
-        yield "May write over", ", ".join(f"`{i}` (with `{o}`)" for o, i in op.alias.items())
+        yield "In place", ", ".join(f"`{o}` may be written into `{i}`" for o, i in op.alias.items())
     have = [f"`{name}`" for name, ops in columns.items() if op.name in ops]
     yield "Columns", ", ".join(["the reference", *have])
 
 
-def _gradient_kind(op):
-    if op.rule is None:
-        return "none"
-    used = re.findall(r"\bF\.(\w+)", inspect.getsource(op.rule))
-    fused = [n for n in used if n in TABLE and TABLE[n].internal]
-    if not fused:
-        return "any order"
-    ops = [TABLE[name] for name in dict.fromkeys(fused)]
-    return "through " + ", ".join(f"[`{b.name}`]({b.family}.md#{_anchor(b)})" for b in ops)
+def _times(op):
+    n = facts.times(op)
+    return {0: "no", 1: "once", 2: "twice", math.inf: "any order"}.get(n) or f"{n:.0f} times"
+
+
+def _linked(text):
+    """The internal ops that a sentence names, as links."""
+    return re.sub(
+        r"\b\w+\b",
+        lambda m: f"[`{m[0]}`]({TABLE[m[0]].family}.md#{_anchor(TABLE[m[0]])})"
+        if m[0] in TABLE and TABLE[m[0]].internal
+        else m[0],
+        text,
+    )
 
 
 def _prototypes():

@@ -112,5 +112,5 @@ def test_all_distributions_share_one_version():
 
 
 def test_every_distribution_carries_the_licence():
-    for project in (*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("plugins/*/pyproject.toml")):
-        assert (project.parent / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    for project in (*ROOT.glob("packages/*/"), *ROOT.glob("plugins/*/")):
+        assert (project / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()

@@ -1,9 +1,9 @@
 /* kernel.h: what every kernel in this folder starts with.
 
    A file is compiled once per dtype and once per instruction set, from one text:
-     -DETUDE_REAL=32 or 64   real is float or double, names end in _f32, _f64
-     -DETUDE_INT=64 or 8     real is int64_t or uint8_t (bool), names end in _i64, _b8;
-                             only for files that mention ETUDE_INT, which guard their float-only part
+     -DETUDE_REAL=32 or 64   real is float or double, names end in _f32 or _f64
+     -DETUDE_INT=64 or 8     real is int64_t or uint8_t (bool), names end in _i64, _b8; only for
+                             files that mention ETUDE_INT, which guard their float-only part
    The instruction sets are separate shared libraries with the same symbols (etude_cpu picks one as
    it loads), so nothing here dispatches: the compiler's own macros say what may be used. */
 #ifndef ETUDE_KERNEL_H

@@ -18,8 +18,4 @@
 /* Elements in a block that stays in L1 between the passes over it. */
 #define ETUDE_BLOCK 4096
 
-/* Independent partial sums of a reduction: fixed, so that results do not depend on the split, and
-   enough for four vectors in flight at any width up to 32 bytes. */
-#define ETUDE_LANES 32
-
 #endif

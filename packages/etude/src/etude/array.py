@@ -85,6 +85,14 @@ def is_contiguous(x: Any) -> bool:
     return bool(x.is_contiguous())
 
 
+def memory(x: Any) -> int:
+    """A number that arrays over the same memory share, for as long as one of them lives."""
+    owner = getattr(x, "buffer", x)
+    while getattr(owner, "base", None) is not None:
+        owner = owner.base
+    return id(owner)
+
+
 def reshape_view(x: Any, shape: Shape) -> Any:
     """``x`` under another shape without copying; ShapeError where its strides allow none."""
     if isinstance(x, np.ndarray):

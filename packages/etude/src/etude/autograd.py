@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude.array import is_contiguous
+from etude.array import is_contiguous, memory
 from etude.backend import STATE, grad_mode
 from etude.errors import ShapeError
 from etude.ops.view import sum_to
@@ -62,6 +62,13 @@ class Node:
                 f"loss again")
         return [t for t, need in zip(self.inputs, self.needs, strict=True) if need]
 
+    def unwritten(self, name: str, t: Tensor) -> None:
+        """RuntimeError if the values of the input ``name`` are no longer those of the call."""
+        if t.written() > self.order:
+            raise RuntimeError(
+                f"backward through {self.op.name!r}: its input {name!r} was written (by copy_ or "
+                f"an optimiser) after it was saved. Call backward before the step, or clone() it")
+
     def saved(self, tensors: bool) -> list[Any]:
         """What the gradient rule asked for, as arrays or, for ``create_graph``, as Tensors."""
         from etude.tensor import wrap
@@ -82,11 +89,8 @@ class Node:
                 position = op.arrays.index(name)
                 value = self.inputs[position] if position < len(self.inputs) else None
                 if hasattr(value, "data"):
-                    if not field and value.written() > self.order:
-                        raise RuntimeError(
-                            f"backward through {op.name!r}: its input {name!r} was written (by "
-                            f"copy_ or an optimiser) after it was saved. Call backward before "
-                            f"the step, or clone() the input")
+                    if not field:
+                        self.unwritten(name, value)
                     value = value if tensors else value.data
             values.append(getattr(value, field) if field else value)
         return values
@@ -123,8 +127,9 @@ def backpropagate(outputs: Sequence[Tensor], grads: Sequence[Any], inputs: Seque
             assert node.inputs is not None
             needs = tuple(need and (_asked(t, targets) or t.node in useful)
                           for t, need in zip(node.inputs, node.needs, strict=True))
-            for t, g in zip(node.inputs, _rule(node, arrived, needs, create_graph), strict=False):
-                if g is not None and getattr(t, "requires_grad", False):
+            grads = _rule(node, arrived, needs, create_graph)
+            for t, g, need in zip(node.inputs, grads, needs, strict=False):
+                if need and g is not None:
                     add(t, g)
         for k in keys:
             if targets is None or k not in targets:
@@ -149,12 +154,15 @@ def _visible(node: Node) -> int:
 
 
 def _reachable(outputs: Iterable[Tensor], targets: set[Key] | None) -> list[Node]:
-    """Every node behind ``outputs``, the newest first."""
-    found = {t.node for t in outputs if t.node is not None}
+    """Every node between ``outputs`` and ``targets``, the newest first."""
+    oldest = 0  # no path to a target leads through what was recorded before all of them
+    if targets and all(isinstance(key, tuple) for key in targets):
+        oldest = min(node.order for node, _ in targets)
+    found = {t.node for t in outputs if t.node is not None and t.node.order > oldest}
     todo = list(found)
     while todo:
         for t in todo.pop().parents():
-            if t.node is not None and t.node not in found:
+            if t.node is not None and t.node.order > oldest and t.node not in found:
                 found.add(t.node)
                 todo.append(t.node)
     return sorted(found, key=lambda n: -n.order)
@@ -200,8 +208,14 @@ def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...], F: Any) -
     """Differentiate a fused op through its definition in primitives: any number of times."""
     op, inputs = node.op, node.inputs
     assert op.composite_rule is not None and inputs is not None
-    y = op.composite_rule(F, *inputs, **{**op.attrs, **node.attrs})
-    wanted = [t for t, need in zip(inputs, needs, strict=True) if need]
+    for name, t in zip(op.arrays, inputs, strict=False):
+        if hasattr(t, "data"):
+            node.unwritten(name, t)
+    # One input may have been computed from another: views of them keep their shares apart.
+    own = [F.reshape(t, shape=t.shape) if need else t
+           for t, need in zip(inputs, needs, strict=True)]
+    y = op.composite_rule(F, *own, **{**op.attrs, **node.attrs})
+    wanted = [t for t, need in zip(own, needs, strict=True) if need]
     answers = iter(grad(y, wanted, g, create_graph=True, allow_unused=True))
     return [next(answers) if need else None for need in needs]
 
@@ -238,13 +252,22 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
     seed = _seed(t, gradient, create_graph)
     with grad_mode(create_graph):
         found = backpropagate([t], [seed], None, keep, create_graph)
+        taken = {memory(seed)}
         for leaf, g in found.values():
-            F = _namespace(g, create_graph)
             if leaf.grad is not None:
+                F = _namespace(g, create_graph)
                 g = F.add(leaf.grad if create_graph else leaf.grad.data, g)
-            elif not create_graph and not is_contiguous(g):
-                g = F.contiguous(g)
+            elif not create_graph:
+                g = _owned(g, taken)
             leaf.grad = g if create_graph else wrap(g)
+
+
+def _owned(g: Any, taken: set[int]) -> Any:
+    """``g`` in C order, and in memory that no other gradient shares: somebody may write there."""
+    if memory(g) in taken or not is_contiguous(g):
+        g = _namespace(g, False).contiguous(g)
+    taken.add(memory(g))
+    return g
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
@@ -267,6 +290,7 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     seeds = [_seed(t, g, create_graph) for t, g in zip(outs, given, strict=True)]
     with grad_mode(create_graph):
         found = backpropagate(outs, seeds, ins, keep, create_graph)
+    taken = {memory(seed) for seed in seeds}
     results: list[Tensor | None] = []
     for i, t in enumerate(ins):
         if _key(t) not in found:
@@ -276,7 +300,7 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
             results.append(None)
             continue
         g = found[_key(t)][1]
-        results.append(g if create_graph else wrap(g))
+        results.append(g if create_graph else wrap(_owned(g, taken)))
     return tuple(results)
 
 

@@ -304,7 +304,8 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
         else:
             check_out(name, out, shape, dtype)
         for x, (where, numbers, _) in zip(xs, pieces, strict=True):
-            status = thunk(fn, ident(x), ident(out[where]), *numbers)
+            part = out[where]  # named: an id is worth nothing once its object is gone
+            status = thunk(fn, ident(x), ident(part), *numbers)
             if status:
                 kernel.fail(status, xs, {"dim": dim})
         return out  # type: ignore[no-any-return]

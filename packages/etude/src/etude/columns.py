@@ -102,7 +102,7 @@ class Table(dict[str, Call]):
     def __missing__(self, name: str) -> Call:
         op = TABLE[name]
         candidates = list(self._candidates(op))
-        entry = _tapped(op, candidates, self.taps) if self.taps else self._chain(op, candidates)
+        entry = self._tapped(op, candidates) if self.taps else self._chain(op, candidates)
         self[name] = entry
         return entry
 
@@ -114,6 +114,9 @@ class Table(dict[str, Call]):
         if op.cls == "create":
             yield VIEW, self._create(op)
             return
+        if not self.stack and self.device == "cpu":
+            yield REFERENCE, _reference(op)
+            return
         found = [(b.name, _guarded(op, b)) for b in self.stack if op.name in b.ops]
         yield from found
         reason = "declined" if found else "not implemented"
@@ -121,26 +124,54 @@ class Table(dict[str, Call]):
             yield REFERENCE, self._refuse(op, reason)
         elif self.device != "cpu":
             yield REFERENCE, self._through_host(op, reason)
-        elif self.stack:
-            yield REFERENCE, self._counted(op, reason, _reference(op))
         else:
-            yield REFERENCE, _reference(op)
+            yield REFERENCE, self._counted(op, reason, _reference(op))
 
     def _chain(self, op: Op, candidates: list[tuple[str, Call]]) -> Call:
         entry = candidates[-1][1]
         for name, call in reversed(candidates[:-1]):
-            entry = self._attempt(op, name, call, entry)
+            last = name == candidates[-2][0]  # the reference comes next
+            entry = self._attempt(op, name, call, entry, last)
         return entry
 
-    def _attempt(self, op: Op, column: str, call: Call, following: Call) -> Call:
+    def _attempt(self, op: Op, column: str, call: Call, following: Call, last: bool) -> Call:
         def attempt(*arrays: Any, **attrs: Any) -> Any:
             try:
                 return call(*arrays, **attrs)
             except Unsupported as no:
-                self._count(op, arrays, f"{column}: {no}")
+                if last:
+                    self._count(op, arrays, f"{column}: {no}")
             return following(*arrays, **attrs)
 
         return attempt
+
+    def _tapped(self, op: Op, candidates: list[tuple[str, Call]]) -> Call:
+        """An entry that tries the same candidates, and reports what happened."""
+        last = len(candidates) - 1
+
+        def tapped(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+            declined: tuple[tuple[str, str], ...] = ()
+            given = attrs if out is None else {**attrs, "out": out}
+            for i, (column, call) in enumerate(candidates):
+                start = time.perf_counter()
+                try:
+                    result = call(*arrays, **given)
+                except Unsupported as no:
+                    if i == last:
+                        raise
+                    declined += ((column, str(no)),)
+                    if i == last - 1:
+                        self._count(op, arrays, f"{column}: {no}")
+                    continue
+                seconds = time.perf_counter() - start
+                outputs = result if isinstance(result, tuple) else (result,)
+                event = Event(op.name, arrays, attrs, outputs, column, seconds, declined)
+                for tap in self.taps:
+                    tap(event)
+                return result
+            raise AssertionError("the last candidate answers or raises")
+
+        return tapped
 
     def _count(self, op: Op, arrays: tuple[Any, ...], reason: str) -> None:
         dtype = next((a.dtype.name for a in arrays if hasattr(a, "dtype")), "-")
@@ -259,11 +290,12 @@ def _into(out: Any, result: Any) -> Any:
     """Make arrays of NumPy scalars, and copy into the buffers the caller gave."""
     if out is None:
         return result if type(result) is np.ndarray else _plain(result)
-    if isinstance(out, tuple):
-        for buffer, r in zip(out, result, strict=True):
-            np.copyto(buffer, r)
-    else:
-        np.copyto(out, result)
+    buffers, results = (out, result) if isinstance(out, tuple) else ((out,), (result,))
+    for buffer, r in zip(buffers, results, strict=True):
+        if buffer.shape != r.shape or buffer.dtype != r.dtype:
+            raise ShapeError(f"out= must be {Spec(r.shape, r.dtype)} like the result, got "
+                             f"{Spec(buffer.shape, buffer.dtype)}")
+        np.copyto(buffer, r)
     return out
 
 
@@ -299,29 +331,3 @@ def _hold(op: Op, column: str, promised: Any, result: Any) -> None:
         if r.shape != spec.shape or r.dtype != spec.dtype:
             raise BackendError(f"column {column!r}: {op.name} returned {name} as "
                                f"{Spec(r.shape, r.dtype)}, but the op's shape rule says {spec}")
-
-
-def _tapped(op: Op, candidates: list[tuple[str, Call]], taps: tuple[Tap, ...]) -> Call:
-    """An entry that tries the same candidates, and reports what happened."""
-
-    def tapped(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        declined: tuple[tuple[str, str], ...] = ()
-        given = attrs if out is None else {**attrs, "out": out}
-        for column, call in candidates:
-            start = time.perf_counter()
-            try:
-                result = call(*arrays, **given)
-            except Unsupported as no:
-                if column == candidates[-1][0]:
-                    raise
-                declined += ((column, str(no)),)
-                continue
-            seconds = time.perf_counter() - start
-            outputs = result if isinstance(result, tuple) else (result,)
-            event = Event(op.name, arrays, attrs, outputs, column, seconds, declined)
-            for tap in taps:
-                tap(event)
-            return result
-        raise AssertionError("the last candidate answers or raises")
-
-    return tapped

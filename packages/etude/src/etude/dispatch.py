@@ -15,6 +15,7 @@ import numpy as np
 
 from etude.autograd import Node
 from etude.backend import STATE
+from etude.creation import tensor
 from etude.errors import DeviceError
 from etude.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
 from etude.table import TABLE, Op
@@ -44,8 +45,10 @@ def _operand(op: Op, x: Any) -> Any:
         return x
     if isinstance(x, np.generic):
         return x.item()
-    if isinstance(x, (np.ndarray, list)):
-        return Tensor(supported(np.asarray(x)))
+    if isinstance(x, np.ndarray):
+        return Tensor(supported(x))
+    if isinstance(x, list):
+        return tensor(x)
     raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(x).__name__}")
 
 
@@ -77,7 +80,7 @@ def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
             needs: tuple[bool, ...]) -> Any:
     """Wrap what the table returned, with a Node if a gradient is wanted."""
     outputs = result if isinstance(result, tuple) else (result,)
-    if True not in needs:
+    if True not in needs or (outputs and outputs[0].dtype.kind != "f"):
         node = None
     elif op.rule is None and op.composite_rule is None:
         node = None
@@ -204,7 +207,7 @@ def function_of(op: Op) -> Function:
     """The function of Tensors for ``op``; ``etude.tensor.OPS`` keeps it."""
     if op.cls == "create":
         return _creation(op)
-    small = op.cls in ("map", "binary", "equal", "compare")
+    small = op.cls in ("map", "binary", "equal", "compare") and len(op.arrays) <= 2
     if not small or op.attrs or op.fixed:
         return _general(op)
     return _unary(op) if len(op.arrays) == 1 else _binary(op)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from etude.backend import STATE
+from etude.creation import tensor
 from etude.errors import ShapeError
 from etude.random import Generator, key_tensor
-from etude.shapes import check_shape, float32, pair
+from etude.shapes import axis, check_shape, float32, pair
 from etude.table import TABLE, Op
 from etude.tensor import OPS, Tensor
 
@@ -79,7 +80,7 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
     if isinstance(sizes, int):
         if sizes <= 0:
             raise ShapeError(f"split: the size of a piece must be positive, got {sizes}")
-        n = x.shape[dim]
+        n = x.shape[axis("split", dim, x.ndim)]
         sizes = [min(sizes, n - at) for at in range(0, n, sizes)] or [0]
     return OPS["split"](x, sizes=tuple(sizes), dim=dim)
 
@@ -89,6 +90,7 @@ def matmul(x: Any, y: Any) -> Any:
 
     x: (..., M, K) or (K); y: (..., K, N) or (K); batch axes broadcast.
     """
+    x, y = [t if isinstance(t, Tensor) else tensor(t) for t in (x, y)]
     row, column = x.ndim == 1, y.ndim == 1
     z = OPS["matmul"](x.unsqueeze(0) if row else x, y.unsqueeze(1) if column else y)
     z = z.squeeze(-1) if column else z

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,8 +108,10 @@ def _has_nan(x: Any) -> bool:
     if hasattr(x, "buffer"):
         from etude.backend import current
 
-        x = current(x.device).download(x)
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and bool(np.isnan(x).any())
+        x = current(x.device).with_taps(()).download(x)  # unseen by this tap
+    if isinstance(x, np.ndarray):
+        return x.dtype.kind == "f" and bool(np.isnan(x).any())
+    return isinstance(x, float) and math.isnan(x)
 
 
 def _raise_on_nan(event: Event) -> None:
@@ -126,7 +130,7 @@ def _raise_on_nan(event: Event) -> None:
 
 def caller() -> str:
     """``file:line`` of the innermost frame outside the package: the user's own line."""
-    package = str(Path(__file__).parent)
+    package = str(Path(__file__).parent) + os.sep
     frame = sys._getframe(1)
     while frame.f_back is not None:
         name = frame.f_code.co_filename

@@ -120,6 +120,9 @@ def common_dtype(name: str, specs: Sequence[Any], allowed: Sequence[np.dtype[Any
             raise DTypeError(f"{name}: operands must share one dtype, got {given}. Tensor "
                              f"operators promote by themselves; on arrays use astype")
     require(name, "every operand", arrays[0], allowed)
+    if arrays[0].dtype not in FLOATS and any(isinstance(s, float) for s in specs):
+        raise DTypeError(f"{name}: a number with a fraction does not go with {arrays[0]}. Tensor "
+                         f"operators promote by themselves; on arrays use astype")
     return arrays[0].dtype
 
 
@@ -154,6 +157,8 @@ def supported(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if x.dtype in DTYPES and x.dtype.isnative:
         return x
     if x.dtype.kind in "iu":
+        if x.dtype.kind == "u" and x.size and x.max() > np.iinfo(int64).max:
+            raise DTypeError(f"no tensor can be made from {x.max()}: int64 ends at 2^63 - 1")
         return x.astype(int64)
     if x.dtype.kind == "f":
         return x.astype(float32 if x.dtype.itemsize <= 4 else float64)

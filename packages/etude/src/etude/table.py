@@ -74,6 +74,8 @@ class Op:
 
     def __call__(self, *arrays: Any, **attrs: Any) -> Any:
         """Run the reference on arrays, after the shape rule. No dispatch, no gradient."""
+        if self.prepare is not None:
+            attrs = self.prepare(attrs)
         self.check(arrays, attrs)
         return as_arrays(self.reference(*arrays, **attrs))
 

@@ -7,6 +7,7 @@ methods named after ops are attached from the table in ``functional.py``.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ import numpy as np
 from etude import autograd
 from etude.autograd import Node, clock
 from etude.backend import STATE
-from etude.errors import DeviceError, DTypeError, ShapeError
-from etude.shapes import DTYPES, FLOATS, Shape, bool_, float32, float64, int64
+from etude.errors import AxisError, DeviceError, DTypeError, ShapeError
+from etude.shapes import DTYPES, FLOATS, Shape, axis, bool_, float32, float64, int64
 from etude.table import TABLE
 
 
@@ -52,7 +53,7 @@ class Tensor:
         self.index = 0  # which of the node's outputs it is
         self.grad: Tensor | None = None
         self.requires_grad = False
-        self._base: Tensor | None = None  # whose memory it is a view of
+        self._base: Tensor | str | None = None  # the leaf, or the op, whose memory it views
         self._written = 0  # when copy_ or an optimiser last wrote into it, by autograd's clock
         if requires_grad:
             self.requires_grad_()
@@ -173,17 +174,28 @@ class Tensor:
 
     def written(self) -> int:
         """When the memory under this tensor was last written, by autograd's clock."""
-        return self._written if self._base is None else self._base._written
+        owner = self._owner()
+        return 0 if isinstance(owner, str) else owner._written
 
     def mark_written(self) -> None:
-        (self if self._base is None else self._base)._written = next(clock)
+        """To be called by whoever writes into ``data``, afterwards."""
+        owner = self._owner()
+        if isinstance(owner, str):
+            raise RuntimeError(f"the result of {owner!r} was written; only leaves may be")
+        owner._written = next(clock)
+
+    def _owner(self) -> Tensor | str:
+        """The leaf whose memory this is, or the name of the op that computed it."""
+        if self.node is not None and self._base is None:
+            return self.node.op.name
+        return self if self._base is None else self._base
 
     def copy_(self, source: Tensor) -> Tensor:
         """Overwrite the values of this leaf with those of ``source``; the memory stays."""
-        owner = self if self._base is None else self._base
-        if owner.node is not None:
-            raise RuntimeError(f"copy_ into the result of {owner.node.op.name!r}: backward may "
-                               f"need its value. copy_ writes into leaves; clone() it first")
+        owner = self._owner()
+        if isinstance(owner, str):
+            raise RuntimeError(f"copy_ into the result of {owner!r}: backward may need its value. "
+                               f"copy_ writes into leaves; clone() it first")
         if STATE.get().grad and owner.requires_grad:
             raise RuntimeError("copy_ into a leaf that requires a gradient: do it under no_grad()")
         if source.shape != self.shape or source.dtype != self.dtype:
@@ -237,7 +249,8 @@ class Tensor:
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Swap two axes, as a view."""
         dims = list(range(self.ndim))
-        dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+        i, j = axis("transpose", dim0, self.ndim), axis("transpose", dim1, self.ndim)
+        dims[i], dims[j] = j, i
         return self.permute(*dims)
 
     @property
@@ -247,23 +260,33 @@ class Tensor:
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """Merge the axes from ``start_dim`` to ``end_dim`` into one."""
-        start, end = start_dim % max(self.ndim, 1), end_dim % max(self.ndim, 1)
+        ndim = max(self.ndim, 1)
+        start, end = axis("flatten", start_dim, ndim), axis("flatten", end_dim, ndim)
+        if start > end:
+            raise AxisError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
         merged = int(np.prod(self.shape[start : end + 1], dtype=np.int64))
         return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])
 
     def unsqueeze(self, dim: int) -> Tensor:
         """Add an axis of size 1 at ``dim``."""
-        at = dim % (self.ndim + 1)
+        at = axis("unsqueeze", dim, self.ndim + 1)
         return self.reshape(*self.shape[:at], 1, *self.shape[at:])
 
     def squeeze(self, dim: int) -> Tensor:
         """Take away axis ``dim`` if its size is 1."""
-        at = dim % self.ndim
+        at = axis("squeeze", dim, self.ndim)
         return self if self.shape[at] != 1 else self.reshape(*self.shape[:at],
                                                              *self.shape[at + 1 :])
 
     def __getitem__(self, index: Any) -> Tensor:
-        """Basic indexing, as a view: integers, slices, None and Ellipsis."""
+        """Basic indexing, as a view: integers, slices, None and Ellipsis. One Tensor, array or
+        list of int64 takes whole rows, as a copy: ``x[index]`` is (*index.shape, *x.shape[1:]).
+        """
+        if isinstance(index, (list, np.ndarray)):
+            index = Tensor(np.asarray(index))
+        if isinstance(index, Tensor) and index.dtype == int64:
+            rows = OPS["index_select"](self, index.reshape(-1), dim=0)
+            return rows.reshape(*index.shape, *self.shape[1:])  # type: ignore[no-any-return]
         return OPS["slice"](self, index=_plain_index(index, self.ndim))  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -301,7 +324,8 @@ def wrap(data: Any, node: Node | None = None, index: int = 0) -> Tensor:
 
 
 def view_of(x: Tensor, y: Tensor) -> Tensor:
-    y._base = x if x._base is None else x._base
+    """``y``, noting whose memory it is; not ``x`` itself, which would keep its history alive."""
+    y._base = x._owner()
     return y
 
 
@@ -320,12 +344,14 @@ def _plain_index(index: Any, ndim: int) -> tuple[Any, ...]:
     for e in entries:
         if isinstance(e, slice):
             bounds = (e.start, e.stop, e.step)
-            plain.append(tuple(None if b is None else int(b) for b in bounds))
+            plain.append(tuple(None if b is None else operator.index(b) for b in bounds))
         elif e is None or (isinstance(e, (int, np.integer)) and not isinstance(e, bool)):
             plain.append(e if e is None else int(e))
         else:
-            raise TypeError(f"a tensor is indexed with integers, slices, None and ...; got "
-                            f"{type(e).__name__}. For an array of indices use gather")
+            what = f"a {e.dtype.name} tensor" if isinstance(e, Tensor) else type(e).__name__
+            raise TypeError(f"a tensor is indexed with integers, slices, None and ..., or with one "
+                            f"int64 tensor; got {what}. To pick single elements use gather; for a "
+                            f"mask use where, because no shape may depend on values")
     return tuple(plain)
 
 

@@ -229,7 +229,6 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_map_fn_##T etude_neg_##T, etude_relu_##T;                                               \
     etude_binary_fn_##T etude_add_##T, etude_sub_##T, etude_mul_##T, etude_maximum_##T;           \
     etude_reduce_fn_##T etude_sum_##T, etude_amax_##T;                                            \
-    etude_argreduce_fn_##T etude_argmax_##T;                                                      \
     etude_scatter_add_fn_##T etude_scatter_add_##T;
 
 #define ETUDE_EVERY_KERNELS(T)                                                                    \
@@ -238,6 +237,7 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_select_fn_##T etude_where_##T;                                                          \
     etude_copy_fn_##T etude_contiguous_##T, etude_cat_##T, etude_slice_backward_##T;              \
     etude_cast_fn_##T etude_cast_##T;                                                             \
+    etude_argreduce_fn_##T etude_argmax_##T;                                                      \
     etude_gather_fn_##T etude_gather_##T;
 
 ETUDE_FLOAT_KERNELS(f32)

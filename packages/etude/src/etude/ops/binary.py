@@ -76,11 +76,19 @@ def pow(x, y):
 def _(F, grad, x, y, z, *, needs):
     dx = dy = None
     if needs[0]:
-        lower = y - 1 if isinstance(y, (int, float)) else F.sub(y, 1.0)
-        dx = F.mul(grad, F.mul(F.pow(x, lower), y))
+        dx = F.mul(grad, F.mul(F.pow(x, _one_less(F, y, x)), y))
     if needs[1]:
         dy = F.mul(grad, F.mul(z, _log_or_zero(F, x)))
     return dx, dy
+
+
+def _one_less(F, y, x):
+    """y - 1, but 0 where x and y are 0: x^0 is flat there, and 0^-1 would make it NaN."""
+    if isinstance(y, (int, float)):
+        return y - 1 if y else 0
+    if isinstance(x, (int, float)):
+        return F.sub(y, 1.0)
+    return F.where(F.eq(x, 0.0), F.where(F.eq(y, 0.0), 0.0, F.sub(y, 1.0)), F.sub(y, 1.0))
 
 
 def _log_or_zero(F, x):

@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from etude.shapes import Spec, check_shape
+from etude.errors import DTypeError
+from etude.shapes import DTYPES, Spec, check_shape
 from etude.table import op
 
 
 def _full_shape(*, shape, value, dtype):
+    if np.dtype(dtype) not in DTYPES:
+        names = ", ".join(d.name for d in DTYPES)
+        raise DTypeError(f"full: Etude has the dtypes {names}; got {np.dtype(dtype).name}")
     return Spec(check_shape("full", shape), np.dtype(dtype))
 
 

@@ -14,8 +14,9 @@ from etude.table import DOMAINS, op
 
 def prepare(attrs):
     """One integer means the last axis alone."""
-    size = attrs["normalized_shape"]
-    attrs["normalized_shape"] = (size,) if isinstance(size, int) else tuple(size)
+    size = attrs.get("normalized_shape", ())
+    if isinstance(size, (int, np.integer)):
+        attrs["normalized_shape"] = (int(size),)
     return attrs
 
 

@@ -73,10 +73,8 @@ def linear(x, weight, bias=None):
 
 @linear.gradient
 def _(F, grad, x, weight, *, needs):
-    rows = F.reshape(grad, shape=(-1, weight.shape[0])) if grad.size else None
     dx = dweight = dbias = None
-    if rows is None:  # an empty batch: -1 has no answer
-        rows = F.reshape(grad, shape=(math.prod(grad.shape[:-1]), weight.shape[0]))
+    rows = F.reshape(grad, shape=(math.prod(grad.shape[:-1]), weight.shape[0]))
     flat = F.reshape(x, shape=(rows.shape[0], weight.shape[1]))
     if needs[0]:
         dx = F.reshape(F.matmul(rows, weight), shape=x.shape)

@@ -15,6 +15,8 @@ from etude.table import op
 
 def prepare(attrs):
     """Sizes as users write them: one integer or two; the stride is the window by default."""
+    if "kernel_size" not in attrs:
+        return attrs  # the signature's error says so
     attrs["kernel_size"] = pair("max_pool2d", "kernel_size", attrs["kernel_size"], 1)
     stride = attrs.get("stride")
     attrs["stride"] = attrs["kernel_size"] if stride is None else pair(
@@ -51,7 +53,9 @@ def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     patches = windows(x, kernel_size, stride, padding, value=-np.inf)
     oh, ow = patches.shape[2:4]
     flat = patches.reshape(*patches.shape[:4], kh * kw)
-    best = flat.argmax(-1)
+    inside = windows(np.ones((1, 1, *x.shape[2:]), bool), kernel_size, stride, padding)
+    first = inside.reshape(1, 1, oh, ow, kh * kw).argmax(-1)  # where all is -inf, not the border
+    best = np.where(flat.max(-1) == -np.inf, first, flat.argmax(-1))
     y = np.take_along_axis(flat, best[..., None], -1)[..., 0]
     row = np.arange(oh)[:, None] * sh - ph + best // kw
     column = np.arange(ow) * sw - pw + best % kw

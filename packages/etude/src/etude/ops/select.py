@@ -38,7 +38,12 @@ def lerp(x, y, weight):
 
 @lerp.gradient
 def _(F, grad, x, y, weight, *, needs):
-    dx = F.mul(grad, F.sub(1.0, weight)) if needs[0] else None
+    dx = F.mul(grad, _difference(F, 1.0, weight)) if needs[0] else None
     dy = F.mul(grad, weight) if needs[1] else None
-    dweight = F.mul(grad, F.sub(y, x)) if needs[2] else None
+    dweight = F.mul(grad, _difference(F, y, x)) if needs[2] else None
     return dx, dy, dweight
+
+
+def _difference(F, x, y):
+    """x - y; an op needs an array among its operands, and here both may be numbers."""
+    return F.sub(x, y) if hasattr(x, "dtype") or hasattr(y, "dtype") else x - y

@@ -1,0 +1,96 @@
+/* cross_entropy.c: log-sum-exp of each row less the logit of its label, and the gradient.
+   Reference: packages/etude/src/etude/ops/cross_entropy.py.
+   x, dx: rows x cols logits; target: rows class numbers; lse: rows; loss: rows, or one number.
+
+   Plan. As softmax.c: blocks of rows in L1, one exponential for the whole block. The losses of the
+   rows add up after the threads are done, in one order. A label out of range ends in
+   ETUDE_BAD_INDEX, and the reference words the error. */
+#include "rows.h"
+
+enum { MEAN, SUM, NONE }; /* reduction */
+
+typedef struct {
+    const real *x, *grad;
+    const int64_t *target;
+    real *loss, *lse, *dx;
+    int64_t cols;
+    int64_t grad_step; /* 1: one gradient for each row */
+    real scale;
+} loss_call;
+
+static int labels_fit(const int64_t *target, int64_t rows, int64_t cols)
+{
+    int fit = 1;
+    for (int64_t r = 0; r < rows; r++)
+        fit &= target[r] >= 0 && target[r] < cols;
+    return fit;
+}
+
+static void forward_rows(void *arg, int64_t begin, int64_t end)
+{
+    const loss_call *call = arg;
+    int64_t cols = call->cols, step = rows_in_block(cols);
+    real top[ETUDE_BLOCK], sum[ETUDE_BLOCK];
+    for (int64_t r = begin; r < end; r += step) {
+        int64_t rows = ETUDE_MIN(step, end - r);
+        const real *x = call->x + r * cols;
+        block_log_sum(x, rows, cols, top, sum);
+        for (int64_t k = 0; k < rows; k++) {
+            real lse = top[k] + log_of(sum[k]);
+            call->lse[r + k] = lse;
+            call->loss[r + k] = lse - x[k * cols + call->target[r + k]];
+        }
+    }
+}
+
+int ETUDE_NAME(cross_entropy)(etude_context *ctx, const real *x, const int64_t *target, real *loss,
+                              real *lse, int64_t rows, int64_t cols, double reduction)
+{
+    if (!labels_fit(target, rows, cols))
+        return ETUDE_BAD_INDEX;
+    real *losses = loss;
+    if (reduction != NONE) {
+        losses = etude_scratch(ctx, (size_t)(rows + 1) * sizeof(real));
+        if (!losses)
+            return ETUDE_NO_MEMORY;
+    }
+    loss_call call = {.x = x, .target = target, .loss = losses, .lse = lse, .cols = cols};
+    etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));
+    if (reduction != NONE)
+        loss[0] = row_sum(losses, rows) / (real)(reduction == MEAN ? rows : 1);
+    return ETUDE_OK;
+}
+
+static void backward_rows(void *arg, int64_t begin, int64_t end)
+{
+    const loss_call *call = arg;
+    int64_t cols = call->cols, step = rows_in_block(cols);
+    for (int64_t r = begin; r < end; r += step) {
+        int64_t rows = ETUDE_MIN(step, end - r);
+        real *dx = call->dx + r * cols;
+        for (int64_t k = 0; k < rows; k++) {
+            const real *x = call->x + (r + k) * cols;
+            real lse = call->lse[r + k];
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[k * cols + c] = x[c] - lse;
+        }
+        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) dx[i] = v_exp(dx[i]);
+        for (int64_t k = 0; k < rows; k++, dx += cols) {
+            real scale = call->grad[(r + k) * call->grad_step] * call->scale;
+            dx[call->target[r + k]] -= 1;
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] *= scale;
+        }
+    }
+}
+
+int ETUDE_NAME(cross_entropy_backward)(etude_context *ctx, const real *grad, const real *x,
+                                       const int64_t *target, const real *lse, real *dx,
+                                       int64_t rows, int64_t cols, double reduction)
+{
+    if (!labels_fit(target, rows, cols))
+        return ETUDE_BAD_INDEX;
+    loss_call call = {.x = x, .grad = grad, .target = target, .lse = (real *)lse, .dx = dx,
+                      .cols = cols, .grad_step = reduction == NONE,
+                      .scale = reduction == MEAN ? 1 / (real)rows : 1};
+    etude_parallel_for(ctx, backward_rows, &call, rows, rows_grain(cols));
+    return ETUDE_OK;
+}

@@ -1,0 +1,116 @@
+/* layer_norm.c: normalisation of each row, and the gradient in x, weight and bias.
+   Reference: packages/etude/src/etude/ops/layer_norm.py.
+   x, y, grad, dx: rows x cols; weight, bias, dweight, dbias: cols; mean, rstd: rows.
+
+   Plan. A row stays in L1 for its three passes: sum, sum of squared deviations, result. Backward
+   needs sums along rows (for dx) and down columns (for dweight, dbias) of the same products: rows
+   are cut into blocks whose size depends on cols alone, each block adds up columns of its own,
+   and the blocks add up in order. So no thread waits, and results do not depend on how many
+   there are. Bound by memory from about 64 columns on. */
+#include "rows.h"
+
+typedef struct {
+    const real *grad, *x, *weight, *bias, *mean_in, *rstd_in;
+    real *y, *mean, *rstd; /* y is dx in backward */
+    real *sums;            /* blocks x 2 x cols: of grad h, of grad */
+    int64_t rows, cols, block;
+    real eps;
+} norm_call;
+
+static void forward_rows(void *arg, int64_t begin, int64_t end)
+{
+    const norm_call *call = arg;
+    int64_t cols = call->cols;
+    const real *weight = call->weight, *bias = call->bias;
+    for (int64_t r = begin; r < end; r++) {
+        const real *x = call->x + r * cols;
+        real *y = call->y + r * cols;
+        real mean = row_sum(x, cols) / (real)cols;
+        real var = row_squares(x, mean, cols) / (real)cols;
+        real rstd = 1 / (sizeof(real) == 8 ? (real)sqrt(var + call->eps)
+                                           : (real)sqrtf((float)(var + call->eps)));
+        if (weight && bias)
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) y[c] =
+                (x[c] - mean) * rstd * weight[c] + bias[c];
+        else if (weight)
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) y[c] =
+                (x[c] - mean) * rstd * weight[c];
+        else if (bias)
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) y[c] = (x[c] - mean) * rstd + bias[c];
+        else
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) y[c] = (x[c] - mean) * rstd;
+        call->mean[r] = mean;
+        call->rstd[r] = rstd;
+    }
+}
+
+int ETUDE_NAME(layer_norm)(etude_context *ctx, const real *x, const real *weight, const real *bias,
+                           real *y, real *mean, real *rstd, int64_t rows, int64_t cols, double eps)
+{
+    norm_call call = {.x = x, .weight = weight, .bias = bias, .y = y, .mean = mean, .rstd = rstd,
+                      .cols = cols, .eps = (real)eps};
+    etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));
+    return ETUDE_OK;
+}
+
+/* One row: dx = rstd (g - mean(g) - h mean(g h)) with g = grad weight, h = (x - mean) rstd. */
+static void backward_row(const norm_call *call, int64_t r, real *dweight, real *dbias)
+{
+    int64_t cols = call->cols;
+    const real *grad = call->grad + r * cols, *x = call->x + r * cols, *weight = call->weight;
+    real *dx = call->y + r * cols, mean = call->mean_in[r], rstd = call->rstd_in[r];
+    real of_g = 0, of_gh = 0;
+    ETUDE_PRAGMA(omp simd reduction(+ : of_g, of_gh)) for (int64_t c = 0; c < cols; c++)
+    {
+        real h = (x[c] - mean) * rstd, d = grad[c], g = weight ? d * weight[c] : d;
+        dweight[c] += d * h;
+        dbias[c] += d;
+        of_g += g;
+        of_gh += g * h;
+    }
+    of_g /= (real)cols;
+    of_gh /= (real)cols;
+    ETUDE_SIMD for (int64_t c = 0; c < cols; c++)
+    {
+        real h = (x[c] - mean) * rstd, g = weight ? grad[c] * weight[c] : grad[c];
+        dx[c] = rstd * (g - of_g - h * of_gh);
+    }
+}
+
+static void backward_blocks(void *arg, int64_t begin, int64_t end)
+{
+    const norm_call *call = arg;
+    int64_t cols = call->cols;
+    for (int64_t b = begin; b < end; b++) {
+        real *dweight = call->sums + b * 2 * cols, *dbias = dweight + cols;
+        int64_t last = ETUDE_MIN((b + 1) * call->block, call->rows);
+        memset(dweight, 0, 2 * (size_t)cols * sizeof(real));
+        for (int64_t r = b * call->block; r < last; r++)
+            backward_row(call, r, dweight, dbias);
+    }
+}
+
+int ETUDE_NAME(layer_norm_backward)(etude_context *ctx, const real *grad, const real *x,
+                                    const real *weight, const real *mean, const real *rstd,
+                                    real *dx, real *dweight, real *dbias, int64_t rows,
+                                    int64_t cols)
+{
+    norm_call call = {.grad = grad, .x = x, .weight = weight, .mean_in = mean, .rstd_in = rstd,
+                      .y = dx, .rows = rows, .cols = cols, .block = rows_grain(cols)};
+    int64_t blocks = (rows + call.block - 1) / call.block;
+    call.sums = etude_scratch(ctx, (size_t)(blocks * 2 * cols + 1) * sizeof(real));
+    if (!call.sums)
+        return ETUDE_NO_MEMORY;
+    etude_parallel_for(ctx, backward_blocks, &call, blocks, 1);
+    memset(dweight, 0, (size_t)cols * sizeof(real));
+    memset(dbias, 0, (size_t)cols * sizeof(real));
+    for (int64_t b = 0; b < blocks; b++) {
+        const real *sums = call.sums + b * 2 * cols;
+        ETUDE_SIMD for (int64_t c = 0; c < cols; c++)
+        {
+            dweight[c] += sums[c];
+            dbias[c] += sums[cols + c];
+        }
+    }
+    return ETUDE_OK;
+}

@@ -1,0 +1,95 @@
+/* sums.h: sums along a contiguous row, whose order never depends on threads.
+
+   Four vectors of partial sums run over blocks of ETUDE_BLOCK elements, and the blocks add up
+   pairwise: the rounding error grows with log n, and the order is a function of n alone. */
+#ifndef ETUDE_SUMS_H
+#define ETUDE_SUMS_H
+
+#include <string.h>
+
+#include "kernel.h"
+
+#define SUMS static inline __attribute__((always_inline))
+
+typedef real lanes __attribute__((vector_size(ETUDE_VECTOR_BYTES)));
+
+enum { LANES = ETUDE_VECTOR_BYTES / (int)sizeof(real) };
+
+SUMS lanes lanes_at(const real *x)
+{
+    lanes a;
+    memcpy(&a, x, sizeof a); /* one unaligned load */
+    return a;
+}
+
+SUMS real lanes_sum(lanes a)
+{
+    real part[LANES], total = 0;
+    memcpy(part, &a, sizeof part);
+    for (int k = 0; k < LANES; k++)
+        total += part[k];
+    return total;
+}
+
+/* What a sum adds up: x, x y or (x - shift)^2. A constant wherever these are called. */
+enum term { SUM_OF_X, SUM_OF_XY, SUM_OF_SQUARES };
+
+SUMS lanes lanes_term(enum term term, const real *x, const real *y, real shift)
+{
+    lanes v = lanes_at(x);
+    if (term == SUM_OF_XY)
+        return v * lanes_at(y);
+    return term == SUM_OF_SQUARES ? (v - shift) * (v - shift) : v;
+}
+
+SUMS real block_sum(enum term term, const real *x, const real *y, real shift, int64_t n)
+{
+    lanes part[4] = {{0}};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int k = 0; k < 4; k++)
+            part[k] += lanes_term(term, x + i + k * LANES, y + i + k * LANES, shift);
+    for (; i + LANES <= n; i += LANES)
+        part[0] += lanes_term(term, x + i, y + i, shift);
+    real total = lanes_sum((part[0] + part[1]) + (part[2] + part[3]));
+    for (; i < n; i++)
+        total += term == SUM_OF_XY        ? x[i] * y[i]
+                 : term == SUM_OF_SQUARES ? (x[i] - shift) * (x[i] - shift)
+                                          : x[i];
+    return total;
+}
+
+/* Where pairwise summation cuts n > ETUDE_BLOCK elements: about in half, after whole blocks. */
+SUMS int64_t sum_half(int64_t n)
+{
+    int64_t half = n / 2 / ETUDE_BLOCK * ETUDE_BLOCK;
+    return half ? half : ETUDE_BLOCK;
+}
+
+static inline real row_sum(const real *x, int64_t n)
+{
+    if (n <= ETUDE_BLOCK)
+        return block_sum(SUM_OF_X, x, x, 0, n);
+    int64_t half = sum_half(n);
+    return row_sum(x, half) + row_sum(x + half, n - half);
+}
+
+/* sum x[i] y[i] */
+static inline real row_dot(const real *x, const real *y, int64_t n)
+{
+    if (n <= ETUDE_BLOCK)
+        return block_sum(SUM_OF_XY, x, y, 0, n);
+    int64_t half = sum_half(n);
+    return row_dot(x, y, half) + row_dot(x + half, y + half, n - half);
+}
+
+/* sum (x[i] - mean)^2 */
+static inline real row_squares(const real *x, real mean, int64_t n)
+{
+    if (n <= ETUDE_BLOCK)
+        return block_sum(SUM_OF_SQUARES, x, x, mean, n);
+    int64_t half = sum_half(n);
+    return row_squares(x, mean, half) + row_squares(x + half, mean, n - half);
+}
+
+#endif

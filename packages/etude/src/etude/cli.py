@@ -1,0 +1,27 @@
+"""The command ``etude``: starts the commands of ``etude/commands/``, or says what they lack.
+
+click and rich are optional: only ``commands/`` and progress bars import them, and this file is
+what stands in front of the first import. What ``etude`` can do is in ``commands/__init__.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+NEEDED = ("click", "rich")
+
+
+def main() -> None:
+    """The console script. Exits with a sentence if click or rich is not installed."""
+    try:
+        from etude.commands import etude
+    except ModuleNotFoundError as missing:
+        if missing.name not in NEEDED:
+            raise
+        sys.exit(f"etude: the command line needs {' and '.join(NEEDED)}, and {missing.name} is not "
+                 f"installed. Install both with: pip install 'etude[cli]'")
+    etude(prog_name="etude")
+
+
+if __name__ == "__main__":
+    main()

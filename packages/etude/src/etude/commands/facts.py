@@ -1,0 +1,160 @@
+"""What can be worked out about an op from its row: an example call, how often it differentiates.
+
+Nothing here names an op, so a new one needs no line. Shapes of an example call are found by
+asking the op's own shape rule about a few usual ones; the ops that only run in backward get the
+arrays that the gradient of such a call hands them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any
+
+import numpy as np
+
+from etude.autograd import grad
+from etude.backend import tap, use
+from etude.columns import Event
+from etude.shapes import Spec, bool_, float32, float64
+from etude.table import TABLE, Op
+from etude.tensor import OPS, Tensor
+
+#: 32 samples of 64 features, 32 images of 8 channels; then what parameters look like: 10 classes,
+#: a 3 x 3 kernel to 16 channels. Sizes that must not match by accident differ.
+BATCHES: list[tuple[int, ...]] = [(32, 64), (32, 8, 14, 12), (64,), (32,), (64, 32), ()]
+PARAMETERS: list[tuple[int, ...]] = [(64,), (10, 64), (10,), (16, 8, 3, 3), (16,), (8,), ()]
+LENGTHS: list[tuple[int, ...]] = [(n,) for n in range(1, 13)]  # of keys and settings
+#: What an attribute without a default might be: a share, a dim, a size, an index, a shape, a dtype.
+VALUES = [0.5, 0, 2, ((0, 16, 1),), (64,), (32, 64), (1, 0), float64]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One call: shapes and attributes, and what it costs."""
+
+    arrays: dict[str, Spec]
+    attrs: dict[str, Any]
+    flops: int
+    bytes: int
+
+
+def example(op: Op) -> Example | None:
+    """A usual call of ``op``, or None: a view costs nothing, and for some none may be found."""
+    if op.cls in ("view", "create"):
+        return None
+    calls = (_search_backward(p, op) for p in _parents(op)) if op.internal else iter(())
+    found = next(filter(None, calls), None) or _search(op)
+    if found is None:
+        return None
+    arrays, attrs = found
+    names = op.arrays * len(arrays) if op.variadic else op.arrays
+    specs = {f"{n}{i}" if op.variadic else n: a
+             for i, (n, a) in enumerate(zip(names, arrays, strict=False)) if a is not None}
+    return Example(specs, attrs, op.flops(*arrays, **attrs), op.bytes(*arrays, **attrs))
+
+
+Call = tuple[list[Any], dict[str, Any]]  # Specs and attributes
+
+
+def _search(op: Op) -> Call | None:
+    wanted = [k for k, v in op.attrs.items() if v is Parameter.empty]
+    names = op.arrays * 2 if op.variadic else op.arrays
+    for values in itertools.product(VALUES, repeat=len(wanted)):
+        attrs = dict(zip(wanted, values, strict=True))
+        try:
+            if op.prepare is not None:
+                attrs = op.prepare(attrs)
+        except Exception:  # these values do not even look right
+            continue
+        for shapes in _assignments(op, names):
+            specs = [Spec(s, op.fixed.get(n, float32)) for n, s in zip(names, shapes, strict=True)]
+            try:
+                op.check(tuple(specs), attrs)
+                op.flops(*specs, **attrs)
+            except Exception:  # the shape rule, or the cost, has no answer to this call
+                continue
+            return specs, attrs
+    return None
+
+
+def _assignments(op: Op, names: tuple[str, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """A shape for each array. The first decides; the others are alike before they differ."""
+    if not names:
+        yield ()
+        return
+    for first in BATCHES + LENGTHS:
+        rest = [BATCHES + LENGTHS if n in op.fixed else
+                PARAMETERS if n in ("weight", "bias") else BATCHES + PARAMETERS for n in names[1:]]
+        for different in range(1, min(len(names), 3) + 1):
+            for shapes in itertools.product([first], *rest):
+                if len(set(shapes)) == different:
+                    yield shapes
+
+
+def _parents(op: Op) -> Iterator[Op]:
+    """The ops in whose gradient rule ``op`` appears."""
+    return (p for p in TABLE.values() if not p.internal and op.name in _used(p))
+
+
+def _search_backward(parent: Op, op: Op) -> Call | None:
+    """The call of ``op`` in the gradient of an example of ``parent``."""
+    call = _search(parent)
+    if call is None:
+        return None
+    specs, attrs = call
+    calls: list[Event] = []
+    inputs = [Tensor(np.full(s.shape, 1 if s.dtype == bool_ else 0.5, s.dtype),
+                     requires_grad=s.dtype == float32) for s in specs]
+    with use("reference"), tap(calls.append):
+        y = OPS[parent.name](*inputs, **attrs)
+        grad(y, [t for t in inputs if t.requires_grad], Tensor(np.ones(y.shape, y.dtype)),
+             allow_unused=True)
+    for event in calls:
+        if event.op == op.name:
+            return [None if a is None else Spec(a.shape, a.dtype) for a in event.arrays
+                    ], dict(event.attrs)
+    return None
+
+
+# ------------------------------------------------------------------ how often it differentiates
+
+
+def _used(op: Op) -> set[str]:
+    """The ops that the gradient rule of ``op`` is written in."""
+    return set() if op.rule is None else TABLE.keys() & set(op.rule.__code__.co_names)
+
+
+def times(op: Op, above: tuple[Op, ...] = ()) -> float:
+    """How many times ``op`` can be differentiated; infinity for any number.
+
+    An op can be differentiated once more often than the ops its rule is written in. A rule
+    that comes back to itself never ends. Masks and indices carry no gradient, so public ops
+    without a rule (comparisons, argmax) do not count.
+    """
+    if op.composite_rule is not None or op in above:
+        return math.inf
+    if op.rule is None:
+        return 0
+    used = [TABLE[n] for n in _used(op)]
+    below = [times(o, (*above, op)) for o in used if o.rule or o.composite_rule or o.internal]
+    return 1 + min(below, default=math.inf)
+
+
+def differentiable(op: Op) -> str:
+    """``times`` in words, with the reason."""
+    n = times(op)
+    if n == 0:
+        again = [p.name for p in _parents(op)] if op.internal else []
+        how = " and ".join(f"{p}, {times(TABLE[p]):g} times in all" if times(TABLE[p]) < math.inf
+                           else f"{p} in primitives" for p in again)
+        return "none" + (f"; a second derivative goes through {how}" if again else "")
+    fused = sorted(o for o in _used(op) if TABLE[o].internal and o != op.name)
+    through = f"the rule calls {' and '.join(fused)}" if fused else "the rule is made of public ops"
+    if op.composite_rule is not None:
+        return f"any number of times: {through}; from the second on, the op in primitives"
+    often = "any number of times" if n == math.inf else "once" if n == 1 else f"{n:g} times"
+    return f"{often}: {through}"

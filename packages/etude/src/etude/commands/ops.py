@@ -1,0 +1,273 @@
+"""``etude ops``: the table, and the card of one op.
+
+Everything is read from TABLE, from the source of the op and from the installed backends, so an
+op entered anywhere is listed here with nothing edited. The docs write their op pages from the
+same row: ``docs/op_pages.py``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+import textwrap
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from etude.commands import backends
+from etude.commands.facts import differentiable, example, times
+from etude.commands.show import console, did_you_mean, grid, print_json, reference_dtypes, short
+from etude.plugins import registry
+from etude.table import TABLE, Op
+
+
+def _headline(family: list[Op]) -> str:
+    """The first sentence of the docstring of a family's file."""
+    doc = inspect.getdoc(sys.modules[family[0].reference.__module__]) or ""
+    return doc.replace("\n", " ").split(". ")[0].rstrip(".")
+
+
+def _doc(op: Op) -> str:
+    return (inspect.getdoc(op.reference) or "").replace("``", "")
+
+
+def _columns() -> list[backends.Line]:
+    """The backends that work, the reference first."""
+    return [line for line in backends.lines() if line.state == "active" and line.backend]
+
+
+def _families() -> dict[str, list[Op]]:
+    found: dict[str, list[Op]] = defaultdict(list)
+    for op in TABLE.values():
+        found[op.family].append(op)
+    return found
+
+
+# ------------------------------------------------------------------ the list
+
+
+def _list(families: dict[str, list[Op]], to: Console) -> None:
+    accelerators = [c for c in _columns() if c.backend != "reference"]
+    width = max(len(op.name) for ops in families.values() for op in ops)
+    for name, ops in sorted(families.items()):
+        to.print(Text.assemble((name, "bold"), "  ", (_headline(ops), "dim")))
+        table = grid("", "", "")
+        table.show_header, table.expand = False, True
+        table.columns[0].min_width, table.columns[0].no_wrap = width + 2, True
+        table.columns[1].ratio, table.columns[1].no_wrap = 1, True
+        table.columns[2].style = "green"
+        for op in ops:
+            also = ", ".join(str(c.backend) for c in accelerators if op.name in c.ops)
+            first = Text(_doc(op).split("\n")[0], overflow="ellipsis")
+            table.add_row(Text("  " + op.name), first, also)
+        to.print(table)
+        to.print()
+    names = ", ".join(str(c.backend) for c in accelerators) or "no accelerator is active"
+    to.print(f"{sum(map(len, families.values()))} ops. The reference has them all; on the right, "
+             f"who else does ({names}).\n'etude ops NAME' shows one op: formula, cost, gradient, "
+             f"source.")
+
+
+# ------------------------------------------------------------------ the card
+
+
+def card(op: Op) -> dict[str, Any]:
+    """All that is known of an op, as the JSON form prints it."""
+    call = example(op)
+    path, line = _place(op)
+    return {
+        "name": op.name,
+        "family": op.family,
+        "class": op.cls,
+        "signature": op.signature,
+        "internal": op.internal,
+        "doc": _doc(op),
+        "arrays": {a: {"dtypes": [op.fixed[a].name] if a in op.fixed
+                       else list(reference_dtypes(op)), "optional": a in op.optional}
+                   for a in op.arrays},
+        "attributes": {k: {"required": v is inspect.Parameter.empty,
+                           "default": None if v is inspect.Parameter.empty else _plain(v),
+                           "choices": list(op.choices.get(k, ()))} for k, v in op.attrs.items()},
+        "outputs": list(op.outputs),
+        "saves": list(op.saves),
+        "alias": op.alias,
+        "gradient": op.rule is not None,
+        "composite": op.composite_rule is not None,
+        "differentiable": None if times(op) == math.inf else int(times(op)),
+        "cost": None if call is None else {
+            "arrays": {n: str(s) for n, s in call.arrays.items()},
+            "attributes": {k: _plain(v) for k, v in call.attrs.items()},
+            "flops": call.flops, "bytes": call.bytes},
+        "backends": {str(c.backend): c.ops.get(op.name) for c in _columns()},
+        "source": {"file": path, "line": line, "text": _source(op)},
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (int, float, str, type(None), tuple)) else str(value)
+
+
+def _place(op: Op) -> tuple[str, int]:
+    code = op.reference.__code__
+    return code.co_filename, code.co_firstlineno
+
+
+def _source(op: Op) -> str:
+    """The source of the reference and of its rules; empty where it was typed into a session."""
+    parts = []
+    for function in (op.reference, op.rule, op.composite_rule):
+        try:
+            parts += [textwrap.dedent(inspect.getsource(function)).rstrip()] if function else []
+        except OSError:
+            continue
+    return "\n\n".join(parts)
+
+
+def _cost(op: Op, to: Table, width: int) -> None:
+    call = example(op)
+    if op.cls == "view":
+        to.add_row("cost", "none: a view moves no data")
+    elif call is not None:
+        given = [f"{n} {s}" for n, s in call.arrays.items()]
+        given += [f"{k}={_plain(v)}" for k, v in call.attrs.items() if v != op.attrs.get(k)]
+        ratio = f" ({call.flops / call.bytes:.2g} FLOP per byte)" if call.flops else ""
+        first = f"{call.flops:,} FLOP, at least {call.bytes:,} bytes{ratio} for"
+        to.add_row("cost", "\n".join([first, *_lines(given, width)]))
+
+
+def _lines(words: list[str], width: int) -> list[str]:
+    """Words that hold spaces, in lines of ``width``, broken only between words."""
+    text = ", ".join(w.replace(" ", "\0") for w in words)
+    return [line.replace("\0", " ") for line in textwrap.wrap(text, width)]
+
+
+def _facts(op: Op, width: int) -> Table:
+    info = card(op)
+    table = grid("", "")
+    table.show_header = False
+    table.columns[0].style, table.columns[0].no_wrap = "bold", True
+
+    def add(name: str, words: list[str]) -> None:
+        if words:
+            table.add_row(name, Text("\n".join(words)))
+
+    add("arrays", [f"{'*' if op.variadic else ''}{a}: {_either(x['dtypes'])}"
+                   f"{', may be None' if x['optional'] else ''}"
+                   for a, x in info["arrays"].items()])
+    add("attributes", [f"{k}: required" if a["required"] else f"{k} = {a['default']!r}"
+                       + (f", one of {', '.join(a['choices'])}" if a["choices"] else "")
+                       for k, a in info["attributes"].items()])
+    add("returns", _returns(op))
+    add("saves", [f"{', '.join(op.saves)}, for the gradient"] if op.saves else [])
+    add("out", [f"{o} may be written over {i}" for o, i in op.alias.items()])
+    add("gradient", [differentiable(op)])
+    _cost(op, table, width)
+    for column in _columns():
+        where = f" ({column.isa})" if column.isa else ""
+        known = op.name in column.ops
+        if op.cls in ("view", "create"):
+            add("backends", ["the array type has it, on every device"])
+            break
+        add(str(column.backend), [f"yes, {short(tuple(column.ops[op.name]))}{where}" if known
+                                  else "no: the reference stands in, and is counted"])
+    path, line = _place(op)
+    add("source", [f"{_short_path(path)}:{line}"])
+    return table
+
+
+def _returns(op: Op) -> list[str]:
+    first, *hidden = op.outputs
+    if op.internal:
+        return [", ".join(op.outputs)]
+    if first.startswith("*"):
+        return [f"{first.lstrip('*')}, a tuple"]
+    return [first] + [f"hidden: {', '.join(hidden)} (for backward; no gradient)"] * bool(hidden)
+
+
+def _either(words: list[str]) -> str:
+    """("a", "b", "c") as "a, b or c"."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _short_path(path: str) -> str:
+    here = Path.cwd()
+    found = Path(path)
+    return str(found.relative_to(here)) if found.is_relative_to(here) else path
+
+
+def _show(op: Op, to: Console) -> None:
+    what = "a backward or an optimiser step, not public" if op.internal else "etude.functional"
+    to.print(Text.assemble((op.signature, "bold cyan")))
+    to.print(Text(f"family {op.family}, class {op.cls}; {what}\n", "dim"))
+    to.print(Text(_prose(_doc(op), to.width) + "\n"))
+    to.print(_facts(op, to.width - 15))
+    source = _source(op)
+    if not source:
+        to.print("\nThe source was typed into a session, so there is no file to show.")
+    elif to.is_terminal:
+        to.print()
+        to.print(Syntax(source, "python", theme="ansi_dark", background_color="default",
+                        word_wrap=True))
+    else:
+        click.echo("\n" + source)
+
+
+def _prose(doc: str, width: int) -> str:
+    """Paragraphs, indented; those with a line that is too long are filled anew."""
+    blocks = []
+    for block in doc.split("\n\n"):
+        if max(map(len, block.split("\n"))) > width - 4:
+            block = textwrap.fill(" ".join(block.split("\n")), width - 4, break_on_hyphens=False)
+        blocks.append(textwrap.indent(block, "    "))
+    return "\n\n".join(blocks)
+
+
+def _find(name: str) -> Op:
+    if name not in TABLE:
+        families = _families()
+        hint = did_you_mean(name, TABLE)
+        if name in families:
+            hint = f", but a family: etude ops --family {name}."
+        raise click.ClickException(f"There is no op called {name!r}{hint} "
+                                   f"'etude ops' lists all {len(TABLE)}")
+    return TABLE[name]
+
+
+@click.command(epilog="\b\nExamples:\n  etude ops                     the table by family\n"
+                      "  etude ops --family softmax    one family\n"
+                      "  etude ops softmax             the card of one op\n"
+                      "  etude ops softmax --json | python -m json.tool")
+@click.argument("name", required=False)
+@click.option("--json", "json_", is_flag=True, help="For programs.")
+@click.option("--family", metavar="F", help="Only the ops of this family (a file in ops/).")
+def ops(name: str | None, json_: bool, family: str | None) -> None:
+    """List the ops, or show the card of the op NAME.
+
+    A card has the signature, formula, arrays, attributes, gradient, cost, who
+    implements the op, and the source of the reference.
+    """
+    registry()  # plugins may enter ops of their own
+    families = _families()
+    if family is not None and family not in families:
+        raise click.ClickException(f"There is no family called {family!r}"
+                                   f"{did_you_mean(family, families)} There are "
+                                   f"{', '.join(sorted(families))}")
+    if name is not None:
+        op = _find(name)
+        if json_:
+            print_json(card(op))
+        else:
+            _show(op, console())
+        return
+    chosen = families if family is None else {family: families[family]}
+    if json_:
+        print_json([card(op) for ops in chosen.values() for op in ops])
+    else:
+        _list(chosen, console())

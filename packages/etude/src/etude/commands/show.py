@@ -1,0 +1,73 @@
+"""What the commands share: the console, dtypes in short, JSON, and where a backend stands.
+
+Output is for people and for pipes: on a terminal rich colours and fits it; elsewhere it is plain
+text of 80 columns.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from etude.shapes import DTYPES
+from etude.table import DOMAINS, TABLE, Op
+
+SHORT = {"float32": "f32", "float64": "f64", "int64": "i64", "bool": "bool"}
+
+
+class Plain(Console):
+    """For files and pipes: 80 columns, and no spaces at the ends of lines."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with self.capture() as text:
+            super().print(*objects, **options)
+        for line in text.get().removesuffix("\n").split("\n"):
+            click.echo(line.rstrip())
+
+
+def console() -> Console:
+    """A console over the stdout of this moment (tests and pagers swap it)."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Plain(highlight=False, width=80)
+
+
+def grid(*heads: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table in the one style of these commands."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False,
+                  header_style="bold")
+    for head in heads:
+        table.add_column(head, justify="right" if head in right else "left")
+    return table
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence: ". Did you mean 'softmax'?", or a full stop."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f". Did you mean {close[0]!r}?" if close else "."
+
+
+def countable() -> list[Op]:
+    """The ops that a column can implement. Views belong to the array type, not to a column."""
+    return [op for op in TABLE.values() if op.cls not in ("view", "create")]
+
+
+def reference_dtypes(op: Op) -> tuple[str, ...]:
+    """What the reference takes where an array's dtype is free."""
+    allowed = DOMAINS[op.domain]
+    return tuple(d.name for d in (*DTYPES[2:], *DTYPES[1::-1]) if d in allowed)
+
+
+def short(dtypes: tuple[str, ...]) -> str:
+    """("float32", "float64") as "f32 f64"."""
+    return " ".join(SHORT.get(d, d) for d in dtypes)
