@@ -7,7 +7,6 @@ methods named after ops are attached from the table in ``functional.py``.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude import autograd
+from etude.array import plain_index
 from etude.autograd import Node, clock
 from etude.backend import STATE
 from etude.errors import AxisError, DeviceError, DTypeError, ShapeError
@@ -287,7 +287,7 @@ class Tensor:
         if isinstance(index, Tensor) and index.dtype == int64:
             rows = OPS["index_select"](self, index.reshape(-1), dim=0)
             return rows.reshape(*index.shape, *self.shape[1:])  # type: ignore[no-any-return]
-        return OPS["slice"](self, index=_plain_index(index, self.ndim))  # type: ignore[no-any-return]
+        return OPS["slice"](self, index=plain_index(index, self.ndim))  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("tensors have no item assignment: backward could not see it. Build the "
@@ -331,28 +331,6 @@ def view_of(x: Tensor, y: Tensor) -> Tensor:
 
 def varargs(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
-
-
-def _plain_index(index: Any, ndim: int) -> tuple[Any, ...]:
-    """Python's index in the form of the op ``slice``: ints, (start, stop, step), None."""
-    entries = list(index) if isinstance(index, tuple) else [index]
-    spots = [i for i, e in enumerate(entries) if e is Ellipsis]
-    if spots:
-        missing = ndim - len([e for e in entries if e is not None and e is not Ellipsis])
-        entries[spots[0] : spots[0] + 1] = [slice(None)] * missing
-    plain: list[Any] = []
-    for e in entries:
-        if isinstance(e, slice):
-            bounds = (e.start, e.stop, e.step)
-            plain.append(tuple(None if b is None else operator.index(b) for b in bounds))
-        elif e is None or (isinstance(e, (int, np.integer)) and not isinstance(e, bool)):
-            plain.append(e if e is None else int(e))
-        else:
-            what = f"a {e.dtype.name} tensor" if isinstance(e, Tensor) else type(e).__name__
-            raise TypeError(f"a tensor is indexed with integers, slices, None and ..., or with one "
-                            f"int64 tensor; got {what}. To pick single elements use gather; for a "
-                            f"mask use where, because no shape may depend on values")
-    return tuple(plain)
 
 
 # ---------------------------------------------------------------------------- moving
