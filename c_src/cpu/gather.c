@@ -17,11 +17,13 @@ typedef struct {
     atomic_int *bad;
 } gather_call;
 
+/* Items are rows of y, inner elements each. */
 static void gather_rows(void *arg, int64_t begin, int64_t end)
 {
     const gather_call *c = arg;
+    int64_t o = begin / c->index_n, left = c->index_n - begin % c->index_n;
+    const real *x = c->x + o * c->n * c->inner;
     for (int64_t row = begin; row < end; row++) {
-        const real *x = c->x + row / c->index_n * c->n * c->inner;
         const int64_t *index = c->index + row * c->inner;
         real *y = c->y + row * c->inner;
         for (int64_t i = 0; i < c->inner; i++) {
@@ -30,6 +32,10 @@ static void gather_rows(void *arg, int64_t begin, int64_t end)
                 return;
             }
             y[i] = x[index[i] * c->inner + i];
+        }
+        if (--left == 0) {
+            x += c->n * c->inner;
+            left = c->index_n;
         }
     }
 }

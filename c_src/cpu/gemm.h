@@ -102,37 +102,37 @@ typedef struct {
     int packed;
 } gemm_a;
 
-/* One tile of C of any width. A partial vector must not be read or written past its end, so such
-   a tile is made beside C, in `edge`, and copied. */
-static void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b, const real *from,
+GEMM_INLINE void gemm_full_tile(int mr, int nv, int64_t k, gemm_a a, const real *b,
+                                const real *from, int64_t ldfrom, real *c, int64_t ldc)
+{
+    if (a.packed) {
+        gemm_packed_tiles[mr - 1][nv - 1](k, a.a, b, from, ldfrom, c, ldc);
+        return;
+    }
+    const real *rows[MR];
+    for (int i = 0; i < mr; i++)
+        rows[i] = a.a + i * a.row;
+    gemm_rows_tiles[mr - 1][nv - 1](k, 1, 0, rows, a.step, b, from, ldfrom, c, ldc);
+}
+
+/* One tile of C of any width. Memory past the end of a partial vector must not be touched, so such a
+   tile is made beside C, in `edge`, and copied. */
+static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b, const real *from,
                       int64_t ldfrom, real *c, int64_t ldc)
 {
     int nv = gemm_vectors(width);
-    real edge[MR * NR]; /* only ever partly used */
-    int partial = width != nv * VL;
-    real *to = c;
-    int64_t ldto = ldc;
-    if (partial) {
-        to = edge;
-        ldto = NR;
-        for (int i = 0; i < mr; i++)
-            for (int64_t j = 0; j < nv * VL; j++)
-                edge[i * NR + j] = j < width ? from[i * ldfrom + j] : 0;
-        from = edge;
-        ldfrom = NR;
+    if (width == nv * VL) {
+        gemm_full_tile(mr, nv, k, a, b, from, ldfrom, c, ldc);
+        return;
     }
-    if (!a.packed) {
-        const real *rows[MR];
-        for (int i = 0; i < mr; i++)
-            rows[i] = a.a + i * a.row;
-        gemm_rows_tiles[mr - 1][nv - 1](k, 1, 0, rows, a.step, b, from, ldfrom, to, ldto);
-    } else {
-        gemm_packed_tiles[mr - 1][nv - 1](k, a.a, b, from, ldfrom, to, ldto);
-    }
-    if (partial)
-        for (int i = 0; i < mr; i++)
-            for (int64_t j = 0; j < width; j++)
-                c[i * ldc + j] = edge[i * NR + j];
+    real edge[MR * NR] = {0};
+    for (int i = 0; i < mr; i++)
+        for (int64_t j = 0; j < width; j++)
+            edge[i * NR + j] = from[i * ldfrom + j];
+    gemm_full_tile(mr, nv, k, a, b, edge, NR, edge, NR);
+    for (int i = 0; i < mr; i++)
+        for (int64_t j = 0; j < width; j++)
+            c[i * ldc + j] = edge[i * NR + j];
 }
 
 /* ---- Packing -------------------------------------------------------------------------------- */
@@ -168,7 +168,7 @@ static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, 
 
 /* to[p * padded + j] = x[p * x_row + j * x_col] for p < k and j < width, 0 up to padded.
    The same routine makes panels of B and, with rows and columns exchanged, tiles of A. */
-static void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int64_t k,
+static inline void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int64_t k,
                       int64_t width, int64_t padded)
 {
     int64_t squares = 0; /* columns that are done */
@@ -178,6 +178,8 @@ static void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int
                 *(vec *)(to + p * NR + j * VL) = *(const vec *)(x + p * x_row + j * VL);
         return;
     }
+    if (width < padded)
+        memset(to, 0, (size_t)(k * padded) * sizeof(real));
     if (x_row == 1) {
         int64_t depth = k / QUAD * QUAD;
         for (; squares + QUAD <= width; squares += QUAD) {
@@ -189,13 +191,9 @@ static void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int
                     to[p * padded + j] = x[p + j * x_col];
         }
     }
-    if (squares < padded)
-        for (int64_t p = 0; p < k; p++) {
-            for (int64_t j = squares; j < width; j++)
-                to[p * padded + j] = x[p * x_row + j * x_col];
-            for (int64_t j = width; j < padded; j++)
-                to[p * padded + j] = 0;
-        }
+    for (int64_t p = 0; squares < width && p < k; p++)
+        for (int64_t j = squares; j < width; j++)
+            to[p * padded + j] = x[p * x_row + j * x_col];
 }
 
 #endif

@@ -196,6 +196,22 @@ INLINE int replaces(real v, real m) /* a later v in the place of m */
     return v > m || (IS_NAN(v) && !IS_NAN(m));
 }
 
+/* Where a value stands first in a row that has it; NaN finds NaN. */
+static int64_t find(const real *x, real value, int64_t n)
+{
+    int64_t from = 0;
+    for (; from + SHORT <= n; from += SHORT) { /* whole blocks by vectors */
+        int here = 0;
+        ETUDE_PRAGMA(omp simd reduction(| : here)) for (int64_t i = 0; i < SHORT; i++)
+            here |= x[from + i] == value || IS_NAN(x[from + i]);
+        if (here)
+            break;
+    }
+    while (from < n - 1 && x[from] != value && !IS_NAN(x[from]))
+        from++;
+    return from;
+}
+
 static void argmax_body(void *arg, int64_t begin, int64_t end)
 {
     const reduce_call *c = arg;
@@ -205,10 +221,8 @@ static void argmax_body(void *arg, int64_t begin, int64_t end)
         int64_t *index = c->index + o * inner;
         if (inner == 1) {
             real top = x[0];
-            if (c->n > SHORT) { /* the value by vectors, then where it stands */
-                top = largest(x, c->n);
-                for (index[0] = 0; x[index[0]] != top && !IS_NAN(x[index[0]]); index[0]++)
-                    ;
+            if (c->n > SHORT) {
+                index[0] = find(x, largest(x, c->n), c->n);
                 continue;
             }
             index[0] = 0;

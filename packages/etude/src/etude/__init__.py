@@ -1,10 +1,13 @@
 """Etude: a deep-learning framework to read, take apart and make fast, one kernel at a time.
 
 The reading path: ``table.py`` (what an op is), ``ops/`` (the reference), ``backend.py`` (which
-code runs it), ``tensor.py`` and ``autograd.py``; then ``nn``, ``optim`` and ``data``.
+code runs it), ``tensor.py`` and ``autograd.py``; then ``nn``, ``optim``, ``data``,
+``models`` and ``train``, which are imported when first used.
 """
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from etude import ops
 from etude.autograd import backward, enable_grad, grad, is_grad_enabled, no_grad
@@ -39,9 +42,25 @@ from etude.tensor import Tensor
 from etude import functional  # isort: skip - attaches Tensor's operators, so it comes last
 from etude.functional import *  # noqa: F403 - every public op, from the table
 
+if TYPE_CHECKING:
+    from etude import data, models, nn, optim, train
+
 try:
     __version__ = version("etude")
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
-__all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {"version"})
+_LAZY = {"data", "models", "nn", "optim", "train"}
+
+__all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {
+    "Any", "TYPE_CHECKING", "import_module", "version"} | _LAZY)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return import_module(f"etude.{name}")
+    raise AttributeError(f"module 'etude' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,30 @@
+"""Dropout. The op: ops/random.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etude import functional as F
+from etude.nn.module import Module
+from etude.random import Generator
+from etude.tensor import Tensor
+
+
+class Dropout(Module):
+    """In training, set a share ``p`` of the elements to 0 and scale the others by 1 / (1 - p).
+
+    x, y: any shape, float. In ``eval()`` it does nothing. The choice comes from ``generator``, or
+    from the one that ``etude.manual_seed`` sets. Source: Srivastava et al. 2014, Dropout.
+    """
+
+    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p < 1, got {p}")
+        self.p = p
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> Any:
+        return F.dropout(x, self.p, self.training, self.generator)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,97 @@
+"""First values of parameters: drawn by ops, so every device gets the same ones from one seed.
+
+Each function overwrites ``tensor`` and returns it; its name ends in an underscore for that. The
+numbers come from ``generator``, or from the one that ``etude.manual_seed`` sets.
+"""
+
+from __future__ import annotations
+
+import math
+
+from etude import functional as F
+from etude.autograd import no_grad
+from etude.creation import full
+from etude.errors import ShapeError
+from etude.random import Generator
+from etude.tensor import Tensor
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
+             generator: Generator | None = None) -> Tensor:
+    """Uniform numbers in [a, b)."""
+    with no_grad():
+        u = F.rand(tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device)
+        return tensor.copy_(u * (b - a) + a)
+
+
+def constant_(tensor: Tensor, value: float) -> Tensor:
+    """``value`` everywhere."""
+    with no_grad():
+        return tensor.copy_(full(tensor.shape, value, tensor.dtype, device=tensor.device))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Zeros."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Ones."""
+    return constant_(tensor, 1.0)
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """(inputs, outputs) of one unit of a weight (out, in, *kernel). ShapeError below 2-d."""
+    if tensor.ndim < 2:
+        raise ShapeError(f"a weight has at least 2 dimensions (out, in, ...), got shape "
+                         f"{list(tensor.shape)}: its fan-in and fan-out are not defined")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
+    """How much a nonlinearity shrinks its input, as a factor to undo it."""
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
+             "leaky_relu": math.sqrt(2 / (1 + param**2))}
+    if nonlinearity not in gains:
+        raise ValueError(f"nonlinearity must be one of {', '.join(map(repr, gains))}, got "
+                         f"{nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in",
+                     nonlinearity: str = "leaky_relu", generator: Generator | None = None
+                     ) -> Tensor:
+    """Uniform in [-b, b) with b = gain sqrt(3 / fan): the variance survives the layer.
+
+    ``a`` is the negative slope of a leaky ReLU. Source: He et al. 2015, Delving Deep into
+    Rectifiers, section 2.2.
+    """
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = fans(tensor)[mode == "fan_out"]
+    if fan == 0:  # a layer without inputs: there is nothing to scale
+        return zeros_(tensor)
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / fan)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+                    ) -> Tensor:
+    """Uniform in [-b, b) with b = gain sqrt(6 / (fan_in + fan_out)).
+
+    Source: Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward
+    neural networks, equation 16.
+    """
+    total = sum(fans(tensor))
+    bound = gain * math.sqrt(6 / total) if total else 0.0
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def default_(weight: Tensor, bias: Tensor | None = None) -> None:
+    """What Linear and Conv2d start from, as in PyTorch: weight and bias in +-1/sqrt(fan_in)."""
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        fan_in, _ = fans(weight)
+        bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+        uniform_(bias, -bound, bound)

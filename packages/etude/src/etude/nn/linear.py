@@ -1,0 +1,51 @@
+"""Linear and Flatten. The op: ops/matmul.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etude import functional as F
+from etude.creation import zeros
+from etude.nn.init import default_
+from etude.nn.module import Module, Parameter
+from etude.tensor import Tensor
+
+
+class Linear(Module):
+    """y = x W^T + b.  x: (..., in_features); y: (..., out_features).
+
+    weight: (out_features, in_features); bias: (out_features) or None; both start uniform in
+    +-1/sqrt(in_features). Raises ShapeError for an x with another last dimension.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True,
+                 dtype: Any = "float32") -> None:
+        self.weight = Parameter(zeros(out_features, in_features, dtype=dtype))
+        self.bias = Parameter(zeros(out_features, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first values again."""
+        default_(self.weight.detach(), None if self.bias is None else self.bias.detach())
+
+    def forward(self, x: Tensor) -> Any:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        out_features, in_features = self.weight.shape
+        return f"{in_features}, {out_features}" + ("" if self.bias is not None else ", bias=False")
+
+
+class Flatten(Module):
+    """Merge the axes from ``start_dim`` to ``end_dim``: (N, C, H, W) becomes (N, C H W)."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return "" if (self.start_dim, self.end_dim) == (1, -1) else (
+            f"start_dim={self.start_dim}, end_dim={self.end_dim}")

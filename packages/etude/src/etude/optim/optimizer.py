@@ -1,0 +1,177 @@
+"""Optimizer: the parameters, their settings and their running state; subclasses do the step.
+
+A step is one op call per parameter, with the parameter's own memory as output: ``p.data`` keeps
+its identity, any device works, and a column that has the op runs it. What changes from step to
+step goes in as the array ``hyper``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from etude.array import is_contiguous
+from etude.backend import STATE
+from etude.columns import Table
+from etude.creation import zeros_like
+from etude.shapes import Spec
+from etude.tensor import Tensor
+
+Group = dict[str, Any]
+
+
+class Optimizer:
+    """The frame of SGD and AdamW.
+
+    ``params`` is an iterable of Tensors, or of groups: dicts with "params" and settings that
+    differ from the keyword arguments. ``param_groups`` holds the settings; change ``lr`` there.
+    A parameter without a gradient is left alone. Raises ValueError for no parameters, for one
+    given twice and for settings out of range; TypeError for anything but leaf Tensors.
+    """
+
+    op: str  # the op of one step
+    moments: tuple[str, ...]  # its running arrays, in the op's order; they start at zero
+
+    def __init__(self, params: Iterable[Any], defaults: Group) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError("params must be an iterable of Tensors, got one Tensor; put it in a "
+                            "list, or pass model.parameters()")
+        given = list(params)
+        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        self.param_groups: list[Group] = []
+        for group in groups:
+            tensors = group["params"]
+            tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            unknown = group.keys() - defaults.keys() - {"params"}
+            if unknown:
+                raise ValueError(f"a parameter group has no setting {sorted(unknown)[0]!r}; it "
+                                 f"takes {', '.join(defaults)}")
+            self.param_groups.append({**defaults, **group, "params": tensors})
+            self.check(self.param_groups[-1])
+        self._check_parameters()
+        #: One dict for each parameter, in order: its moments and the number of its steps.
+        self.state: list[dict[str, Any]] = [{} for g in self.param_groups for _ in g["params"]]
+
+    def _check_parameters(self) -> None:
+        seen: set[int] = set()
+        for p in self._parameters():
+            if not isinstance(p, Tensor):
+                raise TypeError(f"an optimiser takes Tensors, got {type(p).__name__}")
+            if not p.is_leaf:
+                raise TypeError(f"an optimiser takes leaves, but a tensor of shape "
+                                f"{list(p.shape)} was computed by an op; pass what it was "
+                                f"computed from, or its detach()")
+            if id(p) in seen:
+                raise ValueError(f"a parameter of shape {list(p.shape)} was given twice")
+            seen.add(id(p))
+        if not seen:
+            raise ValueError("an optimiser needs at least one parameter, got none. Was "
+                             "model.parameters() used up before, or are the layers in a list?")
+
+    def _parameters(self) -> list[Any]:
+        return [p for g in self.param_groups for p in g["params"]]
+
+    def check(self, group: Group) -> None:
+        """Raise ValueError for a setting out of range."""
+        for name in ("lr", "weight_decay", "eps"):
+            if name in group:
+                require(name, group[name], group[name] >= 0, ">= 0")
+
+    def hyper(self, group: Group, step: int) -> list[float]:
+        """The numbers of step ``step`` (1 is the first), in the op's order."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters. Call it before each backward."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient, in place."""
+        tables = STATE.get().tables
+        states = iter(self.state)
+        for group in self.param_groups:
+            ready: dict[tuple[str, int], Any] = {}  # hyper, once for each device and step number
+            for p in group["params"]:
+                state = next(states)
+                if p.grad is None:
+                    continue
+                g, device = p.grad.data, p.device
+                table = tables[device]
+                if not state:
+                    self._start(p, state)
+                state["step"] = count = state["step"] + 1
+                hyper = ready.get((device, count))
+                if hyper is None:
+                    hyper = table.upload(np.array(self.hyper(group, count)))
+                    ready[device, count] = hyper
+                if not is_contiguous(g):
+                    g = table["contiguous"](g)
+                self._apply(table, p, g, state, hyper)
+
+    def _start(self, p: Tensor, state: dict[str, Any]) -> None:
+        state["step"] = 0
+        for name in self.moments:
+            state[name] = zeros_like(p)
+
+    def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any) -> None:
+        moments = [state[name].data for name in self.moments]
+        data = p.data
+        if moments[0].device != data.device:  # the model was moved after the first steps
+            for name in self.moments:
+                state[name] = state[name].to(data.device)
+            moments = [state[name].data for name in self.moments]
+        table[self.op](data, g, *moments, hyper, out=(data, *moments))
+        p.mark_written()
+
+    # ------------------------------------------------------------------ saving and loading
+
+    def state_dict(self) -> dict[str, Any]:
+        """``{"state": [...], "param_groups": [...]}``, in the optimiser's own memory; parameters
+        are named by their position.
+        """
+        groups, at = [], 0
+        for g in self.param_groups:
+            n = len(g["params"])
+            groups.append({**g, "params": list(range(at, at + n))})
+            at += n
+        return {"state": [dict(s) for s in self.state], "param_groups": groups}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over settings and a copy of the running state, on the parameters' devices.
+
+        Raises ValueError if the numbers of parameters, or shapes or dtypes, do not fit; then
+        nothing has changed.
+        """
+        sizes = [len(g["params"]) for g in state["param_groups"]]
+        mine = [len(g["params"]) for g in self.param_groups]
+        if sizes != mine or len(state["state"]) != len(self.state):
+            raise ValueError(f"load_state_dict: the state is of an optimiser with groups of "
+                             f"{sizes} parameters, this one has {mine}")
+        loaded: list[dict[str, Any]] = []
+        for i, (p, s) in enumerate(zip(self._parameters(), state["state"], strict=True)):
+            loaded.append(dict(s))
+            for name in self.moments if s else ():
+                m = s.get(name)
+                if not (isinstance(m, Tensor) and m.shape == p.shape and m.dtype == p.dtype):
+                    given = Spec(m.shape, m.dtype) if isinstance(m, Tensor) else m
+                    raise ValueError(f"load_state_dict: {name!r} of parameter {i} must be "
+                                     f"{Spec(p.shape, p.dtype)} like it, got {given}")
+                loaded[-1][name] = m.detach().to(p.device).clone()
+        for group, new in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update({k: v for k, v in new.items() if k != "params"})
+        self.state = loaded
+
+    def __repr__(self) -> str:
+        groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
+                  for g in self.param_groups]
+        return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def require(name: str, value: float, ok: bool, allowed: str) -> None:
+    """Raise ValueError, naming a setting and what it may be, unless ``ok``."""
+    if not ok:
+        raise ValueError(f"{name} must be {allowed}, got {value}")

@@ -1,0 +1,116 @@
+"""What the tests of the kernels share: calls of every op, and the one place that knows tolerance."""
+
+import numpy as np
+
+from etude.table import TABLE
+
+FLOATS = ("float32", "float64")
+
+#: sizes around the widths of vectors, of unrolled loops and of blocks, and one worth two threads
+SIZES = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 255, 256, 257, 4095, 4097, 70001)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def normal(*shape, dtype="float32", seed=0):
+    return rng(seed).standard_normal(shape).astype(dtype)
+
+
+def ulps(got, exact):
+    """Distance in units of the last place of ``exact`` (float64 or wider), NaN where both are."""
+    exact = np.asarray(exact)
+    spacing = np.spacing(np.abs(exact).astype(got.dtype)).astype(exact.dtype)
+    with np.errstate(invalid="ignore"):
+        return np.abs(got.astype(exact.dtype) - exact) / spacing
+
+
+def agree(name, got, want, terms=1):
+    """Hold a kernel's result against the reference's: shape, dtype, layout, values.
+
+    The allowed difference is a few units of the last place of a result of size 1, times the square
+    root of how many ``terms`` were added up; non-numbers must stand in the same places.
+    """
+    assert type(got) is np.ndarray, name
+    assert got.shape == want.shape, f"{name}: shape {got.shape}, not {want.shape}"
+    assert got.dtype == want.dtype, f"{name}: {got.dtype}, not {want.dtype}"
+    assert got.flags.c_contiguous, f"{name}: the result is not contiguous"
+    if got.dtype.kind != "f":
+        np.testing.assert_array_equal(got, want, err_msg=name)
+        return
+    eps = np.finfo(got.dtype).eps * 16 * max(terms, 1) ** 0.5
+    np.testing.assert_allclose(got, want, rtol=eps, atol=eps, err_msg=name)
+
+
+def hold(ops, name, *arrays, terms=1, **attrs):
+    """Run one op on the kernel and on the reference, and compare every output; returns the first."""
+    given = [a.copy() if isinstance(a, np.ndarray) else a for a in arrays]
+    want = TABLE[name](*arrays, **attrs)
+    got = ops[name](*arrays, **attrs)
+    for a, before in zip(arrays, given):
+        if isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, before, err_msg=f"{name} changed an input")
+    pairs = zip(got, want, strict=True) if isinstance(want, tuple) else ((got, want),)
+    for g, w in pairs:
+        agree(name, g, w, terms)
+    return got[0] if isinstance(got, tuple) else got
+
+
+def calls(dtype, scale=1):
+    """One call of every op that has a kernel: (name, arrays, attributes).
+
+    ``scale`` multiplies the rows; at 40 nearly every op has work for several threads.
+    """
+    n, c = 50 * scale, 67
+    x, y = normal(n, c, dtype=dtype), normal(n, c, dtype=dtype, seed=1)
+    positive = np.abs(x) + 0.1
+    row, key = normal(c, dtype=dtype, seed=2), np.array([3, 5])
+    labels = rng(3).integers(0, c, n)
+    index = rng(4).integers(0, c, (n, 9))
+    image, weight = normal(scale, 3, 12, 13, dtype=dtype), normal(4, 3, 3, 3, dtype=dtype)
+    grid = {"stride": (2, 1), "padding": (1, 0)}
+    out = TABLE["conv2d"](image, weight, **grid)
+    window = {"kernel_size": (3, 2), "stride": (2, 2), "padding": (1, 1)}
+    pooled, where = TABLE["max_pool2d"](image, **window)
+    _, lse = TABLE["cross_entropy"](x, labels)
+    _, mean, rstd = TABLE["layer_norm"](x, normalized_shape=(c,))
+    yield from ((op, (x,), {}) for op in ("neg", "exp", "tanh", "sigmoid", "relu", "erf", "gelu"))
+    yield from ((op, (positive,), {}) for op in ("log", "sqrt"))
+    yield "gelu", (x,), {"approximate": "tanh"}
+    for op in ("relu_backward", "tanh_backward", "sigmoid_backward", "gelu_backward"):
+        yield op, (x, y), {}
+    yield "gelu_backward", (x, y), {"approximate": "tanh"}
+    for op in ("add", "sub", "mul", "div", "maximum", "eq", "ne", "lt", "le", "gt", "ge"):
+        yield op, (x, row), {}
+    yield "pow", (positive, y), {}
+    yield "where", (x > y, x, y), {}
+    yield "lerp", (x, y, 0.25), {}
+    for dim in (None, 0, 1):
+        yield from ((op, (x,), {"dim": dim}) for op in ("sum", "mean", "amax", "argmax"))
+    for dim in (-1, 0):
+        yield from ((op, (x,), {"dim": dim}) for op in ("softmax", "log_softmax"))
+        for op in ("softmax", "log_softmax"):
+            yield op + "_backward", (y, TABLE[op](x, dim=dim)), {"dim": dim}
+    yield "contiguous", (x.T,), {}
+    yield "cat", (x, y[:, :5]), {"dim": 1}
+    yield "slice_backward", (x,), {"shape": (n + 3, 2 * c), "index": ((1, n + 1, 1), (0, 2 * c, 2))}
+    yield "cast", (x,), {"dtype": np.dtype("int64")}
+    yield "gather", (x, index), {"dim": 1}
+    yield "scatter_add", (x, index, y), {"dim": 1}
+    yield "matmul", (x, y.T), {}
+    yield "linear", (x, normal(33, c, dtype=dtype), normal(33, dtype=dtype)), {}
+    yield "conv2d", (image, weight, normal(4, dtype=dtype)), grid
+    yield "conv2d_input", (out, weight), {"input_size": (12, 13), **grid}
+    yield "conv2d_weight", (out, image), {"kernel_size": (3, 3), **grid}
+    yield "max_pool2d", (image,), window
+    yield "max_pool2d_backward", (pooled, where), {"input_size": (12, 13)}
+    yield "cross_entropy", (x, labels), {}
+    yield "cross_entropy_backward", (np.ones((), dtype), x, labels, lse), {}
+    yield "layer_norm", (x, row, row[::-1].copy()), {"normalized_shape": (c,)}
+    yield "layer_norm_backward", (y, x, row, mean, rstd), {"normalized_shape": (c,)}
+    yield "rand", (key,), {"shape": (n, c), "dtype": np.dtype(dtype)}
+    yield "dropout", (x, key), {"p": 0.3}
+    yield "sgd_step", (x, y, y, np.array([0.1, 0.9, 0.01])), {}
+    hyper = np.array([0.1, 0.9, 0.99, 1e-8, 0.01, 0.5, 0.3])
+    yield "adamw_step", (x, y, y, positive, hyper), {}

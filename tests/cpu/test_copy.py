@@ -1,0 +1,72 @@
+"""Copies, casts and indexing by arrays."""
+
+import itertools
+
+import numpy as np
+import pytest
+from cpu_cases import hold, normal, rng
+
+DTYPES = ("float32", "float64", "int64", "bool")
+
+
+def some(*shape, dtype):
+    return (10 * normal(*shape, dtype="float64")).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_layout_becomes_contiguous(ops, dtype):
+    x = some(3, 4, 5, 6, dtype=dtype)
+    for order in itertools.permutations(range(4)):
+        hold(ops, "contiguous", x.transpose(order))
+        hold(ops, "contiguous", x[::-1, :, ::2].transpose(order))
+    hold(ops, "contiguous", np.broadcast_to(x[:, :1], x.shape))
+    hold(ops, "contiguous", np.broadcast_to(x[0, 0, 0, 0], (7, 9)))
+    for shape in ((33, 65), (1, 200), (257, 31), (1000, 900)):
+        hold(ops, "contiguous", some(*shape, dtype=dtype).T)
+        hold(ops, "contiguous", some(*shape, dtype=dtype)[:, ::2])
+    hold(ops, "contiguous", some(*[2] * 12, dtype=dtype).transpose(range(11, -1, -1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_cat_and_slice_backward(ops, dtype):
+    x, y = some(4, 5, 6, dtype=dtype), some(4, 5, 6, dtype=dtype)
+    for dim in (0, 1, 2, -1):
+        hold(ops, "cat", x, y[::-1], x, dim=dim)
+        hold(ops, "cat", x, dim=dim)
+    hold(ops, "cat", x, y[:, :0], y[:, 2:], dim=1)
+    hold(ops, "slice_backward", x, shape=(9, 5, 20), index=((7, None, -2), (0, 5, 1), (1, 19, 3)))
+    hold(ops, "slice_backward", x[0], shape=(3, 5, 6), index=(1,))
+    hold(ops, "slice_backward", x[:, None, 0, 0], shape=(4,), index=((0, 4, 1), None))
+    hold(ops, "slice_backward", x[0, 0, 0, ...], shape=(3, 2), index=(1, -1))
+
+
+@pytest.mark.parametrize("source", DTYPES)
+@pytest.mark.parametrize("to", DTYPES)
+def test_casts(ops, source, to):
+    for n in (0, 1, 15, 33, 70_001):
+        hold(ops, "cast", some(n, dtype=source), dtype=np.dtype(to))
+    hold(ops, "cast", some(7, 8, dtype=source).T, dtype=np.dtype(to))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gather_and_scatter_add(ops, dtype):
+    x = some(6, 7, 8, dtype=dtype)
+    for dim in range(3):
+        shape = list(x.shape)
+        shape[dim] = 11
+        index = rng(dim).integers(0, x.shape[dim], shape)
+        src = some(*shape, dtype=dtype)
+        hold(ops, "gather", x, index, dim=dim)
+        hold(ops, "gather", x, index[:3, :2, :5], dim=dim)
+        if dtype != "bool":
+            hold(ops, "scatter_add", x, index, src, dim=dim, terms=99)
+
+
+def test_an_index_out_of_range_is_named_as_by_the_reference(ops):
+    x, index = normal(5, 6), np.zeros((5, 2), np.int64)
+    for wrong in (6, -1):
+        index[3, 1] = wrong
+        with pytest.raises(IndexError, match=f"gather: index {wrong} is outside dimension 1"):
+            ops["gather"](x, index, dim=1)
+        with pytest.raises(IndexError, match=f"scatter_add: index {wrong} is outside dimension 1"):
+            ops["scatter_add"](x, index, x, dim=1)

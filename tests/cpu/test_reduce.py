@@ -1,0 +1,67 @@
+"""Reductions: all shapes of axes, long and narrow, their precision, non-numbers."""
+
+import itertools
+
+import numpy as np
+import pytest
+from cpu_cases import FLOATS, SIZES, hold, normal, rng
+
+REDUCE = ("sum", "mean", "amax", "argmax")
+SHAPES = ((1, 300_000), (300_000, 1), (5, 20_000, 3), (70_000, 7), (9000, 130), (3, 9000), (2, 70_001),
+          (40, 300, 5), (6, 2, 5000), (129, 4097))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_long_narrow_and_tall(ops, dtype, shape):
+    x = normal(*shape, dtype=dtype)
+    for name, dim in itertools.product(REDUCE, (None, *range(len(shape)))):
+        hold(ops, name, x, dim=dim, terms=x.size)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", SIZES[1:])
+def test_every_length_around_the_widths_of_vectors(ops, dtype, n):
+    x = normal(3, n, dtype=dtype)
+    for name in REDUCE:
+        hold(ops, name, x, dim=1, terms=n)
+        hold(ops, name, x, dim=0, terms=3)
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_any_set_of_axes_of_any_layout(ops, keepdim):
+    x = normal(3, 4, 5, 6, dtype="float64")
+    for k in range(5):
+        for dim in itertools.combinations(range(4), k):
+            for name in REDUCE[:3]:
+                hold(ops, name, x, dim=dim, keepdim=keepdim, terms=360)
+                hold(ops, name, x.transpose(2, 0, 3, 1), dim=dim, keepdim=keepdim, terms=360)
+    for dim in (None, 0, 1, 2, 3, -1):
+        hold(ops, "argmax", x[:, ::-1], dim=dim, keepdim=keepdim)
+
+
+def test_a_sum_is_more_precise_than_adding_up_in_order(ops):
+    x = rng(0).random(4_000_000).astype(np.float32)
+    exact = x.sum(dtype=np.float64)
+    assert abs(ops["sum"](x) - exact) / exact < 1e-6
+    assert abs(ops["sum"](x.reshape(-1, 2), dim=0).sum(dtype=np.float64) - exact) / exact < 3e-6
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [3, 40, 64, 65, 200, 5000])
+def test_nan_is_the_largest_and_of_equals_the_first_wins(ops, dtype, n):
+    x = rng(n).integers(0, 3, (4, n)).astype(dtype)
+    x[1, n // 2 :] = np.nan
+    x[2] = -np.inf
+    x[3, n - 1] = np.nan
+    for a, dim in ((x, 1), (np.ascontiguousarray(x.T), 0)):
+        hold(ops, "argmax", a, dim=dim)
+        hold(ops, "amax", a, dim=dim)
+
+
+def test_integers_add_up_exactly(ops):
+    x = rng(0).integers(-1000, 1000, (321, 45))
+    for dim in (None, 0, 1):
+        for name in ("sum", "amax", "argmax"):
+            hold(ops, name, x, dim=dim)
+    hold(ops, "argmax", x > 990, dim=1)
