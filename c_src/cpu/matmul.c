@@ -31,38 +31,64 @@ typedef struct {
 
 /* ---- One row: y[j] = bias[j] + sum_p x[p] B[p][j] ------------------------------------------- */
 
-enum { ROW_LANES = 4 }; /* rows of B, or vectors of a row, in flight */
+enum {
+    ROW_STEP = 4, /* rows or columns of B in flight */
+    ROW_LANES = 2 /* vectors of each column */
+};
 
-/* B's columns are contiguous (a Linear's weight): y[j] is a dot product of two runs. */
-static void row_by_columns(const product *g, int64_t begin, int64_t end)
+static inline real lane_sum(vec x)
 {
-    for (int64_t j = begin; j < end; j++) {
-        const real *w = g->b + j * g->b_col;
-        vec acc[ROW_LANES] = {{0}};
-        int64_t p = 0;
-        for (; p + ROW_LANES * VL <= g->k; p += ROW_LANES * VL)
+    real lanes[VL];
+    *(vec *)lanes = x;
+    for (int half = VL / 2; half; half /= 2)
+        for (int l = 0; l < half; l++)
+            lanes[l] += lanes[l + half];
+    return lanes[0];
+}
+
+/* y[j] for `count` columns from j on: dot products of two runs. */
+GEMM_INLINE void dot_columns(int count, const product *g, int64_t j)
+{
+    const real *w = g->b + j * g->b_col;
+    vec acc[ROW_STEP][ROW_LANES];
+    int64_t p = 0;
+    GEMM_UNROLL for (int i = 0; i < count; i++)
+        GEMM_UNROLL for (int l = 0; l < ROW_LANES; l++)
+            acc[i][l] = (vec){0};
+    for (; p + ROW_LANES * VL <= g->k; p += ROW_LANES * VL)
+        GEMM_UNROLL for (int i = 0; i < count; i++)
             GEMM_UNROLL for (int l = 0; l < ROW_LANES; l++)
-                acc[l] += *(const vec *)(g->a + p + l * VL) * *(const vec *)(w + p + l * VL);
-        for (; p + VL <= g->k; p += VL)
-            acc[0] += *(const vec *)(g->a + p) * *(const vec *)(w + p);
-        vec lanes = (acc[0] + acc[1]) + (acc[2] + acc[3]);
-        real sum = 0;
-        for (int l = 0; l < VL; l++)
-            sum += lanes[l];
-        for (; p < g->k; p++)
-            sum += g->a[p] * w[p];
-        g->c[j] = g->bias ? sum + g->bias[j] : sum;
+                acc[i][l] += *(const vec *)(g->a + p + l * VL) *
+                             *(const vec *)(w + i * g->b_col + p + l * VL);
+    for (; p + VL <= g->k; p += VL)
+        GEMM_UNROLL for (int i = 0; i < count; i++)
+            acc[i][0] += *(const vec *)(g->a + p) * *(const vec *)(w + i * g->b_col + p);
+    GEMM_UNROLL for (int i = 0; i < count; i++) {
+        real sum = lane_sum(acc[i][0] + acc[i][1]);
+        for (int64_t q = p; q < g->k; q++)
+            sum += g->a[q] * w[i * g->b_col + q];
+        g->c[j + i] = g->bias ? sum + g->bias[j + i] : sum;
     }
 }
 
-/* B's rows are contiguous: y += x[p] B[p], ROW_LANES rows at a time while y is in L1. */
+/* B's columns are contiguous (a Linear's weight). */
+static void row_by_columns(const product *g, int64_t begin, int64_t end)
+{
+    int64_t j = begin;
+    for (; j + ROW_STEP <= end; j += ROW_STEP)
+        dot_columns(ROW_STEP, g, j);
+    for (; j < end; j++)
+        dot_columns(1, g, j);
+}
+
+/* B's rows are contiguous: y += x[p] B[p], ROW_STEP rows at a time while y is in L1. */
 static void row_by_rows(const product *g, int64_t begin, int64_t end)
 {
     real *y = g->c;
     for (int64_t j = begin; j < end; j++)
         y[j] = g->bias ? g->bias[j] : 0;
     int64_t p = 0;
-    for (; p + ROW_LANES <= g->k; p += ROW_LANES) {
+    for (; p + ROW_STEP <= g->k; p += ROW_STEP) {
         const real *w = g->b + p * g->b_row, *x = g->a + p * g->a_col;
         real x0 = x[0], x1 = x[g->a_col], x2 = x[2 * g->a_col], x3 = x[3 * g->a_col];
         const real *w1 = w + g->b_row, *w2 = w1 + g->b_row, *w3 = w2 + g->b_row;
@@ -217,10 +243,10 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
     q.blocks = (g->m + MC - 1) / MC;
     q.cuts = 1;
     if (products < threads) { /* enough tasks for everyone, and the same number for each */
-        if (q.blocks > 1 || tiles >= 8 * threads)
-            q.blocks = ETUDE_MIN(tiles, (q.blocks + threads - 1) / threads * threads);
-        else
+        if (q.blocks == 1 && tiles < 8 * threads)
             q.cuts = ETUDE_MIN(q.strips, threads);
+        if (q.cuts < threads)
+            q.blocks = ETUDE_MIN(tiles, (q.blocks + threads - 1) / threads * threads);
     }
     q.pack_a = g->n >= PACK_A_FROM;
     q.share_b = q.blocks > 1 && products == 1;

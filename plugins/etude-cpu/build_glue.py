@@ -1,13 +1,17 @@
-"""Writes the C source of the glue, etude_cpu._glue, from etude.h. CMake runs it: build_glue.py OUT.c
+"""Writes the C source of the glue, etude_cpu._glue, from etude.h. CMake runs build_glue.py OUT.c
 
-The glue is cffi's API mode: for every family and dtype one thunk that takes the address of a kernel
-and arrays as ``id(array)``. It finds their data itself, which costs nothing; asking Python for three
-pointers would cost more than a small kernel.
+The glue is cffi's API mode: for every family and dtype one thunk that takes the address of a
+kernel and arrays as ``id(array)``. It finds their data itself, which costs nothing; asking Python
+for three pointers would cost more than a small kernel.
 """
 
 import sys
+from pathlib import Path
 
 from cffi import FFI
+
+sys.path.append(str(Path(__file__).parent / "interface"))
+
 from native_header import glue_cdef, glue_source, read_header
 
 HOST = """

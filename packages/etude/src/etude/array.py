@@ -2,8 +2,8 @@
 
 A ``DeviceArray`` is a record: an opaque buffer, an offset, shape, strides and dtype. A view is
 another record over the same buffer, so every device gets reshape, permute, expand and slicing
-from here, and no layer of Etude ever touches device memory with NumPy: there is no
-``__array__``. NumPy arrays are the arrays of the device "cpu" and keep their own machinery.
+from here, and no layer of Etude ever touches device memory with NumPy: ``__array__`` raises.
+NumPy arrays are the arrays of the device "cpu" and keep their own machinery.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import builtins
 import itertools
 import operator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class DeviceArray:
         self.dtype = dtype
         self.strides = c_strides(shape) if strides is None else strides
         self.offset = offset
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(f"NumPy cannot read {self!r}: its memory is not the host's. Use the ops, "
+                        f"or take a copy with Tensor.numpy() or .to('cpu')")
 
     @property
     def ndim(self) -> int:

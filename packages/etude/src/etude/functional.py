@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from etude.backend import STATE
-from etude.creation import tensor
+from etude.creation import full, tensor  # noqa: F401 - full is public here too
 from etude.errors import ShapeError
 from etude.random import Generator, key_tensor
 from etude.shapes import axis, check_shape, float32, pair

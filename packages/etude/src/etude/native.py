@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,7 +101,7 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
 
     path = Path(path).resolve()
     try:
-        library = ctypes.CDLL(str(path))
+        library = _load(path)
     except OSError as error:
         raise BackendError(f"{path.name} cannot be opened as a library: {error}") from None
     ops = Ops()
@@ -115,6 +117,22 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
             f"{path.name} exports no kernel of etude.h. A kernel is called etude_<op>_<dtype>, such "
             f"as etude_softmax_f32; a C++ source needs extern \"C\"")
     return ops
+
+
+_loaded: dict[Path, tuple[int, ...]] = {}  # what was in a file when it was opened first
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """Open a library, and one that was compiled again as it is now.
+
+    dlopen knows libraries by name and would return the old one; a copy has a name of its own.
+    """
+    status = path.stat()
+    stamp = status.st_ino, status.st_size, status.st_mtime_ns
+    if _loaded.setdefault(path, stamp) == stamp:
+        return ctypes.CDLL(str(path))
+    with tempfile.TemporaryDirectory() as folder:  # the loaded code outlives the file
+        return ctypes.CDLL(shutil.copy(path, folder))
 
 
 def _address(library: ctypes.CDLL, symbol: str) -> int | None:

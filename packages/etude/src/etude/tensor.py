@@ -18,7 +18,7 @@ from etude.array import plain_index
 from etude.autograd import Node, clock
 from etude.backend import STATE
 from etude.errors import AxisError, DeviceError, DTypeError, ShapeError
-from etude.shapes import DTYPES, FLOATS, Shape, axis, bool_, float32, float64, int64
+from etude.shapes import FLOATS, Shape, axis, bool_, float32, float64, int64
 from etude.table import TABLE
 
 
@@ -215,7 +215,7 @@ class Tensor:
         """
         x = self
         for target in targets:
-            if isinstance(target, str) and target not in {d.name for d in DTYPES}:
+            if isinstance(target, str) and target not in np.sctypeDict:
                 x = _move(x, target)
             elif np.dtype(target) != x.dtype:
                 x = OPS["cast"](x, dtype=np.dtype(target))

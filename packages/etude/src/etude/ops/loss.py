@@ -14,7 +14,7 @@ from etude.ops.cross_entropy import REDUCTIONS
 from etude.shapes import Spec, common_dtype
 from etude.table import DOMAINS, op
 
-CHOICES = {"reduction": REDUCTIONS}
+CHOICES: dict[str, tuple[str, ...]] = {"reduction": REDUCTIONS}
 
 
 def _loss_shape(name):

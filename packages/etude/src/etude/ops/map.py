@@ -244,16 +244,17 @@ def erf(x):
     """y = 2/sqrt(pi) integral_0^x e^(-t^2) dt, elementwise. x, y: any shape, float.
 
     Series 7.1.6 of Abramowitz and Stegun, e^(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, in float64,
-    with |x| cut at 6, beyond which erf is 1 to the last bit.
+    up to |x| = 6, beyond which erf is 1 to the last bit; never above 1.
     """
     wide = x.astype(np.result_type(x, np.float64))
-    z = np.where(np.abs(wide) > 6, 6 * np.sign(wide.real), wide)
+    z = np.where(np.abs(wide) > 6, 0, wide)
     term = z
     total = z
     for n in range(1, ERF_TERMS):
         term = term * (2 * z * z / (2 * n + 1))
         total = total + term
-    return (2 / math.sqrt(math.pi) * np.exp(-z * z) * total).astype(x.dtype)
+    y = 2 / math.sqrt(math.pi) * np.exp(-z * z) * total
+    return np.where((np.abs(wide) > 6) | (np.abs(y) > 1), np.sign(wide.real), y).astype(x.dtype)
 
 
 @erf.gradient

@@ -1,4 +1,4 @@
-"""Reductions over one axis, several, or all: sums, extremes and their places. C: c_src/cpu/reduce.c.
+"""Reductions over one axis, several, or all: sums, extremes, their places. C: reduce.c.
 
 Legend: x has any shape; ``dim`` is None (all axes), an integer or a tuple; with ``keepdim`` the
 reduced axes stay, as size 1.

@@ -1,0 +1,103 @@
+"""Fetching the files of a data set: only when asked, checked, and never half there.
+
+pooch (the extra ``etude[download]``) does the work: it writes to a temporary file, compares the
+SHA-256, and only then gives the file its name. Where files are kept: ``cache_folder``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from etude.data.files import bar
+
+TIMEOUT = 30  # seconds without a byte from the server
+CHUNK = 1 << 16  # bytes between two updates of the bar
+
+
+def cache_folder(name: str) -> Path:
+    """Where the files of data set ``name`` are kept: $ETUDE_DATA/name, else the user's cache."""
+    root = os.environ.get("ETUDE_DATA")
+    if root:
+        return Path(root) / name
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "etude" / name
+
+
+def fetch(title: str, files: Mapping[str, tuple[int, str]], mirrors: Sequence[str], folder: Path,
+          progress: bool = True) -> None:
+    """Bring ``files``, name -> (bytes, SHA-256), into ``folder``, from the first of the
+    ``mirrors`` (addresses that end in "/") that has them whole. Files that are there already are
+    checked, and fetched again if they are not what they should be.
+
+    Raises ImportError without pooch, ConnectionError if no mirror gives a file, ValueError if
+    what one gives has the wrong checksum. Then the file is not in ``folder``.
+    """
+    try:
+        import pooch  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise ImportError(f"downloading {title} needs pooch: pip install 'etude[download]'"
+                          ) from None
+    pooch.get_logger().setLevel("ERROR")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (size, sha256) in files.items():
+        path = folder / name
+        if _sha256(path) == sha256:
+            continue
+        path.unlink(missing_ok=True)
+        with bar(f"{title}: {name}", size, progress, of_bytes=True) as advance:
+            downloader = pooch.HTTPDownloader(progressbar=_Bar(advance), chunk_size=CHUNK,
+                                              timeout=TIMEOUT)
+            _from_mirrors(title, path, sha256, mirrors, downloader)
+
+
+def _from_mirrors(title: str, path: Path, sha256: str, mirrors: Sequence[str],
+                  downloader: Any) -> None:
+    import pooch  # type: ignore[import-untyped, unused-ignore]
+    import requests  # type: ignore[import-untyped, unused-ignore]
+
+    problems: list[tuple[str, Exception]] = []
+    for mirror in mirrors:
+        try:
+            pooch.retrieve(mirror + path.name, f"sha256:{sha256}", fname=path.name,
+                           path=path.parent, downloader=downloader)
+            return
+        except (requests.RequestException, ValueError) as e:
+            problems.append((mirror, e))
+    told = "\n".join(f"  {mirror}{path.name}: {_short(e)}" for mirror, e in problems)
+    network = all(isinstance(e, requests.RequestException) for _, e in problems)
+    raise (ConnectionError if network else ValueError)(
+        f"{title}: no mirror gave {path.name} as it should be:\n{told}\nNothing was kept. Check "
+        f"the network and try again, or put the file into {path.parent} by hand")
+
+
+def _short(error: Exception) -> str:
+    """The gist of an error: requests wraps its errors in one another."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:200] + " ..."
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Bar:
+    """The progress bar that pooch expects: at the end it calls ``reset``, then ``update`` once
+    more with all bytes, which would count them twice.
+    """
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self.total = 0
+        self.update = advance
+
+    def reset(self) -> None:
+        self.update = lambda n: None
+
+    def close(self) -> None:
+        """The bar closes itself."""

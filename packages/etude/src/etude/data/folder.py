@@ -1,0 +1,160 @@
+"""ImageFolder: images sorted into folders, one for each class.
+
+    root/cat/1.png, root/cat/2.png, root/dog/1.png  ->  classes ("cat", "dog")
+
+.npy files (uint8 or float32, (H, W) or (C, H, W)) and .pgm, .ppm (binary, 8 bits) are read with
+NumPy alone; .png, .jpg and the others, and ``size=``, need Pillow: the extra ``etude[images]``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etude.shapes import float32
+
+Array = np.ndarray[Any, Any]
+
+NUMPY = (".npy",)
+NETPBM = (".pgm", ".ppm")
+PILLOW = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+KNOWN = NUMPY + NETPBM + PILLOW
+CHANNELS = {"L": 1, "RGB": 3}
+
+
+class ImageFolder:
+    """Sample i is (image, label): float32 (C, H, W) from 0 to 1, and the number of its class.
+
+    ``mode`` is "RGB" (C = 3) or "L", grey (C = 1); with ``size``, (height, width), each image is
+    resized to it. Classes are the names of the folders in ``root``, in the order of the alphabet,
+    and so are the images within one; names that start with a dot are left out. Images are read
+    when they are asked for: give the DataLoader ``workers``.
+
+    Raises FileNotFoundError if there are no folders, no images, or a folder has none;
+    ImportError where Pillow is needed and missing; ValueError for an image that cannot be read,
+    or another kind of file.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], size: tuple[int, int] | None = None,
+                 mode: str = "RGB") -> None:
+        if mode not in CHANNELS:
+            raise ValueError(f"ImageFolder: mode is 'RGB' or 'L', got {mode!r}")
+        self.root = Path(root)
+        self.size = size
+        self.mode = mode
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"ImageFolder: no folder {self.root}")
+        folders = [d for d in _visible(self.root) if d.is_dir()]
+        if not folders:
+            raise FileNotFoundError(f"ImageFolder: {self.root} has no folders; it needs one for "
+                                    f"each class, with the images of that class")
+        self.classes = tuple(d.name for d in folders)
+        self.samples: list[tuple[Path, int]] = []
+        for label, folder in enumerate(folders):
+            paths = [p for p in _visible(folder) if p.is_file()]
+            other = next((p for p in paths if p.suffix.lower() not in KNOWN), None)
+            if other is not None:
+                raise ValueError(f"{other}: not a kind of image that ImageFolder knows; move it "
+                                 f"elsewhere. It reads {' '.join(KNOWN)}")
+            if not paths:
+                raise FileNotFoundError(f"ImageFolder: {folder} has no images")
+            self.samples += [(p, label) for p in paths]
+        pillow = next((p for p, _ in self.samples if p.suffix.lower() in PILLOW), None)
+        if pillow is not None or size is not None:
+            _pillow(f"reading {pillow.suffix}" if pillow else "resizing images")
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Array, int]:
+        path, label = self.samples[index]
+        suffix = path.suffix.lower()
+        if suffix in PILLOW:
+            return self._with_pillow(path), label
+        image = _read_npy(path) if suffix in NUMPY else _read_netpbm(path)  # (C, H, W)
+        if len(image) != CHANNELS[self.mode]:
+            raise ValueError(f"{path}: {len(image)} channels, but mode={self.mode!r} has "
+                             f"{CHANNELS[self.mode]}; convert the file or change the mode")
+        return (image if self.size is None else self._resize(image)), label
+
+    def _with_pillow(self, path: Path) -> Array:
+        from PIL import Image
+
+        try:
+            with Image.open(path) as file:
+                image = file.convert(self.mode)
+        except (OSError, SyntaxError, ValueError) as e:  # what Pillow raises for damaged files
+            raise ValueError(f"{path}: cannot be read as an image: {e}") from None
+        if self.size is not None:
+            image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.asarray(image, float32) / float32.type(255)
+        return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+
+    def _resize(self, image: Array) -> Array:
+        from PIL import Image
+
+        assert self.size is not None
+        return np.stack([np.asarray(Image.fromarray(channel).resize(
+            self.size[::-1], Image.Resampling.BILINEAR)) for channel in image])
+
+    def __repr__(self) -> str:
+        return f"ImageFolder({str(self.root)!r}, {len(self)} images, {len(self.classes)} classes)"
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def _pillow(purpose: str) -> None:
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError:
+        raise ImportError(f"ImageFolder: {purpose} needs Pillow: pip install 'etude[images]'. "
+                          f"Without it, .npy, .pgm and .ppm files of one size can be read"
+                          ) from None
+
+
+def _read_npy(path: Path) -> Array:
+    """float32 (C, H, W)."""
+    try:
+        x: Array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as e:
+        raise ValueError(f"{path}: cannot be read as an array: {e}") from None
+    if x.dtype not in (np.uint8, float32) or x.ndim not in (2, 3):
+        raise ValueError(f"{path}: an image is uint8 (0..255) or float32 (0..1), (H, W) or "
+                         f"(C, H, W); this is {x.dtype}{list(x.shape)}")
+    x = x[None] if x.ndim == 2 else x
+    return x.astype(float32) / float32.type(255) if x.dtype == np.uint8 else x
+
+
+def _read_netpbm(path: Path) -> Array:
+    """float32 (C, H, W) of a binary PGM (P5) or PPM (P6), at most 255 grey levels."""
+    data = path.read_bytes()
+    words: list[bytes] = []  # magic, width, height, the largest value
+    at = 0
+    while len(words) < 4 and at < len(data):
+        if data[at : at + 1] == b"#":  # a comment, up to the end of its line
+            at = (data.find(b"\n", at) + 1) or len(data)
+        elif data[at : at + 1].isspace():
+            at += 1
+        else:
+            end = at
+            while end < len(data) and not data[end : end + 1].isspace():
+                end += 1
+            words.append(data[at:end])
+            at = end
+    channels = {b"P5": 1, b"P6": 3}.get(words[0] if words else b"")
+    if channels is None or len(words) < 4 or not all(w.isdigit() for w in words[1:]):
+        raise ValueError(f"{path}: not a binary PGM or PPM image (it must start with P5 or P6, "
+                         f"the width, the height and the largest value)")
+    width, height, largest = (int(w) for w in words[1:])
+    pixels = data[at + 1 :]  # one space after the header
+    if not 1 <= largest <= 255 or len(pixels) != width * height * channels:
+        raise ValueError(f"{path}: {width} x {height} pixels of {channels} x 8 bits take "
+                         f"{width * height * channels} bytes, the file has {len(pixels)} (and "
+                         f"values up to {largest}, where at most 255 is read)")
+    x = np.frombuffer(pixels, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+    return x.astype(float32) / float32.type(largest)

@@ -1,0 +1,216 @@
+"""Tokenizers: text to int64 token numbers and back. By character, and by byte pairs.
+
+``decode(encode(text)) == text`` for every text that ``encode`` takes; the byte-pair tokenizer
+takes every Python string there is. How its merges are learned is in ``bpe.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from etude.data.bpe import Pair, learn, merge, pieces
+from etude.data.files import bar, write_atomically
+from etude.errors import DTypeError
+
+Tokens = np.ndarray[Any, np.dtype[np.int64]]
+
+VERSION = 1  # of the JSON files
+PIECES = 1 << 16  # how many different pieces of text a BPETokenizer remembers the tokens of
+
+
+class _Tokenizer:
+    """What both have in common: files, and the checks of ``decode``."""
+
+    kind: str
+    vocab_size: int
+
+    def _state(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any]) -> Self:
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file, whole or not at all. OSError as from ``open``."""
+        text = json.dumps({"tokenizer": self.kind, "version": VERSION, **self._state()})
+        write_atomically(path, text.encode("ascii"))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what ``save`` wrote. ValueError for a file that is damaged or of another kind."""
+        try:
+            state = json.loads(Path(path).read_bytes())
+        except ValueError as e:  # json's own error and UnicodeDecodeError are both ValueErrors
+            raise ValueError(f"{path}: not a tokenizer's JSON file, or one that was cut short "
+                             f"({e}); save the tokenizer again") from None
+        found = state.get("tokenizer") if isinstance(state, dict) else None
+        if found != cls.kind:
+            raise ValueError(f"{path}: {cls.__name__} reads files with \"tokenizer\": "
+                             f"\"{cls.kind}\", this one has {found!r}")
+        if state.get("version") != VERSION:
+            raise ValueError(f"{path}: version {state.get('version')!r} of the file format; this "
+                             f"Etude reads version {VERSION}")
+        try:
+            return cls._from_state(state)
+        except (KeyError, TypeError, ValueError) as e:
+            raise ValueError(f"{path}: damaged {cls.kind} tokenizer: {e}") from None
+
+    def _numbers(self, tokens: Any) -> Tokens:
+        """Token numbers as int64 (n), each checked."""
+        x = np.asarray(tokens)
+        if x.size and x.dtype.kind not in "iu":
+            raise DTypeError(f"decode: tokens are integers, got {x.dtype}")
+        flat = x.astype(np.int64).reshape(-1)
+        if x.ndim > 1:
+            raise ValueError(f"decode: one sequence of tokens at a time, got shape "
+                             f"{list(x.shape)}; decode each row")
+        wrong = np.flatnonzero((flat < 0) | (flat >= self.vocab_size))
+        if wrong.size:
+            at = int(wrong[0])
+            raise ValueError(f"decode: token {flat[at]} at position {at} is outside the "
+                             f"vocabulary of {self.vocab_size}")
+        return flat
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(vocab_size={self.vocab_size})"
+
+
+class CharTokenizer(_Tokenizer):
+    """One token for each character; token i is ``characters[i]``.
+
+    ``CharTokenizer.train(text)`` takes the characters that occur in the text, in Unicode's order.
+    """
+
+    kind = "char"
+
+    def __init__(self, characters: str) -> None:
+        if not characters:
+            raise ValueError("CharTokenizer: needs at least one character, got none")
+        twice = [c for c, n in Counter(characters).items() if n > 1]
+        if twice:
+            raise ValueError(f"CharTokenizer: each character once, but {twice[0]!r} is given "
+                             f"more often")
+        self.characters = characters
+        self.vocab_size = len(characters)
+        codes = _code_points(characters)
+        self._codes = codes
+        self._order = np.argsort(codes)
+        self._sorted = codes[self._order]
+
+    @classmethod
+    def train(cls, text: str) -> Self:
+        """The tokenizer of the characters in ``text``."""
+        return cls("".join(sorted(set(text))))
+
+    def encode(self, text: str) -> Tokens:
+        """int64 (len(text)). ValueError for a character that is not in the vocabulary."""
+        codes = _code_points(text)
+        at = np.minimum(np.searchsorted(self._sorted, codes), self.vocab_size - 1)
+        wrong = np.flatnonzero(self._sorted[at] != codes)
+        if wrong.size:
+            i = int(wrong[0])
+            raise ValueError(f"encode: {text[i]!a} (U+{ord(text[i]):04X}) at position {i} is not "
+                             f"among the {self.vocab_size} characters of this tokenizer. Train it "
+                             f"on all of the text, or use BPETokenizer, which knows every one")
+        return self._order[at].astype(np.int64)
+
+    def decode(self, tokens: Any) -> str:
+        """The text of a sequence of tokens: an array, a list or a Tensor of integers."""
+        codes = self._codes[self._numbers(tokens)]
+        return codes.tobytes().decode("utf-32-le", "surrogatepass")
+
+    def _state(self) -> dict[str, Any]:
+        return {"characters": list(self.characters)}
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any]) -> Self:
+        return cls("".join(state["characters"]))
+
+
+def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+class BPETokenizer(_Tokenizer):
+    """Byte-pair tokens: 0..255 are the bytes of UTF-8, 256 + k is the k-th merge of two tokens.
+
+    ``BPETokenizer.train(text, vocab_size)`` learns the merges. Every string can be encoded, text
+    the merges were not learned from too: at worst each byte is a token.
+    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units,
+    section 3.2; on bytes as in Radford et al. 2019 (GPT-2), section 2.2.
+    """
+
+    kind = "bpe"
+
+    def __init__(self, merges: list[Pair]) -> None:
+        self.merges = merges
+        self.vocab_size = 256 + len(merges)
+        #: The bytes of each token.
+        self.vocabulary = [bytes([i]) for i in range(256)]
+        for k, (a, b) in enumerate(merges):
+            if not (0 <= a < 256 + k and 0 <= b < 256 + k):
+                raise ValueError(f"merge {k} is ({a}, {b}), but only tokens 0 to {255 + k} exist "
+                                 f"before it")
+            self.vocabulary.append(self.vocabulary[a] + self.vocabulary[b])
+        self._token = {pair: 256 + k for k, pair in enumerate(merges)}
+        if len(self._token) != len(merges):
+            raise ValueError("the same merge is given twice")
+        self._tokens_of: Callable[[bytes], tuple[int, ...]] = lru_cache(PIECES)(self._merge)
+
+    @classmethod
+    def train(cls, text: str, vocab_size: int = 512, progress: bool = True) -> Self:
+        """Learn ``vocab_size - 256`` merges: again and again the two neighbouring tokens that
+        occur together most often become one; of pairs that are equally frequent, the one with the
+        smaller token numbers. Merges never cross the pieces of ``bpe.pieces``, roughly words.
+
+        Stops early, with a smaller vocabulary, when no pair occurs twice. ``progress`` shows a bar.
+        """
+        if not isinstance(vocab_size, int) or vocab_size < 256:
+            raise ValueError(f"BPETokenizer: vocab_size is an integer >= 256, one token for each "
+                             f"byte, got {vocab_size!r}")
+        words = Counter(pieces(text))
+        merges = vocab_size - 256
+        with bar("learning byte pairs", merges, progress) as advance:
+            return cls(learn(words, merges, advance))
+
+    def encode(self, text: str) -> Tokens:
+        """int64 (n), n <= the number of bytes of the text in UTF-8."""
+        found = [token for piece in pieces(text) for token in self._tokens_of(piece)]
+        return np.array(found, np.int64)
+
+    def decode(self, tokens: Any) -> str:
+        """The text of a sequence of tokens: an array, a list or a Tensor of integers.
+
+        Bytes that are no UTF-8, as in a sample cut within a character, become U+FFFD.
+        """
+        data = b"".join([self.vocabulary[t] for t in self._numbers(tokens).tolist()])
+        try:
+            return data.decode("utf-8", "surrogatepass")  # Python's strings may hold surrogates
+        except UnicodeDecodeError:
+            return data.decode("utf-8", "replace")
+
+    def _merge(self, piece: bytes) -> tuple[int, ...]:
+        """The tokens of one piece: its merges, in the order in which they were learned."""
+        tokens = list(piece)
+        while len(tokens) > 1:
+            first = min(zip(tokens, tokens[1:]), key=lambda p: self._token.get(p, self.vocab_size))
+            if first not in self._token:
+                break
+            tokens = merge(tokens, first, self._token[first])
+        return tuple(tokens)
+
+    def _state(self) -> dict[str, Any]:
+        return {"merges": self.merges}
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any]) -> Self:
+        return cls([(int(a), int(b)) for a, b in state["merges"]])

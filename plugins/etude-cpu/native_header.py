@@ -1,1 +1,0 @@
-../../packages/etude/src/etude/native_header.py

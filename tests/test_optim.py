@@ -1,0 +1,252 @@
+"""Optimisers, against the formulas of the papers written out as loops over plain numbers."""
+
+import math
+
+import etude
+import numpy as np
+import pytest
+from etude import nn, optim
+
+KINDS = {
+    "sgd": lambda p, **kw: optim.SGD(p, **{"lr": 0.1, **kw}),
+    "momentum": lambda p, **kw: optim.SGD(
+        p, **{"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, **kw}),
+    "adamw": lambda p, **kw: optim.AdamW(p, **{"lr": 0.1, "weight_decay": 0.1, **kw}),
+}
+every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+
+
+def parameter(values=(1.0, -2.0, 3.0), dtype="float64"):
+    return nn.Parameter(etude.tensor(list(values), dtype=dtype))
+
+
+def give(p, grad):
+    p.grad = etude.tensor(np.asarray(grad), dtype=p.dtype)
+
+
+def gradients(steps, n=3):
+    return np.random.default_rng(7).standard_normal((steps, n))
+
+
+def textbook_sgd(p, grads, lr, momentum, weight_decay):
+    for i in range(len(p)):
+        v = 0.0
+        for g in grads[:, i]:
+            v = momentum * v + g + weight_decay * p[i]
+            p[i] -= lr * v
+    return p
+
+
+def textbook_adamw(p, grads, lr, betas, eps, weight_decay):
+    for i in range(len(p)):
+        m = v = 0.0
+        for t, g in enumerate(grads[:, i], 1):
+            m = betas[0] * m + (1 - betas[0]) * g
+            v = betas[1] * v + (1 - betas[1]) * g * g
+            m_hat, v_hat = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
+            p[i] = p[i] - lr * weight_decay * p[i] - lr * m_hat / (math.sqrt(v_hat) + eps)
+    return p
+
+
+def run(optimizer, p, grads):
+    for g in grads:
+        give(p, g)
+        optimizer.step()
+    return p.detach().numpy()
+
+
+@pytest.mark.parametrize("lr", [0.1, 0.003])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+def test_sgd_is_the_textbook_loop(lr, momentum, weight_decay):
+    p, grads = parameter(), gradients(20)
+    found = run(optim.SGD([p], lr, momentum, weight_decay), p, grads)
+    expected = textbook_sgd([1.0, -2.0, 3.0], grads, lr, momentum, weight_decay)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.5)])
+@pytest.mark.parametrize("eps", [1e-8, 0.1])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+def test_adamw_is_the_textbook_loop(betas, eps, weight_decay):
+    p, grads = parameter(), gradients(20)
+    found = run(optim.AdamW([p], 0.05, betas, eps, weight_decay), p, grads)
+    expected = textbook_adamw([1.0, -2.0, 3.0], grads, 0.05, betas, eps, weight_decay)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@every_kind
+def test_float32_follows_float64_within_its_rounding(make):
+    found = [run(make([p]), p, gradients(20)) for p in (parameter(), parameter(dtype="float32"))]
+    assert found[1].dtype == np.float32
+    np.testing.assert_allclose(found[1], found[0], rtol=2e-5)
+
+
+@every_kind
+def test_a_step_writes_into_the_memory_of_the_parameter(make):
+    p = parameter()
+    memory, before = p.data, p.tolist()
+    run(make([p]), p, gradients(3))
+    assert p.data is memory
+    assert p.tolist() != before
+
+
+@every_kind
+def test_a_parameter_without_a_gradient_is_left_alone(make):
+    p, q = parameter(), parameter()
+    optimizer = make([p, q])
+    run(optimizer, p, gradients(3))
+    assert q.tolist() == [1, -2, 3]
+    assert optimizer.state[1] == {}
+
+
+@every_kind
+def test_each_parameter_counts_its_own_steps(make):
+    p, late = parameter(), parameter()
+    optimizer = make([p, late])
+    grads = gradients(6)
+    run(optimizer, p, grads[:4])
+    p.grad = None
+    found = run(optimizer, late, grads)
+    alone = parameter()
+    assert np.array_equal(found, run(make([alone]), alone, grads))
+    assert [s["step"] for s in optimizer.state] == [4, 6]
+
+
+@every_kind
+def test_a_gradient_in_another_memory_order_is_taken_as_it_reads(make):
+    g = np.random.default_rng(0).standard_normal((2, 3))
+    results = []
+    for grad in (etude.tensor(g), etude.tensor(np.ascontiguousarray(g.T)).T):
+        p = nn.Parameter(etude.ones(2, 3, dtype="float64"))
+        p.grad = grad
+        make([p]).step()
+        results.append(p.detach().numpy())
+    assert np.array_equal(*results)
+    assert results[0].flags.c_contiguous
+
+
+@every_kind
+def test_backward_after_a_step_is_noticed(make):
+    p = parameter()
+    loss = (p * p).sum()
+    give(p, [1, 1, 1])
+    make([p]).step()
+    with pytest.raises(RuntimeError, match="was written .by copy_ or an optimiser"):
+        loss.backward()
+
+
+@every_kind
+def test_it_finds_the_lowest_point_of_a_bowl(make):
+    p = parameter()
+    optimizer = make([p], weight_decay=0.0)
+    for _ in range(300):
+        optimizer.zero_grad()
+        ((p - etude.tensor([3.0, 2.0, 1.0], dtype="float64")) ** 2).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(p.detach().numpy(), [3, 2, 1], atol=1e-3)
+
+
+@every_kind
+def test_zero_grad_forgets(make):
+    p = parameter()
+    give(p, [1, 1, 1])
+    make([p]).zero_grad()
+    assert p.grad is None
+
+
+@every_kind
+def test_a_run_that_is_saved_and_loaded_goes_on_bit_for_bit(make):
+    grads = gradients(10)
+    p = parameter(dtype="float32")
+    through = run(make([p]), p, grads).copy()
+
+    p = parameter(dtype="float32")
+    first = make([p])
+    run(first, p, grads[:4])
+    saved = first.state_dict()
+    q = nn.Parameter(p.detach().clone())
+    second = make([q], lr=0.5)
+    second.load_state_dict(saved)
+    assert second.param_groups[0]["lr"] == 0.1
+    run(first, p, grads[4:])  # the copy must not see this
+    assert np.array_equal(run(second, q, grads[4:]), through)
+
+
+@every_kind
+def test_a_state_that_does_not_fit_is_refused_and_nothing_changes(make):
+    p, q = parameter(), parameter((1.0, 2.0))
+    one, two, other = make([p]), make([p, q]), make([q])
+    run(one, p, gradients(1))
+    with pytest.raises(ValueError, match=r"groups of \[1\] parameters, this one has \[2\]"):
+        two.load_state_dict(one.state_dict())
+    name = one.moments[0]
+    with pytest.raises(ValueError, match=rf"'{name}' of parameter 0 must be float64\[2\] like "
+                                         r"it, got float64\[3\]"):
+        other.load_state_dict(one.state_dict())
+    state = one.state_dict()
+    del state["state"][0][name]
+    with pytest.raises(ValueError, match=rf"'{name}' of parameter 0 must be .* got None"):
+        one.load_state_dict(state)
+    assert other.state == [{}]
+
+
+@every_kind
+def test_groups_have_settings_of_their_own_which_may_change(make):
+    p, q, r = parameter(), parameter(), parameter()
+    optimizer = make([{"params": [p]}, {"params": q, "lr": 0.01}])
+    assert [g["lr"] for g in optimizer.param_groups] == [0.1, 0.01]
+    give(p, [1, 1, 1])
+    give(q, [1, 1, 1])
+    optimizer.step()
+    give(r, [1, 1, 1])
+    make([r], lr=0.01).step()
+    assert q.tolist() == r.tolist() != p.tolist()
+    optimizer.param_groups[1]["lr"] = 0.0
+    before = q.tolist()
+    optimizer.step()
+    assert q.tolist() == before
+
+
+@every_kind
+def test_an_empty_parameter_is_fine(make):
+    p = nn.Parameter(etude.zeros(0, 3))
+    p.grad = etude.zeros(0, 3)
+    make([p]).step()
+    assert p.shape == (0, 3)
+
+
+@pytest.mark.parametrize(("make", "error", "message"), [
+    (lambda: optim.SGD([]), ValueError, "at least one parameter, got none"),
+    (lambda: optim.SGD(iter(())), ValueError, r"Was model.parameters\(\) used up before"),
+    (lambda: optim.SGD([parameter()], lr=-1), ValueError, "lr must be >= 0, got -1"),
+    (lambda: optim.SGD([parameter()], lr=math.nan), ValueError, "lr must be >= 0, got nan"),
+    (lambda: optim.SGD([parameter()], momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
+    (lambda: optim.AdamW([parameter()], weight_decay=-0.1), ValueError, "weight_decay must be"),
+    (lambda: optim.AdamW([parameter()], eps=-1e-8), ValueError, "eps must be >= 0"),
+    (lambda: optim.AdamW([parameter()], betas=(0.9, 1.0)), ValueError, r"betas\[1\] must be in"),
+    (lambda: optim.SGD(parameter()), TypeError, "an iterable of Tensors, got one Tensor"),
+    (lambda: optim.SGD([np.ones(3)]), TypeError, "an optimiser takes Tensors, got ndarray"),
+    (lambda: optim.SGD([parameter() * 2]), TypeError, r"takes leaves, but a tensor of shape \[3\]"),
+    (lambda: optim.SGD([{"params": [parameter()], "beta": 1}]), ValueError, "no setting 'beta'"),
+])
+def test_what_cannot_be_optimised_is_refused_with_a_reason(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_parameter_given_twice_is_refused():
+    p = parameter()
+    with pytest.raises(ValueError, match=r"a parameter of shape \[3\] was given twice"):
+        optim.SGD([p, p])
+
+
+def test_a_gradient_of_another_shape_is_an_error_that_shows_both():
+    p = parameter()
+    p.grad = etude.ones(2, dtype="float64")
+    with pytest.raises(ValueError, match=r"must have one shape, got float64\[3\], float64\[2\]"):
+        optim.SGD([p]).step()
+
+
+def test_the_repr_shows_the_settings():
+    assert repr(optim.SGD([parameter()], lr=0.5)) == "SGD(lr=0.5, momentum=0.0, weight_decay=0.0)"
