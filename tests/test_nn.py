@@ -3,9 +3,10 @@
 import copy
 import math
 
-import etude
 import numpy as np
 import pytest
+
+import etude
 from etude import nn
 
 
@@ -416,7 +417,7 @@ def test_init_says_what_it_cannot_do():
         nn.init.xavier_uniform_(etude.zeros(3))
     with pytest.raises(ValueError, match="mode must be 'fan_in' or 'fan_out', got 'fan'"):
         nn.init.kaiming_uniform_(etude.zeros(3, 3), mode="fan")
-    with pytest.raises(ValueError, match="nonlinearity must be one of 'linear', .* got 'step'"):
+    with pytest.raises(ValueError, match=r"nonlinearity must be one of 'linear', .* got 'step'"):
         nn.init.calculate_gain("step")
 
 

@@ -2,9 +2,10 @@
 
 import math
 
-import etude
 import numpy as np
 import pytest
+
+import etude
 from etude import nn, optim
 
 KINDS = {
@@ -132,7 +133,7 @@ def test_backward_after_a_step_is_noticed(make):
     loss = (p * p).sum()
     give(p, [1, 1, 1])
     make([p]).step()
-    with pytest.raises(RuntimeError, match="was written .by copy_ or an optimiser"):
+    with pytest.raises(RuntimeError, match=r"was written \(by copy_ or an optimiser"):
         loss.backward()
 
 

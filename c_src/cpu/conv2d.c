@@ -30,10 +30,7 @@
 
 /* ---- conv2d: O x pixels -------------------------------------------------------------------------- */
 
-enum {
-    CANVAS_BYTES = 1 << 18, /* of a task's part of an image: stays in L2 */
-    SERIAL_WORK = 1 << 17   /* multiply-adds below which threads do not pay */
-};
+enum { CANVAS_BYTES = 1 << 18 }; /* of a task's part of an image: stays in L2 */
 
 /* One correlation: y[n][o][h][w] = sum_tap weight[o][tap] x[n][c][h SH + i][w SW + j] on the canvas. */
 typedef struct {
@@ -132,7 +129,8 @@ static void conv_task(const conv *q, int64_t task, real *space)
     real *image = space, *panel = image + q->canvas_size;
     real *beside = panel + KC * NR + VL; /* O x most, where the output is not contiguous */
     real *y = direct ? q->y + n * q->O * q->OH * q->OW + h0 * q->OW : beside;
-    int64_t ldy = direct ? q->OH * q->OW : most, tiles = (q->O + MR - 1) / MR;
+    int64_t ldy = direct ? q->OH * q->OW : most;
+    const int64_t O = q->O, tiles = (O + MR - 1) / MR;
 
     paint(&q->view, image, q->x + n * q->C * q->H * q->W, q->C, q->H, q->W, h0 * q->SH);
     for (int64_t d = 0; d < q->depths; d++) {
@@ -141,9 +139,9 @@ static void conv_task(const conv *q, int64_t task, real *space)
             int64_t width = ETUDE_MIN(NR, pixels - pixel);
             pack_pixels(q, panel, image, p0, kc, pixel, width);
             for (int64_t t = 0; t < tiles; t++) {
-                int64_t o = gemm_cut(q->O, tiles, t), mr = gemm_cut(q->O, tiles, t + 1) - o;
+                int64_t o = gemm_cut(O, tiles, t), mr = gemm_cut(O, tiles, t + 1) - o;
                 real *c = y + o * ldy + pixel;
-                gemm_a a = {.a = q->packed + q->O * p0 + o * kc, .packed = 1};
+                gemm_a a = {.a = q->packed + O * p0 + o * kc, .packed = 1};
                 const real *from = d ? c : q->start ? q->start + o * NR : gemm_zeros;
                 gemm_tile((int)mr, width, kc, a, panel, from, d ? ldy : q->start ? NR : 0, c, ldy);
             }
@@ -178,7 +176,7 @@ static int run_conv(etude_context *ctx, conv *q)
     q->taps = q->C * q->KH * q->KW;
     q->depths = (q->taps + KC - 1) / KC;
     int64_t work = q->N * q->O * q->OH * q->OW * q->taps;
-    q->slots = work < 2 * SERIAL_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
+    q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
     int64_t columns = (q->OW - 1) * q->SW + q->KW;
     int64_t line_bytes = ETUDE_MAX(1, q->C * q->SH * columns * (int64_t)sizeof(real));
     q->parts = q->OH * line_bytes / CANVAS_BYTES + 1;

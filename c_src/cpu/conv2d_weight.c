@@ -19,8 +19,7 @@
 
 enum {
     MOST_GROUPS = 16,        /* of images that are summed apart */
-    GROUP_NUMBERS = 1 << 20, /* in all of their sums together, unless there is but one */
-    SERIAL_WORK = 1 << 18    /* multiply-adds below which threads do not pay */
+    GROUP_NUMBERS = 1 << 20  /* in all of their sums together, unless there is but one */
 };
 
 typedef struct {
@@ -125,7 +124,7 @@ int ETUDE_NAME(conv2d_weight)(etude_context *ctx, const real *grad, const real *
     q.groups = ETUDE_MIN(N, ETUDE_MAX(1, ETUDE_MIN(MOST_GROUPS,
                                                    GROUP_NUMBERS / (taps * q.columns))));
     int64_t work = N * O * OH * OW * taps;
-    q.slots = work < SERIAL_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
+    q.slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
     q.blocks = ETUDE_MIN(C, (2 * q.slots + q.groups - 1) / q.groups);
     if (q.slots == 1)
         q.blocks = 1;

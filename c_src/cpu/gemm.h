@@ -19,12 +19,18 @@
 
 #include <string.h>
 
-#include "gemm_tuning.h"
 #include "kernel.h"
 
-typedef real vec __attribute__((vector_size(GEMM_VECTOR), aligned(sizeof(real)), may_alias));
+typedef real vec __attribute__((vector_size(ETUDE_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
-enum { VL = GEMM_VECTOR / (int)sizeof(real), NR = NV * VL };
+enum {
+    MR = GEMM_MR,
+    NV = GEMM_NV,
+    VL = ETUDE_VECTOR_BYTES / (int)sizeof(real), /* numbers in a vector */
+    NR = NV * VL,
+    KC = GEMM_KC,
+    MC = GEMM_MC
+};
 
 #define GEMM_INLINE static inline __attribute__((always_inline))
 #define GEMM_UNROLL _Pragma("GCC unroll 16")
@@ -86,7 +92,7 @@ static const real gemm_zeros[NR]; /* a bias of zeros */
 /* Where part i begins when n is cut into parts as equal as they can be. */
 static inline int64_t gemm_cut(int64_t n, int64_t parts, int64_t i)
 {
-    return n * i / parts;
+    return i * (n / parts) + ETUDE_MIN(i, n % parts);
 }
 
 /* How many vectors a panel of that width is padded to. */
@@ -115,31 +121,38 @@ GEMM_INLINE void gemm_full_tile(int mr, int nv, int64_t k, gemm_a a, const real 
     gemm_rows_tiles[mr - 1][nv - 1](k, 1, 0, rows, a.step, b, from, ldfrom, c, ldc);
 }
 
+/* Four floats or two doubles. */
+typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+enum { QUAD = 16 / (int)sizeof(real) };
+
+static inline void gemm_copy(real *to, const real *from, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + QUAD <= n; j += QUAD)
+        *(quad *)(to + j) = *(const quad *)(from + j);
+    for (; j < n; j++)
+        to[j] = from[j];
+}
+
 /* One tile of C of any width. Memory past the end of a partial vector must not be touched, so such a
    tile is made beside C, in `edge`, and copied. */
-static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b, const real *from,
-                      int64_t ldfrom, real *c, int64_t ldc)
+static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
+                             const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {
     int nv = gemm_vectors(width);
     if (width == nv * VL) {
         gemm_full_tile(mr, nv, k, a, b, from, ldfrom, c, ldc);
         return;
     }
-    real edge[MR * NR] = {0};
+    real edge[MR * NR], start[MR * NR] = {0};
+    for (int i = 0; i < (ldfrom ? mr : 1); i++)
+        gemm_copy(start + i * NR, from + i * ldfrom, width);
+    gemm_full_tile(mr, nv, k, a, b, start, ldfrom ? NR : 0, edge, NR);
     for (int i = 0; i < mr; i++)
-        for (int64_t j = 0; j < width; j++)
-            edge[i * NR + j] = from[i * ldfrom + j];
-    gemm_full_tile(mr, nv, k, a, b, edge, NR, edge, NR);
-    for (int i = 0; i < mr; i++)
-        for (int64_t j = 0; j < width; j++)
-            c[i * ldc + j] = edge[i * NR + j];
+        gemm_copy(c + i * ldc, edge + i * NR, width);
 }
 
 /* ---- Packing -------------------------------------------------------------------------------- */
-
-/* A square of QUAD x QUAD numbers, one 16-byte register a row, transposed. */
-typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
-enum { QUAD = 16 / (int)sizeof(real) };
 
 #ifdef __clang__
 #define GEMM_SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
@@ -148,6 +161,7 @@ typedef real_bits quad_index __attribute__((vector_size(16)));
 #define GEMM_SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (quad_index){__VA_ARGS__})
 #endif
 
+/* A square of QUAD x QUAD numbers, one 16-byte register a row, transposed. */
 static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, int64_t x_row)
 {
 #if ETUDE_REAL == 64
@@ -171,29 +185,31 @@ static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, 
 static inline void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_col, int64_t k,
                       int64_t width, int64_t padded)
 {
-    int64_t squares = 0; /* columns that are done */
-    if (x_col == 1 && width == NR && padded == NR) {
-        for (int64_t p = 0; p < k; p++)
-            for (int j = 0; j < NV; j++)
-                *(vec *)(to + p * NR + j * VL) = *(const vec *)(x + p * x_row + j * VL);
-        return;
-    }
+    int64_t done = 0; /* columns */
     if (width < padded)
         memset(to, 0, (size_t)(k * padded) * sizeof(real));
-    if (x_row == 1) {
+    if (x_col == 1) {
+        for (; done + NR <= width; done += NR)
+            for (int64_t p = 0; p < k; p++)
+                for (int j = 0; j < NR; j += VL)
+                    *(vec *)(to + p * padded + done + j) = *(const vec *)(x + p * x_row + done + j);
+        for (; done + QUAD <= width; done += QUAD)
+            for (int64_t p = 0; p < k; p++)
+                *(quad *)(to + p * padded + done) = *(const quad *)(x + p * x_row + done);
+    } else if (x_row == 1) {
         int64_t depth = k / QUAD * QUAD;
-        for (; squares + QUAD <= width; squares += QUAD) {
+        for (; done + QUAD <= width; done += QUAD) {
             for (int64_t p = 0; p < depth; p += QUAD)
-                gemm_transpose_quad(to + p * padded + squares, padded, x + squares * x_col + p,
-                                    x_col);
+                gemm_transpose_quad(to + p * padded + done, padded, x + done * x_col + p, x_col);
             for (int64_t p = depth; p < k; p++)
-                for (int64_t j = squares; j < squares + QUAD; j++)
+                for (int64_t j = done; j < done + QUAD; j++)
                     to[p * padded + j] = x[p + j * x_col];
         }
     }
-    for (int64_t p = 0; squares < width && p < k; p++)
-        for (int64_t j = squares; j < width; j++)
-            to[p * padded + j] = x[p * x_row + j * x_col];
+    if (done < width)
+        for (int64_t p = 0; p < k; p++)
+            for (int64_t j = done; j < width; j++)
+                to[p * padded + j] = x[p * x_row + j * x_col];
 }
 
 #endif

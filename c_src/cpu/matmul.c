@@ -7,7 +7,7 @@
 
        C is cut into blocks of at most MC rows; each block is one task.
        for pc in steps of KC over k                    A block MC x KC packed: in L2
-         for strip of B, KC x (STRIP * NR)             packed once for all blocks of rows
+         for strip of B, KC x (GEMM_STRIP * NR)             packed once for all blocks of rows
            for panel of the strip, KC x NR             in L1
              for tile of the block, MR rows            MR x NR accumulators in registers (gemm.h)
 
@@ -16,8 +16,9 @@
    shares nothing. Small stacks are cut along the batch.
    The order of the sums depends on k alone: any number of threads gives the same bits.
 
-   Expected: 90 % of the peak of all cores from n = 512 up, 75 % at n = 256. One row (m = 1, or n = 1
-   with the operands exchanged) is a sum over B's memory at the speed of that memory, below. */
+   Expected: 85 to 90 % of the peak of all cores from n = 256 up. One row (m = 1, or n = 1 with the
+   operands exchanged) is a sum over B's memory at the speed of that memory, below. */
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "gemm.h"
@@ -26,7 +27,7 @@ typedef struct {
     int64_t m, n, k;
     const real *a, *b, *bias;
     real *c;
-    int64_t a_row, a_col, b_row, b_col;
+    int64_t a_row, a_col, b_row, b_col, c_row; /* strides; c's columns are contiguous */
 } product;
 
 /* ---- One row: y[j] = bias[j] + sum_p x[p] B[p][j] ------------------------------------------- */
@@ -118,10 +119,10 @@ static int is_row(const product *g)
 /* ---- Blocks ------------------------------------------------------------------------------------ */
 
 enum {
-    STRIP = 4,               /* panels of B packed together */
-    PACK_A_FROM = 4 * NR,    /* columns of C from which packing A pays */
-    SHARED_BYTES = 1 << 25,  /* most memory for B packed as a whole */
-    SERIAL_WORK = 1 << 17    /* multiply-adds below which threads do not pay */
+    PAGE = 4096,
+    PREFETCH_ROWS = 8,      /* how far packing looks ahead */
+    SLAB_BYTES = 1 << 25,   /* most memory for packed B: wider products are cut along n */
+    WHOLE = 32 * GEMM_WORK  /* multiply-adds up to which a product of a stack is one task */
 };
 
 /* The state of a strip of B that all threads share. */
@@ -133,7 +134,8 @@ typedef struct {
     int64_t products;   /* how many of them */
     int64_t blocks;     /* row blocks of a product */
     int64_t cuts;       /* column cuts of a product; 1 where B is shared */
-    int64_t depths, strips; /* blocks along k; strips along n */
+    int64_t depths;     /* blocks along k */
+    int64_t strips, strip; /* along n: how many, and how wide */
     int64_t slots;      /* threads */
     int pack_a, share_b;
     real *a_space, *b_space; /* packed blocks of A, one per slot; packed B, or a strip per slot */
@@ -142,14 +144,27 @@ typedef struct {
     atomic_llong next;       /* task */
 } plan;
 
-static void pack_strip(const plan *q, const product *g, int64_t p0, int64_t kc, int64_t j0,
-                       int64_t j1, real *to)
+/* Columns j0 .. j1 of B at depth p0 .. p0 + kc, panel after panel. Whole panels of contiguous rows are
+   read line by line: a panel by itself would touch a new page of memory for every NR numbers. */
+static void pack_strip(const product *g, int64_t p0, int64_t kc, int64_t j0, int64_t j1, real *to)
 {
-    (void)q;
-    for (int64_t j = j0; j < j1; j += NR) {
-        int64_t width = ETUDE_MIN(NR, j1 - j), padded = gemm_vectors(width) * VL;
-        gemm_pack(to + (j - j0) * kc, g->b + p0 * g->b_row + j * g->b_col, g->b_row, g->b_col, kc,
-                  width, padded);
+    const real *b = g->b + p0 * g->b_row + j0 * g->b_col;
+    int64_t columns = j1 - j0, done = 0;
+    if (g->b_col == 1) {
+        done = columns / NR * NR;
+        for (int64_t p = 0; p < kc; p++)
+            for (int64_t j = 0; j < done; j += NR) {
+                const real *from = b + p * g->b_row + j;
+                real *panel = to + j * kc + p * NR;
+                __builtin_prefetch(from + PREFETCH_ROWS * g->b_row);
+                __builtin_prefetch(from + PREFETCH_ROWS * g->b_row + NR / 2);
+                GEMM_UNROLL for (int v = 0; v < NV; v++)
+                    *(vec *)(panel + v * VL) = *(const vec *)(from + v * VL);
+            }
+    }
+    for (int64_t j = done; j < columns; j += NR) {
+        int64_t width = ETUDE_MIN(NR, columns - j), padded = gemm_vectors(width) * VL;
+        gemm_pack(to + j * kc, b + j * g->b_col, g->b_row, g->b_col, kc, width, padded);
     }
 }
 
@@ -160,7 +175,7 @@ static const real *strip_of_b(plan *q, const product *g, int64_t slot, int64_t d
 {
     if (!q->share_b) {
         real *mine = q->b_space + slot * q->b_size;
-        pack_strip(q, g, p0, kc, j0, j1, mine);
+        pack_strip(g, p0, kc, j0, j1, mine);
         return mine;
     }
     int64_t i = d * q->strips + s;
@@ -169,11 +184,11 @@ static const real *strip_of_b(plan *q, const product *g, int64_t slot, int64_t d
     if (atomic_load_explicit(&q->state[i], memory_order_acquire) == PACKED)
         return strip;
     if (atomic_compare_exchange_strong(&q->state[i], &found, PACKING)) {
-        pack_strip(q, g, p0, kc, j0, j1, strip);
+        pack_strip(g, p0, kc, j0, j1, strip);
         atomic_store_explicit(&q->state[i], PACKED, memory_order_release);
     }
     while (atomic_load_explicit(&q->state[i], memory_order_acquire) != PACKED)
-        ;
+        sched_yield();
     return strip;
 }
 
@@ -185,35 +200,35 @@ static void run_task(plan *q, int64_t task, int64_t slot)
     int64_t which = task / q->cuts / q->blocks;
     g.a += which * q->a_batch, g.b += which * q->b_batch, g.c += which * g.m * g.n;
 
-    int64_t tiles = (g.m + MR - 1) / MR;
+    const int64_t m = g.m, tiles = (m + MR - 1) / MR;
     int64_t t0 = gemm_cut(tiles, q->blocks, rows), t1 = gemm_cut(tiles, q->blocks, rows + 1);
     int64_t s0 = gemm_cut(q->strips, q->cuts, columns), s1 = gemm_cut(q->strips, q->cuts, columns + 1);
-    int64_t m0 = gemm_cut(g.m, tiles, t0), count = s1 - s0;
+    int64_t m0 = gemm_cut(m, tiles, t0), count = s1 - s0;
     real *packed = q->a_space + slot * q->a_size;
 
     for (int64_t d = 0; d < q->depths; d++) {
         int64_t p0 = gemm_cut(g.k, q->depths, d), kc = gemm_cut(g.k, q->depths, d + 1) - p0;
         if (q->pack_a)
             for (int64_t t = t0; t < t1; t++) {
-                int64_t i = gemm_cut(g.m, tiles, t), mr = gemm_cut(g.m, tiles, t + 1) - i;
+                int64_t i = gemm_cut(m, tiles, t), mr = gemm_cut(m, tiles, t + 1) - i;
                 gemm_pack(packed + (i - m0) * kc, g.a + i * g.a_row + p0 * g.a_col, g.a_col,
                           g.a_row, kc, mr, mr);
             }
         for (int64_t r = 0; r < count; r++) { /* every thread starts at another strip */
             int64_t s = s0 + (r + slot * count / q->slots) % count;
-            int64_t j0 = s * STRIP * NR, j1 = ETUDE_MIN(g.n, j0 + STRIP * NR);
+            int64_t j0 = s * q->strip, j1 = ETUDE_MIN(g.n, j0 + q->strip);
             const real *strip = strip_of_b(q, &g, slot, d, s, p0, kc, j0, j1);
             for (int64_t j = j0; j < j1; j += NR) {
                 const real *from = d ? NULL : g.bias ? g.bias + j : gemm_zeros;
                 for (int64_t t = t0; t < t1; t++) {
-                    int64_t i = gemm_cut(g.m, tiles, t), mr = gemm_cut(g.m, tiles, t + 1) - i;
+                    int64_t i = gemm_cut(m, tiles, t), mr = gemm_cut(m, tiles, t + 1) - i;
                     gemm_a a = q->pack_a
                                    ? (gemm_a){.a = packed + (i - m0) * kc, .packed = 1}
                                    : (gemm_a){.a = g.a + i * g.a_row + p0 * g.a_col,
                                                .row = g.a_row, .step = g.a_col};
-                    real *c = g.c + i * g.n + j;
+                    real *c = g.c + i * g.c_row + j;
                     gemm_tile((int)mr, ETUDE_MIN(NR, g.n - j), kc, a, strip + (j - j0) * kc,
-                              from ? from : c, from ? 0 : g.n, c, g.n);
+                              from ? from : c, from ? 0 : g.c_row, c, g.c_row);
                 }
             }
         }
@@ -238,7 +253,9 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
     plan q = {.g = *g, .a_batch = a_batch, .b_batch = b_batch, .products = products};
     int64_t tiles = (g->m + MR - 1) / MR;
     q.depths = (g->k + KC - 1) / KC;
-    q.strips = (g->n + STRIP * NR - 1) / (STRIP * NR);
+    int64_t panels = (g->n + NR - 1) / NR;
+    q.strip = ETUDE_MIN(GEMM_STRIP, (panels + threads - 1) / threads) * NR;
+    q.strips = (g->n + q.strip - 1) / q.strip;
     q.slots = threads;
     q.blocks = (g->m + MC - 1) / MC;
     q.cuts = 1;
@@ -248,13 +265,14 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
         if (q.cuts < threads)
             q.blocks = ETUDE_MIN(tiles, (q.blocks + threads - 1) / threads * threads);
     }
-    q.pack_a = g->n >= PACK_A_FROM;
+    int far = g->a_col * (int64_t)sizeof(real) >= PAGE;
+    q.pack_a = panels >= (far ? GEMM_PACK_A / 2 : GEMM_PACK_A);
     q.share_b = q.blocks > 1 && products == 1;
 
     int64_t kc = (g->k + q.depths - 1) / q.depths + 1;
     int64_t rows = ((tiles + q.blocks - 1) / q.blocks) * MR;
     q.a_size = q.pack_a ? (rows * kc + 15) / 16 * 16 : 0;
-    q.b_size = kc * ETUDE_MIN(STRIP * NR, (g->n + VL - 1) / VL * VL);
+    q.b_size = kc * ETUDE_MIN(q.strip, (g->n + VL - 1) / VL * VL);
     q.b_size = (q.b_size + 15) / 16 * 16;
     int64_t pieces = q.share_b ? q.depths * q.strips : q.slots;
     size_t bytes = (size_t)(q.slots * q.a_size + pieces * q.b_size) * sizeof(real);
@@ -281,28 +299,33 @@ static int run_stack(etude_context *ctx, product g, int64_t batch, int64_t a_bat
 {
     int64_t work = g.m * g.n * g.k, threads = ETUDE_MAX(1, ctx->threads);
     if (is_row(&g)) {
-        int64_t grain = ETUDE_MAX(NR, SERIAL_WORK / g.k / NR * NR);
+        int64_t grain = ETUDE_MAX(NR, GEMM_WORK / 2 / g.k / NR * NR);
         for (int64_t s = 0; s < batch; s++) {
             product one = g;
             one.a += s * a_batch, one.b += s * b_batch, one.c += s * g.n;
-            if (work < 2 * SERIAL_WORK)
+            if (work < GEMM_WORK)
                 row_body(&one, 0, g.n);
             else
                 etude_parallel_for(ctx, row_body, &one, g.n, grain);
         }
         return ETUDE_OK;
     }
-    if (work * batch < 2 * SERIAL_WORK)
+    if (work * batch < GEMM_WORK)
         threads = 1;
-    if (work < 64 * SERIAL_WORK) /* a stack of small ones: each task is a whole product */
+    if (work < WHOLE) /* a stack of small ones: each task is a whole product */
         return run_blocks(ctx, &g, batch, a_batch, b_batch, threads);
-    for (int64_t s = 0; s < batch; s++) {
-        product one = g;
-        one.a += s * a_batch, one.b += s * b_batch, one.c += s * g.m * g.n;
-        int status = run_blocks(ctx, &one, 1, 0, 0, threads);
-        if (status)
-            return status;
-    }
+    int64_t slab = ETUDE_MAX(1, SLAB_BYTES / (NR * g.k * (int64_t)sizeof(real))) * NR;
+    for (int64_t s = 0; s < batch; s++)
+        for (int64_t j = 0; j < g.n; j += slab) {
+            product one = g;
+            one.n = ETUDE_MIN(slab, g.n - j);
+            one.a += s * a_batch, one.b += s * b_batch + j * g.b_col;
+            one.c += s * g.m * g.n + j;
+            one.bias = g.bias ? g.bias + j : NULL;
+            int status = run_blocks(ctx, &one, 1, 0, 0, threads);
+            if (status)
+                return status;
+        }
     return ETUDE_OK;
 }
 
@@ -324,9 +347,9 @@ int ETUDE_NAME(matmul)(etude_context *ctx, const real *a, const real *b, const r
         m *= batch;
         batch = 1;
     }
-    product g = {m, n, k, a, b, bias, c, a_row, a_col, b_row, b_col};
+    product g = {m, n, k, a, b, bias, c, a_row, a_col, b_row, b_col, n};
     if (n == 1 && m > 1 && !bias) { /* a column is the row of the transposed product */
-        g = (product){1, m, k, b, a, NULL, c, b_col, b_row, a_col, a_row};
+        g = (product){1, m, k, b, a, NULL, c, b_col, b_row, a_col, a_row, m};
         int64_t swap = a_batch;
         a_batch = b_batch, b_batch = swap;
     }

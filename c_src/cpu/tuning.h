@@ -18,4 +18,43 @@
 /* Elements in a block that stays in L1 between the passes over it. */
 #define ETUDE_BLOCK 4096
 
+/* ---- The matrix product (gemm.h), which matmul and conv2d share --------------------------------
+
+   GEMM_MR     rows of a register tile: MR * NV accumulators, NV vectors of B and a broadcast of A
+               fit the registers (16 on SSE and AVX2, 32 on AVX-512 and NEON), and MR * NV is at
+               least what hides the latency of a fused multiply-add (4 cycles, 2 a cycle: 8)
+   GEMM_NV     vectors in a row of the tile; NR = NV * vector length columns
+   GEMM_KC     depth of a block: a panel of B, KC x NR, stays in L1 (32 KB of 48 with AVX-512, 16 of 32
+               with AVX2, for both dtypes)
+   GEMM_MC     most rows of a block of A: MC x KC stays in L2
+   GEMM_STRIP  most panels of B packed together, so that packing reads long runs
+   GEMM_PACK_A panels of C from which packing A pays; half of it where each step along k of A is in
+               another page. Below, A is read where it lies, by one pointer per row.
+   GEMM_WORK   multiply-adds below which threads do not pay: some 5 us */
+#define GEMM_NV 2
+#define GEMM_KC 256
+#define GEMM_STRIP 8
+#define GEMM_PACK_A 32
+#if defined(__AVX512F__)
+#define GEMM_MR 12
+#define GEMM_MC 192
+#define GEMM_WORK (1 << 18)
+#define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
+#elif defined(__AVX2__)
+#define GEMM_MR 6
+#define GEMM_MC 144
+#define GEMM_WORK (1 << 18)
+#define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6)
+#elif defined(__aarch64__)
+#define GEMM_MR 8
+#define GEMM_MC 128
+#define GEMM_WORK (1 << 17)
+#define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8)
+#else
+#define GEMM_MR 5
+#define GEMM_MC 120
+#define GEMM_WORK (1 << 16)
+#define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5)
+#endif
+
 #endif

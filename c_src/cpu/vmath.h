@@ -50,14 +50,21 @@ VMATH real real_of(real_bits b)
     return x;
 }
 
+#define SIGN_BIT ((real_bits)((uint64_t)1 << (8 * sizeof(real) - 1)))
+
+VMATH real_bits minus(real_bits a, real_bits b) /* wraps: bits of NaN and negatives come here */
+{
+    return (real_bits)((uint64_t)a - (uint64_t)b);
+}
+
 VMATH real absolute(real x)
 {
-    return real_of(bits_of(x) & ~((real_bits)1 << (8 * sizeof(real) - 1)));
+    return real_of(bits_of(x) & ~SIGN_BIT);
 }
 
 VMATH real with_sign_of(real x, real sign) /* x >= 0 */
 {
-    return real_of(bits_of(x) | (bits_of(sign) & ((real_bits)1 << (8 * sizeof(real) - 1))));
+    return real_of(bits_of(x) | (bits_of(sign) & SIGN_BIT));
 }
 
 /* x y + z; one rounding where the machine has it in one instruction. */
@@ -95,7 +102,7 @@ VMATH real exp_tail(real r)
 VMATH real reduce_exp(real x, real *n, real_bits *i)
 {
     real shifted = fused(x, R(1.4426950408889634), ROUNDER);
-    *i = bits_of(shifted) - bits_of(ROUNDER);
+    *i = minus(bits_of(shifted), bits_of(ROUNDER));
     *n = shifted - ROUNDER;
     return fused(*n, -LN2_LOW, fused(*n, -LN2_HIGH, x));
 }
@@ -168,8 +175,8 @@ VMATH real v_log(real x)
     const real_bits sqrt_half = bits_of(R(0.70710678118654752));
     real_bits tiny = x < SMALLEST_NORMAL;
     real y = tiny ? x * two_up : x;
-    real_bits i = (bits_of(y) - sqrt_half) >> MANTISSA; /* arithmetic shift */
-    real f = real_of(bits_of(y) - (real_bits)((uint64_t)i << MANTISSA)) - R(1.0);
+    real_bits i = minus(bits_of(y), sqrt_half) >> MANTISSA; /* arithmetic shift */
+    real f = real_of(minus(bits_of(y), (real_bits)((uint64_t)i << MANTISSA))) - R(1.0);
     real n = real_of(i + bits_of(ROUNDER)) - ROUNDER;
     n = tiny ? n - (sizeof(real) == 8 ? R(54.0) : R(25.0)) : n;
     real s = f / (R(2.0) + f), z = s * s;

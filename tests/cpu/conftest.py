@@ -7,7 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-cpu = pytest.importorskip("etude_cpu._glue", reason="etude-cpu is not installed", exc_type=ImportError)
+cpu = pytest.importorskip("etude_cpu._glue", reason="etude-cpu is not installed",
+                          exc_type=ImportError)
 
 
 def _built():

@@ -1,4 +1,4 @@
-"""What the tests of the kernels share: calls of every op, and the one place that knows tolerance."""
+"""What the tests of the kernels share: calls of every op; the one place that knows tolerance."""
 
 import numpy as np
 
@@ -7,7 +7,8 @@ from etude.table import TABLE
 FLOATS = ("float32", "float64")
 
 #: sizes around the widths of vectors, of unrolled loops and of blocks, and one worth two threads
-SIZES = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 255, 256, 257, 4095, 4097, 70001)
+SIZES = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 255, 256, 257, 4095, 4097,
+         70001)
 
 
 def rng(seed=0):
@@ -44,7 +45,7 @@ def agree(name, got, want, terms=1):
 
 
 def hold(ops, name, *arrays, terms=1, **attrs):
-    """Run one op on the kernel and on the reference, and compare every output; returns the first."""
+    """Run one op on the kernel and on the reference; compare every output, return the first."""
     given = [a.copy() if isinstance(a, np.ndarray) else a for a in arrays]
     want = TABLE[name](*arrays, **attrs)
     got = ops[name](*arrays, **attrs)

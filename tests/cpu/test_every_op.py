@@ -12,10 +12,10 @@ def bits(result):
 
 
 def test_every_op_that_computes_has_a_kernel_and_a_call_here(ops):
-    computing = {name for name, op in TABLE.items() if op.cls not in ("view", "create")}
-    slice_of_ours = {name for name in computing if TABLE[name].reference.__module__.startswith("etude.ops")}
-    assert slice_of_ours <= set(ops)
-    assert slice_of_ours <= {name for name, _, _ in calls("float32")}
+    ours = {name for name, op in TABLE.items() if op.cls not in ("view", "create")
+            and op.reference.__module__.startswith("etude.ops")}
+    assert ours <= set(ops)
+    assert ours <= {name for name, _, _ in calls("float32")}
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -156,7 +156,7 @@ def test_a_call_the_shape_rule_refuses_never_reaches_a_kernel(ops):
         ops["mul"](x, x.astype(np.float64))
     with pytest.raises(IndexError, match="softmax"):
         ops["softmax"](x, dim=2)
-    with pytest.raises(TypeError, match="exp has no attribute 'dim'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dim'"):
         ops["exp"](x, dim=1)
     with pytest.raises(ValueError, match="approximate must be one of"):
         ops["gelu"](x, approximate="fast")

@@ -86,8 +86,8 @@ def compiled(folder, source, name="kernel", *flags):
     """Compile as a reader of the tutorial would: one command, nothing linked."""
     text, library = folder / f"{name}.c", folder / f"{name}.so"
     text.write_text(source)
-    subprocess.run([CC, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{INCLUDE}", *flags,
-                    str(text), "-o", str(library), "-lm"], check=True)
+    subprocess.run([CC, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{INCLUDE}",
+                    *flags, str(text), "-o", str(library), "-lm"], check=True)
     return library
 
 

@@ -33,7 +33,7 @@ def spread(low, high, n, dtype):
     if low > 0:
         return np.exp(np.log(low) + u * np.log(high / low)).astype(dtype)
     even = low + u * (high - low)
-    fine = np.exp(rng(8).uniform(-40, np.log(high), n)) * np.where(rng(9).random(n) < 0.5, low < 0, 1)
+    fine = np.exp(rng(8).uniform(-40, np.log(high), n))
     fine = np.where(rng(9).random(n) < 0.5, -fine, fine)
     return np.concatenate([even, fine[(fine > low) & (fine < high)]]).astype(dtype)
 

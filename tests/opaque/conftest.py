@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-import etude
 import pytest
+
+import etude
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -9,6 +9,7 @@ import itertools
 from collections import Counter
 
 import numpy as np
+
 from etude import TABLE, Backend
 from etude.array import DeviceArray
 from etude.table import as_arrays

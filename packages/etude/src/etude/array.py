@@ -42,6 +42,11 @@ class DeviceArray:
         raise TypeError(f"NumPy cannot read {self!r}: its memory is not the host's. Use the ops, "
                         f"or take a copy with Tensor.numpy() or .to('cpu')")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DeviceArray:
+        from etude.backend import current  # an array belongs to no backend; copying needs one
+
+        return current(self.device)["contiguous"](self)  # type: ignore[no-any-return]
+
     @property
     def ndim(self) -> int:
         return len(self.shape)

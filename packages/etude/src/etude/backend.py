@@ -6,11 +6,13 @@ reports over a run are in ``receipt.py``.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
+from weakref import WeakSet
 
 from etude.columns import Backend, Event, Table, Tap
 from etude.errors import BackendError, DeviceError
@@ -54,6 +56,10 @@ def current(device: str = "cpu") -> Table:
     return STATE.get().tables[device]
 
 
+_LOCK = threading.Lock()
+_WAITING: WeakSet[use] = WeakSet()  # made, and not (yet) entered as a block
+
+
 class use:  # noqa: N801 - read as a verb: with use("cpu")
     """Choose the backend: ``use("cpu")`` for the process, ``with use("cpu"):`` for a block.
 
@@ -80,14 +86,17 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
         self.device = devices[0]
         self._options = {"strict": strict, "fallback": fallback}
         self._stack = stack
-        self._states = {id(s): s for s in (DEFAULT, STATE.get())}.values()
-        self._before = [s.tables.get(self.device) for s in self._states]
-        for s in self._states:
-            s.tables[self.device] = self._table(s)
+        self._tokens: list[Token[State]] = []
+        self._places: list[list[Any]] = []  # [tables, the one put there, the one before]
+        with _LOCK:
+            for tables in {id(s.tables): s.tables for s in (DEFAULT, STATE.get())}.values():
+                self._places.append([tables, self._table(tables), tables.get(self.device)])
+                tables[self.device] = self._places[-1][1]
+            _WAITING.add(self)
         self.table = STATE.get().tables[self.device]
 
-    def _table(self, state: State) -> Table:
-        return Table(self.device, self._stack, taps=state.tables.taps, **self._options)
+    def _table(self, tables: Tables) -> Table:
+        return Table(self.device, self._stack, taps=tables.taps, **self._options)
 
     @property
     def fallbacks(self) -> Counter[tuple[str, str, str]]:
@@ -95,19 +104,30 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
         return self.table.fallbacks
 
     def __enter__(self) -> use:
-        for state, before in zip(self._states, self._before, strict=True):
-            if before is None:
-                state.tables.pop(self.device, None)
-            else:
-                state.tables[self.device] = before
+        self._take_back()
         here = STATE.get()
         tables = Tables(here.tables, here.tables.taps)
-        self.table = tables[self.device] = self._table(here)
-        self._token = STATE.set(State(tables, here.grad))
+        self.table = tables[self.device] = self._table(tables)
+        self._tokens.append(STATE.set(State(tables, here.grad)))
         return self
 
+    def _take_back(self) -> None:
+        """It was for a block, not for the process: put back what was there before."""
+        with _LOCK:
+            _WAITING.discard(self)
+            for tables, mine, before in self._places:
+                if tables.get(self.device) is not mine:  # another thread has chosen since, and
+                    for other in _WAITING:  # must not bring this choice back
+                        for place in other._places:
+                            place[2] = before if place[2] is mine else place[2]
+                elif before is None:
+                    del tables[self.device]
+                else:
+                    tables[self.device] = before
+            self._places.clear()
+
     def __exit__(self, *exc: object) -> None:
-        STATE.reset(self._token)
+        STATE.reset(self._tokens.pop())
 
 
 @contextmanager

@@ -1,10 +1,9 @@
-"""Binders: from an op call to a kernel call, one for each class of ops.
+"""Binders: from an op call to a kernel call, one for each class of ops (``Op.cls``).
 
 A binder takes the kernels of one op and returns ``impl(*arrays, out=None, **attrs)``. Most
-classes differ only in their sizes, so one binder serves them (``bind_dense``), told by a *planner*
-of a few lines what the numbers of a call are: contiguous inputs, then outputs, then numbers, in
-the order of etude.h. The elementwise classes are in ``binders_pointwise.py``, those that walk
-strides or several axes (matmul, reductions, copies) in ``binders_strided.py``.
+classes differ only in their numbers; a *planner* of a few lines says what these are, and
+``binders_dense.py`` does the rest. Classes whose operands broadcast are in
+``binders_pointwise.py``, those that walk strides or several axes in ``binders_strided.py``.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
-from etude.binders_pointwise import bind_binary, bind_equal, bind_map, bind_select, dense
+from etude.binders_dense import bind_dense
+from etude.binders_pointwise import bind_binary, bind_select
 from etude.binders_strided import (
     bind_argreduce,
     bind_cat,
@@ -26,9 +25,10 @@ from etude.binders_strided import (
     bind_slice_backward,
 )
 from etude.errors import Unsupported
-from etude.geometry import Array, Plans, check_out, contiguous
-from etude.native import SUFFIX, SUFFIXES, Kernel
-from etude.shapes import Spec, axis
+from etude.geometry import Array, check_out, contiguous, dense
+from etude.native import SUFFIX, Kernel
+from etude.native_header import SUFFIXES
+from etude.shapes import axis
 
 Call = Callable[..., Any]
 Numbers = tuple[float, ...]
@@ -39,110 +39,85 @@ def bind(kernel: Kernel) -> Call:
     return BINDERS[kernel.op.cls](kernel)
 
 
-def bind_dense(kernel: Kernel, planner: Callable[..., Numbers]) -> Call:
-    """A call of contiguous inputs, fresh outputs and a few numbers that the planner knows."""
-    plans = Plans()
-    op, ident = kernel.op, kernel.host.ident
-
-    def prepare(key: Any, arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
-        answer = op.check(arrays, attrs)
-        plain = [a if a is None else dense(np.asarray(a)) for a in arrays]
-        if any(a is not b for a, b in zip(arrays, plain)):
-            return call(*plain, out=out, **attrs)
-        specs = (answer,) if isinstance(answer, Spec) else answer
-        absent = (None,) * (len(op.arrays) - len(arrays))
-        numbers = planner(specs, *arrays, *absent, **{**op.attrs, **attrs})
-        plans[key] = (*kernel.pick(specs[0].dtype), specs, [0 for _ in absent], numbers)
-        return call(*arrays, out=out, **attrs)
-
-    def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        key = (*[None if a is None else (a.__class__, a.shape, a.strides, a.dtype)
-                 for a in arrays], *attrs.items())
-        try:
-            thunk, fn, specs, absent, numbers = plans[key]
-        except KeyError:
-            return prepare(key, arrays, out, attrs)
-        if out is None:
-            outs = [empty(shape, dtype) for shape, dtype in specs]
-        else:
-            outs = out if out.__class__ is tuple else (out,)
-            for o, (shape, dtype) in zip(outs, specs, strict=True):
-                check_out(op.name, o, shape, dtype)
-        status = thunk(fn, *[0 if a is None else ident(a) for a in arrays], *absent,
-                       *[ident(o) for o in outs], *numbers)
-        if status:
-            kernel.fail(status, arrays, attrs)
-        return outs[0] if len(outs) == 1 else tuple(outs)
-
-    return call
-
-
 # ------------------------------------------------------------------ planners: the numbers of a call
-# Each gets the Specs of the outputs, every array or None, and all attributes.
+# Each gets the kernel, the Specs of the outputs, every array (or None), and all attributes.
 
 
-def _rows(specs: Any, *arrays: Array, dim: int) -> Numbers:
+def _map(kernel: Kernel, specs: Any, x: Array, **attrs: Any) -> Numbers:
+    a, b = (*kernel.attributes(attrs), 0.0, 0.0)[:2]
+    return x.size, a, b
+
+
+def _equal(kernel: Kernel, specs: Any, x: Array, y: Array, **attrs: Any) -> Numbers:
+    return _map(kernel, specs, x, **attrs)[:2]
+
+
+def _rows(kernel: Kernel, specs: Any, *arrays: Array, dim: int) -> Numbers:
     cols = arrays[0].shape[-1]
     return arrays[0].size // cols, cols
 
 
-def _conv2d(specs: Any, x: Array, weight: Array, bias: Any, *, stride: Any, padding: Any) -> Numbers:
+def _conv2d(kernel: Kernel, specs: Any, x: Array, weight: Array, bias: Any, *, stride: Any,
+            padding: Any) -> Numbers:
     return (*x.shape, weight.shape[0], *weight.shape[2:], *specs[0].shape[2:], *stride, *padding)
 
 
-def _conv2d_input(specs: Any, grad: Array, weight: Array, *, input_size: Any, stride: Any,
-                  padding: Any) -> Numbers:
+def _conv2d_input(kernel: Kernel, specs: Any, grad: Array, weight: Array, *, input_size: Any,
+                  stride: Any, padding: Any) -> Numbers:
     return (*specs[0].shape, weight.shape[0], *weight.shape[2:], *grad.shape[2:], *stride, *padding)
 
 
-def _conv2d_weight(specs: Any, grad: Array, x: Array, *, kernel_size: Any, stride: Any,
-                   padding: Any) -> Numbers:
+def _conv2d_weight(kernel: Kernel, specs: Any, grad: Array, x: Array, *, kernel_size: Any,
+                   stride: Any, padding: Any) -> Numbers:
     return (*x.shape, *grad.shape[1:2], *kernel_size, *grad.shape[2:], *stride, *padding)
 
 
-def _pool2d(specs: Any, x: Array, *, kernel_size: Any, stride: Any, padding: Any) -> Numbers:
+def _pool2d(kernel: Kernel, specs: Any, x: Array, *, kernel_size: Any, stride: Any,
+            padding: Any) -> Numbers:
     n, c, h, w = x.shape
     return (n * c, h, w, *specs[0].shape[2:], *kernel_size, *(stride or kernel_size), *padding)
 
 
-def _pool2d_backward(specs: Any, grad: Array, index: Array, *, input_size: Any) -> Numbers:
+def _pool2d_backward(kernel: Kernel, specs: Any, grad: Array, index: Array, *,
+                     input_size: Any) -> Numbers:
     n, c, oh, ow = grad.shape
     return (n * c, *input_size, oh, ow)
 
 
-def _cross_entropy(specs: Any, x: Array, target: Array, *, reduction: str) -> Numbers:
-    return (*x.shape, ("mean", "sum", "none").index(reduction))
+def _cross_entropy(kernel: Kernel, specs: Any, x: Array, target: Array, *,
+                   reduction: str) -> Numbers:
+    return (*x.shape, kernel.attributes({"reduction": reduction})[0])
 
 
-def _cross_entropy_backward(specs: Any, grad: Array, x: Array, target: Array, lse: Array, *,
-                            reduction: str) -> Numbers:
-    return (*x.shape, ("mean", "sum", "none").index(reduction))
+def _cross_entropy_backward(kernel: Kernel, specs: Any, grad: Array, x: Array, target: Array,
+                            lse: Array, *, reduction: str) -> Numbers:
+    return (*x.shape, kernel.attributes({"reduction": reduction})[0])
 
 
-def _norm(specs: Any, x: Array, weight: Any, bias: Any, *, normalized_shape: Any,
+def _norm(kernel: Kernel, specs: Any, x: Array, weight: Any, bias: Any, *, normalized_shape: Any,
           eps: float) -> Numbers:
     rows = specs[1].size
     return rows, x.size // max(rows, 1), eps
 
 
-def _norm_backward(specs: Any, grad: Array, x: Array, weight: Any, mean: Array, rstd: Array, *,
-                   normalized_shape: Any) -> Numbers:
+def _norm_backward(kernel: Kernel, specs: Any, grad: Array, x: Array, weight: Any, mean: Array,
+                   rstd: Array, *, normalized_shape: Any) -> Numbers:
     return mean.size, specs[1].size
 
 
-def _size(specs: Any, *_: Any, **__: Any) -> Numbers:
+def _size(kernel: Kernel, specs: Any, *_: Any, **__: Any) -> Numbers:
     return (specs[0].size,)
 
 
-def _dropout(specs: Any, x: Array, key: Array, *, p: float) -> Numbers:
+def _dropout(kernel: Kernel, specs: Any, x: Array, key: Array, *, p: float) -> Numbers:
     return x.size, p
 
 
-def _cast(specs: Any, x: Array, *, dtype: Any) -> Numbers:
+def _cast(kernel: Kernel, specs: Any, x: Array, *, dtype: Any) -> Numbers:
     return x.size, list(SUFFIXES).index(SUFFIX[x.dtype])
 
 
-def _gather(specs: Any, x: Array, index: Array, *, dim: int) -> Numbers:
+def _gather(kernel: Kernel, specs: Any, x: Array, index: Array, *, dim: int) -> Numbers:
     return _around(x, index, dim)
 
 
@@ -198,7 +173,8 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         d = axis("scatter_add", dim, x.ndim)
         if any(n != m for i, (n, m) in enumerate(zip(x.shape, index.shape)) if i != d):
             raise Unsupported("index smaller than x")
-        index, src = dense(index), dense(src[tuple([slice(n) for n in index.shape])])
+        index = dense(np.asarray(index))
+        src = dense(src[tuple([slice(n) for n in index.shape])])
         y = np.empty(spec.shape, spec.dtype) if out is None else out
         check_out("scatter_add", y, spec.shape, spec.dtype)
         np.copyto(y, x)
@@ -216,8 +192,8 @@ def _by(planner: Callable[..., Numbers]) -> Callable[[Kernel], Call]:
 
 #: class of an op (``Op.cls``) -> its binder
 BINDERS: dict[str, Callable[[Kernel], Call]] = {
-    "map": bind_map,
-    "equal": bind_equal,
+    "map": _by(_map),
+    "equal": _by(_equal),
     "binary": bind_binary,
     "compare": bind_binary,
     "select": bind_select,

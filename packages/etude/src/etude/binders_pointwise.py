@@ -1,4 +1,4 @@
-"""Binders of the elementwise classes: map, equal, binary, compare, select.
+"""Binders of the elementwise classes whose operands broadcast: binary, compare, select.
 
 One closure per arity, because here the cost of a call is most of a small op: one look-up for the
 plan, one np.empty, one thunk. The look-up is by shapes, strides and dtypes; the shape rule and the
@@ -24,73 +24,11 @@ from etude.geometry import (
     operands,
     padded,
     spread_steps,
+    two_operands,
 )
 from etude.native import Kernel
 
 AXES = 3  # collapsed axes that a pointwise kernel walks
-
-
-def bind_map(kernel: Kernel) -> Callable[..., Any]:
-    """y = f(x; attributes), in memory order of contiguous arrays."""
-    plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
-
-    def prepare(key: Any, x: Array, out: Any, attrs: dict[str, Any]) -> Array:
-        kernel.op.check((x,), attrs)
-        (x,) = operands(x)
-        if not x.flags.c_contiguous:
-            return call(contiguous(x), out=out, **attrs)
-        plans[key] = (*kernel.pick(x.dtype), x.shape, x.dtype, x.size, *kernel.two(attrs))
-        return call(x, out=out, **attrs)
-
-    def call(x: Array, *, out: Any = None, **attrs: Any) -> Array:
-        key = (x.__class__, x.shape, x.strides, x.dtype, *attrs.items())
-        try:
-            thunk, fn, shape, dtype, n, a, b = plans[key]
-        except KeyError:
-            return prepare(key, x, out, attrs)
-        if out is None:
-            out = empty(shape, dtype)
-        else:
-            check_out(name, out, shape, dtype)
-        status = thunk(fn, ident(x), ident(out), n, a, b)
-        if status:
-            kernel.fail(status, (x,), attrs)
-        return out  # type: ignore[no-any-return]
-
-    return call
-
-
-def bind_equal(kernel: Kernel) -> Callable[..., Any]:
-    """z = f(x, y; attribute), two contiguous arrays of one shape."""
-    plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
-
-    def prepare(key: Any, x: Array, y: Array, out: Any, attrs: dict[str, Any]) -> Array:
-        kernel.op.check((x, y), attrs)
-        x, y = operands(x, y)
-        if not (x.flags.c_contiguous and y.flags.c_contiguous):
-            return call(dense(x), dense(y), out=out, **attrs)
-        plans[key] = (*kernel.pick(x.dtype), x.shape, x.dtype, x.size, kernel.two(attrs)[0])
-        return call(x, y, out=out, **attrs)
-
-    def call(x: Array, y: Array, *, out: Any = None, **attrs: Any) -> Array:
-        key = (x.__class__, x.shape, x.strides, x.dtype,
-               y.__class__, y.shape, y.strides, y.dtype, *attrs.items())
-        try:
-            thunk, fn, shape, dtype, n, a = plans[key]
-        except KeyError:
-            return prepare(key, x, y, out, attrs)
-        if out is None:
-            out = empty(shape, dtype)
-        else:
-            check_out(name, out, shape, dtype)
-        status = thunk(fn, ident(x), ident(y), ident(out), n, a)
-        if status:
-            kernel.fail(status, (x, y), attrs)
-        return out  # type: ignore[no-any-return]
-
-    return call
 
 
 def bind_binary(kernel: Kernel) -> Callable[..., Any]:
@@ -109,7 +47,7 @@ def bind_binary(kernel: Kernel) -> Callable[..., Any]:
 
     def call(x: Array, y: Array, *, out: Any = None) -> Array:
         if x.__class__ is not ndarray or y.__class__ is not ndarray:
-            x, y = operands(x, y)
+            x, y = two_operands(x, y)
         key = (x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
         try:
             thunk, fn, shape, dtype, size, xs, ys, _ = plans[key]
@@ -162,15 +100,10 @@ def bind_select(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
-def dense(x: Array) -> Array:
-    """``x``, or a contiguous copy of it."""
-    return x if x.flags.c_contiguous else contiguous(x)
-
-
 def pointwise(shape: tuple[int, ...], *arrays: Array) -> list[Geometry] | None:
     """Sizes, then the strides of each operand; None if a kernel cannot walk them."""
-    strides = [spread_steps(a, shape) for a in arrays]
-    if any(s is None for s in strides):
+    strides = [s for a in arrays if (s := spread_steps(a, shape)) is not None]
+    if len(strides) < len(arrays):
         return None
     sizes, kept = collapse(shape, *strides)
     if len(sizes) > AXES or any(k[-1] not in (0, 1) for k in kept if k):

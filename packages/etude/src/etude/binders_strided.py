@@ -13,7 +13,6 @@ import numpy as np
 from numpy import empty, ndarray
 
 from etude.array import c_strides, slice_view
-from etude.binders_pointwise import dense
 from etude.errors import Unsupported
 from etude.geometry import (
     Array,
@@ -23,6 +22,7 @@ from etude.geometry import (
     check_out,
     collapse,
     contiguous,
+    dense,
     spread_steps,
     steps,
 )
@@ -111,10 +111,11 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
     def prepare(key: Any, x: Array, weight: Array, bias: Any, out: Any) -> Array:
         spec = kernel.op.check((x, weight, bias), {})
         a, w = steps(x), steps(weight)
-        rows = None if a is None else collapse(x.shape[:-1], a[:-1])
-        if rows is None or len(rows[0]) > 1 or w is None or not (bias is None or dense(bias) is bias):
+        sizes, kept = ([], []) if a is None else collapse(x.shape[:-1], a[:-1])
+        even = bias is None or bias.flags.c_contiguous
+        if a is None or w is None or len(sizes) > 1 or not even:
             return call(dense(x), dense(weight), None if bias is None else dense(bias), out=out)
-        m, a_row = (rows[0][0], rows[1][0][0]) if rows[0] else (1, x.shape[-1])
+        m, a_row = (sizes[0], kept[0][0]) if sizes else (1, x.shape[-1])
         (n, k), (b_col, b_row) = weight.shape, _matrix(weight, w)
         numbers = (1, m, n, k, 0, a_row, 1 if k == 1 else a[-1], 0, b_row, b_col)
         plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)

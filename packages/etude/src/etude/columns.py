@@ -204,12 +204,12 @@ class Table(dict[str, Call]):
         """A view where the strides allow; else the device makes the array contiguous first."""
         view = _reference(op)
 
-        def reshape(x: Any, *, shape: Any) -> Any:
+        def reshape(x: Any, **attrs: Any) -> Any:
             try:
-                return view(x, shape=shape)
+                return view(x, **attrs)
             except ShapeError:
-                op.check((x,), {"shape": shape})  # raises if the shape itself is wrong
-                return view(self["contiguous"](x), shape=shape)
+                op.check((x,), attrs)  # raises if the shape itself is wrong
+                return view(self["contiguous"](x), **attrs)
 
         return reshape
 
@@ -300,6 +300,8 @@ def _into(out: Any, result: Any) -> Any:
 
 
 def _plain(result: Any) -> Any:
+    if isinstance(result, tuple):
+        return tuple([_plain(r) for r in result])
     return result if hasattr(result, "buffer") else as_arrays(result)
 
 
@@ -315,9 +317,18 @@ def _guarded(op: Op, backend: Backend) -> Call:
         if backend.device == "cpu":
             result = as_arrays(result)
         _hold(op, backend.name, promised, result)
+        if out is not None and not _same(out, result):
+            raise BackendError(f"column {backend.name!r}: {op.name} did not return the buffers it "
+                               f"was given as out=, so it did not write there")
         return result
 
     return guarded
+
+
+def _same(out: Any, result: Any) -> bool:
+    if isinstance(out, tuple):
+        return all(a is b for a, b in zip(out, result, strict=True))
+    return out is result
 
 
 def _hold(op: Op, column: str, promised: Any, result: Any) -> None:

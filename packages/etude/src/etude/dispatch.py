@@ -41,10 +41,10 @@ def _result_dtype(op: Op, operands: Sequence[Any]) -> np.dtype[Any]:
 
 def _operand(op: Op, x: Any) -> Any:
     """What a user may pass for an array: a Tensor, a number, an ndarray or a list of numbers."""
+    if isinstance(x, np.generic):  # before float: np.float64 is one
+        x = x.item()
     if x is None or isinstance(x, (Tensor, bool, int, float)):
         return x
-    if isinstance(x, np.generic):
-        return x.item()
     if isinstance(x, np.ndarray):
         return Tensor(supported(x))
     if isinstance(x, list):

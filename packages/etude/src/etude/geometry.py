@@ -82,22 +82,35 @@ def contiguous(x: Array, out: Array | None = None) -> Array:
     return copy(x) if out is None else copy(x, out=out)  # type: ignore[no-any-return]
 
 
+def dense(x: Array) -> Array:
+    """``x``, or a contiguous copy of it."""
+    return x if x.flags.c_contiguous else contiguous(x)
+
+
+_scalars = Plans()  # (number, dtype) -> 0-d array; 0.0 and -0.0 are equal, so they go by name
+
+
 def weak_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
     """A Python number as a 0-d array of the dtype of the operands it stands beside."""
     if dtype.kind in "ib" and isinstance(value, float):
         raise Unsupported(f"a float beside {dtype.name}")
-    key = value, dtype
-    found = _scalars.get(key)
+    key = value or repr(value), dtype
+    found: Array | None = _scalars.get(key)
     if found is None:
-        found = np.array(value, dtype)
-        if value:  # 0.0 and -0.0 are equal as keys
-            if len(_scalars) >= MOST_PLANS:
-                _scalars.clear()
-            _scalars[key] = found
+        found = _scalars[key] = np.array(value, dtype)
     return found
 
 
-_scalars: dict[tuple[Any, np.dtype[Any]], Array] = {}
+def two_operands(x: Any, y: Any) -> tuple[Array, Array]:
+    """Plain arrays of both, a Python number in the dtype of the other. The frequent case first."""
+    try:
+        if type(x) is np.ndarray and type(y) in (float, int):
+            return x, _scalars[y or repr(y), x.dtype]
+        if type(y) is np.ndarray and type(x) in (float, int):
+            return _scalars[x or repr(x), y.dtype], y
+    except KeyError:
+        pass
+    return operands(x, y)  # type: ignore[return-value]
 
 
 def operands(*values: Any) -> tuple[Array, ...]:
@@ -106,7 +119,8 @@ def operands(*values: Any) -> tuple[Array, ...]:
     if not arrays:
         raise Unsupported("no operand is an array")
     dtype = arrays[-1].dtype  # the last: where's condition comes first
-    return tuple(np.asarray(v) if hasattr(v, "dtype") else weak_scalar(v, dtype) for v in values)
+    return tuple([np.asarray(v) if hasattr(v, "dtype") else weak_scalar(v, dtype)
+                  for v in values])
 
 
 def check_out(name: str, out: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -2,9 +2,9 @@
 
 ``open_library("softmax.so")`` is all a student's kernel needs; the package etude-cpu opens its own
 libraries through the same door. What stands between an op call and a kernel: a *binder*
-(``binders.py``) does the geometry, once per shape, and a *thunk* carries the call over into C. Thunks
-come from the glue of etude-cpu where that is installed, else from cffi's ABI mode, some 2 us
-slower a call. This file loads, picks and reports; it computes nothing.
+(``binders.py``) does the geometry, once per shape, and a *thunk* carries the call over into C.
+Thunks come from the glue of etude-cpu where that is installed, else from cffi's ABI mode, some
+2 us slower a call. This file loads, picks and reports; it computes nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Kernel:
 
     def pick(self, dtype: np.dtype[Any]) -> tuple[Thunk, int]:
         """(thunk, kernel) for a dtype. Raises Unsupported where the library has none."""
-        suffix = SUFFIX.get(dtype)
+        suffix = SUFFIX.get(dtype, "none")
         if suffix not in self.addresses:
             raise Unsupported(f"no kernel for {dtype.name}")
         return self.host.thunk(self.family, suffix), self.addresses[suffix]
@@ -77,10 +77,6 @@ class Kernel:
         merged = {**self.op.attrs, **attrs}
         return [float(self.op.choices[k].index(v)) if k in self.op.choices else float(v)
                 for k, v in merged.items()]
-
-    def two(self, attrs: dict[str, Any]) -> list[float]:
-        """The first two attributes, 0 where there are none."""
-        return (self.attributes(attrs) + [0.0, 0.0])[:2]
 
 
 class Ops(dict[str, Callable[..., Any]]):
@@ -105,7 +101,7 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
     except OSError as error:
         raise BackendError(f"{path.name} cannot be opened as a library: {error}") from None
     ops = Ops()
-    names = {dtype.name: suffix for dtype, suffix in SUFFIX.items()}
+    names = {str(dtype): suffix for dtype, suffix in SUFFIX.items()}
     for op in TABLE.values():
         addresses = {s: a for s in SUFFIXES if (a := _address(library, f"etude_{op.name}_{s}"))}
         family = header().kernels.get(op.name, op.cls)
@@ -114,8 +110,8 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
             ops.dtypes[op.name] = tuple(n for n, s in names.items() if s in addresses)
     if not ops:
         raise BackendError(
-            f"{path.name} exports no kernel of etude.h. A kernel is called etude_<op>_<dtype>, such "
-            f"as etude_softmax_f32; a C++ source needs extern \"C\"")
+            f"{path.name} exports no kernel of etude.h. A kernel is called etude_<op>_<dtype>, "
+            f"such as etude_softmax_f32; a C++ source needs extern \"C\"")
     return ops
 
 
@@ -159,7 +155,7 @@ def host() -> Host:
 def abi_host() -> Host:
     """Calls without compiled glue: serial, and slower to start, but nothing needs to be built."""
     try:
-        from cffi import FFI
+        from cffi import FFI  # type: ignore[import-untyped]
     except ImportError:
         raise BackendError("native kernels are called through cffi, which is not installed: "
                            "pip install cffi (or etude-cpu, which brings it)") from None

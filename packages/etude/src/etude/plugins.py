@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import inspect
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class Registry:
                 continue
             try:
                 self._register(point, plugin)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 _broken(plugin, error)
 
     def _register(self, point: EntryPoint, plugin: Plugin) -> None:
@@ -127,7 +128,10 @@ class Registry:
         if name not in self._loaded:
             info, plugin = self.backends[name]
             try:
-                self._loaded[name] = info.load()
+                made = info.load()
+                if not isinstance(made, Backend):
+                    raise TypeError(f"load() must return a Backend, got {type(made).__name__}")
+                self._loaded[name] = made
             except BackendError as reason:
                 plugin.state, plugin.reason = "unavailable", str(reason)
                 self._loaded[name] = BackendError(f"backend {name!r} is unavailable: {reason}")
@@ -154,7 +158,7 @@ class Registry:
         return text
 
 
-def _broken(plugin: Plugin, error: Exception) -> None:
+def _broken(plugin: Plugin, error: BaseException) -> None:
     plugin.state = "broken"
     plugin.reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     plugin.detail = traceback.format_exc()
@@ -290,6 +294,7 @@ def _from_file(path: Path) -> Backend:
     spec = importlib.util.spec_from_file_location(f"etude_column_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses, for one, look their module up
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -7,6 +7,7 @@ methods named after ops are attached from the table in ``functional.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -264,7 +265,9 @@ class Tensor:
         start, end = axis("flatten", start_dim, ndim), axis("flatten", end_dim, ndim)
         if start > end:
             raise AxisError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
-        merged = int(np.prod(self.shape[start : end + 1], dtype=np.int64))
+        if start == end and self.ndim:
+            return self
+        merged = math.prod(self.shape[start : end + 1])
         return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])
 
     def unsqueeze(self, dim: int) -> Tensor:

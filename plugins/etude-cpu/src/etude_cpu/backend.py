@@ -16,8 +16,8 @@ def load():
         from etude_cpu import _glue, glue
     except ImportError as error:
         raise BackendError(
-            f"the compiled part of etude-cpu does not load ({error}). Install it again: "
-            f"pip install --force-reinstall --no-deps etude-cpu, which needs a C compiler") from None
+            f"the compiled part of etude-cpu does not load ({error}). Install it again, which "
+            f"needs a C compiler: pip install --force-reinstall --no-deps etude-cpu") from None
     folder = Path(_glue.__file__).parent
     built = [isa for isa in ISAS if _library(folder, isa).exists()]
     isa = choose(built, glue.runs, os.environ.get("ETUDE_CPU_ISA", "").strip())

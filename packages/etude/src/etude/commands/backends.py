@@ -12,12 +12,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 import etude
-from etude.commands.show import SHORT, console, countable, grid, print_json, reference_dtypes
+from etude.commands.show import (
+    SHORT,
+    console,
+    countable,
+    describe,
+    grid,
+    print_json,
+    reference_dtypes,
+)
 from etude.errors import BackendError
 from etude.plugins import INTERFACE, Plugin, registry
 
@@ -42,10 +49,9 @@ class Line:
 
 def lines() -> list[Line]:
     """The reference, then every plugin with each of its backends, loaded."""
-    numpy = f"NumPy {'.'.join(np.__version__.split('.')[:2])}"
     ops = {op.name: list(reference_dtypes(op)) for op in countable()}
     found = [Line("etude", etude.__version__, "active", backend="reference", device="cpu",
-                  isa=numpy, ops=ops)]
+                  isa=describe(()), ops=ops)]
     for plugin in registry().plugins:
         found.extend(_backend(plugin, i.name, i.device) for i in plugin.backends)
         if plugin.state == "broken" or not plugin.backends:

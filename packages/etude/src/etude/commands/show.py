@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from etude.columns import Backend
 from etude.shapes import DTYPES
 from etude.table import DOMAINS, TABLE, Op
 
@@ -40,7 +42,7 @@ def console() -> Console:
 
 def grid(*heads: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table in the one style of these commands."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False,
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False,
                   header_style="bold")
     for head in heads:
         table.add_column(head, justify="right" if head in right else "left")
@@ -49,6 +51,15 @@ def grid(*heads: str, right: tuple[str, ...] = ()) -> Table:
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
+
+
+def describe(stack: Sequence[Backend]) -> str:
+    """Instruction sets and threads of a stack of columns: "avx2, 2 threads"."""
+    if not stack:
+        return f"NumPy {'.'.join(np.__version__.split('.')[:2])}"
+    words = [b.isa for b in stack if b.isa]
+    threads = max(b.threads for b in stack)
+    return ", ".join(words + ([f"{threads} threads"] if threads > 1 else []))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

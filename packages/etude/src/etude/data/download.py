@@ -6,7 +6,6 @@ SHA-256, and only then gives the file its name. Where files are kept: ``cache_fo
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from etude.data.files import bar
 
 TIMEOUT = 30  # seconds without a byte from the server
 CHUNK = 1 << 16  # bytes between two updates of the bar
+AS_IT_IS = {"Accept-Encoding": "identity"}  # a .gz must not be unpacked on the way
 
 
 def cache_folder(name: str) -> Path:
@@ -49,21 +49,28 @@ def fetch(title: str, files: Mapping[str, tuple[int, str]], mirrors: Sequence[st
             continue
         path.unlink(missing_ok=True)
         with bar(f"{title}: {name}", size, progress, of_bytes=True) as advance:
-            downloader = pooch.HTTPDownloader(progressbar=_Bar(advance), chunk_size=CHUNK,
-                                              timeout=TIMEOUT)
-            _from_mirrors(title, path, sha256, mirrors, downloader)
+            _from_mirrors(title, path, sha256, mirrors, advance)
 
 
 def _from_mirrors(title: str, path: Path, sha256: str, mirrors: Sequence[str],
-                  downloader: Any) -> None:
+                  advance: Callable[[float], None]) -> None:
     import pooch  # type: ignore[import-untyped, unused-ignore]
     import requests  # type: ignore[import-untyped, unused-ignore]
+
+    def download(url: str, target: str, _: Any) -> None:
+        # Unlike pooch's own it closes the connection after an error, and counts bytes.
+        with requests.get(url, stream=True, timeout=TIMEOUT, headers=AS_IT_IS) as response:
+            response.raise_for_status()
+            with open(target, "wb") as file:
+                for chunk in response.iter_content(CHUNK):
+                    file.write(chunk)
+                    advance(len(chunk))
 
     problems: list[tuple[str, Exception]] = []
     for mirror in mirrors:
         try:
             pooch.retrieve(mirror + path.name, f"sha256:{sha256}", fname=path.name,
-                           path=path.parent, downloader=downloader)
+                           path=path.parent, downloader=download)
             return
         except (requests.RequestException, ValueError) as e:
             problems.append((mirror, e))
@@ -75,29 +82,16 @@ def _from_mirrors(title: str, path: Path, sha256: str, mirrors: Sequence[str],
 
 
 def _short(error: Exception) -> str:
-    """The gist of an error: requests wraps its errors in one another."""
-    text = " ".join(str(error).split())
+    """The gist of an error: requests wraps the cause in errors of its own."""
+    cause = getattr(error.args[0] if error.args else None, "reason", None)
+    text = " ".join(str(cause or error).split())
     return text if len(text) <= 200 else text[:200] + " ..."
 
 
 def _sha256(path: Path) -> str | None:
+    import hashlib  # here, so that import etude stays quick
+
     if not path.is_file():
         return None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _Bar:
-    """The progress bar that pooch expects: at the end it calls ``reset``, then ``update`` once
-    more with all bytes, which would count them twice.
-    """
-
-    def __init__(self, advance: Callable[[float], None]) -> None:
-        self.total = 0
-        self.update = advance
-
-    def reset(self) -> None:
-        self.update = lambda n: None
-
-    def close(self) -> None:
-        """The bar closes itself."""

@@ -19,8 +19,10 @@ from etude.ops.random import words
 from etude.shapes import float32, float64, supported
 from etude.tensor import Tensor, wrap
 
+TICK = 1e-9  # seconds: two readings of the clock may be the same
+
 Array = np.ndarray[Any, Any]
-Transform = Callable[[Any, np.random.Generator], Any]
+Transform = Callable[[Any, Any], Any]  # (x, a numpy Generator) -> x
 Collate = Callable[[list[tuple[Any, ...]]], tuple[Array, ...]]
 
 
@@ -85,6 +87,7 @@ class DataLoader:
         return np.argsort(words(key, n), kind="stable")  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        begin = perf_counter()
         order, epoch = self.order(self.epoch), self.epoch
         self.epoch += 1
 
@@ -92,8 +95,7 @@ class DataLoader:
             picked = order[i * self.batch_size : (i + 1) * self.batch_size]
             return self._transformed(self._fields(picked), epoch, i)
 
-        waited = 0.0
-        begin = perf_counter()
+        waited = perf_counter() - begin
         with closing(ahead(make, len(self), self.workers)) as batches:
             for _ in range(len(self)):
                 asked = perf_counter()
@@ -102,9 +104,9 @@ class DataLoader:
                 tensors = tuple([wrap(upload(f)) for f in fields])
                 now = perf_counter()
                 waited += now - asked
-                self.wait_share = waited / (now - begin)
+                self.wait_share = waited / max(now - begin, TICK)
                 yield tensors
-        self.wait_share = waited / (perf_counter() - begin)
+        self.wait_share = waited / max(perf_counter() - begin, TICK)
 
     def _fields(self, picked: Array) -> tuple[Array, ...]:
         """The fields of the samples ``picked``."""

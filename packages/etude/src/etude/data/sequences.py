@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from etude.data.loader import collate
-from etude.data.transforms import Array, Rng, needs_rng
+from etude.data.transforms import Array, needs_rng
 from etude.errors import DTypeError, ShapeError
 from etude.shapes import int64
+
+if TYPE_CHECKING:
+    from etude.data.transforms import Rng
 
 IGNORE = -100  # the target that cross_entropy(ignore_index=-100) leaves out
 

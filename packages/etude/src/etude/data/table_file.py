@@ -23,6 +23,7 @@ from etude.shapes import float32, int64
 Array = np.ndarray[Any, Any]
 
 MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])  # how files write "no value"
+LARGEST = float(np.finfo(float32).max)
 
 
 class CSVDataset:
@@ -131,7 +132,7 @@ class CSVDataset:
         except ValueError:
             raise ValueError(f"{self.path}, line {line}: {text!r} in column {column!r} is no "
                              f"number; leave such a column out with columns=[...]") from None
-        if not math.isfinite(number) or abs(number) > np.finfo(float32).max:
+        if not math.isfinite(number) or abs(number) > LARGEST:
             raise ValueError(f"{self.path}, line {line}: {text!r} in column {column!r} does not "
                              f"fit into float32")
         return number

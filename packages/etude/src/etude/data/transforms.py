@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from etude.errors import DTypeError, ShapeError
 from etude.shapes import FLOATS, float32
 
 Array = np.ndarray[Any, Any]
-Rng = np.random.Generator
+if TYPE_CHECKING:  # naming numpy.random imports it, which takes longer than all of etude.data
+    Rng = np.random.Generator
 
 
 class Compose:
@@ -173,14 +174,14 @@ class RandomRotation(_ImageTransform):
         column = np.clip(cos * right - sin * down + (W + 1) / 2, 0, W + 1)
         top = np.minimum(row.astype(np.int64), H)
         left = np.minimum(column.astype(np.int64), W)
-        y, z = (row - top)[..., None], (column - left)[..., None]
+        y, z = ((a - b)[..., None].astype(x.dtype) for a, b in ((row, top), (column, left)))
         framed = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=self.fill)
         pixels = framed.transpose(0, 2, 3, 1)  # (B, H+2, W+2, C): one index picks all channels
         n = np.arange(B)[:, None, None]
         above = pixels[n, top, left] * (1 - z) + pixels[n, top, left + 1] * z
         below = pixels[n, top + 1, left] * (1 - z) + pixels[n, top + 1, left + 1] * z
         turned = above * (1 - y) + below * y
-        return np.ascontiguousarray(turned.transpose(0, 3, 1, 2), x.dtype)
+        return np.ascontiguousarray(turned.transpose(0, 3, 1, 2))
 
 
 @dataclass(frozen=True)

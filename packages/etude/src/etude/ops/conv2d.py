@@ -122,8 +122,10 @@ def _conv2d_input_shape(grad, weight, *, input_size, groups, **attrs):
         grad.shape[0], weight.size, math.prod(grad.shape[2:])))
 def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                  groups=1):
-    """The gradient of conv2d in its input: every output pixel gives back to its window.
+    """dx[n,c,y,x] = sum of grad[n,o,h,w] weight[o,c,i,j] over all that meet there:
+    y = h SH + i DH - PH and x = w SW + j DW - PW.
 
+    The gradient of conv2d in its input: every output pixel gives back to its window.
     grad: (N, O, OH, OW); weight: (O, C/G, KH, KW); dx: (N, C, H, W), (H, W) = input_size.
     """
     (n, _, oh, ow), (_, c, kh, kw) = grad.shape, weight.shape
@@ -168,8 +170,9 @@ def _conv2d_weight_shape(grad, x, *, kernel_size, groups, **attrs):
         grad.size, x.shape[1] // groups, math.prod(kernel_size)))
 def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                   groups=1):
-    """The gradient of conv2d in its weight: what each tap of the kernel saw, weighted by grad.
+    """dweight[o,c,i,j] = sum_{n,h,w} grad[n,o,h,w] x[n, c, h SH + i DH - PH, w SW + j DW - PW].
 
+    The gradient of conv2d in its weight: what each tap of the kernel saw, weighted by grad.
     grad: (N, O, OH, OW); x: (N, C, H, W); dweight: (O, C/G, KH, KW), (KH, KW) = kernel_size.
     """
     patches = windows(x, kernel_size, stride, padding, dilation)

@@ -11,26 +11,27 @@ from etude.shapes import DTYPES, NUMBERS, Spec, axis, common_dtype, int64, requi
 from etude.table import op
 
 
-def _fits(name, small, large, dim):
-    inside = small.ndim == large.ndim and all(
-        i == dim or s <= n for i, (s, n) in enumerate(zip(small.shape, large.shape, strict=True))
+def _fits(name, index, arg, x, dim=None):
+    inside = index.ndim == x.ndim and all(
+        i == dim or s <= n for i, (s, n) in enumerate(zip(index.shape, x.shape, strict=True))
     )
     if not inside:
-        raise ShapeError(f"{name}: index {small} must have the dimensions of {large} and, apart "
-                         f"from dim={dim}, be no larger along any")
+        apart = "" if dim is None else f", apart from dim={dim}"
+        raise ShapeError(f"{name}: index {index} must have the dimensions of {arg} {x} and be no "
+                         f"larger along any{apart}")
 
 
 def _gather_shape(x, index, *, dim):
     require("gather", "x", x, DTYPES)
-    _fits("gather", index, x, axis("gather", dim, x.ndim))
+    _fits("gather", index, "x", x, axis("gather", dim, x.ndim))
     return Spec(index.shape, x.dtype)
 
 
 def _scatter_add_shape(x, index, src, *, dim):
     common_dtype("scatter_add", [x, src], NUMBERS)
     d = axis("scatter_add", dim, x.ndim)
-    _fits("scatter_add", index, x, d)
-    _fits("scatter_add", index, src, -1)
+    _fits("scatter_add", index, "x", x, d)
+    _fits("scatter_add", index, "src", src)
     return x
 
 

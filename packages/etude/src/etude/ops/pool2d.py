@@ -82,7 +82,8 @@ def max_pool2d_backward(grad, index, *, input_size):
     n, c = grad.shape[:2]
     dx = np.zeros((n, c, input_size[0] * input_size[1]), grad.dtype)
     plane = np.arange(n)[:, None, None], np.arange(c)[None, :, None]
-    np.add.at(dx, (*plane, index.reshape(n, c, -1)), grad.reshape(n, c, -1))
+    windows = grad.shape[2] * grad.shape[3]
+    np.add.at(dx, (*plane, index.reshape(n, c, windows)), grad.reshape(n, c, windows))
     return dx.reshape(n, c, *input_size)
 
 

@@ -1,0 +1,220 @@
+"""The work behind ``etude tour``: training one backend, watching its ops, holding it to the
+reference.
+
+Three separate runs, so that none disturbs another: the timed training, on which nothing looks;
+a few steps under a receipt, which says what ran where and for how long; and steps from the same
+weights on both sides, which say whether a backend computes what the reference computes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from etude import data, models, optim
+from etude.autograd import no_grad
+from etude.backend import use
+from etude.commands.show import describe
+from etude.functional import cross_entropy, softmax
+from etude.random import manual_seed
+from etude.receipt import Receipt, receipt
+from etude.train import Epoch, fit
+
+BATCH, RATE = 16, 4e-3  # the rate falls to 0 over the training
+WATCHED = 20  # steps under the receipt
+COMPARED = 40  # steps from equal weights, at the start of training and again at its end
+#: How far the loss of one step may lie from the reference's, relative where the loss is above 1.
+#: float32 rounds at 6e-8 and a loss sums some hundred such errors: 1e-6. A wrong kernel: 1e-2.
+BOUND = 1e-4
+#: How much less accurate than the reference a backend may end: 2 % of 355 digits are 7.
+SLACK = 0.02
+
+
+@dataclass
+class Setting:
+    """A model before its first step, with all that training needs. It follows from the seed."""
+
+    model: Any
+    optimizer: Any
+    train: Any
+    test: Any
+
+    def step(self, x: Any, y: Any) -> float:
+        """One training step; returns the loss before it."""
+        loss = cross_entropy(self.model(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.item())
+
+    def loss(self, x: Any, y: Any) -> float:
+        with no_grad():
+            return float(cross_entropy(self.model(x), y).item())
+
+    def become(self, other: Setting) -> None:
+        """Take over the weights and the optimiser's state of ``other``, wherever they are."""
+        self.model.load_state_dict({k: t.to("cpu") for k, t in other.model.state_dict().items()})
+        self.optimizer.load_state_dict(other.optimizer.state_dict())
+
+
+def prepare(seed: int, device: str = "cpu") -> Setting:
+    """lenet, AdamW and the digits."""
+    manual_seed(seed)
+    model = models.lenet().to(device)
+    train, test = data.digits()
+    return Setting(model, optim.AdamW(model.parameters(), lr=RATE),
+                   data.DataLoader(train, BATCH, shuffle=True, seed=seed, device=device),
+                   data.DataLoader(test, len(test), device=device))
+
+
+def accuracy(epoch: Epoch) -> float:
+    """On the test digits."""
+    return math.nan if epoch.test is None else epoch.test.accuracy
+
+
+@dataclass
+class Run:
+    """What one backend did. ``error`` says why there is nothing, or nothing more."""
+
+    backend: str
+    about: str = ""  # instruction set and threads
+    error: str = ""
+    loss: list[float] = field(default_factory=list)  # of each step
+    epochs: list[Epoch] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)  # of each watched step
+    probabilities: Any = None  # of the test digits, (N, 10)
+    share: float = math.nan  # of a core that the training thread got
+    apart: float = math.nan  # the largest difference of a step from equal weights
+    setting: Setting | None = None  # as training left it
+
+    @property
+    def seconds(self) -> float:
+        """Of the fastest epoch: whatever else the machine does only adds to it."""
+        return min((e.seconds for e in self.epochs), default=math.nan)
+
+    @property
+    def accuracy(self) -> float:
+        """On the test digits, after the last epoch."""
+        return accuracy(self.epochs[-1]) if self.epochs else math.nan
+
+    def curve(self, reference: Run) -> tuple[float, int]:
+        """The largest difference of the loss curves, and from which step (from 1) on they lie
+        more than the bound apart; 0 for never.
+        """
+        gap = np.abs(np.subtract(self.loss, reference.loss))
+        beyond = np.flatnonzero(gap > BOUND * np.maximum(1, reference.loss))
+        return float(gap.max(initial=0)), int(beyond[0]) + 1 if beyond.size else 0
+
+    def calls(self) -> dict[str, int]:
+        """Column -> how many ops of one training step it ran."""
+        return self.receipts[-1].columns() if self.receipts else {}
+
+    def milliseconds(self) -> dict[str, float]:
+        """Op -> its time in one training step, the fastest; the dearest op first."""
+        steps: list[dict[str, float]] = []
+        for found in self.receipts:
+            step: dict[str, float] = {}
+            for row in found.rows():
+                step[row.op] = step.get(row.op, 0.0) + 1e3 * row.seconds
+            steps.append(step)
+        ops = {op: min(s.get(op, math.inf) for s in steps) for op in {o for s in steps for o in s}}
+        return dict(sorted(ops.items(), key=lambda item: -item[1]))
+
+    def problem(self, reference: Run) -> str:
+        """Why this backend does not agree with the reference; "" if it does."""
+        if self.error:
+            return self.error
+        if not self.apart <= BOUND:
+            return (f"from equal weights a step of it differs by {self.apart:.2g}; {BOUND:g} is "
+                    f"allowed")
+        if not self.accuracy >= reference.accuracy - SLACK:
+            return (f"it ends at {self.accuracy:.1%} of the test digits, the reference at "
+                    f"{reference.accuracy:.1%}")
+        return ""
+
+
+def train(backend: str, epochs: int, seed: int, report: Callable[[Run], None]) -> Run:
+    """Train on ``backend`` and watch some more steps. ``report`` hears of each epoch."""
+    run = Run(backend)
+    try:
+        with use(backend, fallback=True) as chosen:
+            run.about = describe(chosen.table.stack)
+            run.setting = setting = prepare(seed, chosen.device)
+            start = time.perf_counter(), time.thread_time()
+            for epoch in range(epochs):
+                setting.optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / epochs)
+                history = fit(setting.model, setting.train, setting.optimizer, epochs=1,
+                              test=setting.test, progress=False)
+                if history.interrupted:
+                    raise KeyboardInterrupt
+                run.loss += history.loss
+                run.epochs += history.epochs
+                report(run)
+            run.share = (time.thread_time() - start[1]) / (time.perf_counter() - start[0])
+            run.probabilities = _probabilities(setting)
+            _watch(run, seed, chosen.device)
+    except Exception as error:  # whatever a backend may do, the others have their turn
+        run.error = f"{type(error).__name__}: {error}"
+    return run
+
+
+def _probabilities(setting: Setting) -> Any:
+    setting.model.eval()
+    with no_grad():
+        parts = [softmax(setting.model(x)).to("cpu").numpy() for x, _ in setting.test]
+    return np.concatenate(parts)
+
+
+def _watch(run: Run, seed: int, device: str) -> None:
+    setting = prepare(seed, device)
+    batches = list(islice(setting.train, WATCHED + 2))
+    for x, y in batches[:2]:  # the first calls plan and allocate
+        setting.step(x, y)
+    for x, y in batches[2:]:
+        with receipt() as found:
+            setting.step(x, y)
+        run.receipts.append(found)
+
+
+def compare(run: Run, reference: Run, seed: int) -> None:
+    """Fill in ``run.apart``: on each batch both sides start from the same weights, say the loss,
+    take one step and say the loss again. A difference then is the work of that step's kernels,
+    forward, backward and optimiser. Over a whole run it would not be: training amplifies the
+    last bit of one step into something visible a few hundred steps later.
+    """
+    if run.error or run.setting is None or reference.setting is None:
+        return
+    try:
+        with use(run.backend, fallback=True) as chosen:
+            twin = prepare(seed, chosen.device)
+        ours = prepare(seed)
+        fresh = _largest(run.backend, twin, ours, sync=False)
+        ours.become(reference.setting)
+        run.apart = max(fresh, _largest(run.backend, twin, ours, sync=True))
+    except Exception as error:
+        run.error = f"{type(error).__name__}: {error}"
+
+
+def _largest(backend: str, twin: Setting, ours: Setting, sync: bool) -> float:
+    """The largest difference over some batches. Without ``sync`` the first of them shows whether
+    the seed alone makes both alike.
+    """
+    worst = 0.0
+    for (x, y), (theirs, labels) in islice(zip(ours.train, twin.train, strict=True), COMPARED):
+        with use(backend, fallback=True):
+            if sync:
+                twin.become(ours)
+            got = [twin.step(theirs, labels), twin.loss(theirs, labels)]
+        with use("reference"):
+            expected = [ours.step(x, y), ours.loss(x, y)]
+        sync = True
+        for e, g in zip(expected, got, strict=True):
+            gap = abs(e - g) / max(1.0, abs(e))
+            worst = gap if not gap <= worst else worst  # a NaN stays
+    return worst

@@ -1,0 +1,242 @@
+"""``etude tour``: a network learns to read digits on every backend, and the backends are compared.
+
+The work is in ``runs.py``, the picture in ``picture.py``; this file asks, shows and concludes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from etude.commands import backends, runs
+from etude.commands.runs import Run
+from etude.commands.show import console, grid, print_json
+from etude.plugins import registry, resolve
+
+REFERENCE = "reference"
+BUSY = 0.8  # below this share of a core, timings say more about the machine's other work
+
+
+def _accelerators(wanted: tuple[str, ...]) -> list[str]:
+    """The backends to run after the reference: those named, or all that are active."""
+    for name in wanted:
+        resolve(name)  # a BackendError now rather than after the reference's training
+    if wanted:
+        return [name for name in dict.fromkeys(wanted) if name != REFERENCE]
+    return [str(line.backend) for line in backends.lines()
+            if line.state == "active" and line.backend not in (None, REFERENCE)]
+
+
+@contextmanager
+def _progress(to: Console | None, epochs: int) -> Iterator[Callable[[Run], None]]:
+    """A function to call after each epoch: a live bar on a terminal, else lines now and then."""
+    if to is None:
+        yield lambda run: None
+    elif not to.is_terminal:
+        def line(run: Run) -> None:
+            n = len(run.epochs)
+            if n in (1, 2, epochs) or n % 5 == 0:
+                to.print(f"{run.backend:<12} epoch {n:>3} of {epochs}   {_state(run)}")
+
+        yield line
+    else:
+        columns = (TextColumn("[bold]{task.description:<12}"), BarColumn(20), MofNCompleteColumn(),
+                   TextColumn("{task.fields[state]}"))
+        with Progress(*columns, console=to) as bar:
+            tasks: dict[str, Any] = {}
+
+            def update(run: Run) -> None:
+                if run.backend not in tasks:
+                    tasks[run.backend] = bar.add_task(run.backend, total=epochs, state="")
+                bar.update(tasks[run.backend], completed=len(run.epochs), state=_state(run))
+
+            yield update
+
+
+def _state(run: Run) -> str:
+    last = run.epochs[-1]
+    return f"loss {last.loss:.4f}   test {runs.accuracy(last):6.1%}   {last.seconds:.2f} s"
+
+
+# ------------------------------------------------------------------ what it says
+
+
+def _table(found: list[Run], to: Console) -> None:
+    reference = found[0]
+    numbers = ("s per\nepoch", "\nspeed-up", "test\naccuracy", "curves\napart", "one step\napart")
+    table = grid("\nbackend", *numbers, "ops of a step\nrun where", right=numbers)
+    for column in table.columns:
+        column.no_wrap = True
+    for run in found:
+        name = Text(run.backend, "bold")
+        name.append(f"\n{run.about}", "not bold dim")
+        if not run.epochs:
+            table.add_row(name, *["-"] * 6)
+            continue
+        gap, _ = run.curve(reference)
+        own = run is not reference
+        table.add_row(
+            name, f"{run.seconds:.3f}", f"{reference.seconds / run.seconds:.1f} x",
+            f"{run.accuracy:.1%}", f"{gap:.1e}" if own else "-",
+            f"{run.apart:.1e}" if own else "-",
+            "\n".join(f"{n} {c}" for c, n in run.calls().items()))
+    to.print(table)
+
+
+def _explain(found: list[Run], to: Console) -> None:
+    to.print("\nSeconds per epoch: the fastest, evaluation left out, nothing watching. Curves "
+             "apart: the largest difference of a step's loss from the reference's, over the whole "
+             "training. One step apart: the same, but with equal weights on both sides before "
+             f"every step ({2 * runs.COMPARED} other steps). Run where: the receipt of "
+             "another step.", style="dim")
+    reference = found[0]
+    if reference.share < BUSY:
+        to.print(f"This machine is busy: the reference got {reference.share:.0%} of a core. Take "
+                 f"its seconds, and the speed-ups, as rough.", style="yellow")
+    for run in found[1:]:
+        problem = run.problem(reference)
+        if problem:
+            to.print(Text.assemble("\n", (f"{run.backend} does not agree: ", "bold red"), problem))
+            continue
+        gap, step = run.curve(reference)
+        told = (f"Left alone, the curves pass that bound at step {step} of {len(run.loss)} and "
+                f"come to lie up to {gap:.1g} apart: training amplifies the last bit, until a "
+                f"ReLU falls the other way. Both learn the same." if step else
+                f"Over all {len(run.loss)} steps of training the curves stay within it.")
+        to.print(Text.assemble("\n", (f"{run.backend} agrees with the reference: ", "bold green"),
+                               f"from equal weights, every step's loss is within {runs.BOUND:g} of "
+                               f"it (the largest difference is {run.apart:.1e}). {told}"))
+
+
+def _no_accelerator(to: Console) -> None:
+    """Why the reference ran alone, and what to do."""
+    to.print("\nNo accelerator is active, so there is nothing to compare with.", style="bold")
+    lines = [line for line in backends.lines() if line.state != "active"]
+    for line in lines:
+        to.print(Text(f"  {line.backend or line.plugin} is {line.state}: {line.reason}"))
+    if not lines:
+        to.print("  No plugin is installed. The C kernels: pip install etude-cpu (they need gcc "
+                 "or clang)")
+    else:
+        to.print("  'etude backends --verbose' shows more.")
+
+
+def _next(found: list[Run], wanted: bool, to: Console) -> None:
+    fastest = min(found, key=lambda r: r.seconds if not math.isnan(r.seconds) else math.inf)
+    op = next(iter(fastest.milliseconds()), "softmax")
+    to.print("\nTry next", style="bold")
+    for command, why in (
+        (f"etude ops {op}", f"the op that took {fastest.backend} longest"),
+        ("etude backends", "what is installed, for which dtypes"),
+        ("etude tour", "all active backends") if wanted else
+        ("etude tour --backend softmax.py", "a column of your own: tutorial 3"),
+    ):
+        to.print(f"  {command:<35}{why}")
+
+
+def as_json(found: list[Run], picture: Path | None) -> dict[str, Any]:
+    """The document that --json prints."""
+    reference = found[0]
+    return {
+        "agree": all(not r.problem(reference) for r in found),
+        "bound": runs.BOUND,
+        "picture": None if picture is None else str(picture),
+        "runs": [{
+            "backend": r.backend, "about": r.about, "problem": r.problem(reference) or None
+            if r is not reference else r.error or None,
+            "seconds_per_epoch": _number(r.seconds), "test_accuracy": _number(r.accuracy),
+            "speed_up": _number(reference.seconds / r.seconds),
+            "step_apart": _number(r.apart),
+            "curve_apart": r.curve(reference)[0] if r.epochs else None,
+            "loss": r.loss, "epochs": [asdict(e) for e in r.epochs],
+            "calls_per_step": r.calls(), "milliseconds_per_step": r.milliseconds(),
+        } for r in found],
+    }
+
+
+def _number(x: float) -> float | None:
+    return None if math.isnan(x) else x
+
+
+# ------------------------------------------------------------------ the command
+
+
+@click.command(epilog="\b\nExamples:\n  etude tour\n  etude tour --backend cpu --epochs 5\n"
+                      "  etude tour --backend my_softmax.py --no-picture")
+@click.option("--epochs", default=10, show_default=True, type=click.IntRange(min=1),
+              help="Passes over the 1,442 training digits.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**64 - 1),
+              help="Of weights and order; one seed, one run.")
+@click.option("--out", default=Path(), type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for tour.png.  [default: here]")
+@click.option("--backend", "wanted", multiple=True, metavar="NAME",
+              help="Compare this one: a backend, a .py or a .so. May be repeated.  [default: all "
+                   "that are active]")
+@click.option("--json", "json_", is_flag=True, help="For programs; no progress.")
+@click.option("--no-picture", is_flag=True, help="Draw nothing.")
+def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool,
+         no_picture: bool) -> None:
+    """Train a network on digits, on every backend, and compare.
+
+    lenet learns to read 1,442 real handwritten digits: with the NumPy
+    reference, then with each accelerator from the same seed. Exits with 1 if a
+    backend fails or does not agree with the reference.
+    """
+    registry()
+    to = console()
+    names = [REFERENCE, *_accelerators(wanted)]
+    if not json_:
+        to.print(f"lenet learns the digits: {epochs} epochs from seed {seed}, on "
+                 f"{', then '.join(names)}.\n")
+    started = time.perf_counter()
+    with _progress(None if json_ else to, epochs) as report:
+        found = [runs.train(name, epochs, seed, report) for name in names]
+        if found[0].error:
+            raise click.ClickException(f"the reference itself failed: {found[0].error}")
+        for run in found[1:]:
+            runs.compare(run, found[0], seed)
+    picture, missing = None, ""
+    if not no_picture:
+        picture, missing = _draw(found, out)
+    failed = any(run.problem(found[0]) for run in found[1:])
+    if json_:
+        print_json(as_json(found, picture))
+    else:
+        to.print()
+        _table(found, to)
+        _explain(found, to)
+        if len(found) == 1 and not wanted:
+            _no_accelerator(to)
+        if picture is not None:
+            to.print(f"\nThe picture is in {picture}")
+        elif missing:
+            to.print("\n" + missing)
+        _next(found, bool(wanted), to)
+        to.print(f"\n{time.perf_counter() - started:.0f} s in all.", style="dim")
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _draw(found: list[Run], out: Path) -> tuple[Path | None, str]:
+    """Where the picture is, or why there is none."""
+    try:
+        from etude.commands.picture import draw
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        return None, ("There is no picture, because matplotlib is not installed: "
+                      "pip install 'etude[plots]'")
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "tour.png"
+    draw(found, path)
+    return path, ""

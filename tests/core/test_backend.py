@@ -1,0 +1,501 @@
+"""Choosing columns: use, fallback and its count, strict, out=, wrong columns, taps, threads."""
+
+import contextvars
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import etude
+from etude import Backend, BackendError, DeviceError, Unsupported, ops
+from etude import functional as F
+from etude.backend import DEFAULT, current
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def column(calls):
+    """A column with softmax, which notes its calls and declines float64."""
+    @etude.implements("softmax")
+    def mine(x, *, dim=-1):
+        if x.dtype == np.float64:
+            raise Unsupported("float64")
+        calls.append(x.shape)
+        return ops.softmax(x, dim=dim)
+
+    return mine
+
+
+X = etude.ones(2, 3)
+WIDE = etude.ones(2, 3, dtype=etude.float64)
+
+
+# ---------------------------------------------------------------------------- use
+
+
+def test_use_as_a_block_is_over_when_the_block_is(column, calls):
+    with etude.use(column):
+        F.softmax(X)
+        assert current().stack[0].name == "mine"
+    F.softmax(X)
+    assert len(calls) == 1
+    assert current().stack == ()
+
+
+def test_use_as_a_statement_holds_for_the_process(column, calls):
+    etude.use(column)
+    F.softmax(X)
+    t = threading.Thread(target=F.softmax, args=(X,))
+    t.start()
+    t.join()
+    assert len(calls) == 2
+    etude.use("reference")
+    F.softmax(X)
+    assert len(calls) == 2
+
+
+def test_a_block_is_over_also_after_an_exception(column, calls):
+    with pytest.raises(KeyError), etude.use(column):
+        raise KeyError
+    F.softmax(X)
+    assert calls == []
+
+
+def test_blocks_nest(column, calls):
+    @etude.implements("softmax", "exp")
+    def inner(x, **attrs):
+        return np.zeros_like(x)
+
+    with etude.use(column):
+        with etude.use(inner):
+            assert not F.softmax(X).numpy().any()
+            with etude.use("reference"):
+                assert F.exp(X).numpy().any()
+            assert not F.exp(X).numpy().any()
+        F.softmax(X)
+    assert len(calls) == 1
+
+
+def test_a_use_can_be_entered_again_and_within_itself(column, calls):
+    chosen = etude.use(column)
+    with chosen, chosen:
+        F.softmax(X)
+    with chosen:
+        F.softmax(X)
+    F.softmax(X)
+    assert len(calls) == 2
+
+
+def test_a_block_is_the_threads_own(column, calls):
+    with etude.use(column):
+        t = threading.Thread(target=F.softmax, args=(X,))
+        t.start()
+        t.join()
+        assert calls == []
+        contextvars.copy_context().run(F.softmax, X)
+        context = contextvars.copy_context()
+        t = threading.Thread(target=context.run, args=(F.softmax, X))
+        t.start()
+        t.join()
+        assert len(calls) == 2
+
+
+@pytest.mark.parametrize("order", ["first in, first out", "last in, first out"])
+def test_two_threads_that_open_blocks_at_once_leave_the_default_alone(column, order):
+    """Between a use() and its block another thread may do the same; neither may bring it back."""
+    F.softmax(X)
+    before = DEFAULT.tables["cpu"]
+    a, b = etude.use(column), etude.use(column)
+    for chosen in (a, b) if order.startswith("first") else (b, a):
+        chosen.__enter__()
+    assert DEFAULT.tables["cpu"] is before
+    for chosen in (b, a) if order.startswith("first") else (a, b):
+        chosen.__exit__(None, None, None)
+    assert DEFAULT.tables["cpu"] is before
+    assert current().stack == ()
+
+
+def test_a_default_chosen_meanwhile_stays(column, calls):
+    a = etude.use("reference")
+    etude.use(column)  # say, by another thread
+    with a:
+        pass
+    F.softmax(X)
+    assert len(calls) == 1
+
+
+def test_a_statement_inside_a_block_changes_both(column, calls):
+    with etude.use("reference"):
+        etude.use(column)
+        F.softmax(X)
+    F.softmax(X)
+    assert len(calls) == 2
+
+
+def test_gradients_run_on_the_column_too(calls):
+    @etude.implements("softmax_backward")
+    def backward(grad, y, *, dim=-1):
+        calls.append(dim)
+        return ops.softmax_backward(grad, y, dim=dim)
+
+    x = etude.ones(2, 3, requires_grad=True)
+    with etude.use(backward):
+        F.softmax(x, 1)[0, 0].backward()
+    assert calls == [1]
+
+
+def test_columns_are_tried_in_the_order_given(column, calls):
+    @etude.implements("softmax")
+    def other(x, *, dim=-1):
+        calls.append("other")
+        return ops.softmax(x, dim=dim)
+
+    with etude.use(column, other) as chosen:
+        F.softmax(X)
+        F.softmax(WIDE)
+    assert calls == [(2, 3), "other"]
+    assert not chosen.fallbacks  # declined by one, but the reference did not stand in
+
+
+@pytest.mark.parametrize(("arguments", "error", "words"), [
+    ((), BackendError, r"use\(\) needs at least one column, such as use\('reference'\)"),
+    ((3,), BackendError, "a column is a name, a path, a function with @etude.implements or a "
+                         "Backend; "
+                         "got int"),
+    ((np.exp,), BackendError, "got ufunc"),
+    ((lambda x: x,), BackendError, "got function"),
+    (("referense",), BackendError, r"there is no backend 'referense'; known are reference.*. Did "
+                                   r"you "
+                                   r"mean 'reference'\?"),
+    (("moon",), BackendError, "there is no backend 'moon'; known are reference"),
+    (("no_such.py",), BackendError, r"there is no file 'no_such.py' \(looked in "),
+    (("no_such.so",), BackendError, r"there is no file 'no_such.so' \(looked in "),
+    ((Backend("a", "cpu", {}), Backend("b", "moon", {})), DeviceError,
+     r"use\(\): columns of one device only, got cpu, moon. Call use\(\) once for each device"),
+])
+def test_columns_that_cannot_be_used(arguments, error, words):
+    with pytest.raises(error, match=words):
+        etude.use(*arguments)
+    assert current().stack == ()
+
+
+# ---------------------------------------------------------------------------- fallback
+
+
+def test_every_stand_in_of_the_reference_is_counted_with_its_reason(column):
+    with etude.use(column) as chosen:
+        F.softmax(X)
+        assert not chosen.fallbacks
+        F.softmax(WIDE)
+        F.softmax(WIDE)
+        F.exp(X)
+        X.reshape(3, 2)  # views belong to the array type
+    assert dict(chosen.fallbacks) == {
+        ("softmax", "float64", "mine: float64"): 2,
+        ("exp", "float32", "not implemented"): 1,
+    }
+
+
+def test_it_is_counted_alike_under_a_tap(column):
+    with etude.tap(lambda event: None), etude.use(column) as outer:
+        F.softmax(WIDE)
+    with etude.use(column) as inner, etude.tap(lambda event: None):
+        F.softmax(WIDE)
+    assert outer.fallbacks == inner.fallbacks == {("softmax", "float64", "mine: float64"): 1}
+
+
+def test_the_reference_alone_counts_nothing():
+    with etude.use("reference") as chosen:
+        F.softmax(X)
+    assert not chosen.fallbacks
+
+
+@pytest.mark.parametrize("tapped", [False, True])
+def test_strict_refuses_to_fall_back(column, calls, tapped):
+    with etude.use(column, strict=True), etude.tap(calls.append) if tapped else etude.no_grad():
+        F.softmax(X)
+        X.reshape(3, 2)
+        etude.zeros(2)
+        with pytest.raises(BackendError, match="strict mode: exp would fall back to the reference "
+                                               r"\(not implemented by mine\). Add a column that "
+                                               r"has "
+                                               "it, or leave strict=True away"):
+            F.exp(X)
+        with pytest.raises(BackendError, match=r"softmax would fall back to the reference \(mine: "
+                                               r"float64\)"):
+            F.softmax(WIDE)
+
+
+def test_a_wrong_call_is_told_first_also_in_strict_mode(column):
+    with etude.use(column, strict=True), pytest.raises(etude.AxisError, match="sum: dim=5"):
+        X.sum(5)
+
+
+def test_strict_asks_nothing_more_of_the_reference_itself():
+    with etude.use("reference", strict=True):
+        assert F.exp(etude.zeros(2)).tolist() == [1, 1]
+
+
+def test_other_exceptions_of_a_column_are_not_a_refusal(column):
+    @etude.implements("exp")
+    def broken(x):
+        raise ZeroDivisionError("a bug")
+
+    with etude.use(broken) as chosen, pytest.raises(ZeroDivisionError, match="a bug"):
+        F.exp(X)
+    assert not chosen.fallbacks
+
+
+def test_a_device_without_an_op_is_an_error_unless_fallback_is_allowed():
+    from etude.array import DeviceArray
+
+    def upload(x):
+        return DeviceArray(x.copy(), "moon", x.shape, x.dtype)
+
+    moon = Backend("moonshine", "moon", {}, upload=upload, download=lambda a: np.array(a.buffer))
+    with etude.use(moon):
+        x = etude.ones(3).to("moon")
+        assert x.device == "moon"
+        with pytest.raises(DeviceError, match=r"exp is not implemented by moonshine on device "
+                                              r"'moon'. "
+                                              r"Move the tensors with .to\('cpu'\), or allow "
+                                              r"copies "
+                                              r"through the host with use\(..., fallback=True\)"):
+            x.exp()
+        with pytest.raises(DeviceError, match=r"add: operands on different devices \(cpu, moon\); "
+                                              r"move one with .to\(device\)"):
+            x + etude.ones(3)
+    with etude.use(moon, fallback=True) as chosen:
+        y = x.exp()
+        assert y.device == "moon"
+        assert np.allclose(y.to("cpu").numpy(), np.e)
+        assert chosen.fallbacks == {("exp", "float32", "not implemented"): 1}
+
+
+# ---------------------------------------------------------------------------- what a column returns
+
+
+@pytest.mark.parametrize(("answer", "words"), [
+    (lambda x: x[0], r"column 'wrong': exp returned y as float32\[3\], but the op's shape rule "
+                     r"says "
+                     r"float32\[2, 3\]"),
+    (lambda x: x.astype(float), r"exp returned y as float64\[2, 3\], but .* says float32\[2, 3\]"),
+    (lambda x: x.sum(), r"exp returned y as float32\[\]"),
+    (lambda x: x.tolist(), r"exp returned y as float64\[2, 3\]"),
+])
+def test_a_result_of_the_wrong_shape_or_dtype(answer, words):
+    @etude.implements("exp")
+    def wrong(x):
+        return answer(x)
+
+    with etude.use(wrong), pytest.raises(BackendError, match=words):
+        F.exp(X)
+
+
+@pytest.mark.parametrize("answer", [lambda x: x, lambda x: (x,), lambda x: (x, x, x, x)])
+def test_hidden_outputs_must_be_returned(answer):
+    @etude.implements("layer_norm")
+    def wrong(x, *rest, **attrs):
+        return answer(x)
+
+    with etude.use(wrong), pytest.raises(BackendError, match=r"column 'wrong': layer_norm must "
+                                                             r"return a "
+                                                             r"tuple of 3 arrays \(y, mean, "
+                                                             r"rstd\)"):
+        F.layer_norm(X, 3)
+
+
+def test_a_column_sees_no_call_that_the_op_refuses(column, calls):
+    with etude.use(column):
+        with pytest.raises(etude.AxisError, match="softmax: dim=7 is outside"):
+            F.softmax(X, 7)
+        with pytest.raises(TypeError, match="softmax has no attribute 'axis'"):
+            F.softmax(X, axis=0)
+    assert calls == []
+
+
+def test_out_is_given_to_those_who_take_it_and_filled_for_the_others():
+    @etude.implements("exp")
+    def plain(x):
+        return np.exp(x)
+
+    @etude.implements("exp")
+    def takes(x, out=None):
+        return np.exp(x, out=out)
+
+    @etude.implements("exp")
+    def ignores(x, out=None):
+        return np.exp(x)
+
+    for mine in (plain, takes):
+        with etude.use(mine):
+            buffer = np.zeros((2, 3), np.float32)
+            assert current()["exp"](X.data, out=buffer) is buffer
+            assert np.allclose(buffer, np.e)
+    with etude.use(ignores), pytest.raises(BackendError, match="column 'ignores': exp did not "
+                                                               "return the "
+                                                               "buffers it was given as out="):
+        current()["exp"](X.data, out=np.zeros((2, 3), np.float32))
+
+
+def test_several_outputs_go_into_several_buffers():
+    @etude.implements("sgd_step")
+    def step(p, g, v, hyper):
+        return ops.sgd_step(p, g, v, hyper)
+
+    for columns in ((step,), ("reference",)):
+        with etude.use(*columns):
+            p, v = np.ones(2), np.zeros(2)
+            out = current()["sgd_step"](p, np.ones(2), v, np.array([0.5, 0.0, 0.0]), out=(p, v))
+            assert out[0] is p
+            assert (p.tolist(), v.tolist()) == ([0.5, 0.5], [1, 1])
+
+
+# ---------------------------------------------------------------------------- implements
+
+
+def write(path, text):
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+FILE = '''
+    from __future__ import annotations
+    from dataclasses import dataclass
+    import numpy as np
+    import etude
+
+    @dataclass
+    class Setting:
+        scale: float = 2.0
+
+    @etude.implements("exp", "log")
+    def both(x):
+        return x * np.float32(Setting().scale)
+
+    @etude.implements("softmax")
+    def mine(x, *, dim=-1):
+        return x
+'''
+
+
+def test_a_file_of_functions_is_a_column(tmp_path):
+    path = write(tmp_path / "mine.py", FILE)
+    for form in (path, str(path)):
+        with etude.use(form, strict=True):
+            assert current().stack[0].name == "mine.py"
+            assert F.exp(X).tolist() == F.log(X).tolist() == [[2, 2, 2]] * 2
+            assert F.softmax(X).tolist() == X.tolist()
+
+
+def test_a_module_is_a_column(tmp_path, monkeypatch):
+    write(tmp_path / "a_column_module.py", FILE)
+    monkeypatch.syspath_prepend(tmp_path)
+    import a_column_module
+
+    with etude.use(a_column_module):
+        assert F.exp(X).tolist() == [[2, 2, 2]] * 2
+    sys.modules.pop("a_column_module")
+
+
+def test_a_function_stays_a_function(column):
+    assert column(np.zeros(2, np.float32)).tolist() == [0.5, 0.5]
+
+
+def test_misspelt_ops_are_noticed_where_they_are_written(tmp_path):
+    with pytest.raises(BackendError, match=r"there is no op called 'sofmax'; did you mean "
+                                           r"'softmax'\?"):
+        etude.implements("sofmax")
+    with pytest.raises(BackendError, match=r"there is no op called 'zzzz'$"):
+        etude.implements("exp", "zzzz")
+    path = write(tmp_path / "typo.py", """
+        import etude
+        @etude.implements("sofmax")
+        def f(x): ...
+    """)
+    with pytest.raises(BackendError, match=r"typo.py does not run: BackendError: there is no op "
+                                           r"called "
+                                           r"'sofmax'; did you mean 'softmax'\?"):
+        etude.use(path)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("def f(x): return x", "mine.py has no function marked with @etude.implements"),
+    ("1 / 0", "does not run: ZeroDivisionError: division by zero"),
+    ("def f(:", "does not run: SyntaxError"),
+    ("import nothing_like_that", "does not run: ModuleNotFoundError"),
+])
+def test_files_that_are_no_column(tmp_path, text, words):
+    with pytest.raises(BackendError, match=words):
+        etude.use(write(tmp_path / "mine.py", text))
+
+
+# ---------------------------------------------------------------------------- taps
+
+
+def test_a_tap_sees_every_call_with_what_went_in_and_out(column):
+    events = []
+    with etude.use(column), etude.tap(events.append):
+        F.softmax(X, 1)
+        F.softmax(WIDE)
+        X.reshape(6)
+    a, b, c = events
+    assert (a.op, a.column, a.attrs, a.declined) == ("softmax", "mine", {"dim": 1}, ())
+    assert a.arrays[0] is X.data
+    assert a.outputs[0].shape == (2, 3)
+    assert a.seconds > 0
+    assert (b.column, b.declined) == ("reference", (("mine", "float64"),))
+    assert (c.op, c.column) == ("reshape", "view")
+
+
+def test_taps_nest_and_close(column):
+    first, second = [], []
+    with etude.tap(first.append):
+        F.exp(X)
+        with etude.tap(second.append), etude.use(column):
+            F.softmax(X)
+        F.log(X)
+        with etude.no_grad():
+            F.exp(X)
+    F.exp(X)
+    assert [e.op for e in first] == ["exp", "softmax", "log", "exp"]
+    assert [e.op for e in second] == ["softmax"]
+
+
+def test_a_tap_sees_backward_and_is_the_threads_own():
+    x = etude.ones(2, requires_grad=True)
+    seen = []
+    with etude.tap(seen.append):
+        x.exp().sum().backward()
+        t = threading.Thread(target=F.tanh, args=(X,))
+        t.start()
+        t.join()
+    names = [e.op for e in seen]
+    assert names[:2] == ["exp", "sum"]
+    assert "mul" in names
+    assert "tanh" not in names
+
+
+def test_closed_a_tap_leaves_the_table_as_it_was():
+    F.exp(X)
+    table, entry = current(), current()["exp"]
+    with etude.tap(lambda event: None):
+        assert current() is not table
+        F.exp(X)
+    assert current() is table
+    assert current()["exp"] is entry
+
+
+def test_a_tap_sees_the_buffers_given_as_out():
+    seen = []
+    buffer = np.zeros((2, 3), np.float32)
+    with etude.tap(seen.append):
+        current()["exp"](X.data, out=buffer)
+    assert seen[0].outputs[0] is buffer
+    assert "out" not in seen[0].attrs

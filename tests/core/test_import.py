@@ -1,0 +1,53 @@
+"""What import etude pulls in, and how long the heart of it is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import etude
+
+PACKAGE = Path(etude.__file__).parent
+
+
+def modules(code):
+    """Top-level modules, the standard library's aside, that a new process has after ``code``."""
+    script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True,
+                          text=True, check=True)
+    found = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    return {n for n in found - set(sys.stdlib_module_names) if not n.startswith("_")}
+
+
+def test_import_needs_numpy_and_pluggy_alone():
+    already = modules("pass")  # what an environment's site customisation brings by itself
+    assert modules("import etude") - already == {"etude", "numpy", "pluggy"} - already
+
+
+def test_a_first_step_needs_no_more_either():
+    found = modules("import etude; x = etude.ones(2, requires_grad=True); x.exp().sum().backward()")
+    assert "etude" in found
+    assert not found & {"click", "rich", "cffi", "matplotlib", "scipy", "safetensors"}
+
+
+def test_tensor_and_autograd_together_are_short():
+    lines = {name: len((PACKAGE / name).read_text().splitlines())
+             for name in ("tensor.py", "autograd.py")}
+    assert all(n > 100 for n in lines.values())
+    assert sum(lines.values()) < 700, lines
+
+
+def test_what_etude_exports_exists_and_is_public():
+    assert len(etude.__all__) > 50
+    for name in etude.__all__:
+        assert not name.startswith("_")
+        assert hasattr(etude, name)
+    shadowed = {"manual_seed", "rand", "dropout", "full", "tensor", "grad", "no_grad", "gradcheck",
+                "check_nan", "receipt", "use", "tap", "implements"}
+    assert shadowed <= set(etude.__all__)
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert etude.__version__ == version("etude")

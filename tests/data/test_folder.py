@@ -1,0 +1,152 @@
+"""ImageFolder: one folder for each class, with and without Pillow."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from etude.data.folder import ImageFolder
+from etude.data.loader import DataLoader
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+def write(root, **files):
+    """write(root, cat_1=bytes or an array): root/cat/1.pgm or root/cat/1.npy"""
+    for name, content in files.items():
+        folder, stem = name.split("_")
+        (root / folder).mkdir(exist_ok=True)
+        if isinstance(content, bytes):
+            (root / folder / f"{stem}.pgm").write_bytes(content)
+        else:
+            np.save(root / folder / f"{stem}.npy", content)
+
+
+def pgm(image, header=b"P5\n# made by a test\n%d %d\n255\n"):
+    height, width = image.shape[:2]
+    return header % (width, height) + image.tobytes()
+
+
+def test_classes_are_the_folders_in_order(tmp_path):
+    write(tmp_path, dog_2=pgm(GREY), cat_b=pgm(GREY), dog_1=pgm(255 - GREY))
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "README.txt").write_text("files beside the folders are no matter")
+    (tmp_path / "cat" / ".DS_Store").write_bytes(b"")
+    data = ImageFolder(tmp_path, mode="L")
+    assert data.classes == ("cat", "dog")
+    assert [(p.name, label) for p, label in data.samples] == [
+        ("b.pgm", 0), ("1.pgm", 1), ("2.pgm", 1)]
+    x, label = data[2]
+    assert label == 1
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, GREY[None].astype(np.float32) / np.float32(255))
+    assert repr(data).endswith("3 images, 2 classes)")
+
+
+def test_arrays_and_ppm_need_no_pillow(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    colour = np.stack([GREY, GREY // 2, 255 - GREY])  # (C, H, W)
+    write(tmp_path, a_bytes=colour, a_floats=colour.astype(np.float32) / 255,
+          a_ppm=pgm(np.ascontiguousarray(colour.transpose(1, 2, 0)), b"P6 %d %d 255\n"))
+    data = ImageFolder(tmp_path)
+    for i in range(3):
+        np.testing.assert_allclose(data[i][0], colour / 255, rtol=1e-6)
+    x, y = next(iter(DataLoader(data, batch_size=3)))
+    assert x.shape == (3, 3, 3, 4)
+    assert y.tolist() == [0, 0, 0]
+
+
+def test_without_pillow_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    write(tmp_path, a_1=GREY)
+    with pytest.raises(ImportError, match=r"resizing images needs Pillow: pip install 'etu"):
+        ImageFolder(tmp_path, size=(8, 8))
+    (tmp_path / "a" / "2.png").write_bytes(b"")
+    with pytest.raises(ImportError, match=r"reading .png needs Pillow.* \.npy, \.pgm and \.ppm"):
+        ImageFolder(tmp_path)
+
+
+def test_png_and_jpeg_are_read_and_resized(tmp_path, pillow):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    colour = np.zeros((10, 20, 3), np.uint8)
+    colour[:, 10:] = (255, 128, 0)
+    Image.fromarray(colour).save(tmp_path / "a" / "1.png")
+    Image.fromarray(colour).save(tmp_path / "a" / "2.JPG", quality=95)
+    data = ImageFolder(tmp_path)
+    np.testing.assert_array_equal(data[0][0], colour.transpose(2, 0, 1).astype(np.float32)
+                                  / np.float32(255))
+    np.testing.assert_allclose(data[1][0], data[0][0], atol=0.2)
+    small = ImageFolder(tmp_path, size=(5, 6))[0][0]
+    assert small.shape == (3, 5, 6)
+    assert small[0, 0, 0] == 0
+    assert small[0, 0, -1] == 1
+    assert ImageFolder(tmp_path, mode="L")[0][0].shape == (1, 10, 20)
+
+
+def test_resizing_an_array_is_resizing_the_png(tmp_path, pillow):
+    from PIL import Image
+
+    write(tmp_path, a_1=GREY)
+    Image.fromarray(GREY).save(tmp_path / "a" / "2.png")
+    data = ImageFolder(tmp_path, size=(6, 8), mode="L")
+    assert data[0][0].shape == (1, 6, 8)
+    np.testing.assert_allclose(data[0][0], data[1][0], atol=1 / 255)
+
+
+def test_a_png_cut_short_is_named(tmp_path, pillow):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "1.png"
+    noise = np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(ValueError, match=r"a/1\.png: cannot be read as an image"):
+        ImageFolder(tmp_path)[0]
+    path.write_bytes(b"hello")
+    with pytest.raises(ValueError, match=r"a/1\.png: cannot be read as an image"):
+        ImageFolder(tmp_path)[0]
+
+
+def test_folders_that_are_not_what_they_should_be(tmp_path):
+    with pytest.raises(FileNotFoundError, match="ImageFolder: no folder"):
+        ImageFolder(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="has no folders; it needs one for each class"):
+        ImageFolder(tmp_path)
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(FileNotFoundError, match="cat has no images"):
+        ImageFolder(tmp_path)
+    (tmp_path / "cat" / "notes.txt").write_text("")
+    with pytest.raises(ValueError, match=r"notes.txt: not a kind of image .* It reads \.npy \.pgm"):
+        ImageFolder(tmp_path)
+    with pytest.raises(ValueError, match="mode is 'RGB' or 'L', got 'CMYK'"):
+        ImageFolder(tmp_path, mode="CMYK")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (GREY.astype(np.int32), r"an image is uint8 .* this is int32\[3, 4\]"),
+    (GREY[None, None], r"this is uint8\[1, 1, 3, 4\]"),
+    (pgm(GREY)[:-1], r"4 x 3 pixels of 1 x 8 bits take 12 bytes, the file has 11"),
+    (pgm(GREY) + b"x", r"take 12 bytes, the file has 13"),
+    (b"P5 4 3 65535\n" + GREY.tobytes() * 2, r"values up to 65535, where at most 255 is read"),
+    (b"P2 4 3 255\n1 2 3", r"not a binary PGM or PPM image \(it must start with P5 or P6"),
+    (b"P5 4 x 255\n", r"not a binary PGM"),
+    (b"P5 # endless", r"not a binary PGM"),
+    (b"", r"not a binary PGM"),
+    (np.stack([GREY, GREY]), r"2 channels, but mode='L' has 1; convert the file or"),
+])
+def test_damaged_images_are_named(tmp_path, content, message):
+    write(tmp_path, a_1=content)
+    with pytest.raises(ValueError, match=r"a/1\.(npy|pgm): .*" + message):
+        ImageFolder(tmp_path, mode="L")[0]
+
+
+def test_no_pickle_is_ever_loaded(tmp_path):
+    write(tmp_path, a_1=np.array([{}], object))
+    with pytest.raises(ValueError, match=r"1\.npy: cannot be read as an array: Object arrays"):
+        ImageFolder(tmp_path)[0]
+    (tmp_path / "a" / "1.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(ValueError, match=r"1\.npy: cannot be read as an array"):
+        ImageFolder(tmp_path)[0]

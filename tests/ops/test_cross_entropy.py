@@ -1,0 +1,137 @@
+"""cross_entropy against 40-digit decimals and SciPy; labels, reductions, empty batches."""
+
+import decimal
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+from op_cases import Case, near, sample
+
+import etude
+from etude import DTypeError, ShapeError, ops
+from etude import functional as F
+
+D = decimal.Decimal
+
+
+def _rows(x, target):
+    """Decimals (loss, logsumexp) of each row."""
+    for row, label in zip(x.tolist(), target.tolist(), strict=True):
+        lse = sum(D(v).exp() for v in row).ln()
+        yield lse - D(row[label]), lse
+
+
+def _cross_entropy(x, target, *, reduction):
+    with decimal.localcontext(prec=40):
+        rows = list(_rows(x, target))
+        total = sum((loss for loss, _ in rows), D(0))
+        loss = {"none": [float(loss) for loss, _ in rows], "sum": float(total),
+                "mean": float(total / (len(rows) or 1))}[reduction]
+        return np.array(loss), np.array([float(lse) for _, lse in rows])
+
+
+def _scale(x, target, *, reduction):
+    size = np.abs(x).max(1, initial=1) * 2
+    return {"none": size, "sum": size.sum(), "mean": size.mean() if len(x) else 1}[reduction], size
+
+
+def _backward(grad, x, target, lse, *, reduction):
+    dx = np.zeros(x.shape)
+    for n, c in np.ndindex(x.shape):
+        g = grad[n] if reduction == "none" else grad.item()
+        p = math.exp(x[n, c] - lse[n])
+        dx[n, c] = g * (p - (c == target[n])) / (len(x) if reduction == "mean" else 1)
+    return dx
+
+
+SIZES = [(2, 3), (5, 3), (4, 7), (1, 1), (0, 3)]
+
+
+def _samples(rng):
+    return [sample(rng.uniform(-3, 3, s), rng.integers(0, s[1], s[0]), reduction=r)
+            for s in SIZES for r in ("mean", "sum", "none") if s[0] or r != "mean"] + [
+        sample(np.array([[1e4, 0.0, 1e4 - 1]]), np.array([2]), smooth=False)]
+
+
+def _backwards(rng):
+    return [sample(np.asarray(rng.uniform(-1, 1, s.arrays[0].shape[:1]
+                                          if s.attrs["reduction"] == "none" else ())),
+                   *s.arrays, scipy.special.logsumexp(s.arrays[0], axis=1), **s.attrs)
+            for s in _samples(rng) if s.smooth]
+
+
+CASES = {
+    "cross_entropy": Case(_samples, _cross_entropy, scale=_scale),
+    "cross_entropy_backward": Case(_backwards, _backward, ulps=8,
+                                   scale=lambda g, x, *_, **__: np.abs(g).max(initial=1) + 0 * x),
+}
+
+
+def test_the_default_is_the_mean():
+    x = etude.tensor([[0.0, 0.0], [0.0, math.log(3)]])
+    y = etude.tensor([0, 1])
+    near(F.cross_entropy(x, y).numpy(), np.array((math.log(2) + math.log(4 / 3)) / 2), 4)
+    assert F.cross_entropy(x, y, "none").shape == (2,)
+
+
+def test_a_sure_and_right_answer_costs_nothing_however_large():
+    x = np.array([[1e30, -1e30], [-1e30, 1e30]], np.float32)
+    loss, lse = ops.cross_entropy(x, np.array([0, 1]), reduction="none")
+    assert loss.tolist() == [0, 0]
+    assert np.array_equal(lse, np.array([1e30, 1e30], np.float32))
+
+
+def test_a_class_masked_with_minus_infinity_has_no_share():
+    x = etude.tensor([[0.0, -math.inf, 0.0]], dtype=etude.float64, requires_grad=True)
+    loss = F.cross_entropy(x, etude.tensor([2]))
+    near(loss.detach().numpy(), np.array(math.log(2)), 4)
+    loss.backward()
+    near(x.grad.numpy(), [[0.5, 0, -0.5]], 4)
+
+
+def test_the_gradient_of_each_row_sums_to_zero():
+    rng = np.random.default_rng(0)
+    x = etude.tensor(rng.normal(0, 2, (6, 4)), requires_grad=True)
+    F.cross_entropy(x, etude.tensor(rng.integers(0, 4, 6))).backward()
+    near(x.grad.numpy().sum(1), np.zeros(6), 8, 1)
+
+
+@pytest.mark.parametrize(("labels", "words"), [
+    ([0, 3], r"cross_entropy: target\[1\] is 3, but with 3 classes labels run from 0 to 2"),
+    ([-1, 0], r"cross_entropy: target\[0\] is -1, but with 3 classes labels run from 0 to 2")])
+def test_a_label_out_of_range(labels, words):
+    with pytest.raises(IndexError, match=words):
+        F.cross_entropy(etude.zeros(2, 3), etude.tensor(labels))
+
+
+@pytest.mark.parametrize(("x", "target", "error", "words"), [
+    ((0, 3), np.zeros(0, int), ShapeError, r"cross_entropy: the batch is empty \(x float32\[0, "
+                                           r"3\]\), "
+     r"and the mean of no losses has no value. Skip empty batches, or use reduction='sum'"),
+    ((2, 0), np.zeros(2, int), ShapeError, r"cross_entropy: x float32\[2, 0\] has no classes"),
+    ((2, 3), np.zeros(3, int), ShapeError, r"cross_entropy: target must have shape \[2\], one "
+                                           r"class "
+     r"number per row of x float32\[2, 3\], got int64\[3\]"),
+    ((2, 3), np.zeros((2, 3), int), ShapeError, "target must have shape"),
+    ((3,), np.zeros(3, int), ShapeError, r"cross_entropy: x must have 2 dimensions \(N samples, C "
+                                         r"cl"),
+    ((2, 3), np.zeros(2), DTypeError, r"cross_entropy: target must be int64, got float64\[2\]"),
+])
+def test_calls_that_do_not_fit(x, target, error, words):
+    with pytest.raises(error, match=words):
+        F.cross_entropy(etude.zeros(*x), etude.tensor(target))
+
+
+def test_an_unknown_reduction():
+    with pytest.raises(ValueError, match="cross_entropy: reduction must be one of 'mean', 'sum', "
+                                         "'none', got 'average'"):
+        F.cross_entropy(etude.zeros(1, 2), etude.tensor([0]), reduction="average")
+
+
+def test_the_sum_over_an_empty_batch_is_zero():
+    x = etude.zeros(0, 3, requires_grad=True)
+    loss = F.cross_entropy(x, etude.tensor(np.zeros(0, int)), "sum")
+    assert loss.item() == 0
+    loss.backward()
+    assert x.grad.shape == (0, 3)

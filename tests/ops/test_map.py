@@ -1,0 +1,189 @@
+"""Maps against 40-digit decimals and SciPy, and what they do at their limits."""
+
+import decimal
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
+from op_cases import SHAPES, Case, apart, away, elementwise, near, sample
+
+import etude
+from etude import functional as F
+from etude import ops
+
+D = decimal.Decimal
+decimal.getcontext().prec = 40
+PI = D("3.14159265358979323846264338327950288419717")
+
+
+def _decimal(fn):
+    return lambda *arrays, **_: elementwise(lambda *v: float(fn(*map(D, v))), *arrays)
+
+
+def _tanh(x):
+    if abs(x) < D("1e-12"):
+        return x - x**3 / 3
+    e = (-2 * abs(x)).exp()
+    return ((1 - e) / (1 + e)).copy_sign(x)
+
+
+def _sigmoid(x):
+    return 1 / (1 + (-x).exp())
+
+
+def _erf(x):
+    """The Taylor series of Abramowitz and Stegun 7.1.5, in 40 digits; |x| < 6."""
+    term, total, n = x, x, 0
+    while abs(term) > D("1e-38"):
+        n += 1
+        term *= -x * x / n
+        total += term / (2 * n + 1)
+    return total * 2 / PI.sqrt()
+
+
+def _uniform(low, high):
+    return lambda rng: [sample(np.asarray(rng.uniform(low, high, s))) for s in SHAPES]
+
+
+def _two(rng):
+    return [sample(away(rng, s), rng.uniform(-0.9, 0.9, s)) for s in SHAPES]
+
+
+def _kinked(rng):
+    return [sample(apart(rng, s)) for s in SHAPES] + [
+        sample(np.array([0.0, -0.0, 1.0, -1.0]), smooth=False)]
+
+
+def _both(kind):
+    return lambda rng: [sample(*s.arrays, approximate=a) for s in kind(rng)
+                        for a in ("none", "tanh")]
+
+
+CUBE, SCALE = D("0.044715"), (2 / PI).sqrt()
+
+
+def _gelu(x, *, approximate):
+    if approximate == "tanh":
+        return elementwise(lambda v: float(
+            D(v) / 2 * (1 + _tanh(SCALE * (D(v) + CUBE * D(v) ** 3)))), x)
+    return x * scipy.special.ndtr(x)
+
+
+def _gelu_backward(grad, x, *, approximate):
+    if approximate == "tanh":
+        def slope(v):
+            t = _tanh(SCALE * (v + CUBE * v**3))
+            return (1 + t) / 2 + v / 2 * (1 - t * t) * SCALE * (1 + 3 * CUBE * v * v)
+        return elementwise(lambda g, v: float(D(g) * slope(D(v))), grad, x)
+    return grad * (scipy.special.ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi))
+
+
+CASES = {
+    "neg": Case(_uniform(-3, 3), _decimal(lambda x: -x), ulps=0, analytic=True),
+    "exp": Case(_uniform(-3, 3), _decimal(lambda x: x.exp()), analytic=True),
+    "log": Case(_uniform(0.1, 5), _decimal(lambda x: x.ln()), analytic=True),
+    "sqrt": Case(_uniform(0.1, 5), _decimal(lambda x: x.sqrt()), ulps=1, analytic=True),
+    "tanh": Case(_uniform(-3, 3), _decimal(_tanh), analytic=True),
+    "tanh_backward": Case(_two, _decimal(lambda g, y: g * (1 - y * y)), analytic=True,
+                          scale=lambda g, y: np.abs(g)),
+    "sigmoid": Case(_uniform(-3, 3), _decimal(_sigmoid), analytic=True),
+    "sigmoid_backward": Case(_two, _decimal(lambda g, y: g * y * (1 - y)), analytic=True),
+    "relu": Case(_kinked, _decimal(lambda x: x if x > 0 else D(0)), ulps=0),
+    "relu_backward": Case(
+        lambda rng: [sample(away(rng, s), apart(rng, s)) for s in SHAPES] + [
+            sample(np.array([3.0, -3.0, 3.0]), np.array([0.0, -0.0, 1.0]), smooth=False)],
+        _decimal(lambda g, y: g if y > 0 else D(0)), ulps=0),
+    "erf": Case(_uniform(-3, 3), _decimal(_erf), analytic=True),
+    "gelu": Case(_both(_uniform(-3, 3)), _gelu, analytic=True,
+                 scale=lambda x, **_: np.abs(x)),
+    "gelu_backward": Case(_both(_two), _gelu_backward, ulps=8,
+                          scale=lambda g, x, **_: np.abs(g) * (1 + np.abs(x))),
+}
+
+
+@pytest.mark.parametrize(("op", "x", "y"), [
+    ("neg", math.inf, -math.inf), ("neg", math.nan, math.nan),
+    ("exp", math.inf, math.inf), ("exp", -math.inf, 0), ("exp", 1000, math.inf),
+    ("exp", math.nan, math.nan), ("exp", 0, 1),
+    ("log", 0, -math.inf), ("log", -1, math.nan), ("log", math.inf, math.inf),
+    ("log", 1, 0), ("log", math.nan, math.nan),
+    ("sqrt", 0, 0), ("sqrt", -1, math.nan), ("sqrt", math.inf, math.inf),
+    ("tanh", math.inf, 1), ("tanh", -math.inf, -1), ("tanh", 1000, 1), ("tanh", math.nan, math.nan),
+    ("sigmoid", math.inf, 1), ("sigmoid", -math.inf, 0), ("sigmoid", 1000, 1),
+    ("sigmoid", -1000, 0), ("sigmoid", 0, 0.5), ("sigmoid", math.nan, math.nan),
+    ("relu", math.inf, math.inf), ("relu", -math.inf, 0), ("relu", math.nan, math.nan),
+    ("erf", math.inf, 1), ("erf", -math.inf, -1), ("erf", 30, 1), ("erf", math.nan, math.nan),
+    ("gelu", math.inf, math.inf), ("gelu", 40, 40), ("gelu", -40, 0), ("gelu", math.nan, math.nan),
+])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_limits(op, x, y, dtype):
+    near(getattr(ops, op)(np.array([x], dtype)), np.array([y]), 2, where=f"{op}({x})")
+
+
+@pytest.mark.parametrize("op", ["exp", "log", "sqrt", "tanh", "sigmoid", "erf"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_elementary_functions_over_all_magnitudes(op, dtype):
+    """Inputs drawn evenly over exponents, subnormal numbers included."""
+    rng = np.random.default_rng(3)
+    info = np.finfo(dtype)
+    top = 5.0 if op == "erf" else float(np.log(info.max)) * 1.02
+    x = np.exp(rng.uniform(np.log(info.smallest_subnormal), np.log(top), 200))
+    x = (x if op in ("log", "sqrt") else x * rng.choice([-1, 1], 200)).astype(dtype)
+    want = CASES[op].oracle(x.astype(np.float64))
+    near(getattr(ops, op)(x), want, 4, where=op)
+
+
+def test_erf_reaches_one_without_passing_it():
+    x = np.linspace(3, 8, 2001)
+    y = ops.erf(x)
+    near(y, scipy.special.erf(x), 8)
+    assert y.max() <= 1 + 2**-52
+
+
+@pytest.mark.parametrize("op", ["neg", "relu"])
+def test_integers_stay_integers(op):
+    y = getattr(ops, op)(np.array([-2, 0, 3]))
+    assert y.dtype == np.int64
+    assert y.tolist() == ([2, 0, -3] if op == "neg" else [0, 0, 3])
+
+
+def test_at_the_kink_the_slope_of_relu_is_zero():
+    x = etude.tensor([-1.0, 0.0, -0.0, 1.0], requires_grad=True)
+    F.relu(x).sum().backward()
+    assert x.grad.tolist() == [0, 0, 0, 1]
+
+
+def test_sigmoid_keeps_its_small_values():
+    near(ops.sigmoid(np.array([-50.0, -700.0])), [math.exp(-50), math.exp(-700)], 4)
+
+
+@given(st.floats(-20, 20))
+def test_sigmoid_and_tanh_are_one_function(x):
+    x = np.array(x)
+    near(2 * ops.sigmoid(2 * x) - 1, ops.tanh(x), 4, 1)
+    near(ops.sigmoid(x) + ops.sigmoid(-x), np.array(1.0), 2)
+
+
+def test_the_two_forms_of_gelu_are_near_each_other_but_not_the_same():
+    x = np.linspace(-4, 4, 101)
+    apart = np.abs(ops.gelu(x) - ops.gelu(x, approximate="tanh"))
+    assert 1e-5 < apart.max() < 1e-3
+
+
+def test_gelu_has_a_third_derivative():
+    """phi(x) (x^3 - 4x), with phi the normal density: differentiate x Phi(x) three times."""
+    x = etude.tensor(np.linspace(-2, 2, 9), requires_grad=True)
+    y = F.gelu(x)
+    for _ in range(3):
+        (y,) = etude.grad(y.sum(), x, create_graph=True)
+    v = x.detach().numpy()
+    near(y.detach().numpy(), np.exp(-v * v / 2) / np.sqrt(2 * np.pi) * (v**3 - 4 * v), 100, 1)
+
+
+def test_an_unknown_form_of_gelu_is_refused():
+    with pytest.raises(ValueError, match="gelu: approximate must be one of 'none', 'tanh', got "
+                                         "'fast'"):
+        F.gelu(etude.ones(2), approximate="fast")

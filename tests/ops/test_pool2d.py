@@ -1,0 +1,128 @@
+"""Max pooling against loops over windows; ties, NaN, -inf, borders, overlap."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from op_cases import Case, apart, near, sample
+
+import etude
+from etude import ShapeError, ops
+from etude import functional as F
+
+
+def _window(x, h, w, kernel_size, stride, padding):
+    """(row, column) of the pixels under one window, in order."""
+    for i in range(kernel_size[0]):
+        for j in range(kernel_size[1]):
+            row, column = h * stride[0] + i - padding[0], w * stride[1] + j - padding[1]
+            if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                yield row, column
+
+
+def _max_pool2d(x, *, kernel_size, stride, padding):
+    oh, ow = ((n + 2 * p - k) // s + 1 for n, p, k, s in zip(
+        x.shape[2:], padding, kernel_size, stride, strict=True))
+    y = np.empty((*x.shape[:2], oh, ow))
+    index = np.empty(y.shape, int)
+    for n, c, h, w in np.ndindex(y.shape):
+        best = None
+        for row, column in _window(x, h, w, kernel_size, stride, padding):
+            v = x[n, c, row, column].item()
+            if best is None or v > best[0] or (math.isnan(v) and not math.isnan(best[0])):
+                best = v, row * x.shape[3] + column
+        y[n, c, h, w], index[n, c, h, w] = best
+    return y, index
+
+
+def _max_pool2d_backward(grad, index, *, input_size):
+    dx = np.zeros((*grad.shape[:2], *input_size))
+    for at in np.ndindex(grad.shape):
+        dx[(*at[:2], *divmod(int(index[at]), input_size[1]))] += grad[at]
+    return dx
+
+
+LAYERS = [
+    ((1, 1, 4, 4), {"kernel_size": (2, 2)}), ((2, 2, 4, 4), {"kernel_size": 2}),
+    ((1, 2, 5, 4), {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 1)}),
+    ((2, 1, 5, 6), {"kernel_size": 3, "stride": 2, "padding": 1}),  # overlapping windows
+    ((1, 1, 3, 3), {"kernel_size": (1, 1), "stride": 2}), ((0, 2, 4, 4), {"kernel_size": 2}),
+    ((1, 1, 4, 5), {"kernel_size": 2, "stride": 3}), ((1, 3, 2, 2), {"kernel_size": 2}),
+]
+
+
+def _backwards(rng):
+    for shape, attrs in LAYERS:
+        _, index = ops.max_pool2d(apart(rng, shape), **attrs)
+        yield sample(rng.uniform(-1, 1, index.shape), index, input_size=shape[2:])
+
+
+CASES = {
+    "max_pool2d": Case(lambda rng: [sample(apart(rng, s), **a) for s, a in LAYERS], _max_pool2d,
+                       ulps=0),
+    "max_pool2d_backward": Case(lambda rng: list(_backwards(rng)), _max_pool2d_backward,
+                                scale=lambda grad, index, **attrs: _max_pool2d_backward(
+                                    np.abs(grad), index, **attrs)),
+}
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2),
+       st.integers(0, 3), st.data())
+def test_any_geometry_with_ties_nan_and_infinities(kh, kw, sh, sw, extra, data):
+    padding = (data.draw(st.integers(0, kh // 2)), data.draw(st.integers(0, kw // 2)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x = rng.choice([0.0, 1.0, 2.0, -math.inf, math.inf, math.nan], (1, 2, kh + extra, kw + extra),
+                   p=[0.2, 0.2, 0.1, 0.4, 0.05, 0.05])
+    attrs = {"kernel_size": (kh, kw), "stride": (sh, sw), "padding": padding}
+    y, index = ops.max_pool2d(x, **attrs)
+    want, places = _max_pool2d(x, **attrs)
+    near(y, want, 0)
+    assert np.array_equal(index, places)
+
+
+def test_the_first_of_equal_pixels_gets_all_of_the_gradient():
+    x = etude.tensor(np.array([[[[1.0, 3.0], [3.0, 3.0]]]]), requires_grad=True)
+    F.max_pool2d(x, 2).sum().backward()
+    assert x.grad.tolist() == [[[[0, 1], [0, 0]]]]
+
+
+def test_a_window_of_minus_infinities_never_points_into_the_border():
+    x = etude.tensor(np.full((1, 1, 2, 2), -np.inf), requires_grad=True)
+    F.max_pool2d(x, 2, 2, 1).sum().backward()
+    assert x.grad.tolist() == [[[[1, 1], [1, 1]]]]
+
+
+def test_overlapping_windows_add_their_gradients():
+    x = etude.tensor([[[[0.0, 9.0, 0.0]]]], requires_grad=True)
+    F.max_pool2d(x, (1, 2), 1).sum().backward()
+    assert x.grad.tolist() == [[[[0, 2, 0]]]]
+
+
+def test_the_stride_is_the_window_by_default():
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    y, index = ops.max_pool2d(x, kernel_size=2)
+    assert y.tolist() == [[[[5, 7], [13, 15]]]]
+    assert index.tolist() == [[[[5, 7], [13, 15]]]]
+
+
+def test_flops_are_one_comparison_for_each_pixel_of_each_window():
+    assert ops.max_pool2d.flops(np.ones((2, 3, 4, 6)), kernel_size=(2, 3), stride=(2, 3),
+                                padding=(0, 0)) == 2 * 3 * 4 * 6
+
+
+@pytest.mark.parametrize(("shape", "attrs", "words"), [
+    ((4, 4), {"kernel_size": 2}, r"max_pool2d: x must have 4 dimensions \(N, C, H, W\)"),
+    ((1, 1, 4, 4), {"kernel_size": 2, "padding": 2}, r"max_pool2d: padding \[2, 2\] is more than "
+                                                     r"half of the window \[2, 2\]"),
+    ((1, 1, 4, 4), {"kernel_size": 5}, r"max_pool2d: kernel \[5, 5\] does not fit into an image of "
+                                       r"\[4, 4\]"),
+    ((1, 1, 4, 4), {"kernel_size": 0}, "max_pool2d: kernel_size must be one or two integers >= 1"),
+    ((1, 1, 4, 4), {"kernel_size": (2, 2, 2)}, "kernel_size must be one or two integers"),
+    ((1, 1, 4, 4), {"kernel_size": 2, "stride": 0}, "max_pool2d: stride must be one or two "
+                                                    "integers"),
+])
+def test_calls_that_do_not_fit(shape, attrs, words):
+    with pytest.raises(ShapeError, match=words):
+        F.max_pool2d(etude.ones(*shape), **attrs)

@@ -1,0 +1,169 @@
+"""Reductions against exact sums and plain loops over every choice of axes."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from op_cases import Case, apart, near, sample
+
+import etude
+from etude import AxisError, ShapeError, ops
+
+
+def by_loops(fn, x, dim, keepdim):
+    """``fn`` of the list of elements that share an index outside ``dim``."""
+    every = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    dims = {d % x.ndim for d in every} if x.ndim else set()
+    shape = [1 if i in dims else n for i, n in enumerate(x.shape)]
+    lists = {at: [] for at in np.ndindex(*shape)}
+    for at in np.ndindex(x.shape):
+        lists[tuple(0 if i in dims else n for i, n in enumerate(at))].append(x[at].item())
+    out = np.array([fn(v) for v in lists.values()]).reshape(shape)
+    return out if keepdim else out.reshape([n for i, n in enumerate(x.shape) if i not in dims])
+
+
+def _sum(v):
+    return float(sum(map(Fraction, v)))
+
+
+def _mean(v):
+    return float(sum(map(Fraction, v)) / len(v))
+
+
+def _first_largest(v):
+    return next(i for i, a in enumerate(v) if not any(b > a for b in v))
+
+
+CHOICES = [None, 0, 1, -1, (0,), (0, 2), (-1, -3), (0, 1, 2), ()]
+
+
+def _samples(empty, *extra):
+    def make(rng):
+        found = [sample(apart(rng, (2, 3, 2)), dim=d, keepdim=k)
+                 for d, k in itertools.product(CHOICES, (False, True))]
+        found += [sample(apart(rng, s)) for s in ((), (1,), (5,), (9,), (3, 4))]
+        found += [sample(np.zeros((0, 3)), dim=1), sample(np.zeros((3, 0, 2)), dim=(0, 2))]
+        return found + (empty and [sample(np.zeros((0, 3)), dim=d) for d in (None, 0, -2)]) + [
+            *extra]
+    return make
+
+
+def _argmax_samples(rng):
+    return [sample(apart(rng, (2, 3, 2)), dim=d, keepdim=k)
+            for d, k in itertools.product([None, 0, 1, -1], (False, True))] + [
+        sample(apart(rng, s)) for s in ((), (1,), (5,), (9,))] + [
+        sample(np.zeros((0, 3)), dim=1), sample(np.array([1.0, 3.0, 3.0, 2.0])),
+        sample(np.array([[0, 5], [7, 5]]), dim=0), sample(np.array([False, True, True]))]
+
+
+def _argmax(x, dim, keepdim):
+    if dim is None and x.ndim:
+        y = np.asarray(_first_largest(x.reshape(-1).tolist()))
+        return y.reshape((1,) * x.ndim) if keepdim else y
+    if not x.size:
+        return np.zeros([n for i, n in enumerate(x.shape) if i != dim % x.ndim], int)
+    return by_loops(_first_largest, x, dim, keepdim).astype(int)
+
+
+def _size(x, dim, keepdim):
+    return by_loops(lambda v: sum(map(abs, v)), x, dim, keepdim)
+
+
+CASES = {
+    "sum": Case(_samples(True), lambda x, dim, keepdim: by_loops(_sum, x, dim, keepdim),
+                scale=_size, analytic=True),
+    "mean": Case(_samples([]), lambda x, dim, keepdim: by_loops(_mean, x, dim, keepdim),
+                 scale=lambda x, dim, keepdim: by_loops(
+                     lambda v: sum(map(abs, v)) / len(v), x, dim, keepdim), analytic=True),
+    "amax": Case(_samples([], sample(np.array([2.0, 2.0, 1.0]), smooth=False)),
+                 lambda x, dim, keepdim: by_loops(max, x, dim, keepdim), ulps=0),
+    "argmax": Case(_argmax_samples, _argmax),
+}
+
+
+@given(hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=4), st.data())
+def test_any_axes_of_any_shape(shape, data):
+    ndim = len(shape)
+    dims = data.draw(st.one_of(
+        st.none(), st.lists(st.integers(0, ndim - 1), unique=True).map(tuple) if ndim else
+        st.just(())))
+    if dims is not None:
+        dims = tuple(d - ndim * data.draw(st.booleans()) for d in dims)
+    keepdim = data.draw(st.booleans())
+    x = np.random.default_rng(0).permutation(math.prod(shape)).reshape(shape).astype(float)
+    for name in ("sum", "mean", "amax"):
+        y = getattr(ops, name)(x, dim=dims, keepdim=keepdim)
+        near(y, CASES[name].oracle(x, dims, keepdim), 4, where=f"{name} over {dims}")
+        t = etude.tensor(x, requires_grad=True)
+        assert etude.gradcheck(lambda t, name=name: getattr(t, name)(dims, keepdim), [t])
+
+
+def test_an_empty_sum_is_zero_and_other_reductions_have_no_value():
+    assert ops.sum(np.zeros((0, 2)), dim=0).tolist() == [0, 0]
+    assert ops.sum(np.zeros(0)) == 0
+    for name in ("mean", "amax", "argmax"):
+        with pytest.raises(ShapeError, match=rf"{name}: no value over an empty axis, got "
+                                             rf"float64\[0, 2\] with dim=0"):
+            getattr(ops, name)(np.zeros((0, 2)), dim=0)
+        with pytest.raises(ShapeError, match=f"{name}: no value over an empty axis"):
+            getattr(ops, name)(np.zeros((0, 2)))
+
+
+def test_integers_are_summed_as_integers():
+    y = ops.sum(np.array([2**62, -1, 2**62 - 1]))
+    assert y.dtype == np.int64
+    assert y == 2**63 - 2
+    assert ops.amax(np.array([[3, 9], [4, 1]]), dim=1).tolist() == [9, 4]
+
+
+def test_bools_are_counted():
+    assert etude.tensor([True, True, False]).sum().tolist() == 2
+    assert etude.tensor([True, False]).mean().tolist() == 0.5
+
+
+def test_nan_is_the_largest():
+    x = np.array([[1.0, math.nan, 5.0], [1.0, 2.0, 3.0]])
+    near(ops.amax(x, dim=1), [math.nan, 3])
+    assert ops.argmax(x, dim=1).tolist() == [1, 2]
+    near(ops.sum(x, dim=1), [math.nan, 6])
+
+
+def test_equal_largest_elements_share_the_gradient():
+    x = etude.tensor([[2.0, 2.0, 1.0], [0.0, 3.0, 1.0]], requires_grad=True)
+    (x.amax(1) * etude.tensor([6.0, 5.0])).sum().backward()
+    assert x.grad.tolist() == [[3, 3, 0], [0, 5, 0]]
+
+
+def test_argmax_counts_in_the_flattened_array_and_has_no_gradient():
+    x = etude.tensor([[1.0, 2.0], [4.0, 3.0]], requires_grad=True)
+    y = x.argmax()
+    assert (y.item(), y.dtype, y.requires_grad) == (2, np.int64, False)
+
+
+def test_large_float32_sums_do_not_drift():
+    x = np.full(100_000, 0.1, np.float32)
+    near(ops.sum(x), np.float64(np.float32(0.1)) * 100_000, 8)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "amax"])
+def test_wrong_axes(name):
+    x = etude.ones(2, 3)
+    with pytest.raises(AxisError, match=rf"{name}: dim=2 is outside an array of 2 dimensions "
+                                        rf"\(allowed: -2 to 1\)"):
+        getattr(x, name)(2)
+    with pytest.raises(AxisError, match=rf"{name}: dim=\(0, -2\) names the same dimension twice"):
+        getattr(x, name)((0, -2))
+    with pytest.raises(AxisError, match=f"{name}: dim must be an integer, got 0.5"):
+        getattr(x, name)((0.5,))
+
+
+def test_wrong_axes_of_argmax():
+    with pytest.raises(AxisError, match="argmax: dim=-3 is outside an array of 2 dimensions"):
+        etude.ones(2, 3).argmax(-3)
+    with pytest.raises(AxisError, match="argmax: dim must be an integer"):
+        ops.argmax(np.ones((2, 3)), dim=(0, 1))
