@@ -157,6 +157,7 @@ def _general(op: Op) -> Function:
 
 def _unary(op: Op) -> Function:
     name, slow = op.name, _general(op)
+    differentiable = op.rule is not None
 
     def call(x: Any) -> Any:
         if not (isinstance(x, Tensor) and x.data.dtype.kind == "f"):
@@ -164,7 +165,7 @@ def _unary(op: Op) -> Function:
         state = STATE.get()
         data = x.data
         y = state.tables[data.device][name](data)
-        if x.requires_grad and state.grad:
+        if differentiable and x.requires_grad and state.grad:
             return wrap(y, Node(op, (x,), (y,), {}, (True,)))
         return wrap(y)
 

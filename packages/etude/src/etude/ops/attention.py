@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from etude.errors import ShapeError
+from etude.errors import DTypeError, ShapeError
 from etude.shapes import Spec, bool_, common_dtype
 from etude.table import DOMAINS, op
 
@@ -33,14 +33,22 @@ def _attention_shape(query, key, value, attn_mask=None, *, is_causal, scale):
         if is_causal:
             raise ValueError(f"{name}: give attn_mask or is_causal=True, not both")
         if attn_mask.dtype not in (bool_, dtype):
-            raise ShapeError(f"{name}: attn_mask is bool (true takes part) or {dtype.name} (added "
+            raise DTypeError(f"{name}: attn_mask is bool (true takes part) or {dtype.name} (added "
                              f"to the scores), got {attn_mask}")
         scores = (*lead, query.shape[-2], key.shape[-2])
-        if np.broadcast_shapes(attn_mask.shape, scores) != scores:
+        if not _stretches(attn_mask.shape, scores):
             raise ShapeError(f"{name}: attn_mask {attn_mask} does not broadcast to the scores "
                              f"{list(scores)}")
     y = Spec((*query.shape[:-1], value.shape[-1]), dtype)
     return y, Spec(query.shape[:-1], dtype)
+
+
+def _stretches(shape, to):
+    """Whether ``shape`` broadcasts to ``to``."""
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
 
 
 def _scores(query, key, attn_mask, is_causal, scale):

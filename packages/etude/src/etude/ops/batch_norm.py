@@ -76,6 +76,7 @@ def _(F, x, weight=None, bias=None, *, eps):
 
 def _batch_norm_backward_shape(grad, x, weight, mean, var, *, eps):
     dtype = _check("batch_norm_backward", x, weight=weight, mean=mean, var=var)
+    common_dtype("batch_norm_backward", [grad, x], DOMAINS["float"])
     if grad.shape != x.shape:
         raise ShapeError(f"batch_norm_backward: grad {grad} must have the shape of x {x}")
     channels = Spec(x.shape[1:2], dtype)

@@ -151,7 +151,8 @@ def _(F, grad, *, needs, input_size, **attrs):
 
 def prepare_adaptive(attrs):
     """output_size as users write it: one integer or two."""
-    attrs["output_size"] = pair("adaptive_avg_pool2d", "output_size", attrs["output_size"], 1)
+    if "output_size" in attrs:
+        attrs["output_size"] = pair("adaptive_avg_pool2d", "output_size", attrs["output_size"], 1)
     return attrs
 
 

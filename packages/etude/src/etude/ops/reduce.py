@@ -98,7 +98,7 @@ def _(F, x, *, dim, keepdim):
     y = x
     for d in axes("prod", dim, len(x.shape)):  # one factor after another, keeping the axis
         factors = F.split(y, sizes=(1,) * y.shape[d], dim=d)
-        y = factors[0]
+        y = factors[0] if factors else F.add(F.sum(y, dim=d, keepdim=True), 1)  # empty: 0 + 1
         for factor in factors[1:]:
             y = F.mul(y, factor)
     dims = axes("prod", dim, len(x.shape))
@@ -118,7 +118,8 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
     if not keepdim:
         grad = grad.reshape(reduced(x.shape, dims, keepdim=True))
     kept = [d for d in range(x.ndim) if d not in dims]
-    rows = x.transpose(*kept, *dims).reshape(*(x.shape[d] for d in kept), -1)
+    count = math.prod(x.shape[d] for d in dims)
+    rows = x.transpose(*kept, *dims).reshape(*(x.shape[d] for d in kept), count)
     one = np.ones_like(rows[..., :1])
     before = np.concatenate([one, rows[..., :-1]], -1).cumprod(-1)
     after = np.concatenate([one, rows[..., :0:-1]], -1).cumprod(-1)[..., ::-1]
@@ -175,6 +176,7 @@ def logsumexp(x, *, dim=None, keepdim=False):
 
 @logsumexp.gradient
 def _(F, grad, x, y, *, needs, dim, keepdim):
+    y = F.where(F.eq(y, -math.inf), 0.0, y)  # of a row of -inf: exp(x - y) is then 0, as it should
     weight = F.exp(F.sub(x, spread(F, y, x.shape, dim, keepdim)))
     return F.mul(weight, spread(F, grad, x.shape, dim, keepdim))
 
