@@ -69,8 +69,12 @@ static void pow_run(char *const *p, const int64_t *step, int64_t n)
         ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = x[i * xs] * x[i * xs];
     } else if (ys == 0 && y[0] == (real)0.5) {
         ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = root(x[i * xs]);
+    } else if (ys == 0 && y[0] == 3) {
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = x[i * xs] * x[i * xs] * x[i * xs];
     } else if (ys == 0 && y[0] == -1) {
         ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = 1 / x[i * xs];
+    } else if (ys == 0 && y[0] == (real)-0.5) {
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = 1 / root(x[i * xs]);
     } else {
         for (int64_t i = 0; i < n; i++)
             z[i] = power(x[i * xs], y[i * ys]);

@@ -17,26 +17,36 @@ typedef struct {
     atomic_int *bad;
 } gather_call;
 
-/* Items are rows of y, inner elements each. */
-static void gather_rows(void *arg, int64_t begin, int64_t end)
+/* Whether all of these fit; without a branch, so that the loop is vectorised. */
+static int indices_fit(const int64_t *index, int64_t count, int64_t n)
+{
+    int outside = 0;
+    ETUDE_PRAGMA(omp simd reduction(| : outside)) for (int64_t i = 0; i < count; i++)
+        outside |= (uint64_t)index[i] >= (uint64_t)n;
+    return !outside;
+}
+
+/* The elements begin <= j < end of y, counted over all of outer x index_n x inner. They are taken
+   in runs that share a row of y, or for inner = 1 an index of outer. */
+static void gather_part(void *arg, int64_t begin, int64_t end)
 {
     const gather_call *c = arg;
-    int64_t o = begin / c->index_n, left = c->index_n - begin % c->index_n;
-    const real *x = c->x + o * c->n * c->inner;
-    for (int64_t row = begin; row < end; row++) {
-        const int64_t *index = c->index + row * c->inner;
-        real *y = c->y + row * c->inner;
-        for (int64_t i = 0; i < c->inner; i++) {
-            if (index[i] < 0 || index[i] >= c->n) {
-                atomic_store(c->bad, 1);
-                return;
-            }
-            y[i] = x[index[i] * c->inner + i];
+    int64_t inner = c->inner, run = inner == 1 ? c->index_n : inner;
+    int64_t step = inner > 1; /* of x along a run */
+    for (int64_t j = begin; j < end;) {
+        int64_t at = j % run, count = ETUDE_MIN(run - at, end - j);
+        const real *x = c->x + j / (c->index_n * inner) * c->n * inner + at * step;
+        const int64_t *index = c->index + j;
+        real *y = c->y + j;
+        if (!indices_fit(index, count, c->n)) {
+            atomic_store(c->bad, 1);
+            return;
         }
-        if (--left == 0) {
-            x += c->n * c->inner;
-            left = c->index_n;
-        }
+        if (inner == 1)
+            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = x[index[i]];
+        else
+            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = x[index[i] * inner + i];
+        j += count;
     }
 }
 
@@ -44,10 +54,8 @@ int ETUDE_NAME(gather)(etude_context *ctx, const real *x, const int64_t *index, 
                        int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
     atomic_int bad = 0;
-    gather_call c = {.x = x, .index = index, .y = y, .n = n, .index_n = index_n, .inner = inner,
-                     .bad = &bad};
-    if (inner > 0)
-        etude_parallel_for(ctx, gather_rows, &c, outer * index_n, ETUDE_GRAIN_MATH / inner + 1);
+    gather_call c = {x, index, y, n, index_n, inner, &bad};
+    etude_parallel_for(ctx, gather_part, &c, outer * index_n * inner, ETUDE_GRAIN_MATH);
     return bad ? ETUDE_BAD_INDEX : ETUDE_OK;
 }
 
@@ -58,35 +66,29 @@ enum { COLUMNS = 64 }; /* of inner, in one item of work */
 static void scatter_columns(void *arg, int64_t begin, int64_t end)
 {
     const gather_call *c = arg;
-    int64_t parts = (c->inner + COLUMNS - 1) / COLUMNS;
+    int64_t inner = c->inner, parts = (inner + COLUMNS - 1) / COLUMNS;
     for (int64_t item = begin; item < end; item++) {
         int64_t o = item / parts, from = item % parts * COLUMNS;
-        int64_t to = ETUDE_MIN(from + COLUMNS, c->inner);
-        real *y = c->y + o * c->n * c->inner;
-        for (int64_t j = 0; j < c->index_n; j++) {
-            const int64_t *index = c->index + (o * c->index_n + j) * c->inner;
-            const real *src = c->x + (o * c->index_n + j) * c->inner;
-            for (int64_t i = from; i < to; i++) {
-                if (index[i] < 0 || index[i] >= c->n) {
-                    atomic_store(c->bad, 1);
-                    return;
-                }
-                y[index[i] * c->inner + i] += src[i];
-            }
-        }
+        int64_t cols = ETUDE_MIN(COLUMNS, inner - from);
+        real *y = c->y + o * c->n * inner + from;
+        const int64_t *index = c->index + o * c->index_n * inner + from;
+        const real *src = c->x + o * c->index_n * inner + from;
+        for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
+            for (int64_t i = 0; i < cols; i++)
+                y[index[i] * inner + i] += src[i];
     }
 }
 
 int ETUDE_NAME(scatter_add)(etude_context *ctx, const int64_t *index, const real *src, real *y,
                             int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
-    atomic_int bad = 0;
-    gather_call c = {.x = src, .index = index, .y = y, .n = n, .index_n = index_n, .inner = inner,
-                     .bad = &bad};
+    gather_call c = {src, index, y, n, index_n, inner, NULL};
     int64_t parts = (inner + COLUMNS - 1) / COLUMNS;
+    if (!indices_fit(index, outer * index_n * inner, n))
+        return ETUDE_BAD_INDEX;
     etude_parallel_for(ctx, scatter_columns, &c, outer * parts,
                        ETUDE_GRAIN_MATH / (index_n * ETUDE_MIN(COLUMNS, inner) + 1) + 1);
-    return bad ? ETUDE_BAD_INDEX : ETUDE_OK;
+    return ETUDE_OK;
 }
 
 #endif

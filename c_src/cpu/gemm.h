@@ -1,4 +1,4 @@
-/* gemm.h: the inside of a matrix product, shared by matmul.c and conv2d.c.
+/* gemm.h: the inside of a matrix product, shared by matmul.c, conv2d.c and conv2d_weight.c.
 
    A register tile is mr x nv vectors of C, computed as a sum of kc outer products:
 
@@ -10,10 +10,10 @@
        in `runs` runs of k numbers (one run in a matrix, one per line of an image)
    from is where the sum starts: C itself, a bias, or zeros; ldfrom = 0 repeats one row of it.
 
-   The text is GCC vector extensions, so it serves SSE, NEON, AVX2 and AVX-512; each tile height has
-   its own instance, because the loops over the accumulators must unroll for them to stay in
-   registers. Full tiles run at 97 % of the peak of a core from L1. An element of C is
-   the same chain of operations in a tile of any size, so that where work is split never shows. */
+   The text is GCC vector extensions, so it serves SSE, NEON, AVX2 and AVX-512. Each tile height is
+   an instance of its own, because the loops over the accumulators must unroll for them to stay in
+   registers. Full tiles out of L1 run at 97 % of the peak of a core. An element of C is the same
+   chain of operations in a tile of any size: where work is split never shows in a result. */
 #ifndef ETUDE_GEMM_H
 #define ETUDE_GEMM_H
 
@@ -33,7 +33,11 @@ enum {
 };
 
 #define GEMM_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define GEMM_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define GEMM_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 typedef void gemm_packed_tile(int64_t k, const real *a, const real *b, const real *from,
                               int64_t ldfrom, real *c, int64_t ldc);
@@ -71,13 +75,13 @@ GEMM_INLINE void gemm_tile_body(int mr, int nv, int64_t k, int64_t runs, int64_t
         const real *rows[MR];                                                                     \
         GEMM_UNROLL for (int i = 0; i < mr; i++)                                                  \
             rows[i] = a + i;                                                                      \
-        gemm_tile_body(mr, nv, k, 1, 0, rows, mr, b, from, ldfrom, c, ldc);                             \
+        gemm_tile_body(mr, nv, k, 1, 0, rows, mr, b, from, ldfrom, c, ldc);                       \
     }                                                                                             \
     static void gemm_rows_##mr##x##nv(int64_t k, int64_t runs, int64_t jump,                      \
                                       const real *const *rows, int64_t step, const real *b,       \
                                       const real *from, int64_t ldfrom, real *c, int64_t ldc)     \
     {                                                                                             \
-        gemm_tile_body(mr, nv, k, runs, jump, rows, step, b, from, ldfrom, c, ldc);                           \
+        gemm_tile_body(mr, nv, k, runs, jump, rows, step, b, from, ldfrom, c, ldc);               \
     }
 #define GEMM_INSTANCES(mr) GEMM_INSTANCE(mr, 1) GEMM_INSTANCE(mr, 2)
 GEMM_TILES(GEMM_INSTANCES)
@@ -134,8 +138,8 @@ static inline void gemm_copy(real *to, const real *from, int64_t n)
         to[j] = from[j];
 }
 
-/* One tile of C of any width. Memory past the end of a partial vector must not be touched, so such a
-   tile is made beside C, in `edge`, and copied. */
+/* One tile of C of any width. Memory past the end of a partial vector must not be touched, so such
+   a tile is made beside C, in `edge`, and copied. */
 static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
                              const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {

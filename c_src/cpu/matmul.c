@@ -6,14 +6,15 @@
    contiguous; bias n or NULL. Blocking in BLAS's names (tuning.h):
 
        C is cut into blocks of at most MC rows; each block is one task.
-       for pc in steps of KC over k                    A block MC x KC packed: in L2
-         for strip of B, KC x (GEMM_STRIP * NR)             packed once for all blocks of rows
+       for pc in steps of KC over k                    a block of A, MC x KC, in L2: packed only
+                                                       if many columns share the cost (tuning.h)
+         for strip of B, KC x (STRIP * NR)             packed once for all blocks of rows
            for panel of the strip, KC x NR             in L1
              for tile of the block, MR rows            MR x NR accumulators in registers (gemm.h)
 
    Threads take tasks from a counter, and a strip of B is packed by whoever needs it first, so a
-   product is one fork and one join. A product with a single block of rows is cut along n instead, and
-   shares nothing. Small stacks are cut along the batch.
+   product is one fork and one join. A single block of rows is cut along n instead and shares
+   nothing; stacks of small products are cut along the batch.
    The order of the sums depends on k alone: any number of threads gives the same bits.
 
    Expected: 85 to 90 % of the peak of all cores from n = 256 up. One row (m = 1, or n = 1 with the
@@ -116,7 +117,7 @@ static int is_row(const product *g)
     return g->m == 1 && (g->b_col == 1 || (g->b_row == 1 && g->a_col == 1));
 }
 
-/* ---- Blocks ------------------------------------------------------------------------------------ */
+/* ---- Blocks ---------------------------------------------------------------------------------- */
 
 enum {
     PAGE = 4096,
@@ -144,8 +145,8 @@ typedef struct {
     atomic_llong next;       /* task */
 } plan;
 
-/* Columns j0 .. j1 of B at depth p0 .. p0 + kc, panel after panel. Whole panels of contiguous rows are
-   read line by line: a panel by itself would touch a new page of memory for every NR numbers. */
+/* Columns j0 .. j1 of B at depth p0 .. p0 + kc, panel after panel. Whole panels of contiguous rows
+   are read line by line: a panel by itself would touch a page of memory for every NR numbers. */
 static void pack_strip(const product *g, int64_t p0, int64_t kc, int64_t j0, int64_t j1, real *to)
 {
     const real *b = g->b + p0 * g->b_row + j0 * g->b_col;
@@ -202,7 +203,8 @@ static void run_task(plan *q, int64_t task, int64_t slot)
 
     const int64_t m = g.m, tiles = (m + MR - 1) / MR;
     int64_t t0 = gemm_cut(tiles, q->blocks, rows), t1 = gemm_cut(tiles, q->blocks, rows + 1);
-    int64_t s0 = gemm_cut(q->strips, q->cuts, columns), s1 = gemm_cut(q->strips, q->cuts, columns + 1);
+    int64_t s0 = gemm_cut(q->strips, q->cuts, columns);
+    int64_t s1 = gemm_cut(q->strips, q->cuts, columns + 1);
     int64_t m0 = gemm_cut(m, tiles, t0), count = s1 - s0;
     real *packed = q->a_space + slot * q->a_size;
 

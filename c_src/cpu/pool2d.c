@@ -2,14 +2,12 @@
 
    Counterpart: packages/etude/src/etude/ops/pool2d.py.
 
-   Legend: planes = N * C planes of H x W pixels; KH x KW windows, strides SH SW, padding PH PW, OH x OW
-   outputs. index is where the maximum stands in its plane of H * W pixels.
+   Legend: planes = N * C planes of H x W pixels; KH x KW windows, strides SH SW, padding PH PW,
+   OH x OW outputs. index says where in its plane of H * W pixels the maximum stands.
 
-   Plan. Windows are clipped to the plane instead of padding it. Lines of output are independent: within
-   one, the taps of the window are the outer loop and the pixels of the line the inner one, a compare
-   and two selects per tap that vectorise where the stride is 1. The first of equal values wins,
-   and a NaN wins over everything before it: take x if it is not <= best, unless best is NaN.
-   Bound by memory for windows of 2 x 2, by compares for larger ones. */
+   Plan. Windows are clipped to the plane instead of padding it; planes are independent. The first
+   of equal values wins, and a NaN over everything before it: take x if it is not <= best, unless
+   best is NaN. Selects instead of branches, since which one wins is not predictable. */
 #include "kernel.h"
 
 typedef struct {
@@ -83,6 +81,7 @@ int ETUDE_NAME(max_pool2d_backward)(etude_context *ctx, const real *grad, const 
         if (index[i] < 0 || index[i] >= H * W)
             return ETUDE_BAD_INDEX;
     int64_t work = ETUDE_MAX(1, H * W + 2 * OH * OW);
-    etude_parallel_for(ctx, pool_backward_body, &q, planes, ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
+    etude_parallel_for(ctx, pool_backward_body, &q, planes,
+                       ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
     return ETUDE_OK;
 }

@@ -41,7 +41,7 @@ static inline void block_log_sum(const real *x, int64_t rows, int64_t cols, real
         for (int64_t k = 0; k < rows; k++)
             ETUDE_SIMD for (int64_t c = 0; c < n; c++) e[k * n + c] =
                 x[k * cols + from + c] - top[k];
-        ETUDE_SIMD for (int64_t i = 0; i < rows * n; i++) e[i] = v_exp(e[i]);
+        ETUDE_SIMD for (int64_t i = 0; i < rows * n; i++) e[i] = v_exp_below_0(e[i]);
         for (int64_t k = 0; k < rows; k++)
             sum[k] += row_sum(e + k * n, n);
     }

@@ -31,7 +31,7 @@ static void softmax_rows(void *arg, int64_t begin, int64_t end)
         int64_t rows = ETUDE_MIN(step, end - r);
         real *z = call->z + r * cols;
         subtract_max(call->x + r * cols, z, rows, cols);
-        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) z[i] = v_exp(z[i]);
+        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) z[i] = v_exp_below_0(z[i]);
         for (int64_t k = 0; k < rows; k++, z += cols) {
             real scale = 1 / row_sum(z, cols);
             ETUDE_SIMD for (int64_t c = 0; c < cols; c++) z[c] *= scale;

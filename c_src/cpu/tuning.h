@@ -23,9 +23,9 @@
    GEMM_MR     rows of a register tile: MR * NV accumulators, NV vectors of B and a broadcast of A
                fit the registers (16 on SSE and AVX2, 32 on AVX-512 and NEON), and MR * NV is at
                least what hides the latency of a fused multiply-add (4 cycles, 2 a cycle: 8)
-   GEMM_NV     vectors in a row of the tile; NR = NV * vector length columns
-   GEMM_KC     depth of a block: a panel of B, KC x NR, stays in L1 (32 KB of 48 with AVX-512, 16 of 32
-               with AVX2, for both dtypes)
+   GEMM_NV     vectors in a row of the tile (gemm.h has tiles of 1 and 2); NR = NV * vector length
+   GEMM_KC     depth of a block: a panel of B, KC x NR, stays in L1 (32 KB of 48 with AVX-512, 16 of
+               32 with AVX2, for both dtypes)
    GEMM_MC     most rows of a block of A: MC x KC stays in L2
    GEMM_STRIP  most panels of B packed together, so that packing reads long runs
    GEMM_PACK_A panels of C from which packing A pays; half of it where each step along k of A is in

@@ -3,8 +3,8 @@
    Plan. One job at a time. The caller cuts [0, n) into chunks, opens the job, and works on it
    itself; each worker that wakes in time joins and takes chunks from the same atomic counter. When
    no chunk is left the caller closes the job and waits for those who joined, never for those who
-   slept through it. Workers spin for some 20 us before they sleep, so that a train of small jobs finds
-   them awake and an idle process costs nothing.
+   slept through it. Workers spin for some 20 us before they sleep, so that a train of small jobs
+   finds them awake and an idle process costs nothing.
 
    A nested parallel_for, or one from a second Python thread while the pool is busy, runs serially.
    Which thread takes which chunk varies; kernels are written so that results do not depend on it.

@@ -44,21 +44,27 @@ from etude.functional import *  # noqa: F403 - every public op, from the table
 
 if TYPE_CHECKING:
     from etude import data, models, nn, optim, train
+    from etude.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 
 try:
     __version__ = version("etude")
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
-_LAZY = {"data", "models", "nn", "optim", "train"}
+#: Imported when first used: modules, and functions with the module they are in.
+_LAZY = {"data": "", "models": "", "nn": "", "optim": "", "train": "",
+         "load_checkpoint": "checkpoint", "load_weights": "checkpoint",
+         "save_checkpoint": "checkpoint", "save_weights": "checkpoint"}
 
 __all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {
-    "Any", "TYPE_CHECKING", "import_module", "version"} | _LAZY)
+    "Any", "TYPE_CHECKING", "import_module", "version"} | _LAZY.keys())
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return import_module(f"etude.{name}")
+        home = _LAZY[name]
+        return getattr(import_module(f"etude.{home}"), name) if home else import_module(
+            f"etude.{name}")
     raise AttributeError(f"module 'etude' has no attribute {name!r}")
 
 

@@ -30,11 +30,11 @@ class Lines(Report):
 class Bar(Report):
     """A live bar over all steps, and the lines of the finished epochs above it."""
 
-    def __init__(self, bar: Any, epochs: int, steps: int | None) -> None:
+    def __init__(self, bar: Any, epochs: int, steps: int | None, done: int) -> None:
         self._bar = bar
         self._epochs = epochs
-        self._task = bar.add_task("starting", total=steps and steps * epochs)
-        self._done = 0
+        self._task = bar.add_task("starting", total=steps and steps * epochs, completed=done)
+        self._done = done
         self._shown = 0.0
 
     def step(self, epoch: int, loss: float) -> None:
@@ -50,8 +50,10 @@ class Bar(Report):
 
 
 @contextmanager
-def show(epochs: int, steps: int | None, progress: bool) -> Iterator[Report]:
-    """The report for a run of ``epochs`` of ``steps`` each (None: not known)."""
+def show(epochs: int, steps: int | None, progress: bool, done: int = 0) -> Iterator[Report]:
+    """The report for a run of ``epochs`` of ``steps`` each (None: not known), of which ``done``
+    steps lie behind it.
+    """
     if not progress:
         yield Report()
         return
@@ -67,4 +69,4 @@ def show(epochs: int, steps: int | None, progress: bool) -> Iterator[Report]:
         return
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as bar:
-        yield Bar(bar, epochs, steps)
+        yield Bar(bar, epochs, steps, done)

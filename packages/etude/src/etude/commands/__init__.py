@@ -21,14 +21,13 @@ from etude.plugins import Plugin, registry
 
 EPILOG = """\b
 Examples:
-  etude tour                        a network learns digits, on every backend
-  etude backends                    what is installed, and what is wrong with it
-  etude ops                         the op table
-  etude ops softmax                 one op: formula, cost, gradient, source
-  cc ... -I"$(etude config --include)"   compile a kernel of your own
-\b
-ETUDE_BACKEND=cpu chooses a backend for a whole run; ETUDE_PLUGINS=a,b loads
-only the plugins named.
+  etude tour             a network learns digits, on every backend
+  etude backends         what is installed, and what is wrong with it
+  etude ops              the op table
+  etude ops softmax      one op: formula, cost, gradient, source
+
+ETUDE_BACKEND=cpu chooses a backend for a whole run; ETUDE_PLUGINS=a,b loads only the plugins
+named.
 """
 
 

@@ -53,8 +53,9 @@ def lines() -> list[Line]:
     found = [Line("etude", etude.__version__, "active", backend="reference", device="cpu",
                   isa=describe(()), ops=ops)]
     for plugin in registry().plugins:
-        found.extend(_backend(plugin, i.name, i.device) for i in plugin.backends)
-        if plugin.state == "broken" or not plugin.backends:
+        offered = [_backend(plugin, info.name, info.device) for info in plugin.backends]
+        found.extend(offered)
+        if not offered or (plugin.state != "active" and {x.state for x in offered} == {"active"}):
             found.append(_plugin(plugin))
     return found
 
@@ -104,7 +105,8 @@ def _show(found: list[Line], to: Console, verbose: bool) -> None:
     for line in found:
         if line.state != "active":
             what = f"backend {line.backend!r} of plugin" if line.backend else "plugin"
-            to.print(f"\n[bold]{line.state}[/]: {what} {line.plugin!r} {line.version}")
+            to.print(Text.assemble("\n", (line.state, "bold"),
+                                   f": {what} {line.plugin!r} {line.version}"))
             to.print(Text(textwrap.indent(textwrap.fill(line.reason, to.width - 4), "    ")))
             if line.traceback and verbose:
                 to.print(Text(textwrap.indent(line.traceback.rstrip(), "    "), "dim"))

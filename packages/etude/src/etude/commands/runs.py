@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def accuracy(epoch: Epoch) -> float:
 class Run:
     """What one backend did. ``error`` says why there is nothing, or nothing more."""
 
-    backend: str
+    column: str  # as use() takes it: a name or a path
     about: str = ""  # instruction set and threads
     error: str = ""
     loss: list[float] = field(default_factory=list)  # of each step
@@ -92,6 +93,11 @@ class Run:
     share: float = math.nan  # of a core that the training thread got
     apart: float = math.nan  # the largest difference of a step from equal weights
     setting: Setting | None = None  # as training left it
+
+    @property
+    def backend(self) -> str:
+        """Its name, for people."""
+        return Path(self.column).name
 
     @property
     def seconds(self) -> float:
@@ -139,11 +145,11 @@ class Run:
         return ""
 
 
-def train(backend: str, epochs: int, seed: int, report: Callable[[Run], None]) -> Run:
-    """Train on ``backend`` and watch some more steps. ``report`` hears of each epoch."""
-    run = Run(backend)
+def train(column: str, epochs: int, seed: int, report: Callable[[Run], None]) -> Run:
+    """Train on ``column`` and watch some more steps. ``report`` hears of each epoch."""
+    run = Run(column)
     try:
-        with use(backend, fallback=True) as chosen:
+        with use(column, fallback=True) as chosen:
             run.about = describe(chosen.table.stack)
             run.setting = setting = prepare(seed, chosen.device)
             start = time.perf_counter(), time.thread_time()
@@ -191,23 +197,23 @@ def compare(run: Run, reference: Run, seed: int) -> None:
     if run.error or run.setting is None or reference.setting is None:
         return
     try:
-        with use(run.backend, fallback=True) as chosen:
+        with use(run.column, fallback=True) as chosen:
             twin = prepare(seed, chosen.device)
         ours = prepare(seed)
-        fresh = _largest(run.backend, twin, ours, sync=False)
+        fresh = _largest(run.column, twin, ours, sync=False)
         ours.become(reference.setting)
-        run.apart = max(fresh, _largest(run.backend, twin, ours, sync=True))
+        run.apart = max(fresh, _largest(run.column, twin, ours, sync=True))
     except Exception as error:
         run.error = f"{type(error).__name__}: {error}"
 
 
-def _largest(backend: str, twin: Setting, ours: Setting, sync: bool) -> float:
+def _largest(column: str, twin: Setting, ours: Setting, sync: bool) -> float:
     """The largest difference over some batches. Without ``sync`` the first of them shows whether
     the seed alone makes both alike.
     """
     worst = 0.0
     for (x, y), (theirs, labels) in islice(zip(ours.train, twin.train, strict=True), COMPARED):
-        with use(backend, fallback=True):
+        with use(column, fallback=True):
             if sync:
                 twin.become(ours)
             got = [twin.step(theirs, labels), twin.loss(theirs, labels)]

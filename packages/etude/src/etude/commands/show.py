@@ -36,8 +36,8 @@ class Plain(Console):
 
 def console() -> Console:
     """A console over the stdout of this moment (tests and pagers swap it)."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Plain(highlight=False, width=80)
+    made = Console(highlight=False, markup=False)
+    return made if made.is_terminal else Plain(highlight=False, markup=False, width=80)
 
 
 def grid(*heads: str, right: tuple[str, ...] = ()) -> Table:

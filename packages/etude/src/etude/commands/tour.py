@@ -102,7 +102,8 @@ def _explain(found: list[Run], to: Console) -> None:
     reference = found[0]
     if reference.share < BUSY:
         to.print(f"This machine is busy: the reference got {reference.share:.0%} of a core. Take "
-                 f"its seconds, and the speed-ups, as rough.", style="yellow")
+                 f"its seconds, and the speed-ups, as rough. Often OPENBLAS_NUM_THREADS=1 helps: "
+                 f"NumPy's threads wait for one another.", style="yellow")
     for run in found[1:]:
         problem = run.problem(reference)
         if problem:
@@ -148,7 +149,7 @@ def as_json(found: list[Run], picture: Path | None) -> dict[str, Any]:
     """The document that --json prints."""
     reference = found[0]
     return {
-        "agree": all(not r.problem(reference) for r in found),
+        "agree": not any(r.problem(reference) for r in found[1:]),
         "bound": runs.BOUND,
         "picture": None if picture is None else str(picture),
         "runs": [{
@@ -197,7 +198,7 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
     names = [REFERENCE, *_accelerators(wanted)]
     if not json_:
         to.print(f"lenet learns the digits: {epochs} epochs from seed {seed}, on "
-                 f"{', then '.join(names)}.\n")
+                 f"{', then '.join(Path(n).name for n in names)}.\n")
     started = time.perf_counter()
     with _progress(None if json_ else to, epochs) as report:
         found = [runs.train(name, epochs, seed, report) for name in names]
@@ -218,7 +219,7 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
         if len(found) == 1 and not wanted:
             _no_accelerator(to)
         if picture is not None:
-            to.print(f"\nThe picture is in {picture}")
+            click.echo(f"\nThe picture is in {picture}")  # a path is not to be wrapped
         elif missing:
             to.print("\n" + missing)
         _next(found, bool(wanted), to)

@@ -30,7 +30,8 @@ class DataLoader:
     """``for x, y in loader:`` gives one epoch of batches, as Tensors on ``device``.
 
     With ``shuffle`` the order of epoch e follows from (seed, e) and nothing else; ``loader.epoch``
-    is the number of the next one, from 0, and may be set to repeat or resume. Without a ``seed``
+    is the number of the next one, from 0, and may be set to repeat or resume; ``loader.start`` is
+    the first batch of that one epoch, to go on in its middle. Without a ``seed``
     one is drawn from the generator that ``etude.manual_seed`` sets, so that this seed alone
     repeats a run. ``drop_last`` leaves out a last batch that is not full.
 
@@ -66,7 +67,7 @@ class DataLoader:
         self.transform = transform
         self.collate = collate
         self.workers = workers
-        self.epoch = 0
+        self.epoch = self.start = 0
         self.wait_share = math.nan
         random_ = shuffle or transform is not None
         drawn = random.default_generator.spawn() if random_ and seed is None else None
@@ -89,15 +90,17 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         begin = perf_counter()
         order, epoch = self.order(self.epoch), self.epoch
+        first, self.start = self.start, 0
         self.epoch += 1
 
         def make(i: int) -> tuple[Array, ...]:
+            i += first
             picked = order[i * self.batch_size : (i + 1) * self.batch_size]
             return self._transformed(self._fields(picked), epoch, i)
 
         waited = perf_counter() - begin
-        with closing(ahead(make, len(self), self.workers)) as batches:
-            for _ in range(len(self)):
+        with closing(ahead(make, len(self) - first, self.workers)) as batches:
+            for _ in range(first, len(self)):
                 asked = perf_counter()
                 fields = next(batches)
                 upload = STATE.get().tables[self.device].upload

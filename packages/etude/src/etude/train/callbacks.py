@@ -1,0 +1,142 @@
+"""What may watch a run: Callback, EarlyStopping; and Checkpoints, the folder a run can go on from.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from etude.checkpoint import CheckpointError
+from etude.train.run import Run
+
+NAME = re.compile(r"step-(\d+)\.safetensors")
+
+
+class Callback:
+    """Called by ``fit`` after each step and each epoch; a subclass does what it likes there.
+
+    ``run.history`` has what was recorded, ``run.stop = "why"`` ends the run. What a subclass
+    remembers must be in ``state_dict`` (JSON), or a resumed run would not be the same.
+    """
+
+    def on_step(self, run: Run) -> None:
+        """A step is done, and recorded."""
+
+    def on_epoch(self, run: Run) -> None:
+        """An epoch is done, the model evaluated: see ``run.history.epochs[-1]``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+
+
+class EarlyStopping(Callback):
+    """Stop after ``patience`` epochs in a row that are no better than the best by ``threshold``.
+
+    ``metric`` is "loss", "accuracy" or the name of a metric, on the test data if there are any;
+    of the loss less is better, of others more, unless ``mode`` ("min" or "max") says otherwise.
+    Source: Prechelt 1998, Early Stopping - But When?
+    """
+
+    def __init__(self, patience: int = 5, metric: str = "loss", mode: str | None = None,
+                 threshold: float = 0.0) -> None:
+        if not isinstance(patience, int) or patience < 1:
+            raise ValueError(f"EarlyStopping: patience is an integer >= 1, got {patience!r}")
+        if mode not in (None, "min", "max"):
+            raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
+        self.patience, self.metric, self.threshold = patience, metric, threshold
+        self.sign = 1 if (mode or ("min" if metric == "loss" else "max")) == "min" else -1
+        self.best, self.bad = math.inf, 0
+
+    def on_epoch(self, run: Run) -> None:
+        epoch = run.history.epochs[-1]
+        value = self.sign * epoch.value(self.metric)
+        if value < self.best - self.threshold:
+            self.best, self.bad = value, 0
+            return
+        self.bad += 1
+        if self.bad >= self.patience:
+            run.stop = (f"stopped after epoch {epoch.number}: {self.metric} has been no better "
+                        f"than {self.sign * self.best:.4g} for {self.bad} epochs")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "bad": self.bad}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.bad = state["best"], state["bad"]
+
+
+class Checkpoints:
+    """The checkpoints of a run, ``folder``/step-00000120.safetensors and so on.
+
+    One is made every ``every_steps`` steps, every ``every_epochs`` epochs (0: never), and at the
+    end; the last ``keep`` stay. Each is written whole or not at all, and an older one goes only
+    once a newer one is there. ValueError for numbers out of range.
+    """
+
+    def __init__(self, folder: str | Path, every_steps: int = 0, every_epochs: int = 1,
+                 keep: int = 3) -> None:
+        for name, value, least in (("every_steps", every_steps, 0),
+                                   ("every_epochs", every_epochs, 0), ("keep", keep, 1)):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"Checkpoints: {name} is an integer >= {least}, got {value!r}")
+        self.folder = Path(folder)
+        self.every_steps, self.every_epochs, self.keep = every_steps, every_epochs, keep
+        self._latest: tuple[int, int] | None = None  # (step, epoch) of the last one
+
+    def paths(self) -> list[Path]:
+        """Those there are, the oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = {int(m[1]): p for p in self.folder.iterdir() if (m := NAME.fullmatch(p.name))}
+        return [found[step] for step in sorted(found)]
+
+    def start(self, run: Run, resume: bool) -> Path | None:
+        """Resume from the newest checkpoint, and return its path; None if there is none.
+
+        Raises FileExistsError if there are some and ``resume`` is False.
+        """
+        found = self.paths()
+        if found and not resume:
+            raise FileExistsError(f"{self.folder} has checkpoints of another run, up to "
+                                  f"{found[-1].name}. Continue it with resume, or give another "
+                                  f"folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob("step-*.part"):  # of a run that was killed as it wrote
+            left.unlink(missing_ok=True)
+        if not found:
+            return None
+        try:
+            run.restore(found[-1])
+        except CheckpointError as error:
+            if len(found) > 1:
+                error.add_note(f"The checkpoint before it is {found[-2]}; delete or move "
+                               f"{found[-1].name} to resume from that")
+            raise
+        self._latest = run.step, run.epoch
+        return found[-1]
+
+    def on_step(self, run: Run) -> None:
+        if self.every_steps and run.step % self.every_steps == 0:
+            self.save(run)
+
+    def on_epoch(self, run: Run) -> None:
+        if self.every_epochs and (run.epoch - 1) % self.every_epochs == 0:
+            self.save(run)
+
+    def finish(self, run: Run) -> None:
+        """The run is over: one more, unless the last one is of this moment."""
+        if self._latest != (run.step, run.epoch):
+            self.save(run)
+
+    def save(self, run: Run) -> Path:
+        path = self.folder / f"step-{run.step:08d}.safetensors"
+        run.save(path)
+        self._latest = run.step, run.epoch
+        for old in self.paths()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path

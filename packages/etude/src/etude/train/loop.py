@@ -1,0 +1,173 @@
+"""Training and evaluation: the loop, and the errors it stops with.
+
+The loop is the one you would write by hand: predict, loss, backward, step. It uses the public
+interface alone, so read it as an example. What a run consists of is in ``run.py``, what it
+records in ``record.py``, how progress is shown in ``etude/progress.py``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Sequence, Sized
+from pathlib import Path
+from typing import Any
+
+from etude import functional as F
+from etude import optim
+from etude.autograd import no_grad
+from etude.nn.module import Module
+from etude.optim.optimizer import Optimizer
+from etude.progress import Report, show
+from etude.train.callbacks import Callback, Checkpoints
+from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure
+from etude.train.run import Batches, Loss, Run
+
+
+def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cross_entropy,
+        epochs: int = 1, test: Batches | None = None, progress: bool = True, *,
+        metrics: Metrics | None = None, scheduler: Any = None, schedule: str = "epoch",
+        clip_norm: float | None = None, callbacks: Sequence[Callback] = (),
+        checkpoints: Checkpoints | None = None, resume: bool | str | Path = False,
+        config: dict[str, Any] | None = None) -> History:
+    """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after
+    each epoch.
+
+    ``loss(model(x), y)`` gives the mean over the batch, as one number, and so does each of
+    ``metrics``. ``scheduler`` steps once per "epoch" or per "step", as ``schedule`` says; one
+    whose step takes a metric is told the loss, on ``test`` if given. ``clip_norm`` is the largest
+    norm that the gradients together may have. With ``progress`` a live bar is shown where rich is
+    installed and the output is a terminal, else a line per epoch. Ctrl-C ends the training: the
+    model keeps what it learned, and the History says so.
+
+    With ``checkpoints`` and ``resume=True`` the run goes on from the newest of them, if there is
+    one; ``resume`` may also be the path of one. Model, data, optimizer and the rest must be made
+    as they were before; then the resumed run equals one that was never stopped, bit for bit.
+
+    Raises FloatingPointError for a loss that is not finite, before that batch changes the model;
+    ValueError if the loader gives no batch; CheckpointError for a checkpoint that does not fit;
+    FileExistsError for checkpoints of another run.
+    """
+    if schedule not in ("epoch", "step"):
+        raise ValueError(f"fit: schedule must be 'epoch' or 'step', got {schedule!r}")
+    run = Run(model, loader, optimizer, loss, epochs, test, metrics or {}, scheduler, callbacks,
+              config)
+    origin = _start(run, checkpoints, resume)
+    per_step = scheduler if schedule == "step" else None
+    per_epoch = scheduler if schedule == "epoch" else None
+    steps = len(loader) if isinstance(loader, Sized) else None
+    with show(epochs, steps, progress, run.step) as report:
+        if origin is not None:
+            report.epoch(f"resumed from {origin}, after step {run.step}")
+        try:
+            while run.epoch <= epochs and not run.stop:
+                if not _train(run, per_step, clip_norm, checkpoints, report):
+                    break
+                trained = run.mean.result("train on")
+                found = None if test is None else evaluate(model, test, loss, run.metrics)
+                epoch = Epoch(run.epoch, trained.loss, trained.accuracy, run.seconds, found,
+                              trained.metrics)
+                run.history.epochs.append(epoch)
+                run.epoch, run.batch, run.mean, run.seconds = run.epoch + 1, 0, Mean(), 0.0
+                if per_epoch is not None:
+                    _step_scheduler(per_epoch, epoch)
+                report.epoch(str(epoch))
+                for callback in callbacks:
+                    callback.on_epoch(run)
+                if checkpoints is not None:
+                    checkpoints.on_epoch(run)
+            if run.stop:
+                report.epoch(run.stop)
+            if checkpoints is not None:
+                checkpoints.finish(run)
+        except KeyboardInterrupt:
+            run.history.interrupted = True
+            report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model keeps "
+                         f"what it learned")
+    return run.history
+
+
+def _train(run: Run, scheduler: Any, clip_norm: float | None, checkpoints: Checkpoints | None,
+           report: Report) -> bool:
+    """What is left of one epoch: a step for each batch, recorded in ``run``. False if a callback
+    ended the run before the epoch's end.
+    """
+    model, loss, optimizer, history = run.model, run.loss, run.optimizer, run.history
+    model.train()
+    start = time.perf_counter()
+    for x, y in run.batches():
+        output = model(x)
+        value = loss(output, y)
+        now = value.item()
+        if not math.isfinite(now):
+            raise FloatingPointError(
+                f"the loss is {now} in epoch {run.epoch}, step {run.batch + 1}. Try a smaller "
+                f"learning rate; 'with etude.check_nan():' around the training names the first op "
+                f"that makes a NaN")
+        optimizer.zero_grad()
+        value.backward()
+        if clip_norm is not None:
+            optim.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        found = measure(output, y, run.metrics)
+        run.mean.add({"loss": now, **found}, len(x))
+        run.batch += 1
+        history.loss.append(now)
+        history.accuracy.append(found["accuracy"])
+        end = time.perf_counter()
+        history.seconds.append(end - start)
+        run.seconds += end - start
+        report.step(run.epoch, now)
+        for callback in run.callbacks:
+            callback.on_step(run)
+        if checkpoints is not None:
+            checkpoints.on_step(run)
+        if run.stop:
+            return False
+        start = time.perf_counter()
+    return True
+
+
+def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
+             metrics: Metrics | None = None) -> Evaluation:
+    """The loss, accuracy and ``metrics`` of ``model`` over the batches (x, y) of ``loader``, in
+    eval mode and without gradients; the mode is as before afterwards. ValueError if there is no
+    batch.
+    """
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    mean = Mean()
+    try:
+        with no_grad():
+            for x, y in loader:
+                output = model(x)
+                mean.add({"loss": loss(output, y).item(), **measure(output, y, metrics or {})},
+                         len(x))
+    finally:
+        for m, mode in modes:
+            m.training = mode
+    return mean.result("evaluate")
+
+
+def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path
+           ) -> str | Path | None:
+    """Resume if asked to; returns from which file."""
+    if isinstance(resume, bool):
+        if checkpoints is not None:
+            return checkpoints.start(run, resume)
+        if resume:
+            raise ValueError("fit: resume=True goes on from the newest of its checkpoints, so it "
+                             "needs checkpoints=; or give resume the path of one")
+        return None
+    run.restore(resume)
+    return resume
+
+
+def _step_scheduler(scheduler: Any, epoch: Epoch) -> None:
+    if "metric" in inspect.signature(scheduler.step).parameters:
+        scheduler.step(epoch.value("loss"))
+    else:
+        scheduler.step()

@@ -1,0 +1,134 @@
+"""What a training run leaves behind: numbers for each step and each epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from etude import functional as F
+from etude.autograd import no_grad
+from etude.shapes import int64
+from etude.tensor import Tensor
+
+Metric = Callable[[Any, Any], Any]  # (output, target) -> one number, a mean over the batch
+Metrics = Mapping[str, Metric]
+
+
+class Evaluation(NamedTuple):
+    """Means over a data set; ``accuracy`` is NaN where the targets are not class numbers."""
+
+    loss: float
+    accuracy: float
+    samples: int
+    metrics: dict[str, float] = {}  # noqa: RUF012 - nobody writes into it
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch: means over its batches as it trained, and over the test data after."""
+
+    number: int  # from 1
+    loss: float
+    accuracy: float
+    seconds: float  # of training; evaluation does not count
+    test: Evaluation | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """"loss", "accuracy" or a metric: on the test data if there were any, else in training.
+
+        KeyError for a name that was not measured, which lists those that were.
+        """
+        source = self if self.test is None else self.test
+        known = {"loss": source.loss, "accuracy": source.accuracy, **source.metrics}
+        if name not in known:
+            raise KeyError(f"{name!r} was not measured; this run has {', '.join(known)}")
+        return known[name]
+
+    def __str__(self) -> str:
+        text = f"epoch {self.number}: {_words(self, '')}"
+        if self.test is not None:
+            text += f", {_words(self.test, 'test ')}"
+        return f"{text}, {self.seconds:.2f} s"
+
+    def json(self) -> dict[str, Any]:
+        return {**vars(self), "test": self.test and self.test._asdict()}
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Epoch:
+        """The inverse of ``json``."""
+        test = saved["test"]
+        return cls(**{**saved, "test": test if test is None else Evaluation(**test)})
+
+
+def _words(of: Epoch | Evaluation, prefix: str) -> str:
+    text = f"{prefix}loss {of.loss:.4f}"
+    if not math.isnan(of.accuracy):
+        text += f", {prefix}accuracy {of.accuracy:.1%}"
+    return text + "".join(f", {prefix}{k} {v:.4g}" for k, v in of.metrics.items())
+
+
+@dataclass
+class History:
+    """What ``fit`` recorded. The three lists have one entry for each step."""
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)  # on the step's own batch
+    seconds: list[float] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)  # the finished ones
+    interrupted: bool = False  # Ctrl-C ended the run early
+    stopped: str = ""  # why a callback ended the run early
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: the lists as float64 arrays, which keep every bit."""
+        lists = {name: np.array(getattr(self, name)) for name in ("loss", "accuracy", "seconds")}
+        return {**lists, "epochs": [e.json() for e in self.epochs], "stopped": self.stopped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in ("loss", "accuracy", "seconds"):
+            setattr(self, name, state[name].tolist())
+        self.epochs = [Epoch.of(saved) for saved in state["epochs"]]
+        self.stopped = state["stopped"]
+
+
+def measure(output: Tensor, target: Tensor, metrics: Metrics) -> dict[str, float]:
+    """The accuracy, and each metric, of one batch."""
+    with no_grad():
+        found = {"accuracy": accuracy(output, target)}
+        found.update({name: float(metric(output, target)) for name, metric in metrics.items()})
+    return found
+
+
+def accuracy(output: Tensor, target: Tensor) -> float:
+    """The share of targets, int64 (...), that have the largest logit in output (..., C); NaN if
+    these are not classes.
+    """
+    if target.dtype != int64 or not target.shape or output.shape[:-1] != target.shape:
+        return math.nan
+    return float(F.eq(F.argmax(output, dim=-1), target).sum().item()) / target.numel()
+
+
+class Mean:
+    """Means over samples, from the means of batches."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.samples = 0
+
+    def add(self, values: Mapping[str, float], samples: int) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * samples
+        self.samples += samples
+
+    def result(self, purpose: str) -> Evaluation:
+        """ValueError, saying what the batches were wanted for, if there were none."""
+        n = self.samples
+        if not n:
+            raise ValueError(f"the loader gave no batch, so there is nothing to {purpose}. A "
+                             f"generator is used up after one pass; give a DataLoader or a list")
+        means = {name: total / n for name, total in self.sums.items()}
+        return Evaluation(means.pop("loss"), means.pop("accuracy"), n, means)

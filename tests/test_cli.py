@@ -1,0 +1,507 @@
+"""The command line: what it shows on a terminal and to programs, and how it copes with trouble."""
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import etude
+from etude import plugins
+from etude.commands import backends, facts, runs
+from etude.commands import etude as program
+from etude.table import TABLE
+from etude.tensor import OPS, Tensor
+
+PLUGINS = {
+    "good": """
+        import click, etude
+        import numpy as np
+        @etude.implements("relu")
+        def relu(x):
+            return np.maximum(x, 0)
+        @etude.hookimpl
+        def etude_backends():
+            def load():
+                return etude.Backend("good", "cpu", {"relu": lambda x, out=None: relu(x)},
+                                     isa="python", dtypes={"relu": ("float32", "float64")})
+            return [etude.BackendInfo("good", "cpu", (1, 0), load)]
+        @etude.hookimpl
+        def etude_commands():
+            @click.command()
+            def greet():
+                "Say hello."
+                click.echo("hello from a plugin")
+            @click.command()
+            def crash():
+                raise KeyError("lost")
+            @click.command()
+            def ops():
+                click.echo("not this one")
+            return [greet, crash, ops, "no command"]
+    """,
+    "raises": """
+        raise RuntimeError("boom at import")
+    """,
+    "future": """
+        import etude
+        @etude.hookimpl
+        def etude_backends():
+            return [etude.BackendInfo("future", "cpu", (2, 0), None)]
+    """,
+    "misspelt": """
+        import etude
+        @etude.hookimpl
+        def etude_backend():
+            return []
+    """,
+    "cardless": """
+        import etude
+        @etude.hookimpl
+        def etude_backends():
+            def load():
+                raise etude.BackendError("no card was found on this machine")
+            return [etude.BackendInfo("cardless", "card", (1, 0), load)]
+    """,
+    "explodes": """
+        import etude
+        @etude.hookimpl
+        def etude_backends():
+            def load():
+                return 1 / 0
+            return [etude.BackendInfo("explodes", "cpu", (1, 0), load)]
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder of installed plugins, as pip would leave them: one good, the others in trouble."""
+    folder = tmp_path_factory.mktemp("site")
+    for name, source in PLUGINS.items():
+        (folder / f"etude_test_{name}.py").write_text(textwrap.dedent(source))
+        info = folder / f"etude_test_{name}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: etude-test-{name}\n"
+                                       f"Version: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[etude]\n{name} = etude_test_{name}\n")
+    return folder
+
+
+@pytest.fixture
+def installed(site, monkeypatch):
+    """These plugins, in this process."""
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("ETUDE_PLUGINS", ",".join(PLUGINS))
+    importlib.invalidate_caches()
+    yield plugins.registry(refresh=True)
+    monkeypatch.undo()
+    for name in PLUGINS:
+        sys.modules.pop(f"etude_test_{name}", None)
+    importlib.invalidate_caches()
+    plugins.registry(refresh=True)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """No plugin at all."""
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    yield plugins.registry(refresh=True)
+    monkeypatch.undo()
+    plugins.registry(refresh=True)
+
+
+def run(*args, code=0):
+    result = CliRunner().invoke(program, args, prog_name="etude")
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def words(text):
+    """The text without its line breaks, which depend on the width."""
+    return " ".join(text.split())
+
+
+def python(code, *args, **env):
+    """Run Python code in a process of its own: (status, stdout, stderr)."""
+    done = subprocess.run([sys.executable, "-c", code, *args], text=True, capture_output=True,
+                          env={**os.environ, **env}, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+MAIN = "import sys; from etude.cli import main; sys.argv = ['etude', *sys.argv[1:]]; main()"
+
+
+# ------------------------------------------------------------------ the program
+
+
+def test_help_names_every_command_and_gives_examples():
+    text = run("--help")
+    for command in ("tour", "backends", "ops", "config"):
+        assert f"\n  {command} " in text
+        assert "Example" in run(command, "--help")
+    assert "etude ops softmax" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_version_is_that_of_the_package():
+    assert etude.__version__ in run("--version")
+
+
+def test_an_unknown_command_suggests_the_one_that_was_meant():
+    text = words(run("backnds", code=2))
+    assert "There is no command 'backnds'. Did you mean 'backends'?" in text
+
+
+def test_config_finds_the_header():
+    folder = Path(run("config", "--include").strip())
+    assert (folder / "etude.h").is_file()
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_click_or_rich_it_says_what_to_install(missing):
+    status, _, told = python(f"import sys; sys.modules[{missing!r}] = None\n" + MAIN)
+    assert status == 1
+    assert told.strip() == (f"etude: the command line needs click and rich, and {missing} is not "
+                            f"installed. Install both with: pip install 'etude[cli]'")
+
+
+def test_import_etude_imports_neither_click_nor_rich():
+    status, _, told = python("import sys, etude; sys.exit(sorted({'click', 'rich', 'matplotlib'} "
+                             "& set(sys.modules)) or 0)")
+    assert status == 0, told
+
+
+# ------------------------------------------------------------------ backends
+
+
+def test_backends_puts_the_reference_first_with_all_ops(alone):
+    text = run("backends")
+    first = text.splitlines()[2].split()
+    assert first[:3] == ["reference", "active", "cpu"]
+    assert not alone.backends
+    assert "pip install etude-cpu" in text
+
+
+def test_backends_says_what_is_wrong_with_each_plugin(installed):
+    text = run("backends")
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    told = words(text)
+    assert "broken: plugin 'raises' 1.5 RuntimeError: boom at import" in told
+    assert "broken: plugin 'future' 1.5 backend 'future' is built for op interface 2.0" in told
+    assert "this Etude has 1.0; install matching versions of both" in told
+    assert ("broken: plugin 'misspelt' 1.5 there is no hook called 'etude_backend'; did you mean "
+            "'etude_backends'?") in told
+    assert ("unavailable: backend 'cardless' of plugin 'cardless' 1.5 no card was found on this "
+            "machine") in told
+    assert "broken: backend 'explodes' of plugin 'explodes' 1.5 ZeroDivisionError" in told
+    good = next(line for line in text.splitlines() if line.startswith("good"))
+    assert good.split()[1:4] == ["active", "cpu", "python"]
+    assert f" 1/{len(backends.countable())} " in good
+    assert "Traceback" not in text
+    assert "'etude backends --verbose' shows the traceback" in told
+
+
+def test_backends_verbose_shows_the_tracebacks(installed):
+    text = run("backends", "--verbose")
+    assert text.count("Traceback (most recent call last)") == 2
+    assert 'raise RuntimeError("boom at import")' in text
+
+
+def test_backends_json_has_the_same_for_programs(installed):
+    found = json.loads(run("backends", "--json"))
+    lines = {line["backend"] or line["plugin"]: line for line in found["backends"]}
+    assert found["backends"][0]["backend"] == "reference"
+    assert set(found["backends"][0]["ops"]) == set(found["ops"])
+    states = {name: lines[name]["state"] for name in PLUGINS}
+    assert states == {"good": "active", "raises": "broken", "future": "broken",
+                      "misspelt": "broken", "cardless": "unavailable", "explodes": "broken"}
+    assert lines["good"]["ops"] == {"relu": ["float32", "float64"]}
+    assert "boom at import" in lines["raises"]["reason"]
+    assert "Traceback" in lines["raises"]["traceback"]
+    assert "did you mean 'etude_backends'?" in lines["misspelt"]["reason"]
+
+
+def test_a_plugin_outside_the_allow_list_is_blocked(installed, monkeypatch):
+    monkeypatch.setenv("ETUDE_PLUGINS", "good")
+    plugins.registry(refresh=True)
+    told = words(run("backends"))
+    assert "blocked: plugin 'raises' 1.5 not in the allow-list ETUDE_PLUGINS" in told
+    assert "boom" not in told
+
+
+def test_broken_plugins_leave_etude_and_the_others_alone(site):
+    code = ("import etude\n"
+            "with etude.use('good') as chosen, etude.receipt() as receipt:\n"
+            "    print(etude.tensor([-1.0, 2.0]).relu().tolist(), receipt.columns())\n"
+            "try: etude.use('future')\n"
+            "except etude.BackendError as error: print(error)\n")
+    status, out, err = python(code, PYTHONPATH=str(site))
+    assert status == 0, err
+    assert out.startswith("[0.0, 2.0] {'good': 1}\n")
+    assert "Plugin 'future' is broken: backend 'future' is built for op interface 2.0" in out
+
+
+def test_the_installed_program_does_the_same_in_a_process_of_its_own(site):
+    status, out, err = python(MAIN, "backends", PYTHONPATH=str(site))
+    assert status == 0, err
+    assert "did you mean 'etude_backends'?" in words(out)
+
+
+# ------------------------------------------------------------------ commands of plugins
+
+
+def test_a_plugin_adds_a_command(installed):
+    assert "Say hello." in run("--help")
+    assert run("greet") == "hello from a plugin\n"
+
+
+def test_a_plugins_command_that_fails_is_laid_at_its_door(installed):
+    told = words(run("crash", code=1))
+    assert "'crash' comes from the plugin 'good' 1.5, and failed there with KeyError" in told
+
+
+def test_a_plugin_cannot_take_the_name_of_a_command(installed):
+    assert "not this one" not in run("ops", "softmax")
+
+
+def test_what_is_no_command_costs_a_warning(site):
+    status, out, told = python(MAIN, "greet", PYTHONPATH=str(site))
+    assert (status, out) == (0, "hello from a plugin\n")
+    assert "plugin 'good' offers a command 'ops', but that name is taken; left out" in told
+    assert "plugin 'good' offers 'no command' as a command" in told
+
+
+# ------------------------------------------------------------------ ops
+
+
+def test_ops_lists_every_op_under_its_family():
+    lines = run("ops").splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = {line.split()[0] for line in lines if line.startswith("  ")}
+    assert listed == set(TABLE)
+    assert {op.family for op in TABLE.values()} <= {line.split()[0] for line in lines if line}
+
+
+def test_ops_says_who_implements_each(installed):
+    relu = next(line for line in run("ops").splitlines() if line.startswith("  relu "))
+    assert relu.endswith("good")
+
+
+def test_ops_of_one_family():
+    listed = [line.split()[0] for line in run("ops", "--family", "softmax").splitlines()
+              if line.startswith("  ")]
+    assert listed == ["softmax", "softmax_backward", "log_softmax", "log_softmax_backward"]
+
+
+def test_the_card_of_softmax():
+    text = run("ops", "softmax")
+    for part in (
+        "softmax(x, dim=-1)", "y_i = exp(x_i - max x)", "x: float32 or float64", "dim = -1",
+        "y may be written over x", "softmax_backward", "10,240 FLOP", "16,384 bytes",
+        "x float32[32, 64]", "ops/softmax.py:", "return e / e.sum(dim, keepdims=True)",
+    ):
+        assert part in text, part
+    assert "\x1b" not in text
+
+
+def test_the_card_says_who_has_the_op(installed):
+    assert "good yes, f32 f64 (python)" in words(run("ops", "relu"))
+    assert "good no: the reference stands in" in words(run("ops", "exp"))
+
+
+def test_the_source_on_the_card_is_where_it_says():
+    source = json.loads(run("ops", "softmax", "--json"))["source"]
+    line = Path(source["file"]).read_text().splitlines()[source["line"] - 1]
+    assert source["text"].startswith(line)
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_every_op_has_a_card_with_an_example_that_costs_what_the_op_says(name):
+    op, card = TABLE[name], json.loads(run("ops", name, "--json"))
+    assert card["doc"]
+    assert run("ops", name)
+    if op.cls in ("view", "create"):
+        assert card["cost"] is None
+        return
+    call = facts.example(op)
+    assert list(call.arrays) == list(card["cost"]["arrays"])
+    assert card["cost"]["flops"] == op.flops(*call.arrays.values(), **call.attrs)
+    assert card["cost"]["bytes"] == op.bytes(*call.arrays.values(), **call.attrs)
+
+
+@pytest.mark.parametrize("name", [op.name for op in TABLE.values() if not op.internal])
+def test_an_op_is_differentiable_as_often_as_its_card_says(name):
+    op = TABLE[name]
+    call = facts.example(op)
+    if call is None:
+        assert op.cls in ("view", "create")
+        return
+    inputs = [Tensor(np.full(s.shape, 1 if s.dtype == bool else 0.5, s.dtype),
+                     requires_grad=s.dtype.kind == "f") for s in call.arrays.values()]
+    y = OPS[name](*inputs, **call.attrs)
+    assert y.requires_grad == (facts.times(op) > 0)
+    for _ in range(int(min(facts.times(op), 2))):
+        first = etude.grad(y.sum(), [t for t in inputs if t.requires_grad][:1], create_graph=True,
+                           allow_unused=True)[0]
+        if first is None or not first.requires_grad:
+            break  # linear: the derivative is a constant
+        y = first
+
+
+def test_a_fused_backward_without_a_rule_ends_the_line():
+    assert facts.times(TABLE["softmax_backward"]) == 0
+    assert facts.times(TABLE["softmax"]) == math.inf
+    assert "softmax in primitives" in facts.differentiable(TABLE["softmax_backward"])
+
+
+@pytest.fixture
+def cube(tmp_path):
+    """An op entered from a file of its own; gone again afterwards."""
+    path = tmp_path / "cube_family.py"
+    path.write_text('"""Cubes."""\nfrom etude.table import op\n\n\n'
+                    '@op("map", saves=("x",), flops=lambda x: 2 * x.size)\n'
+                    'def cube(x):\n    """y = x^3, elementwise."""\n    return x * x * x\n')
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield
+    del TABLE["cube"], sys.modules[path.stem]
+
+
+def test_a_new_op_has_a_card_with_no_list_edited(cube):
+    assert "cube_family  Cubes" in run("ops")
+    text = run("ops", "cube")
+    assert "y = x^3, elementwise." in text
+    assert "4,096 FLOP, at least 16,384 bytes" in text
+    assert "return x * x * x" in text
+
+
+def test_an_op_that_is_not_there_suggests_one_that_is():
+    assert "There is no op called 'sofmax'. Did you mean 'softmax'?" in run("ops", "sofmax", code=1)
+    assert "There is no op called 'map', but a family" in run("ops", "map", code=1)
+    assert "Did you mean 'softmax'?" in run("ops", "--family", "softmx", code=1)
+
+
+# ------------------------------------------------------------------ the tour
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """A tour over a tenth of the digits."""
+    train, test = etude.data.digits()
+    few = [etude.data.TensorDataset(*(t[:n] for t in d.tensors))
+           for d, n in ((train, 144), (test, 40))]
+    monkeypatch.setattr(runs.data, "digits", lambda split=None: few[split == "test"] if split
+                        else few)
+    monkeypatch.setattr(runs, "WATCHED", 3)
+    monkeypatch.setattr(runs, "COMPARED", 4)
+
+
+def column(folder, op, body):
+    path = folder / f"my_{op}.py"
+    path.write_text(f"import numpy as np\nimport etude\n\n\n@etude.implements({op!r})\n{body}\n")
+    return str(path)
+
+
+@pytest.fixture
+def relu(tmp_path):
+    return column(tmp_path, "relu", "def my_relu(x):\n    return np.where(x > 0, x, x * 0)")
+
+
+def test_the_tour_compares_a_column_with_the_reference(short, relu, tmp_path):
+    text = run("tour", "--epochs", "2", "--backend", relu, "--out", str(tmp_path / "new"))
+    assert "\x1b" not in text
+    assert max(len(line) for line in text.splitlines() if str(tmp_path) not in line) <= 80
+    told = words(text)
+    assert "my_relu.py agrees with the reference" in told
+    assert "within 0.0001 of it" in told
+    assert "3 my_relu.py" in told
+    assert "Try next" in told
+    assert (tmp_path / "new" / "tour.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_tour_for_programs(short, relu, tmp_path):
+    found = json.loads(run("tour", "--epochs", "2", "--backend", relu, "--json", "--no-picture"))
+    assert found["agree"]
+    reference, mine = found["runs"]
+    assert reference["backend"] == "reference"
+    assert len(reference["loss"]) == 2 * 9
+    assert mine["step_apart"] <= found["bound"]
+    assert mine["curve_apart"] == pytest.approx(max(np.abs(np.subtract(mine["loss"],
+                                                                       reference["loss"]))))
+    assert mine["calls_per_step"]["my_relu.py"] == 3
+    assert found["picture"] is None
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_the_tour_finds_a_kernel_that_is_a_little_wrong(short, tmp_path):
+    wrong = column(tmp_path, "linear", "def linear(x, weight, bias=None):\n"
+                   "    y = x @ weight.T * np.float32(1.001)\n"
+                   "    return y if bias is None else y + bias")
+    text = run("tour", "--epochs", "1", "--backend", wrong, "--no-picture", code=1)
+    assert "my_linear.py does not agree" in words(text)
+    assert "0.0001 is allowed" in words(text)
+
+
+def test_the_tour_finds_a_wrong_gradient(short, tmp_path):
+    wrong = column(tmp_path, "relu_backward", "def relu_backward(grad, y):\n"
+                   "    return np.where(y >= 0, grad, grad * 0)")
+    assert "does not agree" in run("tour", "--epochs", "1", "--backend", wrong, "--no-picture",
+                                   code=1)
+
+
+def test_the_tour_goes_on_past_a_column_that_fails(short, relu, tmp_path):
+    broken = column(tmp_path, "max_pool2d", "def pool(x, **attrs):\n    raise OSError('no pool')")
+    text = words(run("tour", "--epochs", "1", "--backend", broken, "--backend", relu,
+                     "--no-picture", code=1))
+    assert "my_max_pool2d.py does not agree: OSError: no pool" in text
+    assert "my_relu.py agrees with the reference" in text
+
+
+def test_an_unknown_backend_stops_the_tour_before_it_starts():
+    text = words(run("tour", "--backend", "cpuu", code=1))
+    assert "there is no backend 'cpuu'" in text
+    assert "epoch" not in text
+
+
+def test_a_tour_without_accelerators_says_why_and_how_to_get_one(short, alone):
+    text = words(run("tour", "--epochs", "1", "--no-picture"))
+    assert "No accelerator is active" in text
+    assert "pip install etude-cpu" in text
+
+
+def test_a_tour_with_broken_plugins_alone_gives_their_reasons(short, installed, monkeypatch):
+    monkeypatch.setenv("ETUDE_PLUGINS", "cardless,raises")
+    plugins.registry(refresh=True)
+    text = words(run("tour", "--epochs", "1", "--no-picture"))
+    assert "cardless is unavailable: no card was found on this machine" in text
+    assert "raises is broken: RuntimeError: boom at import" in text
+
+
+def test_a_tour_without_matplotlib_says_what_to_install(short, alone, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "etude.commands.picture", raising=False)
+    text = words(run("tour", "--epochs", "1", "--out", str(tmp_path)))
+    assert "matplotlib is not installed: pip install 'etude[plots]'" in text
+    assert not (tmp_path / "tour.png").exists()
+
+
+def test_the_real_tour_reads_at_least_97_percent_of_the_digits_on_every_backend(tmp_path):
+    # One thread for NumPy: on a busy machine its threads wait for one another.
+    status, out, err = python(MAIN, "tour", "--json", "--out", str(tmp_path),
+                              OPENBLAS_NUM_THREADS="1")
+    assert status == 0, out + err
+    found = json.loads(out)
+    active = [x.backend for x in backends.lines() if x.state == "active" and x.backend]
+    assert [r["backend"] for r in found["runs"]] == active
+    assert all(r["test_accuracy"] >= 0.97 for r in found["runs"])
+    assert (tmp_path / "tour.png").stat().st_size > 20_000
