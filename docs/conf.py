@@ -1,12 +1,16 @@
 """Sphinx configuration. The op pages are written from the table by op_pages.py before reading.
 
-Nothing here lists a tutorial or an op: tutorials/ is reached through a link and a glob, ops
-through etude.table.TABLE. Warnings are errors (tox -e docs), so a page that lies about a name
-or a link does not build.
+Nothing here lists a tutorial, an op or a public name: tutorials/ is reached through a link and a
+glob, ops through etude.table.TABLE, names through dir(etude). Warnings are errors (tox -e docs), so
+a page that lies about a name or a link does not build.
 """
 
+import importlib
+import inspect
+import pkgutil
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -36,10 +40,11 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
 nb_merge_streams = True
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_block", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "extra_repr"}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
@@ -71,8 +76,45 @@ def _as_prose(app, what, name, obj, options, lines):
         lines[i] = "".join(p if p.startswith("``") else p.replace("*", r"\*") for p in parts)
 
 
+def _package_pages():
+    """Page name -> text, for ``import etude`` and each package below it that has public names."""
+    homes = defaultdict(list)
+    for name in sorted(set(dir(etude)) - set(etude.functional.__all__)):
+        thing = getattr(etude, name)
+        home = getattr(thing, "__module__", None) or ""
+        if home.startswith("etude.") and callable(thing) and not name.startswith("_"):
+            kind = "class" if inspect.isclass(thing) else "function"
+            members = "\n   :members:" if kind == "class" else ""
+            homes[home].append(f".. auto{kind}:: etude.{name}{members}\n")
+    parts = ["# etude\n\nWhat `import etude` gives, by the file it is in."]
+    for home, entries in sorted(homes.items()):
+        about = inspect.getdoc(sys.modules[home]).split("\n\n")[0]
+        rst = "\n".join([about, "", *entries])
+        parts.append(f"## {home.partition('.')[2]}\n\n```{{eval-rst}}\n{rst}```")
+    yield "etude", "\n\n".join(parts) + "\n"
+
+    for found in pkgutil.iter_modules(etude.__path__):
+        if not found.ispkg or found.name in ("ops", "commands"):  # these have pages of their own
+            continue
+        module = importlib.import_module(f"etude.{found.name}")
+        names = [n for n in module.__all__ if not inspect.ismodule(getattr(module, n))]
+        rst = f".. automodule:: {module.__name__}\n   :members: {', '.join(names)}\n"
+        yield (
+            module.__name__,
+            f"# {module.__name__}\n\n```{{eval-rst}}\n{rst}   :imported-members:\n```\n",
+        )
+
+
+def _write_pages(app):
+    op_pages.write(Path(app.srcdir) / "ops")
+    for name, text in _package_pages():
+        path = Path(app.srcdir) / "api" / f"{name}.md"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
 def setup(app):
-    """Write ops/*.md when the builder is ready and before it looks for pages."""
-    app.connect("builder-inited", lambda app: op_pages.write(Path(app.srcdir) / "ops"))
+    """Pages are written when the builder is ready and before it looks for them."""
+    app.connect("builder-inited", _write_pages)
     app.connect("autodoc-process-docstring", _as_prose)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))

@@ -73,6 +73,7 @@ def _index(families, columns):
             "",
             _title(ops),
             "",
+            "{.op-index}",
             "| " + " | ".join(heads) + " |",
             "|" + " --- |" + " --- |" + " :-: |" * (len(heads) - 2),
         ]

@@ -155,6 +155,12 @@ def test_the_version_is_that_of_the_package():
     assert etude.__version__ in run("--version")
 
 
+def test_python_m_etude_is_the_same_program():
+    done = subprocess.run([sys.executable, "-m", "etude", "--version"], text=True,
+                          capture_output=True, check=True)
+    assert done.stdout == run("--version")
+
+
 def test_an_unknown_command_suggests_the_one_that_was_meant():
     text = words(run("backnds", code=2))
     assert "There is no command 'backnds'. Did you mean 'backends'?" in text

@@ -5,9 +5,11 @@
    Legend: planes = N * C planes of H x W pixels; KH x KW windows, strides SH SW, padding PH PW,
    OH x OW outputs. index says where in its plane of H * W pixels the maximum stands.
 
-   Plan. Windows are clipped to the plane instead of padding it; planes are independent. The first
-   of equal values wins, and a NaN over everything before it: take x if it is not <= best, unless
-   best is NaN. Selects instead of branches, since which one wins is not predictable. */
+   Plan. Windows are clipped to the plane, which is not padded; planes are independent. Four windows
+   of a line are reduced side by side in a vector, because which pixel wins is random and a branch
+   on it would be mispredicted; the last four of a line overlap those before them. Clipped windows
+   go one by one, and so do lines of fewer than four. The first of equal values wins, and a NaN over
+   everything before it: take x if it is not <= best, unless best is NaN. */
 #include "kernel.h"
 
 typedef struct {
@@ -18,31 +20,68 @@ typedef struct {
     int64_t H, W, OH, OW, KH, KW, SH, SW, PH, PW;
 } pool;
 
+enum { LANES = 4 };
+typedef real lanes __attribute__((vector_size(LANES * sizeof(real))));
+typedef real_bits lane_bits __attribute__((vector_size(LANES * sizeof(real))));
+
+/* Windows o .. o + LANES of a line of output, all inside of the plane; their lines are h0 .. h1. */
+static void four_windows(const pool *q, const real *x, int64_t h0, int64_t h1, int64_t o, real *y,
+                         int64_t *index)
+{
+    int64_t corner = h0 * q->W + o * q->SW - q->PW;
+    lanes best = {0};
+    lane_bits where = {0}; /* from the corner of the window on */
+    for (int64_t h = 0; h < h1 - h0; h++)
+        for (int64_t w = h * q->W; w < h * q->W + q->KW; w++) {
+            const real *tap = x + corner + w;
+            lanes found = {tap[0], tap[q->SW], tap[2 * q->SW], tap[3 * q->SW]};
+            lane_bits larger = ~(found <= best) & (best == best);
+            if (w == 0)
+                larger = ~(lane_bits){0};
+            best = (lanes)((larger & (lane_bits)found) | (~larger & (lane_bits)best));
+            where = (larger & (real_bits)w) | (~larger & where);
+        }
+    for (int i = 0; i < LANES; i++) {
+        y[o + i] = best[i];
+        index[o + i] = corner + i * q->SW + where[i];
+    }
+}
+
+/* Window o, clipped to the columns of the plane. */
+static void one_window(const pool *q, const real *x, int64_t h0, int64_t h1, int64_t o, real *y,
+                       int64_t *index)
+{
+    int64_t left = o * q->SW - q->PW;
+    int64_t w0 = ETUDE_MAX(0, left), w1 = ETUDE_MIN(q->W, left + q->KW), best = h0 * q->W + w0;
+    for (int64_t h = h0; h < h1; h++)
+        for (int64_t w = h * q->W + w0; w < h * q->W + w1; w++)
+            if (!(x[w] <= x[best]) && x[best] == x[best])
+                best = w;
+    y[o] = x[best];
+    index[o] = best;
+}
+
 /* Planes begin .. end. */
 static void pool_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
+    int64_t inside = ETUDE_MIN(q->OW, (q->PW + q->SW - 1) / q->SW); /* first window not clipped */
+    int64_t after = ETUDE_MIN(q->OW, (q->W + q->PW - q->KW) / q->SW + 1); /* first clipped again */
     for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
         const real *x = q->x + line / q->OH * q->H * q->W;
         real *y = q->y + line * q->OW;
-        int64_t *index = q->index + line * q->OW;
+        int64_t *index = q->index + line * q->OW, o = 0;
         int64_t top = line % q->OH * q->SH - q->PH;
         int64_t h0 = ETUDE_MAX(0, top), h1 = ETUDE_MIN(q->H, top + q->KH);
-        for (int64_t o = 0; o < q->OW; o++) {
-            int64_t left = o * q->SW - q->PW;
-            int64_t w0 = ETUDE_MAX(0, left), w1 = ETUDE_MIN(q->W, left + q->KW);
-            int64_t where = h0 * q->W + w0;
-            real best = x[where];
-            for (int64_t h = h0; h < h1; h++)
-                for (int64_t w = w0; w < w1; w++) {
-                    real candidate = x[h * q->W + w];
-                    int larger = !(candidate <= best) && best == best;
-                    best = larger ? candidate : best;
-                    where = larger ? h * q->W + w : where;
-                }
-            y[o] = best;
-            index[o] = where;
-        }
+        for (; o < inside; o++)
+            one_window(q, x, h0, h1, o, y, index);
+        if (after - inside >= LANES)
+            for (; o < after; o += LANES) {
+                o = ETUDE_MIN(o, after - LANES);
+                four_windows(q, x, h0, h1, o, y, index);
+            }
+        for (; o < q->OW; o++)
+            one_window(q, x, h0, h1, o, y, index);
     }
 }
 

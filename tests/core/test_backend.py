@@ -82,6 +82,12 @@ def test_blocks_nest(column, calls):
     assert len(calls) == 1
 
 
+def test_a_block_leaves_the_grad_mode_as_it_is(column):
+    with etude.no_grad(), etude.use(column), etude.tap(lambda event: None):
+        assert not etude.is_grad_enabled()
+    assert etude.is_grad_enabled()
+
+
 def test_a_use_can_be_entered_again_and_within_itself(column, calls):
     chosen = etude.use(column)
     with chosen, chosen:

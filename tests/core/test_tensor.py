@@ -79,6 +79,12 @@ def test_numbers_are_weak_on_either_side_also_numpys(dtype, number, shape):
     assert (value > x).tolist() == (float(value) > np.ones(shape)).tolist()
 
 
+def test_a_whole_number_beside_bools_makes_integers():
+    mask = etude.tensor([True, False])
+    z = F.where(mask, mask, 2)
+    assert (z.dtype, z.tolist()) == (int64, [1, 2])
+
+
 def test_true_division_of_integers_is_float32():
     z = etude.tensor([7, -7]) / etude.tensor([2, 2])
     assert (z.dtype, z.tolist()) == (float32, [3.5, -3.5])
@@ -210,6 +216,7 @@ def test_dlpack_goes_out_and_comes_back_over_the_same_memory(dtype):
         assert not t.numel() or np.shares_memory(a, x.data)
         assert not a.flags.writeable
     assert x.__dlpack_device__() == (1, 0)
+    assert x.__dlpack__() is not None  # read-only, so it asks for the version that can say so
     y = etude.from_numpy(np.from_dlpack(x))
     assert np.shares_memory(y.data, x.data)
 

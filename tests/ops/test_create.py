@@ -58,7 +58,9 @@ def test_data_is_copied_and_floats_of_python_are_float32():
 
 
 @pytest.mark.parametrize(("given", "kept"), [
-    ("float16", "float32"), ("float32", "float32"), (">f8", "float64"), ("longdouble", "float64"),
+    ("float16", "float32"), (">f4", "float32"), ("float32", "float32"), (">f8", "float64"), (
+        "longdouble",
+        "float64"),
     ("int8", "int64"), ("uint8", "int64"), ("int64", "int64"), ("uint64", "int64"),
     ("bool", "bool")])
 def test_other_dtypes_take_the_nearest_of_four(given, kept):

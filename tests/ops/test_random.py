@@ -130,6 +130,13 @@ def test_the_same_elements_are_dropped_for_every_dtype_and_layout():
     assert np.array_equal(ops.dropout(np.ones((20, 30)).T, key, p=0.5), wide)
 
 
+def test_an_element_drawn_exactly_at_the_share_is_kept():
+    key = np.array([1, 2])
+    u = ops.rand(key, shape=(8,))
+    assert ops.dropout(np.ones(8), key, p=float(u[3]))[3] != 0
+    assert (ops.dropout(np.ones(8), key, p=float(u[3])) == 0).sum() == (u < u[3]).sum()
+
+
 def test_dropout_is_off_outside_training_and_at_zero():
     x = etude.ones(5)
     assert F.dropout(x, 0.5, training=False) is x

@@ -231,6 +231,11 @@ def test_wrong_axes(name):
         getattr(x, name)((0.5,))
 
 
+def test_a_bool_is_no_axis():
+    with pytest.raises(AxisError, match="sum: dim must be an integer, got True"):
+        ops.sum(np.ones((5, 7)), dim=True)
+
+
 def test_wrong_axes_of_argmax():
     with pytest.raises(AxisError, match="argmax: dim=-3 is outside an array of 2 dimensions"):
         etude.ones(2, 3).argmax(-3)

@@ -24,7 +24,8 @@ def _where(rng):
     mask = rng.random((2, 3)) < 0.5
     return [sample(np.asarray(rng.random(c) < 0.5), np.asarray(away(rng, a)),
                    np.asarray(away(rng, b))) for c, a, b in TRIPLES] + [
-        sample(mask, x, 0.0), sample(mask, 1.5, x), sample(mask[0], x, 2)]
+        sample(mask, x, 0.0), sample(mask, 1.5, x), sample(mask[0], x, 2),
+        sample(mask[0], np.array([True, False, True]), 0)]
 
 
 def _lerp(rng):

@@ -5,10 +5,12 @@
 
 #include "etude.h"
 
+/* ---- To the glue ----------------------------------------------------------------------------- */
+
 /* The calling thread's context: thread pool and scratch filled in. */
 etude_context *etude_host(void);
 
-/* Once, as the glue is loaded; fork handlers and the settings of malloc. */
+/* Once, as the glue is loaded. */
 void etude_host_start(int32_t threads);
 
 void etude_set_threads(int32_t threads); /* at least 1; counts the calling thread */
@@ -16,5 +18,19 @@ int32_t etude_get_threads(void);
 
 /* Whether this machine runs code compiled for "portable", "avx2" or "avx512". */
 int etude_cpu_runs(const char *isa);
+
+/* ---- Between the files of this folder -------------------------------------------------------- */
+
+typedef struct {
+    etude_context context;
+    int level; /* 1 inside the body of a parallel_for */
+    void *buffer[2];
+    size_t bytes[2];
+} etude_thread;
+
+etude_thread *etude_this_thread(void);
+
+void etude_pool_start(int32_t threads);
+void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain);
 
 #endif

@@ -1,10 +1,11 @@
-/* threads.c: a small thread pool over pthreads, scratch memory, and the context that offers both.
+/* threads.c: a small thread pool over pthreads; what parallel_for of a context does.
 
    Plan. One job at a time. The caller cuts [0, n) into chunks, opens the job, and works on it
-   itself; each worker that wakes in time joins and takes chunks from the same atomic counter. When
+   itself; each worker that comes in time joins and takes chunks from the same atomic counter. When
    no chunk is left the caller closes the job and waits for those who joined, never for those who
-   slept through it. Workers spin for some 20 us before they sleep, so that a train of small jobs
-   finds them awake and an idle process costs nothing.
+   slept through it. Workers spin for some 50 us before they sleep, so that a train of small jobs
+   finds them awake and an idle process costs nothing. A worker that is awake takes no lock: a
+   lock that is held for a moment puts it to sleep for longer than most jobs last.
 
    A nested parallel_for, or one from a second Python thread while the pool is busy, runs serially.
    Which thread takes which chunk varies; kernels are written so that results do not depend on it.
@@ -12,95 +13,43 @@
 
    Why not OpenMP: a second runtime beside NumPy's or PyTorch's aborts on macOS, and libgomp after
    fork can hang. */
+#ifdef __linux__
+#define _GNU_SOURCE
+#include <sched.h>
+#endif
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "host.h"
 
-enum { MOST_THREADS = 256, SPINS = 2000, CHUNKS_PER_THREAD = 4 };
+enum { MOST_THREADS = 256, SPINS = 4000, CHUNKS_PER_THREAD = 4 };
 
+/* Two pairs meet on atomics in the manner of Dekker: each side writes its own, then reads the
+   other's, so that at least one sees the other. A joining worker counts itself in, then looks
+   whether the job is open; the caller closes it, then looks who is in. A worker going to sleep
+   says so, then looks for a job; the caller numbers the job, then looks for sleepers. */
 static struct {
-    pthread_mutex_t mutex; /* guards all but the atomics */
-    pthread_cond_t wake, left;
     atomic_int threads;  /* wanted, the caller included */
-    int32_t workers;     /* started */
     atomic_flag busy;    /* a job is under way */
-    atomic_uint job;     /* its number; workers watch it */
-    int open;            /* the job may still be joined */
-    int32_t seats;       /* how many more workers may join */
-    atomic_int inside;   /* how many are at work; changed with the mutex held */
-    etude_body *body;
+    atomic_uint job;     /* counts jobs; workers watch it */
+    atomic_uint open;    /* the number of the job that may be joined, or 0 */
+    atomic_int seats;    /* how many more workers may join it */
+    atomic_int inside;   /* how many are in, or looking whether it is open */
+    atomic_int sleepers; /* asleep, or about to be */
+    atomic_int waiting;  /* the caller sleeps until the last one has left */
+    atomic_int core;     /* on which the caller runs, or -1 */
+    atomic_llong next;   /* the first element of the next chunk */
+    etude_body *body;    /* these four are written while nobody is inside */
     void *arg;
     int64_t n, chunk;
-    atomic_llong next; /* the first element of the next chunk */
-} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+    int32_t workers;       /* started; guarded by the mutex, as is falling asleep */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, left;
+} pool = {.threads = 1,
+          .busy = ATOMIC_FLAG_INIT,
+          .mutex = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
-          .left = PTHREAD_COND_INITIALIZER,
-          .threads = 1,
-          .busy = ATOMIC_FLAG_INIT};
-
-/* ---- Memory of one thread ------------------------------------------------------------------- */
-
-typedef struct {
-    etude_context context;
-    int level; /* 1 inside the body of a parallel_for */
-    void *buffer[2];
-    size_t bytes[2];
-} thread_state;
-
-static _Thread_local thread_state *mine;
-static pthread_key_t mine_key; /* only for its destructor */
-
-static void free_state(void *p)
-{
-    thread_state *state = p;
-    free(state->buffer[0]);
-    free(state->buffer[1]);
-    free(state);
-}
-
-static void parallel_for(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain);
-static void *scratch(etude_context *ctx, size_t bytes);
-
-static thread_state *state(void)
-{
-    if (!mine) {
-        static thread_state last_resort; /* out of memory: serial, and scratch fails */
-        mine = calloc(1, sizeof *mine);
-        if (!mine)
-            return &last_resort;
-        pthread_setspecific(mine_key, mine);
-        mine->context.version = ETUDE_INTERFACE;
-        mine->context.parallel_for = parallel_for;
-        mine->context.scratch = scratch;
-    }
-    return mine;
-}
-
-etude_context *etude_host(void)
-{
-    etude_context *ctx = &state()->context;
-    ctx->threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
-    return ctx;
-}
-
-static void *scratch(etude_context *ctx, size_t bytes)
-{
-    thread_state *s = state(); /* not ctx's: a worker has its own */
-    (void)ctx;
-    if (bytes > s->bytes[s->level]) {
-        free(s->buffer[s->level]);
-        s->bytes[s->level] = (bytes + 63) / 64 * 64;
-        s->buffer[s->level] = aligned_alloc(64, s->bytes[s->level]);
-        if (!s->buffer[s->level])
-            s->bytes[s->level] = 0;
-    }
-    return s->buffer[s->level];
-}
+          .left = PTHREAD_COND_INITIALIZER};
 
 /* ---- Jobs ----------------------------------------------------------------------------------- */
 
@@ -115,7 +64,7 @@ static inline void pause_a_little(void)
 
 static void take_chunks(void)
 {
-    thread_state *s = state();
+    etude_thread *s = etude_this_thread();
     s->level = 1;
     for (;;) {
         int64_t begin = atomic_fetch_add(&pool.next, pool.chunk);
@@ -127,46 +76,106 @@ static void take_chunks(void)
     s->level = 0;
 }
 
+/* Wait for a job after the one numbered `seen`, awake for a while and then asleep. */
+static void await_job(unsigned seen)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&pool.job) != seen)
+            return;
+        pause_a_little();
+    }
+    pthread_mutex_lock(&pool.mutex);
+    atomic_fetch_add(&pool.sleepers, 1);
+    while (atomic_load(&pool.job) == seen)
+        pthread_cond_wait(&pool.wake, &pool.mutex);
+    atomic_fetch_sub(&pool.sleepers, 1);
+    pthread_mutex_unlock(&pool.mutex);
+}
+
+static void leave(void)
+{
+    if (atomic_fetch_sub(&pool.inside, 1) == 1 && atomic_load(&pool.waiting)) {
+        pthread_mutex_lock(&pool.mutex);
+        pthread_cond_signal(&pool.left);
+        pthread_mutex_unlock(&pool.mutex);
+    }
+}
+
+/* A busy system may leave a worker on the core of its caller, where the two only take turns. The
+   worker then moves to any other core that the process may use. */
+#ifdef __linux__
+static cpu_set_t allowed; /* written once, before the first worker starts */
+
+static int this_core(void)
+{
+    return sched_getcpu();
+}
+
+static void leave_core(int core)
+{
+    cpu_set_t others = allowed;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others))
+        sched_setaffinity(0, sizeof others, &others);
+}
+
+static void note_cores(void)
+{
+    if (sched_getaffinity(0, sizeof allowed, &allowed))
+        CPU_ZERO(&allowed);
+}
+#else
+static int this_core(void)
+{
+    return -1;
+}
+
+static void leave_core(int core)
+{
+    (void)core;
+}
+
+static void note_cores(void)
+{
+}
+#endif
+
 static void *worker(void *unused)
 {
     unsigned seen = 0;
     (void)unused;
     for (;;) {
-        for (int i = 0; i < SPINS && atomic_load(&pool.job) == seen; i++)
-            pause_a_little();
-        pthread_mutex_lock(&pool.mutex);
-        while (atomic_load(&pool.job) == seen)
-            pthread_cond_wait(&pool.wake, &pool.mutex);
+        await_job(seen);
         seen = atomic_load(&pool.job);
-        int joined = pool.open && pool.seats > 0;
-        pool.seats -= joined;
-        atomic_fetch_add(&pool.inside, joined);
-        pthread_mutex_unlock(&pool.mutex);
-        if (!joined)
-            continue;
-        take_chunks();
-        pthread_mutex_lock(&pool.mutex);
-        if (atomic_fetch_sub(&pool.inside, 1) == 1)
-            pthread_cond_signal(&pool.left);
-        pthread_mutex_unlock(&pool.mutex);
+        int core = atomic_load(&pool.core);
+        if (core >= 0 && core == this_core())
+            leave_core(core);
+        atomic_fetch_add(&pool.inside, 1);
+        if (atomic_load(&pool.open) && atomic_fetch_sub(&pool.seats, 1) > 0)
+            take_chunks();
+        leave();
     }
     return NULL;
 }
 
-static void start_workers(int32_t wanted) /* with the mutex held */
+static void start_workers(int32_t wanted)
 {
     pthread_attr_t detached;
+    pthread_mutex_lock(&pool.mutex);
+    if (pool.workers == 0)
+        note_cores();
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     for (pthread_t id; pool.workers < wanted; pool.workers++)
         if (pthread_create(&id, &detached, worker, NULL))
             break; /* fewer threads than wished: the job still completes */
     pthread_attr_destroy(&detached);
+    pthread_mutex_unlock(&pool.mutex);
 }
 
-static void parallel_for(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain)
+void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain)
 {
-    thread_state *s = state();
+    etude_thread *s = etude_this_thread();
     int32_t threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
     (void)ctx;
     if (n <= 0)
@@ -178,32 +187,39 @@ static void parallel_for(etude_context *ctx, etude_body *body, void *arg, int64_
         s->level = before;
         return;
     }
+    if (pool.workers < threads - 1) /* only a caller that holds `busy` writes it */
+        start_workers(threads - 1);
     int64_t grains = (n + grain - 1) / grain, share = threads * CHUNKS_PER_THREAD;
-
-    pthread_mutex_lock(&pool.mutex);
-    start_workers(threads - 1);
     pool.body = body;
     pool.arg = arg;
     pool.n = n;
     pool.chunk = (grains + share - 1) / share * grain;
-    pool.seats = threads - 1;
-    pool.open = 1;
     atomic_store(&pool.next, 0);
-    atomic_fetch_add(&pool.job, 1);
-    pthread_cond_broadcast(&pool.wake);
-    pthread_mutex_unlock(&pool.mutex);
+    atomic_store(&pool.seats, threads - 1);
+    atomic_store(&pool.core, this_core());
+    unsigned number = atomic_load(&pool.job) + 1;
+    number += number == 0; /* 0 means closed */
+    atomic_store(&pool.open, number);
+    atomic_store(&pool.job, number);
+    if (atomic_load(&pool.sleepers)) {
+        pthread_mutex_lock(&pool.mutex);
+        pthread_cond_broadcast(&pool.wake);
+        pthread_mutex_unlock(&pool.mutex);
+    }
 
     take_chunks();
 
-    pthread_mutex_lock(&pool.mutex);
-    pool.open = 0;
-    pthread_mutex_unlock(&pool.mutex);
+    atomic_store(&pool.open, 0);
     for (int i = 0; i < SPINS && atomic_load(&pool.inside); i++)
         pause_a_little();
-    pthread_mutex_lock(&pool.mutex);
-    while (atomic_load(&pool.inside))
-        pthread_cond_wait(&pool.left, &pool.mutex);
-    pthread_mutex_unlock(&pool.mutex);
+    if (atomic_load(&pool.inside)) {
+        pthread_mutex_lock(&pool.mutex);
+        atomic_store(&pool.waiting, 1);
+        while (atomic_load(&pool.inside))
+            pthread_cond_wait(&pool.left, &pool.mutex);
+        atomic_store(&pool.waiting, 0);
+        pthread_mutex_unlock(&pool.mutex);
+    }
     atomic_flag_clear(&pool.busy);
 }
 
@@ -234,21 +250,16 @@ static void reset_in_child(void) /* only the forking thread lives on; it was not
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.wake, NULL);
     pthread_cond_init(&pool.left, NULL);
-    pool.workers = pool.seats = pool.open = 0;
+    pool.workers = 0;
+    atomic_store(&pool.open, 0);
     atomic_store(&pool.inside, 0);
+    atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.waiting, 0);
     atomic_flag_clear(&pool.busy);
 }
 
-void etude_host_start(int32_t threads)
+void etude_pool_start(int32_t threads)
 {
-    pthread_key_create(&mine_key, free_state);
     pthread_atfork(lock_before_fork, unlock_in_parent, reset_in_child);
     etude_set_threads(threads);
-#ifdef __GLIBC__
-    /* Arrays come and go with every op. By default malloc maps each one of 128 KB or more anew and
-       gives it back, so that every fresh output pays a page fault per 4 KB, many times the cost of
-       the arithmetic. Keep such memory in the heap, and keep the heap's top. */
-    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the largest that glibc accepts */
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
 }

@@ -22,6 +22,7 @@ from etude.creation import (
     zeros,
     zeros_like,
 )
+from etude.draw import draw
 from etude.errors import (
     AxisError,
     BackendError,
@@ -36,6 +37,7 @@ from etude.random import Generator, manual_seed
 from etude.receipt import Receipt, check_nan, receipt
 from etude.shapes import Spec, float32, float64, int64
 from etude.shapes import bool_ as bool
+from etude.summary import summary
 from etude.table import TABLE, op
 from etude.tensor import Tensor
 

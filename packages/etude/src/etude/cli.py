@@ -21,7 +21,3 @@ def main() -> None:
         sys.exit(f"etude: the command line needs {' and '.join(NEEDED)}, and {missing.name} is not "
                  f"installed. Install both with: pip install 'etude[cli]'")
     etude(prog_name="etude")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,7 @@
 
 Importing this module starts it. Every column of C kernels in the process then calls through it,
 a student's library too (see ``etude.native``). On glibc it also tells malloc to keep large blocks
-(``c_src/cpu/host/threads.c`` says why), which speeds up NumPy as well.
+(``c_src/cpu/host/context.c`` says why), which speeds up NumPy as well.
 """
 
 import ctypes

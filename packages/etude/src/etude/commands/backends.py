@@ -100,8 +100,8 @@ def _show(found: list[Line], to: Console, verbose: bool) -> None:
             line.isa or "-", str(line.threads or "-"),
             f"{len(line.ops)}/{total}" if line.isa else "-", _dtypes(line) or "-")
     to.print(table)
-    to.print("Under each backend stand the plugin that offers it and its version. Views (reshape, "
-             "slice, ...) belong to the array type and are not counted.", style="dim")
+    to.print("\nUnder each backend stand the plugin that offers it and its version. Views "
+             "(reshape, slice, ...) belong to the array type and are not counted.", style="dim")
     for line in found:
         if line.state != "active":
             what = f"backend {line.backend!r} of plugin" if line.backend else "plugin"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import sys
 import textwrap
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import click
@@ -197,9 +197,8 @@ def _either(words: list[str]) -> str:
 
 
 def _short_path(path: str) -> str:
-    here = Path.cwd()
-    found = Path(path)
-    return str(found.relative_to(here)) if found.is_relative_to(here) else path
+    """As seen from here, if that is shorter."""
+    return min(os.path.relpath(path), path, key=len)
 
 
 def _show(op: Op, to: Console) -> None:

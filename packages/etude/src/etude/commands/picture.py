@@ -78,13 +78,13 @@ def _digits(figure: Any, run: Run) -> None:
     said = run.probabilities.argmax(1)
     wrong = np.flatnonzero(said != labels)[: COLUMNS * ROWS // 2]
     others = np.flatnonzero(said == labels)[: COLUMNS * ROWS - len(wrong)]
-    figure.suptitle(f"Test digits as {run.backend} reads them: {np.sum(said != labels)} of "
-                    f"{len(labels)} are wrong", x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.suptitle(f"Test digits as {run.backend} reads them; wrong are {np.sum(said != labels)} "
+                    f"of {len(labels)}", x=0.01, ha="left", fontsize=10, fontweight="bold")
     axes = figure.subplots(ROWS, COLUMNS).ravel()
     for ax, i in zip(axes, [*wrong, *others], strict=False):
         ax.imshow(images[i, 0], cmap="Greys", vmin=0, vmax=1)
         good = said[i] == labels[i]
-        ax.set_xlabel(f"{said[i]}" if good else f"{said[i]}, is {labels[i]}", labelpad=2,
+        ax.set_xlabel(f"{said[i]}" if good else f"{said[i]}, not {labels[i]}", labelpad=2,
                       color=RIGHT if good else WRONG, fontweight="normal" if good else "bold")
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color(RIGHT if good else WRONG)

@@ -93,30 +93,30 @@ def _table(found: list[Run], to: Console) -> None:
     to.print(table)
 
 
-def _explain(found: list[Run], to: Console) -> None:
-    to.print("\nSeconds per epoch: the fastest, evaluation left out, nothing watching. Curves "
-             "apart: the largest difference of a step's loss from the reference's, over the whole "
-             "training. One step apart: the same, but with equal weights on both sides before "
-             f"every step ({2 * runs.COMPARED} other steps). Run where: the receipt of "
-             "another step.", style="dim")
+def _conclude(found: list[Run], to: Console) -> None:
     reference = found[0]
-    if reference.share < BUSY:
-        to.print(f"This machine is busy: the reference got {reference.share:.0%} of a core. Take "
-                 f"its seconds, and the speed-ups, as rough. Often OPENBLAS_NUM_THREADS=1 helps: "
-                 f"NumPy's threads wait for one another.", style="yellow")
     for run in found[1:]:
         problem = run.problem(reference)
         if problem:
             to.print(Text.assemble("\n", (f"{run.backend} does not agree: ", "bold red"), problem))
             continue
-        gap, step = run.curve(reference)
-        told = (f"Left alone, the curves pass that bound at step {step} of {len(run.loss)} and "
-                f"come to lie up to {gap:.1g} apart: training amplifies the last bit, until a "
-                f"ReLU falls the other way. Both learn the same." if step else
-                f"Over all {len(run.loss)} steps of training the curves stay within it.")
+        _, step = run.curve(reference)
+        told = (f"Left alone, the two trainings part at step {step} of {len(run.loss)}: they "
+                f"amplify the last bit, until a ReLU falls the other way. Both learn the same."
+                if step else
+                f"Over all {len(run.loss)} steps of training the curves stay within it, too.")
         to.print(Text.assemble("\n", (f"{run.backend} agrees with the reference: ", "bold green"),
                                f"from equal weights, every step's loss is within {runs.BOUND:g} of "
                                f"it (the largest difference is {run.apart:.1e}). {told}"))
+    if reference.share < BUSY:
+        to.print(f"\nThis machine is busy: the reference got {reference.share:.0%} of a core. Take "
+                 f"its seconds, and the speed-ups, as rough. Often OPENBLAS_NUM_THREADS=1 helps: "
+                 f"NumPy's threads wait for one another.", style="yellow")
+    to.print("\nSeconds per epoch: the fastest, evaluation left out, nothing watching. Curves "
+             "apart: the largest difference of a step's loss from the reference's, over the whole "
+             "training. One step apart: the same, but with equal weights on both sides before "
+             f"every step ({2 * runs.COMPARED} other steps). Run where: the receipt of "
+             "another step.", style="dim")
 
 
 def _no_accelerator(to: Console) -> None:
@@ -140,7 +140,7 @@ def _next(found: list[Run], wanted: bool, to: Console) -> None:
         (f"etude ops {op}", f"the op that took {fastest.backend} longest"),
         ("etude backends", "what is installed, for which dtypes"),
         ("etude tour", "all active backends") if wanted else
-        ("etude tour --backend softmax.py", "a column of your own: tutorial 3"),
+        ("etude tour --backend relu.py", "a column of your own: tutorial 3"),
     ):
         to.print(f"  {command:<35}{why}")
 
@@ -173,7 +173,7 @@ def _number(x: float) -> float | None:
 
 
 @click.command(epilog="\b\nExamples:\n  etude tour\n  etude tour --backend cpu --epochs 5\n"
-                      "  etude tour --backend my_softmax.py --no-picture")
+                      "  etude tour --backend my_relu.py --no-picture")
 @click.option("--epochs", default=10, show_default=True, type=click.IntRange(min=1),
               help="Passes over the 1,442 training digits.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**64 - 1),
@@ -215,7 +215,7 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
     else:
         to.print()
         _table(found, to)
-        _explain(found, to)
+        _conclude(found, to)
         if len(found) == 1 and not wanted:
             _no_accelerator(to)
         if picture is not None:

@@ -21,22 +21,23 @@ from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
 from etude.progress import Report, show
 from etude.train.callbacks import Callback, Checkpoints
-from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure
+from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure, words
 from etude.train.run import Batches, Loss, Run
 
 
 def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cross_entropy,
         epochs: int = 1, test: Batches | None = None, progress: bool = True, *,
-        metrics: Metrics | None = None, scheduler: Any = None, schedule: str = "epoch",
-        clip_norm: float | None = None, callbacks: Sequence[Callback] = (),
-        checkpoints: Checkpoints | None = None, resume: bool | str | Path = False,
-        config: dict[str, Any] | None = None) -> History:
+        validation: Batches | None = None, metrics: Metrics | None = None, scheduler: Any = None,
+        schedule: str = "epoch", clip_norm: float | None = None,
+        callbacks: Sequence[Callback] = (), checkpoints: Checkpoints | None = None,
+        resume: bool | str | Path = False, config: dict[str, Any] | None = None) -> History:
     """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after
-    each epoch.
+    each epoch; or on ``validation``, and on ``test`` once, at the end: data that choose when to
+    stop or which rate to take cannot also say how good the model is.
 
     ``loss(model(x), y)`` gives the mean over the batch, as one number, and so does each of
     ``metrics``. ``scheduler`` steps once per "epoch" or per "step", as ``schedule`` says; one
-    whose step takes a metric is told the loss, on ``test`` if given. ``clip_norm`` is the largest
+    whose step takes a metric is told the loss (``Epoch.value``). ``clip_norm`` is the largest
     norm that the gradients together may have. With ``progress`` a live bar is shown where rich is
     installed and the output is a terminal, else a line per epoch. Ctrl-C ends the training: the
     model keeps what it learned, and the History says so.
@@ -51,8 +52,8 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     """
     if schedule not in ("epoch", "step"):
         raise ValueError(f"fit: schedule must be 'epoch' or 'step', got {schedule!r}")
-    run = Run(model, loader, optimizer, loss, epochs, test, metrics or {}, scheduler, callbacks,
-              config)
+    run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
+              callbacks, config)
     origin = _start(run, checkpoints, resume)
     per_step = scheduler if schedule == "step" else None
     per_epoch = scheduler if schedule == "epoch" else None
@@ -65,9 +66,11 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
                 if not _train(run, per_step, clip_norm, checkpoints, report):
                     break
                 trained = run.mean.result("train on")
-                found = None if test is None else evaluate(model, test, loss, run.metrics)
-                epoch = Epoch(run.epoch, trained.loss, trained.accuracy, run.seconds, found,
-                              trained.metrics)
+                watched = test if validation is None else validation
+                found = None if watched is None else evaluate(model, watched, loss, run.metrics)
+                epoch = Epoch(run.epoch, trained.loss, trained.accuracy, run.seconds,
+                              found if validation is None else None, trained.metrics,
+                              None if validation is None else found)
                 run.history.epochs.append(epoch)
                 run.epoch, run.batch, run.mean, run.seconds = run.epoch + 1, 0, Mean(), 0.0
                 if per_epoch is not None:
@@ -81,6 +84,9 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
                 report.epoch(run.stop)
             if checkpoints is not None:
                 checkpoints.finish(run)
+            if validation is not None and test is not None:
+                run.history.test = evaluate(model, test, loss, run.metrics)
+                report.epoch(words(run.history.test, "test "))
         except KeyboardInterrupt:
             run.history.interrupted = True
             report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model keeps "

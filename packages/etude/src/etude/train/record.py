@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch: means over its batches as it trained, and over the test data after."""
+    """One finished epoch: means over its batches as it trained, and over other data after."""
 
     number: int  # from 1
     loss: float
@@ -37,35 +37,40 @@ class Epoch:
     seconds: float  # of training; evaluation does not count
     test: Evaluation | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    validation: Evaluation | None = None
 
     def value(self, name: str) -> float:
-        """"loss", "accuracy" or a metric: on the test data if there were any, else in training.
+        """"loss", "accuracy" or a metric: on the validation data, else on the test data, else in
+        training, whichever there were.
 
         KeyError for a name that was not measured, which lists those that were.
         """
-        source = self if self.test is None else self.test
+        source = self.validation or self.test or self
         known = {"loss": source.loss, "accuracy": source.accuracy, **source.metrics}
         if name not in known:
             raise KeyError(f"{name!r} was not measured; this run has {', '.join(known)}")
         return known[name]
 
     def __str__(self) -> str:
-        text = f"epoch {self.number}: {_words(self, '')}"
-        if self.test is not None:
-            text += f", {_words(self.test, 'test ')}"
+        text = f"epoch {self.number}: {words(self)}"
+        for name, found in (("validation ", self.validation), ("test ", self.test)):
+            text += "" if found is None else f", {words(found, name)}"
         return f"{text}, {self.seconds:.2f} s"
 
     def json(self) -> dict[str, Any]:
-        return {**vars(self), "test": self.test and self.test._asdict()}
+        return {name: value._asdict() if isinstance(value, Evaluation) else value
+                for name, value in vars(self).items()}
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Epoch:
         """The inverse of ``json``."""
-        test = saved["test"]
-        return cls(**{**saved, "test": test if test is None else Evaluation(**test)})
+        found = {name: Evaluation(**saved[name]) for name in ("test", "validation")
+                 if saved[name] is not None}
+        return cls(**{**saved, **found})
 
 
-def _words(of: Epoch | Evaluation, prefix: str) -> str:
+def words(of: Epoch | Evaluation, prefix: str = "") -> str:
+    """Loss, accuracy and metrics, for people."""
     text = f"{prefix}loss {of.loss:.4f}"
     if not math.isnan(of.accuracy):
         text += f", {prefix}accuracy {of.accuracy:.1%}"
@@ -82,6 +87,7 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)  # the finished ones
     interrupted: bool = False  # Ctrl-C ended the run early
     stopped: str = ""  # why a callback ended the run early
+    test: Evaluation | None = None  # at the end, where validation data guided the run
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: the lists as float64 arrays, which keep every bit."""

@@ -34,6 +34,7 @@ class Run:
     loss: Loss
     epochs: int
     test: Batches | None = None
+    validation: Batches | None = None
     metrics: Metrics = field(default_factory=dict)
     scheduler: Any = None
     callbacks: Sequence[Callback] = ()
@@ -75,12 +76,15 @@ class Run:
             **{f"history.{k}": v for k, v in self.history.state_dict().items()},
             "epoch": self.epoch, "batch": self.batch, "seconds": self.seconds,
             "sums": self.mean.sums, "samples": self.mean.samples,
-            "loader": self._position(self.loader), "test": self._position(self.test),
+            **{name: self._position(loader) for name, loader in self._loaders().items()},
             "callbacks": [{"kind": type(c).__name__, "state": c.state_dict()}
                           for c in self.callbacks],
             "config": self.config,
         }
         save_checkpoint(path, self.model, self.optimizer, self.scheduler, state)
+
+    def _loaders(self) -> dict[str, Batches | None]:
+        return {"loader": self.loader, "test": self.test, "validation": self.validation}
 
     def _position(self, loader: Batches | None) -> dict[str, Any] | None:
         if not isinstance(loader, DataLoader):
@@ -108,7 +112,7 @@ class Run:
         if kinds != mine:
             raise CheckpointError(f"{path}: the run had the callbacks {kinds}, this one has "
                                   f"{mine}; resume it with the same")
-        for name, loader in (("loader", self.loader), ("test", self.test)):
+        for name, loader in self._loaders().items():
             saved, here = state[name], self._position(loader)
             if saved is None and here is None:
                 continue
@@ -128,8 +132,9 @@ class Run:
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.seconds = state["seconds"]
         self.mean.sums, self.mean.samples = state["sums"], state["samples"]
-        for loader, saved in ((self.loader, state["loader"]), (self.test, state["test"])):
-            if isinstance(loader, DataLoader) and saved is not None:
+        for name, loader in self._loaders().items():
+            if isinstance(loader, DataLoader):
+                saved = state[name]
                 loader.seed, loader.epoch = saved["seed"], saved["epoch"]
         self.order = state["loader"]["epoch"] if state["loader"] else 0
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):

@@ -1,0 +1,152 @@
+"""``etude train``: a run from a TOML file. The work is in ``etude/experiment.py``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+EPILOG = """\b
+Examples:
+  etude train --example > digits.toml      a file to start from, explained
+  etude train digits.toml --dry-run        what it would do
+  etude train digits.toml
+  etude train digits.toml --set optimizer.lr=0.01 --out runs/faster
+  etude train digits.toml --resume         go on after a stop, bit for bit
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("config", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--example", is_flag=True, help="Print a config to start from.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of the run.  [default: runs/NAME of the config]")
+@click.option("--resume", is_flag=True, help="Go on with the run in that folder, if there is one.")
+@click.option("--backend", metavar="NAME", help="As --set training.backend=NAME.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
+              help="Another value for one setting, such as optimizer.lr=0.01.")
+@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
+def train(config: Path | None, example: bool, out: Path | None, resume: bool,
+          backend: str | None, changes: tuple[str, ...], dry_run: bool) -> None:
+    """Train the model that a TOML file describes.
+
+    The folder of the run gets the config, checkpoints, history.json, the weights,
+    and loss.png. Every name that is not known, and every value of another type,
+    is an error before anything starts.
+    """
+    from etude.config import example as sample
+
+    if example:
+        click.echo(f"# A run of 'etude train', and a search of 'etude tune'.\n\n"
+                   f"{sample().toml(comments=True)}", nl=False)
+        return
+    if config is None:
+        raise click.UsageError("Give a config file; 'etude train --example > run.toml' makes one")
+    with worded():
+        chosen = load(config, backend, changes)
+        folder = out if out is not None else Path("runs") / config.stem
+        if dry_run:
+            _rehearse(chosen, folder)
+        else:
+            _run(chosen, folder, resume, config)
+
+
+@contextmanager
+def worded() -> Iterator[None]:
+    """Errors that are worded for a reader come without a traceback."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader of a pipe left; click knows what to do
+        raise
+    except (ValueError, IndexError, OSError, ImportError, FloatingPointError) as error:
+        notes = getattr(error, "__notes__", [])
+        raise click.ClickException("\n".join([str(error), *notes])) from error
+
+
+def load(path: Path, backend: str | None, changes: tuple[str, ...]) -> Any:
+    """The RunConfig of ``path`` with the changes of the command line."""
+    from etude.config import RunConfig
+
+    config = RunConfig.read(path)
+    values = dict(map(_change, changes))
+    if backend is not None:
+        values["training.backend"] = backend
+    return config.override(values) if values else config
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """("optimizer.lr", 0.01) of "optimizer.lr=0.01"; what is no TOML value is text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"--set takes KEY=VALUE, such as optimizer.lr=0.01, got {text!r}")
+    try:
+        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _run(config: Any, folder: Path, resume: bool, path: Path) -> None:
+    from etude import experiment
+
+    with experiment.backend(config.training.backend) as (device, fallbacks):
+        made = experiment.build(config, device)
+        made.try_batch()
+        going_on = experiment.prepare(config, folder, resume)
+        if resume and not going_on:
+            click.echo(f"There is no run in {folder} to resume; this one starts from the beginning")
+        click.echo(_plan(made, config))
+        history = made.fit(folder, resume)
+        experiment.finish(made, history, folder)
+        lines = [f"{op} ({dtype}) {n} times: {why}" for (op, dtype, why), n in fallbacks.items()]
+    if lines:
+        click.echo("\n  ".join(["The reference stood in for the backend:", *lines]))
+    picture = _picture(history, folder)
+    click.echo(f"\nIn {folder}: config.toml, history.json, weights.safetensors, checkpoints/"
+               f"{', loss.png' if not picture else ''}")
+    if picture:
+        click.echo(picture)
+    if history.interrupted:
+        click.echo(f"Go on with: etude train {path} --out {folder} --resume")
+
+
+def _plan(made: Any, config: Any) -> str:
+    """One line: what is trained on what."""
+    parameters = sum(p.numel() for p in made.model.parameters())
+    held = "" if made.validation is None else f", {len(made.validation.dataset):,} to watch it"
+    return (f"{config.model.name} ({parameters:,} parameters) on {config.data.name}: "
+            f"{len(made.loader.dataset):,} samples{held}, {len(made.data.test):,} to test; "
+            f"{config.training.epochs} epochs of {len(made.loader)} steps")
+
+
+def _rehearse(config: Any, folder: Path) -> None:
+    from etude import experiment
+    from etude.summary import summary
+
+    with experiment.backend(config.training.backend) as (device, _):
+        made = experiment.build(config, device)
+        x, loss = made.try_batch()
+        click.echo(_plan(made, config))
+        click.echo(f"\n{summary(made.model, x)}\n\nThe first batch has a loss of {loss:.4f}. "
+                   f"Without --dry-run the run goes into {folder}, with these settings:\n\n"
+                   f"{config.toml()}", nl=False)
+
+
+def _picture(history: Any, folder: Path) -> str:
+    """Draw loss.png; a sentence if that cannot be."""
+    return drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
+
+
+def drawn(draw: Callable[[Any], None], name: str) -> str:
+    """Call ``draw`` with ``etude.plots``; a sentence where matplotlib is missing."""
+    try:
+        from etude import plots
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        return f"There is no {name}: matplotlib is not installed. pip install 'etude[plots]'"
+    draw(plots)
+    return ""

@@ -1,0 +1,67 @@
+"""``etude tune``: a search for better settings. The work is in ``etude/tuning.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from etude.commands.train import drawn, load, worded
+
+EPILOG = """\b
+Examples:
+  etude train --example > digits.toml      its [tune] section says what to search
+  etude tune digits.toml
+  etude tune digits.toml --set training.epochs=3
+  etude train runs/digits-tune/best.toml
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of the search.  [default: runs/NAME-tune]")
+@click.option("--trials", type=click.IntRange(min=1), help="Instead of tune.trials.")
+@click.option("--backend", metavar="NAME", help="As --set training.backend=NAME.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
+              help="Another value for one setting that is not searched.")
+def tune(config: Path, out: Path | None, trials: int | None, backend: str | None,
+         changes: tuple[str, ...]) -> None:
+    """Search the settings of [tune.space] for the best run.
+
+    The folder gets the study, study.db, and at the end best.toml and tune.png. A
+    search that was stopped goes on when the same command is given again.
+    """
+    from dataclasses import replace
+
+    from etude.tuning import Search
+
+    with worded():
+        chosen = load(config, backend, changes)
+        if trials is not None and chosen.tune is not None:
+            chosen = replace(chosen, tune=replace(chosen.tune, trials=trials))
+        folder = out if out is not None else Path("runs") / f"{config.stem}-tune"
+        search = Search(chosen, folder)
+        done = len(search.trials())
+        click.echo(f"{chosen.tune.trials} trials over {', '.join(search.space)}"
+                   + (f"; {done} are done" if done else ""))
+        search.run(lambda trial: click.echo(_line(search, trial)))
+        best = search.write_best()
+        click.echo(f"\nThe best: {_line(search, search.study.best_trial)}")
+        missing = drawn(search.draw, "tune.png")
+        click.echo(f"\nIn {folder}: config.toml, study.db, best.toml"
+                   f"{'' if missing else ', tune.png'}")
+        if missing:
+            click.echo(missing)
+        click.echo(f"Train it: etude train {best}")
+
+
+def _line(search: Any, trial: Any) -> str:
+    settings = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}"
+                         for k, v in search.settings(trial).items())
+    if not trial.intermediate_values:
+        return f"trial {trial.number + 1}: failed with {settings}"
+    ended = "" if trial.state.name == "COMPLETE" else f", ended after epoch {trial.last_step}"
+    return (f"trial {trial.number + 1}: {search.tune.metric} {search.value(trial):.4f} with "
+            f"{settings}{ended}")

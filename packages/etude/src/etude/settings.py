@@ -1,0 +1,202 @@
+"""Settings in TOML: values checked against types and ranges, and written back.
+
+``setting`` makes the field of a dataclass with a sentence about it and its range; ``read`` makes
+the dataclass of a TOML table; ``checked`` holds a value against an annotation, such as those of
+the function that a model is made by; ``dump`` writes TOML (``tomllib`` only reads it). Every
+error names the setting by its full path, as ``training.epochs``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+
+
+class ConfigError(ValueError):
+    """A setting that is unknown, of another type, or out of range; or a file that is no TOML."""
+
+
+def setting(default: Any, about: str, least: float | None = None, most: float | None = None,
+            choices: tuple[str, ...] = ()) -> Any:
+    """The field of a dataclass: its default, a sentence for people, and what it may be."""
+    return dataclasses.field(default=default, metadata={
+        "about": about, "least": least, "most": most, "choices": choices})
+
+
+def read(cls: type[T], section: str, table: Any) -> T:
+    """An instance of the dataclass from a TOML table. A field called ``options``, a dict, takes
+    what no other field does. Raises ConfigError.
+    """
+    if not isinstance(table, dict):
+        raise ConfigError(f"{section} must be a table, [{section}], got {table!r}")
+    kinds = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in fields and key != "options":
+            found[key] = _ranged(f"{section}.{key}", checked(f"{section}.{key}", value, kinds[key]),
+                                 fields[key].metadata)
+        elif "options" in fields:
+            found.setdefault("options", {})[key] = value
+        else:
+            raise ConfigError(unknown(f"{section}.{key}", "setting", key, fields))
+    return cls(**found)
+
+
+def _ranged(path: str, value: Any, metadata: Mapping[str, Any]) -> Any:
+    least, most, choices = (metadata.get(k) for k in ("least", "most", "choices"))
+    if choices and value not in choices:
+        raise ConfigError(f"{path} must be one of {_listed(choices)}, got {value!r}")
+    below = least is not None and value is not None and not value >= least
+    above = most is not None and value is not None and not value <= most
+    if below or above:
+        allowed = f">= {least}" if most is None else f"from {least} to {most}"
+        raise ConfigError(f"{path} must be {allowed}, got {value!r}")
+    return value
+
+
+def checked(path: str, value: Any, kind: Any) -> Any:
+    """``value`` as the annotation ``kind`` has it: an integer where a number is asked becomes a
+    float, a list a tuple. Raises ConfigError.
+    """
+    if kind in (Any, inspect.Parameter.empty):
+        return value
+    kinds = typing.get_args(kind) if _is_union(kind) else (kind,)
+    for one in kinds:
+        try:
+            return _as(path, value, one)
+        except ConfigError:
+            continue
+    raise ConfigError(f"{path} must be {_words(kind)}, got {value!r}")
+
+
+def _as(path: str, value: Any, kind: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    inner = typing.get_args(kind)
+    if typing.get_origin(kind) in (tuple, list) and isinstance(value, (list, tuple)):
+        each = inner[:1] * len(value) if Ellipsis in inner or len(inner) == 1 else inner
+        if len(each) == len(value):
+            return tuple(checked(f"{path}[{i}]", v, k)
+                         for i, (v, k) in enumerate(zip(value, each)))
+    elif kind is type(None) and value is None:
+        return None
+    elif isinstance(kind, type) and isinstance(value, kind) and (
+            kind is bool or not isinstance(value, bool)):
+        return value
+    raise ConfigError("no")
+
+
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _words(kind: Any) -> str:
+    inner = typing.get_args(kind)
+    if _is_union(kind):
+        return " or ".join(dict.fromkeys(_words(k) for k in inner if k is not type(None)))
+    if typing.get_origin(kind) in (tuple, list):
+        some = "a list" if Ellipsis in inner or len(inner) == 1 else f"a list of {len(inner)}"
+        return f"{some}, each {_words(inner[0])}"
+    return WORDS.get(kind, "text")
+
+
+# ------------------------------------------------------------------ names, and arguments by name
+
+
+def unknown(path: str, what: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not among ``known``."""
+    names = list(known)
+    folded = {n.casefold(): n for n in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
+    return f"{path}: there is no {what} {name!r}.{hint} There are: {', '.join(names) or 'none'}"
+
+
+def chosen(path: str, what: str, name: str, table: Mapping[str, T]) -> T:
+    """``table[name]``, or a ConfigError that lists what there is."""
+    if name not in table:
+        raise ConfigError(unknown(path, what, name, table))
+    return table[name]
+
+
+def parameters(make: Callable[..., Any], skip: int = 0) -> dict[str, Any]:
+    """Name -> annotation of what ``make``, a function or class, takes after ``skip`` arguments."""
+    function = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
+    kinds = typing.get_type_hints(function)
+    names = list(inspect.signature(make).parameters)[skip:]
+    return {name: kinds.get(name, Any) for name in names}
+
+
+def arguments(section: str, make: Callable[..., Any], options: Mapping[str, Any],
+              skip: int = 0) -> dict[str, Any]:
+    """``options`` as keyword arguments of ``make``. ConfigError for a name it does not take, or a
+    value of another type.
+    """
+    kinds = parameters(make, skip)
+    for name in options:
+        if name not in kinds:
+            raise ConfigError(unknown(f"{section}.{name}", "setting", name, ["name", *kinds]))
+    return {name: checked(f"{section}.{name}", value, kinds[name])
+            for name, value in options.items()}
+
+
+# ------------------------------------------------------------------ writing
+
+
+def dump(document: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
+    """TOML of a dict of tables. ``comments`` has sentences by path. None is left out: TOML has
+    no such value.
+    """
+    lines: list[str] = []
+    _table("", document, comments or {}, lines)
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def _table(path: str, table: Mapping[str, Any], comments: Mapping[str, str],
+           lines: list[str]) -> None:
+    inner = {k: v for k, v in table.items() if isinstance(v, Mapping)}
+    if path and (len(inner) < len(table) or not table):
+        lines += ["", f"[{path}]"]
+        lines += [f"# {line}" for line in comments.get(path, "").splitlines()]
+    for key, value in table.items():
+        if key in inner or value is None:
+            continue
+        about = comments.get(f"{path}.{key}", "")
+        lines.append(f"{_key(key)} = {_value(value)}" + (f"  # {about}" if about else ""))
+    for key, value in inner.items():
+        _table(f"{path}.{_key(key)}" if path else _key(key), value, comments, lines)
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if bare else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, int):
+        return str(value)
+    raise TypeError(f"TOML has no form for {type(value).__name__}: {value!r}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
