@@ -250,4 +250,5 @@ def test_a_gradient_of_another_shape_is_an_error_that_shows_both():
 
 
 def test_the_repr_shows_the_settings():
-    assert repr(optim.SGD([parameter()], lr=0.5)) == "SGD(lr=0.5, momentum=0.0, weight_decay=0.0)"
+    assert repr(optim.SGD([parameter()], lr=0.5)) == (
+        "SGD(lr=0.5, momentum=0.0, weight_decay=0.0, nesterov=False)")

@@ -3,8 +3,11 @@
    x, dx: rows x cols logits; target: rows class numbers; lse: rows; loss: rows, or one number.
 
    Plan. As softmax.c: blocks of rows in L1, one exponential for the whole block. The losses of the
-   rows add up after the threads are done, in one order. A label out of range ends in
-   ETUDE_BAD_INDEX, and the reference words the error. */
+   rows add up after the threads are done, in one order. Rows whose label is `ignore` have loss and
+   gradient 0 and do not count in the mean. A label out of range ends in ETUDE_BAD_INDEX, and the
+   reference words the error. */
+#include <string.h>
+
 #include "rows.h"
 
 enum { MEAN, SUM, NONE }; /* reduction */
@@ -14,16 +17,23 @@ typedef struct {
     const int64_t *target;
     real *loss, *lse, *dx;
     int64_t cols;
+    int64_t ignore;
     int64_t grad_step; /* 1: one gradient for each row */
     real scale;
+    real smoothing; /* that share of the target is spread over all classes */
 } loss_call;
 
-static int labels_fit(const int64_t *target, int64_t rows, int64_t cols)
+/* How many rows count; -1 if a label is out of range. */
+static int64_t count_labels(const int64_t *target, int64_t rows, int64_t cols, int64_t ignore)
 {
     int fit = 1;
-    for (int64_t r = 0; r < rows; r++)
-        fit &= target[r] >= 0 && target[r] < cols;
-    return fit;
+    int64_t ignored = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        int skip = target[r] == ignore;
+        ignored += skip;
+        fit &= skip | (target[r] >= 0 && target[r] < cols);
+    }
+    return fit ? rows - ignored : -1;
 }
 
 static void forward_rows(void *arg, int64_t begin, int64_t end)
@@ -37,16 +47,28 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
         block_log_sum(x, rows, cols, top, sum);
         for (int64_t k = 0; k < rows; k++) {
             real lse = top[k] + log_of(sum[k]);
+            int64_t label = call->target[r + k];
             call->lse[r + k] = lse;
-            call->loss[r + k] = lse - x[k * cols + call->target[r + k]];
+            if (label == call->ignore) {
+                call->loss[r + k] = 0;
+                continue;
+            }
+            real loss = lse - x[k * cols + label];
+            if (call->smoothing != 0) {
+                real even = lse - row_sum(x + k * cols, cols) / (real)cols;
+                loss = (1 - call->smoothing) * loss + call->smoothing * even;
+            }
+            call->loss[r + k] = loss;
         }
     }
 }
 
 int ETUDE_NAME(cross_entropy)(etude_context *ctx, const real *x, const int64_t *target, real *loss,
-                              real *lse, int64_t rows, int64_t cols, double reduction)
+                              real *lse, int64_t rows, int64_t cols, double reduction,
+                              double ignore, double smoothing)
 {
-    if (!labels_fit(target, rows, cols))
+    int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
+    if (count < 0)
         return ETUDE_BAD_INDEX;
     real *losses = loss;
     if (reduction != NONE) {
@@ -54,10 +76,11 @@ int ETUDE_NAME(cross_entropy)(etude_context *ctx, const real *x, const int64_t *
         if (!losses)
             return ETUDE_NO_MEMORY;
     }
-    loss_call call = {.x = x, .target = target, .loss = losses, .lse = lse, .cols = cols};
+    loss_call call = {.x = x, .target = target, .loss = losses, .lse = lse, .cols = cols,
+                      .ignore = (int64_t)ignore, .smoothing = (real)smoothing};
     etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));
     if (reduction != NONE)
-        loss[0] = row_sum(losses, rows) / (real)(reduction == MEAN ? rows : 1);
+        loss[0] = row_sum(losses, rows) / (real)(reduction == MEAN ? count : 1);
     return ETUDE_OK;
 }
 
@@ -75,22 +98,31 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
         }
         ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) dx[i] = v_exp(dx[i]);
         for (int64_t k = 0; k < rows; k++, dx += cols) {
+            int64_t label = call->target[r + k];
+            if (label == call->ignore) {
+                memset(dx, 0, (size_t)cols * sizeof *dx);
+                continue;
+            }
             real scale = call->grad[(r + k) * call->grad_step] * call->scale;
-            dx[call->target[r + k]] -= 1;
-            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] *= scale;
+            real even = call->smoothing / (real)cols;
+            dx[label] -= 1 - call->smoothing;
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] = (dx[c] - even) * scale;
         }
     }
 }
 
 int ETUDE_NAME(cross_entropy_backward)(etude_context *ctx, const real *grad, const real *x,
                                        const int64_t *target, const real *lse, real *dx,
-                                       int64_t rows, int64_t cols, double reduction)
+                                       int64_t rows, int64_t cols, double reduction,
+                                       double ignore, double smoothing)
 {
-    if (!labels_fit(target, rows, cols))
+    int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
+    if (count < 0)
         return ETUDE_BAD_INDEX;
     loss_call call = {.x = x, .grad = grad, .target = target, .lse = (real *)lse, .dx = dx,
-                      .cols = cols, .grad_step = reduction == NONE,
-                      .scale = reduction == MEAN ? 1 / (real)rows : 1};
+                      .cols = cols, .ignore = (int64_t)ignore, .grad_step = reduction == NONE,
+                      .scale = reduction == MEAN ? 1 / (real)ETUDE_MAX(count, 1) : 1,
+                      .smoothing = (real)smoothing};
     etude_parallel_for(ctx, backward_rows, &call, rows, rows_grain(cols));
     return ETUDE_OK;
 }

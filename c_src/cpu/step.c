@@ -11,6 +11,7 @@ typedef struct {
     const real *p, *g, *m, *v;
     real *p_out, *m_out, *v_out;
     real lr, momentum, decay;                       /* sgd */
+    int nesterov;
     real keep, beta1, rest1, beta2, rest2, root, eps, rate; /* adamw */
 } step_call;
 
@@ -19,17 +20,18 @@ static void sgd_body(void *arg, int64_t begin, int64_t end)
     const step_call s = *(const step_call *)arg;
     ETUDE_SIMD for (int64_t i = begin; i < end; i++)
     {
-        real v = s.momentum * s.v[i] + (s.g[i] + s.decay * s.p[i]);
-        s.p_out[i] = s.p[i] - s.lr * v;
+        real g = s.g[i] + s.decay * s.p[i];
+        real v = s.momentum * s.v[i] + g;
+        s.p_out[i] = s.p[i] - s.lr * (s.nesterov ? g + s.momentum * v : v);
         s.v_out[i] = v;
     }
 }
 
 int ETUDE_NAME(sgd_step)(etude_context *ctx, const real *p, const real *g, const real *v,
-                         const double *hyper, real *p_out, real *v_out, int64_t n)
+                         const double *hyper, real *p_out, real *v_out, int64_t n, double nesterov)
 {
     step_call s = {.p = p, .g = g, .v = v, .p_out = p_out, .v_out = v_out, .lr = (real)hyper[0],
-                   .momentum = (real)hyper[1], .decay = (real)hyper[2]};
+                   .momentum = (real)hyper[1], .decay = (real)hyper[2], .nesterov = nesterov != 0};
     etude_parallel_for(ctx, sgd_body, &s, n, ETUDE_GRAIN_MEMORY / 2);
     return ETUDE_OK;
 }

@@ -30,32 +30,32 @@ WRONG = {
 
 
 @pytest.fixture
-def square():
+def squared():
     """An op y = x^2 whose gradient the test sets."""
     @etude.op("map", saves=("x",), flops=lambda x: x.size)
-    def square(x):
+    def squared(x):
         """y = x^2, elementwise. x, y: any shape, float."""
         return x * x
 
-    yield square
-    del TABLE["square"]
-    OPS.pop("square", None)
+    yield squared
+    del TABLE["squared"]
+    OPS.pop("squared", None)
     for table in etude.backend.STATE.get().tables.values():
-        table.pop("square", None)
+        table.pop("squared", None)
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_it_catches(mistake, square):
-    square.gradient(lambda F, g, x, *, needs: WRONG[mistake](F, g, x))
+def test_it_catches(mistake, squared):
+    squared.gradient(lambda F, g, x, *, needs: WRONG[mistake](F, g, x))
     with pytest.raises(AssertionError, match=r"gradcheck: the gradient in inputs\[0\] is wrong at "
                                              r"\["):
-        gradcheck(OPS["square"], [leaf([0.7, -1.3, 2.0])])
+        gradcheck(OPS["squared"], [leaf([0.7, -1.3, 2.0])])
 
 
-def test_it_passes_the_right_one(square):
-    square.gradient(lambda F, g, x, *, needs: F.mul(g, F.mul(x, 2.0)))
-    assert gradcheck(OPS["square"], [leaf([0.7, -1.3, 2.0])]) is True
-    assert gradcheck(OPS["square"], [leaf(3.0)]) is True
+def test_it_passes_the_right_one(squared):
+    squared.gradient(lambda F, g, x, *, needs: F.mul(g, F.mul(x, 2.0)))
+    assert gradcheck(OPS["squared"], [leaf([0.7, -1.3, 2.0])]) is True
+    assert gradcheck(OPS["squared"], [leaf(3.0)]) is True
 
 
 def test_a_softmax_whose_backward_returns_zeros_is_caught():

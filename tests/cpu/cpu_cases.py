@@ -112,6 +112,7 @@ def calls(dtype, scale=1):
     yield "layer_norm_backward", (y, x, row, mean, rstd), {"normalized_shape": (c,)}
     yield "rand", (key,), {"shape": (n, c), "dtype": np.dtype(dtype)}
     yield "dropout", (x, key), {"p": 0.3}
-    yield "sgd_step", (x, y, y, np.array([0.1, 0.9, 0.01])), {}
+    for nesterov in (False, True):
+        yield "sgd_step", (x, y, y, np.array([0.1, 0.9, 0.01])), {"nesterov": nesterov}
     hyper = np.array([0.1, 0.9, 0.99, 1e-8, 0.01, 0.5, 0.3])
     yield "adamw_step", (x, y, y, positive, hyper), {}

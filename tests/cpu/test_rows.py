@@ -54,6 +54,19 @@ def test_cross_entropy(ops, dtype, shape, reduction):
     hold(ops, "cross_entropy_backward", grad, x, target, lse, reduction=reduction)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("ignore", "smoothing"), [(3, 0.0), (-100, 0.1), (3, 0.25)])
+def test_labels_to_ignore_and_smoothing(ops, dtype, reduction, ignore, smoothing):
+    x, target = 3 * normal(40, 10, dtype=dtype), rng(1).integers(0, 10, 40)
+    attrs = {"reduction": reduction, "ignore_index": ignore, "label_smoothing": smoothing}
+    target[7] = ignore
+    loss = hold(ops, "cross_entropy", x, target, terms=4000, **attrs)
+    _, lse = TABLE["cross_entropy"](x, target, **attrs)
+    grad = np.asarray(normal(*loss.shape, dtype=dtype))
+    hold(ops, "cross_entropy_backward", grad, x, target, lse, terms=99, **attrs)
+
+
 @pytest.mark.parametrize("wrong", [-1, 10, 2**40])
 def test_a_label_out_of_range_is_named_as_by_the_reference(ops, wrong):
     x, target = normal(20, 10), np.zeros(20, np.int64)

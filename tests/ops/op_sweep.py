@@ -63,10 +63,16 @@ def cotangents(op, outputs, seed=5):
             for y in seen]
 
 
+def differentiated(op, result):
+    """The outputs that have a gradient: all of split's, the first one of any other op."""
+    ys = tuple_of(result)
+    return ys if op.outputs[0].startswith("*") else ys[:1]
+
+
 def gradients(op, sample, wanted, weights, **options):
     """The gradients of sum(weights * outputs) in the arrays at ``wanted``, as Tensors or None."""
     inputs = tensors(sample, wanted)
-    ys = tuple_of(OPS[op.name](*inputs, **sample.attrs))
+    ys = differentiated(op, OPS[op.name](*inputs, **sample.attrs))
     if not any(y.requires_grad for y in ys):
         return [None for _ in wanted]
     return etude.grad(ys, [inputs[i] for i in wanted], [Tensor(w) for w in weights],

@@ -58,15 +58,16 @@ CASES = {
                        sample(np.array([-1.5, -0.5, 2.0]), -2.0)),
                 lambda x, y: elementwise(math.pow, x, y), analytic=True),
     "maximum": Case(_untied, lambda x, y: elementwise(max, x, y), ulps=0),
+    "minimum": Case(_untied, lambda x, y: elementwise(min, x, y), ulps=0),
 }
 
 
-@pytest.mark.parametrize("op", ["add", "sub", "mul", "maximum", "pow"])
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "maximum", "minimum", "pow"])
 def test_integers_stay_integers(op):
     x, y = np.array([[3], [-4]]), np.array([2, 5, 0])
     z = getattr(ops, op)(x, y)
     by = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
-          "maximum": max, "pow": lambda a, b: a**b}[op]
+          "maximum": max, "minimum": min, "pow": lambda a, b: a**b}[op]
     assert z.dtype == np.int64
     assert z.tolist() == [[by(a, b) for b in (2, 5, 0)] for a in (3, -4)]
 

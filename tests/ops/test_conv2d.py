@@ -12,64 +12,73 @@ from etude import DTypeError, ShapeError, ops
 from etude import functional as F
 
 
-def _visits(x_shape, w_shape, stride, padding):
-    """(n, o, c, i, j, h, w, row, column) of every multiplication inside the image."""
-    (n_, c_, height, width), (o_, _, kh, kw) = x_shape, w_shape
-    oh = (height + 2 * padding[0] - kh) // stride[0] + 1
-    ow = (width + 2 * padding[1] - kw) // stride[1] + 1
+def _size(size, kernel, stride, padding, dilation):
+    return [(n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, p, k, s, d in zip(size, padding, kernel, stride, dilation, strict=True)]
+
+
+def _visits(x_shape, w_shape, stride, padding, dilation, groups):
+    """(n, o, c, g, i, j, h, w, row, column) of every multiplication inside the image; the weight's
+    channel c is channel g of the image.
+    """
+    (n_, _, height, width), (o_, c_, kh, kw) = x_shape, w_shape
+    oh, ow = _size((height, width), (kh, kw), stride, padding, dilation)
     for n, o, c, i, j, h, w in np.ndindex(n_, o_, c_, kh, kw, oh, ow):
-        row, column = h * stride[0] + i - padding[0], w * stride[1] + j - padding[1]
+        row = h * stride[0] + i * dilation[0] - padding[0]
+        column = w * stride[1] + j * dilation[1] - padding[1]
         if 0 <= row < height and 0 <= column < width:
-            yield n, o, c, i, j, h, w, row, column
+            yield n, o, c, o // (o_ // groups) * c_ + c, i, j, h, w, row, column
 
 
-def _conv2d(x, weight, bias=None, *, stride, padding):
-    size = [(n + 2 * p - k) // s + 1
-            for n, p, k, s in zip(x.shape[2:], padding, weight.shape[2:], stride, strict=True)]
+def _conv2d(x, weight, bias=None, **attrs):
+    size = _size(x.shape[2:], weight.shape[2:], attrs["stride"], attrs["padding"],
+                 attrs["dilation"])
     y = np.zeros((x.shape[0], weight.shape[0], *size))
-    for n, o, c, i, j, h, w, row, column in _visits(x.shape, weight.shape, stride, padding):
-        y[n, o, h, w] += x[n, c, row, column] * weight[o, c, i, j]
+    for n, o, c, g, i, j, h, w, row, column in _visits(x.shape, weight.shape, **attrs):
+        y[n, o, h, w] += x[n, g, row, column] * weight[o, c, i, j]
     if bias is not None:
         for o in range(len(bias)):
             y[:, o] += bias[o]
     return y
 
 
-def _conv2d_input(grad, weight, *, input_size, stride, padding):
-    dx = np.zeros((grad.shape[0], weight.shape[1], *input_size))
-    for n, o, c, i, j, h, w, row, column in _visits(dx.shape, weight.shape, stride, padding):
-        dx[n, c, row, column] += grad[n, o, h, w] * weight[o, c, i, j]
+def _conv2d_input(grad, weight, *, input_size, groups, **attrs):
+    dx = np.zeros((grad.shape[0], weight.shape[1] * groups, *input_size))
+    for n, o, c, g, i, j, h, w, row, column in _visits(dx.shape, weight.shape, groups=groups,
+                                                       **attrs):
+        dx[n, g, row, column] += grad[n, o, h, w] * weight[o, c, i, j]
     return dx
 
 
-def _conv2d_weight(grad, x, *, kernel_size, stride, padding):
-    dw = np.zeros((grad.shape[1], x.shape[1], *kernel_size))
-    for n, o, c, i, j, h, w, row, column in _visits(x.shape, dw.shape, stride, padding):
-        dw[o, c, i, j] += grad[n, o, h, w] * x[n, c, row, column]
+def _conv2d_weight(grad, x, *, kernel_size, groups, **attrs):
+    dw = np.zeros((grad.shape[1], x.shape[1] // groups, *kernel_size))
+    for n, o, c, g, i, j, h, w, row, column in _visits(x.shape, dw.shape, groups=groups, **attrs):
+        dw[o, c, i, j] += grad[n, o, h, w] * x[n, g, row, column]
     return dw
 
 
-#         N  C  H  W    O  KH KW   stride  padding
+#         N  C  H  W    O  C/G KH KW  stride  padding dilation groups
 LAYERS = [
-    ((1, 1, 3, 3), (1, 1, 2, 2), (1, 1), (0, 0)),
-    ((2, 1, 3, 3), (1, 1, 2, 2), (1, 1), (0, 0)),
-    ((2, 2, 4, 5), (3, 2, 2, 3), (1, 1), (0, 0)),
-    ((1, 2, 5, 4), (2, 2, 3, 2), (2, 1), (1, 0)),
-    ((1, 1, 5, 6), (2, 1, 2, 3), (2, 3), (1, 2)),  # pixels at the far edge that no window reaches
-    ((1, 2, 1, 1), (1, 2, 1, 1), (1, 1), (0, 0)),
-    ((1, 1, 2, 2), (1, 1, 3, 3), (1, 2), (1, 1)),
-    ((0, 2, 3, 3), (2, 2, 2, 2), (1, 1), (0, 0)),
-    ((1, 1, 4, 4), (1, 1, 1, 1), (3, 3), (0, 0)),
+    ((1, 1, 3, 3), (1, 1, 2, 2), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 1, 3, 3), (1, 1, 2, 2), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 2, 4, 5), (3, 2, 2, 3), (1, 1), (0, 0), (1, 1), 1),
+    ((1, 2, 5, 4), (2, 2, 3, 2), (2, 1), (1, 0), (1, 1), 1),
+    ((1, 1, 5, 6), (2, 1, 2, 3), (2, 3), (1, 2), (1, 1), 1),  # pixels that no window reaches
+    ((1, 2, 1, 1), (1, 2, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((1, 1, 2, 2), (1, 1, 3, 3), (1, 2), (1, 1), (1, 1), 1),
+    ((0, 2, 3, 3), (2, 2, 2, 2), (1, 1), (0, 0), (1, 1), 1),
+    ((1, 1, 4, 4), (1, 1, 1, 1), (3, 3), (0, 0), (1, 1), 1),
+    ((1, 1, 5, 4), (1, 1, 2, 2), (1, 1), (0, 1), (2, 3), 1),
+    ((1, 4, 3, 3), (6, 2, 2, 2), (1, 1), (0, 0), (1, 1), 2),
+    ((2, 3, 4, 3), (3, 1, 2, 2), (2, 1), (1, 1), (2, 1), 3),
 ]
 
 
 def _made(rng):
-    for x, w, stride, padding in LAYERS:
-        size = [(n + 2 * p - k) // s + 1
-                for n, p, k, s in zip(x[2:], padding, w[2:], stride, strict=True)]
-        grad = rng.uniform(-1, 1, (x[0], w[0], *size))
+    for x, w, stride, padding, dilation, groups in LAYERS:
+        grad = rng.uniform(-1, 1, (x[0], w[0], *_size(x[2:], w[2:], stride, padding, dilation)))
         yield (rng.uniform(-1, 1, x), rng.uniform(-1, 1, w), grad,
-               {"stride": stride, "padding": padding})
+               {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups})
 
 
 def _conv2d_samples(rng):
@@ -112,7 +121,7 @@ def test_the_three_ops_are_one_anothers_transposes(layer, seed):
     """<conv2d(x, w), g> = <x, conv2d_input(g, w)> = <w, conv2d_weight(g, x)>, exactly."""
     rng = np.random.default_rng(seed)
     x, w = (rng.integers(-5, 5, s).astype(np.float32) for s in layer[:2])
-    attrs = {"stride": layer[2], "padding": layer[3]}
+    attrs = dict(zip(("stride", "padding", "dilation", "groups"), layer[2:], strict=True))
     y = ops.conv2d(x, w, **attrs)
     g = rng.integers(-5, 5, y.shape).astype(np.float32)
     want = (y.astype(int) * g.astype(int)).sum()
@@ -131,7 +140,7 @@ def test_one_integer_serves_for_both_directions():
 
 def test_flops_are_those_of_the_loops_without_padding():
     x, w = np.ones((2, 3, 5, 6)), np.ones((4, 3, 2, 3))
-    attrs = {"stride": (2, 1), "padding": (0, 0)}
+    attrs = {"stride": (2, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     visits = sum(1 for _ in _visits(x.shape, w.shape, **attrs))
     assert ops.conv2d.flops(x, w, **attrs) == 2 * visits
     g = ops.conv2d(x, w, **attrs)
@@ -145,8 +154,8 @@ X, W = etude.ones(2, 3, 5, 5), etude.ones(4, 3, 2, 2)
 @pytest.mark.parametrize(("call", "error", "words"), [
     (lambda: F.conv2d(X[0], W), ShapeError, r"conv2d: x must have 4 dimensions \(N, C, H, W\), got "
                                             r"float32\[3, 5, 5\]"),
-    (lambda: F.conv2d(X, W[0]), ShapeError, r"conv2d: weight must have 4 dimensions \(O, C, KH, "
-                                            r"KW"),
+    (lambda: F.conv2d(X, W[0]), ShapeError, r"conv2d: weight must have 4 dimensions \(O, C/groups, "
+                                            r"KH, KW"),
     (lambda: F.conv2d(X, W[:, :2]), ShapeError, "has 3 channels but weight .* expects 2"),
     (lambda: F.conv2d(X, W, etude.ones(3)), ShapeError, r"conv2d: bias must have shape \[4\], one "
                                                         r"number per output channel, got float32"),

@@ -36,6 +36,38 @@ def _cats(rng):
             draw((2, 1, 3), (2, 2, 3), dim=1), draw((0, 3), (0, 2), dim=1)]
 
 
+def _stack(*xs, dim):
+    d = dim % (xs[0].ndim + 1)
+    y = np.empty((*xs[0].shape[:d], len(xs), *xs[0].shape[d:]))
+    for at in np.ndindex(y.shape):
+        y[at] = xs[at[d]][(*at[:d], *at[d + 1:])]
+    return y
+
+
+def _stacks(rng):
+    calls = [((3,), 2, 0), ((5,), 2, 0), ((3,), 4, 0), ((2, 3), 3, -1), ((2, 3), 1, 1), ((), 2, 0),
+             ((0, 2), 2, 2)]
+    return [sample(*(np.asarray(rng.uniform(-1, 1, s)) for _ in range(n)), dim=d)
+            for s, n, d in calls]
+
+
+def _pad(x, *, padding, value):
+    pairs = [(0, 0)] * (x.ndim - len(padding) // 2)
+    pairs += [padding[i:i + 2] for i in range(len(padding) - 2, -1, -2)]
+    y = np.full([n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)], value, x.dtype)
+    for at in np.ndindex(x.shape):
+        y[tuple(i + a for i, (a, _) in zip(at, pairs, strict=True))] = x[at]
+    return y
+
+
+def _pads(rng):
+    return [sample(rng.uniform(-1, 1, s), padding=p, value=v) for s, p, v in (
+        ((3,), (1, 2), 0.0), ((5,), (1, 2), 0.5), ((2, 3), (0, 1), 0.0),
+        ((2, 3), (1, 0, 2, 1), 7.0),
+        ((2, 2, 2), (1, 1, 0, 0, 0, 1), 0.0), ((2,), (), 0.0), ((0, 2), (1, 1), 0.0))] + [
+        sample(np.arange(3), padding=(1, 1), value=9)]
+
+
 def _slice_backward(grad, shape, index):
     """Number every place of ``shape``; what the index picks out says where grad goes."""
     places = np.arange(math.prod(shape)).reshape(shape)
@@ -75,6 +107,8 @@ CASES = {
         lambda x: elementwise(lambda v: v, x, dtype=x.dtype), ulps=0, analytic=True),
     "cast": Case(_casts, _cast, ulps=0.5),
     "cat": Case(_cats, _cat, ulps=0, analytic=True),
+    "stack": Case(_stacks, _stack, ulps=0, analytic=True),
+    "pad": Case(_pads, _pad, ulps=0, analytic=True),
     "slice_backward": Case(_slices, _slice_backward, ulps=0, analytic=True),
 }
 
@@ -149,3 +183,13 @@ def test_shapes_that_do_not_join():
         etude.cat([etude.ones(2, 3)], 2)
     with pytest.raises(etude.AxisError, match="cat: dim=0 is outside an array of 0 dimensions"):
         F.cat([etude.tensor(1.0)])
+
+
+def test_stack_and_pad_refuse_what_does_not_fit():
+    with pytest.raises(ShapeError, match=r"stack: all arrays must have one shape, got "):
+        etude.stack([etude.ones(2), etude.ones(3)])
+    with pytest.raises(ShapeError, match="stack: needs at least one tensor"):
+        etude.stack([])
+    for padding in ((1,), (1, 1, 1, 1), (-1, 0)):
+        with pytest.raises(ShapeError, match=r"pad: padding is \(before, after\) of the last axis"):
+            F.pad(etude.ones(3), padding)

@@ -15,33 +15,42 @@ from etude import functional as F
 D = decimal.Decimal
 
 
-def _rows(x, target):
-    """Decimals (loss, logsumexp) of each row."""
+def _rows(x, target, ignore_index, label_smoothing):
+    """Decimals (loss, logsumexp, does it count) of each row."""
+    smooth = D(label_smoothing)
     for row, label in zip(x.tolist(), target.tolist(), strict=True):
         lse = sum(D(v).exp() for v in row).ln()
-        yield lse - D(row[label]), lse
+        if label == ignore_index:
+            yield D(0), lse, 0
+            continue
+        even = lse - sum(map(D, row)) / len(row)
+        yield (1 - smooth) * (lse - D(row[label])) + smooth * even, lse, 1
 
 
-def _cross_entropy(x, target, *, reduction):
+def _cross_entropy(x, target, *, reduction, ignore_index, label_smoothing):
     with decimal.localcontext(prec=40):
-        rows = list(_rows(x, target))
-        total = sum((loss for loss, _ in rows), D(0))
-        loss = {"none": [float(loss) for loss, _ in rows], "sum": float(total),
-                "mean": float(total / (len(rows) or 1))}[reduction]
-        return np.array(loss), np.array([float(lse) for _, lse in rows])
+        rows = list(_rows(x, target, ignore_index, label_smoothing))
+        total, count = sum((r[0] for r in rows), D(0)), sum(r[2] for r in rows)
+        loss = {"none": [float(r[0]) for r in rows], "sum": float(total),
+                "mean": float(total / (count or 1))}[reduction]
+        return np.array(loss), np.array([float(r[1]) for r in rows])
 
 
-def _scale(x, target, *, reduction):
+def _scale(x, target, *, reduction, **_):
     size = np.abs(x).max(1, initial=1) * 2
     return {"none": size, "sum": size.sum(), "mean": size.mean() if len(x) else 1}[reduction], size
 
 
-def _backward(grad, x, target, lse, *, reduction):
+def _backward(grad, x, target, lse, *, reduction, ignore_index, label_smoothing):
     dx = np.zeros(x.shape)
+    count = sum(t != ignore_index for t in target.tolist())
     for n, c in np.ndindex(x.shape):
+        if target[n] == ignore_index:
+            continue
         g = grad[n] if reduction == "none" else grad.item()
         p = math.exp(x[n, c] - lse[n])
-        dx[n, c] = g * (p - (c == target[n])) / (len(x) if reduction == "mean" else 1)
+        wanted = (1 - label_smoothing) * (c == target[n]) + label_smoothing / x.shape[1]
+        dx[n, c] = g * (p - wanted) / (count if reduction == "mean" else 1)
     return dx
 
 
@@ -51,6 +60,9 @@ SIZES = [(2, 3), (5, 3), (4, 7), (1, 1), (0, 3)]
 def _samples(rng):
     return [sample(rng.uniform(-3, 3, s), rng.integers(0, s[1], s[0]), reduction=r)
             for s in SIZES for r in ("mean", "sum", "none") if s[0] or r != "mean"] + [
+        sample(rng.uniform(-3, 3, (4, 3)), np.array([0, 2, i, 1]), reduction=r, ignore_index=i,
+               label_smoothing=e)
+        for r in ("mean", "sum", "none") for i, e in ((-100, 0.0), (1, 0.25), (-100, 0.1))] + [
         sample(np.array([[1e4, 0.0, 1e4 - 1]]), np.array([2]), smooth=False)]
 
 

@@ -81,7 +81,29 @@ def _gelu_backward(grad, x, *, approximate):
     return grad * (scipy.special.ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi))
 
 
+def _sin(x):
+    """The Taylor series, in 40 digits; |x| < 4."""
+    term, total, n = x, x, 1
+    while abs(term) > D("1e-39"):
+        term *= -x * x / ((n + 1) * (n + 2))
+        total += term
+        n += 2
+    return total
+
+
 CASES = {
+    "abs": Case(_kinked, _decimal(abs), ulps=0),
+    "sign": Case(_kinked, _decimal(lambda x: (x > 0) - (x < 0)), ulps=0),
+    "rsqrt": Case(_uniform(0.1, 5), _decimal(lambda x: 1 / x.sqrt()), ulps=2, analytic=True),
+    "reciprocal": Case(_uniform(0.1, 5), _decimal(lambda x: 1 / x), ulps=1, analytic=True),
+    "square": Case(_uniform(-3, 3), _decimal(lambda x: x * x), ulps=1, analytic=True),
+    "expm1": Case(lambda rng: _uniform(-3, 3)(rng) + _uniform(-1e-6, 1e-6)(rng),
+                  _decimal(lambda x: x.exp() - 1), analytic=True),
+    "log1p": Case(lambda rng: _uniform(-0.9, 3)(rng) + _uniform(1e-7, 1e-6)(rng),
+                  _decimal(lambda x: (1 + x).ln()), analytic=True),
+    "sin": Case(_uniform(-3, 3), _decimal(_sin), analytic=True, scale=lambda x: 0.1 + 0 * x),
+    "cos": Case(_uniform(-3, 3), _decimal(lambda x: _sin(PI / 2 - x)), analytic=True,
+                scale=lambda x: 0.1 + 0 * x),
     "neg": Case(_uniform(-3, 3), _decimal(lambda x: -x), ulps=0, analytic=True),
     "exp": Case(_uniform(-3, 3), _decimal(lambda x: x.exp()), analytic=True),
     "log": Case(_uniform(0.1, 5), _decimal(lambda x: x.ln()), analytic=True),
@@ -106,6 +128,10 @@ CASES = {
 
 @pytest.mark.parametrize(("op", "x", "y"), [
     ("neg", math.inf, -math.inf), ("neg", math.nan, math.nan),
+    ("rsqrt", 0, math.inf), ("rsqrt", -1, math.nan), ("reciprocal", 0, math.inf),
+    ("expm1", -math.inf, -1), ("expm1", 1000, math.inf), ("log1p", -1, -math.inf),
+    ("log1p", -2, math.nan), ("sin", math.inf, math.nan), ("cos", 0, 1),
+    ("sign", math.nan, math.nan), ("abs", -math.inf, math.inf),
     ("exp", math.inf, math.inf), ("exp", -math.inf, 0), ("exp", 1000, math.inf),
     ("exp", math.nan, math.nan), ("exp", 0, 1),
     ("log", 0, -math.inf), ("log", -1, math.nan), ("log", math.inf, math.inf),

@@ -1,4 +1,4 @@
-"""Max pooling against loops over windows; ties, NaN, -inf, borders, overlap."""
+"""Pooling against loops over windows; ties, NaN, -inf, borders, overlap."""
 
 import math
 
@@ -59,7 +59,68 @@ def _backwards(rng):
         yield sample(rng.uniform(-1, 1, index.shape), index, input_size=shape[2:])
 
 
+def _avg_pool2d(x, *, kernel_size, stride, padding):
+    oh, ow = ((n + 2 * p - k) // s + 1 for n, p, k, s in zip(
+        x.shape[2:], padding, kernel_size, stride, strict=True))
+    y = np.zeros((*x.shape[:2], oh, ow))
+    for n, c, h, w in np.ndindex(y.shape):
+        y[n, c, h, w] = math.fsum(x[n, c, i, j] for i, j in _window(
+            x, h, w, kernel_size, stride, padding)) / math.prod(kernel_size)
+    return y
+
+
+def _avg_pool2d_backward(grad, *, input_size, kernel_size, stride, padding):
+    dx = np.zeros((*grad.shape[:2], *input_size))
+    for n, c, h, w in np.ndindex(grad.shape):
+        for i, j in _window(dx, h, w, kernel_size, stride, padding):
+            dx[n, c, i, j] += grad[n, c, h, w] / math.prod(kernel_size)
+    return dx
+
+
+def _avg_backwards(rng):
+    for shape, attrs in LAYERS:
+        y = ops.avg_pool2d(np.zeros(shape), **attrs)
+        yield sample(rng.uniform(-1, 1, y.shape), input_size=shape[2:], **attrs)
+
+
+def _bin(i, n, count):
+    return range(math.floor(i * n / count), math.ceil((i + 1) * n / count))
+
+
+def _adaptive(x, *, output_size):
+    y = np.zeros((*x.shape[:2], *output_size))
+    for n, c, h, w in np.ndindex(y.shape):
+        seen = [x[n, c, i, j] for i in _bin(h, x.shape[2], output_size[0])
+                for j in _bin(w, x.shape[3], output_size[1])]
+        y[n, c, h, w] = math.fsum(seen) / len(seen)
+    return y
+
+
+def _adaptive_backward(grad, *, input_size):
+    dx = np.zeros((*grad.shape[:2], *input_size))
+    for n, c, h, w in np.ndindex(grad.shape):
+        seen = [(i, j) for i in _bin(h, input_size[0], grad.shape[2])
+                for j in _bin(w, input_size[1], grad.shape[3])]
+        for i, j in seen:
+            dx[n, c, i, j] += grad[n, c, h, w] / len(seen)
+    return dx
+
+
+BINS = [((1, 1, 4, 4), (1, 1)), ((2, 2, 4, 4), (1, 1)), ((1, 2, 5, 3), (2, 3)),
+        ((1, 1, 3, 5), (4, 2)), ((0, 2, 4, 4), (2, 2))]
+
 CASES = {
+    "avg_pool2d": Case(lambda rng: [sample(rng.uniform(-1, 1, s), **a) for s, a in LAYERS],
+                       _avg_pool2d, scale=lambda x, **_: np.array(1.0), analytic=True),
+    "avg_pool2d_backward": Case(lambda rng: list(_avg_backwards(rng)), _avg_pool2d_backward,
+                                ulps=8, scale=lambda g, **_: np.array(1.0), analytic=True),
+    "adaptive_avg_pool2d": Case(lambda rng: [sample(rng.uniform(-1, 1, s), output_size=o)
+                                             for s, o in BINS] + [
+        sample(rng.uniform(-1, 1, (1, 1, 4, 4)), output_size=3)], _adaptive,
+        scale=lambda x, **_: np.array(1.0), analytic=True),
+    "adaptive_avg_pool2d_backward": Case(
+        lambda rng: [sample(rng.uniform(-1, 1, (*s[:2], *o)), input_size=s[2:]) for s, o in BINS],
+        _adaptive_backward, ulps=8, scale=lambda g, **_: np.array(2.0), analytic=True),
     "max_pool2d": Case(lambda rng: [sample(apart(rng, s), **a) for s, a in LAYERS], _max_pool2d,
                        ulps=0),
     "max_pool2d_backward": Case(lambda rng: list(_backwards(rng)), _max_pool2d_backward,

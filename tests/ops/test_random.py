@@ -49,6 +49,17 @@ def _rand(key, *, shape, dtype):
     return np.array([(w >> 11) / 2**53 for w in stream(key, n)]).reshape(shape)
 
 
+def _randn(key, *, shape, dtype):
+    """Box-Muller with Python's own functions, each rounded once to float32."""
+    n, z = math.prod(shape), []
+    number = np.dtype(dtype).type
+    for w in stream(key, (n + 1) // 2):
+        radius = np.float32(math.sqrt(-2 * math.log((((w & 0xFFFFFFFF) >> 8) + 1) / 2**24)))
+        angle = 2 * math.pi * ((w >> 40) / 2**24)
+        z += [number(radius) * number(np.float32(f(angle))) for f in (math.cos, math.sin)]
+    return np.array(z[:n], dtype).reshape(shape)
+
+
 def _dropout(x, key, *, p):
     y = np.empty(x.shape)
     drawn = _uniform32(key, x.size)
@@ -64,6 +75,8 @@ DRAWS = [((5,), "float32"), ((9,), "float32"), ((2, 3), "float64"), ((), "float3
 CASES = {
     "rand": Case(lambda rng: [sample(k, shape=s, dtype=np.dtype(d)) for k in KEYS
                               for s, d in DRAWS], _rand, ulps=0),
+    "randn": Case(lambda rng: [sample(k, shape=s, dtype=np.dtype(d)) for k in KEYS
+                               for s, d in DRAWS], _randn, ulps=0),
     "dropout": Case(lambda rng: [sample(rng.uniform(0.5, 1, s), k, p=p)
                                  for k, s in zip(KEYS, ((7,), (15,), (2, 3), (), (0, 3)))
                                  for p in (0.0, 0.3, 0.5)], _dropout, ulps=2, analytic=True),

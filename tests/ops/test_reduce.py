@@ -1,5 +1,6 @@
 """Reductions against exact sums and plain loops over every choice of axes."""
 
+import decimal
 import itertools
 import math
 from fractions import Fraction
@@ -61,20 +62,88 @@ def _argmax_samples(rng):
         sample(np.array([[0, 5], [7, 5]]), dim=0), sample(np.array([False, True, True]))]
 
 
-def _argmax(x, dim, keepdim):
+def _argmax(x, dim, keepdim, first=_first_largest):
     if dim is None and x.ndim:
-        y = np.asarray(_first_largest(x.reshape(-1).tolist()))
+        y = np.asarray(first(x.reshape(-1).tolist()))
         return y.reshape((1,) * x.ndim) if keepdim else y
     if not x.size:
         return np.zeros([n for i, n in enumerate(x.shape) if i != dim % x.ndim], int)
-    return by_loops(_first_largest, x, dim, keepdim).astype(int)
+    return by_loops(first, x, dim, keepdim).astype(int)
 
 
 def _size(x, dim, keepdim):
     return by_loops(lambda v: sum(map(abs, v)), x, dim, keepdim)
 
 
+def _prod(v):
+    y = Fraction(1)
+    for a in v:
+        y *= Fraction(a)
+    return float(y)
+
+
+def _var_of(correction):
+    def var(v):
+        v = [Fraction(a) for a in v]
+        mean = sum(v) / len(v)
+        return float(sum((a - mean) ** 2 for a in v) / (len(v) - correction))
+    return var
+
+
+def _var_samples(rng):
+    return [sample(apart(rng, (2, 3, 2)), dim=d, keepdim=k, correction=c)
+            for d, c in ((None, 1), (1, 1), ((0, 2), 1), (-1, 0), (0, 1))
+            for k in (False, True)] + [sample(apart(rng, s)) for s in ((2,), (5,), (10,), (3, 4))]
+
+
+def _lse(v):
+    with decimal.localcontext(prec=40):
+        total = sum(decimal.Decimal(a).exp() for a in v)
+        return float(total.ln()) if total else -math.inf
+
+
+def _prod_backwards(rng):
+    found = []
+    for s in _samples([])(rng):
+        x, a = s.arrays[0], {"dim": None, "keepdim": False, **s.attrs}
+        y = by_loops(_prod, x, **a)
+        found.append(sample(np.asarray(rng.uniform(-1, 1, y.shape)), x, **a))
+    zeros = np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.0]])
+    return [*found, sample(np.array([1.0, 2.0]), zeros, dim=1, keepdim=False)]
+
+
+def _prod_backward(grad, x, *, dim, keepdim):
+    """Each element moved by one: the product is linear in it, so the change is the derivative."""
+    dx = np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        one, none = x.copy(), x.copy()
+        one[at], none[at] = 1, 0
+        slope = by_loops(_prod, one, dim, keepdim) - by_loops(_prod, none, dim, keepdim)
+        dx[at] = (slope * grad).sum()
+    return dx
+
+
+def _first_smallest(v):
+    return next(i for i, a in enumerate(v) if not any(b < a for b in v))
+
+
+def _argmin(x, dim, keepdim):
+    return _argmax(x, dim, keepdim, _first_smallest)
+
+
 CASES = {
+    "prod": Case(lambda rng: _samples(True)(rng) + [sample(np.array([[2, -3], [4, 5]]), dim=0)],
+                 lambda x, dim, keepdim: by_loops(_prod, x, dim, keepdim).astype(x.dtype),
+                 ulps=16, analytic=True),
+    "prod_backward": Case(_prod_backwards, _prod_backward, ulps=32, scale=lambda g, x, **a: (
+        np.abs(g).max(initial=1) * np.prod(np.maximum(np.abs(x), 1)))),
+    "var": Case(_var_samples, lambda x, dim, keepdim, correction: by_loops(
+        _var_of(correction), x, dim, keepdim), ulps=8, analytic=True),
+    "logsumexp": Case(_samples([], sample(np.array([1e4, 1e4 - 1, 0.0]), smooth=False), sample(
+        np.array([-math.inf, -math.inf]), smooth=False)),
+        lambda x, dim, keepdim: by_loops(_lse, x, dim, keepdim), analytic=True,
+        scale=lambda x, dim, keepdim: np.array(2.0)),
+    "argmin": Case(_argmax_samples, _argmin),
     "sum": Case(_samples(True), lambda x, dim, keepdim: by_loops(_sum, x, dim, keepdim),
                 scale=_size, analytic=True),
     "mean": Case(_samples([]), lambda x, dim, keepdim: by_loops(_mean, x, dim, keepdim),
@@ -172,3 +241,13 @@ def test_wrong_axes_of_argmax():
         etude.ones(2, 3).argmax(-3)
     with pytest.raises(AxisError, match="argmax: dim must be an integer"):
         ops.argmax(np.ones((2, 3)), dim=(0, 1))
+
+
+def test_a_variance_needs_more_elements_than_its_correction():
+    with pytest.raises(ShapeError, match="var: 1 elements with correction=1 have no variance"):
+        ops.var(np.ones((3, 1)), dim=1)
+    assert ops.var(np.ones((3, 1)), dim=1, correction=0).tolist() == [0, 0, 0]
+
+
+def test_an_empty_product_is_one():
+    assert ops.prod(np.zeros(0)) == 1

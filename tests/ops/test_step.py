@@ -34,12 +34,41 @@ def _hyper(t):
 
 SHAPES = [(), (1,), (6,), (9,), (2, 3), (0,)]
 
+def _nesterov(p, g, v, lr, momentum, decay):
+    g = g + decay * p
+    v = momentum * v + g
+    return p - lr * (g + momentum * v), v
+
+
+def _adam(p, g, m, v, lr, beta1, beta2, eps, decay, c1, c2):
+    return _adamw(p, g + decay * p, m, v, lr, beta1, beta2, eps, Fraction(0), c1, c2)
+
+
+def _rmsprop(p, g, v, buf, lr, alpha, eps, decay, momentum):
+    g = g + decay * p
+    v = alpha * v + (1 - alpha) * g * g
+    buf = momentum * buf + g / (Fraction(math.sqrt(v)) + eps)
+    return p - lr * buf, v, buf
+
+
 CASES = {
     "sgd_step": Case(lambda rng: [
-        sample(*(np.asarray(rng.uniform(-1, 1, s)) for _ in range(3)), np.array(h))
-        for s in SHAPES for h in ([0.1, 0.0, 0.0], [0.1, 0.9, 0.01])],
-        lambda p, g, v, hyper: _each(_sgd, (p, g, v), hyper, 2),
-        scale=lambda p, g, v, hyper: (np.abs(p) + np.abs(g) + np.abs(v),) * 2),
+        sample(*(np.asarray(rng.uniform(-1, 1, s)) for _ in range(3)), np.array(h), nesterov=n)
+        for s in SHAPES for h, n in (([0.1, 0.0, 0.0], False), ([0.1, 0.9, 0.01], False),
+                                     ([0.1, 0.9, 0.01], True))],
+        lambda p, g, v, hyper, nesterov: _each(_nesterov if nesterov else _sgd, (p, g, v), hyper,
+                                               2),
+        scale=lambda p, g, v, hyper, **_: (np.abs(p) + np.abs(g) + np.abs(v),) * 2),
+    "adam_step": Case(lambda rng: [
+        sample(*(rng.uniform(-1, 1, s) for _ in range(3)), rng.uniform(0.1, 1, s), _hyper(t))
+        for s in SHAPES for t in (1, 1000)],
+        lambda p, g, m, v, hyper: _each(_adam, (p, g, m, v), hyper, 3),
+        scale=lambda p, g, m, v, hyper: (np.abs(p) + 1, np.abs(m) + 2, np.abs(v) + 4)),
+    "rmsprop_step": Case(lambda rng: [
+        sample(*(rng.uniform(-1, 1, s) for _ in range(2)), rng.uniform(0.1, 1, s),
+               rng.uniform(-1, 1, s), np.array([0.01, 0.99, 1e-8, 0.1, 0.9])) for s in SHAPES],
+        lambda p, g, v, buf, hyper: _each(_rmsprop, (p, g, v, buf), hyper, 3), ulps=16,
+        scale=lambda p, g, v, buf, hyper: (np.abs(p) + 4, np.abs(v) + 2, np.abs(buf) + 4)),
     "adamw_step": Case(lambda rng: [
         sample(*(rng.uniform(-1, 1, s) for _ in range(3)), rng.uniform(0.1, 1, s), _hyper(t))
         for s in SHAPES for t in (1, 2, 1000)],

@@ -54,6 +54,15 @@ def _expand(x, shape):
     return y
 
 
+def _flip(x, dims):
+    y = np.empty(x.shape)
+    back = [d % x.ndim for d in dims]
+    for at in np.ndindex(x.shape):
+        y[at] = x[tuple(n - 1 - i if d in back else i for d, (i, n) in enumerate(
+            zip(at, x.shape, strict=True)))]
+    return y
+
+
 def _slice(x, index):
     """Every axis is a list of places, every place one of them."""
     picks, keep, axis = [], [], 0
@@ -113,6 +122,9 @@ CASES = {
                             ((), (2, 2)), ((2, 1, 3), (4, 2, 5, 3)), ((1,), (0,)), ((2, 3), (2, 3)),
                             ((1,), (1, 1)), ((0, 1), (0, 4))),
                    _expand, ulps=0, analytic=True),
+    "flip": Case(_samples("dims", ((5,), (0,)), ((9,), (0,)), ((2, 3), (0, -1)), ((2, 3), (1,)),
+                          ((2, 3, 2), (0, 2)), ((2, 3), ()), ((0, 3), (1,))),
+                 _flip, ulps=0, analytic=True),
     "slice": Case(_samples("index", *SLICES), _slice, ulps=0, analytic=True),
     "split": Case(lambda rng: [
         sample(*_arrays(rng, (6,)), sizes=(1, 2, 3)), sample(*_arrays(rng, (2, 5)), sizes=(2, 3),
@@ -223,9 +235,8 @@ def test_split_of_an_empty_axis_is_one_empty_piece():
     (lambda x: x.expand(3), ShapeError, r"expand: float32\[2, 3\] does not stretch to \[3\]"),
     (lambda x: x[2], AxisError, r"indexing: index 2 is outside dimension 0 of float32\[2, 3\]"),
     (lambda x: x[0, 0, 0], AxisError, r"indexing: 3 indices for float32\[2, 3\], which has 2 dim"),
-    (lambda x: x[[0, 1]], TypeError, "indexed with integers, slices, None and ...; got list. For "
-                                     "an "
-                                     "array of indices use gather"),
+    (lambda x: x[[0, 1], 0], TypeError, "indexed with integers, slices, None and ..., or with one "
+                                        "int64 tensor; got list"),
     (lambda x: x[True], TypeError, "got bool"),
     (lambda x: x[..., 0, ...], TypeError, "got ellipsis"),
     (lambda x: x[0.5:], TypeError, "'float' object cannot be interpreted as an integer"),

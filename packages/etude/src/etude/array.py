@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import operator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -161,6 +162,28 @@ def expand_view(x: Any, shape: Shape) -> Any:
         s if n == m else 0 for n, m, s in zip(x.shape, shape[ahead:], x.strides, strict=True)
     )
     return x.view(tuple(shape), strides)
+
+
+def plain_index(index: Any, ndim: int) -> tuple[Any, ...]:
+    """Python's index in the form of the op ``slice``: ints, (start, stop, step), None."""
+    entries = list(index) if isinstance(index, tuple) else [index]
+    spots = [i for i, e in enumerate(entries) if e is Ellipsis]
+    if spots:
+        missing = ndim - len([e for e in entries if e is not None and e is not Ellipsis])
+        entries[spots[0] : spots[0] + 1] = [builtins.slice(None)] * missing
+    plain: list[Any] = []
+    for e in entries:
+        if isinstance(e, builtins.slice):
+            bounds = (e.start, e.stop, e.step)
+            plain.append(tuple(None if b is None else operator.index(b) for b in bounds))
+        elif e is None or (isinstance(e, (int, np.integer)) and not isinstance(e, bool)):
+            plain.append(e if e is None else int(e))
+        else:
+            what = f"a {e.dtype.name} tensor" if hasattr(e, "dtype") else type(e).__name__
+            raise TypeError(f"a tensor is indexed with integers, slices, None and ..., or with one "
+                            f"int64 tensor; got {what}. To pick single elements use gather; for a "
+                            f"mask use where, because no shape may depend on values")
+    return tuple(plain)
 
 
 def slice_view(x: Any, index: tuple[Any, ...]) -> Any:

@@ -57,18 +57,32 @@ def _rows(kernel: Kernel, specs: Any, *arrays: Array, dim: int) -> Numbers:
     return arrays[0].size // cols, cols
 
 
+def _decline(**plain: bool) -> None:
+    """Unsupported, by the name of the first attribute that is not what the kernels assume."""
+    for name, ok in plain.items():
+        if not ok:
+            raise Unsupported(name)
+
+
+def _dense_conv(dilation: Any, groups: int) -> None:
+    _decline(dilation=tuple(dilation) == (1, 1), groups=groups == 1)
+
+
 def _conv2d(kernel: Kernel, specs: Any, x: Array, weight: Array, bias: Any, *, stride: Any,
-            padding: Any) -> Numbers:
+            padding: Any, dilation: Any, groups: int) -> Numbers:
+    _dense_conv(dilation, groups)
     return (*x.shape, weight.shape[0], *weight.shape[2:], *specs[0].shape[2:], *stride, *padding)
 
 
 def _conv2d_input(kernel: Kernel, specs: Any, grad: Array, weight: Array, *, input_size: Any,
-                  stride: Any, padding: Any) -> Numbers:
+                  stride: Any, padding: Any, dilation: Any, groups: int) -> Numbers:
+    _dense_conv(dilation, groups)
     return (*specs[0].shape, weight.shape[0], *weight.shape[2:], *grad.shape[2:], *stride, *padding)
 
 
 def _conv2d_weight(kernel: Kernel, specs: Any, grad: Array, x: Array, *, kernel_size: Any,
-                   stride: Any, padding: Any) -> Numbers:
+                   stride: Any, padding: Any, dilation: Any, groups: int) -> Numbers:
+    _dense_conv(dilation, groups)
     return (*x.shape, *grad.shape[1:2], *kernel_size, *grad.shape[2:], *stride, *padding)
 
 
@@ -84,14 +98,15 @@ def _pool2d_backward(kernel: Kernel, specs: Any, grad: Array, index: Array, *,
     return (n * c, *input_size, oh, ow)
 
 
-def _cross_entropy(kernel: Kernel, specs: Any, x: Array, target: Array, *,
-                   reduction: str) -> Numbers:
-    return (*x.shape, kernel.attributes({"reduction": reduction})[0])
+def _cross_entropy(kernel: Kernel, specs: Any, x: Array, target: Array, *, reduction: str,
+                   ignore_index: int, label_smoothing: float) -> Numbers:
+    words = {"reduction": reduction, "ignore_index": ignore_index}
+    return (*x.shape, *kernel.attributes({**words, "label_smoothing": label_smoothing}))
 
 
 def _cross_entropy_backward(kernel: Kernel, specs: Any, grad: Array, x: Array, target: Array,
-                            lse: Array, *, reduction: str) -> Numbers:
-    return (*x.shape, kernel.attributes({"reduction": reduction})[0])
+                            lse: Array, **attrs: Any) -> Numbers:
+    return _cross_entropy(kernel, specs, x, target, **attrs)
 
 
 def _norm(kernel: Kernel, specs: Any, x: Array, weight: Any, bias: Any, *, normalized_shape: Any,
@@ -107,6 +122,10 @@ def _norm_backward(kernel: Kernel, specs: Any, grad: Array, x: Array, weight: An
 
 def _size(kernel: Kernel, specs: Any, *_: Any, **__: Any) -> Numbers:
     return (specs[0].size,)
+
+
+def _sgd(kernel: Kernel, specs: Any, *_: Any, nesterov: bool) -> Numbers:
+    return specs[0].size, float(nesterov)
 
 
 def _dropout(kernel: Kernel, specs: Any, x: Array, key: Array, *, p: float) -> Numbers:
@@ -220,6 +239,6 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "norm_backward": _by(_norm_backward),
     "rand": _by(_size),
     "dropout": _by(_dropout),
-    "sgd": _by(_size),
+    "sgd": _by(_sgd),
     "adamw": _by(_size),
 }

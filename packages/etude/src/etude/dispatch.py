@@ -93,6 +93,8 @@ def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
         wrapped = tuple([wrap(y, node, i) for i, y in enumerate(outputs)])
         return tuple([view_of(inputs[0], y) for y in wrapped])
     y = wrap(outputs[0], node)
+    if op.shown > 1:
+        return (y, *map(wrap, outputs[1 : op.shown]))
     return view_of(inputs[0], y) if op.cls == "view" else y
 
 
@@ -155,6 +157,7 @@ def _general(op: Op) -> Function:
 
 def _unary(op: Op) -> Function:
     name, slow = op.name, _general(op)
+    differentiable = op.rule is not None
 
     def call(x: Any) -> Any:
         if not (isinstance(x, Tensor) and x.data.dtype.kind == "f"):
@@ -162,7 +165,7 @@ def _unary(op: Op) -> Function:
         state = STATE.get()
         data = x.data
         y = state.tables[data.device][name](data)
-        if x.requires_grad and state.grad:
+        if differentiable and x.requires_grad and state.grad:
             return wrap(y, Node(op, (x,), (y,), {}, (True,)))
         return wrap(y)
 

@@ -11,10 +11,11 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from etude.backend import STATE
 from etude.creation import full, tensor  # noqa: F401 - full is public here too
 from etude.errors import ShapeError
 from etude.random import Generator, key_tensor
-from etude.shapes import axis, check_shape, float32
+from etude.shapes import axis, check_shape, float32, pair
 from etude.table import TABLE, Op
 from etude.tensor import OPS, Tensor
 
@@ -67,8 +68,10 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """The tensors one after another along a new axis ``dim``."""
-    return cat([t.unsqueeze(dim) for t in tensors], dim=dim)
+    """The tensors, all of one shape, one after another along a new axis ``dim``."""
+    if not len(tensors):
+        raise ShapeError("stack: needs at least one tensor, got an empty list")
+    return OPS["stack"](*tensors, dim=dim)
 
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
@@ -104,6 +107,78 @@ def expand(x: Any, shape: Any) -> Any:
     return x.expand(shape)
 
 
+def conv1d(x: Any, weight: Any, bias: Any = None, stride: int = 1, padding: int = 0,
+           dilation: int = 1, groups: int = 1) -> Any:
+    """conv2d over images one pixel high. x: (N, C, L); weight: (O, C/groups, K); bias: (O)."""
+    if x.ndim != 3 or weight.ndim != 3:
+        raise ShapeError(f"conv1d: x must be (N, C, L) and weight (O, C/groups, K), got "
+                         f"{list(x.shape)} and {list(weight.shape)}")
+    y = OPS["conv2d"](x.unsqueeze(2), weight.unsqueeze(2), bias, stride=(1, stride),
+                      padding=(0, padding), dilation=(1, dilation), groups=groups)
+    return y.squeeze(2)
+
+
+def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:
+    """The transpose of conv2d: each pixel of x spreads over a window of the output.
+
+    x: (N, C, H, W); weight: (C, O/groups, KH, KW); bias: (O) or None; y: (N, O, OH, OW) with
+    OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1. Its values are the gradient that
+    conv2d gives its input, and that op computes it.
+    """
+    if x.ndim != 4 or weight.ndim != 4:
+        raise ShapeError(f"conv_transpose2d: x must be (N, C, H, W) and weight (C, O/groups, KH, "
+                         f"KW), got {list(x.shape)} and {list(weight.shape)}")
+    given = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1),
+             "output_padding": (output_padding, 0)}
+    two = {k: pair("conv_transpose2d", k, v, least) for k, (v, least) in given.items()}
+    extra = two.pop("output_padding")
+    size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in zip(
+        x.shape[2:], weight.shape[2:], two["stride"], two["padding"], two["dilation"], extra,
+        strict=True))
+    y = OPS["conv2d_input"](x, weight, input_size=size, groups=groups, **two)
+    return y if bias is None else y + bias.reshape(-1, 1, 1)
+
+
+def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+               ) -> Any:
+    """layer_norm of each of ``num_groups`` groups of channels, then scale and shift per channel.
+
+    x: (N, C, ...); weight, bias: (C) or None. Source: Wu and He 2018, Group Normalization.
+    """
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(f"group_norm: num_groups={num_groups} must divide the channels of x "
+                         f"(N, C, ...), got {list(x.shape)}")
+    rows = x.reshape(x.shape[0], num_groups, -1)
+    y = OPS["layer_norm"](rows, normalized_shape=rows.shape[2:], eps=eps).reshape(x.shape)
+    column = (x.shape[1], *(1 for _ in x.shape[2:]))
+    if weight is not None:
+        y = y * weight.reshape(column)
+    return y if bias is None else y + bias.reshape(column)
+
+
+def batch_norm(x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+               training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:
+    """Normalise each channel by this batch's mean and variance (``training``) or the running ones.
+
+    x: (N, C, ...); all others (C) or None. In training the running buffers, if given, move by
+    ``momentum`` towards the batch's mean and unbiased variance, in place.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: evaluation needs running_mean and running_var")
+        return OPS["batch_norm_eval"](x, running_mean, running_var, weight, bias, eps=eps)
+    y, mean, var = OPS["batch_norm"](x, weight, bias, eps=eps)
+    if running_mean is not None:
+        count = x.numel() // x.shape[1]
+        table = STATE.get().tables[x.device]
+        unbiased = table["mul"](var.data, count / (count - 1))
+        for buffer, new in ((running_mean, mean.data), (running_var, unbiased)):
+            table["lerp"](buffer.data, new, momentum, out=buffer.data)
+            buffer.mark_written()
+    return y
+
+
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None
             ) -> Any:
     """x / (1 - p) with a share p of the elements set to 0; x itself unless ``training``."""
@@ -120,6 +195,14 @@ def rand(*shape: Any, generator: Generator | None = None, dtype: Any = float32,
     return x.requires_grad_() if requires_grad else x
 
 
+def randn(*shape: Any, generator: Generator | None = None, dtype: Any = float32,
+          device: str = "cpu", requires_grad: bool = False) -> Any:
+    """Normal numbers of mean 0 and variance 1, from ``generator`` or ``manual_seed``'s."""
+    sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    x = OPS["randn"](key_tensor(generator, device), shape=check_shape("randn", sizes), dtype=dtype)
+    return x.requires_grad_() if requires_grad else x
+
+
 # ------------------------------------------------------------------ the rest, from the table
 
 BY_HAND = {name for name, value in dict(globals()).items() if name in TABLE and callable(value)}
@@ -128,7 +211,8 @@ for _op in TABLE.values():
     if _op.name not in BY_HAND and not _op.internal:
         globals()[_op.name] = OPS[_op.name] if _plain(_op) else _public(_op)
 
-__all__ = sorted({op.name for op in TABLE.values() if not op.internal} | BY_HAND | {"stack"})
+COMPOSED = {"conv1d", "conv_transpose2d", "group_norm"}  # of other ops, so no rows of the table
+__all__ = sorted({op.name for op in TABLE.values() if not op.internal} | BY_HAND | COMPOSED)
 
 
 def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file

@@ -56,10 +56,11 @@ class Op:
     required: int  # how many arrays a call must at least give
     variadic: bool  # takes any number of arrays: cat(*xs, dim=0)
     attrs: dict[str, Any]  # name -> default; inspect.Parameter.empty when there is none
-    outputs: tuple[str, ...]  # all but the first are hidden; ("*ys",) means a visible tuple
+    outputs: tuple[str, ...]  # ("*ys",) means a tuple of any length, all of it shown
+    shown: int  # how many outputs the public function returns; only the first has a gradient
     saves: tuple[str, ...]  # what the gradient rule receives: "x", "y", "x.shape", "x.dtype"
     domain: str
-    fixed: dict[str, np.dtype[Any]]  # array -> the only dtype it may have; not promoted
+    fixed: dict[str, np.dtype[Any] | None]  # not promoted: array -> its only dtype; None: several
     alias: dict[str, str]  # output -> the input whose memory it may be written into
     choices: dict[str, tuple[str, ...]]  # attributes that are words, and the words
     order: tuple[str, ...]  # PyTorch's order of the parameters
@@ -106,8 +107,9 @@ class Op:
         self._check_signature(arrays, attrs)
         specs = [spec_of(a) for a in arrays]
         for arg, spec in zip(self.arrays, specs, strict=False):
-            if arg in self.fixed and isinstance(spec, Spec) and spec.dtype != self.fixed[arg]:
-                raise DTypeError(f"{self.name}: {arg} must be {self.fixed[arg].name}, got {spec}. "
+            only = self.fixed.get(arg)
+            if only is not None and isinstance(spec, Spec) and spec.dtype != only:
+                raise DTypeError(f"{self.name}: {arg} must be {only.name}, got {spec}. "
                                  f"Convert it with .to(dtype)")
         answer = self.shape(*specs, **{**self.attrs, **attrs})
         if len(self._specs) >= 4096:  # shapes that vary without end must not fill the memory
@@ -167,9 +169,10 @@ def op(
     *,
     shape: Rule | None = None,
     outputs: tuple[str, ...] = ("y",),
+    shown: int = 1,
     saves: tuple[str, ...] = (),
     domain: str = "float",
-    fixed: dict[str, np.dtype[Any]] | None = None,
+    fixed: dict[str, np.dtype[Any] | None] | None = None,
     alias: dict[str, str] | None = None,
     choices: dict[str, tuple[str, ...]] | None = None,
     order: str = "",
@@ -201,6 +204,7 @@ def op(
             variadic=any(p.kind is p.VAR_POSITIONAL for p in positional),
             attrs=attrs,
             outputs=outputs,
+            shown=shown,
             saves=saves,
             domain=domain,
             fixed=fixed or {},

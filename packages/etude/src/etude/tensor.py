@@ -8,7 +8,6 @@ methods named after ops are attached from the table in ``functional.py``.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude import autograd
+from etude.array import plain_index
 from etude.autograd import Node, clock
 from etude.backend import STATE
 from etude.errors import AxisError, DeviceError, DTypeError, ShapeError
@@ -282,8 +282,15 @@ class Tensor:
                                                              *self.shape[at + 1 :])
 
     def __getitem__(self, index: Any) -> Tensor:
-        """Basic indexing, as a view: integers, slices, None and Ellipsis."""
-        return OPS["slice"](self, index=_plain_index(index, self.ndim))  # type: ignore[no-any-return]
+        """Basic indexing, as a view: integers, slices, None and Ellipsis. One Tensor, array or
+        list of int64 takes whole rows, as a copy: ``x[index]`` is (*index.shape, *x.shape[1:]).
+        """
+        if isinstance(index, (list, np.ndarray)):
+            index = Tensor(np.asarray(index))
+        if isinstance(index, Tensor) and index.dtype == int64:
+            rows = OPS["index_select"](self, index.reshape(-1), dim=0)
+            return rows.reshape(*index.shape, *self.shape[1:])  # type: ignore[no-any-return]
+        return OPS["slice"](self, index=plain_index(index, self.ndim))  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("tensors have no item assignment: backward could not see it. Build the "
@@ -327,26 +334,6 @@ def view_of(x: Tensor, y: Tensor) -> Tensor:
 
 def varargs(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
-
-
-def _plain_index(index: Any, ndim: int) -> tuple[Any, ...]:
-    """Python's index in the form of the op ``slice``: ints, (start, stop, step), None."""
-    entries = list(index) if isinstance(index, tuple) else [index]
-    spots = [i for i, e in enumerate(entries) if e is Ellipsis]
-    if spots:
-        missing = ndim - len([e for e in entries if e is not None and e is not Ellipsis])
-        entries[spots[0] : spots[0] + 1] = [slice(None)] * missing
-    plain: list[Any] = []
-    for e in entries:
-        if isinstance(e, slice):
-            bounds = (e.start, e.stop, e.step)
-            plain.append(tuple(None if b is None else operator.index(b) for b in bounds))
-        elif e is None or (isinstance(e, (int, np.integer)) and not isinstance(e, bool)):
-            plain.append(e if e is None else int(e))
-        else:
-            raise TypeError(f"a tensor is indexed with integers, slices, None and ...; got "
-                            f"{type(e).__name__}. For an array of indices use gather")
-    return tuple(plain)
 
 
 # ---------------------------------------------------------------------------- moving

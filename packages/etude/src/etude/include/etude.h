@@ -166,14 +166,15 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[i] = (real)x[i]; from is ETUDE_F32, ... */                                               \
     typedef int etude_cast_fn_##T(etude_context *ctx, const void *x, real *y, int64_t n,          \
         int64_t from);                                                                            \
-    /* lse[r] = log sum_c exp x[r][c]; row loss = lse[r] - x[r][target[r]]; reduction 0 mean, 1   \
-       sum (both: loss[0]), 2 none (loss[rows]) */                                                \
+    /* lse[r] = log sum_c exp x[r][c]; row loss = lse[r] - (1 - s) x[r][target[r]] - s mean x[r], \
+       s the smoothing, 0 for a label equal to ignore; reduction 0 mean, 1 sum (both: loss[0]),   \
+       2 none (loss[rows]) */                                                                     \
     typedef int etude_cross_entropy_fn_##T(etude_context *ctx, const real *x,                     \
         const int64_t *target, real *loss, real *lse, int64_t rows, int64_t cols,                 \
-        double reduction);                                                                        \
+        double reduction, double ignore, double smoothing);                                       \
     typedef int etude_cross_entropy_backward_fn_##T(etude_context *ctx, const real *grad,         \
         const real *x, const int64_t *target, const real *lse, real *dx, int64_t rows,            \
-        int64_t cols, double reduction);                                                          \
+        int64_t cols, double reduction, double ignore, double smoothing);                         \
     /* y = (x - mean) rstd weight + bias, row by row; weight and bias: cols or NULL */            \
     typedef int etude_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,          \
         const real *bias, real *y, real *mean, real *rstd, int64_t rows, int64_t cols,            \
@@ -187,7 +188,7 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         real *y, int64_t n, double p);                                                            \
     /* hyper: lr, momentum, weight_decay. Outputs may be p and v. */                              \
     typedef int etude_sgd_fn_##T(etude_context *ctx, const real *p, const real *g, const real *v, \
-        const double *hyper, real *p_out, real *v_out, int64_t n);                                \
+        const double *hyper, real *p_out, real *v_out, int64_t n, double nesterov);               \
     /* hyper: lr, beta1, beta2, eps, weight_decay, c1, c2. Outputs may be p, m and v. */          \
     typedef int etude_adamw_fn_##T(etude_context *ctx, const real *p, const real *g,              \
         const real *m, const real *v, const double *hyper, real *p_out, real *m_out, real *v_out, \

@@ -6,15 +6,69 @@ where, it does not know. ``module.py`` is the frame, the other files are the lay
 
 from etude import functional
 from etude.nn import init
-from etude.nn.activations import GELU, ReLU, Sigmoid, Tanh
-from etude.nn.containers import Sequential
-from etude.nn.conv import Conv2d, MaxPool2d
+from etude.nn.activations import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from etude.nn.attention import MultiheadAttention, TransformerBlock
+from etude.nn.containers import ModuleList, Sequential
+from etude.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from etude.nn.dropout import Dropout
+from etude.nn.embedding import Embedding
 from etude.nn.linear import Flatten, Linear
-from etude.nn.losses import CrossEntropyLoss
+from etude.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from etude.nn.module import Module, Parameter
-from etude.nn.norm import LayerNorm
+from etude.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from etude.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from etude.nn.recurrent import GRU, LSTM, RNN
 
-__all__ = ["GELU", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "LayerNorm", "Linear",
-           "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Sigmoid", "Tanh",
-           "functional", "init"]
+__all__ = [
+    "ELU",
+    "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GroupNorm",
+    "L1Loss",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "ModuleList",
+    "MultiheadAttention",
+    "Parameter",
+    "RMSNorm",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "TransformerBlock",
+    "functional",
+    "init",
+]

@@ -1,4 +1,4 @@
-"""Elementwise functions as layers: ReLU, GELU, Tanh, Sigmoid. The ops: ops/map.py.
+"""Activations as layers. The ops: ops/map.py, ops/activation.py, ops/softmax.py.
 
 x, y: any shape, float32 or float64.
 """
@@ -46,3 +46,69 @@ class Sigmoid(Module):
 
     def forward(self, x: Tensor) -> Any:
         return F.sigmoid(x)
+
+
+class SiLU(Module):
+    """y = x / (1 + exp(-x)), also called swish."""
+
+    def forward(self, x: Tensor) -> Any:
+        return F.silu(x)
+
+
+class LeakyReLU(Module):
+    """y = x where x > 0, else negative_slope x."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Any:
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class ELU(Module):
+    """y = x where x > 0, else alpha (exp(x) - 1)."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Any:
+        return F.elu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}"
+
+
+class Softplus(Module):
+    """y = ln(1 + exp(beta x)) / beta."""
+
+    def __init__(self, beta: float = 1.0) -> None:
+        self.beta = beta
+
+    def forward(self, x: Tensor) -> Any:
+        return F.softplus(x, self.beta)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}"
+
+
+class Softmax(Module):
+    """y_i = exp(x_i) / sum_j exp(x_j) along ``dim``."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Any:
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """y_i = x_i - ln sum_j exp(x_j) along ``dim``."""
+
+    def forward(self, x: Tensor) -> Any:
+        return F.log_softmax(x, self.dim)

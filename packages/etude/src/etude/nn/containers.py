@@ -1,7 +1,8 @@
-"""Sequential: layers one after another."""
+"""Sequential, layers one after another; ModuleList, layers that you call yourself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from etude.nn.module import Module
@@ -28,3 +29,27 @@ class Sequential(Module):
 
     def __getitem__(self, index: int) -> Module:
         return list(self.children())[index]
+
+
+class ModuleList(Module):
+    """Layers in a list that the module knows of: they are trained, saved and moved with it."""
+
+    def __init__(self, layers: Iterable[Module] = ()) -> None:
+        for layer in layers:
+            self.append(layer)
+
+    def append(self, layer: Module) -> ModuleList:
+        """Add a layer at the end. Returns self."""
+        if not isinstance(layer, Module):
+            raise TypeError(f"ModuleList takes layers, got {type(layer).__name__}")
+        setattr(self, str(len(self)), layer)
+        return self
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self.children())[index]
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()

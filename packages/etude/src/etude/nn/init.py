@@ -24,6 +24,14 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
         return tensor.copy_(u * (b - a) + a)
 
 
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
+            generator: Generator | None = None) -> Tensor:
+    """Normal numbers of the given mean and standard deviation."""
+    with no_grad():
+        z = F.randn(tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device)
+        return tensor.copy_(z * std + mean)
+
+
 def constant_(tensor: Tensor, value: float) -> Tensor:
     """``value`` everywhere."""
     with no_grad():
@@ -86,6 +94,24 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     total = sum(fans(tensor))
     bound = gain * math.sqrt(6 / total) if total else 0.0
     return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in",
+                    nonlinearity: str = "leaky_relu", generator: Generator | None = None
+                    ) -> Tensor:
+    """Normal with deviation gain / sqrt(fan). Source as ``kaiming_uniform_``."""
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = fans(tensor)[mode == "fan_out"]
+    std = calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
+    return normal_(tensor, 0.0, std, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+                   ) -> Tensor:
+    """Normal with deviation gain sqrt(2 / (fan_in + fan_out)). Source as ``xavier_uniform_``."""
+    total = sum(fans(tensor))
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / total) if total else 0.0, generator)
 
 
 def default_(weight: Tensor, bias: Tensor | None = None) -> None:

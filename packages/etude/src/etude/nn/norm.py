@@ -1,11 +1,16 @@
-"""LayerNorm. The op: ops/layer_norm.py."""
+"""LayerNorm, RMSNorm, GroupNorm, BatchNorm1d and BatchNorm2d.
+
+The ops: ops/layer_norm.py, ops/rms_norm.py, ops/batch_norm.py.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from etude import functional as F
-from etude.creation import ones, zeros
+from etude.autograd import no_grad
+from etude.creation import ones, tensor, zeros
+from etude.errors import ShapeError
 from etude.nn.module import Module, Parameter
 from etude.tensor import Tensor
 
@@ -37,3 +42,116 @@ class LayerNorm(Module):
         if self.weight is None:
             return text + ", elementwise_affine=False"
         return text + ("" if self.bias is not None else ", bias=False")
+
+
+class RMSNorm(Module):
+    """y = x / sqrt(mean(x^2) + eps) weight over the last axes.  x, y: (..., D).
+
+    weight has the shape D = ``normalized_shape`` and starts at 1. Source: Zhang and Sennrich
+    2019, Root Mean Square Layer Normalization, equation 4.
+    """
+
+    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-6,
+                 elementwise_affine: bool = True, dtype: Any = "float32") -> None:
+        self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int)
+                                 else tuple(normalized_shape))
+        self.eps = eps
+        self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
+                       if elementwise_affine else None)
+
+    def forward(self, x: Tensor) -> Any:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        size = self.normalized_shape
+        text = f"{size[0] if len(size) == 1 else size}, eps={self.eps}"
+        return text + ("" if self.weight is not None else ", elementwise_affine=False")
+
+
+class GroupNorm(Module):
+    """LayerNorm within each of ``num_groups`` groups of channels.  x, y: (N, C, ...).
+
+    weight and bias: (C). Source: Wu and He 2018, Group Normalization, section 3.
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5,
+                 affine: bool = True, dtype: Any = "float32") -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels="
+                             f"{num_channels}")
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.weight = Parameter(ones(num_channels, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine else None
+
+    def forward(self, x: Tensor) -> Any:
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        text = f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
+        return text + ("" if self.weight is not None else ", affine=False")
+
+
+class _BatchNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) weight + bias, for each channel over all other axes.
+
+    In training mean and var are the batch's, and the running ones move towards them by
+    ``momentum`` (None: to the average over all batches so far); in evaluation the running ones
+    are used. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithms 1 and 2.
+    """
+
+    dims: tuple[int, ...]  # how many axes x may have
+    layout: str
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
+                 affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32"
+                 ) -> None:
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.track_running_stats = track_running_stats
+        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        if track_running_stats:
+            self.register_buffer("running_mean", zeros(num_features, dtype=dtype))
+            self.register_buffer("running_var", ones(num_features, dtype=dtype))
+            self.register_buffer("num_batches_tracked", tensor(0))
+
+    def forward(self, x: Tensor) -> Any:
+        if x.ndim not in self.dims:
+            raise ShapeError(f"{type(self).__name__}: x must be {self.layout}, got "
+                             f"{list(x.shape)}")
+        mean = var = None
+        momentum = self.momentum or 0.0
+        if self.track_running_stats:
+            mean, var = self.running_mean, self.running_var
+            if self.training:
+                with no_grad():
+                    self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
+                if self.momentum is None:
+                    momentum = 1 / self.num_batches_tracked.item()
+        batch = self.training or mean is None
+        return F.batch_norm(x, mean, var, self.weight, self.bias, batch, momentum, self.eps)
+
+    def extra_repr(self) -> str:
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+        text += "" if self.weight is not None else ", affine=False"
+        return text + ("" if self.track_running_stats else ", track_running_stats=False")
+
+
+class BatchNorm1d(_BatchNorm):
+    """For each channel of x, (N, C) or (N, C, L): y = (x - mean) / sqrt(var + eps) weight + bias.
+
+    Where mean and var come from is told at ``_BatchNorm``.
+    """
+
+    dims, layout = (2, 3), "(N, C) or (N, C, L)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """For each channel of x, (N, C, H, W): y = (x - mean) / sqrt(var + eps) weight + bias.
+
+    Where mean and var come from is told at ``_BatchNorm``.
+    """
+
+    dims, layout = (4,), "(N, C, H, W)"

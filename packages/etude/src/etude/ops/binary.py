@@ -114,3 +114,20 @@ def _(F, grad, x, y, *, needs):
     dx = F.where(F.gt(x, y), grad, shared) if needs[0] else None
     dy = F.where(F.gt(y, x), grad, shared) if needs[1] else None
     return dx, dy
+
+
+@op("binary", domain="number", saves=("x", "y"), flops=_size)
+def minimum(x, y):
+    """z = the smaller of x and y, with broadcasting; NaN if either is. float or int64.
+
+    Where x = y each gets half of the gradient, as in PyTorch.
+    """
+    return np.minimum(x, y)
+
+
+@minimum.gradient
+def _(F, grad, x, y, *, needs):
+    shared = F.where(F.eq(x, y), F.mul(grad, 0.5), 0.0)
+    dx = F.where(F.lt(x, y), grad, shared) if needs[0] else None
+    dy = F.where(F.lt(y, x), grad, shared) if needs[1] else None
+    return dx, dy

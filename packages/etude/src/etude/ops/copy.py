@@ -76,6 +76,59 @@ def _(F, grad, shapes, *, needs, dim):
     return F.split(grad, sizes=tuple(shape[dim] for shape in shapes), dim=dim)
 
 
+def _stack_shape(*xs, dim):
+    dtype = common_dtype("stack", xs, DOMAINS["any"])
+    if any(x.shape != xs[0].shape for x in xs):
+        raise ShapeError(f"stack: all arrays must have one shape, got {', '.join(map(str, xs))}")
+    d = axis("stack", dim, xs[0].ndim + 1)
+    return Spec((*xs[0].shape[:d], len(xs), *xs[0].shape[d:]), dtype)
+
+
+@op("cat", shape=_stack_shape, domain="any", saves=("xs.shape",), order="xs dim")
+def stack(*xs, dim=0):
+    """y = the arrays, all of one shape and dtype, one after another along a new axis ``dim``."""
+    return np.stack(xs, axis=dim)
+
+
+@stack.gradient
+def _(F, grad, shapes, *, needs, dim):
+    parts = F.split(grad, sizes=(1,) * len(shapes), dim=dim)
+    return [F.reshape(part, shape=shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _pad_shape(x, *, padding, value):
+    pairs = _pairs(x, padding)
+    return Spec(tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)), x.dtype)
+
+
+def _pairs(x, padding):
+    """(before, after) of every axis, from PyTorch's flat list, which begins at the last axis."""
+    if len(padding) % 2 or len(padding) > 2 * x.ndim or any(
+        not isinstance(n, int) or n < 0 for n in padding
+    ):
+        raise ShapeError(f"pad: padding is (before, after) of the last axis, then of the one "
+                         f"before it, and so on, integers >= 0 and at most {2 * x.ndim} of them "
+                         f"for {x.dtype.name}{list(x.shape)}; got {tuple(padding)}")
+    given = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]
+    return [(0, 0)] * (x.ndim - len(given)) + given[::-1]
+
+
+@op("copy_into", shape=_pad_shape, domain="any", saves=("x.shape",))
+def pad(x, *, padding, value=0.0):
+    """y = x with ``value`` around it. padding: (before, after) of the last axis, then of the one
+    before it, ..., as in PyTorch. Any dtype.
+    """
+    return np.pad(x, _pairs(x, padding), constant_values=value)
+
+
+@pad.gradient
+def _(F, grad, x_shape, *, needs, padding, **_attrs):
+    ahead = len(x_shape) - len(padding) // 2
+    before = [0] * ahead + list(padding[::2])[::-1]
+    index = tuple((b, b + n, 1) for b, n in zip(before, x_shape, strict=True))
+    return F.slice(grad, index=index)
+
+
 def _slice_backward_shape(grad, *, shape, index):
     return Spec(tuple(shape), grad.dtype)
 

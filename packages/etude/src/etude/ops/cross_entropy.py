@@ -13,7 +13,7 @@ from etude.table import DOMAINS, op
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def _cross_entropy_shape(x, target, *, reduction):
+def _cross_entropy_shape(x, target, *, reduction, ignore_index, label_smoothing):
     dtype = common_dtype("cross_entropy", [x], DOMAINS["float"])
     require_ndim("cross_entropy", "x", x, 2, "N samples, C classes")
     if target.shape != x.shape[:1]:
@@ -24,13 +24,17 @@ def _cross_entropy_shape(x, target, *, reduction):
     if x.shape[0] == 0 and reduction == "mean":
         raise ShapeError(f"cross_entropy: the batch is empty (x {x}), and the mean of no losses "
                          f"has no value. Skip empty batches, or use reduction='sum'")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is a share, 0 to 1, got "
+                         f"{label_smoothing}")
     loss = (x.shape[0],) if reduction == "none" else ()
     return Spec(loss, dtype), Spec(x.shape[:1], dtype)
 
 
-def _check_labels(target, classes):
-    if target.size and (target.min() < 0 or target.max() >= classes):
-        row = int(np.argmax((target < 0) | (target >= classes)))
+def _check_labels(target, classes, ignore_index):
+    wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    if wrong.any():
+        row = int(np.argmax(wrong))
         raise IndexError(f"cross_entropy: target[{row}] is {target[row]}, but with {classes} "
                          f"classes labels run from 0 to {classes - 1}")
 
@@ -38,52 +42,74 @@ def _check_labels(target, classes):
 @op("cross_entropy", shape=_cross_entropy_shape, outputs=("loss", "lse"),
     fixed={"target": int64}, saves=("x", "target", "lse"), choices={"reduction": REDUCTIONS},
     flops=lambda x, target, **_: 4 * x.size)
-def cross_entropy(x, target, *, reduction="mean"):
-    """loss_n = ln sum_c exp(x_nc) - x_{n, target_n}; then the mean or the sum over n, or neither.
+def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
+    """loss_n = lse_n - (1 - s) x_{n, target_n} - s mean_c x_nc, where lse_n = ln sum_c exp(x_nc)
+    and s is ``label_smoothing``; then the mean or the sum over n, or neither.
 
-    x: (N, C) logits, float; target: (N) int64 in 0 .. C-1; loss: () or, with reduction="none",
-    (N). Hidden output lse: (N), the logsumexp of each row. Raises IndexError for a label out of
-    range and ShapeError for the mean of an empty batch.
+    x: (N, C) logits, float; target: (N) int64 in 0 .. C-1, or ``ignore_index``: such rows have
+    loss 0 and do not count in the mean. loss: () or, with reduction="none", (N). Hidden output
+    lse: (N). Raises IndexError for a label out of range and ShapeError for the mean of an empty
+    batch. Smoothing: Szegedy et al. 2016, section 7.
     """
-    _check_labels(target, x.shape[1])
+    _check_labels(target, x.shape[1], ignore_index)
     top = x.max(1, keepdims=True)
     lse = top[:, 0] + np.log(np.exp(x - top).sum(1))
-    loss = lse - x[np.arange(len(x)), target]
+    counts = target != ignore_index
+    label = np.where(counts, target, 0)
+    loss = lse - x[np.arange(len(x)), label]
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss + label_smoothing * (lse - x.mean(1))
+    loss = np.where(counts, loss, x.dtype.type(0))
     if reduction == "none":
         return loss, lse
-    return (loss.mean() if reduction == "mean" else loss.sum()), lse
+    total = loss.sum()
+    with np.errstate(invalid="ignore"):  # every row ignored: 0 / 0, as in PyTorch
+        return (total / x.dtype.type(counts.sum()) if reduction == "mean" else total), lse
 
 
 @cross_entropy.gradient
-def _(F, grad, x, target, lse, *, needs, reduction):
-    return F.cross_entropy_backward(grad, x, target, lse, reduction=reduction), None
+def _(F, grad, x, target, lse, *, needs, **attrs):
+    return F.cross_entropy_backward(grad, x, target, lse, **attrs), None
 
 
 @cross_entropy.composite
-def _(F, x, target, *, reduction):
+def _(F, x, target, *, reduction, ignore_index, label_smoothing):
     n = x.shape[0]
     shifted = F.sub(x, F.amax(x, dim=1, keepdim=True))
     logp = F.sub(shifted, F.log(F.sum(F.exp(shifted), dim=1, keepdim=True)))
-    loss = F.neg(F.reshape(F.gather(logp, F.reshape(target, shape=(n, 1)), dim=1), shape=(n,)))
+    ignored = F.eq(target, ignore_index)
+    label = F.reshape(F.where(ignored, 0, target), shape=(n, 1))
+    loss = F.neg(F.reshape(F.gather(logp, label, dim=1), shape=(n,)))
+    if label_smoothing:
+        even = F.neg(F.mean(logp, dim=1))
+        loss = F.lerp(loss, even, label_smoothing)
+    loss = F.where(ignored, 0.0, loss)
     if reduction == "none":
         return loss
-    return F.mean(loss) if reduction == "mean" else F.sum(loss)
+    if reduction == "sum":
+        return F.sum(loss)
+    return F.div(F.sum(loss), F.sum(F.cast(F.eq(ignored, False), dtype=x.dtype)))
 
 
-def _cross_entropy_backward_shape(grad, x, target, lse, *, reduction):
+def _cross_entropy_backward_shape(grad, x, target, lse, **_):
     common_dtype("cross_entropy_backward", [grad, x, lse], DOMAINS["float"])
     return x
 
 
 @op("cross_entropy_backward", shape=_cross_entropy_backward_shape, fixed={"target": int64},
     choices={"reduction": REDUCTIONS}, internal=True, flops=lambda grad, x, *_, **__: 4 * x.size)
-def cross_entropy_backward(grad, x, target, lse, *, reduction="mean"):
-    """dx_nc = grad_n (exp(x_nc - lse_n) - [c = target_n]), divided by N for the mean.
+def cross_entropy_backward(grad, x, target, lse, *, reduction="mean", ignore_index=-100,
+                           label_smoothing=0.0):
+    """dx_nc = grad_n (exp(x_nc - lse_n) - (1 - s) [c = target_n] - s / C), over N for the mean.
 
-    grad: () or (N) as the loss; x: (N, C); target: (N) int64; lse: (N); dx: (N, C).
+    grad: () or (N) as the loss; x: (N, C); target: (N) int64; lse: (N); dx: (N, C), 0 in the
+    rows that are ignored.
     """
-    _check_labels(target, x.shape[1])
+    _check_labels(target, x.shape[1], ignore_index)
+    counts = target != ignore_index
     dx = np.exp(x - lse[:, None])
-    dx[np.arange(len(x)), target] -= 1
-    scale = grad / len(x) if reduction == "mean" else grad
-    return dx * np.reshape(scale, (-1, 1))
+    dx[np.arange(len(x)), np.where(counts, target, 0)] -= x.dtype.type(1 - label_smoothing)
+    if label_smoothing:
+        dx -= x.dtype.type(label_smoothing / x.shape[1])
+    scale = grad / max(int(counts.sum()), 1) if reduction == "mean" else grad
+    return np.where(counts[:, None], dx * np.reshape(scale, (-1, 1)), x.dtype.type(0))

@@ -29,6 +29,105 @@ def neg(x):
 def _(F, grad, *, needs):
     return F.neg(grad)
 
+@op("map", domain="number", saves=("x",), flops=_size)
+def abs(x):
+    """y = |x|, elementwise. x: any shape, float or int64; y: as x. The subgradient at 0 is 0."""
+    return np.abs(x)
+
+
+@abs.gradient
+def _(F, grad, x, *, needs):
+    return F.mul(grad, F.sign(x))
+
+
+@op("map", domain="number", flops=_size)
+def sign(x):
+    """y = -1, 0 or 1 as x is below, at or above 0; NaN stays NaN. Float or int64; no gradient."""
+    return np.sign(x)
+
+
+@op("map", saves=("y",), flops=lambda x: 2 * x.size)
+def rsqrt(x):
+    """y = x^(-1/2), elementwise; inf at 0 and NaN below. x, y: any shape, float."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 / np.sqrt(x)
+
+
+@rsqrt.gradient
+def _(F, grad, y, *, needs):
+    return F.mul(F.mul(grad, -0.5), F.mul(y, F.mul(y, y)))
+
+
+@op("map", saves=("y",), flops=_size)
+def reciprocal(x):
+    """y = 1 / x, elementwise; infinite at 0. x, y: any shape, float32 or float64."""
+    with np.errstate(divide="ignore"):
+        return 1 / x
+
+
+@reciprocal.gradient
+def _(F, grad, y, *, needs):
+    return F.neg(F.mul(grad, F.mul(y, y)))
+
+
+@op("map", domain="number", saves=("x",), flops=_size)
+def square(x):
+    """y = x^2, elementwise. x: any shape, float or int64; y: as x."""
+    return x * x
+
+
+@square.gradient
+def _(F, grad, x, *, needs):
+    return F.mul(F.mul(grad, x), 2.0)
+
+
+@op("map", saves=("y",), flops=_size)
+def expm1(x):
+    """y = e^x - 1, elementwise, without the cancellation near 0. x, y: any shape, float."""
+    with np.errstate(over="ignore"):
+        return np.expm1(x)
+
+
+@expm1.gradient
+def _(F, grad, y, *, needs):
+    return F.mul(grad, F.add(y, 1.0))
+
+
+@op("map", saves=("x",), flops=_size)
+def log1p(x):
+    """y = ln(1 + x), elementwise, exact near 0; -inf at -1 and NaN below. Any shape, float."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log1p(x)
+
+
+@log1p.gradient
+def _(F, grad, x, *, needs):
+    return F.div(grad, F.add(x, 1.0))
+
+
+@op("map", saves=("x",), flops=_size)
+def sin(x):
+    """y = sin x, elementwise, x in radians; NaN at infinity. x, y: any shape, float."""
+    with np.errstate(invalid="ignore"):
+        return np.sin(x)
+
+
+@sin.gradient
+def _(F, grad, x, *, needs):
+    return F.mul(grad, F.cos(x))
+
+
+@op("map", saves=("x",), flops=_size)
+def cos(x):
+    """y = cos x, elementwise, x in radians; NaN at infinity. x, y: any shape, float."""
+    with np.errstate(invalid="ignore"):
+        return np.cos(x)
+
+
+@cos.gradient
+def _(F, grad, x, *, needs):
+    return F.neg(F.mul(grad, F.sin(x)))
+
 
 @op("map", saves=("y",), flops=_size)
 def exp(x):
@@ -148,14 +247,14 @@ def erf(x):
     up to |x| = 6, beyond which erf is 1 to the last bit; never above 1.
     """
     wide = x.astype(np.result_type(x, np.float64))
-    z = np.where(abs(wide) > 6, 0, wide)
+    z = np.where(np.abs(wide) > 6, 0, wide)
     term = z
     total = z
     for n in range(1, ERF_TERMS):
         term = term * (2 * z * z / (2 * n + 1))
         total = total + term
     y = 2 / math.sqrt(math.pi) * np.exp(-z * z) * total
-    return np.where((abs(wide) > 6) | (abs(y) > 1), np.sign(wide.real), y).astype(x.dtype)
+    return np.where((np.abs(wide) > 6) | (np.abs(y) > 1), np.sign(wide.real), y).astype(x.dtype)
 
 
 @erf.gradient

@@ -1,7 +1,9 @@
-"""Max pooling over windows of an image. C: c_src/cpu/pool2d.c.
+"""Pooling over windows of an image: the largest pixel, or the mean. C: c_src/cpu/pool2d.c.
 
 Legend: N images, C channels, H x W pixels; KH x KW the window, OH x OW the output.
 """
+
+import math
 
 import numpy as np
 
@@ -91,3 +93,117 @@ def _(F, grad, index, *, needs, input_size):
     planes = F.reshape(grad, shape=(n, c, input_size[0] * input_size[1]))
     picked = F.gather(planes, F.reshape(index, shape=(n, c, oh * ow)), dim=2)
     return F.reshape(picked, shape=(n, c, oh, ow)), None
+
+
+def _avg_size(name, x, kernel_size, stride, padding):
+    require(name, "x", x, FLOATS)
+    require_ndim(name, "x", x, 4, "N, C, H, W")
+    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
+        raise ShapeError(f"{name}: padding {list(padding)} is more than half of the window "
+                         f"{list(kernel_size)}")
+    return output_size(name, x.shape[2:], kernel_size, stride, padding)
+
+
+def _avg_pool2d_shape(x, *, kernel_size, stride, padding):
+    size = _avg_size("avg_pool2d", x, kernel_size, stride, padding)
+    return Spec((*x.shape[:2], *size), x.dtype)
+
+
+@op("avg_pool2d", shape=_avg_pool2d_shape, saves=("x.shape",), prepare=prepare,
+    flops=lambda x, *, kernel_size, **a: _avg_pool2d_shape(
+        x, kernel_size=kernel_size, **a).size * math.prod(kernel_size))
+def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
+    """y[n,c,h,w] = the mean of x over the window at (h SH - PH, w SW - PW), zeros outside counted.
+
+    x: (N, C, H, W); y: (N, C, OH, OW). float32 or float64.
+    """
+    return windows(x, kernel_size, stride, padding).mean((4, 5))
+
+
+@avg_pool2d.gradient
+def _(F, grad, x_shape, *, needs, **attrs):
+    return F.avg_pool2d_backward(grad, input_size=x_shape[2:], **attrs)
+
+
+def _avg_pool2d_backward_shape(grad, *, input_size, kernel_size, stride, padding):
+    require("avg_pool2d_backward", "grad", grad, FLOATS)
+    return Spec((*grad.shape[:2], *input_size), grad.dtype)
+
+
+@op("avg_pool2d_backward", shape=_avg_pool2d_backward_shape, internal=True, prepare=prepare,
+    flops=lambda grad, *, kernel_size, **_: grad.size * kernel_size[0] * kernel_size[1])
+def avg_pool2d_backward(grad, *, input_size, kernel_size, stride=None, padding=(0, 0)):
+    """dx = every grad, divided by KH KW, given to each pixel of its window. dx: (N, C, H, W)."""
+    (n, c, oh, ow), (h, w) = grad.shape, input_size
+    (kh, kw), (sh, sw), (ph, pw) = kernel_size, stride, padding
+    dx = np.zeros((n, c, h + 2 * ph, w + 2 * pw), grad.dtype)
+    share = grad / grad.dtype.type(kh * kw)
+    for i in range(kh):
+        for j in range(kw):
+            dx[:, :, i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw] += share
+    return dx[:, :, ph : ph + h, pw : pw + w].copy()
+
+
+@avg_pool2d_backward.gradient
+def _(F, grad, *, needs, input_size, **attrs):
+    return F.avg_pool2d(grad, **attrs)
+
+
+def prepare_adaptive(attrs):
+    """output_size as users write it: one integer or two."""
+    if "output_size" in attrs:
+        attrs["output_size"] = pair("adaptive_avg_pool2d", "output_size", attrs["output_size"], 1)
+    return attrs
+
+
+def _bins(size, count, dtype):
+    """(count, size): row i averages pixels floor(i size / count) to ceil((i+1) size / count)."""
+    weights = np.zeros((count, size), dtype)
+    for i in range(count):
+        first, last = i * size // count, -(-(i + 1) * size // count)
+        weights[i, first:last] = 1 / (last - first)
+    return weights
+
+
+def _adaptive_shape(x, *, output_size):
+    require("adaptive_avg_pool2d", "x", x, FLOATS)
+    require_ndim("adaptive_avg_pool2d", "x", x, 4, "N, C, H, W")
+    if min(x.shape[2:]) < 1:
+        raise ShapeError(f"adaptive_avg_pool2d: the image of {x} has no pixels")
+    return Spec((*x.shape[:2], *output_size), x.dtype)
+
+
+@op("adaptive_avg_pool2d", shape=_adaptive_shape, saves=("x.shape",), prepare=prepare_adaptive,
+    flops=lambda x, *, output_size: x.size)
+def adaptive_avg_pool2d(x, *, output_size):
+    """y[n,c,h,w] = the mean of x over the (h, w)-th of OH x OW bins that cover the image.
+
+    Bin i of OH runs over the rows floor(i H / OH) to ceil((i + 1) H / OH), so bins may overlap
+    by one. x: (N, C, H, W); y: (N, C, OH, OW) with (OH, OW) = output_size.
+    """
+    (h, w), (oh, ow) = x.shape[2:], output_size
+    return _bins(h, oh, x.dtype) @ x @ _bins(w, ow, x.dtype).T
+
+
+@adaptive_avg_pool2d.gradient
+def _(F, grad, x_shape, *, needs, output_size):
+    return F.adaptive_avg_pool2d_backward(grad, input_size=x_shape[2:])
+
+
+def _adaptive_backward_shape(grad, *, input_size):
+    require("adaptive_avg_pool2d_backward", "grad", grad, FLOATS)
+    return Spec((*grad.shape[:2], *input_size), grad.dtype)
+
+
+@op("adaptive_avg_pool2d_backward", shape=_adaptive_backward_shape, internal=True,
+    saves=("grad.shape",), flops=lambda grad, *, input_size: grad.shape[0] * grad.shape[1]
+    * input_size[0] * input_size[1])
+def adaptive_avg_pool2d_backward(grad, *, input_size):
+    """dx = every grad, divided by the size of its bin, given to the bin's pixels."""
+    (oh, ow), (h, w) = grad.shape[2:], input_size
+    return _bins(h, oh, grad.dtype).T @ grad @ _bins(w, ow, grad.dtype)
+
+
+@adaptive_avg_pool2d_backward.gradient
+def _(F, grad, grad_shape, *, needs, input_size):
+    return F.adaptive_avg_pool2d(grad, output_size=grad_shape[2:])

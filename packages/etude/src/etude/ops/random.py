@@ -1,4 +1,4 @@
-"""Random numbers that every backend draws alike: rand, dropout. C: c_src/cpu/random.c.
+"""Random numbers that every backend draws alike: rand, randn, dropout. C: c_src/cpu/random.c.
 
 Philox 4x64-10 (Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3) is a function
 from (key, counter) to bits, so element i is the same whoever computes it, in whatever order.
@@ -25,19 +25,35 @@ def uniform(key, n, dtype):
     return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
+def normal(key, n, dtype):
+    """n normal numbers by Box-Muller, two from each word: radius from its low half, angle from
+    its high one. Radius, sine and cosine are computed in float64 and rounded once to float32, so
+    that any decent mathematics library gives the same bits; only then do they meet ``dtype``.
+    """
+    halves = words(key, (n + 1) // 2).astype("<u8").view("<u4").reshape(-1, 2) >> np.uint32(8)
+    u = (halves[:, 0] + 1.0) * 2.0**-24  # in (0, 1], for the logarithm
+    angle = halves[:, 1] * (2.0**-24 * 2 * np.pi)
+    radius = np.sqrt(-2 * np.log(u)).astype(np.float32).astype(dtype)
+    z = [radius * f(angle).astype(np.float32).astype(dtype) for f in (np.cos, np.sin)]
+    return np.stack(z, axis=1).reshape(-1)[:n]
+
+
 def _check_key(name, key):
     if key.shape != (2,):
         raise ShapeError(f"{name}: key must be int64[2], (seed, call number), got {key}")
 
 
-def _rand_shape(key, *, shape, dtype):
-    _check_key("rand", key)
-    result = Spec(check_shape("rand", shape), np.dtype(dtype))
-    require("rand", "the result", result, FLOATS)
-    return result
+def _drawn(name):
+    def rule(key, *, shape, dtype):
+        _check_key(name, key)
+        result = Spec(check_shape(name, shape), np.dtype(dtype))
+        require(name, "the result", result, FLOATS)
+        return result
+
+    return rule
 
 
-@op("rand", shape=_rand_shape, fixed={"key": int64}, internal=True,
+@op("rand", shape=_drawn("rand"), fixed={"key": int64}, internal=True,
     flops=lambda key, *, shape, **_: 30 * Spec(tuple(shape), float32).size)
 def rand(key, *, shape, dtype=float32):
     """y = uniform numbers in [0, 1): 24 random bits for float32, 53 for float64.
@@ -47,6 +63,19 @@ def rand(key, *, shape, dtype=float32):
     """
     n = Spec(tuple(shape), float32).size
     return uniform(key, n, np.dtype(dtype)).reshape(shape)
+
+
+@op("rand", shape=_drawn("randn"), fixed={"key": int64}, internal=True,
+    flops=lambda key, *, shape, **_: 40 * Spec(tuple(shape), float32).size)
+def randn(key, *, shape, dtype=float32):
+    """y = normal numbers of mean 0 and variance 1, by Box-Muller, at most 5.77 in size.
+
+    key: (2) int64, seed and call number; y: ``shape``. With u = ((l >> 8) + 1) 2^-24 from the low
+    half l of a Philox word and a = 2 pi (h >> 8) 2^-24 from its high half h, elements 2i and
+    2i + 1 are sqrt(-2 ln u) cos a and sqrt(-2 ln u) sin a. Source: Box and Muller 1958.
+    """
+    n = Spec(tuple(shape), float32).size
+    return normal(key, n, np.dtype(dtype)).reshape(shape)
 
 
 def _dropout_shape(x, key, *, p):

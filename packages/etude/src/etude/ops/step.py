@@ -1,4 +1,4 @@
-"""One step of an optimiser as a pure function: sgd_step, adamw_step. C: c_src/cpu/step.c.
+"""One step of an optimiser as a pure function: SGD, Adam, AdamW, RMSprop. C: c_src/cpu/step.c.
 
 Legend: p parameter, g its gradient, v and m running moments, all of one shape and dtype; hyper a
 float64 array, because learning rates change from step to step and attributes may not.
@@ -13,7 +13,7 @@ from etude.table import DOMAINS, op
 
 
 def _step_shape(name, settings):
-    def rule(*operands):
+    def rule(*operands, **_attrs):
         *arrays, hyper = operands
         common_dtype(name, arrays, DOMAINS["float"])
         if any(a.shape != arrays[0].shape for a in arrays):
@@ -30,16 +30,18 @@ def _step_shape(name, settings):
 
 @op("sgd", shape=_step_shape("sgd_step", ("lr", "momentum", "weight_decay")), outputs=("p", "v"),
     fixed={"hyper": float64}, alias={"p": "p", "v": "v"}, internal=True,
-    flops=lambda p, g, v, hyper: 6 * p.size)
-def sgd_step(p, g, v, hyper):
-    """v = momentum v + g + weight_decay p;  p = p - lr v.   hyper: (3) float64.
+    flops=lambda p, g, v, hyper, **_: 6 * p.size)
+def sgd_step(p, g, v, hyper, *, nesterov=False):
+    """g = g + weight_decay p;  v = momentum v + g;  p = p - lr v, or p - lr (g + momentum v) with
+    ``nesterov``.   hyper: (3) float64: lr, momentum, weight_decay.
 
     Source: Sutskever et al. 2013, On the importance of initialization and momentum, section 2,
     in PyTorch's form, where the learning rate stays outside v.
     """
     lr, momentum, weight_decay = (p.dtype.type(h) for h in hyper)
-    v = momentum * v + (g + weight_decay * p)
-    return p - lr * v, v
+    g = g + weight_decay * p
+    v = momentum * v + g
+    return p - lr * (g + momentum * v if nesterov else v), v
 
 
 ADAMW = ("lr", "beta1", "beta2", "eps", "weight_decay", "correction1", "correction2")
@@ -62,3 +64,38 @@ def adamw_step(p, g, m, v, hyper):
     v = number(beta2) * v + number(1 - beta2) * (g * g)
     size = np.sqrt(v) / number(np.sqrt(c2)) + number(eps)
     return p * number(1 - lr * decay) - number(lr / c1) * (m / size), m, v
+
+
+@op("adam", shape=_step_shape("adam_step", ADAMW), outputs=("p", "m", "v"),
+    fixed={"hyper": float64}, alias={"p": "p", "m": "m", "v": "v"}, internal=True,
+    flops=lambda p, g, m, v, hyper: 14 * p.size)
+def adam_step(p, g, m, v, hyper):
+    """As adamw_step, but weight decay is part of the gradient: g = g + weight_decay p.
+
+    Source: Kingma and Ba 2015, Adam, algorithm 1.
+    """
+    decayed = g + p.dtype.type(hyper[4]) * p
+    plain = hyper.copy()
+    plain[4] = 0
+    return adamw_step.reference(p, decayed, m, v, plain)
+
+
+RMSPROP = ("lr", "alpha", "eps", "weight_decay", "momentum")
+
+
+@op("rmsprop", shape=_step_shape("rmsprop_step", RMSPROP), outputs=("p", "v", "buf"),
+    fixed={"hyper": float64}, alias={"p": "p", "v": "v", "buf": "buf"}, internal=True,
+    flops=lambda p, g, v, buf, hyper: 9 * p.size)
+def rmsprop_step(p, g, v, buf, hyper):
+    """g = g + weight_decay p;  v = alpha v + (1 - alpha) g^2;
+    buf = momentum buf + g / (sqrt(v) + eps);  p = p - lr buf.
+
+    hyper: (5) float64: lr, alpha, eps, weight_decay, momentum. Source: Tieleman and Hinton 2012,
+    lecture 6.5 of Neural Networks for Machine Learning; momentum as in PyTorch.
+    """
+    number = p.dtype.type
+    lr, alpha, eps, decay, momentum = hyper
+    g = g + number(decay) * p
+    v = number(alpha) * v + number(1 - alpha) * (g * g)
+    buf = number(momentum) * buf + g / (np.sqrt(v) + number(eps))
+    return p - number(lr) * buf, v, buf

@@ -10,7 +10,7 @@ from typing import Any
 
 from etude.array import expand_view, reshape_view, slice_view
 from etude.errors import AxisError, ShapeError
-from etude.shapes import Shape, Spec, axis, broadcast, check_shape
+from etude.shapes import Shape, Spec, axes, axis, broadcast, check_shape
 from etude.table import op
 
 Index = tuple[object, ...]  # one entry per axis: an int, or (start, stop, step); None: a new axis
@@ -163,3 +163,20 @@ def split(x, *, sizes, dim=0):
 @split.gradient
 def _(F, grads, *, needs, dim, **_attrs):
     return F.cat(*grads, dim=dim)
+
+
+def _flip_shape(x, *, dims):
+    axes("flip", dims, x.ndim)
+    return x
+
+
+@op("view", shape=_flip_shape, domain="any")
+def flip(x, *, dims):
+    """y = x read backwards along each of ``dims``, as a view with negative strides."""
+    found = axes("flip", dims, x.ndim)
+    return slice_view(x, tuple((None, None, -1 if d in found else 1) for d in range(x.ndim)))
+
+
+@flip.gradient
+def _(F, grad, *, needs, dims):
+    return F.flip(grad, dims=dims)

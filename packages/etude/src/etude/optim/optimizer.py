@@ -23,7 +23,7 @@ Group = dict[str, Any]
 
 
 class Optimizer:
-    """The frame of SGD and AdamW.
+    """The frame of SGD, Adam, AdamW and RMSprop.
 
     ``params`` is an iterable of Tensors, or of groups: dicts with "params" and settings that
     differ from the keyword arguments. ``param_groups`` holds the settings; change ``lr`` there.
@@ -83,6 +83,10 @@ class Optimizer:
         """The numbers of step ``step`` (1 is the first), in the op's order."""
         raise NotImplementedError
 
+    def attrs(self, group: Group) -> dict[str, Any]:
+        """What the op is told besides: settings that never change from step to step."""
+        return {}
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters. Call it before each backward."""
         for group in self.param_groups:
@@ -94,6 +98,7 @@ class Optimizer:
         tables = STATE.get().tables
         states = iter(self.state)
         for group in self.param_groups:
+            attrs = self.attrs(group)
             ready: dict[tuple[str, int], Any] = {}  # hyper, once for each device and step number
             for p in group["params"]:
                 state = next(states)
@@ -110,21 +115,22 @@ class Optimizer:
                     ready[device, count] = hyper
                 if not is_contiguous(g):
                     g = table["contiguous"](g)
-                self._apply(table, p, g, state, hyper)
+                self._apply(table, p, g, state, hyper, attrs)
 
     def _start(self, p: Tensor, state: dict[str, Any]) -> None:
         state["step"] = 0
         for name in self.moments:
             state[name] = zeros_like(p)
 
-    def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any) -> None:
+    def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
+               attrs: dict[str, Any]) -> None:
         moments = [state[name].data for name in self.moments]
         data = p.data
         if moments[0].device != data.device:  # the model was moved after the first steps
             for name in self.moments:
                 state[name] = state[name].to(data.device)
             moments = [state[name].data for name in self.moments]
-        table[self.op](data, g, *moments, hyper, out=(data, *moments))
+        table[self.op](data, g, *moments, hyper, out=(data, *moments), **attrs)
         p.mark_written()
 
     # ------------------------------------------------------------------ saving and loading

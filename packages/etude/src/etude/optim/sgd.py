@@ -9,7 +9,8 @@ from etude.optim.optimizer import Group, Optimizer, require
 
 
 class SGD(Optimizer):
-    """v = momentum v + g + weight_decay p;  p = p - lr v.
+    """g = g + weight_decay p;  v = momentum v + g;  p = p - lr v, or, with ``nesterov``,
+    p = p - lr (g + momentum v).
 
     Source: Sutskever et al. 2013, On the importance of initialization and momentum in deep
     learning, section 2, in PyTorch's form: the learning rate stays outside v.
@@ -19,12 +20,18 @@ class SGD(Optimizer):
     moments = ("v",)
 
     def __init__(self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0,
-                 weight_decay: float = 0.0) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+                 weight_decay: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay,
+                                  "nesterov": nesterov})
 
     def check(self, group: Group) -> None:
         super().check(group)
         require("momentum", group["momentum"], 0 <= group["momentum"] < 1, "in [0, 1)")
+        if group["nesterov"] and not group["momentum"]:
+            raise ValueError("nesterov looks ahead along the momentum, so momentum must be > 0")
+
+    def attrs(self, group: Group) -> dict[str, Any]:
+        return {"nesterov": True} if group["nesterov"] else {}
 
     def hyper(self, group: Group, step: int) -> list[float]:
         return [group["lr"], group["momentum"], group["weight_decay"]]

@@ -1,0 +1,103 @@
+"""gpt: a decoder-only transformer, and sampling from it.
+
+Legend: N sequences, T tokens, V vocabulary, E numbers per token. The output layer shares the
+embedding's weight. Source: Radford et al. 2019, Language Models are Unsupervised Multitask
+Learners, section 2.3; initialisation as there, residual projections scaled by 1/sqrt(2 layers).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from etude import functional as F
+from etude.autograd import no_grad
+from etude.creation import arange, tensor
+from etude.errors import ShapeError
+from etude.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, TransformerBlock
+from etude.nn.init import normal_, zeros_
+from etude.random import Generator
+from etude.tensor import Tensor
+
+
+class GPT(Module):
+    """Token and position embeddings, transformer blocks, a norm, and logits by the embedding."""
+
+    def __init__(self, vocab: int, block_size: int, layers: int, heads: int, embed_dim: int,
+                 dropout: float) -> None:
+        self.block_size = block_size
+        self.tokens = Embedding(vocab, embed_dim)
+        self.positions = Embedding(block_size, embed_dim)
+        self.dropout = Dropout(dropout)
+        self.blocks = ModuleList(TransformerBlock(embed_dim, heads, dropout)
+                                 for _ in range(layers))
+        self.norm = LayerNorm(embed_dim)
+        for m in self.modules():
+            if isinstance(m, (Linear, Embedding)):
+                normal_(m.weight.detach(), 0.0, 0.02)
+                bias = getattr(m, "bias", None)
+                if bias is not None:
+                    zeros_(bias.detach())
+        for path, p in self.named_parameters():
+            if path.endswith(("out_proj.weight", "mlp.2.weight")):
+                normal_(p.detach(), 0.0, 0.02 / math.sqrt(2 * layers))
+
+    def forward(self, x: Tensor) -> Any:
+        """x: (N, T) int64 with T <= block_size -> logits (N, T, V)."""
+        length = x.shape[1]
+        if length > self.block_size:
+            raise ShapeError(f"gpt: {length} tokens, but the model reads at most block_size="
+                             f"{self.block_size}")
+        places = arange(length, device=x.device)
+        y = self.dropout(self.tokens(x) + self.positions(places))
+        for block in self.blocks:
+            y = block(y)
+        return F.linear(self.norm(y), self.tokens.weight)
+
+    def generate(self, x: Tensor, count: int, temperature: float = 1.0, top_k: int | None = None,
+                 generator: Generator | None = None) -> Tensor:
+        """``count`` more tokens after x: (N, T) int64, each drawn from the model's prediction.
+
+        Logits are divided by ``temperature`` (0: always take the likeliest); ``top_k`` keeps the
+        k likeliest. Returns (N, T + count). Same generator, same text, on every backend.
+        """
+        if temperature < 0:
+            raise ValueError(f"generate: temperature must be >= 0, got {temperature}")
+        modes = [(m, m.training) for m in self.modules()]
+        self.eval()
+        try:
+            with no_grad():
+                for _ in range(count):
+                    logits = self(x[:, -self.block_size :])[:, -1]
+                    x = F.cat([x, sample(logits, temperature, top_k, generator)], 1)
+        finally:
+            for m, mode in modes:
+                m.training = mode
+        return x
+
+
+def sample(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
+           generator: Generator | None = None) -> Any:
+    """One token for each row of logits: (N, V) -> (N, 1) int64, by inverting the distribution.
+
+    A uniform number is compared with the running total of the probabilities; the token is how
+    many totals lie at or below it.
+    """
+    if temperature == 0:
+        return F.argmax(logits, dim=-1, keepdim=True)
+    logits = logits / temperature
+    if top_k is not None:
+        least = F.topk(logits, min(top_k, logits.shape[1]))[0][:, -1:]
+        logits = F.where(F.lt(logits, least), tensor(-math.inf, dtype=logits.dtype,
+                                                     device=logits.device), logits)
+    totals = F.cumsum(F.softmax(logits, dim=-1), dim=-1)
+    u = F.rand(logits.shape[0], 1, generator=generator, device=logits.device, dtype=logits.dtype)
+    below = F.le(totals, u * totals[:, -1:]).to("int64")
+    # The last total is the whole, which u, being below 1, never reaches but for rounding.
+    return F.clamp(F.sum(below, dim=-1, keepdim=True), max=logits.shape[1] - 1)
+
+
+def gpt(vocab: int, block_size: int = 64, layers: int = 4, heads: int = 4, embed_dim: int = 128,
+        dropout: float = 0.0) -> GPT:
+    """The model over ``vocab`` tokens. x: (N, T <= block_size) int64; y: (N, T, vocab) logits."""
+    return GPT(vocab, block_size, layers, heads, embed_dim, dropout)

@@ -1,0 +1,156 @@
+"""RNN, LSTM and GRU: layers that read a sequence step by step, written out in ops.
+
+Legend: N sequences, T steps, D numbers in, H hidden numbers. Sequences are batch-first, (N, T, D),
+unless ``batch_first=False`` (PyTorch's default) makes them (T, N, D). What x contributes is one
+matrix product for all steps; only the recurrence itself is a loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from etude import functional as F
+from etude.creation import zeros
+from etude.errors import ShapeError
+from etude.nn.init import uniform_
+from etude.nn.module import Module, Parameter
+from etude.tensor import Tensor
+
+
+class _Recurrent(Module):
+    """Stacked layers; each has weight_ih (gates H, D), weight_hh (gates H, H) and two biases,
+    uniform in +-1/sqrt(H) at first, named weight_ih_l0 and so on as in PyTorch.
+    """
+
+    gates: int  # how many blocks of H rows the weights have
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, dtype: Any = "float32") -> None:
+        if num_layers < 1 or hidden_size < 1:
+            raise ValueError(f"{type(self).__name__}: num_layers and hidden_size must be positive, "
+                             f"got {num_layers} and {hidden_size}")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
+        rows = self.gates * hidden_size
+        for i in range(num_layers):
+            columns = hidden_size if i else input_size
+            shapes = {"weight_ih": (rows, columns), "weight_hh": (rows, hidden_size)}
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {}
+            for name, shape in shapes.items():
+                setattr(self, f"{name}_l{i}", Parameter(zeros(shape, dtype=dtype)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first values again."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for p in self.parameters():
+            uniform_(p.detach(), -bound, bound)
+
+    def _weights(self, layer: int) -> list[Any]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self, f"{name}_l{layer}", None) for name in names]
+
+    def step(self, gates_x: Tensor, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
+        """The state after one step: h first. gates_x: (N, gates H), what x contributes."""
+        raise NotImplementedError
+
+    def start(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The state before the first step, of one layer."""
+        return (zeros(x.shape[1], self.hidden_size, dtype=x.dtype, device=x.device),)
+
+    def run(self, x: Tensor, states: list[tuple[Any, ...]] | None
+            ) -> tuple[Any, list[tuple[Any, ...]]]:
+        """(outputs of the last layer, final state of each layer)."""
+        if x.ndim != 3 or x.shape[2] != self.input_size:
+            layout = "(N, T, D)" if self.batch_first else "(T, N, D)"
+            raise ShapeError(f"{type(self).__name__}: x must be {layout} with D = "
+                             f"{self.input_size}, got {list(x.shape)}")
+        y: Any = x.transpose(0, 1) if self.batch_first else x
+        if y.shape[0] == 0:
+            raise ShapeError(f"{type(self).__name__}: the sequence has no steps, x {list(x.shape)}")
+        final = []
+        for i in range(self.num_layers):
+            w_x, w_h, b_x, b_h = self._weights(i)
+            state = self.start(y) if states is None else states[i]
+            steps = F.split(F.linear(y, w_x, b_x), 1, 0)
+            hidden = []
+            for gates_x in steps:
+                state = self.step(gates_x.squeeze(0), state, w_h, b_h)
+                hidden.append(state[0])
+            y = F.stack(hidden)
+            if i < self.num_layers - 1:
+                y = F.dropout(y, self.dropout, self.training)
+            final.append(state)
+        return (y.transpose(0, 1) if self.batch_first else y), final
+
+    def forward(self, x: Tensor, h0: Any = None) -> Any:
+        states = None if h0 is None else [(h,) for h in h0]
+        y, final = self.run(x, states)
+        return y, F.stack([s[0] for s in final])
+
+    def extra_repr(self) -> str:
+        text = f"{self.input_size}, {self.hidden_size}"
+        for name, plain in (("num_layers", 1), ("bias", True), ("batch_first", False),
+                            ("dropout", 0.0)):
+            value = getattr(self, name)
+            text += "" if value == plain else f", {name}={value}"
+        return text
+
+
+class RNN(_Recurrent):
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh).  Source: Elman 1990.
+
+    ``forward(x, h0=None)`` returns (y, h): y (N, T, H) or (T, N, H), the h of the last layer at
+    every step; h (num_layers, N, H), the last of every layer.
+    """
+
+    gates = 1
+
+    def step(self, gates_x: Tensor, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
+        return (F.tanh(gates_x + F.linear(state[0], w, b)),)
+
+
+class LSTM(_Recurrent):
+    """i, f, g, o = the four blocks of W_ih x_t + b_ih + W_hh h_{t-1} + b_hh;
+    c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g);  h_t = sigmoid(o) tanh(c_t).
+
+    ``forward(x, (h0, c0)=None)`` returns (y, (h, c)), shapes as in RNN. Source: Hochreiter and
+    Schmidhuber 1997; forget gate: Gers et al. 2000.
+    """
+
+    gates = 4
+
+    def start(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (*super().start(x), *super().start(x))
+
+    def step(self, gates_x: Tensor, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
+        h, c = state
+        i, f, g, o = F.split(gates_x + F.linear(h, w, b), self.hidden_size, 1)
+        c = F.sigmoid(f) * c + F.sigmoid(i) * F.tanh(g)
+        return F.sigmoid(o) * F.tanh(c), c
+
+    def forward(self, x: Tensor, h0: Any = None) -> Any:
+        states = None if h0 is None else list(zip(h0[0], h0[1], strict=True))
+        y, final = self.run(x, states)
+        return y, (F.stack([s[0] for s in final]), F.stack([s[1] for s in final]))
+
+
+class GRU(_Recurrent):
+    """r, z, n = the three blocks;  r = sigmoid(x_r + h_r);  z = sigmoid(x_z + h_z);
+    n = tanh(x_n + r h_n);  h_t = (1 - z) n + z h_{t-1}, with x_. from W_ih x_t + b_ih and h_.
+    from W_hh h_{t-1} + b_hh.
+
+    ``forward(x, h0=None)`` returns (y, h), shapes as in RNN. Source: Cho et al. 2014, in the form
+    of PyTorch, where the reset gate acts after the product.
+    """
+
+    gates = 3
+
+    def step(self, gates_x: Tensor, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
+        h = state[0]
+        x_r, x_z, x_n = F.split(gates_x, self.hidden_size, 1)
+        h_r, h_z, h_n = F.split(F.linear(h, w, b), self.hidden_size, 1)
+        z = F.sigmoid(x_z + h_z)
+        n = F.tanh(x_n + F.sigmoid(x_r + h_r) * h_n)
+        return (F.lerp(n, h, z),)

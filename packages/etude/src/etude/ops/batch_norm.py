@@ -1,0 +1,134 @@
+"""Batch normalisation, in training and in evaluation. C: c_src/cpu/batch_norm.c.
+
+Legend: x is (N, C, ...): N samples, C channels, any axes of space behind; everything is taken
+over all axes but the channels. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithm 1.
+"""
+
+import numpy as np
+
+from etude.errors import ShapeError
+from etude.shapes import Spec, common_dtype
+from etude.table import DOMAINS, op
+
+
+def _check(name, x, **per_channel):
+    dtype = common_dtype(name, [x, *per_channel.values()], DOMAINS["float"])
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: x must be (N, C, ...), got {x}")
+    for arg, a in per_channel.items():
+        if a is not None and a.shape != x.shape[1:2]:
+            raise ShapeError(f"{name}: {arg} must have shape [{x.shape[1]}], one number per "
+                             f"channel of x {x}, got {a}")
+    return dtype
+
+
+def _batch_norm_shape(x, weight=None, bias=None, *, eps):
+    dtype = _check("batch_norm", x, weight=weight, bias=bias)
+    if x.shape[1] and x.size // x.shape[1] < 2:
+        raise ShapeError(f"batch_norm: in training each channel needs more than one value, got {x}")
+    channels = Spec(x.shape[1:2], dtype)
+    return x, channels, channels
+
+
+def _over(x):
+    """The axes to reduce, and the shape that lines channels up with x."""
+    return (0, *range(2, x.ndim)), (-1, *(1 for _ in x.shape[2:]))
+
+
+def _affine(y, weight, bias, column):
+    if weight is not None:
+        y = y * weight.reshape(column)
+    return y if bias is None else y + bias.reshape(column)
+
+
+@op("batch_norm", shape=_batch_norm_shape, outputs=("y", "mean", "var"), shown=3,
+    saves=("x", "weight", "mean", "var"), flops=lambda x, *_, **__: 8 * x.size)
+def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
+    """y = (x - mean) / sqrt(var + eps) weight + bias, with mean and var of this batch.
+
+    x, y: (N, C, ...); weight, bias: (C) or None. Also mean (C) and the biased variance var (C),
+    which ``nn.BatchNorm`` blends into its running buffers.
+    """
+    dims, column = _over(x)
+    mean = x.mean(dims)
+    centred = x - mean.reshape(column)
+    var = (centred * centred).mean(dims)
+    y = centred / np.sqrt(var + eps).reshape(column)
+    return _affine(y, weight, bias, column), mean, var
+
+
+@batch_norm.gradient
+def _(F, grad, x, weight, mean, var, *, needs, eps):
+    grads = F.batch_norm_backward(grad, x, weight, mean, var, eps=eps)
+    return tuple(g if need else None for g, need in zip(grads, needs, strict=False))
+
+
+@batch_norm.composite
+def _(F, x, weight=None, bias=None, *, eps):
+    dims, column = (0, *range(2, len(x.shape))), (x.shape[1], *(1 for _ in x.shape[2:]))
+    centred = F.sub(x, F.mean(x, dim=dims, keepdim=True))
+    var = F.mean(F.mul(centred, centred), dim=dims, keepdim=True)
+    y = F.div(centred, F.sqrt(F.add(var, eps)))
+    if weight is not None:
+        y = F.mul(y, F.reshape(weight, shape=column))
+    return y if bias is None else F.add(y, F.reshape(bias, shape=column))
+
+
+def _batch_norm_backward_shape(grad, x, weight, mean, var, *, eps):
+    dtype = _check("batch_norm_backward", x, weight=weight, mean=mean, var=var)
+    common_dtype("batch_norm_backward", [grad, x], DOMAINS["float"])
+    if grad.shape != x.shape:
+        raise ShapeError(f"batch_norm_backward: grad {grad} must have the shape of x {x}")
+    channels = Spec(x.shape[1:2], dtype)
+    return x, channels, channels
+
+
+@op("batch_norm_backward", shape=_batch_norm_backward_shape, nullable=("weight",),
+    outputs=("dx", "dweight", "dbias"), internal=True, flops=lambda grad, x, *_, **__: 14 * x.size)
+def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
+    """dx = weight / s (grad - mean(grad) - h mean(grad h)), with s = sqrt(var + eps) and
+    h = (x - mean) / s.
+
+    dweight = sum grad h, dbias = sum grad. Means and sums over all axes but the channels.
+    """
+    dims, column = _over(x)
+    s = np.sqrt(var + eps)
+    h = (x - mean.reshape(column)) / s.reshape(column)
+    dweight, dbias = (grad * h).sum(dims), grad.sum(dims)
+    count = x.dtype.type(x.size // max(x.shape[1], 1))
+    dx = grad - (dbias.reshape(column) + h * dweight.reshape(column)) / count
+    scale = 1 / s if weight is None else weight / s
+    return dx * scale.reshape(column), dweight, dbias
+
+
+def _batch_norm_eval_shape(x, mean, var, weight=None, bias=None, *, eps):
+    _check("batch_norm_eval", x, mean=mean, var=var, weight=weight, bias=bias)
+    return x
+
+
+@op("batch_norm_eval", shape=_batch_norm_eval_shape, internal=True,
+    saves=("x", "mean", "var", "weight"), flops=lambda x, *_, **__: 4 * x.size)
+def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
+    """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
+    _, column = _over(x)
+    y = (x - mean.reshape(column)) / np.sqrt(var + eps).reshape(column)
+    return _affine(y, weight, bias, column)
+
+
+@batch_norm_eval.gradient
+def _(F, grad, x, mean, var, weight, *, needs, eps):
+    dims, column = (0, *range(2, len(x.shape))), (x.shape[1], *(1 for _ in x.shape[2:]))
+    s = F.reshape(F.sqrt(F.add(var, eps)), shape=column)
+    dmean = dvar = dweight = dbias = None
+    g = grad if weight is None else F.mul(grad, F.reshape(weight, shape=column))
+    dx = F.div(g, s)
+    centred = F.sub(x, F.reshape(mean, shape=column))
+    if needs[1]:
+        dmean = F.neg(F.sum(dx, dim=dims))
+    if needs[2]:
+        dvar = F.mul(F.sum(F.div(F.mul(dx, centred), F.mul(s, s)), dim=dims), -0.5)
+    if len(needs) > 3 and needs[3]:
+        dweight = F.sum(F.mul(grad, F.div(centred, s)), dim=dims)
+    if len(needs) > 4 and needs[4]:
+        dbias = F.sum(grad, dim=dims)
+    return dx, dmean, dvar, dweight, dbias

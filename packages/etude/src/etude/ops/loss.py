@@ -1,0 +1,85 @@
+"""Losses between two arrays of one shape: mse_loss, l1_loss and binary cross-entropy on logits.
+
+C: c_src/cpu/loss.c. Legend: x (the prediction) and target have any shape, the same, float; the
+loss is () or, with reduction="none", has that shape. The rules are in other ops, so they can be
+differentiated again.
+"""
+
+import math
+
+import numpy as np
+
+from etude.errors import ShapeError
+from etude.ops.cross_entropy import REDUCTIONS
+from etude.shapes import Spec, common_dtype
+from etude.table import DOMAINS, op
+
+CHOICES: dict[str, tuple[str, ...]] = {"reduction": REDUCTIONS}
+
+
+def _loss_shape(name):
+    def rule(x, target, *, reduction):
+        dtype = common_dtype(name, [x, target], DOMAINS["float"])
+        if x.shape != target.shape:
+            raise ShapeError(f"{name}: x and target must have one shape, got {x} and {target}; "
+                             f"they do not broadcast, because that is rarely meant in a loss")
+        if x.size == 0 and reduction == "mean":
+            raise ShapeError(f"{name}: the mean over no elements has no value (x {x})")
+        return Spec(x.shape if reduction == "none" else (), dtype)
+
+    return rule
+
+
+def _reduce(loss, reduction):
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def _share(F, grad, x, reduction):
+    """What each element of the unreduced loss receives."""
+    return F.mul(grad, 1.0 / math.prod(x.shape)) if reduction == "mean" else grad
+
+
+@op("loss", shape=_loss_shape("mse_loss"), saves=("x", "target"), outputs=("loss",),
+    choices=CHOICES, flops=lambda x, target, **_: 3 * x.size)
+def mse_loss(x, target, *, reduction="mean"):
+    """loss = (x - target)^2, then its mean or sum, or neither."""
+    return _reduce((x - target) ** 2, reduction)
+
+
+@mse_loss.gradient
+def _(F, grad, x, target, *, needs, reduction):
+    dx = F.mul(F.mul(F.sub(x, target), 2.0), _share(F, grad, x, reduction))
+    return dx, F.neg(dx) if needs[1] else None
+
+
+@op("loss", shape=_loss_shape("l1_loss"), saves=("x", "target"), outputs=("loss",),
+    choices=CHOICES, flops=lambda x, target, **_: 3 * x.size)
+def l1_loss(x, target, *, reduction="mean"):
+    """loss = |x - target|, then its mean or sum, or neither; the subgradient at 0 is 0."""
+    return _reduce(np.abs(x - target), reduction)
+
+
+@l1_loss.gradient
+def _(F, grad, x, target, *, needs, reduction):
+    dx = F.mul(F.sign(F.sub(x, target)), _share(F, grad, x, reduction))
+    return dx, F.neg(dx) if needs[1] else None
+
+
+@op("loss", shape=_loss_shape("binary_cross_entropy_with_logits"), saves=("x", "target"),
+    outputs=("loss",), choices=CHOICES, flops=lambda x, target, **_: 6 * x.size)
+def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
+    """loss = max(x, 0) - x target + ln(1 + e^-|x|), then its mean or sum, or neither.
+
+    That is -target ln p - (1 - target) ln(1 - p) with p = sigmoid(x), without overflow.
+    """
+    size = np.where(x > 0, -x, x)
+    return _reduce(np.where(x > 0, x, 0) - x * target + np.log1p(np.exp(size)), reduction)
+
+
+@binary_cross_entropy_with_logits.gradient
+def _(F, grad, x, target, *, needs, reduction):
+    share = _share(F, grad, x, reduction)
+    dx = F.mul(F.sub(F.sigmoid(x), target), share) if needs[0] else None
+    return dx, F.neg(F.mul(x, share)) if needs[1] else None

@@ -1,0 +1,47 @@
+"""Clipping gradients, between backward and step: by their common norm, or each number by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from etude import functional as F
+from etude.autograd import no_grad
+from etude.tensor import Tensor
+
+
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p for p in given if p.grad is not None]
+
+
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
+                    error_if_nonfinite: bool = False) -> float:
+    """Scale all gradients by max_norm / norm if their common 2-norm is larger; returns the norm.
+
+    Source: Pascanu, Mikolov and Bengio 2013, On the difficulty of training recurrent neural
+    networks, algorithm 1. Raises FloatingPointError for a norm that is not finite, if asked to.
+    """
+    if max_norm < 0:
+        raise ValueError(f"max_norm must be >= 0, got {max_norm}")
+    found = _with_gradient(parameters)
+    with no_grad():
+        squares = [F.sum(F.square(p.grad)).item() for p in found]
+        norm = math.sqrt(math.fsum(squares)) if all(map(math.isfinite, squares)) else math.nan
+        if error_if_nonfinite and not math.isfinite(norm):
+            raise FloatingPointError("the norm of the gradients is not finite; with "
+                                     "etude.check_nan() you see which op made it so")
+        if not norm <= max_norm:
+            for p in found:
+                assert p.grad is not None
+                p.grad = p.grad * (max_norm / (norm + 1e-6))
+    return norm
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Keep every number of every gradient within -clip_value .. clip_value."""
+    if clip_value < 0:
+        raise ValueError(f"clip_value must be >= 0, got {clip_value}")
+    with no_grad():
+        for p in _with_gradient(parameters):
+            p.grad = F.clamp(p.grad, -clip_value, clip_value)

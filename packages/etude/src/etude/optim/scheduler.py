@@ -1,0 +1,205 @@
+"""Learning-rate schedules: StepLR, CosineAnnealingLR, LinearLR (warm-up), OneCycleLR,
+ReduceLROnPlateau, and SequentialLR to put one after another. Names and numbers are PyTorch's.
+
+A scheduler owns no optimiser state: it writes ``lr`` into ``param_groups``, from the rates they
+had when it was made and the number of its steps, so its own state is a few numbers. Call
+``step()`` after each epoch, or after each batch, whichever the schedule counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from etude.optim.optimizer import Optimizer
+
+
+class Scheduler:
+    """lr = base rate times ``factor(step)``; a subclass gives the factor."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.base = [float(g["lr"]) for g in optimizer.param_groups]
+        self.count = 0
+        self.apply()
+
+    def factor(self, count: int, base: float) -> float:
+        """What the base rate is multiplied by after ``count`` steps."""
+        raise NotImplementedError
+
+    def rates(self) -> list[float]:
+        """The learning rates after ``count`` steps, one for each parameter group."""
+        return [base * self.factor(self.count, base) for base in self.base]
+
+    def apply(self) -> None:
+        for group, lr in zip(self.optimizer.param_groups, self.rates(), strict=True):
+            group["lr"] = lr
+
+    def step(self) -> None:
+        """Go on to the next learning rate."""
+        self.count += 1
+        self.apply()
+
+    def get_last_lr(self) -> list[float]:
+        return [g["lr"] for g in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a checkpoint."""
+        return {"base": list(self.base), "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.base, self.count = list(state["base"]), int(state["count"])
+        self.apply()
+
+
+def _positive(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return value
+
+
+class StepLR(Scheduler):
+    """Times ``gamma`` every ``step_size`` steps."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size, self.gamma = _positive("step_size", step_size), gamma
+        super().__init__(optimizer)
+
+    def factor(self, count: int, base: float) -> float:
+        return self.gamma ** (count // self.step_size)
+
+
+class CosineAnnealingLR(Scheduler):
+    """eta_min + (base - eta_min) (1 + cos(pi step / T_max)) / 2, to ``T_max`` steps and back.
+
+    Source: Loshchilov and Hutter 2017, SGDR, equation 5, without restarts.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        self.T_max, self.eta_min = _positive("T_max", T_max), eta_min
+        super().__init__(optimizer)
+
+    def factor(self, count: int, base: float) -> float:
+        least = self.eta_min / base if base else 0.0
+        return least + (1 - least) * (1 + math.cos(math.pi * count / self.T_max)) / 2
+
+
+class LinearLR(Scheduler):
+    """From ``start_factor`` to ``end_factor`` in ``total_iters`` equal steps: a warm-up."""
+
+    def __init__(self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0,
+                 total_iters: int = 5) -> None:
+        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
+            raise ValueError(f"start_factor must be in (0, 1] and end_factor in [0, 1], got "
+                             f"{start_factor} and {end_factor}")
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = _positive("total_iters", total_iters)
+        super().__init__(optimizer)
+
+    def factor(self, count: int, base: float) -> float:
+        share = min(count, self.total_iters) / self.total_iters
+        return self.start_factor + (self.end_factor - self.start_factor) * share
+
+
+class OneCycleLR(Scheduler):
+    """Up from max_lr / div_factor to ``max_lr`` in the first ``pct_start`` of ``total_steps``, then
+    down to max_lr / div_factor / final_div_factor, along cosines. Step once per batch.
+
+    Source: Smith and Topin 2018, Super-Convergence; momentum is left alone.
+    """
+
+    def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int,
+                 pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
+                 ) -> None:
+        if not 0 < pct_start < 1:
+            raise ValueError(f"pct_start must be between 0 and 1, got {pct_start}")
+        self.max_lr, self.total_steps = max_lr, _positive("total_steps", total_steps)
+        self.pct_start, self.div_factor, self.final_div_factor = (
+            pct_start, div_factor, final_div_factor)
+        super().__init__(optimizer)
+
+    def rates(self) -> list[float]:
+        first = self.max_lr / self.div_factor
+        last = first / self.final_div_factor
+        peak = self.pct_start * self.total_steps - 1
+        count = min(self.count, self.total_steps - 1)
+        if count <= peak:
+            lr = _cosine(first, self.max_lr, count / peak if peak else 1.0)
+        else:
+            lr = _cosine(self.max_lr, last, (count - peak) / (self.total_steps - 1 - peak))
+        return [lr] * len(self.base)
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+class ReduceLROnPlateau(Scheduler):
+    """Times ``factor`` after more than ``patience`` steps without a better metric.
+
+    ``step(metric)``; better is smaller (mode "min") or larger ("max") by the share ``threshold``.
+    """
+
+    def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1,
+                 patience: int = 10, threshold: float = 1e-4, min_lr: float = 0.0) -> None:
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
+        if not 0 < factor < 1:
+            raise ValueError(f"factor must be between 0 and 1, got {factor}")
+        self.mode, self.shrink, self.patience = mode, factor, patience
+        self.threshold, self.min_lr = threshold, min_lr
+        self.best = math.inf if mode == "min" else -math.inf
+        self.bad = self.cuts = 0
+        super().__init__(optimizer)
+
+    def rates(self) -> list[float]:
+        return [max(base * self.shrink**self.cuts, self.min_lr) if self.cuts else base
+                for base in self.base]
+
+    def step(self, metric: float | None = None) -> None:
+        """Tell the metric of this epoch."""
+        if metric is None:
+            raise ValueError("ReduceLROnPlateau.step needs the metric: scheduler.step(loss)")
+        self.count += 1
+        if self.mode == "min":
+            better = metric < self.best * (1 - self.threshold * math.copysign(1, self.best))
+        else:
+            better = metric > self.best * (1 + self.threshold * math.copysign(1, self.best))
+        if better or math.isinf(self.best):
+            self.best, self.bad = metric, 0
+        else:
+            self.bad += 1
+        if self.bad > self.patience:
+            self.cuts, self.bad = self.cuts + 1, 0
+            self.apply()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "best": self.best, "bad": self.bad, "cuts": self.cuts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.bad, self.cuts = state["best"], state["bad"], state["cuts"]
+        super().load_state_dict(state)
+
+
+class SequentialLR(Scheduler):
+    """The first scheduler until step ``milestones[0]``, then the second, and so on; each begins at
+    its own step 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, schedulers: Sequence[Scheduler],
+                 milestones: Sequence[int]) -> None:
+        if len(milestones) != len(schedulers) - 1 or list(milestones) != sorted(set(milestones)):
+            raise ValueError(f"SequentialLR: {len(schedulers)} schedulers need "
+                             f"{len(schedulers) - 1} rising milestones, got {list(milestones)}")
+        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        for s, later in zip(schedulers, schedulers[1:], strict=False):
+            later.base = s.base  # each was made after the one before had changed the rates
+        super().__init__(optimizer)
+        self.base = list(schedulers[0].base)
+
+    def rates(self) -> list[float]:
+        i = sum(self.count >= m for m in self.milestones)
+        active = self.schedulers[i]
+        active.count = self.count - (self.milestones[i - 1] if i else 0)
+        return active.rates()

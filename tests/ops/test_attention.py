@@ -1,0 +1,128 @@
+"""Attention against a loop over queries and keys; masks, rows that see nothing."""
+
+import math
+
+import numpy as np
+import pytest
+from op_cases import Case, near, sample
+
+import etude
+from etude import DTypeError, ShapeError
+from etude import functional as F
+
+SIZES = [((), 1, 1, 1, 1), ((), 3, 4, 2, 2), ((), 6, 8, 2, 2), ((2,), 3, 3, 4, 2),
+         ((2, 2), 2, 3, 3, 3), ((0,), 2, 2, 2, 2)]
+
+
+def _seen(row, s, mask, causal):
+    """(takes part, what is added to the score)."""
+    if causal:
+        return s <= row, 0.0
+    if mask is None:
+        return True, 0.0
+    value = mask[row, s]
+    return (bool(value), 0.0) if mask.dtype == bool else (True, float(value))
+
+
+def _rows(q, k, mask, causal, scale):
+    """For each query: its place, and the exponentials and lse of its keys."""
+    for at in np.ndindex(q.shape[:-1]):
+        lead, row = at[:-1], at[-1]
+        scores = {}
+        for s in range(k.shape[-2]):
+            takes_part, extra = _seen(row, s, mask, causal)
+            if takes_part:
+                scores[s] = math.fsum(q[at] * k[(*lead, s)]) * scale + extra
+        top = max(scores.values(), default=-math.inf)
+        lse = top + math.log(math.fsum(math.exp(v - top) for v in scores.values())) if scores \
+            else -math.inf
+        yield at, {s: math.exp(v - lse) for s, v in scores.items()}, lse
+
+
+def _scale(q, scale):
+    return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+
+
+def _attention(q, k, v, mask=None, *, is_causal, scale):
+    y, lses = np.zeros((*q.shape[:-1], v.shape[-1])), np.zeros(q.shape[:-1])
+    for at, p, lse in _rows(q, k, mask, is_causal, _scale(q, scale)):
+        lses[at] = lse
+        for s, weight in p.items():
+            y[at] += weight * v[(*at[:-1], s)]
+    return y, lses
+
+
+def _backward(grad, q, k, v, mask, y, lse, *, is_causal, scale):
+    dq, dk, dv = np.zeros(q.shape), np.zeros(k.shape), np.zeros(v.shape)
+    factor = _scale(q, scale)
+    for at, p, _ in _rows(q, k, mask, is_causal, factor):
+        lead = at[:-1]
+        dp = {s: math.fsum(grad[at] * v[(*lead, s)]) for s in p}
+        mean = math.fsum(p[s] * dp[s] for s in p)
+        for s, weight in p.items():
+            ds = weight * (dp[s] - mean) * factor
+            dq[at] += ds * k[(*lead, s)]
+            dk[(*lead, s)] += ds * q[at]
+            dv[(*lead, s)] += weight * grad[at]
+    return dq, dk, dv
+
+
+def _samples(rng):
+    found = []
+    for lead, length, keys, d, e in SIZES:
+        q, k = rng.uniform(-1, 1, (*lead, length, d)), rng.uniform(-1, 1, (*lead, keys, d))
+        v = rng.uniform(-1, 1, (*lead, keys, e))
+        mask = rng.random((length, keys)) < 0.6
+        mask[:, 0] = True
+        found += [sample(q, k, v), sample(q, k, v, is_causal=True, scale=0.5),
+                  sample(q, k, v, mask)]
+    return found
+
+
+def _backwards(rng):
+    found = []
+    for s in _samples(rng):
+        q, k, v, mask = (*s.arrays, None)[:4]
+        attrs = {"is_causal": False, "scale": None, **s.attrs}
+        y, lse = _attention(q, k, v, mask, **attrs)
+        found.append(sample(rng.uniform(-1, 1, y.shape), q, k, v, mask, y, lse, **s.attrs))
+    return found
+
+
+CASES = {
+    "scaled_dot_product_attention": Case(_samples, _attention, ulps=16, scale=lambda *_, **__: (
+        np.array(1.0), np.array(2.0)), analytic=True),
+    "attention_backward": Case(_backwards, _backward, ulps=64, scale=lambda *_, **__: (
+        np.array(4.0),) * 3),
+}
+
+A = F.scaled_dot_product_attention
+
+
+def test_a_float_mask_is_added_and_minus_infinity_hides():
+    q, k, v = (etude.randn(3, 2, dtype=etude.float64) for _ in range(3))
+    seen = np.tri(3, dtype=bool)
+    added = etude.tensor(np.where(seen, 0.0, -np.inf))
+    near(A(q, k, v, added).numpy(), A(q, k, v, is_causal=True).numpy(), 8, 1)
+    near(A(q, k, v, etude.tensor(seen)).numpy(), A(q, k, v, is_causal=True).numpy(), 8, 1)
+
+
+def test_a_query_that_sees_no_key_gives_zero_and_no_gradient():
+    q = etude.ones(2, 2, requires_grad=True)
+    mask = etude.tensor([[True, True], [False, False]])
+    y = A(q, etude.ones(2, 2), etude.ones(2, 2), mask)
+    near(y.detach().numpy(), [[1, 1], [0, 0]], 2)
+    y.sum().backward()
+    assert not np.isnan(q.grad.numpy()).any()
+
+
+def test_calls_that_do_not_fit():
+    q = etude.ones(2, 3, 4)
+    with pytest.raises(ShapeError, match=r"need query \(..., L, D\), key \(..., S, D\) and value"):
+        A(q, etude.ones(2, 3, 5), q)
+    with pytest.raises(ValueError, match="give attn_mask or is_causal=True, not both"):
+        A(q, q, q, etude.ones(3, 3), is_causal=True)
+    with pytest.raises(ShapeError, match=r"attn_mask float32\[2, 2\] does not broadcast"):
+        A(q, q, q, etude.ones(2, 2))
+    with pytest.raises(DTypeError, match=r"attn_mask is bool .* or float32 .*, got int64\[3, 3\]"):
+        A(q, q, q, etude.ones(3, 3, dtype=etude.int64))

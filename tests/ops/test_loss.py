@@ -1,0 +1,64 @@
+"""Losses against their formulas in 40-digit decimals, one element at a time."""
+
+import decimal
+import math
+
+import numpy as np
+import pytest
+from op_cases import Case, apart, elementwise, near, sample
+
+import etude
+from etude import ShapeError, ops
+from etude import functional as F
+
+D = decimal.Decimal
+SHAPES = [(), (1,), (4,), (8,), (2, 3)]
+
+
+def _loss(fn):
+    def oracle(x, target, *, reduction):
+        with decimal.localcontext(prec=40):
+            each = elementwise(lambda a, b: float(fn(D(a), D(b))), x, target)
+        if reduction == "none":
+            return each
+        return np.array(math.fsum(each.ravel()) / (each.size if reduction == "mean" else 1))
+    return oracle
+
+
+def _bce(x, t):
+    p = 1 / (1 + (-x).exp())
+    return -t * p.ln() - (1 - t) * (1 - p).ln()
+
+
+def _two(rng):
+    found = [sample(apart(rng, s), rng.uniform(3, 4, s), reduction=r) for s in SHAPES
+             for r in ("mean", "sum", "none")]
+    return found + [sample(np.zeros((0, 2)), np.zeros((0, 2)), reduction="sum")]
+
+
+def _probabilities(rng):
+    return [sample(apart(rng, s), np.asarray(rng.uniform(0, 1, s)), reduction=r) for s in SHAPES
+            for r in ("mean", "sum", "none")]
+
+
+CASES = {
+    "mse_loss": Case(_two, _loss(lambda x, t: (x - t) ** 2), ulps=16, analytic=True),
+    "l1_loss": Case(_two, _loss(lambda x, t: abs(x - t)), ulps=16),
+    "binary_cross_entropy_with_logits": Case(_probabilities, _loss(_bce), ulps=16, analytic=True,
+                                             scale=lambda x, *_, **__: np.abs(x).max(initial=1)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_shapes_do_not_broadcast_and_an_empty_mean_is_refused(name):
+    loss = getattr(F, name)
+    with pytest.raises(ShapeError, match=f"{name}: x and target must have one shape"):
+        loss(etude.ones(3, 1), etude.ones(3))
+    with pytest.raises(ShapeError, match=f"{name}: the mean over no elements has no value"):
+        loss(etude.ones(0), etude.ones(0))
+
+
+def test_sure_logits_do_not_overflow():
+    x = np.array([1e4, -1e4, 1e4], np.float32)
+    y = ops.binary_cross_entropy_with_logits(x, np.array([1, 0, 0], np.float32), reduction="none")
+    near(y, [0, 0, 1e4], 1)
