@@ -1,5 +1,5 @@
 """Lets the files of this folder share idx_files.py; what a test of data needs and does not find is
-listed as NOT RUN at the end, with the reason.
+listed as NOT RUN at the end, with the reason (``tests/conftest.py``).
 """
 
 import importlib
@@ -36,10 +36,3 @@ def _module(name, package):
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{PREFIX}needs the package {package}")
     return importlib.import_module(name)
-
-
-def pytest_terminal_summary(terminalreporter):
-    for report in terminalreporter.stats.get("skipped", []):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-        if PREFIX in reason:
-            terminalreporter.write_line(f"NOT RUN  {report.nodeid}: {reason.split(PREFIX)[1]}")

@@ -133,7 +133,7 @@ def load_weights(path: PathLike, model: Module) -> None:
 
 
 def _host(t: Tensor) -> Array:
-    return np.ascontiguousarray(t.detach().to("cpu").numpy())
+    return np.asarray(t.detach().to("cpu").numpy(), order="C")
 
 
 def _weights(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -128,7 +128,7 @@ def _dimensions(path: str, table: Any) -> list[tuple[str, Dimension]]:
         raise ConfigError(f"tune.space.{path}: give a table, such as {{low = 1e-4, high = 1e-1, "
                           f"log = true}}, got {table!r}")
     names = {f.name for f in fields(Dimension)}
-    if path and (set(table) & names or not any(isinstance(v, dict) for v in table.values())):
+    if path and (set(table) & names or not table):
         return [(path, Dimension.of(f"tune.space.{path}", table))]
     return [entry for key, inner in table.items()
             for entry in _dimensions(f"{path}.{key}" if path else key, inner)]

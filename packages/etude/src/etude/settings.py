@@ -73,6 +73,8 @@ def checked(path: str, value: Any, kind: Any) -> Any:
     if kind in (Any, inspect.Parameter.empty):
         return value
     kinds = typing.get_args(kind) if _is_union(kind) else (kind,)
+    if type(value) in kinds:  # an integer stays one where both are allowed
+        return value
     for one in kinds:
         try:
             return _as(path, value, one)

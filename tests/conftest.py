@@ -1,0 +1,57 @@
+"""What a test needs and does not find is listed as NOT RUN at the end, with the reason."""
+
+import importlib
+import importlib.util
+import os
+
+import pytest
+
+PREFIX = "NOT RUN: "
+
+
+def needed(name, package):
+    """The module ``name``, or the test is listed as NOT RUN."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{PREFIX}needs the package {package}")
+    return importlib.import_module(name)
+
+
+@pytest.fixture
+def safetensors():
+    return needed("safetensors", "safetensors")
+
+
+@pytest.fixture
+def optuna():
+    return needed("optuna", "optuna")
+
+
+@pytest.fixture
+def matplotlib():
+    return needed("matplotlib", "matplotlib")
+
+
+@pytest.fixture
+def click():
+    return needed("click", "click")
+
+
+@pytest.fixture(params=["reference", "cpu"])
+def backend(request):
+    """The name of a backend whose arrays are in the host's memory."""
+    if request.param == "cpu":
+        needed("etude_cpu", "etude-cpu")
+    return request.param
+
+
+@pytest.fixture
+def soak():
+    """Whether the long form of a test is wanted: ETUDE_SOAK=1."""
+    return os.environ.get("ETUDE_SOAK", "") not in ("", "0")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        if PREFIX in reason:
+            terminalreporter.write_line(f"NOT RUN  {report.nodeid}: {reason.split(PREFIX)[1]}")

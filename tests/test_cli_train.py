@@ -1,0 +1,344 @@
+"""etude train and etude tune, as a person uses them: files, words, resuming, errors."""
+
+import importlib
+import json
+import math
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import etude
+from etude import config, experiment
+from etude.config import RunConfig
+
+pytest.importorskip("click", reason="NOT RUN: needs the package click")
+pytest.importorskip("safetensors", reason="NOT RUN: needs the package safetensors")
+
+from click.testing import CliRunner
+
+from etude.commands import etude as program
+
+RUN = """
+[model]
+name = "mlp"
+hidden = [16]
+[data]
+batch_size = 200
+[optimizer]
+lr = 0.01
+[training]
+epochs = 3
+"""
+TUNE = RUN + """
+[tune]
+trials = 4
+[tune.space]
+"optimizer.lr" = {low = 1e-4, high = 0.5, log = true}
+"model.hidden" = {choices = [[8], [16, 8]]}
+"""
+GPT = """
+[model]
+name = "gpt"
+layers = 1
+heads = 2
+embed_dim = 8
+[data]
+name = "names"
+block = 8
+batch_size = 512
+[scheduler]
+name = "warmup_cosine"
+warmup = 2
+[training]
+epochs = 1
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text(RUN)
+    Path("tune.toml").write_text(TUNE)
+    Path("gpt.toml").write_text(GPT)
+    return tmp_path
+
+
+def call(*words, code=0):
+    result = CliRunner().invoke(program, words)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def files(folder):
+    return sorted(p.name for p in Path(folder).iterdir())
+
+
+# ------------------------------------------------------------------ train
+
+
+def test_a_run_fills_its_folder_and_says_where(here, matplotlib):
+    out = call("train", "run.toml")
+    assert "mlp (1,210 parameters) on digits: 1,298 samples, 144 to watch it, 355 to test" in out
+    assert "epoch 3: loss " in out
+    assert "validation accuracy" in out
+    assert ("In runs/run: config.toml, history.json, weights.safetensors, checkpoints/, loss.png"
+            in out)
+    assert files("runs/run") == ["checkpoints", "config.toml", "history.json", "loss.png",
+                                 "weights.safetensors"]
+    assert files("runs/run/checkpoints") == [f"step-{n:08d}.safetensors" for n in (7, 14, 21)]
+    assert RunConfig.read("runs/run/config.toml") == RunConfig.read("run.toml")
+    found = json.loads(Path("runs/run/history.json").read_text())
+    assert len(found["steps"]["loss"]) == 21
+    assert len(found["epochs"]) == 3
+    assert found["epochs"][2]["validation"]["samples"] == 144
+    assert 0 < found["test"]["accuracy"] <= 1
+    made = experiment.build(RunConfig.read("run.toml"))
+    etude.load_weights("runs/run/weights.safetensors", made.model)
+    assert math.isclose(etude.train.evaluate(made.model, made.test).loss, found["test"]["loss"])
+
+
+def test_without_matplotlib_there_is_no_picture_and_a_sentence(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "etude.plots", raising=False)
+    monkeypatch.delattr(etude, "plots", raising=False)
+    out = call("train", "run.toml", "--set", "training.epochs=1")
+    assert "There is no loss.png: matplotlib is not installed. pip install 'etude[plots]'" in out
+    assert "loss.png" not in files("runs/run")
+
+
+def test_the_example_is_a_run(here):
+    Path("example.toml").write_text(call("train", "--example"))
+    assert RunConfig.read("example.toml") == config.example()
+    assert "epoch 1: loss" in call("train", "example.toml", "--set", "training.epochs=1")
+
+
+def test_a_dry_run_checks_everything_and_writes_nothing(here):
+    out = call("train", "run.toml", "--dry-run", "--set", "optimizer.lr=0.5")
+    assert "Linear(64, 16)" in out
+    assert "The first batch has a loss of " in out
+    assert "the run goes into runs/run" in out
+    assert "lr = 0.5" in out
+    assert not Path("runs").exists()
+
+
+def test_settings_are_changed_on_the_command_line(here):
+    call("train", "run.toml", "--set", "training.epochs=1", "--set", "model.hidden=[4]", "--set",
+         "optimizer.name=SGD", "--out", "other")
+    made = RunConfig.read("other/config.toml")
+    assert made.training.epochs == 1
+    assert made.model.options == {"hidden": (4,)}
+    assert made.optimizer == config.OptimizerConfig("SGD")
+
+
+def test_a_language_model_takes_its_sizes_from_the_data(here):
+    out = call("train", "gpt.toml", "--set", "data.validation=0.5")
+    assert "epoch 1: loss " in out
+    assert "gpt (" in out
+
+
+def ctrl_c(monkeypatch, step):
+    """Somebody types Ctrl-C right after this step."""
+    count = iter(range(1, 1000))
+
+    def stepped(self, epoch, loss):
+        if next(count) == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("etude.progress.Report.step", stepped)
+
+
+def same_run(first, second):
+    weights = [Path(f, "weights.safetensors").read_bytes() for f in (first, second)]
+    found = [json.loads(Path(f, "history.json").read_text()) for f in (first, second)]
+    assert weights[0] == weights[1]
+    assert found[0]["steps"]["loss"] == found[1]["steps"]["loss"]
+    assert found[0]["test"] == found[1]["test"]
+    assert [e["validation"] for e in found[0]["epochs"]] == [
+        e["validation"] for e in found[1]["epochs"]]
+
+
+@pytest.mark.parametrize("step", [4, 7, 16])
+def test_a_stopped_run_says_how_to_go_on_and_goes_on_bit_for_bit(here, monkeypatch, step):
+    call("train", "run.toml", "--out", "whole")
+    ctrl_c(monkeypatch, step)
+    words = ["train", "run.toml", "--set", "training.checkpoint_steps=1", "--out", "parts"]
+    out = call(*words)
+    assert f"after {step} steps; the model keeps what it learned" in out
+    assert "Go on with: etude train run.toml --out parts --resume" in out
+    assert json.loads(Path("parts/history.json").read_text())["interrupted"]
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    out = call("train", "run.toml", "--out", "parts", "--resume")
+    assert f"step-{step - 1:08d}.safetensors, after step {step - 1}" in out
+    same_run("whole", "parts")
+
+
+def test_a_killed_run_goes_on_bit_for_bit(here):
+    words = ["train", "run.toml", "--set", "training.epochs=15", "--set",
+             "training.checkpoint_steps=2", "--out", "parts"]
+    child = subprocess.Popen([sys.executable, "-m", "etude.cli", *words], stdout=subprocess.PIPE)
+    with child:
+        while b"epoch 2" not in child.stdout.readline():
+            assert child.poll() is None
+        child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    assert "resumed from" in call(*words, "--resume")
+    call(*words[:-1], "whole")
+    same_run("whole", "parts")
+
+
+def test_resume_without_a_run_starts_one(here):
+    out = call("train", "run.toml", "--resume", "--set", "training.epochs=1")
+    assert "There is no run in runs/run to resume; this one starts from the beginning" in out
+
+
+def test_early_stopping_is_told(here):
+    out = call("train", "run.toml", "--set", "optimizer.lr=0", "--set", "training.patience=1")
+    assert "stopped after epoch 2: loss has been no better than" in out
+
+
+def test_a_backend_is_chosen_and_what_it_lacks_is_told(here):
+    Path("mine.py").write_text("import etude\n@etude.implements('relu')\ndef relu(x):\n"
+                               "    return x * (x > 0)\n")
+    out = call("train", "run.toml", "--backend", "mine.py", "--set", "training.epochs=1")
+    assert "The reference stood in for the backend:" in out
+    assert "linear (float32)" in out
+    assert "  relu (" not in out
+    assert RunConfig.read("runs/run/config.toml").training.backend == "mine.py"
+
+
+# ------------------------------------------------------------------ errors of train
+
+ERRORS = {
+    ("--set", "training.epoch=3"): "training.epoch: there is no setting 'epoch'. Did you mean",
+    ("--set", "training.epochs"): "--set takes KEY=VALUE, such as optimizer.lr=0.01, got",
+    ("--set", "data.name=mnits"): "there is no data set 'mnits'. Did you mean 'mnist'?",
+    ("--set", "data.name=shakespeare"): "[model] mlp needs inputs and classes, and the data "
+                                        "'shakespeare' only say vocab, block_size",
+    ("--set", "model.classes=3"): "labels run from 0 to 2",
+    ("--set", "model.inputs=3"): "the model 'mlp' does not fit the data 'digits', whose batches "
+                                 "are float32[200, 1, 8, 8]: ",
+    ("--set", "optimizer.lr=-1"): "[optimizer] lr must be >= 0, got -1.0",
+    ("--set", "scheduler.name=StepLR"): "[scheduler]",
+    ("--set", "scheduler.name=ReduceLROnPlateau"): 'set by = "epoch"',
+    ("--backend", "gpu9"): "gpu9",
+    ("--set", "optimizer.name=SGD", "--set", "optimizer.lr=1e30"): "Try a smaller learning rate",
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("words", ERRORS, ids=" ".join)
+def test_an_error_is_a_sentence(here, words):
+    result = CliRunner().invoke(program, ["train", "run.toml", *words])
+    assert result.exit_code in (1, 2)
+    assert ERRORS[words] in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    if "1e30" not in words[-1]:
+        assert not Path("runs").exists()
+
+
+def test_a_missing_data_set_says_what_to_do(here, monkeypatch):
+    monkeypatch.setenv("ETUDE_DATA", str(here / "nothing"))
+    mnist = importlib.import_module("etude.data.mnist")
+    monkeypatch.setattr(mnist, "MNIST", mnist.MNIST._replace(folders=()))
+    out = call("train", "run.toml", "--set", "data.name=mnist", code=1)
+    assert "MNIST" in out
+    assert "download" in out
+    assert not Path("runs").exists()
+
+
+def test_no_config_and_no_file(here):
+    assert "'etude train --example > run.toml' makes one" in call("train", code=2)
+    assert "no.toml" in call("train", "no.toml", code=1)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(here):
+    call("train", "run.toml", "--set", "training.epochs=1")
+    before = {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()}
+    out = call("train", "run.toml", code=1)
+    assert "runs/run has a run in it, up to step-00000007.safetensors. Go on with it: --resume" \
+        in out
+    out = call("train", "run.toml", "--resume", "--set", "training.seed=1", code=1)
+    assert "training.seed was 0, is 1" in out
+    assert "training.epochs" not in out  # more epochs are no other run
+    assert before == {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()}
+
+
+def test_a_damaged_checkpoint_is_named(here):
+    call("train", "run.toml", "--set", "training.epochs=2")
+    newest = Path("runs/run/checkpoints/step-00000014.safetensors")
+    newest.write_bytes(newest.read_bytes()[:-7])
+    out = call("train", "run.toml", "--resume", code=1)
+    assert "step-00000014.safetensors: damaged, cut short" in out
+    assert "The checkpoint before it is" in out
+
+
+# ------------------------------------------------------------------ tune
+
+
+@pytest.mark.usefixtures("optuna")
+class TestTune:
+    def test_a_search_finds_and_writes_the_best(self, here, matplotlib):
+        out = call("tune", "tune.toml")
+        assert "4 trials over optimizer.lr, model.hidden" in out
+        assert sum(line.startswith("trial ") for line in out.splitlines()) == 4
+        assert files("runs/tune-tune") == ["best.toml", "config.toml", "study.db", "tune.png"]
+        values = [float(line.split("loss ")[1].split()[0]) for line in out.splitlines()
+                  if line.startswith("trial ")]
+        best = next(line for line in out.splitlines() if line.startswith("The best: trial "))
+        assert f"loss {min(values):.4f}" in best
+        made = RunConfig.read("runs/tune-tune/best.toml")
+        assert made.tune is None
+        assert made.model.options["hidden"] in ((8,), (16, 8))
+        assert f"optimizer.lr = {made.optimizer.options['lr']:.4g}" in best
+        assert "epoch 3: loss" in call("train", "runs/tune-tune/best.toml")
+
+    def test_a_search_goes_on_where_it_was(self, here):
+        call("tune", "tune.toml", "--trials", "2")
+        out = call("tune", "tune.toml")
+        assert "4 trials over optimizer.lr, model.hidden; 2 are done" in out
+        assert [line.partition(":")[0] for line in out.splitlines()
+                if line.startswith("trial ")] == ["trial 3", "trial 4"]
+        assert "trial 5" not in call("tune", "tune.toml")
+
+    def test_a_trial_that_was_killed_is_done_again(self, here):
+        call("tune", "tune.toml", "--trials", "1")
+        with sqlite3.connect("runs/tune-tune/study.db") as study:
+            study.execute("UPDATE trials SET state = 'RUNNING'")
+            lr = study.execute("SELECT param_value FROM trial_params WHERE param_name = "
+                               "'optimizer.lr'").fetchone()[0]
+        study.close()
+        out = call("tune", "tune.toml", "--trials", "1")
+        assert "trial 2: loss " in out
+        assert f"optimizer.lr = {lr:.4g}" in out
+
+    def test_trials_that_fall_behind_end_early(self, here):
+        Path("tune.toml").write_text(TUNE.replace("trials = 4", "trials = 8"))
+        assert ", ended after epoch" in call("tune", "tune.toml")
+
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+    def test_a_loss_that_is_not_finite_fails_its_trial_alone(self, here):
+        Path("tune.toml").write_text(RUN.replace("lr = 0.01", 'name = "SGD"') + (
+            '[tune]\ntrials = 6\n[tune.space]\n"optimizer.lr" = {choices = [1e30, 0.1]}\n'))
+        out = call("tune", "tune.toml")
+        assert "failed with optimizer.lr = 1e+30" in out
+        assert "with optimizer.lr = 0.1" in out.partition("The best")[2]
+
+    def test_what_is_wrong_is_said(self, here):
+        out = call("tune", "run.toml", code=1)
+        assert "there is nothing to tune: name settings in [tune.space]" in out
+        assert not Path("runs").exists()
+        call("tune", "tune.toml", "--trials", "1")
+        out = call("tune", "tune.toml", "--set", "training.epochs=1", code=1)
+        assert "was begun with other settings" in out
+        assert "training.epochs was 3, is 1" in out
+
+
+def test_without_optuna_the_extra_is_named(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert "pip install 'etude[tune]'" in call("tune", "tune.toml", code=1)
+    assert not Path("runs").exists()
