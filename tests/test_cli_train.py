@@ -178,16 +178,17 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on_bit_for_bit(here, monkeypat
 
 
 def test_a_killed_run_goes_on_bit_for_bit(here):
-    words = ["train", "run.toml", "--set", "training.epochs=15", "--set",
-             "training.checkpoint_steps=2", "--out", "parts"]
-    child = subprocess.Popen([sys.executable, "-m", "etude.cli", *words], stdout=subprocess.PIPE)
+    words = ["train", "run.toml", "--set", "training.epochs=80"]
+    often = ["--set", "training.checkpoint_steps=1", "--out", "parts"]
+    child = subprocess.Popen([sys.executable, "-m", "etude.cli", *words, *often],
+                             stdout=subprocess.PIPE)
     with child:
-        while b"epoch 2" not in child.stdout.readline():
-            assert child.poll() is None
+        while b"epoch 2" not in (line := child.stdout.readline()):
+            assert line
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
-    assert "resumed from" in call(*words, "--resume")
-    call(*words[:-1], "whole")
+    assert "resumed from" in call(*words, "--out", "parts", "--resume")
+    call(*words, "--out", "whole")
     same_run("whole", "parts")
 
 

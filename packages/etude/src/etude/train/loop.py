@@ -27,10 +27,11 @@ from etude.train.run import Batches, Loss, Run
 
 def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cross_entropy,
         epochs: int = 1, test: Batches | None = None, progress: bool = True, *,
-        validation: Batches | None = None, metrics: Metrics | None = None, scheduler: Any = None,
-        schedule: str = "epoch", clip_norm: float | None = None,
-        callbacks: Sequence[Callback] = (), checkpoints: Checkpoints | None = None,
-        resume: bool | str | Path = False, config: dict[str, Any] | None = None) -> History:
+        validation: Batches | None = None, metrics: Metrics | None = None,
+        scheduler: optim.Scheduler | None = None, schedule: str = "epoch",
+        clip_norm: float | None = None, callbacks: Sequence[Callback] = (),
+        checkpoints: Checkpoints | None = None, resume: bool | str | Path = False,
+        config: dict[str, Any] | None = None) -> History:
     """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after
     each epoch; or on ``validation``, and on ``test`` once, at the end: data that choose when to
     stop or which rate to take cannot also say how good the model is.
@@ -94,8 +95,8 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     return run.history
 
 
-def _train(run: Run, scheduler: Any, clip_norm: float | None, checkpoints: Checkpoints | None,
-           report: Report) -> bool:
+def _train(run: Run, scheduler: optim.Scheduler | None, clip_norm: float | None,
+           checkpoints: Checkpoints | None, report: Report) -> bool:
     """What is left of one epoch: a step for each batch, recorded in ``run``. False if a callback
     ended the run before the epoch's end.
     """

@@ -12,6 +12,7 @@ from etude.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from etude.data.loader import DataLoader
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
+from etude.optim.scheduler import Scheduler
 from etude.tensor import Tensor
 from etude.train.record import History, Mean, Metrics
 
@@ -36,7 +37,7 @@ class Run:
     test: Batches | None = None
     validation: Batches | None = None
     metrics: Metrics = field(default_factory=dict)
-    scheduler: Any = None
+    scheduler: Scheduler | None = None
     callbacks: Sequence[Callback] = ()
     config: dict[str, Any] | None = None  # kept in checkpoints, for people and for a resume
 
