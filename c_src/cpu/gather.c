@@ -73,9 +73,13 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
         real *y = c->y + o * c->n * inner + from;
         const int64_t *index = c->index + o * c->index_n * inner + from;
         const real *src = c->x + o * c->index_n * inner + from;
-        for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
-            for (int64_t i = 0; i < cols; i++)
-                y[index[i] * inner + i] += src[i];
+        if (inner == 1)
+            for (int64_t j = 0; j < c->index_n; j++)
+                y[index[j]] += src[j];
+        else
+            for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
+                for (int64_t i = 0; i < cols; i++)
+                    y[index[i] * inner + i] += src[i];
     }
 }
 
