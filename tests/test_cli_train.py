@@ -110,6 +110,13 @@ def test_without_matplotlib_there_is_no_picture_and_a_sentence(here, monkeypatch
     assert "loss.png" not in files("runs/run")
 
 
+def test_the_command_line_starts_without_matplotlib():
+    code = "import sys; sys.modules['matplotlib'] = None; from etude.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "train", "--example"], capture_output=True,
+                          text=True, check=True)
+    assert "[model]" in done.stdout
+
+
 def test_the_example_is_a_run(here):
     Path("example.toml").write_text(call("train", "--example"))
     assert RunConfig.read("example.toml") == config.example()
@@ -180,7 +187,7 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on_bit_for_bit(here, monkeypat
 def test_a_killed_run_goes_on_bit_for_bit(here):
     words = ["train", "run.toml", "--set", "training.epochs=80"]
     often = ["--set", "training.checkpoint_steps=1", "--out", "parts"]
-    child = subprocess.Popen([sys.executable, "-m", "etude.cli", *words, *often],
+    child = subprocess.Popen([sys.executable, "-m", "etude", *words, *often],
                              stdout=subprocess.PIPE)
     with child:
         while b"epoch 2" not in (line := child.stdout.readline()):
