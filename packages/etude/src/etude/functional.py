@@ -8,6 +8,7 @@ others need no line here, a new op included.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -124,11 +125,12 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, pad
 
     x: (N, C, H, W); weight: (C, O/groups, KH, KW); bias: (O) or None; y: (N, O, OH, OW) with
     OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1. Its values are the gradient that
-    conv2d gives its input, and that op computes it.
+    conv2d gives its input, and that op computes it. ``output_padding`` is less than the stride.
     """
-    if x.ndim != 4 or weight.ndim != 4:
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0]:
         raise ShapeError(f"conv_transpose2d: x must be (N, C, H, W) and weight (C, O/groups, KH, "
                          f"KW), got {list(x.shape)} and {list(weight.shape)}")
+    _per_channel("conv_transpose2d", weight.shape[1] * groups, bias=bias)
     given = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1),
              "output_padding": (output_padding, 0)}
     two = {k: pair("conv_transpose2d", k, v, least) for k, (v, least) in given.items()}
@@ -136,8 +138,21 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, pad
     size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in zip(
         x.shape[2:], weight.shape[2:], two["stride"], two["padding"], two["dilation"], extra,
         strict=True))
+    for n, e, s in zip(size, extra, two["stride"], strict=True):
+        if n < 1 or e >= s:
+            raise ShapeError(f"conv_transpose2d: the output would be {list(size)}; output_padding "
+                             f"{list(extra)} must be less than stride {list(two['stride'])}, and "
+                             f"padding {list(two['padding'])} must leave some of it")
     y = OPS["conv2d_input"](x, weight, input_size=size, groups=groups, **two)
     return y if bias is None else y + bias.reshape(-1, 1, 1)
+
+
+def _per_channel(name: str, channels: int, **given: Any) -> None:
+    """ShapeError for a vector that has not one number per channel."""
+    for arg, t in given.items():
+        if t is not None and t.shape != (channels,):
+            raise ShapeError(f"{name}: {arg} must have shape [{channels}], one number per channel, "
+                             f"got {list(t.shape)}")
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
@@ -149,7 +164,9 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: num_groups={num_groups} must divide the channels of x "
                          f"(N, C, ...), got {list(x.shape)}")
-    rows = x.reshape(x.shape[0], num_groups, -1)
+    _per_channel("group_norm", x.shape[1], weight=weight, bias=bias)
+    size = math.prod(x.shape[2:]) * (x.shape[1] // num_groups)
+    rows = x.reshape(x.shape[0], num_groups, size)
     y = OPS["layer_norm"](rows, normalized_shape=rows.shape[2:], eps=eps).reshape(x.shape)
     column = (x.shape[1], *(1 for _ in x.shape[2:]))
     if weight is not None:
@@ -170,7 +187,7 @@ def batch_norm(x: Any, running_mean: Any, running_var: Any, weight: Any = None, 
         return OPS["batch_norm_eval"](x, running_mean, running_var, weight, bias, eps=eps)
     y, mean, var = OPS["batch_norm"](x, weight, bias, eps=eps)
     if running_mean is not None:
-        count = x.numel() // x.shape[1]
+        count = x.numel() // max(x.shape[1], 1)
         table = STATE.get().tables[x.device]
         unbiased = table["mul"](var.data, count / (count - 1))
         for buffer, new in ((running_mean, mean.data), (running_var, unbiased)):

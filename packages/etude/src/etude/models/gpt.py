@@ -12,7 +12,7 @@ from typing import Any
 
 from etude import functional as F
 from etude.autograd import no_grad
-from etude.creation import arange, tensor
+from etude.creation import arange
 from etude.errors import ShapeError
 from etude.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, TransformerBlock
 from etude.nn.init import normal_, zeros_
@@ -61,8 +61,9 @@ class GPT(Module):
         Logits are divided by ``temperature`` (0: always take the likeliest); ``top_k`` keeps the
         k likeliest. Returns (N, T + count). Same generator, same text, on every backend.
         """
-        if temperature < 0:
-            raise ValueError(f"generate: temperature must be >= 0, got {temperature}")
+        if x.ndim != 2 or x.shape[1] == 0:
+            raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
+                             f"got {list(x.shape)}")
         modes = [(m, m.training) for m in self.modules()]
         self.eval()
         try:
@@ -81,20 +82,22 @@ def sample(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
     """One token for each row of logits: (N, V) -> (N, 1) int64, by inverting the distribution.
 
     A uniform number is compared with the running total of the probabilities; the token is how
-    many totals lie at or below it.
+    many totals lie at or below it. ``top_k`` takes exactly k tokens; of equals, the first.
     """
+    if not temperature >= 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"sample: temperature must be >= 0 and top_k >= 1, got {temperature} and "
+                         f"{top_k}")
     if temperature == 0:
         return F.argmax(logits, dim=-1, keepdim=True)
-    logits = logits / temperature
+    tokens = None  # all of them, in order
     if top_k is not None:
-        least = F.topk(logits, min(top_k, logits.shape[1]))[0][:, -1:]
-        logits = F.where(F.lt(logits, least), tensor(-math.inf, dtype=logits.dtype,
-                                                     device=logits.device), logits)
-    totals = F.cumsum(F.softmax(logits, dim=-1), dim=-1)
+        logits, tokens = F.topk(logits, min(top_k, logits.shape[1]))
+    totals = F.cumsum(F.softmax(logits / temperature, dim=-1), dim=-1)
     u = F.rand(logits.shape[0], 1, generator=generator, device=logits.device, dtype=logits.dtype)
     below = F.le(totals, u * totals[:, -1:]).to("int64")
     # The last total is the whole, which u, being below 1, never reaches but for rounding.
-    return F.clamp(F.sum(below, dim=-1, keepdim=True), max=logits.shape[1] - 1)
+    place = F.clamp(F.sum(below, dim=-1, keepdim=True), max=logits.shape[1] - 1)
+    return place if tokens is None else F.gather(tokens, -1, place)
 
 
 def gpt(vocab: int, block_size: int = 64, layers: int = 4, heads: int = 4, embed_dim: int = 128,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.errors import ShapeError
 from etude.nn.activations import GELU
 from etude.nn.containers import Sequential
 from etude.nn.dropout import Dropout
@@ -22,8 +23,8 @@ class MultiheadAttention(Module):
 
     query: (N, L, E); key, value: (N, S, E), by default the query itself; y: (N, L, E). attn_mask
     broadcasts to (N, H, L, S): bool (true takes part) or float (added). Projections: one matrix
-    in_proj (3E, E) for queries, keys and values, and out_proj (E, E). Source: Vaswani et al. 2017,
-    Attention Is All You Need, section 3.2.2.
+    in_proj (3E, E) for queries, keys and values, and out_proj (E, E). ``dropout`` acts on y.
+    Source: Vaswani et al. 2017, Attention Is All You Need, section 3.2.2.
     """
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
@@ -38,6 +39,9 @@ class MultiheadAttention(Module):
 
     def forward(self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None,
                 attn_mask: Tensor | None = None, is_causal: bool = False) -> Any:
+        if any(t is not None and t.ndim != 3 for t in (query, key, value)):
+            raise ShapeError(f"MultiheadAttention: query, key and value must be (N, L, E), got a "
+                             f"query {list(query.shape)}")
         if key is None and value is None:
             q, k, v = F.split(self.in_proj(query), self.embed_dim, -1)
         else:
@@ -57,7 +61,8 @@ class MultiheadAttention(Module):
     def _heads(self, x: Tensor) -> Tensor:
         """(N, L, E) -> (N, H, L, E/H)."""
         n, length, _ = x.shape
-        return x.reshape(n, length, self.num_heads, -1).permute(0, 2, 1, 3)
+        size = self.embed_dim // self.num_heads
+        return x.reshape(n, length, self.num_heads, size).permute(0, 2, 1, 3)
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, num_heads={self.num_heads}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from etude import functional as F
 from etude.creation import zeros
+from etude.errors import ShapeError
 from etude.nn.init import default_
 from etude.nn.module import Module, Parameter
 from etude.shapes import pair
@@ -77,6 +78,11 @@ class Conv1d(_Conv):
                  padding: int = 0, dilation: int = 1, groups: int = 1, bias: bool = True,
                  dtype: Any = "float32") -> None:
         divides("Conv1d", groups, in_channels, out_channels)
+        given = {"kernel_size": (kernel_size, 1), "stride": (stride, 1), "padding": (padding, 0),
+                 "dilation": (dilation, 1)}
+        for name, (value, least) in given.items():
+            if not isinstance(value, int) or value < least:
+                raise ShapeError(f"Conv1d: {name} must be an integer >= {least}, got {value!r}")
         self.settings = {"stride": stride, "padding": padding, "dilation": dilation,
                          "groups": groups}
         self.start((out_channels, in_channels // groups, kernel_size), out_channels, bias, dtype)
@@ -89,7 +95,7 @@ class ConvTranspose2d(_Conv):
     """The transpose of Conv2d: every pixel of x spreads over a window of the output.
 
     x: (N, C, H, W); weight: (C, O/G, KH, KW); bias: (O) or None; y: (N, O, OH, OW) with
-    OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1.
+    OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1; output_padding < stride.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,

@@ -84,6 +84,9 @@ class GroupNorm(Module):
         self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine else None
 
     def forward(self, x: Tensor) -> Any:
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(f"GroupNorm: x must be (N, C, ...) with C = {self.num_channels}, got "
+                             f"{list(x.shape)}")
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -121,17 +124,17 @@ class _BatchNorm(Module):
         if x.ndim not in self.dims:
             raise ShapeError(f"{type(self).__name__}: x must be {self.layout}, got "
                              f"{list(x.shape)}")
-        mean = var = None
-        momentum = self.momentum or 0.0
-        if self.track_running_stats:
-            mean, var = self.running_mean, self.running_var
-            if self.training:
-                with no_grad():
-                    self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
-                if self.momentum is None:
-                    momentum = 1 / self.num_batches_tracked.item()
-        batch = self.training or mean is None
-        return F.batch_norm(x, mean, var, self.weight, self.bias, batch, momentum, self.eps)
+        tracks, momentum = self.track_running_stats, self.momentum
+        mean, var = (self.running_mean, self.running_var) if tracks else (None, None)
+        counts = tracks and self.training
+        if momentum is None:
+            momentum = 1 / (self.num_batches_tracked.item() + 1) if counts else 0.0
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, self.training or not tracks,
+                         momentum, self.eps)
+        if counts:
+            with no_grad():
+                self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
+        return y
 
     def extra_repr(self) -> str:
         text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"

@@ -1,7 +1,7 @@
 """RNN, LSTM and GRU: layers that read a sequence step by step, written out in ops.
 
-Legend: N sequences, T steps, D numbers in, H hidden numbers. Sequences are batch-first, (N, T, D),
-unless ``batch_first=False`` (PyTorch's default) makes them (T, N, D). What x contributes is one
+Legend: N sequences, T steps, D numbers in, H hidden numbers. Sequences are (T, N, D), as in
+PyTorch, or with ``batch_first=True`` (N, T, D). What x contributes is one
 matrix product for all steps; only the recurrence itself is a loop.
 """
 
@@ -30,6 +30,9 @@ class _Recurrent(Module):
         if num_layers < 1 or hidden_size < 1:
             raise ValueError(f"{type(self).__name__}: num_layers and hidden_size must be positive, "
                              f"got {num_layers} and {hidden_size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{type(self).__name__}: dropout is the share of elements dropped "
+                             f"between layers, 0 <= dropout < 1, got {dropout}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
         rows = self.gates * hidden_size
@@ -59,9 +62,9 @@ class _Recurrent(Module):
         """The state before the first step, of one layer."""
         return (zeros(x.shape[1], self.hidden_size, dtype=x.dtype, device=x.device),)
 
-    def run(self, x: Tensor, states: list[tuple[Any, ...]] | None
+    def run(self, x: Tensor, given: tuple[Any, ...] | None
             ) -> tuple[Any, list[tuple[Any, ...]]]:
-        """(outputs of the last layer, final state of each layer)."""
+        """(outputs of the last layer, final state of each layer); ``given``: the first states."""
         if x.ndim != 3 or x.shape[2] != self.input_size:
             layout = "(N, T, D)" if self.batch_first else "(T, N, D)"
             raise ShapeError(f"{type(self).__name__}: x must be {layout} with D = "
@@ -69,10 +72,15 @@ class _Recurrent(Module):
         y: Any = x.transpose(0, 1) if self.batch_first else x
         if y.shape[0] == 0:
             raise ShapeError(f"{type(self).__name__}: the sequence has no steps, x {list(x.shape)}")
+        expected = (self.num_layers, y.shape[1], self.hidden_size)
+        for name, t in zip(("h0", "c0"), given or (), strict=False):
+            if t.shape != expected:
+                raise ShapeError(f"{type(self).__name__}: {name} must be (num_layers, N, H) = "
+                                 f"{list(expected)}, got {list(t.shape)}")
         final = []
         for i in range(self.num_layers):
             w_x, w_h, b_x, b_h = self._weights(i)
-            state = self.start(y) if states is None else states[i]
+            state = self.start(y) if given is None else tuple(t[i] for t in given)
             steps = F.split(F.linear(y, w_x, b_x), 1, 0)
             hidden = []
             for gates_x in steps:
@@ -85,8 +93,7 @@ class _Recurrent(Module):
         return (y.transpose(0, 1) if self.batch_first else y), final
 
     def forward(self, x: Tensor, h0: Any = None) -> Any:
-        states = None if h0 is None else [(h,) for h in h0]
-        y, final = self.run(x, states)
+        y, final = self.run(x, None if h0 is None else (h0,))
         return y, F.stack([s[0] for s in final])
 
     def extra_repr(self) -> str:
@@ -131,8 +138,9 @@ class LSTM(_Recurrent):
         return F.sigmoid(o) * F.tanh(c), c
 
     def forward(self, x: Tensor, h0: Any = None) -> Any:
-        states = None if h0 is None else list(zip(h0[0], h0[1], strict=True))
-        y, final = self.run(x, states)
+        if h0 is not None and (isinstance(h0, Tensor) or len(h0) != 2):
+            raise TypeError("LSTM: the first state is a pair of Tensors, (h0, c0)")
+        y, final = self.run(x, h0)
         return y, (F.stack([s[0] for s in final]), F.stack([s[1] for s in final]))
 
 

@@ -27,6 +27,8 @@ class AdamW(Optimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
+        if len(group["betas"]) != 2:
+            raise ValueError(f"betas must be two numbers, got {group['betas']}")
         for i, beta in enumerate(group["betas"]):
             require(f"betas[{i}]", beta, 0 <= beta < 1, "in [0, 1)")
 

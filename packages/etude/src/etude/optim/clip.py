@@ -19,15 +19,15 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
                     error_if_nonfinite: bool = False) -> float:
     """Scale all gradients by max_norm / norm if their common 2-norm is larger; returns the norm.
 
-    Source: Pascanu, Mikolov and Bengio 2013, On the difficulty of training recurrent neural
-    networks, algorithm 1. Raises FloatingPointError for a norm that is not finite, if asked to.
+    A norm that is infinite or NaN is returned as such and spoils the gradients, or, with
+    ``error_if_nonfinite``, raises FloatingPointError before it does. Source: Pascanu, Mikolov and
+    Bengio 2013, On the difficulty of training recurrent neural networks, algorithm 1.
     """
-    if max_norm < 0:
+    if not max_norm >= 0:
         raise ValueError(f"max_norm must be >= 0, got {max_norm}")
     found = _with_gradient(parameters)
     with no_grad():
-        squares = [F.sum(F.square(p.grad)).item() for p in found]
-        norm = math.sqrt(math.fsum(squares)) if all(map(math.isfinite, squares)) else math.nan
+        norm = math.sqrt(sum(F.sum(F.square(p.grad)).item() for p in found))
         if error_if_nonfinite and not math.isfinite(norm):
             raise FloatingPointError("the norm of the gradients is not finite; with "
                                      "etude.check_nan() you see which op made it so")
@@ -40,7 +40,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Keep every number of every gradient within -clip_value .. clip_value."""
-    if clip_value < 0:
+    if not clip_value >= 0:
         raise ValueError(f"clip_value must be >= 0, got {clip_value}")
     with no_grad():
         for p in _with_gradient(parameters):

@@ -149,14 +149,20 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over settings and a copy of the running state, on the parameters' devices.
 
-        Raises ValueError if the numbers of parameters, or shapes or dtypes, do not fit; then
-        nothing has changed.
+        Raises ValueError if the numbers of parameters, the settings' names, or shapes or dtypes do
+        not fit; then nothing has changed.
         """
         sizes = [len(g["params"]) for g in state["param_groups"]]
         mine = [len(g["params"]) for g in self.param_groups]
         if sizes != mine or len(state["state"]) != len(self.state):
             raise ValueError(f"load_state_dict: the state is of an optimiser with groups of "
                              f"{sizes} parameters, this one has {mine}")
+        for group, new in zip(self.param_groups, state["param_groups"], strict=True):
+            if new.keys() != group.keys():
+                theirs, ours = ([k for k in g if k != "params"] for g in (new, group))
+                raise ValueError(f"load_state_dict: the state has the settings "
+                                 f"{', '.join(theirs)}; {type(self).__name__} has "
+                                 f"{', '.join(ours)}")
         loaded: list[dict[str, Any]] = []
         for i, (p, s) in enumerate(zip(self._parameters(), state["state"], strict=True)):
             loaded.append(dict(s))

@@ -49,6 +49,9 @@ class Scheduler:
         return {"base": list(self.base), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if len(state["base"]) != len(self.base):
+            raise ValueError(f"load_state_dict: the state is of {len(state['base'])} parameter "
+                             f"groups, this scheduler has {len(self.base)}")
         self.base, self.count = list(state["base"]), int(state["count"])
         self.apply()
 
@@ -138,7 +141,8 @@ def _cosine(start: float, end: float, share: float) -> float:
 class ReduceLROnPlateau(Scheduler):
     """Times ``factor`` after more than ``patience`` steps without a better metric.
 
-    ``step(metric)``; better is smaller (mode "min") or larger ("max") by the share ``threshold``.
+    ``step(metric)``; better is smaller (mode "min") or larger ("max") by the share ``threshold``;
+    NaN is never better. A rate never rises, and falls no lower than ``min_lr``.
     """
 
     def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1,
@@ -154,8 +158,7 @@ class ReduceLROnPlateau(Scheduler):
         super().__init__(optimizer)
 
     def rates(self) -> list[float]:
-        return [max(base * self.shrink**self.cuts, self.min_lr) if self.cuts else base
-                for base in self.base]
+        return [min(base, max(base * self.shrink**self.cuts, self.min_lr)) for base in self.base]
 
     def step(self, metric: float | None = None) -> None:
         """Tell the metric of this epoch."""
@@ -166,7 +169,7 @@ class ReduceLROnPlateau(Scheduler):
             better = metric < self.best * (1 - self.threshold * math.copysign(1, self.best))
         else:
             better = metric > self.best * (1 + self.threshold * math.copysign(1, self.best))
-        if better or math.isinf(self.best):
+        if better:
             self.best, self.bad = metric, 0
         else:
             self.bad += 1
@@ -178,28 +181,32 @@ class ReduceLROnPlateau(Scheduler):
         return {**super().state_dict(), "best": self.best, "bad": self.bad, "cuts": self.cuts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.bad, self.cuts = state["best"], state["bad"], state["cuts"]
         super().load_state_dict(state)
+        self.best, self.bad, self.cuts = state["best"], state["bad"], state["cuts"]
+        self.apply()
 
 
 class SequentialLR(Scheduler):
     """The first scheduler until step ``milestones[0]``, then the second, and so on; each begins at
-    its own step 0.
+    its own step 0. All start from the rates that the first one was made with.
     """
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Scheduler],
                  milestones: Sequence[int]) -> None:
-        if len(milestones) != len(schedulers) - 1 or list(milestones) != sorted(set(milestones)):
-            raise ValueError(f"SequentialLR: {len(schedulers)} schedulers need "
-                             f"{len(schedulers) - 1} rising milestones, got {list(milestones)}")
+        if (not schedulers or len(milestones) != len(schedulers) - 1
+                or list(milestones) != sorted(set(milestones))):
+            raise ValueError(f"SequentialLR: n schedulers need n - 1 rising milestones, got "
+                             f"{len(schedulers)} and {list(milestones)}")
+        if any(isinstance(s, ReduceLROnPlateau) for s in schedulers):
+            raise ValueError("SequentialLR: ReduceLROnPlateau needs a metric at each step, so it "
+                             "stands alone")
         self.schedulers, self.milestones = list(schedulers), list(milestones)
-        for s, later in zip(schedulers, schedulers[1:], strict=False):
-            later.base = s.base  # each was made after the one before had changed the rates
         super().__init__(optimizer)
-        self.base = list(schedulers[0].base)
+        self.base = list(schedulers[0].base)  # by now each scheduler has changed the rates
+        self.apply()
 
     def rates(self) -> list[float]:
         i = sum(self.count >= m for m in self.milestones)
         active = self.schedulers[i]
-        active.count = self.count - (self.milestones[i - 1] if i else 0)
+        active.base, active.count = self.base, self.count - (self.milestones[i - 1] if i else 0)
         return active.rates()
