@@ -71,7 +71,8 @@ def _search(op: Op) -> Call | None:
         except Exception:  # these values do not even look right
             continue
         for shapes in _assignments(op, names):
-            specs = [Spec(s, op.fixed.get(n, float32)) for n, s in zip(names, shapes, strict=True)]
+            specs = [Spec(s, op.fixed.get(n) or float32)
+                     for n, s in zip(names, shapes, strict=True)]
             try:
                 op.check(tuple(specs), attrs)
                 op.flops(*specs, **attrs)

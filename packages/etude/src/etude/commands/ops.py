@@ -78,6 +78,14 @@ def _list(families: dict[str, list[Op]], to: Console) -> None:
 # ------------------------------------------------------------------ the card
 
 
+def _dtypes(op: Op, array: str) -> list[str]:
+    """What an array may be; one that may be several dtypes is bool or as the others."""
+    if array not in op.fixed:
+        return list(reference_dtypes(op))
+    only = op.fixed[array]
+    return ["bool", *reference_dtypes(op)] if only is None else [only.name]
+
+
 def card(op: Op) -> dict[str, Any]:
     """All that is known of an op, as the JSON form prints it."""
     call = example(op)
@@ -89,8 +97,7 @@ def card(op: Op) -> dict[str, Any]:
         "signature": op.signature,
         "internal": op.internal,
         "doc": _doc(op),
-        "arrays": {a: {"dtypes": [op.fixed[a].name] if a in op.fixed
-                       else list(reference_dtypes(op)), "optional": a in op.optional}
+        "arrays": {a: {"dtypes": _dtypes(op, a), "optional": a in op.optional}
                    for a in op.arrays},
         "attributes": {k: {"required": v is inspect.Parameter.empty,
                            "default": None if v is inspect.Parameter.empty else _plain(v),
