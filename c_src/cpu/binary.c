@@ -2,7 +2,7 @@
    Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
 
    Plan. Three loops per op: both operands run, or one of them is a single value for the row. All
-   but pow are bound by memory. int64 has add, sub, mul and maximum; it wraps, as in NumPy. */
+   but pow are bound by memory. int64 has add, sub, mul, maximum and minimum; it wraps, as in NumPy. */
 #include "pointwise.h"
 
 #define BINARY(op, value)                                                                         \
@@ -47,6 +47,7 @@ BINARY(sub, v - w)
 BINARY(mul, v *w)
 BINARY(div, v / w)
 BINARY(maximum, v >= w || v != v ? v : w) /* NaN if either is */
+BINARY(minimum, v <= w || v != v ? v : w)
 
 /* One exponent for a row has fast and exact cases; else the C library, element by element. */
 static real power(real x, real y)
@@ -89,5 +90,6 @@ BINARY(add, (real)((uint64_t)v + (uint64_t)w))
 BINARY(sub, (real)((uint64_t)v - (uint64_t)w))
 BINARY(mul, (real)((uint64_t)v * (uint64_t)w))
 BINARY(maximum, v > w ? v : w)
+BINARY(minimum, v < w ? v : w)
 
 #endif

@@ -67,6 +67,7 @@ static inline int map(etude_context *ctx, void (*run)(const real *, const real *
     }
 
 #if !defined(ETUDE_INT)
+#include "trig.h"
 #include "vmath.h"
 
 MAP(neg, ETUDE_GRAIN_MEMORY, -v)
@@ -77,6 +78,42 @@ MAP(sqrt, ETUDE_GRAIN_MATH, sizeof(real) == 8 ? sqrt(v) : sqrtf(v))
 MAP(tanh, ETUDE_GRAIN_MATH, v_tanh(v))
 MAP(sigmoid, ETUDE_GRAIN_MATH, v_sigmoid(v))
 MAP(erf, ETUDE_GRAIN_MATH, v_erf(v))
+MAP(abs, ETUDE_GRAIN_MEMORY, absolute(v))
+MAP(sign, ETUDE_GRAIN_MEMORY, v > 0 ? 1 : v < 0 ? -1 : v == 0 ? 0 : v) /* NaN stays */
+MAP(square, ETUDE_GRAIN_MEMORY, v *v)
+MAP(reciprocal, ETUDE_GRAIN_MEMORY, 1 / v)
+MAP(rsqrt, ETUDE_GRAIN_MATH, 1 / (sizeof(real) == 8 ? (real)sqrt(v) : (real)sqrtf((float)v)))
+MAP(expm1, ETUDE_GRAIN_MATH, v_expm1_of_all(v))
+MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
+
+/* In double for both dtypes, which makes float exact to the last bit but in rare ties. */
+#define ANGLE(op, value, library)                                                                 \
+    static void op##_run(const real *x, const real *y, real *z, int64_t n)                        \
+    {                                                                                             \
+        (void)y;                                                                                  \
+        for (int64_t from = 0; from < n; from += ANGLE_BLOCK) {                                   \
+            int64_t to = ETUDE_MIN(n, from + ANGLE_BLOCK), count = to - from;                     \
+            real given[ANGLE_BLOCK]; /* z may be x */                                             \
+            memcpy(given, x + from, (size_t)count * sizeof(real));                                \
+            int large = 0;                                                                        \
+            ETUDE_PRAGMA(omp simd reduction(| : large)) for (int64_t i = 0; i < count; i++)       \
+                large |= !(absolute(given[i]) <= (real)TRIG_MOST);                                \
+            ETUDE_SIMD for (int64_t i = 0; i < count; i++) z[from + i] = (real)value(given[i]);   \
+            for (int64_t i = 0; large && i < count; i++)                                          \
+                if (!(absolute(given[i]) <= (real)TRIG_MOST))                                     \
+                    z[from + i] = (real)library(given[i]);                                        \
+        }                                                                                         \
+    }                                                                                             \
+    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t n, double a,          \
+                       double b)                                                                  \
+    {                                                                                             \
+        (void)a, (void)b;                                                                         \
+        return map(ctx, op##_run, x, NULL, y, n, ETUDE_GRAIN_MATH);                               \
+    }
+
+enum { ANGLE_BLOCK = 256 };
+ANGLE(sin, v_sin, sin)
+ANGLE(cos, v_cos, cos)
 
 LOOP(gelu, v_gelu(v))
 LOOP(gelu_tanh, v_gelu_tanh(v))
@@ -106,5 +143,8 @@ EQUAL(sigmoid_backward, v * w * (1 - w))
 
 MAP(neg, ETUDE_GRAIN_MEMORY, (real)(0 - (uint64_t)v)) /* wraps, as in NumPy */
 MAP(relu, ETUDE_GRAIN_MEMORY, v < 0 ? 0 : v)
+MAP(abs, ETUDE_GRAIN_MEMORY, v < 0 ? (real)(0 - (uint64_t)v) : v)
+MAP(sign, ETUDE_GRAIN_MEMORY, (v > 0) - (v < 0))
+MAP(square, ETUDE_GRAIN_MEMORY, (real)((uint64_t)v * (uint64_t)v))
 
 #endif

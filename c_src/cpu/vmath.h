@@ -218,6 +218,33 @@ VMATH real v_log(real x)
     return x < INFINITY ? y_log : x; /* infinity and NaN as they are */
 }
 
+/* e^x - 1 for every x: e^r - 1 scaled by 2^i in two factors, so that it may become infinite. Close
+   to 0 it is x to the last bit, the sign of 0 included. */
+VMATH real v_expm1_of_all(real x)
+{
+    const real low = sizeof(real) == 8 ? R(-40.0) : R(-20.0); /* -1 to the last bit */
+    const real high = sizeof(real) == 8 ? R(710.0) : R(89.0); /* infinite */
+    const real tiny = sizeof(real) == 8 ? R(0x1p-54) : R(0x1p-25);
+    real n, y = x;
+    real_bits i;
+    y = y < low ? low : y;
+    y = y > high ? high : y;
+    real r = reduce_exp(y, &n, &i);
+    real p = fused(r * r, exp_tail(r), r);
+    real half = power_of_two(i - 1);
+    y = fused(p, half, half - R(0.5)) * R(2.0);
+    return absolute(x) < tiny ? x : y;
+}
+
+/* log(1 + x): what rounding took from u = 1 + x comes back as the first term of a series. */
+VMATH real v_log1p(real x)
+{
+    const real tiny = sizeof(real) == 8 ? R(0x1p-54) : R(0x1p-25);
+    real u = R(1.0) + x, lost = x - (u - R(1.0));
+    real y = v_log(u) + (u > R(0.0) && u < INFINITY ? lost / u : R(0.0));
+    return absolute(x) < tiny ? x : y;
+}
+
 #if ETUDE_REAL == 64
 #define v_erf erf
 #else

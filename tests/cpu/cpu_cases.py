@@ -58,6 +58,29 @@ def hold(ops, name, *arrays, terms=1, **attrs):
     return got[0] if isinstance(got, tuple) else got
 
 
+MAPS = ("neg", "exp", "tanh", "sigmoid", "relu", "erf", "gelu", "abs", "sign", "square", "expm1",
+        "sin", "cos", "floor", "ceil", "round", "isnan", "leaky_relu", "elu", "silu", "softplus")
+POSITIVE_MAPS = ("log", "sqrt", "log1p", "rsqrt", "reciprocal")
+
+
+def _maps_with_attributes(x):
+    yield "leaky_relu", (x,), {"negative_slope": 0.2}
+    yield "elu", (x,), {"alpha": 0.7}
+    yield "softplus", (x,), {"beta": 2.0}
+    yield "clamp", (x,), {"min": -0.5, "max": 0.3}
+    yield "clamp", (x,), {"max": 0.3}
+    yield "clamp", (x,), {"min": 0}
+
+
+def _on_bools(x, y):
+    yield "logical_and", (x, y), {}
+    yield "logical_or", (x, y), {}
+    yield "logical_not", (x,), {}
+    for dim in (None, 0, 1):
+        yield "all", (x,), {"dim": dim}
+        yield "any", (x,), {"dim": dim}
+
+
 def calls(dtype, scale=1):
     """One call of every op that has a kernel: (name, arrays, attributes).
 
@@ -76,13 +99,15 @@ def calls(dtype, scale=1):
     pooled, where = TABLE["max_pool2d"](image, **window)
     _, lse = TABLE["cross_entropy"](x, labels)
     _, mean, rstd = TABLE["layer_norm"](x, normalized_shape=(c,))
-    yield from ((op, (x,), {}) for op in ("neg", "exp", "tanh", "sigmoid", "relu", "erf", "gelu"))
-    yield from ((op, (positive,), {}) for op in ("log", "sqrt"))
+    yield from ((op, (x,), {}) for op in MAPS)
+    yield from ((op, (positive,), {}) for op in POSITIVE_MAPS)
+    yield from _maps_with_attributes(x)
+    yield from _on_bools(x > 0, row > 0)
     yield "gelu", (x,), {"approximate": "tanh"}
     for op in ("relu_backward", "tanh_backward", "sigmoid_backward", "gelu_backward"):
         yield op, (x, y), {}
     yield "gelu_backward", (x, y), {"approximate": "tanh"}
-    for op in ("add", "sub", "mul", "div", "maximum", "eq", "ne", "lt", "le", "gt", "ge"):
+    for op in ("add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge"):
         yield op, (x, row), {}
     yield "pow", (positive, y), {}
     yield "where", (x > y, x, y), {}

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from cpu_cases import FLOATS, SIZES, hold, normal, rng, ulps
+from cpu_cases import FLOATS, MAPS, POSITIVE_MAPS, SIZES, hold, normal, rng, ulps
 from scipy import special
 
-MAPS = ("neg", "exp", "tanh", "sigmoid", "relu", "erf", "gelu")
+from etude.errors import Unsupported
+
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 5e-324, 1e-40, 1e-310, 1.0, -1.0,
            88.0, -88.0, 88.7228, 88.73, 89.5, -87.4, -100.0, -103.9, -104.5, -1e4, 1e4, 709.78,
            709.79, 745.0, -745.1, -745.2, -708.5, 3e38, -3e38)
@@ -24,6 +25,11 @@ EXACT = {
     "sigmoid": (sigmoid, -80, 80, 2, 2),
     "erf": (special.erf, -5, 5, 1.5, 4),  # in float64 SciPy's own error is in this
     "sqrt": (np.sqrt, 0, 1e30, 0.51, 1),
+    "expm1": (np.expm1, -50, 88.7, 2, 2),
+    "log1p": (np.log1p, -0.999, 1e30, 2, 2),
+    "sin": (np.sin, -1e6, 1e6, 0.51, 1),
+    "cos": (np.cos, -1e6, 1e6, 0.51, 1),
+    "rsqrt": (lambda x: 1 / np.sqrt(x), 1e-30, 1e30, 1.6, 1.6),
 }
 
 
@@ -59,7 +65,9 @@ def test_every_length_around_the_widths_of_vectors(ops, dtype, n):
     x, y = normal(n, dtype=dtype), normal(n, dtype=dtype, seed=1)
     for name in MAPS:
         hold(ops, name, x)
-    hold(ops, "log", np.abs(x) + 1)
+    for name in POSITIVE_MAPS:
+        hold(ops, name, np.abs(x) + 1)
+    hold(ops, "clamp", x, min=-1, max=0.5)
     hold(ops, "gelu", x, approximate="tanh")
     for name in ("relu_backward", "tanh_backward", "sigmoid_backward", "gelu_backward"):
         hold(ops, name, x, y)
@@ -69,10 +77,8 @@ def test_every_length_around_the_widths_of_vectors(ops, dtype, n):
 def test_infinities_nan_and_subnormals_come_out_as_from_numpy(ops, dtype):
     with np.errstate(all="ignore"):
         x = np.array(SPECIAL * 3).astype(dtype)
-        for name in ("neg", "exp", "tanh", "relu", "erf", "sigmoid", "log", "sqrt"):
-            got, exact = ops[name](x), EXACT.get(name, (None,))[0]
-            if exact is None:
-                continue
+        for name in EXACT:
+            got, exact = ops[name](x), EXACT[name][0]
             wide = x.astype(np.float64 if exact is special.erf else np.longdouble)
             want = exact(wide).astype(dtype)
             np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=name)
@@ -81,8 +87,59 @@ def test_infinities_nan_and_subnormals_come_out_as_from_numpy(ops, dtype):
             number = np.isfinite(want)
             assert ulps(got[number], want[number].astype(np.float64)).max() <= 2.5, name
     negative_zero = np.full(40, -0.0, dtype)
-    for name in ("tanh", "erf"):
+    for name in ("tanh", "erf", "sin", "expm1", "log1p"):
         assert np.signbit(ops[name](negative_zero)).all(), name
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_activations_and_rounding_of_infinities_and_nan_are_the_references(ops, dtype):
+    with np.errstate(all="ignore"):
+        x = np.array(SPECIAL * 3).astype(dtype)
+        for name in ("abs", "sign", "square", "reciprocal", "floor", "ceil", "round", "isnan",
+                     "leaky_relu", "elu", "silu", "softplus"):
+            hold(ops, name, x)
+        for bounds in ({"min": -1}, {"max": 2.5}, {"min": -1, "max": 1}, {"min": 2, "max": 1},
+                       {"min": -np.inf}, {"max": np.inf}):
+            hold(ops, "clamp", x, **bounds)
+        hold(ops, "round", (np.arange(-40, 40) / 2).astype(dtype))
+        hold(ops, "minimum", x, x[::-1].copy())
+
+
+def test_clamp_declines_a_bound_that_is_nan(ops):
+    with pytest.raises(Unsupported, match="NaN"):
+        ops["clamp"](np.ones(3, np.float32), min=np.nan)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("most", [1e3, 1e6, 1e7, 1e30])
+def test_angles_of_any_size(ops, dtype, most):
+    x = rng(5).uniform(-most, most, 20_000).astype(dtype)
+    x[::300] /= most  # small ones and large ones in one block
+    for name, exact in (("sin", np.sin), ("cos", np.cos)):
+        assert ulps(ops[name](x), exact(x.astype(np.longdouble))).max() <= 1, name
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_multiples_of_a_quarter_turn(ops, dtype):
+    x = (np.arange(-4000, 4000) * (np.pi / 2)).astype(dtype)
+    wide = x.astype(np.longdouble)
+    for name, exact in (("sin", np.sin), ("cos", np.cos)):
+        assert ulps(ops[name](x), exact(wide)).max() <= 1, name
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_logic_at_every_length(ops, n):
+    x, y = rng(n).random((3, n)) < 0.5, rng(n + 1).random(n) < 0.5
+    for name in ("logical_and", "logical_or"):
+        hold(ops, name, x, y)
+        hold(ops, name, x[:, :1], y)
+        hold(ops, name, x, True)
+    hold(ops, "logical_not", x)
+    rare = rng(n).random((3, n)) < 1 / (n + 1)
+    for dim in (None, 0, 1):
+        for keepdim in (False, True):
+            hold(ops, "any", rare, dim=dim, keepdim=keepdim)
+            hold(ops, "all", ~rare, dim=dim, keepdim=keepdim)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -94,4 +151,6 @@ def test_relu_keeps_nan(ops, dtype):
 def test_integers_negate_and_wrap_as_in_numpy(ops):
     x = np.array([0, 5, -7, np.iinfo(np.int64).min] * 5)
     np.testing.assert_array_equal(ops["neg"](x), -x)
-    hold(ops, "relu", x)
+    for name in ("relu", "abs", "sign", "square"):
+        hold(ops, name, x)
+    hold(ops, "minimum", x, x[::-1].copy())

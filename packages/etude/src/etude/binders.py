@@ -124,6 +124,10 @@ def _size(kernel: Kernel, specs: Any, *_: Any, **__: Any) -> Numbers:
     return (specs[0].size,)
 
 
+def _elements(kernel: Kernel, specs: Any, x: Array) -> Numbers:
+    return (x.size,)
+
+
 def _sgd(kernel: Kernel, specs: Any, *_: Any, nesterov: bool) -> Numbers:
     return specs[0].size, float(nesterov)
 
@@ -212,8 +216,12 @@ def _by(planner: Callable[..., Numbers]) -> Callable[[Kernel], Call]:
 #: class of an op (``Op.cls``) -> its binder
 BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "map": _by(_map),
+    "map_bool": lambda kernel: bind_dense(kernel, _elements, by_input=True),
     "equal": _by(_equal),
     "binary": bind_binary,
+    "logical": bind_binary,
+    "logical_map": _by(_map),
+    "logical_reduce": bind_reduce,
     "compare": bind_binary,
     "select": bind_select,
     "reduce": bind_reduce,

@@ -46,8 +46,11 @@ def {name}({parameters}):
 """
 
 
-def bind_dense(kernel: Kernel, planner: Planner) -> Callable[..., Any]:
-    """``impl(*arrays, out=None, **attrs)`` for an op of one of these classes."""
+def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Callable[..., Any]:
+    """``impl(*arrays, out=None, **attrs)`` for an op of one of these classes.
+
+    Its kernels are named after the dtype of the first output, or ``by_input`` of the first array.
+    """
     op, plans = kernel.op, Plans()
 
     def prepare(key: Any, arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
@@ -58,7 +61,7 @@ def bind_dense(kernel: Kernel, planner: Planner) -> Callable[..., Any]:
             specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
             numbers = planner(kernel, specs, *arrays, **given)
             flat = [part for spec in specs for part in spec]
-            plans[key] = (*kernel.pick(specs[0].dtype), numbers, *flat)
+            plans[key] = (*kernel.pick(arrays[0].dtype if by_input else specs[0].dtype), numbers, *flat)
         return call(*plain, out=out, **given)
 
     namespace: dict[str, Any] = {

@@ -10,6 +10,7 @@ Thunks come from the glue of etude-cpu where that is installed, else from cffi's
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import shutil
 import tempfile
@@ -73,10 +74,14 @@ class Kernel:
         raise BackendError(f"{self.op.name}: the kernel returned the unknown status {status}")
 
     def attributes(self, attrs: dict[str, Any]) -> list[float]:
-        """Attributes as kernels take them: in declared order, words as their place in choices."""
+        """Attributes as kernels take them: in declared order, words as their place in choices,
+        None as NaN. Raises Unsupported for an attribute that is NaN itself.
+        """
         merged = {**self.op.attrs, **attrs}
-        return [float(self.op.choices[k].index(v)) if k in self.op.choices else float(v)
-                for k, v in merged.items()]
+        if any(v != v for v in merged.values()):
+            raise Unsupported("an attribute is NaN")
+        return [float(self.op.choices[k].index(v)) if k in self.op.choices else
+                math.nan if v is None else float(v) for k, v in merged.items()]
 
 
 class Ops(dict[str, Callable[..., Any]]):

@@ -99,11 +99,13 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
 /* ---- The families: one function type per shape of call --------------------------------------- */
 
 /* real is float, double, int64_t or uint8_t (bool), and T its suffix: f32, f64, i64, b8.
-   Attributes of an op arrive as doubles in declared order, a string as its index in the choices. */
+   Attributes of an op arrive as doubles in declared order: a string as its index in the choices,
+   None as NaN (an attribute that is NaN is declined before). */
 #define ETUDE_FAMILIES(real, T)                                                                   \
     /* y[i] = f(x[i]; a, b) */                                                                    \
     typedef int etude_map_fn_##T(etude_context *ctx, const real *x, real *y, int64_t n, double a, \
         double b);                                                                                \
+    typedef int etude_map_bool_fn_##T(etude_context *ctx, const real *x, uint8_t *y, int64_t n);  \
     /* z[i] = f(x[i], y[i]; a) */                                                                 \
     typedef int etude_equal_fn_##T(etude_context *ctx, const real *x, const real *y, real *z,     \
         int64_t n, double a);                                                                     \
@@ -203,7 +205,11 @@ ETUDE_FAMILIES(uint8_t, b8)
 
 #define ETUDE_FLOAT_KERNELS(T)                                                                    \
     etude_map_fn_##T etude_exp_##T, etude_log_##T, etude_sqrt_##T, etude_tanh_##T,                \
-        etude_sigmoid_##T, etude_erf_##T, etude_gelu_##T;                                         \
+        etude_sigmoid_##T, etude_erf_##T, etude_gelu_##T, etude_expm1_##T, etude_log1p_##T,       \
+        etude_rsqrt_##T, etude_reciprocal_##T, etude_sin_##T, etude_cos_##T, etude_floor_##T,     \
+        etude_ceil_##T, etude_round_##T, etude_leaky_relu_##T, etude_elu_##T, etude_silu_##T,     \
+        etude_softplus_##T, etude_clamp_##T;                                                      \
+    etude_map_bool_fn_##T etude_isnan_##T;                                                        \
     etude_equal_fn_##T etude_relu_backward_##T, etude_tanh_backward_##T,                          \
         etude_sigmoid_backward_##T, etude_gelu_backward_##T;                                      \
     etude_binary_fn_##T etude_div_##T, etude_pow_##T;                                             \
@@ -227,8 +233,10 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_adamw_fn_##T etude_adamw_step_##T;
 
 #define ETUDE_NUMBER_KERNELS(T)                                                                   \
-    etude_map_fn_##T etude_neg_##T, etude_relu_##T;                                               \
-    etude_binary_fn_##T etude_add_##T, etude_sub_##T, etude_mul_##T, etude_maximum_##T;           \
+    etude_map_fn_##T etude_neg_##T, etude_relu_##T, etude_abs_##T, etude_sign_##T,                \
+        etude_square_##T;                                                                         \
+    etude_binary_fn_##T etude_add_##T, etude_sub_##T, etude_mul_##T, etude_maximum_##T,           \
+        etude_minimum_##T;                                                                        \
     etude_reduce_fn_##T etude_sum_##T, etude_amax_##T;                                            \
     etude_scatter_add_fn_##T etude_scatter_add_##T;
 
@@ -241,11 +249,17 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_argreduce_fn_##T etude_argmax_##T;                                                      \
     etude_gather_fn_##T etude_gather_##T;
 
+#define ETUDE_BOOL_KERNELS(T)                                                                     \
+    etude_map_fn_##T etude_logical_not_##T;                                                       \
+    etude_binary_fn_##T etude_logical_and_##T, etude_logical_or_##T;                              \
+    etude_reduce_fn_##T etude_all_##T, etude_any_##T;
+
 ETUDE_FLOAT_KERNELS(f32)
 ETUDE_FLOAT_KERNELS(f64)
 ETUDE_NUMBER_KERNELS(f32)
 ETUDE_NUMBER_KERNELS(f64)
 ETUDE_NUMBER_KERNELS(i64)
+ETUDE_BOOL_KERNELS(b8)
 ETUDE_EVERY_KERNELS(f32)
 ETUDE_EVERY_KERNELS(f64)
 ETUDE_EVERY_KERNELS(i64)

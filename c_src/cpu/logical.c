@@ -1,0 +1,89 @@
+/* logical.c: and, or, not on bools, and whether all or any along an axis hold.
+   Reference: packages/etude/src/etude/ops/logical.py. Compiled to something for ETUDE_INT = 8 alone.
+
+   Plan. A bool is a byte, 0 or 1, so these are bit operations on bytes, bound by memory; the walk
+   over broadcast operands is pointwise.h's. all and any: x is outer x n x inner, y outer x inner. */
+#include <string.h>
+
+#include "pointwise.h"
+
+#if defined(ETUDE_INT) && ETUDE_INT == 8
+
+#define LOGICAL(op, sign)                                                                         \
+    static void op##_run(char *const *p, const int64_t *step, int64_t n)                          \
+    {                                                                                             \
+        const real *x = (const real *)p[0], *y = (const real *)p[1];                              \
+        real *z = (real *)p[2];                                                                   \
+        if (step[0] && step[1])                                                                   \
+            ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = x[i] sign y[i];                     \
+        else                                                                                      \
+            for (int64_t i = 0; i < n; i++)                                                       \
+                z[i] = x[i * step[0]] sign y[i * step[1]];                                        \
+    }                                                                                             \
+    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *y, real *z,                \
+                       const int64_t size[3], const int64_t xs[3], const int64_t ys[3])           \
+    {                                                                                             \
+        pointwise c = {op##_run, 3, {(char *)x, (char *)y, (char *)z},                            \
+                       {sizeof *x, sizeof *y, sizeof *z}, {xs, ys}, size};                        \
+        return pointwise_all(ctx, &c);                                                            \
+    }
+
+LOGICAL(logical_and, &)
+LOGICAL(logical_or, |)
+
+typedef struct {
+    const real *x;
+    real *y;
+    int64_t n, inner;
+} logical_call;
+
+static void not_body(void *arg, int64_t begin, int64_t end)
+{
+    const logical_call *c = arg;
+    ETUDE_SIMD for (int64_t i = begin; i < end; i++) c->y[i] = c->x[i] ^ 1;
+}
+
+int ETUDE_NAME(logical_not)(etude_context *ctx, const real *x, real *y, int64_t n, double a,
+                            double b)
+{
+    (void)a, (void)b;
+    logical_call c = {.x = x, .y = y};
+    etude_parallel_for(ctx, not_body, &c, n, ETUDE_GRAIN_MEMORY);
+    return ETUDE_OK;
+}
+
+/* start is the result over nothing, and what the operation leaves as it is. */
+#define REDUCED(op, sign, start)                                                                  \
+    static void op##_body(void *arg, int64_t begin, int64_t end)                                  \
+    {                                                                                             \
+        const logical_call *c = arg;                                                              \
+        int64_t inner = c->inner;                                                                 \
+        for (int64_t o = begin; o < end; o++) {                                                   \
+            const real *x = c->x + o * c->n * inner;                                              \
+            real *y = c->y + o * inner, found = start;                                            \
+            if (inner == 1) {                                                                     \
+                ETUDE_PRAGMA(omp simd reduction(sign : found))                                    \
+                for (int64_t j = 0; j < c->n; j++)                                                \
+                    found = (real)(found sign x[j]);                                              \
+                y[0] = found;                                                                     \
+                continue;                                                                         \
+            }                                                                                     \
+            memset(y, start, (size_t)inner);                                                      \
+            for (int64_t j = 0; j < c->n; j++)                                                    \
+                ETUDE_SIMD for (int64_t i = 0; i < inner; i++)                                    \
+                    y[i] = (real)(y[i] sign x[j * inner + i]);                                    \
+        }                                                                                         \
+    }                                                                                             \
+    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t outer, int64_t n,     \
+                       int64_t inner)                                                             \
+    {                                                                                             \
+        logical_call c = {x, y, n, inner};                                                        \
+        etude_parallel_for(ctx, op##_body, &c, outer,                                             \
+                           ETUDE_GRAIN_MEMORY / ETUDE_MAX(n * inner, 1) + 1);                     \
+        return ETUDE_OK;                                                                          \
+    }
+
+REDUCED(all, &, 1)
+REDUCED(any, |, 0)
+
+#endif
