@@ -1,4 +1,4 @@
-/* copy.c: strided copies (contiguous, cat, slice_backward) and casts between dtypes.
+/* copy.c: strided copies (contiguous, cat, stack, pad, slice_backward) and casts between dtypes.
    Reference: packages/etude/src/etude/ops/copy.py.
 
    Plan. Neighbouring axes are merged already where they can be, so the last is as long as it gets.
@@ -123,6 +123,8 @@ static int copy(etude_context *ctx, const real *x, real *y, int64_t ndim, const 
 COPY(contiguous)
 COPY(cat)
 COPY(slice_backward)
+COPY(stack)
+COPY(pad)
 
 /* ---- Casts ----------------------------------------------------------------------------------- */
 

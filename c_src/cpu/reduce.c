@@ -1,4 +1,4 @@
-/* reduce.c: sum, mean and amax over one axis, and argmax.
+/* reduce.c: sum, mean, prod and amax over one axis, argmax and argmin.
    Reference: packages/etude/src/etude/ops/reduce.py.   x: outer x n x inner; y: outer x inner.
 
    Plan. inner = 1, a sum along rows: sums.h, one row per item of work. inner > 1, a sum down
@@ -7,7 +7,8 @@
    long row is cut into blocks too. Blocks depend on the shape alone, so results do not depend on
    threads. All are bound by memory.
 
-   The largest element is NaN if there is one; of equals argmax takes the first. */
+   The largest element is NaN if there is one; so is the smallest; of equals argmax and
+   argmin take the first. */
 #include <math.h>
 
 #include "sums.h"
@@ -19,7 +20,7 @@ enum {
     MOST_COLUMNS = 4096           /* columns whose sums lie in L1 */
 };
 
-typedef enum { SUM, MAX } kind;
+typedef enum { SUM, MAX, PROD } kind;
 
 typedef struct {
     kind kind;
@@ -46,7 +47,11 @@ INLINE real larger(real m, real v)
 
 INLINE real combine(kind kind, real a, real v)
 {
-    return kind == SUM ? a + v : larger(a, v);
+#if defined(ETUDE_INT)
+    if (kind == PROD)
+        return (real)((uint64_t)a * (uint64_t)v); /* wraps, as in NumPy */
+#endif
+    return kind == SUM ? a + v : kind == PROD ? a * v : larger(a, v);
 }
 
 /* ---- Along a row ----------------------------------------------------------------------------- */
@@ -63,9 +68,24 @@ static real largest(const real *x, int64_t n)
     return found ? (real)NAN : top;
 }
 
+static real product(const real *x, int64_t n)
+{
+    real part[LANES], total = 1;
+    int64_t i = 0;
+    for (int k = 0; k < LANES; k++)
+        part[k] = 1;
+    for (; i + LANES <= n; i += LANES)
+        ETUDE_SIMD for (int k = 0; k < LANES; k++) part[k] = combine(PROD, part[k], x[i + k]);
+    for (int k = 0; k < LANES; k++)
+        total = combine(PROD, total, part[k]);
+    for (; i < n; i++)
+        total = combine(PROD, total, x[i]);
+    return total;
+}
+
 static real along(kind kind, const real *x, int64_t n)
 {
-    return kind == SUM ? row_sum(x, n) : largest(x, n);
+    return kind == SUM ? row_sum(x, n) : kind == PROD ? product(x, n) : largest(x, n);
 }
 
 static void rows_body(void *arg, int64_t begin, int64_t end)
@@ -151,6 +171,8 @@ static void columns_body(void *arg, int64_t begin, int64_t end)
     for (int64_t item = begin; item < end; item++)
         if (c->kind == SUM)
             block_of_columns(SUM, c, item);
+        else if (c->kind == PROD)
+            block_of_columns(PROD, c, item);
         else
             block_of_columns(MAX, c, item);
 }
@@ -182,18 +204,32 @@ static inline int reduce(etude_context *ctx, kind kind, const real *x, real *y, 
     reduce_call c = {.kind = kind, .x = x, .y = y, .outer = outer, .n = n, .inner = inner};
     if (outer * inner == 0)
         return ETUDE_OK;
-    if (n == 0) { /* only sum gets here: the shape rule has refused the others */
-        memset(y, 0, (size_t)(outer * inner) * sizeof(real));
+    if (n == 0) { /* only sum and prod get here: the shape rule has refused the others */
+        for (int64_t i = 0; i < outer * inner; i++)
+            y[i] = kind == PROD;
         return ETUDE_OK;
     }
     return inner == 1 ? reduce_rows(ctx, &c) : reduce_columns(ctx, &c);
 }
 
-/* ---- argmax ---------------------------------------------------------------------------------- */
+/* ---- argmax and argmin ----------------------------------------------------------------------- */
 
-INLINE int replaces(real v, real m) /* a later v in the place of m */
+/* `least`, a constant wherever it is passed on, asks for the smallest instead of the largest. */
+INLINE int replaces(int least, real v, real m) /* a later v in the place of m */
 {
-    return v > m || (IS_NAN(v) && !IS_NAN(m));
+    return (least ? v < m : v > m) || (IS_NAN(v) && !IS_NAN(m));
+}
+
+static real smallest(const real *x, int64_t n)
+{
+    real low = x[0];
+    int found = IS_NAN(x[0]);
+    ETUDE_PRAGMA(omp simd reduction(min : low) reduction(| : found)) for (int64_t i = 0; i < n; i++)
+    {
+        low = x[i] < low ? x[i] : low;
+        found |= IS_NAN(x[i]);
+    }
+    return found ? (real)NAN : low;
 }
 
 /* Where a value stands first in a row that has it; NaN finds NaN. */
@@ -212,9 +248,8 @@ static int64_t find(const real *x, real value, int64_t n)
     return from;
 }
 
-static void argmax_body(void *arg, int64_t begin, int64_t end)
+INLINE void arg_items(int least, const reduce_call *c, int64_t begin, int64_t end)
 {
-    const reduce_call *c = arg;
     int64_t inner = c->inner;
     for (int64_t o = begin; o < end; o++) {
         const real *x = c->x + o * c->n * inner;
@@ -222,12 +257,12 @@ static void argmax_body(void *arg, int64_t begin, int64_t end)
         if (inner == 1) {
             real top = x[0];
             if (c->n > SHORT) {
-                index[0] = find(x, largest(x, c->n), c->n);
+                index[0] = find(x, least ? smallest(x, c->n) : largest(x, c->n), c->n);
                 continue;
             }
             index[0] = 0;
             for (int64_t j = 1; j < c->n; j++)
-                if (replaces(x[j], top))
+                if (replaces(least, x[j], top))
                     top = x[j], index[0] = j;
             continue;
         }
@@ -241,11 +276,21 @@ static void argmax_body(void *arg, int64_t begin, int64_t end)
                 {
                     real v = x[j * inner + from + i], m = top[i];
                     int64_t at = index[from + i];
-                    index[from + i] = replaces(v, m) ? j : at;
-                    top[i] = replaces(v, m) ? v : m;
+                    index[from + i] = replaces(least, v, m) ? j : at;
+                    top[i] = replaces(least, v, m) ? v : m;
                 }
         }
     }
+}
+
+static void argmax_body(void *arg, int64_t begin, int64_t end)
+{
+    arg_items(0, arg, begin, end);
+}
+
+static void argmin_body(void *arg, int64_t begin, int64_t end)
+{
+    arg_items(1, arg, begin, end);
 }
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
@@ -260,6 +305,12 @@ int ETUDE_NAME(amax)(etude_context *ctx, const real *x, real *y, int64_t outer, 
                      int64_t inner)
 {
     return reduce(ctx, MAX, x, y, outer, n, inner);
+}
+
+int ETUDE_NAME(prod)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                     int64_t inner)
+{
+    return reduce(ctx, PROD, x, y, outer, n, inner);
 }
 
 #endif
@@ -282,6 +333,15 @@ int ETUDE_NAME(argmax)(etude_context *ctx, const real *x, int64_t *y, int64_t ou
 {
     reduce_call c = {.x = x, .index = y, .outer = outer, .n = n, .inner = inner};
     etude_parallel_for(ctx, argmax_body, &c, outer,
+                       ETUDE_GRAIN_MEMORY / ETUDE_MAX(n * inner, 1) + 1);
+    return ETUDE_OK;
+}
+
+int ETUDE_NAME(argmin)(etude_context *ctx, const real *x, int64_t *y, int64_t outer, int64_t n,
+                       int64_t inner)
+{
+    reduce_call c = {.x = x, .index = y, .outer = outer, .n = n, .inner = inner};
+    etude_parallel_for(ctx, argmin_body, &c, outer,
                        ETUDE_GRAIN_MEMORY / ETUDE_MAX(n * inner, 1) + 1);
     return ETUDE_OK;
 }

@@ -71,6 +71,28 @@ def _maps_with_attributes(x):
     yield "clamp", (x,), {"max": 0.3}
     yield "clamp", (x,), {"min": 0}
 
+REDUCTIONS = ("sum", "mean", "amax", "argmax", "argmin", "logsumexp", "var")
+
+
+def _by_index(x, index, labels):
+    cols = x.shape[1]
+    for dim in (0, 1):
+        yield "index_select", (x, index[:40, 1] % x.shape[dim]), {"dim": dim}
+    yield "embedding", (index % x.shape[0], x), {}
+    yield "embedding_backward", (x, labels), {"num_embeddings": cols}
+    yield "one_hot", (labels,), {"num_classes": cols}
+
+
+def _norms(x, grad, row, image):
+    size = {"normalized_shape": x.shape[1:]}
+    yield "rms_norm", (x, row), size
+    yield "rms_norm_backward", (grad, x, row, TABLE["rms_norm"](x, row, **size)[1]), size
+    for a, w in ((x, row), (image, row[:3].copy())):
+        _, mean, var = TABLE["batch_norm"](a, w, w)
+        yield "batch_norm", (a, w, w), {}
+        yield "batch_norm_backward", (a[..., ::-1].copy(), a, w, mean, var), {}
+        yield "batch_norm_eval", (a, mean, var, w, w), {}
+
 
 def _on_bools(x, y):
     yield "logical_and", (x, y), {}
@@ -113,7 +135,8 @@ def calls(dtype, scale=1):
     yield "where", (x > y, x, y), {}
     yield "lerp", (x, y, 0.25), {}
     for dim in (None, 0, 1):
-        yield from ((op, (x,), {"dim": dim}) for op in ("sum", "mean", "amax", "argmax"))
+        yield from ((op, (x,), {"dim": dim}) for op in REDUCTIONS)
+        yield "prod", (1 + x / 50,), {"dim": dim}
     for dim in (-1, 0):
         yield from ((op, (x,), {"dim": dim}) for op in ("softmax", "log_softmax"))
         for op in ("softmax", "log_softmax"):
@@ -124,6 +147,18 @@ def calls(dtype, scale=1):
     yield "cast", (x,), {"dtype": np.dtype("int64")}
     yield "gather", (x, index), {"dim": 1}
     yield "scatter_add", (x, index, y), {"dim": 1}
+    yield from _by_index(x, index, labels)
+    yield from _norms(x, y, row, image)
+    for op in ("mse_loss", "l1_loss", "binary_cross_entropy_with_logits"):
+        for reduction in ("mean", "sum", "none"):
+            yield op, (x, y), {"reduction": reduction}
+    for dim in (0, 1):
+        yield "cumsum", (x,), {"dim": dim}
+        yield "stack", (x, y), {"dim": dim}
+    yield "pad", (x,), {"padding": (1, 2, 3, 0), "value": 0.5}
+    for diagonal in (-3, 0, 5):
+        yield "tril", (x,), {"diagonal": diagonal}
+        yield "triu", (x,), {"diagonal": diagonal}
     yield "matmul", (x, y.T), {}
     yield "linear", (x, normal(33, c, dtype=dtype), normal(33, dtype=dtype)), {}
     yield "conv2d", (image, weight, normal(4, dtype=dtype)), grid

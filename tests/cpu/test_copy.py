@@ -70,3 +70,16 @@ def test_an_index_out_of_range_is_named_as_by_the_reference(ops):
             ops["gather"](x, index, dim=1)
         with pytest.raises(IndexError, match=f"scatter_add: index {wrong} is outside dimension 1"):
             ops["scatter_add"](x, index, x, dim=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stack_pad_and_triangles_of_every_dtype_and_layout(ops, dtype):
+    x = some(4, 5, 6, dtype=dtype)
+    for a in (x, x.transpose(2, 0, 1), x[:, ::-1, ::2]):
+        for dim in (0, 1, 3, -1, -2):
+            hold(ops, "stack", a, a[::-1], a, dim=dim)
+        for padding in ((), (1, 2), (0, 3, 2, 0), (1, 1, 1, 1, 1, 1)):
+            hold(ops, "pad", a, padding=padding, value=1)
+        for diagonal in (-100, -2, 0, 1, 100):
+            hold(ops, "tril", a, diagonal=diagonal)
+            hold(ops, "triu", a, diagonal=diagonal)

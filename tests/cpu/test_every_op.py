@@ -118,6 +118,24 @@ def test_an_empty_batch_gives_empty_results(ops, dtype):
     hold(ops, "where", x > 0, x, 1.0)
     hold(ops, "sum", x, dim=0)
     hold(ops, "sum", x)
+    for name in ("prod", "all", "any"):
+        for dim in (None, 0, 1):
+            hold(ops, name, x > 0 if name != "prod" else x, dim=dim)
+    hold(ops, "logsumexp", x, dim=1)
+    hold(ops, "var", x, dim=1)
+    hold(ops, "cumsum", x, dim=0)
+    hold(ops, "cumsum", x, dim=1)
+    hold(ops, "tril", x)
+    hold(ops, "stack", x, x, dim=1)
+    hold(ops, "pad", x, padding=(1, 1, 2, 0), value=3.0)
+    hold(ops, "index_select", np.ones((4, 5), dtype), np.zeros(0, np.int64), dim=0)
+    hold(ops, "embedding", np.zeros((2, 0), np.int64), np.ones((4, 5), dtype))
+    hold(ops, "embedding_backward", x, np.zeros(0, np.int64), num_embeddings=3)
+    hold(ops, "one_hot", np.zeros((0, 2), np.int64), num_classes=3)
+    hold(ops, "rms_norm", x, normalized_shape=(5,))
+    hold(ops, "batch_norm_eval", x, np.ones(5, dtype), np.ones(5, dtype))
+    hold(ops, "mse_loss", x, x, reduction="sum")
+    hold(ops, "l1_loss", x, x, reduction="none")
     hold(ops, "mean", x, dim=1)
     hold(ops, "argmax", x, dim=1)
     hold(ops, "matmul", x, np.ones((5, 3), dtype))
@@ -138,11 +156,16 @@ def test_an_empty_batch_gives_empty_results(ops, dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_arrays_without_dimensions_stay_arrays(ops, dtype):
     x = np.array(0.5, dtype)
-    for name in ("exp", "neg", "sum", "argmax", "contiguous"):
+    for name in ("exp", "neg", "sum", "argmax", "contiguous", "abs", "isnan", "argmin", "logsumexp",
+                 "prod"):
         hold(ops, name, x)
     hold(ops, "add", x, x)
     hold(ops, "add", np.float32(2) if dtype == "float32" else np.float64(2), x)
     hold(ops, "lt", x, 1.0)
+    hold(ops, "stack", x, x)
+    hold(ops, "mse_loss", x, x)
+    hold(ops, "one_hot", np.array(2), num_classes=4)
+    hold(ops, "var", x, correction=0)
     hold(ops, "where", np.array(True), x, 0.0)
     assert type(ops["exp"](x.dtype.type(0.5))) is np.ndarray
 

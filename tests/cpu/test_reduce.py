@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, SIZES, hold, normal, rng
 
-REDUCE = ("sum", "mean", "amax", "argmax")
+REDUCE = ("sum", "mean", "amax", "argmax", "argmin", "logsumexp")
 SHAPES = ((1, 300_000), (300_000, 1), (5, 20_000, 3), (70_000, 7), (9000, 130), (3, 9000),
           (2, 70_001), (40, 300, 5), (6, 2, 5000), (129, 4097))
 
@@ -17,6 +17,11 @@ def test_long_narrow_and_tall(ops, dtype, shape):
     x = normal(*shape, dtype=dtype)
     for name, dim in itertools.product(REDUCE, (None, *range(len(shape)))):
         hold(ops, name, x, dim=dim, terms=x.size)
+    for dim in (None, *range(len(shape))):
+        hold(ops, "prod", 1 + x / 2000, dim=dim, terms=x.size)
+        hold(ops, "var", x, dim=dim, correction=0, terms=x.size)
+    for dim in range(len(shape)):
+        hold(ops, "cumsum", x, dim=dim, terms=x.size)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -26,6 +31,10 @@ def test_every_length_around_the_widths_of_vectors(ops, dtype, n):
     for name in REDUCE:
         hold(ops, name, x, dim=1, terms=n)
         hold(ops, name, x, dim=0, terms=3)
+    for dim in (0, 1):
+        hold(ops, "prod", 1 + x / 100, dim=dim, terms=n)
+        hold(ops, "var", x, dim=dim, correction=0, terms=n)
+        hold(ops, "cumsum", x, dim=dim, terms=n)
 
 
 @pytest.mark.parametrize("keepdim", [False, True])
@@ -33,11 +42,14 @@ def test_any_set_of_axes_of_any_layout(ops, keepdim):
     x = normal(3, 4, 5, 6, dtype="float64")
     for k in range(5):
         for dim in itertools.combinations(range(4), k):
-            for name in REDUCE[:3]:
+            for name in ("sum", "mean", "amax", "logsumexp", "prod"):
                 hold(ops, name, x, dim=dim, keepdim=keepdim, terms=360)
                 hold(ops, name, x.transpose(2, 0, 3, 1), dim=dim, keepdim=keepdim, terms=360)
+            for a in (x, x.transpose(2, 0, 3, 1)):
+                hold(ops, "var", a, dim=dim, keepdim=keepdim, correction=0, terms=360)
     for dim in (None, 0, 1, 2, 3, -1):
         hold(ops, "argmax", x[:, ::-1], dim=dim, keepdim=keepdim)
+        hold(ops, "argmin", x[:, ::-1], dim=dim, keepdim=keepdim)
 
 
 def test_a_sum_is_more_precise_than_adding_up_in_order(ops):
@@ -57,11 +69,40 @@ def test_nan_is_the_largest_and_of_equals_the_first_wins(ops, dtype, n):
     for a, dim in ((x, 1), (np.ascontiguousarray(x.T), 0)):
         hold(ops, "argmax", a, dim=dim)
         hold(ops, "amax", a, dim=dim)
+        hold(ops, "argmin", a, dim=dim)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [3, 40, 65, 5000])
+def test_logsumexp_and_var_of_infinities_and_nan(ops, dtype, n):
+    x = normal(7, n, dtype=dtype)
+    x[1] = -np.inf
+    x[2, 1] = np.inf
+    x[3, 0] = np.nan
+    x[4] = np.nan
+    x[5, : n // 2] = -np.inf
+    x[6] += 1e30
+    with np.errstate(all="ignore"):
+        for a, dim in ((x, 1), (np.ascontiguousarray(x.T), 0)):
+            hold(ops, "logsumexp", a, dim=dim, terms=n)
+            hold(ops, "var", a[:6] if dim else a[:, :6], dim=dim, terms=n)
+            hold(ops, "cumsum", a, dim=dim)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_var_of_numbers_far_from_zero(ops, dtype):
+    x = (normal(400, 300, dtype="float64") + 1e3).astype(dtype)
+    for dim in (0, 1):
+        exact = x.astype(np.longdouble).var(dim, ddof=1)
+        np.testing.assert_allclose(ops["var"](x, dim=dim), exact.astype(dtype), rtol=2e-4)
 
 
 def test_integers_add_up_exactly(ops):
     x = rng(0).integers(-1000, 1000, (321, 45))
     for dim in (None, 0, 1):
-        for name in ("sum", "amax", "argmax"):
+        for name in ("sum", "amax", "argmax", "argmin", "prod"):
             hold(ops, name, x, dim=dim)
     hold(ops, "argmax", x > 990, dim=1)
+    hold(ops, "argmin", x < 990, dim=1)
+    hold(ops, "cumsum", x, dim=0)
+    hold(ops, "cumsum", x * 2**50, dim=1)

@@ -8,6 +8,7 @@ classes differ only in their numbers; a *planner* of a few lines says what these
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +20,11 @@ from etude.binders_strided import (
     bind_argreduce,
     bind_cat,
     bind_contiguous,
+    bind_copy_into,
     bind_linear,
     bind_matmul,
     bind_reduce,
-    bind_slice_backward,
+    bind_var,
 )
 from etude.errors import Unsupported
 from etude.geometry import Array, check_out, contiguous, dense
@@ -120,6 +122,26 @@ def _norm_backward(kernel: Kernel, specs: Any, grad: Array, x: Array, weight: An
     return mean.size, specs[1].size
 
 
+def _rms_norm(kernel: Kernel, specs: Any, x: Array, weight: Any, *, normalized_shape: Any,
+              eps: float) -> Numbers:
+    rows = specs[1].size
+    return rows, x.size // max(rows, 1), eps
+
+
+def _rms_norm_backward(kernel: Kernel, specs: Any, grad: Array, x: Array, weight: Any,
+                       rstd: Array, *, normalized_shape: Any) -> Numbers:
+    return rstd.size, specs[1].size
+
+
+def _batch_norm(kernel: Kernel, specs: Any, x: Array, *_: Any, eps: float) -> Numbers:
+    n, c, *inner = x.shape
+    return n, c, math.prod(inner), eps
+
+
+def _batch_norm_backward(kernel: Kernel, specs: Any, grad: Array, *_: Any, eps: float) -> Numbers:
+    return _batch_norm(kernel, specs, grad, eps=eps)
+
+
 def _size(kernel: Kernel, specs: Any, *_: Any, **__: Any) -> Numbers:
     return (specs[0].size,)
 
@@ -138,6 +160,43 @@ def _dropout(kernel: Kernel, specs: Any, x: Array, key: Array, *, p: float) -> N
 
 def _cast(kernel: Kernel, specs: Any, x: Array, *, dtype: Any) -> Numbers:
     return x.size, list(SUFFIXES).index(SUFFIX[x.dtype])
+
+
+def _index_select(kernel: Kernel, specs: Any, x: Array, index: Array, *, dim: int) -> Numbers:
+    outer, n, inner = _along(x, dim)
+    return outer, n, index.size, inner
+
+
+def _embedding(kernel: Kernel, specs: Any, index: Array, weight: Array) -> Numbers:
+    return (index.size, *weight.shape)
+
+
+def _embedding_backward(kernel: Kernel, specs: Any, grad: Array, index: Array, *,
+                        num_embeddings: int) -> Numbers:
+    return index.size, num_embeddings, grad.shape[-1]
+
+
+def _one_hot(kernel: Kernel, specs: Any, index: Array, *, num_classes: int) -> Numbers:
+    return index.size, num_classes
+
+
+def _scan(kernel: Kernel, specs: Any, x: Array, *, dim: int) -> Numbers:
+    return _along(x, dim)
+
+
+def _triangle(kernel: Kernel, specs: Any, x: Array, *, diagonal: int) -> Numbers:
+    m, n = x.shape[-2:]
+    return x.size // max(m * n, 1), m, n, float(diagonal)
+
+
+def _loss(kernel: Kernel, specs: Any, x: Array, target: Array, **attrs: Any) -> Numbers:
+    return (x.size, *kernel.attributes(attrs))
+
+
+def _along(x: Array, dim: int) -> tuple[int, int, int]:
+    """(outer, n, inner): the axes before ``dim``, its own size, and the axes behind it."""
+    d = dim % x.ndim
+    return math.prod(x.shape[:d]), x.shape[d], math.prod(x.shape[d + 1 :])
 
 
 def _gather(kernel: Kernel, specs: Any, x: Array, index: Array, *, dim: int) -> Numbers:
@@ -238,13 +297,26 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "gather": bind_gather,
     "scatter_add": bind_scatter_add,
     "copy": bind_contiguous,
-    "copy_into": bind_slice_backward,
+    "copy_into": bind_copy_into,
     "cat": bind_cat,
     "cast": _by(_cast),
     "cross_entropy": _by(_cross_entropy),
     "cross_entropy_backward": _by(_cross_entropy_backward),
     "norm": _by(_norm),
     "norm_backward": _by(_norm_backward),
+    "rms_norm": _by(_rms_norm),
+    "rms_norm_backward": _by(_rms_norm_backward),
+    "batch_norm": _by(_batch_norm),
+    "batch_norm_backward": _by(_batch_norm_backward),
+    "batch_norm_eval": _by(_batch_norm),
+    "loss": _by(_loss),
+    "index_select": _by(_index_select),
+    "embedding": _by(_embedding),
+    "embedding_backward": _by(_embedding_backward),
+    "one_hot": _by(_one_hot),
+    "scan": _by(_scan),
+    "triangle": _by(_triangle),
+    "var": bind_var,
     "rand": _by(_size),
     "dropout": _by(_dropout),
     "sgd": _by(_sgd),

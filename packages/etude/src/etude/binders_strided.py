@@ -238,6 +238,39 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
+def bind_var(kernel: Kernel) -> Callable[..., Any]:
+    """The variance over any axes; those that are not neighbours are brought together first."""
+    plans = Plans()
+    ident, name = kernel.host.ident, kernel.op.name
+
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             correction: float = 1) -> Array:
+        attrs = {"dim": dim, "keepdim": keepdim, "correction": correction}
+        key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim, correction)
+        plan = plans.get(key)
+        if plan is None:
+            spec = kernel.op.check((x,), attrs)
+            dims = axes(name, dim, x.ndim)
+            passes = _passes(x.shape, dims)
+            order = None
+            if len(passes) > 1:
+                order = (*[d for d in range(x.ndim) if d not in dims], *dims)
+                passes = [(spec.size, x.size // max(spec.size, 1), 1)]
+            plans[key] = plan = (*kernel.pick(x.dtype), spec.shape, spec.dtype, order, passes[0])
+        thunk, fn, shape, dtype, order, numbers = plan
+        x = dense(np.asarray(x) if order is None else x.transpose(order))
+        if out is None:
+            out = empty(shape, dtype)
+        else:
+            check_out(name, out, shape, dtype)
+        status = thunk(fn, ident(x), ident(out), *numbers, float(correction))
+        if status:
+            kernel.fail(status, (x,), attrs)
+        return out  # type: ignore[no-any-return]
+
+    return call
+
+
 # ------------------------------------------------------------------ copies
 
 
@@ -279,7 +312,7 @@ def _copy(x: Array, to: Sequence[int]) -> tuple[tuple[int, ...], list[Geometry]]
 
 
 def bind_cat(kernel: Kernel) -> Callable[..., Any]:
-    """One strided copy for each of the arrays."""
+    """One strided copy for each of the arrays, along an axis they have (cat) or a new one."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
@@ -287,7 +320,7 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
         spec = kernel.op.check(xs, {"dim": dim})
         before = (slice(None),) * axis(name, dim, len(spec.shape))
         pieces, start = [], 0
-        for x in xs:
+        for x in xs if name == "cat" else [np.expand_dims(x, dim) for x in xs]:
             end = start + x.shape[len(before)]
             pieces.append(((*before, slice(start, end)), *_copy(x, c_strides(spec.shape))))
             start = end
@@ -309,6 +342,40 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
             status = thunk(fn, ident(x), ident(part), *numbers)
             if status:
                 kernel.fail(status, xs, {"dim": dim})
+        return out  # type: ignore[no-any-return]
+
+    return call
+
+
+def bind_copy_into(kernel: Kernel) -> Callable[..., Any]:
+    """One strided copy into a larger array: pad, slice_backward."""
+    return bind_pad(kernel) if kernel.op.name == "pad" else bind_slice_backward(kernel)
+
+
+def bind_pad(kernel: Kernel) -> Callable[..., Any]:
+    """An array full of the value, and one strided copy into its middle."""
+    plans = Plans()
+    ident, name = kernel.host.ident, kernel.op.name
+
+    def call(x: Array, *, out: Any = None, padding: Any, value: float = 0.0) -> Array:
+        key = (x.__class__, x.shape, x.strides, x.dtype, tuple(padding))
+        plan = plans.get(key)
+        if plan is None:
+            spec = kernel.op.check((x,), {"padding": tuple(padding), "value": value})
+            before = [0] * (x.ndim - len(padding) // 2) + list(padding[::2])[::-1]
+            where = (..., *[slice(b, b + n) for b, n in zip(before, x.shape, strict=True)])
+            copy = _copy(np.asarray(x), c_strides(spec.shape))
+            plans[key] = plan = (*kernel.pick(x.dtype), spec.shape, spec.dtype, where, *copy)
+        thunk, fn, shape, dtype, where, numbers, _ = plan
+        if out is None:
+            out = np.full(shape, value, dtype)
+        else:
+            check_out(name, out, shape, dtype)
+            out.fill(value)
+        part = out[where]
+        status = thunk(fn, ident(x), ident(part), *numbers)
+        if status:
+            kernel.fail(status, (x,), {"padding": padding, "value": value})
         return out  # type: ignore[no-any-return]
 
     return call

@@ -126,6 +126,9 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         int64_t n, int64_t inner);                                                                \
     typedef int etude_argreduce_fn_##T(etude_context *ctx, const real *x, int64_t *y,             \
         int64_t outer, int64_t n, int64_t inner);                                                 \
+    /* y[o][i] = sum over j of (x[o][j][i] - mean)^2 / (n - correction) */                        \
+    typedef int etude_var_fn_##T(etude_context *ctx, const real *x, real *y, int64_t outer,       \
+        int64_t n, int64_t inner, double correction);                                             \
     /* each row of rows x cols by itself */                                                       \
     typedef int etude_rows_fn_##T(etude_context *ctx, const real *x, real *y, int64_t rows,       \
         int64_t cols);                                                                            \
@@ -156,12 +159,23 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     typedef int etude_pool2d_backward_fn_##T(etude_context *ctx, const real *grad,                \
         const int64_t *index, real *dx, int64_t planes, int64_t H, int64_t W, int64_t OH,         \
         int64_t OW);                                                                              \
-    /* y[o][j][i] = x[o][index[o][j][i]][i]; x: outer x n x inner, y: outer x index_n x inner */  \
+    /* y[o][j][i] = x[o][index[o][j][i]][i]; x: outer x n x inner, y: outer x index_n x inner.    \
+       In index_select index is [index_n]: y[o][j][i] = x[o][index[j]][i] */                      \
     typedef int etude_gather_fn_##T(etude_context *ctx, const real *x, const int64_t *index,      \
         real *y, int64_t outer, int64_t n, int64_t index_n, int64_t inner);                       \
     /* y[o][index[o][j][i]][i] += src[o][j][i]; y holds a copy of x on entry */                   \
     typedef int etude_scatter_add_fn_##T(etude_context *ctx, const int64_t *index,                \
         const real *src, real *y, int64_t outer, int64_t n, int64_t index_n, int64_t inner);      \
+    /* y[j] = weight[index[j]] for j < count; weight: rows x cols */                              \
+    typedef int etude_embedding_fn_##T(etude_context *ctx, const int64_t *index,                  \
+        const real *weight, real *y, int64_t count, int64_t rows, int64_t cols);                  \
+    typedef int etude_embedding_backward_fn_##T(etude_context *ctx, const real *grad,             \
+        const int64_t *index, real *dweight, int64_t count, int64_t rows, int64_t cols);          \
+    typedef int etude_one_hot_fn_##T(etude_context *ctx, const int64_t *index, real *y,           \
+        int64_t count, int64_t classes);                                                          \
+    /* y = x on one side of a diagonal of batch matrices m x n, 0 on the other */                 \
+    typedef int etude_triangle_fn_##T(etude_context *ctx, const real *x, real *y, int64_t batch,  \
+        int64_t m, int64_t n, double diagonal);                                                   \
     /* y = x over ndim dimensions (at most 16), both by element strides */                        \
     typedef int etude_copy_fn_##T(etude_context *ctx, const real *x, real *y, int64_t ndim,       \
         const int64_t size[16], const int64_t xs[16], const int64_t ys[16]);                      \
@@ -184,6 +198,24 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     typedef int etude_norm_backward_fn_##T(etude_context *ctx, const real *grad, const real *x,   \
         const real *weight, const real *mean, const real *rstd, real *dx, real *dweight,          \
         real *dbias, int64_t rows, int64_t cols);                                                 \
+    typedef int etude_rms_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,      \
+        real *y, real *rstd, int64_t rows, int64_t cols, double eps);                             \
+    typedef int etude_rms_norm_backward_fn_##T(etude_context *ctx, const real *grad,              \
+        const real *x, const real *weight, const real *rstd, real *dx, real *dweight,             \
+        int64_t rows, int64_t cols);                                                              \
+    /* x, y, grad, dx: N x C x inner; the others: C; weight and bias may be NULL */               \
+    typedef int etude_batch_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,    \
+        const real *bias, real *y, real *mean, real *var, int64_t N, int64_t C, int64_t inner,    \
+        double eps);                                                                              \
+    typedef int etude_batch_norm_backward_fn_##T(etude_context *ctx, const real *grad,            \
+        const real *x, const real *weight, const real *mean, const real *var, real *dx,           \
+        real *dweight, real *dbias, int64_t N, int64_t C, int64_t inner, double eps);             \
+    typedef int etude_batch_norm_eval_fn_##T(etude_context *ctx, const real *x, const real *mean, \
+        const real *var, const real *weight, const real *bias, real *y, int64_t N, int64_t C,     \
+        int64_t inner, double eps);                                                               \
+    /* reduction 0 mean, 1 sum (both: loss[0]), 2 none (loss[n]) */                               \
+    typedef int etude_loss_fn_##T(etude_context *ctx, const real *x, const real *target,          \
+        real *loss, int64_t n, double reduction);                                                 \
     /* key: [seed, call], Philox 4x64-10 */                                                       \
     typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
     typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \
@@ -214,7 +246,8 @@ ETUDE_FAMILIES(uint8_t, b8)
         etude_sigmoid_backward_##T, etude_gelu_backward_##T;                                      \
     etude_binary_fn_##T etude_div_##T, etude_pow_##T;                                             \
     etude_ternary_fn_##T etude_lerp_##T;                                                          \
-    etude_reduce_fn_##T etude_mean_##T;                                                           \
+    etude_reduce_fn_##T etude_mean_##T, etude_logsumexp_##T;                                      \
+    etude_var_fn_##T etude_var_##T;                                                               \
     etude_rows_fn_##T etude_softmax_##T, etude_log_softmax_##T;                                   \
     etude_rows_backward_fn_##T etude_softmax_backward_##T, etude_log_softmax_backward_##T;        \
     etude_matmul_fn_##T etude_matmul_##T, etude_linear_##T;                                       \
@@ -227,6 +260,15 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_cross_entropy_backward_fn_##T etude_cross_entropy_backward_##T;                         \
     etude_norm_fn_##T etude_layer_norm_##T;                                                       \
     etude_norm_backward_fn_##T etude_layer_norm_backward_##T;                                     \
+    etude_rms_norm_fn_##T etude_rms_norm_##T;                                                     \
+    etude_rms_norm_backward_fn_##T etude_rms_norm_backward_##T;                                   \
+    etude_batch_norm_fn_##T etude_batch_norm_##T;                                                 \
+    etude_batch_norm_backward_fn_##T etude_batch_norm_backward_##T;                               \
+    etude_batch_norm_eval_fn_##T etude_batch_norm_eval_##T;                                       \
+    etude_loss_fn_##T etude_mse_loss_##T, etude_l1_loss_##T,                                      \
+        etude_binary_cross_entropy_with_logits_##T;                                               \
+    etude_embedding_fn_##T etude_embedding_##T;                                                   \
+    etude_embedding_backward_fn_##T etude_embedding_backward_##T;                                 \
     etude_rand_fn_##T etude_rand_##T;                                                             \
     etude_dropout_fn_##T etude_dropout_##T;                                                       \
     etude_sgd_fn_##T etude_sgd_step_##T;                                                          \
@@ -237,17 +279,21 @@ ETUDE_FAMILIES(uint8_t, b8)
         etude_square_##T;                                                                         \
     etude_binary_fn_##T etude_add_##T, etude_sub_##T, etude_mul_##T, etude_maximum_##T,           \
         etude_minimum_##T;                                                                        \
-    etude_reduce_fn_##T etude_sum_##T, etude_amax_##T;                                            \
+    etude_reduce_fn_##T etude_sum_##T, etude_amax_##T, etude_prod_##T, etude_cumsum_##T;          \
     etude_scatter_add_fn_##T etude_scatter_add_##T;
 
 #define ETUDE_EVERY_KERNELS(T)                                                                    \
     etude_compare_fn_##T etude_eq_##T, etude_ne_##T, etude_lt_##T, etude_le_##T, etude_gt_##T,    \
         etude_ge_##T;                                                                             \
     etude_select_fn_##T etude_where_##T;                                                          \
-    etude_copy_fn_##T etude_contiguous_##T, etude_cat_##T, etude_slice_backward_##T;              \
+    etude_copy_fn_##T etude_contiguous_##T, etude_cat_##T, etude_slice_backward_##T,              \
+        etude_stack_##T, etude_pad_##T;                                                           \
     etude_cast_fn_##T etude_cast_##T;                                                             \
-    etude_argreduce_fn_##T etude_argmax_##T;                                                      \
-    etude_gather_fn_##T etude_gather_##T;
+    etude_argreduce_fn_##T etude_argmax_##T, etude_argmin_##T;                                    \
+    etude_gather_fn_##T etude_gather_##T, etude_index_select_##T;                                 \
+    etude_triangle_fn_##T etude_tril_##T, etude_triu_##T;
+
+#define ETUDE_INDEX_KERNELS(T) etude_one_hot_fn_##T etude_one_hot_##T;
 
 #define ETUDE_BOOL_KERNELS(T)                                                                     \
     etude_map_fn_##T etude_logical_not_##T;                                                       \
@@ -260,6 +306,7 @@ ETUDE_NUMBER_KERNELS(f32)
 ETUDE_NUMBER_KERNELS(f64)
 ETUDE_NUMBER_KERNELS(i64)
 ETUDE_BOOL_KERNELS(b8)
+ETUDE_INDEX_KERNELS(i64)
 ETUDE_EVERY_KERNELS(f32)
 ETUDE_EVERY_KERNELS(f64)
 ETUDE_EVERY_KERNELS(i64)

@@ -1,0 +1,204 @@
+/* batch_norm.c: normalisation of each channel, in training and in evaluation, and the gradient.
+   Reference: packages/etude/src/etude/ops/batch_norm.py.
+   x, y, grad, dx: N x C x inner, inner the pixels of an image, or 1; all others: C.
+
+   Plan. inner > 1: an item of work is a channel, N runs of inner numbers, three passes over them:
+   sum, sum of squared deviations, result. inner = 1: an item is COLUMNS channels side by side, so
+   that the passes run along memory. Sums over a run are real, and runs add up as doubles, in order,
+   so results do not depend on threads. Bound by memory. */
+#include <math.h>
+
+#include "sums.h"
+
+enum { COLUMNS = 64 }; /* channels in an item where inner is 1 */
+
+typedef struct {
+    const real *grad, *x, *weight, *bias, *mean_in, *var_in;
+    real *y, *mean, *var, *dweight, *dbias; /* y is dx in backward */
+    int64_t N, C, inner;
+    real eps;
+} norm_call;
+
+/* The channels of an item, and the numbers that follow one another in each sample. */
+typedef struct {
+    int64_t first, channels, run;
+} part;
+
+static part part_of(const norm_call *c, int64_t item)
+{
+    int64_t width = c->inner == 1 ? COLUMNS : 1, first = item * width;
+    int64_t channels = ETUDE_MIN(width, c->C - first);
+    return (part){first, channels, channels * c->inner};
+}
+
+static inline int norm_items(etude_context *ctx, etude_body *body, norm_call *c)
+{
+    int64_t width = c->inner == 1 ? COLUMNS : 1, items = (c->C + width - 1) / width;
+    int64_t work = c->N * c->inner * ETUDE_MIN(width, c->C);
+    etude_parallel_for(ctx, body, c, items, ETUDE_GRAIN_MEMORY / ETUDE_MAX(work, 1) + 1);
+    return ETUDE_OK;
+}
+
+static inline real deviation(real var, real eps)
+{
+    return sizeof(real) == 8 ? (real)sqrt(var + eps) : (real)sqrtf((float)(var + eps));
+}
+
+/* y = (x - mean) scale + bias for the channels of a part: one for a run, or one for a number. */
+static void write_part(const norm_call *c, part p, const real *mean, const real *scale)
+{
+    real bias[COLUMNS] = {0};
+    for (int64_t k = 0; c->bias && k < p.channels; k++)
+        bias[k] = c->bias[p.first + k];
+    for (int64_t n = 0; n < c->N; n++) {
+        int64_t at = (n * c->C + p.first) * c->inner;
+        const real *x = c->x + at;
+        real *y = c->y + at;
+        if (c->inner == 1)
+            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) y[i] =
+                (x[i] - mean[i]) * scale[i] + bias[i];
+        else
+            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) y[i] =
+                (x[i] - mean[0]) * scale[0] + bias[0];
+    }
+}
+
+/* total[k] = sum of x, or of (x - mean)^2 where mean is given, over the channels of a part */
+static void sum_part(const norm_call *c, part p, const real *mean, double *total)
+{
+    memset(total, 0, COLUMNS * sizeof *total);
+    for (int64_t n = 0; n < c->N; n++) {
+        const real *x = c->x + (n * c->C + p.first) * c->inner;
+        if (c->inner > 1)
+            total[0] += mean ? row_squares(x, mean[0], p.run) : row_sum(x, p.run);
+        else if (mean)
+            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++)
+                total[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
+        else
+            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) total[i] += x[i];
+    }
+}
+
+static void forward_items(void *arg, int64_t begin, int64_t end)
+{
+    const norm_call *c = arg;
+    double total[COLUMNS], count = (double)(c->N * c->inner);
+    real scale[COLUMNS];
+    for (int64_t item = begin; item < end; item++) {
+        part p = part_of(c, item);
+        real *mean = c->mean + p.first, *var = c->var + p.first;
+        sum_part(c, p, NULL, total);
+        for (int64_t k = 0; k < p.channels; k++)
+            mean[k] = (real)(total[k] / count);
+        sum_part(c, p, mean, total);
+        for (int64_t k = 0; k < p.channels; k++) {
+            var[k] = (real)(total[k] / count);
+            scale[k] = (c->weight ? c->weight[p.first + k] : 1) / deviation(var[k], c->eps);
+        }
+        write_part(c, p, mean, scale);
+    }
+}
+
+int ETUDE_NAME(batch_norm)(etude_context *ctx, const real *x, const real *weight, const real *bias,
+                           real *y, real *mean, real *var, int64_t N, int64_t C, int64_t inner,
+                           double eps)
+{
+    norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean = mean, .var = var,
+                   .N = N, .C = C, .inner = inner, .eps = (real)eps};
+    return norm_items(ctx, forward_items, &c);
+}
+
+static void eval_items(void *arg, int64_t begin, int64_t end)
+{
+    const norm_call *c = arg;
+    real scale[COLUMNS];
+    for (int64_t item = begin; item < end; item++) {
+        part p = part_of(c, item);
+        for (int64_t k = 0; k < p.channels; k++)
+            scale[k] = (c->weight ? c->weight[p.first + k] : 1) /
+                       deviation(c->var_in[p.first + k], c->eps);
+        write_part(c, p, c->mean_in + p.first, scale);
+    }
+}
+
+int ETUDE_NAME(batch_norm_eval)(etude_context *ctx, const real *x, const real *mean,
+                                const real *var, const real *weight, const real *bias, real *y,
+                                int64_t N, int64_t C, int64_t inner, double eps)
+{
+    norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean_in = mean, .var_in = var,
+                   .N = N, .C = C, .inner = inner, .eps = (real)eps};
+    return norm_items(ctx, eval_items, &c);
+}
+
+/* The sums of grad and of grad (x - mean) over a run, a block at a time. */
+static void add_run(const real *grad, const real *x, real mean, int64_t n, double *of_g,
+                    double *of_gx)
+{
+    for (int64_t from = 0; from < n; from += ETUDE_BLOCK) {
+        int64_t to = ETUDE_MIN(n, from + ETUDE_BLOCK);
+        real g = 0, gx = 0;
+        ETUDE_PRAGMA(omp simd reduction(+ : g, gx)) for (int64_t i = from; i < to; i++)
+        {
+            g += grad[i];
+            gx += grad[i] * (x[i] - mean);
+        }
+        *of_g += g;
+        *of_gx += gx;
+    }
+}
+
+static void backward_items(void *arg, int64_t begin, int64_t end)
+{
+    const norm_call *c = arg;
+    real count = (real)(c->N * c->inner);
+    for (int64_t item = begin; item < end; item++) {
+        part p = part_of(c, item);
+        double of_g[COLUMNS] = {0}, of_gx[COLUMNS] = {0};
+        const real *mean = c->mean_in + p.first;
+        for (int64_t n = 0; n < c->N; n++) {
+            int64_t at = (n * c->C + p.first) * c->inner;
+            const real *grad = c->grad + at, *x = c->x + at;
+            if (c->inner > 1)
+                add_run(grad, x, mean[0], p.run, of_g, of_gx);
+            else
+                ETUDE_SIMD for (int64_t i = 0; i < p.run; i++)
+                {
+                    of_g[i] += grad[i];
+                    of_gx[i] += grad[i] * (x[i] - mean[i]);
+                }
+        }
+        /* dx = scale (grad - share - (x - mean) slope) */
+        real scale[COLUMNS], share[COLUMNS], slope[COLUMNS];
+        for (int64_t k = 0; k < p.channels; k++) {
+            real rstd = 1 / deviation(c->var_in[p.first + k], c->eps);
+            real dweight = (real)of_gx[k] * rstd, dbias = (real)of_g[k];
+            c->dweight[p.first + k] = dweight;
+            c->dbias[p.first + k] = dbias;
+            scale[k] = c->weight ? c->weight[p.first + k] * rstd : rstd;
+            share[k] = dbias / count;
+            slope[k] = dweight / count * rstd;
+        }
+        for (int64_t n = 0; n < c->N; n++) {
+            int64_t at = (n * c->C + p.first) * c->inner;
+            const real *grad = c->grad + at, *x = c->x + at;
+            real *dx = c->y + at;
+            if (c->inner == 1)
+                ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) dx[i] =
+                    scale[i] * (grad[i] - share[i] - (x[i] - mean[i]) * slope[i]);
+            else
+                ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) dx[i] =
+                    scale[0] * (grad[i] - share[0] - (x[i] - mean[0]) * slope[0]);
+        }
+    }
+}
+
+int ETUDE_NAME(batch_norm_backward)(etude_context *ctx, const real *grad, const real *x,
+                                    const real *weight, const real *mean, const real *var,
+                                    real *dx, real *dweight, real *dbias, int64_t N, int64_t C,
+                                    int64_t inner, double eps)
+{
+    norm_call c = {.grad = grad, .x = x, .weight = weight, .mean_in = mean, .var_in = var, .y = dx,
+                   .dweight = dweight, .dbias = dbias, .N = N, .C = C, .inner = inner,
+                   .eps = (real)eps};
+    return norm_items(ctx, backward_items, &c);
+}

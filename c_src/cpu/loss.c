@@ -1,0 +1,74 @@
+/* loss.c: mse_loss, l1_loss and binary cross-entropy on logits.
+   Reference: packages/etude/src/etude/ops/loss.py.   x, target: n; loss: n, or one number.
+
+   Plan. One pass over memory. A reduced loss is computed in blocks of ETUDE_BLOCK elements that stay
+   in L1 until they are added up, and the blocks add up pairwise (sums.h): the order depends on n
+   alone. Bound by memory, but the last, which takes an exponential and a logarithm. */
+#include "sums.h"
+#include "vmath.h"
+
+enum { MEAN, SUM, NONE }; /* reduction */
+
+typedef void loss_run(const real *x, const real *target, real *loss, int64_t n);
+
+typedef struct {
+    loss_run *run;
+    const real *x, *target;
+    real *loss; /* n of them, or the sums of blocks */
+    int64_t n;
+} loss_call;
+
+static void loss_elements(void *arg, int64_t begin, int64_t end)
+{
+    const loss_call *c = arg;
+    c->run(c->x + begin, c->target + begin, c->loss + begin, end - begin);
+}
+
+static void loss_blocks(void *arg, int64_t begin, int64_t end)
+{
+    const loss_call *c = arg;
+    real part[ETUDE_BLOCK];
+    for (int64_t b = begin; b < end; b++) {
+        int64_t from = b * ETUDE_BLOCK, n = ETUDE_MIN(c->n - from, ETUDE_BLOCK);
+        c->run(c->x + from, c->target + from, part, n);
+        c->loss[b] = row_sum(part, n);
+    }
+}
+
+static int loss_of(etude_context *ctx, loss_run *run, const real *x, const real *target,
+                   real *loss, int64_t n, double reduction)
+{
+    loss_call c = {run, x, target, loss, n};
+    if (reduction == NONE) {
+        etude_parallel_for(ctx, loss_elements, &c, n, ETUDE_GRAIN_MATH);
+        return ETUDE_OK;
+    }
+    int64_t blocks = (n + ETUDE_BLOCK - 1) / ETUDE_BLOCK;
+    c.loss = etude_scratch(ctx, (size_t)(blocks + 1) * sizeof(real));
+    if (!c.loss)
+        return ETUDE_NO_MEMORY;
+    etude_parallel_for(ctx, loss_blocks, &c, blocks, ETUDE_GRAIN_MATH / ETUDE_BLOCK);
+    loss[0] = row_sum(c.loss, blocks) / (real)(reduction == MEAN ? n : 1);
+    return ETUDE_OK;
+}
+
+/* v is x[i], w is target[i] */
+#define LOSS(op, value)                                                                           \
+    static void op##_run(const real *x, const real *target, real *loss, int64_t n)                \
+    {                                                                                             \
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++)                                                \
+        {                                                                                         \
+            real v = x[i], w = target[i];                                                         \
+            loss[i] = value;                                                                      \
+        }                                                                                         \
+    }                                                                                             \
+    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *target, real *loss,        \
+                       int64_t n, double reduction)                                               \
+    {                                                                                             \
+        return loss_of(ctx, op##_run, x, target, loss, n, reduction);                             \
+    }
+
+LOSS(mse_loss, (v - w) * (v - w))
+LOSS(l1_loss, absolute(v - w))
+LOSS(binary_cross_entropy_with_logits,
+     (v > 0 ? v : 0) - v * w + v_log1p(v_exp_below_0(-absolute(v))))

@@ -1,0 +1,61 @@
+/* scan.c: cumsum, running totals along an axis.
+   Reference: packages/etude/src/etude/ops/scan.py.   x, y: outer x n x inner, along n.
+
+   Plan. Each total is the one before it plus one number, in the reference's order, so the bits are
+   the reference's too. Along a contiguous row that is a chain of additions, about four cycles a
+   number; down columns it is a vector at a time. Threads share outer and blocks of columns. int64
+   wraps, as in NumPy. */
+#include "kernel.h"
+
+#if !defined(ETUDE_INT) || ETUDE_INT == 64
+
+enum { COLUMNS = 512 }; /* of inner, in one item of work: two rows of them stay in L1 */
+
+typedef struct {
+    const real *x;
+    real *y;
+    int64_t n, inner, parts;
+} scan_call;
+
+static inline real plus(real a, real b)
+{
+#if defined(ETUDE_INT)
+    return (real)((uint64_t)a + (uint64_t)b);
+#else
+    return a + b;
+#endif
+}
+
+static void scan_items(void *arg, int64_t begin, int64_t end)
+{
+    const scan_call *c = arg;
+    int64_t inner = c->inner;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t from = item % c->parts * COLUMNS, cols = ETUDE_MIN(COLUMNS, inner - from);
+        int64_t at = item / c->parts * c->n * inner + from;
+        const real *x = c->x + at;
+        real *y = c->y + at;
+        for (int64_t i = 0; i < cols; i++)
+            y[i] = x[i];
+        if (inner == 1)
+            for (int64_t j = 1; j < c->n; j++)
+                y[j] = plus(y[j - 1], x[j]);
+        else
+            for (int64_t j = 1; j < c->n; j++)
+                ETUDE_SIMD for (int64_t i = 0; i < cols; i++) y[j * inner + i] =
+                    plus(y[(j - 1) * inner + i], x[j * inner + i]);
+    }
+}
+
+int ETUDE_NAME(cumsum)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                       int64_t inner)
+{
+    int64_t parts = (inner + COLUMNS - 1) / COLUMNS;
+    scan_call c = {x, y, n, inner, parts};
+    if (n > 0)
+        etude_parallel_for(ctx, scan_items, &c, outer * parts,
+                           ETUDE_GRAIN_MEMORY / (n * ETUDE_MIN(COLUMNS, inner) + 1) + 1);
+    return ETUDE_OK;
+}
+
+#endif
