@@ -1,4 +1,4 @@
-/* pool2d.c: max_pool2d and its gradient.
+/* pool2d.c: max_pool2d, avg_pool2d, adaptive_avg_pool2d and their gradients.
 
    Counterpart: packages/etude/src/etude/ops/pool2d.py.
 
@@ -9,7 +9,9 @@
    of a line are reduced side by side in a vector, because which pixel wins is random and a branch
    on it would be mispredicted; the last four of a line overlap those before them. Clipped windows
    go one by one, and so do lines of fewer than four. The first of equal values wins, and a NaN over
-   everything before it: take x if it is not <= best, unless best is NaN. */
+   everything before it: take x if it is not <= best, unless best is NaN.
+   Means are added up a line of output at a time, tap by tap of the window, so that the loops run
+   along memory; their gradients walk the same windows the other way. */
 #include "kernel.h"
 
 typedef struct {
@@ -123,4 +125,150 @@ int ETUDE_NAME(max_pool2d_backward)(etude_context *ctx, const real *grad, const 
     etude_parallel_for(ctx, pool_backward_body, &q, planes,
                        ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
     return ETUDE_OK;
+}
+
+/* ---- Means ----------------------------------------------------------------------------------- */
+
+/* The outputs o0 .. o1 whose tap w of the window, in columns, lies inside of the plane. */
+static void tap_inside(const pool *q, int64_t w, int64_t *o0, int64_t *o1)
+{
+    int64_t first = q->PW - w, last = q->W - 1 + q->PW - w; /* o SW is first .. last */
+    *o0 = first > 0 ? (first + q->SW - 1) / q->SW : 0;
+    *o1 = last < 0 ? 0 : ETUDE_MIN(q->OW, last / q->SW + 1);
+}
+
+static void avg_body(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    real area = (real)(q->KH * q->KW);
+    for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
+        const real *x = q->x + line / q->OH * q->H * q->W;
+        real *y = q->y + line * q->OW;
+        int64_t top = line % q->OH * q->SH - q->PH, o0, o1;
+        int64_t h0 = ETUDE_MAX(0, top), h1 = ETUDE_MIN(q->H, top + q->KH);
+        for (int64_t o = 0; o < q->OW; o++)
+            y[o] = 0;
+        for (int64_t h = h0; h < h1; h++)
+            for (int64_t w = 0; w < q->KW; w++) {
+                const real *tap = x + h * q->W;
+                tap_inside(q, w, &o0, &o1);
+                for (int64_t o = o0; o < o1; o++)
+                    y[o] += tap[o * q->SW + w - q->PW];
+            }
+        for (int64_t o = 0; o < q->OW; o++)
+            y[o] /= area;
+    }
+}
+
+static void avg_backward_body(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    real area = (real)(q->KH * q->KW);
+    for (int64_t plane = begin; plane < end; plane++) {
+        real *dx = q->dx + plane * q->H * q->W;
+        for (int64_t i = 0; i < q->H * q->W; i++)
+            dx[i] = 0;
+        for (int64_t line = 0; line < q->OH; line++) {
+            const real *grad = q->grad + (plane * q->OH + line) * q->OW;
+            int64_t top = line * q->SH - q->PH, o0, o1;
+            int64_t h0 = ETUDE_MAX(0, top), h1 = ETUDE_MIN(q->H, top + q->KH);
+            for (int64_t h = h0; h < h1; h++)
+                for (int64_t w = 0; w < q->KW; w++) {
+                    real *tap = dx + h * q->W;
+                    tap_inside(q, w, &o0, &o1);
+                    for (int64_t o = o0; o < o1; o++)
+                        tap[o * q->SW + w - q->PW] += grad[o] / area;
+                }
+        }
+    }
+}
+
+static int pool_planes(etude_context *ctx, etude_body *body, pool *q, int64_t planes, int64_t work)
+{
+    etude_parallel_for(ctx, body, q, planes,
+                       ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / ETUDE_MAX(work, 1)));
+    return ETUDE_OK;
+}
+
+int ETUDE_NAME(avg_pool2d)(etude_context *ctx, const real *x, real *y, int64_t planes, int64_t H,
+                           int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW, int64_t SH,
+                           int64_t SW, int64_t PH, int64_t PW)
+{
+    pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW, .SH = SH,
+              .SW = SW, .PH = PH, .PW = PW};
+    return pool_planes(ctx, avg_body, &q, planes, OH * OW * KH * KW);
+}
+
+int ETUDE_NAME(avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx, int64_t planes,
+                                    int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH,
+                                    int64_t KW, int64_t SH, int64_t SW, int64_t PH, int64_t PW)
+{
+    pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW,
+              .SH = SH, .SW = SW, .PH = PH, .PW = PW};
+    return pool_planes(ctx, avg_backward_body, &q, planes, H * W + OH * OW * KH * KW);
+}
+
+/* Bin i of `count` runs from i size / count, rounded down, to (i + 1) size / count, rounded up. */
+static int64_t bin_begin(int64_t i, int64_t size, int64_t count)
+{
+    return i * size / count;
+}
+
+static int64_t bin_end(int64_t i, int64_t size, int64_t count)
+{
+    return ((i + 1) * size + count - 1) / count;
+}
+
+static void adaptive_body(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
+        const real *x = q->x + line / q->OH * q->H * q->W;
+        int64_t h0 = bin_begin(line % q->OH, q->H, q->OH), h1 = bin_end(line % q->OH, q->H, q->OH);
+        for (int64_t o = 0; o < q->OW; o++) {
+            int64_t w0 = bin_begin(o, q->W, q->OW), w1 = bin_end(o, q->W, q->OW);
+            real total = 0;
+            for (int64_t h = h0; h < h1; h++) {
+                real sum = 0;
+                ETUDE_PRAGMA(omp simd reduction(+ : sum)) for (int64_t w = w0; w < w1; w++)
+                    sum += x[h * q->W + w];
+                total += sum;
+            }
+            q->y[line * q->OW + o] = total / (real)((h1 - h0) * (w1 - w0));
+        }
+    }
+}
+
+static void adaptive_backward_body(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    for (int64_t plane = begin; plane < end; plane++) {
+        real *dx = q->dx + plane * q->H * q->W;
+        for (int64_t i = 0; i < q->H * q->W; i++)
+            dx[i] = 0;
+        for (int64_t i = 0; i < q->OH * q->OW; i++) {
+            int64_t row = i / q->OW, o = i % q->OW;
+            int64_t h0 = bin_begin(row, q->H, q->OH), h1 = bin_end(row, q->H, q->OH);
+            int64_t w0 = bin_begin(o, q->W, q->OW), w1 = bin_end(o, q->W, q->OW);
+            real share = q->grad[plane * q->OH * q->OW + i] / (real)((h1 - h0) * (w1 - w0));
+            for (int64_t h = h0; h < h1; h++)
+                for (int64_t w = w0; w < w1; w++)
+                    dx[h * q->W + w] += share;
+        }
+    }
+}
+
+int ETUDE_NAME(adaptive_avg_pool2d)(etude_context *ctx, const real *x, real *y, int64_t planes,
+                                    int64_t H, int64_t W, int64_t OH, int64_t OW)
+{
+    pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW};
+    return pool_planes(ctx, adaptive_body, &q, planes, H * W);
+}
+
+int ETUDE_NAME(adaptive_avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx,
+                                             int64_t planes, int64_t H, int64_t W, int64_t OH,
+                                             int64_t OW)
+{
+    pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW};
+    return pool_planes(ctx, adaptive_backward_body, &q, planes, 2 * H * W);
 }

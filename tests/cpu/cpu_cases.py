@@ -94,6 +94,15 @@ def _norms(x, grad, row, image):
         yield "batch_norm_eval", (a, mean, var, w, w), {}
 
 
+def _average_pools(image):
+    window = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 1)}
+    size = {"input_size": image.shape[2:]}
+    yield "avg_pool2d", (image,), window
+    yield "avg_pool2d_backward", (TABLE["avg_pool2d"](image, **window),), {**size, **window}
+    yield "adaptive_avg_pool2d", (image,), {"output_size": (5, 4)}
+    yield "adaptive_avg_pool2d_backward", (image[:, :, :5, :4].copy(),), size
+
+
 def _on_bools(x, y):
     yield "logical_and", (x, y), {}
     yield "logical_or", (x, y), {}
@@ -170,9 +179,13 @@ def calls(dtype, scale=1):
     yield "cross_entropy_backward", (np.ones((), dtype), x, labels, lse), {}
     yield "layer_norm", (x, row, row[::-1].copy()), {"normalized_shape": (c,)}
     yield "layer_norm_backward", (y, x, row, mean, rstd), {"normalized_shape": (c,)}
-    yield "rand", (key,), {"shape": (n, c), "dtype": np.dtype(dtype)}
+    yield from _average_pools(image)
+    for op in ("rand", "randn"):
+        yield op, (key,), {"shape": (n, c), "dtype": np.dtype(dtype)}
     yield "dropout", (x, key), {"p": 0.3}
     for nesterov in (False, True):
         yield "sgd_step", (x, y, y, np.array([0.1, 0.9, 0.01])), {"nesterov": nesterov}
     hyper = np.array([0.1, 0.9, 0.99, 1e-8, 0.01, 0.5, 0.3])
     yield "adamw_step", (x, y, y, positive, hyper), {}
+    yield "adam_step", (x, y, y, positive, hyper), {}
+    yield "rmsprop_step", (x, y, positive, y, np.array([0.1, 0.9, 1e-4, 0.01, 0.8])), {}

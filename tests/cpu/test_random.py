@@ -11,13 +11,14 @@ KEYS = ([0, 0], [1, 2], [-1, 5], [2**63 - 1, 2**40], [123456789, 7])
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("key", KEYS)
-def test_bits_are_those_of_numpys_philox_on_any_number_of_threads(ops, threads, dtype, key):
+@pytest.mark.parametrize("name", ["rand", "randn"])
+def test_bits_are_the_references_on_any_number_of_threads(ops, threads, dtype, key, name):
     key = np.array(key)
     for n in (*SIZES, 300_001):
-        want = TABLE["rand"](key, shape=(n,), dtype=np.dtype(dtype))
+        want = TABLE[name](key, shape=(n,), dtype=np.dtype(dtype))
         for count in (1, 2, 3):
             threads(count)
-            got = ops["rand"](key, shape=(n,), dtype=np.dtype(dtype))
+            got = ops[name](key, shape=(n,), dtype=np.dtype(dtype))
             assert got.tobytes() == want.tobytes(), f"{n} numbers, {count} threads"
 
 
@@ -41,3 +42,6 @@ def test_steps(ops, dtype, n):
         hold(ops, "sgd_step", p, g, m, np.array(hyper))
     for hyper in ([1e-3, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001], [0.1, 0.8, 0.9, 1e-4, 0.0, 0.9, 0.9]):
         hold(ops, "adamw_step", p, g, m, np.abs(m), np.array(hyper))
+        hold(ops, "adam_step", p, g, m, np.abs(m), np.array(hyper))
+    for hyper in ([1e-2, 0.99, 1e-8, 0.0, 0.0], [0.1, 0.9, 1e-4, 0.01, 0.9]):
+        hold(ops, "rmsprop_step", p, g, np.abs(m), m, np.array(hyper))

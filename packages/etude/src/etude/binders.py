@@ -100,6 +100,29 @@ def _pool2d_backward(kernel: Kernel, specs: Any, grad: Array, index: Array, *,
     return (n * c, *input_size, oh, ow)
 
 
+def _avg_pool2d(kernel: Kernel, specs: Any, x: Array, *, kernel_size: Any, stride: Any,
+                padding: Any) -> Numbers:
+    n, c, h, w = x.shape
+    return (n * c, h, w, *specs[0].shape[2:], *kernel_size, *(stride or kernel_size), *padding)
+
+
+def _avg_pool2d_backward(kernel: Kernel, specs: Any, grad: Array, *, input_size: Any,
+                         kernel_size: Any, stride: Any, padding: Any) -> Numbers:
+    n, c, oh, ow = grad.shape
+    return (n * c, *input_size, oh, ow, *kernel_size, *(stride or kernel_size), *padding)
+
+
+def _adaptive_pool2d(kernel: Kernel, specs: Any, x: Array, *, output_size: Any) -> Numbers:
+    n, c, h, w = x.shape
+    return (n * c, h, w, *output_size)
+
+
+def _adaptive_pool2d_backward(kernel: Kernel, specs: Any, grad: Array, *,
+                              input_size: Any) -> Numbers:
+    n, c, oh, ow = grad.shape
+    return (n * c, *input_size, oh, ow)
+
+
 def _cross_entropy(kernel: Kernel, specs: Any, x: Array, target: Array, *, reduction: str,
                    ignore_index: int, label_smoothing: float) -> Numbers:
     words = {"reduction": reduction, "ignore_index": ignore_index}
@@ -294,6 +317,10 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "conv2d_weight": _by(_conv2d_weight),
     "pool2d": _by(_pool2d),
     "pool2d_backward": _by(_pool2d_backward),
+    "avg_pool2d": _by(_avg_pool2d),
+    "avg_pool2d_backward": _by(_avg_pool2d_backward),
+    "adaptive_avg_pool2d": _by(_adaptive_pool2d),
+    "adaptive_avg_pool2d_backward": _by(_adaptive_pool2d_backward),
     "gather": bind_gather,
     "scatter_add": bind_scatter_add,
     "copy": bind_contiguous,
@@ -321,4 +348,6 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "dropout": _by(_dropout),
     "sgd": _by(_sgd),
     "adamw": _by(_size),
+    "adam": _by(_size),
+    "rmsprop": _by(_size),
 }

@@ -159,6 +159,13 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     typedef int etude_pool2d_backward_fn_##T(etude_context *ctx, const real *grad,                \
         const int64_t *index, real *dx, int64_t planes, int64_t H, int64_t W, int64_t OH,         \
         int64_t OW);                                                                              \
+    /* y = the mean of x over each window, zeros outside counted; backward takes grad and dx, the     \
+       planes of which are OH x OW and H x W */                                                   \
+    typedef int etude_avg_pool2d_fn_##T(etude_context *ctx, const real *x, real *y,               \
+        int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW,     \
+        int64_t SH, int64_t SW, int64_t PH, int64_t PW);                                          \
+    typedef int etude_adaptive_pool2d_fn_##T(etude_context *ctx, const real *x, real *y,          \
+        int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW);                            \
     /* y[o][j][i] = x[o][index[o][j][i]][i]; x: outer x n x inner, y: outer x index_n x inner.    \
        In index_select index is [index_n]: y[o][j][i] = x[o][index[j]][i] */                      \
     typedef int etude_gather_fn_##T(etude_context *ctx, const real *x, const int64_t *index,      \
@@ -223,7 +230,9 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* hyper: lr, momentum, weight_decay. Outputs may be p and v. */                              \
     typedef int etude_sgd_fn_##T(etude_context *ctx, const real *p, const real *g, const real *v, \
         const double *hyper, real *p_out, real *v_out, int64_t n, double nesterov);               \
-    /* hyper: lr, beta1, beta2, eps, weight_decay, c1, c2. Outputs may be p, m and v. */          \
+    /* hyper: lr, beta1, beta2, eps, weight_decay, c1, c2. Outputs may be p, m and v. In rmsprop  \
+       v and a momentum buffer are in the places of m and v, hyper: lr, alpha, eps, weight_decay, \
+       momentum. */                                                                               \
     typedef int etude_adamw_fn_##T(etude_context *ctx, const real *p, const real *g,              \
         const real *m, const real *v, const double *hyper, real *p_out, real *m_out, real *v_out, \
         int64_t n);
@@ -256,6 +265,9 @@ ETUDE_FAMILIES(uint8_t, b8)
     etude_conv2d_weight_fn_##T etude_conv2d_weight_##T;                                           \
     etude_pool2d_fn_##T etude_max_pool2d_##T;                                                     \
     etude_pool2d_backward_fn_##T etude_max_pool2d_backward_##T;                                   \
+    etude_avg_pool2d_fn_##T etude_avg_pool2d_##T, etude_avg_pool2d_backward_##T;                  \
+    etude_adaptive_pool2d_fn_##T etude_adaptive_avg_pool2d_##T,                                   \
+        etude_adaptive_avg_pool2d_backward_##T;                                                   \
     etude_cross_entropy_fn_##T etude_cross_entropy_##T;                                           \
     etude_cross_entropy_backward_fn_##T etude_cross_entropy_backward_##T;                         \
     etude_norm_fn_##T etude_layer_norm_##T;                                                       \
@@ -269,10 +281,10 @@ ETUDE_FAMILIES(uint8_t, b8)
         etude_binary_cross_entropy_with_logits_##T;                                               \
     etude_embedding_fn_##T etude_embedding_##T;                                                   \
     etude_embedding_backward_fn_##T etude_embedding_backward_##T;                                 \
-    etude_rand_fn_##T etude_rand_##T;                                                             \
+    etude_rand_fn_##T etude_rand_##T, etude_randn_##T;                                            \
     etude_dropout_fn_##T etude_dropout_##T;                                                       \
     etude_sgd_fn_##T etude_sgd_step_##T;                                                          \
-    etude_adamw_fn_##T etude_adamw_step_##T;
+    etude_adamw_fn_##T etude_adamw_step_##T, etude_adam_step_##T, etude_rmsprop_step_##T;
 
 #define ETUDE_NUMBER_KERNELS(T)                                                                   \
     etude_map_fn_##T etude_neg_##T, etude_relu_##T, etude_abs_##T, etude_sign_##T,                \
