@@ -70,3 +70,11 @@ def test_an_index_out_of_range_is_named_as_by_the_reference(ops):
             ops["gather"](x, index, dim=1)
         with pytest.raises(IndexError, match=f"scatter_add: index {wrong} is outside dimension 1"):
             ops["scatter_add"](x, index, x, dim=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_contiguous_copies_into_any_strides_of_out(ops, dtype):
+    x, wide = some(6, 5, dtype=dtype), np.zeros((12, 20), dtype)
+    for out in (wide[::2, 3:8], wide.T[:6, 1:6], wide[5::-1, ::4]):
+        assert ops["contiguous"](x, out=out) is out
+        np.testing.assert_array_equal(out, x)

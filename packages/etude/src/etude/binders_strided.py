@@ -15,6 +15,7 @@ from numpy import empty, ndarray
 from etude.array import c_strides, slice_view
 from etude.errors import Unsupported
 from etude.geometry import (
+    NEEDED,
     Array,
     Geometry,
     Plans,
@@ -23,6 +24,7 @@ from etude.geometry import (
     collapse,
     contiguous,
     dense,
+    refuse,
     spread_steps,
     steps,
 )
@@ -157,7 +159,10 @@ def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
         plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, passes[:-1], passes[-1])
         return call(x, out=out, dim=dim, keepdim=keepdim)
 
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False) -> Array:
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, (x,), unknown)
         key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
         try:
             thunk, fn, shape, dtype, earlier, last = plans[key]
@@ -220,7 +225,10 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
         plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
         return call(x, out=out, dim=dim, keepdim=keepdim)
 
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False) -> Array:
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, (x,), unknown)
         key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
         try:
             thunk, fn, shape, dtype, numbers = plans[key]
@@ -242,21 +250,24 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
 
 
 def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
-    """y = x in C order."""
+    """y = x in C order; into the strides of ``out`` where one is given."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
     def call(x: Array, *, out: Any = None) -> Array:
-        key = (x.__class__, x.shape, x.strides, x.dtype)
+        if out is None:
+            out = empty(x.shape, x.dtype)
+        else:
+            check_out(name, out, x.shape, x.dtype, dense=False)
+        key = (x.__class__, x.shape, x.strides, x.dtype, out.strides)
         plan = plans.get(key)
         if plan is None:
             kernel.op.check((x,), {})
             x = np.asarray(x)
-            plans[key] = plan = (*kernel.pick(x.dtype), *_copy(x, c_strides(x.shape)))
-        if out is None:
-            out = empty(x.shape, x.dtype)
-        else:
-            check_out(name, out, x.shape, x.dtype)
+            to = steps(out)
+            if to is None:
+                raise Unsupported("strides that are no whole elements")
+            plans[key] = plan = (*kernel.pick(x.dtype), *_copy(x, to))
         thunk, fn, numbers, _ = plan
         status = thunk(fn, ident(x), ident(out), *numbers)
         if status:
@@ -293,7 +304,9 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
             start = end
         return (*kernel.pick(spec.dtype), spec.shape, spec.dtype, pieces)
 
-    def call(*xs: Array, out: Any = None, dim: int = 0) -> Array:
+    def call(*xs: Array, out: Any = None, dim: int = 0, **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, xs, unknown)
         key = (*[(x.shape, x.strides, x.dtype) for x in xs], dim)
         plan = plans.get(key)
         if plan is None:
@@ -319,7 +332,10 @@ def bind_slice_backward(kernel: Kernel) -> Callable[..., Any]:
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
-    def call(grad: Array, *, out: Any = None, shape: Any, index: Any) -> Array:
+    def call(grad: Array, *, out: Any = None, shape: Any = NEEDED, index: Any = NEEDED,
+             **unknown: Any) -> Array:
+        if unknown or shape is NEEDED or index is NEEDED:
+            refuse(kernel.op, (grad,), {"shape": shape, "index": index, **unknown})
         if out is None:
             out = np.zeros(shape, grad.dtype)
         else:
