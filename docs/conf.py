@@ -69,11 +69,12 @@ def _display_math(writer, node):
 
 
 def _as_prose(app, what, name, obj, options, lines):
-    """Docstrings are written for people: a star in a formula is a star."""
-    literal = re.compile(r"(``.*?``)")
+    """Docstrings are written for people: a star in a formula is a star, |x| a modulus."""
     for i, line in enumerate(lines):
-        parts = literal.split(line)
-        lines[i] = "".join(p if p.startswith("``") else p.replace("*", r"\*") for p in parts)
+        if not line.startswith(" "):  # indented lines are code
+            parts = re.split(r"(``.*?``)", line)
+            parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", p) for p in parts[::2]]
+            lines[i] = "".join(parts)
 
 
 def _package_pages():
@@ -108,9 +109,7 @@ def _package_pages():
 def _write_pages(app):
     op_pages.write(Path(app.srcdir) / "ops")
     for name, text in _package_pages():
-        path = Path(app.srcdir) / "api" / f"{name}.md"
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        op_pages.replace(Path(app.srcdir) / "api" / f"{name}.md", text)
 
 
 def setup(app):

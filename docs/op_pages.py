@@ -21,23 +21,26 @@ from etude.table import TABLE
 
 
 def write(folder):
-    """Write ``folder``/index.md and one page per family; leave an unchanged page alone."""
+    """Write ``folder``.md, the table, and ``folder``/<family>.md; leave unchanged pages alone."""
     families = defaultdict(list)
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
     prototypes = _prototypes()
     pages = {name: _family(name, ops, columns, prototypes) for name, ops in families.items()}
-    pages["index"] = _index(families, columns)
-
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
         if old.stem not in pages:
             old.unlink()
     for name, text in pages.items():
-        path = folder / f"{name}.md"
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        replace(folder / f"{name}.md", text)
+    replace(folder.with_suffix(".md"), _index(families, columns, folder.name))
+
+
+def replace(path, text):
+    """Write a page, unless it says this already: Sphinx reads a page again when it is newer."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
 def _columns():
@@ -49,7 +52,7 @@ def _columns():
     return columns
 
 
-def _index(families, columns):
+def _index(families, columns, folder):
     public = sum(not op.internal for op in TABLE.values())
     lines = [
         "# Ops",
@@ -62,14 +65,14 @@ def _index(families, columns):
         "```{toctree}",
         ":hidden:",
         "",
-        *sorted(families),
+        *(f"{folder}/{name}" for name in sorted(families)),
         "```",
     ]
     for name, ops in sorted(families.items()):
         heads = ["op", "differentiable", "reference", *columns]
         lines += [
             "",
-            f"## [{name}]({name}.md)",
+            f"## [{name}]({folder}/{name}.md)",
             "",
             _title(ops),
             "",
@@ -80,7 +83,7 @@ def _index(families, columns):
         for op in ops:
             marks = ["●", *("●" if op.name in have else "" for have in columns.values())]
             lines.append(
-                f"| [`{op.signature}`]({name}.md#{_anchor(op)}) | {_times(op)} | "
+                f"| [`{op.signature}`]({folder}/{name}.md#{_anchor(op)}) | {_times(op)} | "
                 + " | ".join(marks)
                 + " |"
             )

@@ -30,31 +30,31 @@ def op_pages():
 
 
 @pytest.fixture
-def softsign(tmp_path):
+def newcomer(tmp_path):
     """An op entered from a file of its own, as a new family would be; gone again afterwards."""
-    source = tmp_path / "softsign_family.py"
+    source = tmp_path / "newcomer_family.py"
     source.write_text(
-        '"""Softsign: a squashing map."""\n'
+        '"""A family that nobody lists."""\n'
         "from etude.table import op\n\n\n"
         '@op("map", saves=("x",), flops=lambda x: 3 * x.size)\n'
-        "def softsign(x):\n"
+        "def newcomer(x):\n"
         '    """y = x / (1 + |x|), elementwise."""\n'
         "    return x / (1 + abs(x))\n"
     )
     load(source)
-    yield TABLE["softsign"]
-    del TABLE["softsign"], sys.modules[source.stem]
+    yield TABLE["newcomer"]
+    del TABLE["newcomer"], sys.modules[source.stem]
 
 
-def test_a_new_op_gets_its_page_and_index_row_with_no_list_edited(softsign, op_pages, tmp_path):
+def test_a_new_op_gets_its_page_and_index_row_with_no_list_edited(newcomer, op_pages, tmp_path):
     op_pages.write(tmp_path / "ops")
-    page = (tmp_path / "ops" / "softsign_family.md").read_text()
-    assert "## softsign" in page
+    page = (tmp_path / "ops" / "newcomer_family.md").read_text()
+    assert "## newcomer" in page
     assert "y = x / (1 + |x|), elementwise." in page
-    assert "`etude.functional.softsign(x)`" in page
+    assert "`etude.functional.newcomer(x)`" in page
     assert "return x / (1 + abs(x))" in page
-    index = (tmp_path / "ops" / "index.md").read_text()
-    assert "[`softsign(x)`](softsign_family.md#op-softsign)" in index
+    index = (tmp_path / "ops.md").read_text()
+    assert "[`newcomer(x)`](ops/newcomer_family.md#op-newcomer)" in index
 
 
 def test_every_op_of_the_table_has_a_page(op_pages, tmp_path):
@@ -64,9 +64,10 @@ def test_every_op_of_the_table_has_a_page(op_pages, tmp_path):
 
 
 def test_a_page_whose_family_is_gone_is_removed(op_pages, tmp_path):
-    (tmp_path / "old_family.md").write_text("# gone\n")
-    op_pages.write(tmp_path)
-    assert not (tmp_path / "old_family.md").exists()
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops" / "old_family.md").write_text("# gone\n")
+    op_pages.write(tmp_path / "ops")
+    assert not (tmp_path / "ops" / "old_family.md").exists()
 
 
 def test_the_readme_program_learns():

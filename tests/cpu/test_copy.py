@@ -83,3 +83,11 @@ def test_stack_pad_and_triangles_of_every_dtype_and_layout(ops, dtype):
         for diagonal in (-100, -2, 0, 1, 100):
             hold(ops, "tril", a, diagonal=diagonal)
             hold(ops, "triu", a, diagonal=diagonal)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_contiguous_copies_into_any_strides_of_out(ops, dtype):
+    x, wide = some(6, 5, dtype=dtype), np.zeros((12, 20), dtype)
+    for out in (wide[::2, 3:8], wide.T[:6, 1:6], wide[5::-1, ::4]):
+        assert ops["contiguous"](x, out=out) is out
+        np.testing.assert_array_equal(out, x)

@@ -24,13 +24,13 @@ from etude.binders_strided import (
     bind_linear,
     bind_matmul,
     bind_reduce,
-    bind_var,
+    passes,
 )
 from etude.errors import Unsupported
-from etude.geometry import Array, check_out, contiguous, dense
+from etude.geometry import Array, check_out, contiguous, dense, refuse
 from etude.native import SUFFIX, Kernel
 from etude.native_header import SUFFIXES
-from etude.shapes import axis
+from etude.shapes import axes, axis
 
 Call = Callable[..., Any]
 Numbers = tuple[float, ...]
@@ -207,6 +207,14 @@ def _scan(kernel: Kernel, specs: Any, x: Array, *, dim: int) -> Numbers:
     return _along(x, dim)
 
 
+def _var(kernel: Kernel, specs: Any, x: Array, *, dim: Any, keepdim: bool,
+         correction: float) -> Numbers:
+    found = passes(x.shape, axes("var", dim, x.ndim))
+    if len(found) > 1:
+        raise Unsupported("axes that are no neighbours")
+    return (*found[0], float(correction))
+
+
 def _triangle(kernel: Kernel, specs: Any, x: Array, *, diagonal: int) -> Numbers:
     m, n = x.shape[-2:]
     return x.size // max(m * n, 1), m, n, float(diagonal)
@@ -244,7 +252,9 @@ def bind_rows(kernel: Kernel) -> Call:
     """Rows along any axis: another than the last is moved there, and back again."""
     last = bind_dense(kernel, _rows)
 
-    def call(*arrays: Any, out: Any = None, dim: int = -1) -> Any:
+    def call(*arrays: Any, out: Any = None, dim: int = -1, **unknown: Any) -> Any:
+        if unknown:
+            refuse(kernel.op, arrays, {"dim": dim, **unknown})
         ndim = arrays[0].ndim
         if dim == -1 or dim == ndim - 1:
             return last(*arrays, out=out, dim=-1)
@@ -259,8 +269,9 @@ def bind_gather(kernel: Kernel) -> Call:
     """x is cut to the size of index along every axis but ``dim``, as the kernel wants it."""
     cut = bind_dense(kernel, _gather)
 
-    def call(x: Array, index: Array, *, out: Any = None, dim: int) -> Any:
-        kernel.op.check((x, index), {"dim": dim})
+    def call(x: Array, index: Array, *, out: Any = None, **attrs: Any) -> Any:
+        kernel.op.check((x, index), attrs)
+        dim = attrs["dim"]
         d = dim % x.ndim
         within = tuple([slice(None) if i == d else slice(n) for i, n in enumerate(index.shape)])
         return cut(x[within], index, out=out, dim=dim)
@@ -272,8 +283,9 @@ def bind_scatter_add(kernel: Kernel) -> Call:
     """The result starts as a copy of x, and the kernel adds src to it in place."""
     ident = kernel.host.ident
 
-    def call(x: Array, index: Array, src: Array, *, out: Any = None, dim: int) -> Any:
-        spec = kernel.op.check((x, index, src), {"dim": dim})
+    def call(x: Array, index: Array, src: Array, *, out: Any = None, **attrs: Any) -> Any:
+        spec = kernel.op.check((x, index, src), attrs)
+        dim = attrs["dim"]
         thunk, fn = kernel.pick(spec.dtype)
         d = axis("scatter_add", dim, x.ndim)
         if any(n != m for i, (n, m) in enumerate(zip(x.shape, index.shape)) if i != d):
@@ -285,7 +297,7 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         np.copyto(y, x)
         status = thunk(fn, ident(index), ident(src), ident(y), *_around(x, index, d))
         if status:
-            kernel.fail(status, (x, index, src), {"dim": dim})
+            kernel.fail(status, (x, index, src), attrs)
         return y
 
     return call
@@ -343,7 +355,7 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "one_hot": _by(_one_hot),
     "scan": _by(_scan),
     "triangle": _by(_triangle),
-    "var": bind_var,
+    "var": _by(_var),
     "rand": _by(_size),
     "dropout": _by(_dropout),
     "sgd": _by(_sgd),

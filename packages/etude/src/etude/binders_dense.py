@@ -13,14 +13,13 @@ small kernel.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import empty
 
-from etude.geometry import Plans, check_out, dense
+from etude.geometry import NEEDED, Plans, check_out, dense, refuse
 from etude.native import Kernel
 from etude.shapes import Spec
 from etude.table import Op
@@ -29,7 +28,9 @@ Planner = Callable[..., tuple[float, ...]]
 
 # Names of its own begin with an underscore; those of an op's parameters do not.
 TEMPLATE = """
-def {name}({parameters}):
+def {name}({parameters}, **_unknown):
+    if _unknown:
+        _refuse(_op, ({arrays},), {attrs} | _unknown)
     _key = ({key},)
     try:
         _thunk, _fn, _numbers, {specs} = _plans[_key]
@@ -54,6 +55,8 @@ def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Call
     op, plans = kernel.op, Plans()
 
     def prepare(key: Any, arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
+        if NEEDED in attrs.values():
+            refuse(op, arrays, attrs)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
         answer = op.check(arrays, given)
         plain = [a if a is None else dense(np.asarray(a)) for a in arrays]
@@ -66,7 +69,7 @@ def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Call
 
     namespace: dict[str, Any] = {
         "_plans": plans, "_prepare": prepare, "_fail": kernel.fail, "_empty": empty,
-        "_check_out": check_out, "_ident": kernel.host.ident,
+        "_check_out": check_out, "_ident": kernel.host.ident, "_refuse": refuse, "_op": op,
         **{f"_default_{k}": v for k, v in op.attrs.items()},
     }
     exec(_text(op), namespace)
@@ -78,8 +81,7 @@ def _text(op: Op) -> str:
     """The function in Python, for the arrays, attributes and outputs of the op."""
     last = max([i for i, a in enumerate(op.arrays) if a not in op.optional], default=-1)
     arrays = [f"{a}=None" if i > last else a for i, a in enumerate(op.arrays)]
-    attrs = [k if v is inspect.Parameter.empty else f"{k}=_default_{k}"
-             for k, v in op.attrs.items()]
+    attrs = [f"{k}=_default_{k}" for k in op.attrs]
     outs = [f"_{o}" for o in op.outputs]
     key = [f"{a} is None or ({a}.shape, {a}.strides, {a}.dtype)" if a in op.optional
            else f"{a}.__class__, {a}.shape, {a}.strides, {a}.dtype" for a in op.arrays]

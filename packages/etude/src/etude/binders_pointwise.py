@@ -34,10 +34,10 @@ AXES = 3  # collapsed axes that a pointwise kernel walks
 def bind_binary(kernel: Kernel) -> Callable[..., Any]:
     """z = f(x, y) with broadcasting; either may be a Python number. Also the comparisons."""
     plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
+    op, ident, name = kernel.op, kernel.host.ident, kernel.op.name
 
     def prepare(key: Any, x: Array, y: Array, out: Any) -> Array:
-        spec = kernel.op.check((x, y), {})
+        spec = op.check((x, y), {})
         geometry = pointwise(spec.shape, x, y)
         if geometry is None:
             return call(*walkable(spec.shape, x, y), out=out)
@@ -47,7 +47,7 @@ def bind_binary(kernel: Kernel) -> Callable[..., Any]:
 
     def call(x: Array, y: Array, *, out: Any = None) -> Array:
         if x.__class__ is not ndarray or y.__class__ is not ndarray:
-            x, y = two_operands(x, y)
+            x, y = two_operands(op, x, y)
         key = (x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
         try:
             thunk, fn, shape, dtype, size, xs, ys, _ = plans[key]
@@ -68,10 +68,10 @@ def bind_binary(kernel: Kernel) -> Callable[..., Any]:
 def bind_select(kernel: Kernel) -> Callable[..., Any]:
     """z = f(x, y, w) with broadcasting: where, lerp. Python numbers may stand for some."""
     plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
+    op, ident, name = kernel.op, kernel.host.ident, kernel.op.name
 
     def prepare(key: Any, arrays: tuple[Array, ...], out: Any) -> Array:
-        spec = kernel.op.check(arrays, {})
+        spec = op.check(arrays, {})
         geometry = pointwise(spec.shape, *arrays)
         if geometry is None:
             return call(*walkable(spec.shape, *arrays), out=out)
@@ -81,7 +81,7 @@ def bind_select(kernel: Kernel) -> Callable[..., Any]:
 
     def call(x: Array, y: Array, w: Array, *, out: Any = None) -> Array:
         if not (x.__class__ is y.__class__ is w.__class__ is ndarray):
-            x, y, w = operands(x, y, w)
+            x, y, w = operands(op, x, y, w)
         key = (x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype,
                w.shape, w.strides, w.dtype)
         try:

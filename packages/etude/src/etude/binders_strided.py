@@ -15,6 +15,7 @@ from numpy import empty, ndarray
 from etude.array import c_strides, slice_view
 from etude.errors import Unsupported
 from etude.geometry import (
+    NEEDED,
     Array,
     Geometry,
     Plans,
@@ -23,6 +24,7 @@ from etude.geometry import (
     collapse,
     contiguous,
     dense,
+    refuse,
     spread_steps,
     steps,
 )
@@ -153,11 +155,14 @@ def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
         spec = kernel.op.check((x,), {"dim": dim, "keepdim": keepdim})
         if x.__class__ is not ndarray or not x.flags.c_contiguous:
             return call(dense(np.asarray(x)), out=out, dim=dim, keepdim=keepdim)
-        passes = _passes(x.shape, axes(name, dim, x.ndim))
-        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, passes[:-1], passes[-1])
+        *earlier, last = passes(x.shape, axes(name, dim, x.ndim))
+        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, earlier, last)
         return call(x, out=out, dim=dim, keepdim=keepdim)
 
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False) -> Array:
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, (x,), unknown)
         key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
         try:
             thunk, fn, shape, dtype, earlier, last = plans[key]
@@ -180,7 +185,7 @@ def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
-def _passes(shape: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
+def passes(shape: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """(outer, n, inner) of each pass: (2, 3, 4, 5) over 0, 2, 3 is (6, 20, 1), (1, 2, 3)."""
     groups: list[list[int]] = []  # [size, whether it is reduced], neighbours merged
     for d, n in enumerate(shape):
@@ -190,12 +195,12 @@ def _passes(shape: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, in
             groups[-1][0] *= n
         else:
             groups.append([n, d in dims])
-    passes = []
+    found = []
     while any(reduced for _, reduced in groups):
         at = max(i for i, (_, reduced) in enumerate(groups) if reduced)
         n, _ = groups.pop(at)
-        passes.append((_product(groups[:at]), n, _product(groups[at:])))
-    return passes or [(_product(groups), 1, 1)]
+        found.append((_product(groups[:at]), n, _product(groups[at:])))
+    return found or [(_product(groups), 1, 1)]
 
 
 def _product(groups: list[list[int]]) -> int:
@@ -220,7 +225,10 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
         plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
         return call(x, out=out, dim=dim, keepdim=keepdim)
 
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False) -> Array:
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, (x,), unknown)
         key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
         try:
             thunk, fn, shape, dtype, numbers = plans[key]
@@ -238,58 +246,28 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
-def bind_var(kernel: Kernel) -> Callable[..., Any]:
-    """The variance over any axes; those that are not neighbours are brought together first."""
-    plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
-
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
-             correction: float = 1) -> Array:
-        attrs = {"dim": dim, "keepdim": keepdim, "correction": correction}
-        key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim, correction)
-        plan = plans.get(key)
-        if plan is None:
-            spec = kernel.op.check((x,), attrs)
-            dims = axes(name, dim, x.ndim)
-            passes = _passes(x.shape, dims)
-            order = None
-            if len(passes) > 1:
-                order = (*[d for d in range(x.ndim) if d not in dims], *dims)
-                passes = [(spec.size, x.size // max(spec.size, 1), 1)]
-            plans[key] = plan = (*kernel.pick(x.dtype), spec.shape, spec.dtype, order, passes[0])
-        thunk, fn, shape, dtype, order, numbers = plan
-        x = dense(np.asarray(x) if order is None else x.transpose(order))
-        if out is None:
-            out = empty(shape, dtype)
-        else:
-            check_out(name, out, shape, dtype)
-        status = thunk(fn, ident(x), ident(out), *numbers, float(correction))
-        if status:
-            kernel.fail(status, (x,), attrs)
-        return out  # type: ignore[no-any-return]
-
-    return call
-
-
 # ------------------------------------------------------------------ copies
 
 
 def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
-    """y = x in C order."""
+    """y = x in C order; into the strides of ``out`` where one is given."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
     def call(x: Array, *, out: Any = None) -> Array:
-        key = (x.__class__, x.shape, x.strides, x.dtype)
+        if out is None:
+            out = empty(x.shape, x.dtype)
+        else:
+            check_out(name, out, x.shape, x.dtype, dense=False)
+        key = (x.__class__, x.shape, x.strides, x.dtype, out.strides)
         plan = plans.get(key)
         if plan is None:
             kernel.op.check((x,), {})
             x = np.asarray(x)
-            plans[key] = plan = (*kernel.pick(x.dtype), *_copy(x, c_strides(x.shape)))
-        if out is None:
-            out = empty(x.shape, x.dtype)
-        else:
-            check_out(name, out, x.shape, x.dtype)
+            to = steps(out)
+            if to is None:
+                raise Unsupported("strides that are no whole elements")
+            plans[key] = plan = (*kernel.pick(x.dtype), *_copy(x, to))
         thunk, fn, numbers, _ = plan
         status = thunk(fn, ident(x), ident(out), *numbers)
         if status:
@@ -326,7 +304,9 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
             start = end
         return (*kernel.pick(spec.dtype), spec.shape, spec.dtype, pieces)
 
-    def call(*xs: Array, out: Any = None, dim: int = 0) -> Array:
+    def call(*xs: Array, out: Any = None, dim: int = 0, **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, xs, unknown)
         key = (*[(x.shape, x.strides, x.dtype) for x in xs], dim)
         plan = plans.get(key)
         if plan is None:
@@ -357,7 +337,10 @@ def bind_pad(kernel: Kernel) -> Callable[..., Any]:
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
-    def call(x: Array, *, out: Any = None, padding: Any, value: float = 0.0) -> Array:
+    def call(x: Array, *, out: Any = None, padding: Any = NEEDED, value: float = 0.0,
+             **unknown: Any) -> Array:
+        if unknown or padding is NEEDED:
+            refuse(kernel.op, (x,), {"padding": padding, "value": value, **unknown})
         key = (x.__class__, x.shape, x.strides, x.dtype, tuple(padding))
         plan = plans.get(key)
         if plan is None:
@@ -386,7 +369,10 @@ def bind_slice_backward(kernel: Kernel) -> Callable[..., Any]:
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
-    def call(grad: Array, *, out: Any = None, shape: Any, index: Any) -> Array:
+    def call(grad: Array, *, out: Any = None, shape: Any = NEEDED, index: Any = NEEDED,
+             **unknown: Any) -> Array:
+        if unknown or shape is NEEDED or index is NEEDED:
+            refuse(kernel.op, (grad,), {"shape": shape, "index": index, **unknown})
         if out is None:
             out = np.zeros(shape, grad.dtype)
         else:

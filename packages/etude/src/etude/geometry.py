@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from etude.backend import current
-from etude.errors import DTypeError, ShapeError, Unsupported
+from etude.errors import DTypeError, ShapeError
+from etude.table import Op
 
 Array = np.ndarray[Any, Any]
 MOST_PLANS = 4096  # per op; shapes that vary without end must not fill the memory
@@ -90,10 +92,17 @@ def dense(x: Array) -> Array:
 _scalars = Plans()  # (number, dtype) -> 0-d array; 0.0 and -0.0 are equal, so they go by name
 
 
-def weak_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
-    """A Python number as a 0-d array of the dtype of the operands it stands beside."""
-    if dtype.kind in "ib" and isinstance(value, float):
-        raise Unsupported(f"a float beside {dtype.name}")
+def operands(op: Op, *values: Any) -> tuple[Array, ...]:
+    """Plain arrays of all operands, Python numbers in the dtype of the array operands.
+
+    Raises what the shape rule does about operands that are neither.
+    """
+    op.check(values, {})
+    dtype = next(v.dtype for v in reversed(values) if hasattr(v, "dtype"))  # a condition is first
+    return tuple([np.asarray(v) if hasattr(v, "dtype") else _number(v, dtype) for v in values])
+
+
+def _number(value: Any, dtype: np.dtype[Any]) -> Array:
     key = value or repr(value), dtype
     found: Array | None = _scalars.get(key)
     if found is None:
@@ -101,8 +110,8 @@ def weak_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
     return found
 
 
-def two_operands(x: Any, y: Any) -> tuple[Array, Array]:
-    """Plain arrays of both, a Python number in the dtype of the other. The frequent case first."""
+def two_operands(op: Op, x: Any, y: Any) -> tuple[Array, ...]:
+    """The same for two, an array and a number seen before coming first: they are frequent."""
     try:
         if type(x) is np.ndarray and type(y) in (float, int):
             return x, _scalars[y or repr(y), x.dtype]
@@ -110,25 +119,25 @@ def two_operands(x: Any, y: Any) -> tuple[Array, Array]:
             return _scalars[x or repr(x), y.dtype], y
     except KeyError:
         pass
-    return operands(x, y)  # type: ignore[return-value]
+    return operands(op, x, y)
 
 
-def operands(*values: Any) -> tuple[Array, ...]:
-    """Plain arrays of all operands, Python numbers in the dtype of the others."""
-    arrays = [v for v in values if hasattr(v, "dtype")]
-    if not arrays:
-        raise Unsupported("no operand is an array")
-    dtype = arrays[-1].dtype  # the last: where's condition comes first
-    return tuple([np.asarray(v) if hasattr(v, "dtype") else weak_scalar(v, dtype)
-                  for v in values])
+NEEDED = inspect.Parameter.empty  # stands for an attribute that has no default
 
 
-def check_out(name: str, out: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def refuse(op: Op, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+    """Raise what the shape rule does about attributes that are missing or unknown."""
+    op.check(arrays, {k: v for k, v in attrs.items() if v is not NEEDED})
+    raise TypeError(f"{op.name}: cannot be called with the attributes {', '.join(attrs)}")
+
+
+def check_out(name: str, out: Array, shape: tuple[int, ...], dtype: np.dtype[Any],
+              dense: bool = True) -> None:
     """Raise unless a kernel may write its result into ``out``."""
     if type(out) is not np.ndarray or out.dtype != dtype:
         raise DTypeError(f"{name}: out must be an array of {dtype.name}, got "
                          f"{getattr(out, 'dtype', type(out).__name__)}")
-    if out.shape != shape or not out.flags.c_contiguous:
+    if out.shape != shape or (dense and not out.flags.c_contiguous):
         raise ShapeError(f"{name}: out must be contiguous with shape {list(shape)}, got shape "
                          f"{list(out.shape)} with strides {list(out.strides)}")
     if not out.flags.writeable:

@@ -108,10 +108,13 @@ def _search_backward(parent: Op, op: Op) -> Call | None:
         return None
     specs, attrs = call
     calls: list[Event] = []
+    names = parent.arrays * len(specs) if parent.variadic else parent.arrays
     inputs = [Tensor(np.full(s.shape, 1 if s.dtype == bool_ else 0.5, s.dtype),
-                     requires_grad=s.dtype == float32) for s in specs]
+                     requires_grad=s.dtype == float32 and n not in parent.optional)
+              for n, s in zip(names, specs, strict=False)]
     with use("reference"), tap(calls.append):
         y = OPS[parent.name](*inputs, **attrs)
+        y = y[0] if isinstance(y, tuple) else y  # only the first is differentiable
         grad(y, [t for t in inputs if t.requires_grad], Tensor(np.ones(y.shape, y.dtype)),
              allow_unused=True)
     for event in calls:

@@ -38,7 +38,8 @@ class _Recurrent(Module):
         rows = self.gates * hidden_size
         for i in range(num_layers):
             columns = hidden_size if i else input_size
-            shapes = {"weight_ih": (rows, columns), "weight_hh": (rows, hidden_size)}
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, columns),
+                                                  "weight_hh": (rows, hidden_size)}
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {}
             for name, shape in shapes.items():
                 setattr(self, f"{name}_l{i}", Parameter(zeros(shape, dtype=dtype)))

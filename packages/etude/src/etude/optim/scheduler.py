@@ -201,8 +201,9 @@ class SequentialLR(Scheduler):
             raise ValueError("SequentialLR: ReduceLROnPlateau needs a metric at each step, so it "
                              "stands alone")
         self.schedulers, self.milestones = list(schedulers), list(milestones)
+        base = list(schedulers[0].base)  # since then each scheduler has changed the rates
         super().__init__(optimizer)
-        self.base = list(schedulers[0].base)  # by now each scheduler has changed the rates
+        self.base = base
         self.apply()
 
     def rates(self) -> list[float]:

@@ -1,0 +1,117 @@
+"""Convolutions and pools: how they hang together, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import etude
+from etude import nn
+from etude.nn import functional as F
+
+RNG = np.random.default_rng(0)
+
+
+def random(*shape):
+    return etude.tensor(RNG.standard_normal(shape))
+
+
+def dot(a, b):
+    return float((a.detach().numpy() * b.detach().numpy()).sum())
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation", "groups"), [
+    (1, 0, 1, 1), (2, 1, 1, 1), ((2, 3), (1, 0), (2, 1), 2), (3, 2, 2, 2)])
+def test_conv_transpose2d_is_the_transpose_of_conv2d(stride, padding, dilation, groups):
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    weight = random(4, 2, 3, 2)
+    x = random(2, weight.shape[1] * groups, 9, 10)
+    y = F.conv2d(x, weight, **settings)
+    z = random(*y.shape)
+    lost = [(n + 2 * p - d * (k - 1) - 1) % s for n, p, d, k, s in zip(
+        x.shape[2:], *([v, v] if isinstance(v, int) else v for v in (padding, dilation)),
+        weight.shape[2:], [stride, stride] if isinstance(stride, int) else stride, strict=True)]
+    back = F.conv_transpose2d(z, weight, output_padding=tuple(lost), **settings)
+    assert back.shape == x.shape
+    assert abs(dot(y, z) - dot(x, back)) < 1e-12 * abs(dot(y, y))
+
+
+def test_conv_transpose2d_has_second_derivatives():
+    x, weight, bias = (random(*s).requires_grad_() for s in ((1, 2, 2, 2), (2, 1, 2, 2), (1,)))
+
+    def slopes(x, weight, bias):
+        y = F.conv_transpose2d(x, weight, bias, stride=2)
+        first = etude.grad((y * y * y).sum(), [x, weight, bias], create_graph=True)
+        return F.cat([g.reshape(-1) for g in first])
+
+    assert etude.gradcheck(slopes, [x, weight, bias], tolerance=1e-6)
+
+
+def test_conv1d_is_conv2d_of_a_thin_image():
+    layer = nn.Conv1d(2, 3, 3, stride=2, padding=1, dtype="float64")
+    x = random(2, 2, 7)
+    thin = F.conv2d(x.unsqueeze(2), layer.weight.unsqueeze(2), layer.bias, stride=(1, 2),
+                    padding=(0, 1))
+    assert np.array_equal(layer(x).detach(), thin.squeeze(2).detach())
+
+
+def test_groups_keep_their_channels_apart():
+    layer = nn.Conv2d(4, 4, 3, padding=1, groups=2, dtype="float64")
+    x = random(1, 4, 5, 5)
+    before = layer(x).detach().numpy()
+    with etude.no_grad():
+        x[:, 2:].copy_(random(1, 2, 5, 5))
+    after = layer(x).detach().numpy()
+    assert np.array_equal(after[:, :2], before[:, :2])
+    assert not np.any(after[:, 2:] == before[:, 2:])
+
+
+def test_an_adaptive_pool_to_a_divisor_is_a_plain_pool():
+    x = random(2, 3, 6, 8)
+    np.testing.assert_allclose(nn.AdaptiveAvgPool2d((3, 2))(x), nn.AvgPool2d((2, 4))(x),
+                               rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(nn.AdaptiveAvgPool2d((6, 8))(x), x, rtol=1e-15)
+    assert nn.AdaptiveAvgPool2d(4)(random(1, 1, 2, 2)).shape == (1, 1, 4, 4)  # bins may repeat
+
+
+def test_a_padded_mean_counts_the_zeros_outside():
+    y = nn.AvgPool2d(2, 1, 1)(etude.ones(1, 1, 2, 2))
+    assert y.tolist() == [[[[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]]]
+
+
+@pytest.mark.parametrize("layer", [
+    nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(2, 3, 3), nn.MaxPool2d(2), nn.AvgPool2d(2),
+    nn.AdaptiveAvgPool2d(2)], ids=lambda m: type(m).__name__)
+def test_an_empty_batch_gives_an_empty_batch(layer):
+    x = etude.zeros(0, 2, 4, 4, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape[0] == 0
+    assert x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: nn.Conv2d(3, 4, 1, groups=2),
+     "Conv2d: groups=2 must divide in_channels and out_channels, got 3 and 4"),
+    (lambda: nn.Conv2d(2, 4, 1, groups=0), "groups=0 must divide"),
+    (lambda: nn.Conv2d(1, 1, 1, dilation=0), "dilation must be one or two integers >= 1, got 0"),
+    (lambda: nn.Conv2d(1, 1, (1, 2, 3)), r"kernel_size must be one or two .*, got \(1, 2, 3\)"),
+    (lambda: nn.Conv1d(1, 1, 0), "Conv1d: kernel_size must be an integer >= 1, got 0"),
+    (lambda: nn.Conv1d(1, 1, 2, stride=(1, 2)), r"Conv1d: stride must be an integer .*\(1, 2\)"),
+    (lambda: nn.Conv1d(1, 1, 2, padding=-1), "Conv1d: padding must be an integer >= 0, got -1"),
+    (lambda: nn.Conv1d(1, 1, 2)(etude.zeros(1, 4)),
+     r"conv1d: x must be \(N, C, L\) and weight .*, got \[1, 4\] and \[1, 1, 2\]"),
+    (lambda: nn.ConvTranspose2d(2, 3, 2, groups=2), "groups=2 must divide"),
+    (lambda: nn.ConvTranspose2d(2, 1, 2)(etude.zeros(1, 3, 4, 4)),
+     r"x must be \(N, C, H, W\) and weight \(C, .*, got \[1, 3, 4, 4\] and \[2, 1, 2, 2\]"),
+    (lambda: nn.ConvTranspose2d(1, 1, 3, 2, output_padding=2)(etude.zeros(1, 1, 4, 4)),
+     r"output_padding \[2, 2\] must be less than stride \[2, 2\]"),
+    (lambda: nn.ConvTranspose2d(1, 1, 1, padding=3)(etude.zeros(1, 1, 2, 2)),
+     r"the output would be \[-4, -4\]; .* padding \[3, 3\] must leave some of it"),
+    (lambda: F.conv_transpose2d(etude.zeros(1, 1, 2, 2), etude.zeros(1, 2, 2, 2), etude.ones(1)),
+     r"conv_transpose2d: bias must have shape \[2\], one number per channel, got \[1\]"),
+    (lambda: nn.AvgPool2d(2, padding=2)(etude.zeros(1, 1, 4, 4)), "more than half of the window"),
+    (lambda: nn.AvgPool2d(0), "AvgPool2d: kernel_size must be one or two integers >= 1, got 0"),
+    (lambda: nn.AdaptiveAvgPool2d(0), "AdaptiveAvgPool2d: output_size must be one or two"),
+])
+def test_sizes_that_cannot_be_are_refused_with_a_reason(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

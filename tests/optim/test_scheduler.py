@@ -1,0 +1,256 @@
+"""Schedules against closed forms over many steps, put one after another, and resumed."""
+
+import json
+import math
+
+import pytest
+
+import etude
+from etude import nn, optim
+
+
+def optimizer(*rates):
+    return optim.SGD([{"params": nn.Parameter(etude.zeros(1)), "lr": lr} for lr in rates or [0.5]])
+
+
+def path(scheduler, steps, *args):
+    """The first group's rate at steps 0 .. ``steps``."""
+    found = [scheduler.get_last_lr()[0]]
+    for _ in range(steps):
+        scheduler.step(*args)
+        found.append(scheduler.get_last_lr()[0])
+    return found
+
+
+def close(found, expected):
+    assert found == pytest.approx(expected, rel=1e-13, abs=1e-18)
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_step_lr_multiplies_every_so_many_steps(size):
+    found = path(optim.StepLR(optimizer(), size, gamma=0.5), 40)
+    close(found, [0.5 * 0.5 ** (i // size) for i in range(41)])
+
+
+@pytest.mark.parametrize(("total", "least"), [(10, 0.0), (7, 0.05), (1, 0.0)])
+def test_cosine_goes_down_to_the_least_and_up_again(total, least):
+    found = path(optim.CosineAnnealingLR(optimizer(), total, least), 4 * total)
+    close(found, [least + (0.5 - least) * (1 + math.cos(math.pi * i / total)) / 2
+                  for i in range(4 * total + 1)])
+    assert found[total] == pytest.approx(least, abs=1e-17)
+    assert found[2 * total] == pytest.approx(0.5)
+    assert min(found) == pytest.approx(least, abs=1e-17)
+
+
+@pytest.mark.parametrize(("start", "end", "total"), [(0.1, 1.0, 5), (1.0, 0.0, 4), (1 / 3, 1, 1)])
+def test_linear_warms_up_and_stays(start, end, total):
+    found = path(optim.LinearLR(optimizer(), start, end, total), 20)
+    close(found, [0.5 * (start + (end - start) * min(i, total) / total) for i in range(21)])
+    assert found[-1] == 0.5 * end
+
+
+@pytest.mark.parametrize(("total", "share"), [(100, 0.3), (10, 0.5), (7, 0.9), (3, 0.1)])
+def test_one_cycle_rises_to_the_peak_and_falls_to_next_to_nothing(total, share):
+    schedule = optim.OneCycleLR(optimizer(), 0.2, total, share, div_factor=10,
+                                final_div_factor=100)
+    found = path(schedule, total - 1)
+    peak = share * total - 1
+
+    def expected(i):
+        if i <= peak:
+            return 0.02 + 0.18 * (1 - math.cos(math.pi * i / peak)) / 2
+        return 0.0002 + 0.1998 * (1 + math.cos(math.pi * (i - peak) / (total - 1 - peak))) / 2
+
+    close(found, [expected(i) for i in range(total)])
+    assert found[-1] == pytest.approx(0.0002)
+    if peak >= 1:
+        assert found[0] == pytest.approx(0.02)
+        top = found.index(max(found))
+        assert abs(top - peak) <= 1
+        assert found[: top + 1] == sorted(found[: top + 1])
+        assert found[top:] == sorted(found[top:], reverse=True)
+    assert path(schedule, 5)[1:] == [found[-1]] * 5  # beyond the end it stays
+
+
+@pytest.mark.parametrize("total", [1, 2])
+def test_the_shortest_cycles_do_not_divide_by_zero(total):
+    assert path(optim.OneCycleLR(optimizer(), 0.2, total, 0.5), total)[-1] == pytest.approx(
+        0.2 / 25 / 1e4)
+
+
+def test_every_group_keeps_its_own_base():
+    groups = optimizer(0.5, 0.1)
+    schedule = optim.StepLR(groups, 1, 0.5)
+    schedule.step()
+    assert [g["lr"] for g in groups.param_groups] == schedule.get_last_lr() == [0.25, 0.05]
+
+
+def test_the_optimiser_steps_with_the_scheduled_rate():
+    p = nn.Parameter(etude.zeros(1, dtype="float64"))
+    steps = optim.SGD([p], lr=1.0)
+    schedule = optim.StepLR(steps, 1, 0.5)
+    for _ in range(3):
+        p.grad = etude.ones(1, dtype="float64")
+        steps.step()
+        schedule.step()
+    assert p.item() == -(1 + 0.5 + 0.25)
+
+
+# ------------------------------------------------------------------ one after another
+
+
+def chain(on):
+    return optim.SequentialLR(on, [optim.LinearLR(on, 0.1, total_iters=4),
+                                   optim.CosineAnnealingLR(on, 6), optim.StepLR(on, 2, 0.5)],
+                              [4, 10])
+
+
+def chained(i, base=0.5):
+    if i < 4:
+        return base * (0.1 + 0.9 * i / 4)
+    if i < 10:
+        return base * (1 + math.cos(math.pi * (i - 4) / 6)) / 2
+    return base * 0.5 ** ((i - 10) // 2)
+
+
+def test_sequential_runs_each_from_its_own_beginning():
+    close(path(chain(optimizer()), 20), [chained(i) for i in range(21)])
+
+
+def test_sequential_starts_all_from_the_first_rates_of_every_group():
+    groups = optimizer(0.5, 0.1)
+    schedule = chain(groups)
+    for i in range(15):
+        close(schedule.get_last_lr(), [chained(i), chained(i, 0.1)])
+        schedule.step()
+
+
+def test_sequential_goes_on_after_a_resume_into_an_optimiser_at_another_rate():
+    first = optimizer()
+    schedule = chain(first)
+    path(schedule, 7)
+    again = optimizer()
+    again.load_state_dict(first.state_dict())  # its rate is no longer the base
+    resumed = chain(again)
+    resumed.load_state_dict(schedule.state_dict())
+    close(path(resumed, 10), [chained(i) for i in range(7, 18)])
+
+
+def test_a_sequence_within_a_sequence():
+    on = optimizer()
+    inner = optim.SequentialLR(on, [optim.LinearLR(on, 0.5, total_iters=2),
+                                    optim.StepLR(on, 1, 0.5)], [2])
+    outer = optim.SequentialLR(on, [inner, optim.StepLR(on, 100)], [4])
+    close(path(outer, 5), [0.25, 0.375, 0.5, 0.25, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(("count", "milestones"), [(2, []), (2, [3, 5]), (3, [5, 3]), (3, [4, 4]),
+                                                   (0, [])])
+def test_sequential_needs_rising_milestones(count, milestones):
+    on = optimizer()
+    with pytest.raises(ValueError, match="n schedulers need n - 1 rising milestones, got"):
+        optim.SequentialLR(on, [optim.StepLR(on, 1) for _ in range(count)], milestones)
+
+
+def test_sequential_has_no_place_for_a_plateau():
+    on = optimizer()
+    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a metric at each step"):
+        optim.SequentialLR(on, [optim.StepLR(on, 1), optim.ReduceLROnPlateau(on)], [2])
+
+
+# ------------------------------------------------------------------ plateau
+
+
+def plateau(metrics, **settings):
+    schedule = optim.ReduceLROnPlateau(optimizer(), **{"factor": 0.5, "patience": 1, **settings})
+    return [path(schedule, 1, m)[1] for m in metrics]
+
+
+def test_plateau_waits_for_patience_and_counts_from_the_cut():
+    assert plateau([3, 3, 3, 3, 3, 3]) == [0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    assert plateau([3, 2, 3, 1, 3, 3]) == [0.5, 0.5, 0.5, 0.5, 0.5, 0.25]
+    assert plateau([3, 3], patience=0) == [0.5, 0.25]
+
+
+def test_plateau_asks_for_an_improvement_by_the_threshold():
+    assert plateau([100, 99.5, 99.4], threshold=0.01) == [0.5, 0.5, 0.25]
+    assert plateau([100, 98.9, 97.8], threshold=0.01) == [0.5, 0.5, 0.5]
+    assert plateau([-100, -100.5, -100.6], threshold=0.01) == [0.5, 0.5, 0.25]
+
+
+def test_plateau_of_a_metric_that_should_grow():
+    assert plateau([1, 2, 3, 3, 2], mode="max") == [0.5, 0.5, 0.5, 0.5, 0.25]
+    assert plateau([-3, -2, -1], mode="max") == [0.5, 0.5, 0.5]
+
+
+def test_plateau_falls_no_lower_than_the_least_and_never_rises():
+    assert plateau([1] * 7, patience=0, min_lr=0.1)[-3:] == [0.1] * 3
+    assert plateau([1] * 4, patience=0, min_lr=0.7) == [0.5] * 4
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_plateau_takes_a_bad_metric_for_no_improvement_and_forgets_it(bad):
+    assert plateau([bad, 3, 2, 1, 0.5]) == [0.5] * 5
+    assert plateau([bad, bad, 1]) == [0.5, 0.25, 0.25]
+    assert plateau([3, bad, 2, bad, bad]) == [0.5, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_plateau_needs_the_metric():
+    with pytest.raises(ValueError, match=r"needs the metric: scheduler.step\(loss\)"):
+        optim.ReduceLROnPlateau(optimizer()).step()
+
+
+# ------------------------------------------------------------------ saving, and errors
+
+MAKE = {
+    "step": lambda on: optim.StepLR(on, 3, 0.5),
+    "cosine": lambda on: optim.CosineAnnealingLR(on, 8, 0.01),
+    "linear": lambda on: optim.LinearLR(on, 0.1, total_iters=12),
+    "one-cycle": lambda on: optim.OneCycleLR(on, 0.2, 18),
+    "plateau": lambda on: optim.ReduceLROnPlateau(on, factor=0.5, patience=1),
+    "sequential": chain,
+}
+METRICS = [5, 4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+def test_a_schedule_that_is_saved_as_json_goes_on_where_it_was(make):
+    def go(schedule, metrics):
+        plateau = isinstance(schedule, optim.ReduceLROnPlateau)
+        return [path(schedule, 1, *([m] if plateau else []))[1] for m in metrics]
+
+    whole = go(make(optimizer()), METRICS)
+    for at in (0, 5, 11):
+        first, on = make(optimizer()), optimizer(0.123)
+        assert go(first, METRICS[:at]) == whole[:at]
+        second = make(on)
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        assert on.param_groups[0]["lr"] == first.get_last_lr()[0]
+        assert go(second, METRICS[at:]) == whole[at:]
+
+
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+def test_a_state_of_other_groups_is_refused_and_nothing_changes(make):
+    schedule = make(optimizer(0.5, 0.1))
+    before, state = schedule.get_last_lr(), make(optimizer()).state_dict()
+    with pytest.raises(ValueError, match="the state is of 1 parameter groups, this scheduler has"):
+        schedule.load_state_dict({**state, "count": 9})
+    assert schedule.get_last_lr() == before
+    assert schedule.count == 0
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda on: optim.StepLR(on, 0), "step_size must be a positive integer, got 0"),
+    (lambda on: optim.CosineAnnealingLR(on, 2.5), "T_max must be a positive integer, got 2.5"),
+    (lambda on: optim.LinearLR(on, 0.0), r"start_factor must be in \(0, 1\]"),
+    (lambda on: optim.LinearLR(on, total_iters=0), "total_iters must be a positive integer"),
+    (lambda on: optim.OneCycleLR(on, 0.1, 10, 1.0), "pct_start must be between 0 and 1, got 1.0"),
+    (lambda on: optim.OneCycleLR(on, 0.1, 0), "total_steps must be a positive integer, got 0"),
+    (lambda on: optim.ReduceLROnPlateau(on, "most"), "mode must be 'min' or 'max', got 'most'"),
+    (lambda on: optim.ReduceLROnPlateau(on, factor=1.0), "factor must be between 0 and 1"),
+])
+def test_settings_out_of_range_are_refused_and_the_rate_is_left_alone(make, message):
+    on = optimizer()
+    with pytest.raises(ValueError, match=message):
+        make(on)
+    assert on.param_groups[0]["lr"] == 0.5
