@@ -193,5 +193,9 @@ def test_a_call_the_shape_rule_refuses_never_reaches_a_kernel(ops):
             ops[name](*arrays)
     with pytest.raises(TypeError, match="add: y is required, got None"):
         ops["add"](x, None)
+    for name, others in (("exp", ()), ("softmax", ()), ("sum", ()), ("matmul", (x,)),
+                         ("linear", (x, x))):
+        with pytest.raises(TypeError, match=f"{name}: x is required, got None"):
+            ops[name](None, *others)
     with pytest.raises(TypeError, match="mul: at least one operand must be an array"):
         ops["mul"](2.0, 3.0)

@@ -253,11 +253,10 @@ def bind_rows(kernel: Kernel) -> Call:
     last = bind_dense(kernel, _rows)
 
     def call(*arrays: Any, out: Any = None, dim: int = -1, **unknown: Any) -> Any:
-        if unknown:
+        if unknown or not arrays:
             refuse(kernel.op, arrays, {"dim": dim, **unknown})
-        ndim = arrays[0].ndim
-        if dim == -1 or dim == ndim - 1:
-            return last(*arrays, out=out, dim=-1)
+        if dim == -1 or dim == len(getattr(arrays[0], "shape", ())) - 1:
+            return last(*arrays, out=out, dim=dim)
         kernel.op.check(arrays, {"dim": dim})
         moved = last(*[contiguous(np.moveaxis(a, dim, -1)) for a in arrays], dim=-1)
         return contiguous(np.moveaxis(moved, -1, dim), out)

@@ -31,11 +31,13 @@ TEMPLATE = """
 def {name}({parameters}, **_unknown):
     if _unknown:
         _refuse(_op, ({arrays},), {attrs} | _unknown)
-    _key = ({key},)
     try:
+        _key = ({key},)
         _thunk, _fn, _numbers, {specs} = _plans[_key]
     except (KeyError, TypeError):
         return _prepare(_key, ({arrays},), out, {attrs})
+    except AttributeError:
+        _refuse(_op, ({arrays},), {attrs})
     if out is None:
         {make}
     else:

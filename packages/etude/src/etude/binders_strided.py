@@ -51,11 +51,13 @@ def bind_matmul(kernel: Kernel) -> Callable[..., Any]:
         return call(x, y, out=out)
 
     def call(x: Array, y: Array, *, out: Any = None) -> Array:
-        key = (x.__class__, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
         try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
             thunk, fn, shape, dtype, numbers = plans[key]
         except KeyError:
             return prepare(key, x, y, out)
+        except AttributeError:
+            refuse(kernel.op, (x, y), {})
         if out is None:
             out = empty(shape, dtype)
         else:
@@ -124,12 +126,14 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
         return call(x, weight, bias, out=out)
 
     def call(x: Array, weight: Array, bias: Any = None, *, out: Any = None) -> Array:
-        key = (x.__class__, x.shape, x.strides, x.dtype, weight.shape, weight.strides,
-               weight.dtype, bias is None or (bias.shape, bias.strides, bias.dtype))
         try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, weight.shape, weight.strides,
+                   weight.dtype, bias is None or (bias.shape, bias.strides, bias.dtype))
             thunk, fn, shape, dtype, numbers = plans[key]
         except KeyError:
             return prepare(key, x, weight, bias, out)
+        except AttributeError:
+            refuse(kernel.op, (x, weight, bias), {})
         if out is None:
             out = empty(shape, dtype)
         else:
@@ -163,11 +167,13 @@ def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
              **unknown: Any) -> Array:
         if unknown:
             refuse(kernel.op, (x,), unknown)
-        key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
         try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
             thunk, fn, shape, dtype, earlier, last = plans[key]
         except KeyError:
             return prepare(key, x, out, dim, keepdim)
+        except AttributeError:
+            refuse(kernel.op, (x,), {"dim": dim, "keepdim": keepdim})
         if out is None:
             out = empty(shape, dtype)
         else:
@@ -229,11 +235,13 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
              **unknown: Any) -> Array:
         if unknown:
             refuse(kernel.op, (x,), unknown)
-        key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
         try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
             thunk, fn, shape, dtype, numbers = plans[key]
         except KeyError:
             return prepare(key, x, out, dim, keepdim)
+        except AttributeError:
+            refuse(kernel.op, (x,), {"dim": dim, "keepdim": keepdim})
         if out is None:
             out = empty(shape, dtype)
         else:

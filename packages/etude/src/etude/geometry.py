@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -125,10 +125,11 @@ def two_operands(op: Op, x: Any, y: Any) -> tuple[Array, ...]:
 NEEDED = inspect.Parameter.empty  # stands for an attribute that has no default
 
 
-def refuse(op: Op, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
-    """Raise what the shape rule does about attributes that are missing or unknown."""
+def refuse(op: Op, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> NoReturn:
+    """Raise what the shape rule does about a call that does not fit the op's signature."""
     op.check(arrays, {k: v for k, v in attrs.items() if v is not NEEDED})
-    raise TypeError(f"{op.name}: cannot be called with the attributes {', '.join(attrs)}")
+    given = ", ".join([type(a).__name__ for a in arrays] + list(attrs))
+    raise TypeError(f"{op.name} cannot be called with: {given}")
 
 
 def check_out(name: str, out: Array, shape: tuple[int, ...], dtype: np.dtype[Any],

@@ -75,11 +75,12 @@ class Receipt:
     def __str__(self) -> str:
         rows = self.rows()
         total = sum(r.seconds for r in rows) or 1.0
-        lines = [f"{'op':<24} {'column':<16} {'calls':>7} {'ms':>9} {'share':>6} {'GFLOP/s':>8} "
-                 f"{'GB/s':>7}"]
+        width = max([24, *(len(r.op) for r in rows)])
+        lines = [f"{'op':<{width}} {'column':<16} {'calls':>7} {'ms':>9} {'share':>6} "
+                 f"{'GFLOP/s':>8} {'GB/s':>7}"]
         for r in rows:
             seconds = r.seconds or 1e-9
-            lines.append(f"{r.op:<24} {r.column:<16} {r.calls:>7} {1e3 * r.seconds:>9.2f} "
+            lines.append(f"{r.op:<{width}} {r.column:<16} {r.calls:>7} {1e3 * r.seconds:>9.2f} "
                          f"{r.seconds / total:>6.1%} {1e-9 * r.flops / seconds:>8.2f} "
                          f"{1e-9 * r.bytes / seconds:>7.2f}")
             lines.extend(f"    declined {n} times by {text}" for text, n in r.declined.items())
