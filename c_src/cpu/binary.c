@@ -2,7 +2,7 @@
    Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
 
    Plan. Three loops per op: both operands run, or one of them is a single value for the row. All
-   but pow are bound by memory. int64 has add, sub, mul, maximum and minimum; it wraps, as in NumPy. */
+   but pow are bound by memory. int64 has all but div and pow; it wraps, as in NumPy. */
 #include "pointwise.h"
 
 #define BINARY(op, value)                                                                         \

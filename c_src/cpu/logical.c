@@ -1,8 +1,8 @@
 /* logical.c: and, or, not on bools, and whether all or any along an axis hold.
-   Reference: packages/etude/src/etude/ops/logical.py. Compiled to something for ETUDE_INT = 8 alone.
+   Reference: packages/etude/src/etude/ops/logical.py. For ETUDE_INT = 8 alone.
 
    Plan. A bool is a byte, 0 or 1, so these are bit operations on bytes, bound by memory; the walk
-   over broadcast operands is pointwise.h's. all and any: x is outer x n x inner, y outer x inner. */
+   over broadcast operands is pointwise.h's. all, any: x is outer x n x inner, y outer x inner. */
 #include <string.h>
 
 #include "pointwise.h"

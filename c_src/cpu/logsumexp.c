@@ -60,7 +60,8 @@ static void lse_columns(void *arg, int64_t begin, int64_t end)
         for (int64_t i = 0; i < cols; i++)
             top[i] = is_finite(top[i]) ? top[i] : 0;
         for (int64_t j = 0; j < c->n; j++)
-            ETUDE_SIMD for (int64_t i = 0; i < cols; i++) sum[i] += v_exp(x[j * inner + i] - top[i]);
+            ETUDE_SIMD for (int64_t i = 0; i < cols; i++) sum[i] +=
+                v_exp(x[j * inner + i] - top[i]);
         ETUDE_SIMD for (int64_t i = 0; i < cols; i++) y[i] = top[i] + v_log(sum[i]);
     }
 }

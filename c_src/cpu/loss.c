@@ -1,9 +1,9 @@
 /* loss.c: mse_loss, l1_loss and binary cross-entropy on logits.
    Reference: packages/etude/src/etude/ops/loss.py.   x, target: n; loss: n, or one number.
 
-   Plan. One pass over memory. A reduced loss is computed in blocks of ETUDE_BLOCK elements that stay
-   in L1 until they are added up, and the blocks add up pairwise (sums.h): the order depends on n
-   alone. Bound by memory, but the last, which takes an exponential and a logarithm. */
+   Plan. One pass over memory. A reduced loss is computed in blocks of ETUDE_BLOCK elements that
+   stay in L1 until they are added up, and the blocks add up pairwise (sums.h): the order depends on
+   n alone. Bound by memory, but the last, which takes an exponential and a logarithm. */
 #include "sums.h"
 #include "vmath.h"
 

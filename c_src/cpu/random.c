@@ -12,8 +12,8 @@
    a float.
 
    Normal numbers take a radius and an angle from each word. Both have 24 bits, so all results that
-   there can be were compared with the reference's: rounded to float they are the same bits, on every
-   instruction set. The logarithm is the C library's, which is as good as the reference's. */
+   there can be were compared with the reference's: rounded to float they are the same bits, on
+   every instruction set. The logarithm is the C library's, as good as the reference's. */
 #include <math.h>
 #include <string.h>
 

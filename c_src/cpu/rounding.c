@@ -1,8 +1,8 @@
 /* rounding.c: floor, ceil, round and isnan.
    Reference: packages/etude/src/etude/ops/rounding.py.
 
-   Plan. One loop per op at the speed of memory; from SSE4 on rounding is one instruction, and before
-   it the C library's. */
+   Plan. One loop per op at the speed of memory; from SSE4 on rounding is one instruction, before it
+   a call of the C library. */
 #include <math.h>
 
 #include "kernel.h"

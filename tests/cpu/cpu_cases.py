@@ -60,6 +60,7 @@ def hold(ops, name, *arrays, terms=1, **attrs):
 
 MAPS = ("neg", "exp", "tanh", "sigmoid", "relu", "erf", "gelu", "abs", "sign", "square", "expm1",
         "sin", "cos", "floor", "ceil", "round", "isnan", "leaky_relu", "elu", "silu", "softplus")
+BINARY = ("add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge")
 POSITIVE_MAPS = ("log", "sqrt", "log1p", "rsqrt", "reciprocal")
 
 
@@ -138,7 +139,7 @@ def calls(dtype, scale=1):
     for op in ("relu_backward", "tanh_backward", "sigmoid_backward", "gelu_backward"):
         yield op, (x, y), {}
     yield "gelu_backward", (x, y), {"approximate": "tanh"}
-    for op in ("add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge"):
+    for op in BINARY:
         yield op, (x, row), {}
     yield "pow", (positive, y), {}
     yield "where", (x > y, x, y), {}

@@ -66,7 +66,8 @@ def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Call
             specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
             numbers = planner(kernel, specs, *arrays, **given)
             flat = [part for spec in specs for part in spec]
-            plans[key] = (*kernel.pick(arrays[0].dtype if by_input else specs[0].dtype), numbers, *flat)
+            named = arrays[0].dtype if by_input else specs[0].dtype
+            plans[key] = (*kernel.pick(named), numbers, *flat)
         return call(*plain, out=out, **given)
 
     namespace: dict[str, Any] = {

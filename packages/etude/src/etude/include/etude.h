@@ -159,8 +159,8 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     typedef int etude_pool2d_backward_fn_##T(etude_context *ctx, const real *grad,                \
         const int64_t *index, real *dx, int64_t planes, int64_t H, int64_t W, int64_t OH,         \
         int64_t OW);                                                                              \
-    /* y = the mean of x over each window, zeros outside counted; backward takes grad and dx, the     \
-       planes of which are OH x OW and H x W */                                                   \
+    /* y = the mean of x over each window, zeros outside counted; backward takes grad and dx,     \
+       whose planes are OH x OW and H x W */                                                      \
     typedef int etude_avg_pool2d_fn_##T(etude_context *ctx, const real *x, real *y,               \
         int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW,     \
         int64_t SH, int64_t SW, int64_t PH, int64_t PW);                                          \
