@@ -5,6 +5,7 @@ import torch
 
 import etude
 
+torch.set_num_threads(1)
 TIGHT = {"rtol": 1e-11, "atol": 1e-12}
 
 

@@ -1,15 +1,12 @@
-"""What the comparisons with PyTorch share: one thread, and the lists of ops and layers to compare.
+"""Lets the comparisons with PyTorch share their helpers, and the ops and layers of other folders.
 
-Everything here is collected by ``tox -e torch`` alone: file names are not of the form test_*.py.
+``tox -e torch`` alone collects them: file names are not of the form test_*.py. An ordinary run
+reads this file too, so nothing here may import torch.
 """
 
 import sys
 from pathlib import Path
 
-import torch
-
 HERE = Path(__file__).parent
 for folder in (HERE, HERE.parent / "ops", HERE.parent / "nn"):
     sys.path.insert(0, str(folder))
-
-torch.set_num_threads(1)

@@ -8,6 +8,7 @@ from twins import twin_model
 import etude
 from etude import data, models, optim
 
+torch.set_num_threads(1)
 STEPS = 100
 
 
