@@ -1,0 +1,138 @@
+"""Every layer beside PyTorch's: values, and the gradients of inputs and weights."""
+
+import numpy as np
+import pytest
+import torch
+from beside import backward, close, host, same_gradient, to_etude, to_torch
+from layer_cases import CASES
+from twins import parameter_of, twin
+
+import etude
+from etude import nn
+
+
+def first(y):
+    return y[0] if isinstance(y, tuple) else y
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.shown.partition("\n")[0])
+@pytest.mark.parametrize("training", [True, False])
+def test_layer(case, training):
+    if training and isinstance(case.make(), nn.Dropout):
+        return  # random; the share it drops is tested elsewhere
+    layer = case.layer()
+    other = twin(layer)
+    for m in (layer, other):
+        m.train(training)
+    inputs = case.arrays()
+    mine, theirs = ([make(x, True) for x in inputs] for make in (to_etude, to_torch))
+    given = theirs * 3 if isinstance(layer, nn.MultiheadAttention) and len(inputs) == 1 else theirs
+    y, z = first(layer(*mine)), first(other(*given))
+    close(y, z)
+    backward(y, z)
+    for a, b in zip(mine, theirs, strict=True):
+        same_gradient(a, b, "input")
+    for name, p in layer.named_parameters():
+        same_gradient(p, parameter_of(other, name), name)
+    for (name, b), c in zip(layer.named_buffers(), other.buffers(), strict=True):
+        close(b, c, name)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("loss", ["CrossEntropyLoss", "MSELoss", "L1Loss", "BCEWithLogitsLoss"])
+def test_losses_of_each_reduction(loss, reduction):
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((6, 4)), rng.random((6, 4))
+    t = np.array([0, 3, 1, 1, 2, 0]) if loss == "CrossEntropyLoss" else t
+    mine, theirs = to_etude(x, True), to_torch(x, True)
+    y = getattr(nn, loss)(reduction)(mine, to_etude(t))
+    z = getattr(torch.nn, loss)(reduction=reduction)(theirs, to_torch(t))
+    close(y, z)
+    backward(y, z)
+    same_gradient(mine, theirs)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("settings", [
+    {}, {"num_layers": 3}, {"bias": False}, {"batch_first": True, "num_layers": 2}], ids=str)
+def test_recurrent_layers_from_given_states(kind, settings):
+    etude.manual_seed(0)
+    layer = kind(3, 4, **settings, dtype="float64")
+    other = twin(layer)
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((5, 2, 3) if not layer.batch_first else (2, 5, 3)),
+              *(rng.standard_normal((layer.num_layers, 2, 4)) for _ in range(2))]
+    mine, theirs = ([make(a, True) for a in arrays] for make in (to_etude, to_torch))
+
+    def run(model, x, h, c):
+        y, last = model(x, (h, c) if kind is nn.LSTM else h)
+        return [y, *last] if kind is nn.LSTM else [y, last]
+
+    outputs, others = run(layer, *mine), run(other, *theirs)
+    total = total_other = 0
+    for i, (y, z) in enumerate(zip(outputs, others, strict=True)):
+        close(y, z)
+        total, total_other = total + (y * y * (i + 1)).sum(), total_other + (
+            z * z * (i + 1)).sum()
+    total.backward()
+    total_other.backward()
+    for a, b in zip(mine, theirs, strict=True):
+        same_gradient(a, b)
+    for name, p in layer.named_parameters():
+        same_gradient(p, parameter_of(other, name), name)
+
+
+@pytest.mark.parametrize("kind", ["bool", "float", "causal"])
+def test_attention_under_a_mask(kind):
+    etude.manual_seed(0)
+    layer = nn.MultiheadAttention(6, 2, dtype="float64")
+    other = twin(layer)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 4, 6))
+    mask = {"bool": rng.random((4, 4)) < 0.5, "float": rng.standard_normal((4, 4)),
+            "causal": np.tri(4, dtype=bool)}[kind]
+    if kind == "bool":
+        mask[:, 0] = True
+    mine, theirs = to_etude(x, True), to_torch(x, True)
+    y = layer(mine, is_causal=True) if kind == "causal" else layer(mine, attn_mask=to_etude(mask))
+    # PyTorch's layer says with true who is left out, its function and Etude who takes part.
+    z, _ = other(theirs, theirs, theirs, attn_mask=to_torch(
+        mask if kind == "float" else ~mask), need_weights=False)
+    close(y, z)
+    backward(y, z)
+    same_gradient(mine, theirs)
+
+
+FIRST = {
+    "linear": lambda lib: lib.Linear(300, 200), "conv1d": lambda lib: lib.Conv1d(30, 200, 9),
+    "conv2d": lambda lib: lib.Conv2d(30, 200, 3, groups=2),
+    "conv_transpose2d": lambda lib: lib.ConvTranspose2d(60, 100, 3),
+    "embedding": lambda lib: lib.Embedding(200, 100), "rnn": lambda lib: lib.RNN(50, 60),
+    "lstm": lambda lib: lib.LSTM(50, 60, 2), "gru": lambda lib: lib.GRU(50, 60),
+    "batch_norm": lambda lib: lib.BatchNorm2d(5), "group_norm": lambda lib: lib.GroupNorm(2, 4),
+    "layer_norm": lambda lib: lib.LayerNorm(5), "rms_norm": lambda lib: lib.RMSNorm(5),
+}
+
+
+@pytest.mark.parametrize("make", FIRST.values(), ids=FIRST)
+def test_first_values_have_the_same_bounds_and_spread(make):
+    etude.manual_seed(0)
+    torch.manual_seed(0)
+    mine, theirs = (dict(make(lib).named_parameters()) for lib in (nn, torch.nn))
+    assert list(mine) == list(theirs)
+    for name, p in mine.items():
+        a, b = host(p), host(theirs[name])
+        assert a.shape == b.shape
+        np.testing.assert_allclose(np.abs(a).max(), np.abs(b).max(), rtol=0.2, err_msg=name)
+        if a.size > 3000:
+            np.testing.assert_allclose(a.std(), b.std(), rtol=0.03, err_msg=name)
+
+
+@pytest.mark.parametrize("fill", ["uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_",
+                                  "xavier_uniform_", "xavier_normal_"])
+def test_init_functions_have_the_same_spread(fill):
+    etude.manual_seed(0)
+    torch.manual_seed(0)
+    a = host(getattr(nn.init, fill)(etude.zeros(100, 50, 3)))
+    b = host(getattr(torch.nn.init, fill)(torch.zeros(100, 50, 3)))
+    np.testing.assert_allclose([a.std(), a.mean() + 1], [b.std(), b.mean() + 1], rtol=0.03)

@@ -1,0 +1,204 @@
+"""PyTorch's layers and models of the same names, settings and weights as Etude's, in float64."""
+
+import torch
+import torch.nn.functional as F
+
+from etude import nn
+
+
+def state(layer):
+    return {k: torch.from_numpy(t.detach().numpy().copy()) for k, t in layer.state_dict().items()}
+
+
+def twin(layer):
+    """The layer of PyTorch; strict loading sees to it that the names of all weights agree."""
+    made = _make(layer).double()
+    given = state(layer)
+    if isinstance(layer, nn.MultiheadAttention):
+        given = {k.replace("in_proj.", "in_proj_"): v for k, v in given.items()}
+    if isinstance(layer, nn.TransformerBlock):
+        given = {_encoder_name(k): v for k, v in given.items()}
+    made.load_state_dict(given)
+    return made
+
+
+def parameter_of(theirs, name):
+    """PyTorch's parameter for Etude's name."""
+    for theirs_name, p in theirs.named_parameters():
+        if theirs_name in (name, name.replace("in_proj.", "in_proj_"), _encoder_name(name)):
+            return p
+    raise KeyError(name)
+
+
+def _encoder_name(k):
+    for mine, other in (("attention.in_proj.", "self_attn.in_proj_"), ("mlp.2", "linear2"),
+                        ("attention.", "self_attn."), ("mlp.0", "linear1")):
+        if k.startswith(mine):
+            return other + k.removeprefix(mine)
+    return k
+
+
+class Whole(torch.nn.Module):
+    """TransformerEncoderLayer with the causal mask that Etude's block has built in."""
+
+    def __init__(self, m):
+        super().__init__()
+        e, wide = m.attention.embed_dim, m.mlp[0].weight.shape[0]
+        self.layer = torch.nn.TransformerEncoderLayer(
+            e, m.attention.num_heads, wide, 0.0, lambda x: F.gelu(x, approximate="tanh"),
+            batch_first=True, norm_first=True)
+
+    def load_state_dict(self, given):
+        return self.layer.load_state_dict(given)
+
+    def named_parameters(self, *args, **kwargs):
+        return self.layer.named_parameters(*args, **kwargs)
+
+    def forward(self, x):
+        mask = torch.nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)
+        return self.layer(x, mask, is_causal=True)
+
+
+def _conv(kind):
+    def make(m):
+        (c, o), s = m.channels(), m.settings
+        return kind(c, o, m.weight.shape[2:], bias=m.bias is not None, **s)
+
+    return make
+
+
+def _recurrent(kind):
+    return lambda m: kind(m.input_size, m.hidden_size, m.num_layers, m.bias, m.batch_first,
+                          m.dropout)
+
+
+def _batch_norm(kind):
+    return lambda m: kind(m.num_features, m.eps, m.momentum, m.weight is not None,
+                          m.track_running_stats)
+
+
+T = torch.nn
+MAKE = {
+    nn.Linear: lambda m: T.Linear(*m.weight.shape[::-1], bias=m.bias is not None),
+    nn.Flatten: lambda m: T.Flatten(m.start_dim, m.end_dim),
+    nn.Conv1d: _conv(T.Conv1d), nn.Conv2d: _conv(T.Conv2d),
+    nn.ConvTranspose2d: _conv(T.ConvTranspose2d),
+    nn.MaxPool2d: lambda m: T.MaxPool2d(m.kernel_size, m.stride, m.padding),
+    nn.AvgPool2d: lambda m: T.AvgPool2d(m.kernel_size, m.stride, m.padding),
+    nn.AdaptiveAvgPool2d: lambda m: T.AdaptiveAvgPool2d(m.output_size),
+    nn.LayerNorm: lambda m: T.LayerNorm(m.normalized_shape, m.eps, m.weight is not None,
+                                        m.bias is not None),
+    nn.RMSNorm: lambda m: T.RMSNorm(m.normalized_shape, m.eps, m.weight is not None),
+    nn.GroupNorm: lambda m: T.GroupNorm(m.num_groups, m.num_channels, m.eps,
+                                        m.weight is not None),
+    nn.BatchNorm1d: _batch_norm(T.BatchNorm1d), nn.BatchNorm2d: _batch_norm(T.BatchNorm2d),
+    nn.Embedding: lambda m: T.Embedding(*m.weight.shape),
+    nn.Dropout: lambda m: T.Dropout(m.p),
+    nn.GELU: lambda m: T.GELU(m.approximate),
+    nn.LeakyReLU: lambda m: T.LeakyReLU(m.negative_slope),
+    nn.ELU: lambda m: T.ELU(m.alpha),
+    nn.Softplus: lambda m: T.Softplus(m.beta, threshold=1000),
+    nn.Softmax: lambda m: T.Softmax(m.dim), nn.LogSoftmax: lambda m: T.LogSoftmax(m.dim),
+    nn.CrossEntropyLoss: lambda m: T.CrossEntropyLoss(
+        reduction=m.reduction, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing),
+    nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, bias=m.bias,
+                            batch_first=m.batch_first, dropout=m.dropout),
+    nn.LSTM: _recurrent(T.LSTM), nn.GRU: _recurrent(T.GRU),
+    nn.MultiheadAttention: lambda m: T.MultiheadAttention(
+        m.embed_dim, m.num_heads, bias=m.in_proj.bias is not None, batch_first=True),
+    nn.TransformerBlock: Whole,
+    nn.Sequential: lambda m: T.Sequential(*map(_make, m.children())),
+}
+
+
+def _make(m):
+    if type(m) in MAKE:
+        return MAKE[type(m)](m)
+    if hasattr(m, "reduction"):
+        return getattr(T, type(m).__name__)(reduction=m.reduction)
+    if type(m).__name__ == "Block":
+        return Residual(m)
+    return getattr(T, type(m).__name__)()  # ReLU and the like, which have no settings
+
+
+# ------------------------------------------------------------------ models
+
+
+class Residual(T.Module):
+    """The block of resnet20."""
+
+    def __init__(self, m):
+        super().__init__()
+        for name in ("conv1", "norm1", "conv2", "norm2"):
+            setattr(self, name, _make(getattr(m, name)))
+        self.shortcut = None if m.shortcut is None else _make(m.shortcut)
+
+    def forward(self, x):
+        y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
+        return torch.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+
+
+class CharRNN(T.Module):
+    """char_rnn with PyTorch's own recurrent layer."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.embedding, self.rnn, self.head = (_make(p) for p in (m.embedding, m.rnn, m.head))
+
+    def forward(self, x):
+        return self.head(self.rnn(self.embedding(x))[0])
+
+
+class Attention(T.Module):
+    """Causal attention of several heads, written with two linear layers."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.heads = m.num_heads
+        self.in_proj, self.out_proj = _make(m.in_proj), _make(m.out_proj)
+
+    def forward(self, x):
+        n, length, e = x.shape
+        q, k, v = (t.view(n, length, self.heads, e // self.heads).transpose(1, 2)
+                   for t in self.in_proj(x).chunk(3, -1))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out_proj(y.transpose(1, 2).reshape(n, length, e))
+
+
+class GPTBlock(T.Module):
+    """The pre-norm block of GPT-2."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.norm1, self.norm2, self.mlp = (_make(p) for p in (m.norm1, m.norm2, m.mlp))
+        self.attention = Attention(m.attention)
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class GPT(T.Module):
+    """gpt, its output layer tied to the embedding."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.tokens, self.positions, self.norm = (_make(p) for p in (m.tokens, m.positions,
+                                                                     m.norm))
+        self.blocks = T.ModuleList(GPTBlock(b) for b in m.blocks)
+
+    def forward(self, x):
+        y = self.tokens(x) + self.positions(torch.arange(x.shape[1]))
+        for block in self.blocks:
+            y = block(y)
+        return F.linear(self.norm(y), self.tokens.weight)
+
+
+MODELS = {"CharRNN": CharRNN, "GPT": GPT}
+
+
+def twin_model(m):
+    """PyTorch's model of the same name and weights."""
+    made = MODELS.get(type(m).__name__, _make)(m).double()
+    made.load_state_dict(state(m))
+    return made
