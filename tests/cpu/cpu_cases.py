@@ -104,6 +104,15 @@ def _average_pools(image):
     yield "adaptive_avg_pool2d_backward", (image[:, :, :5, :4].copy(),), size
 
 
+def _attention(dtype, heads):
+    query, grad = (normal(heads, 1, 70, 9, dtype=dtype, seed=s) for s in (0, 1))
+    key, value = (normal(heads, 1, 150, 9, dtype=dtype, seed=s) for s in (2, 3))
+    for attrs in ({}, {"is_causal": True}, {"scale": 0.2}):
+        y, lse = TABLE["scaled_dot_product_attention"](query, key, value, **attrs)
+        yield "scaled_dot_product_attention", (query, key, value), attrs
+        yield "attention_backward", (grad, query, key, value, None, y, lse), attrs
+
+
 def _on_bools(x, y):
     yield "logical_and", (x, y), {}
     yield "logical_or", (x, y), {}
@@ -181,6 +190,7 @@ def calls(dtype, scale=1):
     yield "layer_norm", (x, row, row[::-1].copy()), {"normalized_shape": (c,)}
     yield "layer_norm_backward", (y, x, row, mean, rstd), {"normalized_shape": (c,)}
     yield from _average_pools(image)
+    yield from _attention(dtype, scale)
     for op in ("rand", "randn"):
         yield op, (key,), {"shape": (n, c), "dtype": np.dtype(dtype)}
     yield "dropout", (x, key), {"p": 0.3}

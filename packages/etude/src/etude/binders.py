@@ -165,6 +165,20 @@ def _batch_norm_backward(kernel: Kernel, specs: Any, grad: Array, *_: Any, eps: 
     return _batch_norm(kernel, specs, grad, eps=eps)
 
 
+def _attention(kernel: Kernel, specs: Any, query: Array, key: Array, value: Array, attn_mask: Any,
+               *_: Any, is_causal: bool, scale: float | None) -> Numbers:
+    _decline(attn_mask=attn_mask is None)
+    *lead, length, size = query.shape
+    factor = 1 / math.sqrt(size) if scale is None else scale
+    return (math.prod(lead), length, key.shape[-2], size, value.shape[-1], float(is_causal),
+            factor)
+
+
+def _attention_backward(kernel: Kernel, specs: Any, grad: Array, *arrays: Any,
+                        **attrs: Any) -> Numbers:
+    return _attention(kernel, specs, *arrays, **attrs)
+
+
 def _size(kernel: Kernel, specs: Any, *_: Any, **__: Any) -> Numbers:
     return (specs[0].size,)
 
@@ -355,6 +369,8 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "scan": _by(_scan),
     "triangle": _by(_triangle),
     "var": _by(_var),
+    "attention": _by(_attention),
+    "attention_backward": _by(_attention_backward),
     "rand": _by(_size),
     "dropout": _by(_dropout),
     "sgd": _by(_sgd),

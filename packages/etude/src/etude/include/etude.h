@@ -223,6 +223,15 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* reduction 0 mean, 1 sum (both: loss[0]), 2 none (loss[n]) */                               \
     typedef int etude_loss_fn_##T(etude_context *ctx, const real *x, const real *target,          \
         real *loss, int64_t n, double reduction);                                                 \
+    /* y = softmax(query key^T scale) value for each of batch; query, dquery: L x D; key, dkey:    \
+       S x D; value, dvalue: S x E; y, grad: L x E; lse: L; mask may be NULL */                   \
+    typedef int etude_attention_fn_##T(etude_context *ctx, const real *query, const real *key,    \
+        const real *value, const void *mask, real *y, real *lse, int64_t batch, int64_t L,        \
+        int64_t S, int64_t D, int64_t E, double causal, double scale);                            \
+    typedef int etude_attention_backward_fn_##T(etude_context *ctx, const real *grad,             \
+        const real *query, const real *key, const real *value, const void *mask, const real *y,   \
+        const real *lse, real *dquery, real *dkey, real *dvalue, int64_t batch, int64_t L,        \
+        int64_t S, int64_t D, int64_t E, double causal, double scale);                            \
     /* key: [seed, call], Philox 4x64-10 */                                                       \
     typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
     typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \
@@ -281,6 +290,8 @@ ETUDE_FAMILIES(uint8_t, b8)
         etude_binary_cross_entropy_with_logits_##T;                                               \
     etude_embedding_fn_##T etude_embedding_##T;                                                   \
     etude_embedding_backward_fn_##T etude_embedding_backward_##T;                                 \
+    etude_attention_fn_##T etude_scaled_dot_product_attention_##T;                                \
+    etude_attention_backward_fn_##T etude_attention_backward_##T;                                 \
     etude_rand_fn_##T etude_rand_##T, etude_randn_##T;                                            \
     etude_dropout_fn_##T etude_dropout_##T;                                                       \
     etude_sgd_fn_##T etude_sgd_step_##T;                                                          \

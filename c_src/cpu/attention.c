@@ -1,0 +1,242 @@
+/* attention.c: scaled dot-product attention and its gradient, without the L x S matrix of scores.
+   Reference: packages/etude/src/etude/ops/attention.py.
+
+   Legend: batch products of L queries and S keys; D numbers in a query or key, E in a value. query
+   L x D, key S x D, value S x E, y and grad L x E, lse L: one for each of the batch, contiguous.
+
+   Plan (Dao et al. 2022, FlashAttention). Scores live in a tile of QUERIES x KEYS that stays in L2
+   between two small matrix products (gemm.h). Forward: an item of work is a block of queries. It
+   walks the keys, keeping for each query the maximum so far and the sum of exponentials; where the
+   maximum grows, what was added up before shrinks in proportion (the online softmax). Only
+   lse = log sum exp is kept, from which backward makes the probabilities again. Backward: an item is
+   one of the batch, because all its queries add to dkey and dvalue. The order of all sums depends on
+   the sizes alone. With is_causal, blocks of which no query sees a key are left out, about half.
+   Bound by the products, at half of the peak or more from D = 32 on. Masks are declined. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "gemm.h"
+#include "rows.h"
+
+enum { QUERIES = 60, KEYS = 128 }; /* of a tile; QUERIES is a multiple of most MR */
+
+typedef struct {
+    etude_context *ctx;
+    const real *query, *key, *value, *grad, *y_in, *lse_in;
+    real *y, *lse, *dquery, *dkey, *dvalue;
+    int64_t L, S, D, E, blocks; /* blocks of queries */
+    int causal;
+    real scale;
+    atomic_int *failed; /* no memory */
+} attention_call;
+
+/* ---- Products of blocks ---------------------------------------------------------------------- */
+
+/* Numbers that n columns, packed to a depth of k, take. */
+static int64_t packed_size(int64_t n, int64_t k)
+{
+    return (n + VL - 1) / VL * VL * k;
+}
+
+/* The panels of B, k x n by its steps, one after another. Returns the end. */
+static real *pack_panels(real *to, const real *b, int64_t row, int64_t column, int64_t k, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += NR) {
+        int64_t width = ETUDE_MIN(NR, n - j);
+        gemm_pack(to + j * k, b + j * column, row, column, k, width, gemm_vectors(width) * VL);
+    }
+    return to + packed_size(n, k);
+}
+
+/* C = A B, or C += A B; A m x k by its steps, B packed, C m x n in rows `ldc` apart. */
+static void multiply(int add, int64_t m, int64_t n, int64_t k, const real *a, int64_t row,
+                     int64_t step, const real *panels, real *c, int64_t ldc)
+{
+    int64_t tiles = (m + MR - 1) / MR;
+    for (int64_t j = 0; j < n; j += NR)
+        for (int64_t t = 0; t < tiles; t++) {
+            int64_t i = gemm_cut(m, tiles, t), mr = gemm_cut(m, tiles, t + 1) - i;
+            gemm_a tile = {.a = a + i * row, .row = row, .step = step};
+            real *to = c + i * ldc + j;
+            gemm_tile((int)mr, ETUDE_MIN(NR, n - j), k, tile, panels + j * k,
+                      add ? to : gemm_zeros, add ? ldc : 0, to, ldc);
+        }
+}
+
+/* How many of the keys k0 .. k0 + n query number l sees. */
+static int64_t seen(const attention_call *c, int64_t l, int64_t k0, int64_t n)
+{
+    return c->causal ? ETUDE_MAX(0, ETUDE_MIN(n, l - k0 + 1)) : n;
+}
+
+/* p[i] = exp(scale p[i] - shift) for i < seen, 0 from there to n */
+static void exponentials(real *p, real scale, real shift, int64_t seen, int64_t n)
+{
+    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(scale * p[i] - shift);
+    for (int64_t i = seen; i < n; i++)
+        p[i] = 0;
+}
+
+static inline real finite_or_0(real x)
+{
+    return absolute(x) < INFINITY ? x : 0;
+}
+
+/* ---- Forward --------------------------------------------------------------------------------- */
+
+/* One query: its scores become exponentials, `sum` and `top` take them in, y what it had shrinks. */
+static void take_in(const attention_call *c, real *p, int64_t seen, int64_t n, real *y, real *top,
+                    real *sum)
+{
+    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] *= c->scale;
+    real largest = row_max(p, seen);
+    largest = largest > *top ? largest : *top;
+    real shift = finite_or_0(largest), shrink = v_exp(*top - shift);
+    exponentials(p, 1, shift, seen, n);
+    *sum = *sum * shrink + row_sum(p, seen);
+    *top = largest;
+    for (int64_t e = 0; y && e < c->E; e++)
+        y[e] *= shrink;
+}
+
+static int forward_block(const attention_call *c, int64_t item)
+{
+    int64_t which = item / c->blocks, q0 = item % c->blocks * QUERIES;
+    int64_t D = c->D, E = c->E, m = ETUDE_MIN(QUERIES, c->L - q0), row = which * c->L + q0;
+    int64_t keys = c->causal ? ETUDE_MIN(c->S, q0 + m) : c->S;
+    int64_t room = packed_size(KEYS, D) + packed_size(E, KEYS) + QUERIES * KEYS;
+    real *key_panels = etude_scratch(c->ctx, (size_t)room * sizeof(real));
+    if (!key_panels)
+        return 0;
+    real *value_panels = key_panels + packed_size(KEYS, D);
+    real *p = value_panels + packed_size(E, KEYS), *y = c->y + row * E, *lse = c->lse + row;
+    real top[QUERIES], sum[QUERIES];
+    for (int64_t i = 0; i < m; i++)
+        top[i] = -INFINITY, sum[i] = 0;
+    for (int64_t k0 = 0; k0 < keys; k0 += KEYS) {
+        int64_t n = ETUDE_MIN(KEYS, keys - k0), at = which * c->S + k0;
+        pack_panels(key_panels, c->key + at * D, 1, D, D, n);
+        pack_panels(value_panels, c->value + at * E, E, 1, n, E);
+        multiply(0, m, n, D, c->query + row * D, D, 1, key_panels, p, KEYS);
+        for (int64_t i = 0; i < m; i++)
+            take_in(c, p + i * KEYS, seen(c, q0 + i, k0, n), n, k0 ? y + i * E : NULL, top + i,
+                    sum + i);
+        multiply(k0 > 0, m, E, n, p, KEYS, 1, value_panels, y, E);
+    }
+    for (int64_t i = 0; i < m; i++) {
+        real part = sum[i] == 0 ? 0 : 1 / sum[i]; /* 0: a query that sees nothing */
+        ETUDE_SIMD for (int64_t e = 0; e < E; e++) y[i * E + e] *= part;
+        lse[i] = finite_or_0(top[i]) + log_of(sum[i]);
+    }
+    return 1;
+}
+
+static void forward_items(void *arg, int64_t begin, int64_t end)
+{
+    const attention_call *c = arg;
+    for (int64_t item = begin; item < end; item++)
+        if (!forward_block(c, item))
+            atomic_store(c->failed, 1);
+}
+
+static int decline_mask(etude_context *ctx, const void *mask)
+{
+    if (mask)
+        snprintf(ctx->error, sizeof ctx->error, "attn_mask");
+    return mask != NULL;
+}
+
+int ETUDE_NAME(scaled_dot_product_attention)(etude_context *ctx, const real *query,
+                                             const real *key, const real *value, const void *mask,
+                                             real *y, real *lse, int64_t batch, int64_t L,
+                                             int64_t S, int64_t D, int64_t E, double causal,
+                                             double scale)
+{
+    atomic_int failed = 0;
+    if (decline_mask(ctx, mask))
+        return ETUDE_UNSUPPORTED;
+    attention_call c = {.ctx = ctx, .query = query, .key = key, .value = value, .y = y, .lse = lse,
+                        .L = L, .S = S, .D = D, .E = E, .blocks = (L + QUERIES - 1) / QUERIES,
+                        .causal = causal != 0, .scale = (real)scale, .failed = &failed};
+    int64_t work = ETUDE_MIN(L, QUERIES) * S * (D + E);
+    etude_parallel_for(ctx, forward_items, &c, batch * c.blocks,
+                       GEMM_WORK / ETUDE_MAX(work, 1) + 1);
+    return failed ? ETUDE_NO_MEMORY : ETUDE_OK;
+}
+
+/* ---- Backward -------------------------------------------------------------------------------- */
+
+/* ds = p (dp - delta) scale, in the place of dp */
+static void score_gradient(const attention_call *c, const real *p, real *dp, int64_t n, real delta)
+{
+    ETUDE_SIMD for (int64_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * c->scale;
+}
+
+static int backward_one(const attention_call *c, int64_t which)
+{
+    int64_t L = c->L, S = c->S, D = c->D, E = c->E;
+    int64_t room = packed_size(KEYS, D) + packed_size(KEYS, E) + packed_size(D, KEYS) +
+                   packed_size(E, QUERIES) + packed_size(D, QUERIES) + 2 * QUERIES * KEYS + L;
+    real *delta = etude_scratch(c->ctx, (size_t)room * sizeof(real));
+    if (!delta)
+        return 0;
+    real *p = delta + L, *dp = p + QUERIES * KEYS, *panels = dp + QUERIES * KEYS;
+    const real *query = c->query + which * L * D, *grad = c->grad + which * L * E;
+    const real *lse = c->lse_in + which * L;
+    real *dquery = c->dquery + which * L * D;
+    memset(dquery, 0, (size_t)(L * D) * sizeof(real));
+    memset(c->dkey + which * S * D, 0, (size_t)(S * D) * sizeof(real));
+    memset(c->dvalue + which * S * E, 0, (size_t)(S * E) * sizeof(real));
+    for (int64_t l = 0; l < L; l++)
+        delta[l] = row_dot(grad + l * E, c->y_in + (which * L + l) * E, E);
+    for (int64_t k0 = 0; k0 < S; k0 += KEYS) {
+        int64_t n = ETUDE_MIN(KEYS, S - k0), at = which * S + k0;
+        const real *key = c->key + at * D, *value = c->value + at * E;
+        real *value_panels = pack_panels(panels, key, 1, D, D, n);
+        real *key_rows = pack_panels(value_panels, value, 1, E, E, n);
+        real *grad_rows = pack_panels(key_rows, key, D, 1, n, D);
+        for (int64_t q0 = c->causal ? k0 / QUERIES * QUERIES : 0; q0 < L; q0 += QUERIES) {
+            int64_t m = ETUDE_MIN(QUERIES, L - q0);
+            real *query_rows = pack_panels(grad_rows, grad + q0 * E, E, 1, m, E);
+            pack_panels(query_rows, query + q0 * D, D, 1, m, D);
+            multiply(0, m, n, D, query + q0 * D, D, 1, panels, p, KEYS);
+            multiply(0, m, n, E, grad + q0 * E, E, 1, value_panels, dp, KEYS);
+            for (int64_t i = 0; i < m; i++) {
+                exponentials(p + i * KEYS, c->scale, finite_or_0(lse[q0 + i]),
+                             seen(c, q0 + i, k0, n), n);
+                score_gradient(c, p + i * KEYS, dp + i * KEYS, n, delta[q0 + i]);
+            }
+            multiply(1, n, E, m, p, 1, KEYS, grad_rows, c->dvalue + at * E, E);
+            multiply(1, n, D, m, dp, 1, KEYS, query_rows, c->dkey + at * D, D);
+            multiply(1, m, D, n, dp, KEYS, 1, key_rows, dquery + q0 * D, D);
+        }
+    }
+    return 1;
+}
+
+static void backward_items(void *arg, int64_t begin, int64_t end)
+{
+    const attention_call *c = arg;
+    for (int64_t which = begin; which < end; which++)
+        if (!backward_one(c, which))
+            atomic_store(c->failed, 1);
+}
+
+int ETUDE_NAME(attention_backward)(etude_context *ctx, const real *grad, const real *query,
+                                   const real *key, const real *value, const void *mask,
+                                   const real *y, const real *lse, real *dquery, real *dkey,
+                                   real *dvalue, int64_t batch, int64_t L, int64_t S, int64_t D,
+                                   int64_t E, double causal, double scale)
+{
+    atomic_int failed = 0;
+    if (decline_mask(ctx, mask))
+        return ETUDE_UNSUPPORTED;
+    attention_call c = {.ctx = ctx, .grad = grad, .query = query, .key = key, .value = value,
+                        .y_in = y, .lse_in = lse, .dquery = dquery, .dkey = dkey,
+                        .dvalue = dvalue, .L = L, .S = S, .D = D, .E = E, .causal = causal != 0,
+                        .scale = (real)scale, .failed = &failed};
+    etude_parallel_for(ctx, backward_items, &c, batch,
+                       GEMM_WORK / ETUDE_MAX(L * S * (D + E), 1) + 1);
+    return failed ? ETUDE_NO_MEMORY : ETUDE_OK;
+}

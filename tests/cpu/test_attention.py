@@ -1,0 +1,70 @@
+"""Attention: sizes around those of tiles, causal or not, large scores, and what is declined."""
+
+import numpy as np
+import pytest
+from cpu_cases import FLOATS, hold, normal
+
+from etude.errors import Unsupported
+from etude.table import TABLE
+
+ATTENTION = "scaled_dot_product_attention"
+#: L, S, D, E
+SIZES = ((1, 1, 1, 1), (3, 7, 5, 2), (59, 127, 16, 16), (60, 128, 32, 32), (61, 129, 33, 17),
+         (200, 300, 8, 40), (130, 64, 300, 9), (1, 500, 64, 64), (300, 1, 64, 64), (64, 64, 32, 32))
+
+
+def arrays(length, keys, size, width, dtype, lead=(2,)):
+    return (normal(*lead, length, size, dtype=dtype), normal(*lead, keys, size, dtype=dtype, seed=1),
+            normal(*lead, keys, width, dtype=dtype, seed=2))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("attrs", [{}, {"is_causal": True}, {"scale": -0.3}])
+def test_forward_and_backward_of_every_size(ops, dtype, sizes, attrs):
+    query, key, value = arrays(*sizes, dtype)
+    hold(ops, ATTENTION, query, key, value, terms=99 * sizes[2], **attrs)
+    y, lse = TABLE[ATTENTION](query, key, value, **attrs)
+    grad = normal(*y.shape, dtype=dtype, seed=3)
+    given = (grad, query, key, value, None, y, lse)
+    hold(ops, "attention_backward", *given, terms=9999 * max(sizes), **attrs)
+
+
+def test_any_batch_axes_and_the_layout_of_split_heads(ops):
+    query, key, value = arrays(20, 20, 8, 8, "float32", lead=(3, 4))
+    hold(ops, ATTENTION, query, key, value)
+    hold(ops, ATTENTION, *(a.transpose(0, 2, 1, 3) for a in (query, key, value)), is_causal=True)
+    hold(ops, ATTENTION, query[0, 0], key[0, 0], value[0, 0])
+    hold(ops, ATTENTION, query[:0], key[:0], value[:0])
+    hold(ops, ATTENTION, query[:, :, :0], key, value)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_large_scores_do_not_overflow_and_grow_from_block_to_block(ops, dtype):
+    query, key, value = arrays(70, 400, 16, 16, dtype)
+    key *= np.linspace(1, 300, 400, dtype=dtype)[:, None]
+    for attrs in ({}, {"is_causal": True}):
+        got, _ = ops[ATTENTION](query, key, value, **attrs)
+        wide = (a.astype(np.float64) for a in (query, key, value))
+        want, _ = TABLE[ATTENTION](*wide, **attrs)
+        np.testing.assert_allclose(got, want, rtol=2e-3, atol=2e-3 if dtype == "float32" else 1e-9)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_nan_and_scores_of_minus_infinity(ops, dtype):
+    query, key, value = arrays(40, 200, 1, 4, dtype)
+    query[:] = np.abs(query) + 1
+    key[0, :150] = -np.inf
+    query[1, 3] = np.nan
+    with np.errstate(all="ignore"):
+        hold(ops, ATTENTION, query, key, value, terms=999)
+        key[0] = -np.inf
+        y, lse = ops[ATTENTION](query, key, value)
+    assert (y[0] == 0).all()
+    assert (lse[0] == -np.inf).all()
+
+
+def test_masks_are_declined(ops):
+    query, key, value = arrays(5, 6, 4, 4, "float32")
+    with pytest.raises(Unsupported, match="attn_mask"):
+        ops[ATTENTION](query, key, value, np.ones((5, 6), bool))
