@@ -37,7 +37,9 @@ ROUNDING(round, rint) /* halves to the even neighbour */
 static void isnan_body(void *arg, int64_t begin, int64_t end)
 {
     const rounding_call *c = arg;
-    ETUDE_SIMD for (int64_t i = begin; i < end; i++) c->nan[i] = c->x[i] != c->x[i];
+    const real *x = c->x;
+    uint8_t *nan = c->nan; /* bytes might alias c itself */
+    ETUDE_SIMD for (int64_t i = begin; i < end; i++) nan[i] = x[i] != x[i];
 }
 
 int ETUDE_NAME(isnan)(etude_context *ctx, const real *x, uint8_t *y, int64_t n)
