@@ -100,17 +100,6 @@ def test_char_rnn_knows_three_cells():
         models.char_rnn(5, cell="cnn")
 
 
-def test_resnet20_has_20_layers_and_270_thousand_parameters():
-    model = models.resnet20()
-    assert sum(p.numel() for p in model.parameters()) == 272_474
-    weights = [m for n, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))
-               and "shortcut" not in n]
-    assert len(weights) == 20
-    model.eval()
-    assert model(etude.zeros(2, 3, 9, 12)).shape == (2, 10)
-    assert models.resnet20(1, 5, blocks=1).eval()(etude.zeros(1, 1, 8, 8)).shape == (1, 5)
-
-
 # ------------------------------------------------------------------ generate
 
 
@@ -242,6 +231,13 @@ def test_impossible_tokens_are_never_drawn():
     logits = [-math.inf, 0.0, -math.inf, 0.0, -math.inf]
     assert set(drawn(logits)) == {1, 3}
     assert set(drawn([-math.inf, -math.inf, 5.0, -math.inf, -math.inf])) == {2}
+
+
+@pytest.mark.parametrize(("u", "token"), [(0.0, 1), (0.25, 1), (0.5, 3), (1 - 2**-53, 3)])
+def test_at_the_edges_too_the_token_drawn_is_a_possible_one(u, token, monkeypatch):
+    monkeypatch.setattr(nn.functional, "rand", lambda *shape, **_: etude.full(shape, u, "float64"))
+    logits = etude.tensor([[-math.inf, 0, -math.inf, 0, -math.inf]], dtype="float64")
+    assert sample(logits).tolist() == [[token]]
 
 
 def test_top_k_takes_exactly_k_of_equals_the_first():

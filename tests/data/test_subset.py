@@ -51,3 +51,8 @@ def test_a_random_split_has_every_sample_once_and_repeats():
 def test_a_share_that_leaves_a_part_empty_is_refused(share):
     with pytest.raises(ValueError, match=f"a share of {share} of 10 samples leaves one part empty"):
         random_split(Plain(), share)
+
+
+def test_lengths_instead_of_a_share_are_told_how_to_become_one():
+    with pytest.raises(TypeError, match=r"takes the share .*got list; two lengths a and b are"):
+        random_split(Plain(), [7, 3])

@@ -34,6 +34,8 @@ LAWS = {
                               uniform(1 / math.sqrt(FAN_IN))),
     "kaiming_normal": (init.kaiming_normal_, {"nonlinearity": "tanh"},
                        stats.norm(0, 5 / 3 / math.sqrt(FAN_IN))),
+    "kaiming_normal-fan_out": (init.kaiming_normal_, {"mode": "fan_out"},
+                               stats.norm(0, math.sqrt(2) / math.sqrt(FAN_OUT))),
     "xavier_uniform": (init.xavier_uniform_, {"gain": 2.0},
                        uniform(2 * math.sqrt(6 / (FAN_IN + FAN_OUT)))),
     "xavier_normal": (init.xavier_normal_, {"gain": 0.5},

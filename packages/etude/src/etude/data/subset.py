@@ -37,6 +37,10 @@ def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
 
     For text use ``text_split``. ValueError if a part would be empty.
     """
+    if not isinstance(validation, (int, float)):
+        raise TypeError(f"random_split takes the share of the second part, such as 0.2, got "
+                        f"{type(validation).__name__}; two lengths a and b are the share "
+                        f"b / (a + b)")
     n = len(dataset)
     held = round(n * validation)
     if not 0 < held < n:
