@@ -61,7 +61,16 @@ Call = tuple[list[Any], dict[str, Any]]  # Specs and attributes
 
 
 def _search(op: Op) -> Call | None:
-    wanted = [k for k, v in op.attrs.items() if v is Parameter.empty]
+    """The first call that the shape rule accepts: of floats, else of bools; with what has no
+    default alone, else with what may be None as well.
+    """
+    needed = [k for k, v in op.attrs.items() if v is Parameter.empty]
+    optional = [k for k, v in op.attrs.items() if v is None]
+    tries = itertools.product((float32, bool_), (needed, needed + optional))
+    return next((c for dtype, wanted in tries if (c := _accepted(op, wanted, dtype))), None)
+
+
+def _accepted(op: Op, wanted: list[str], dtype: np.dtype[Any]) -> Call | None:
     names = op.arrays * 2 if op.variadic else op.arrays
     for values in itertools.product(VALUES, repeat=len(wanted)):
         attrs = dict(zip(wanted, values, strict=True))
@@ -71,7 +80,7 @@ def _search(op: Op) -> Call | None:
         except Exception:  # these values do not even look right
             continue
         for shapes in _assignments(op, names):
-            specs = [Spec(s, op.fixed.get(n) or float32)
+            specs = [Spec(s, op.fixed.get(n) or dtype)
                      for n, s in zip(names, shapes, strict=True)]
             try:
                 op.check(tuple(specs), attrs)
