@@ -8,13 +8,13 @@
    between two small matrix products (gemm.h). Forward: an item of work is a block of queries. It
    walks the keys, keeping for each query the maximum so far and the sum of exponentials; where the
    maximum grows, what was added up before shrinks in proportion (the online softmax). Only
-   lse = log sum exp is kept, from which backward makes the probabilities again. Backward: an item is
-   one of the batch, because all its queries add to dkey and dvalue. The order of all sums depends on
-   the sizes alone. With is_causal, blocks of which no query sees a key are left out, about half.
-   Bound by the products, at half of the peak or more from D = 32 on. Masks are declined. */
+   lse = log sum exp is kept, from which backward makes the probabilities again. Backward: an item
+   is one of the batch, because all its queries add to dkey and dvalue. The order of all sums depends
+   on the sizes alone. With is_causal, blocks of which no query sees a key are left out, about half.
+   A mask is a bool (true: takes part) or a number to add for each score, by steps that are 0 where
+   it is broadcast; a query that sees no key has y = 0 and lse = -infinity. */
 #include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #include "gemm.h"
 #include "rows.h"
@@ -22,7 +22,15 @@
 enum { QUERIES = 60, KEYS = 128 }; /* of a tile; QUERIES is a multiple of most MR */
 
 typedef struct {
+    int64_t kind; /* 0 none, 1 bool, 2 real */
+    const void *at;
+    int64_t count, outer, inner; /* which of the batch: which / count outer + which % count inner */
+    int64_t row, column;
+} attention_mask;
+
+typedef struct {
     etude_context *ctx;
+    attention_mask mask;
     const real *query, *key, *value, *grad, *y_in, *lse_in;
     real *y, *lse, *dquery, *dkey, *dvalue;
     int64_t L, S, D, E, blocks; /* blocks of queries */
@@ -70,10 +78,30 @@ static int64_t seen(const attention_call *c, int64_t l, int64_t k0, int64_t n)
     return c->causal ? ETUDE_MAX(0, ETUDE_MIN(n, l - k0 + 1)) : n;
 }
 
-/* p[i] = exp(scale p[i] - shift) for i < seen, 0 from there to n */
-static void exponentials(real *p, real scale, real shift, int64_t seen, int64_t n)
+/* The scores of query l and the keys k0 .. k0 + n, of which `seen` count: scaled and masked. */
+static void finish_scores(const attention_call *c, real *p, int64_t which, int64_t l, int64_t k0,
+                          int64_t seen)
 {
-    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(scale * p[i] - shift);
+    const attention_mask *mask = &c->mask;
+    int64_t step = mask->column, at = l * mask->row + k0 * step;
+    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] *= c->scale;
+    if (mask->kind)
+        at += which / mask->count * mask->outer + which % mask->count * mask->inner;
+    if (mask->kind == 1) {
+        const uint8_t *takes_part = (const uint8_t *)mask->at + at;
+        for (int64_t i = 0; i < seen; i++)
+            p[i] = takes_part[i * step] ? p[i] : -INFINITY;
+    } else if (mask->kind == 2) {
+        const real *added = (const real *)mask->at + at;
+        for (int64_t i = 0; i < seen; i++)
+            p[i] += added[i * step];
+    }
+}
+
+/* p[i] = exp(p[i] - shift) for i < seen, 0 from there to n */
+static void exponentials(real *p, real shift, int64_t seen, int64_t n)
+{
+    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(p[i] - shift);
     for (int64_t i = seen; i < n; i++)
         p[i] = 0;
 }
@@ -85,18 +113,16 @@ static inline real finite_or_0(real x)
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-/* One query: its scores become exponentials, `sum` and `top` take them in, y what it had shrinks. */
-static void take_in(const attention_call *c, real *p, int64_t seen, int64_t n, real *y, real *top,
-                    real *sum)
+/* One query: its scores become exponentials, sum and top take them in, y shrinks to match. */
+static void take_in(real *p, int64_t seen, int64_t n, real *y, int64_t E, real *top, real *sum)
 {
-    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] *= c->scale;
     real largest = row_max(p, seen);
     largest = largest > *top ? largest : *top;
     real shift = finite_or_0(largest), shrink = v_exp(*top - shift);
-    exponentials(p, 1, shift, seen, n);
+    exponentials(p, shift, seen, n);
     *sum = *sum * shrink + row_sum(p, seen);
     *top = largest;
-    for (int64_t e = 0; y && e < c->E; e++)
+    for (int64_t e = 0; y && e < E; e++)
         y[e] *= shrink;
 }
 
@@ -119,9 +145,11 @@ static int forward_block(const attention_call *c, int64_t item)
         pack_panels(key_panels, c->key + at * D, 1, D, D, n);
         pack_panels(value_panels, c->value + at * E, E, 1, n, E);
         multiply(0, m, n, D, c->query + row * D, D, 1, key_panels, p, KEYS);
-        for (int64_t i = 0; i < m; i++)
-            take_in(c, p + i * KEYS, seen(c, q0 + i, k0, n), n, k0 ? y + i * E : NULL, top + i,
-                    sum + i);
+        for (int64_t i = 0; i < m; i++) {
+            int64_t count = seen(c, q0 + i, k0, n);
+            finish_scores(c, p + i * KEYS, which, q0 + i, k0, count);
+            take_in(p + i * KEYS, count, n, k0 ? y + i * E : NULL, E, top + i, sum + i);
+        }
         multiply(k0 > 0, m, E, n, p, KEYS, 1, value_panels, y, E);
     }
     for (int64_t i = 0; i < m; i++) {
@@ -140,23 +168,17 @@ static void forward_items(void *arg, int64_t begin, int64_t end)
             atomic_store(c->failed, 1);
 }
 
-static int decline_mask(etude_context *ctx, const void *mask)
-{
-    if (mask)
-        snprintf(ctx->error, sizeof ctx->error, "attn_mask");
-    return mask != NULL;
-}
-
 int ETUDE_NAME(scaled_dot_product_attention)(etude_context *ctx, const real *query,
                                              const real *key, const real *value, const void *mask,
                                              real *y, real *lse, int64_t batch, int64_t L,
                                              int64_t S, int64_t D, int64_t E, double causal,
-                                             double scale)
+                                             double scale, int64_t kind, int64_t count,
+                                             int64_t outer, int64_t inner, int64_t row,
+                                             int64_t column)
 {
     atomic_int failed = 0;
-    if (decline_mask(ctx, mask))
-        return ETUDE_UNSUPPORTED;
-    attention_call c = {.ctx = ctx, .query = query, .key = key, .value = value, .y = y, .lse = lse,
+    attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},
+                        .query = query, .key = key, .value = value, .y = y, .lse = lse,
                         .L = L, .S = S, .D = D, .E = E, .blocks = (L + QUERIES - 1) / QUERIES,
                         .causal = causal != 0, .scale = (real)scale, .failed = &failed};
     int64_t work = ETUDE_MIN(L, QUERIES) * S * (D + E);
@@ -203,8 +225,9 @@ static int backward_one(const attention_call *c, int64_t which)
             multiply(0, m, n, D, query + q0 * D, D, 1, panels, p, KEYS);
             multiply(0, m, n, E, grad + q0 * E, E, 1, value_panels, dp, KEYS);
             for (int64_t i = 0; i < m; i++) {
-                exponentials(p + i * KEYS, c->scale, finite_or_0(lse[q0 + i]),
-                             seen(c, q0 + i, k0, n), n);
+                int64_t count = seen(c, q0 + i, k0, n);
+                finish_scores(c, p + i * KEYS, which, q0 + i, k0, count);
+                exponentials(p + i * KEYS, finite_or_0(lse[q0 + i]), count, n);
                 score_gradient(c, p + i * KEYS, dp + i * KEYS, n, delta[q0 + i]);
             }
             multiply(1, n, E, m, p, 1, KEYS, grad_rows, c->dvalue + at * E, E);
@@ -227,12 +250,13 @@ int ETUDE_NAME(attention_backward)(etude_context *ctx, const real *grad, const r
                                    const real *key, const real *value, const void *mask,
                                    const real *y, const real *lse, real *dquery, real *dkey,
                                    real *dvalue, int64_t batch, int64_t L, int64_t S, int64_t D,
-                                   int64_t E, double causal, double scale)
+                                   int64_t E, double causal, double scale, int64_t kind,
+                                   int64_t count, int64_t outer, int64_t inner, int64_t row,
+                                   int64_t column)
 {
     atomic_int failed = 0;
-    if (decline_mask(ctx, mask))
-        return ETUDE_UNSUPPORTED;
-    attention_call c = {.ctx = ctx, .grad = grad, .query = query, .key = key, .value = value,
+    attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},
+                        .grad = grad, .query = query, .key = key, .value = value,
                         .y_in = y, .lse_in = lse, .dquery = dquery, .dkey = dkey,
                         .dvalue = dvalue, .L = L, .S = S, .D = D, .E = E, .causal = causal != 0,
                         .scale = (real)scale, .failed = &failed};

@@ -111,6 +111,10 @@ def _attention(dtype, heads):
         y, lse = TABLE["scaled_dot_product_attention"](query, key, value, **attrs)
         yield "scaled_dot_product_attention", (query, key, value), attrs
         yield "attention_backward", (grad, query, key, value, None, y, lse), attrs
+    mask = np.tri(70, 150, 40, bool)
+    y, lse = TABLE["scaled_dot_product_attention"](query, key, value, mask)
+    yield "scaled_dot_product_attention", (query, key, value, mask), {}
+    yield "attention_backward", (grad, query, key, value, mask, y, lse), {}
 
 
 def _on_bools(x, y):

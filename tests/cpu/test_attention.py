@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cpu_cases import FLOATS, hold, normal
+from cpu_cases import FLOATS, hold, normal, rng
 
 from etude.errors import Unsupported
 from etude.table import TABLE
@@ -14,7 +14,8 @@ SIZES = ((1, 1, 1, 1), (3, 7, 5, 2), (59, 127, 16, 16), (60, 128, 32, 32), (61, 
 
 
 def arrays(length, keys, size, width, dtype, lead=(2,)):
-    return (normal(*lead, length, size, dtype=dtype), normal(*lead, keys, size, dtype=dtype, seed=1),
+    return (normal(*lead, length, size, dtype=dtype),
+            normal(*lead, keys, size, dtype=dtype, seed=1),
             normal(*lead, keys, width, dtype=dtype, seed=2))
 
 
@@ -64,7 +65,34 @@ def test_nan_and_scores_of_minus_infinity(ops, dtype):
     assert (lse[0] == -np.inf).all()
 
 
-def test_masks_are_declined(ops):
-    query, key, value = arrays(5, 6, 4, 4, "float32")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(90, 150), (150,), (90, 1), (3, 1, 1, 150), (3, 2, 90, 150),
+                                   (1, 2, 90, 1), (2, 1, 150), (3, 1, 90, 150), ()])
+def test_masks_of_every_shape(ops, dtype, shape):
+    query, key, value = arrays(90, 150, 8, 16, dtype, lead=(3, 2))
+    seen = np.asarray(rng(1).random(shape) < 0.7)
+    for mask in (seen, np.asarray(normal(*shape, dtype=dtype)),
+                 np.where(seen, 0, -np.inf).astype(dtype)):
+        hold(ops, ATTENTION, query, key, value, mask, terms=99)
+        y, lse = TABLE[ATTENTION](query, key, value, mask)
+        given = (normal(*y.shape, dtype=dtype, seed=3), query, key, value, mask, y, lse)
+        hold(ops, "attention_backward", *given, terms=99_999)
+
+
+def test_a_query_that_sees_no_key_gives_0(ops):
+    query, key, value = arrays(70, 300, 4, 4, "float32")
+    mask = rng(1).random((70, 300)) < 0.5
+    mask[3] = False
+    mask[5, :200] = False
+    y, lse = ops[ATTENTION](query, key, value, mask)
+    assert (y[:, 3] == 0).all()
+    assert (lse[:, 3] == -np.inf).all()
+    hold(ops, ATTENTION, query, key, value, mask, terms=99)
+    grads = hold(ops, "attention_backward", y, query, key, value, mask, y, lse, terms=9999)
+    assert (grads[:, 3] == 0).all()
+
+
+def test_masks_over_batch_axes_that_do_not_collapse_are_declined(ops):
+    query, key, value = arrays(5, 6, 4, 4, "float32", lead=(2, 3, 4, 5))
     with pytest.raises(Unsupported, match="attn_mask"):
-        ops[ATTENTION](query, key, value, np.ones((5, 6), bool))
+        ops[ATTENTION](query, key, value, np.ones((2, 1, 4, 1, 5, 6), bool))

@@ -3,7 +3,8 @@
 A binder takes the kernels of one op and returns ``impl(*arrays, out=None, **attrs)``. Most
 classes differ only in their numbers; a *planner* of a few lines says what these are, and
 ``binders_dense.py`` does the rest. Classes whose operands broadcast are in
-``binders_pointwise.py``, those that walk strides or several axes in ``binders_strided.py``.
+``binders_pointwise.py``, those that walk strides or several axes in ``binders_strided.py``, the
+copies in ``binders_copy.py`` and what picks by an index in ``binders_index.py``.
 """
 
 from __future__ import annotations
@@ -14,23 +15,37 @@ from typing import Any
 
 import numpy as np
 
+from etude.binders_copy import bind_cat, bind_contiguous, bind_copy_into
 from etude.binders_dense import bind_dense
+from etude.binders_index import (
+    along,
+    bind_gather,
+    bind_scatter_add,
+    embedding,
+    embedding_backward,
+    index_select,
+    one_hot,
+)
 from etude.binders_pointwise import bind_binary, bind_select
 from etude.binders_strided import (
     bind_argreduce,
-    bind_cat,
-    bind_contiguous,
-    bind_copy_into,
     bind_linear,
     bind_matmul,
     bind_reduce,
     passes,
 )
 from etude.errors import Unsupported
-from etude.geometry import Array, check_out, contiguous, dense, refuse
+from etude.geometry import (
+    Array,
+    collapse,
+    contiguous,
+    padded,
+    refuse,
+    spread_steps,
+)
 from etude.native import SUFFIX, Kernel
 from etude.native_header import SUFFIXES
-from etude.shapes import axes, axis
+from etude.shapes import axes
 
 Call = Callable[..., Any]
 Numbers = tuple[float, ...]
@@ -167,11 +182,23 @@ def _batch_norm_backward(kernel: Kernel, specs: Any, grad: Array, *_: Any, eps: 
 
 def _attention(kernel: Kernel, specs: Any, query: Array, key: Array, value: Array, attn_mask: Any,
                *_: Any, is_causal: bool, scale: float | None) -> Numbers:
-    _decline(attn_mask=attn_mask is None)
     *lead, length, size = query.shape
     factor = 1 / math.sqrt(size) if scale is None else scale
     return (math.prod(lead), length, key.shape[-2], size, value.shape[-1], float(is_causal),
-            factor)
+            factor, *_mask((*lead, length, key.shape[-2]), attn_mask))
+
+
+def _mask(scores: tuple[int, ...], mask: Any) -> Numbers:
+    """kind, count, outer, inner, row, column: where the mask of each score stands (etude.h)."""
+    if mask is None:
+        return 0, 1, 0, 0, 0, 0
+    *lead, row, column = spread_steps(mask, scores) or ()
+    sizes, (kept,) = collapse(scores[:-2], lead)
+    if len(sizes) > 2:
+        raise Unsupported("attn_mask broadcast over batch axes that do not collapse")
+    outer, inner = padded(kept, 2, 0)
+    kind = 1 if mask.dtype == np.bool_ else 2
+    return kind, sizes[-1] if sizes else 1, outer, inner, row, column
 
 
 def _attention_backward(kernel: Kernel, specs: Any, grad: Array, *arrays: Any,
@@ -199,26 +226,8 @@ def _cast(kernel: Kernel, specs: Any, x: Array, *, dtype: Any) -> Numbers:
     return x.size, list(SUFFIXES).index(SUFFIX[x.dtype])
 
 
-def _index_select(kernel: Kernel, specs: Any, x: Array, index: Array, *, dim: int) -> Numbers:
-    outer, n, inner = _along(x, dim)
-    return outer, n, index.size, inner
-
-
-def _embedding(kernel: Kernel, specs: Any, index: Array, weight: Array) -> Numbers:
-    return (index.size, *weight.shape)
-
-
-def _embedding_backward(kernel: Kernel, specs: Any, grad: Array, index: Array, *,
-                        num_embeddings: int) -> Numbers:
-    return index.size, num_embeddings, grad.shape[-1]
-
-
-def _one_hot(kernel: Kernel, specs: Any, index: Array, *, num_classes: int) -> Numbers:
-    return index.size, num_classes
-
-
 def _scan(kernel: Kernel, specs: Any, x: Array, *, dim: int) -> Numbers:
-    return _along(x, dim)
+    return along(x, dim)
 
 
 def _var(kernel: Kernel, specs: Any, x: Array, *, dim: Any, keepdim: bool,
@@ -238,27 +247,6 @@ def _loss(kernel: Kernel, specs: Any, x: Array, target: Array, **attrs: Any) -> 
     return (x.size, *kernel.attributes(attrs))
 
 
-def _along(x: Array, dim: int) -> tuple[int, int, int]:
-    """(outer, n, inner): the axes before ``dim``, its own size, and the axes behind it."""
-    d = dim % x.ndim
-    return math.prod(x.shape[:d]), x.shape[d], math.prod(x.shape[d + 1 :])
-
-
-def _gather(kernel: Kernel, specs: Any, x: Array, index: Array, *, dim: int) -> Numbers:
-    return _around(x, index, dim)
-
-
-def _around(x: Array, index: Array, dim: int) -> tuple[int, ...]:
-    """(outer, n, index_n, inner): x is outer x n x inner, index outer x index_n x inner."""
-    d = dim % x.ndim
-    outer = inner = 1
-    for n in index.shape[:d]:
-        outer *= n
-    for n in index.shape[d + 1 :]:
-        inner *= n
-    return outer, x.shape[d], index.shape[d], inner
-
-
 # ------------------------------------------------------------------ a little more than numbers
 
 
@@ -274,44 +262,6 @@ def bind_rows(kernel: Kernel) -> Call:
         kernel.op.check(arrays, {"dim": dim})
         moved = last(*[contiguous(np.moveaxis(a, dim, -1)) for a in arrays], dim=-1)
         return contiguous(np.moveaxis(moved, -1, dim), out)
-
-    return call
-
-
-def bind_gather(kernel: Kernel) -> Call:
-    """x is cut to the size of index along every axis but ``dim``, as the kernel wants it."""
-    cut = bind_dense(kernel, _gather)
-
-    def call(x: Array, index: Array, *, out: Any = None, **attrs: Any) -> Any:
-        kernel.op.check((x, index), attrs)
-        dim = attrs["dim"]
-        d = dim % x.ndim
-        within = tuple([slice(None) if i == d else slice(n) for i, n in enumerate(index.shape)])
-        return cut(x[within], index, out=out, dim=dim)
-
-    return call
-
-
-def bind_scatter_add(kernel: Kernel) -> Call:
-    """The result starts as a copy of x, and the kernel adds src to it in place."""
-    ident = kernel.host.ident
-
-    def call(x: Array, index: Array, src: Array, *, out: Any = None, **attrs: Any) -> Any:
-        spec = kernel.op.check((x, index, src), attrs)
-        dim = attrs["dim"]
-        thunk, fn = kernel.pick(spec.dtype)
-        d = axis("scatter_add", dim, x.ndim)
-        if any(n != m for i, (n, m) in enumerate(zip(x.shape, index.shape)) if i != d):
-            raise Unsupported("index smaller than x")
-        index = dense(np.asarray(index))
-        src = dense(src[tuple([slice(n) for n in index.shape])])
-        y = np.empty(spec.shape, spec.dtype) if out is None else out
-        check_out("scatter_add", y, spec.shape, spec.dtype)
-        np.copyto(y, x)
-        status = thunk(fn, ident(index), ident(src), ident(y), *_around(x, index, d))
-        if status:
-            kernel.fail(status, (x, index, src), attrs)
-        return y
 
     return call
 
@@ -362,10 +312,10 @@ BINDERS: dict[str, Callable[[Kernel], Call]] = {
     "batch_norm_backward": _by(_batch_norm_backward),
     "batch_norm_eval": _by(_batch_norm),
     "loss": _by(_loss),
-    "index_select": _by(_index_select),
-    "embedding": _by(_embedding),
-    "embedding_backward": _by(_embedding_backward),
-    "one_hot": _by(_one_hot),
+    "index_select": _by(index_select),
+    "embedding": _by(embedding),
+    "embedding_backward": _by(embedding_backward),
+    "one_hot": _by(one_hot),
     "scan": _by(_scan),
     "triangle": _by(_triangle),
     "var": _by(_var),

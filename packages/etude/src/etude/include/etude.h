@@ -224,14 +224,18 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     typedef int etude_loss_fn_##T(etude_context *ctx, const real *x, const real *target,          \
         real *loss, int64_t n, double reduction);                                                 \
     /* y = softmax(query key^T scale) value for each of batch; query, dquery: L x D; key, dkey:    \
-       S x D; value, dvalue: S x E; y, grad: L x E; lse: L; mask may be NULL */                   \
+       S x D; value, dvalue: S x E; y, grad: L x E; lse: L. mask_kind 0: mask is NULL; 1: bool,   \
+       true takes part; 2: real, added to the scores. That of score l, s of one b of batch is at  \
+       b / count * outer + b % count * inner + l * row + s * column */                            \
     typedef int etude_attention_fn_##T(etude_context *ctx, const real *query, const real *key,    \
         const real *value, const void *mask, real *y, real *lse, int64_t batch, int64_t L,        \
-        int64_t S, int64_t D, int64_t E, double causal, double scale);                            \
+        int64_t S, int64_t D, int64_t E, double causal, double scale, int64_t mask_kind,          \
+        int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);                \
     typedef int etude_attention_backward_fn_##T(etude_context *ctx, const real *grad,             \
         const real *query, const real *key, const real *value, const void *mask, const real *y,   \
         const real *lse, real *dquery, real *dkey, real *dvalue, int64_t batch, int64_t L,        \
-        int64_t S, int64_t D, int64_t E, double causal, double scale);                            \
+        int64_t S, int64_t D, int64_t E, double causal, double scale, int64_t mask_kind,          \
+        int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);                \
     /* key: [seed, call], Philox 4x64-10 */                                                       \
     typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
     typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \
