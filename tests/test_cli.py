@@ -494,6 +494,14 @@ def test_a_tour_with_broken_plugins_alone_gives_their_reasons(short, installed, 
     assert "raises is broken: RuntimeError: boom at import" in text
 
 
+def test_a_tour_that_may_not_write_still_shows_its_table(short, alone, tmp_path):
+    (tmp_path / "file").touch()
+    text = words(run("tour", "--epochs", "1", "--out", str(tmp_path / "file" / "folder")))
+    assert "speed-up" in text
+    assert "There is no picture, because" in text
+    assert "--out names another folder" in text
+
+
 def test_a_tour_without_matplotlib_says_what_to_install(short, alone, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "etude.commands.picture", raising=False)

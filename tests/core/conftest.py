@@ -1,8 +1,13 @@
-"""Every test starts and ends with the process default it found."""
+"""Every test starts and ends with the process default it found. Files here share leaves.py."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
 from etude.backend import DEFAULT
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

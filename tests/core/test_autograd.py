@@ -1,22 +1,16 @@
-"""The tape: order, accumulation, freeing, versions, memory; derivatives of derivatives."""
+"""The tape: order, accumulation, freeing, memory. Also test_writes.py, test_higher_order.py."""
 
 import gc
 import itertools
-import threading
 import weakref
 
 import numpy as np
 import pytest
+from leaves import leaf
 
 import etude
 from etude import ShapeError, float32, float64
 from etude import functional as F
-
-
-def leaf(*values, dtype=float64):
-    return etude.tensor(list(values) if len(values) != 1 else values[0], dtype=dtype,
-                        requires_grad=True)
-
 
 # ---------------------------------------------------------------------------- order and adding up
 
@@ -351,165 +345,6 @@ def test_leaves_and_requires_grad():
         etude.tensor([True]).requires_grad_()
 
 
-# ---------------------------------------------------------------------------- writes
-
-
-WRITERS = {
-    "copy_": lambda t: t.copy_(etude.ones(2, dtype=float64)),
-    "a view": lambda t: t[:1].copy_(etude.ones(1, dtype=float64)),
-    "a view of a view": lambda t: t.reshape(1, 2)[0, 1:].copy_(etude.ones(1, dtype=float64)),
-    "detach": lambda t: t.detach().copy_(etude.ones(2, dtype=float64)),
-    "a piece": lambda t: t.split(1)[1].copy_(etude.ones(1, dtype=float64)),
-    "an optimiser": lambda t: (np.multiply(t.data, 0.9, out=t.data), t.mark_written()),
-}
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.parametrize("create_graph", [False, True])
-def test_a_write_after_saving_is_noticed(writer, create_graph):
-    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
-    z = (x * y).sum()
-    with etude.no_grad():
-        WRITERS[writer](x)
-    with pytest.raises(RuntimeError, match=r"backward through 'mul': its input 'x' was written "
-                                           r"\(by "
-                                           r"copy_ or an optimiser\) after it was saved. Call "
-                                           r"backward before the step, or clone\(\) it"):
-        etude.grad(z, y, create_graph=create_graph)
-
-
-def test_a_write_is_noticed_by_a_composite_which_computes_anew():
-    x = leaf(1.0, 2.0)
-    y = F.softmax(x)
-    with etude.no_grad():
-        x.copy_(etude.ones(2, dtype=float64))
-    with pytest.raises(RuntimeError, match="backward through 'softmax': its input 'x' was written"):
-        etude.grad(y[0], x, create_graph=True)
-
-
-def test_a_write_before_the_call_or_to_what_was_not_saved_does_no_harm():
-    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
-    with etude.no_grad():
-        x.copy_(y)
-    z = (x + y).sum() + (x * y).sum()
-    z.backward()
-    assert y.grad.tolist() == [4, 5]
-    z = (x + y).sum()
-    with etude.no_grad():
-        x.copy_(y)
-    z.backward()
-
-
-@pytest.mark.parametrize("view", [lambda t: t, lambda t: t[:1], lambda t: t.detach(),
-                                  lambda t: t.detach()[0], lambda t: t.split(1)[0]])
-def test_results_of_ops_are_not_written(view):
-    y = leaf(1.0, 2.0).exp()
-    t = view(y)
-    with etude.no_grad(), pytest.raises(RuntimeError, match=r"copy_ into the result of 'exp': "
-                                                            r"backward "
-                                                            r"may need its value. copy_ writes "
-                                                            r"into"):
-        t.copy_(t)
-    with pytest.raises(RuntimeError, match="the result of 'exp' was written; only leaves may be"):
-        t.mark_written()
-
-
-def test_what_copy_refuses():
-    x = leaf(1.0, 2.0)
-    with pytest.raises(RuntimeError, match=r"copy_ into a leaf that requires a gradient: do it "
-                                           r"under "
-                                           r"no_grad\(\)"):
-        x.copy_(x)
-    with pytest.raises(RuntimeError, match=r"do it under no_grad\(\)"):
-        x.detach().copy_(x)
-    t = etude.zeros(2)
-    with pytest.raises(ShapeError, match=r"copy_: need float32\[2\], got float64\[2\]"):
-        t.copy_(x)
-    with pytest.raises(ShapeError, match=r"copy_: need float32\[2\], got float32\[1\]"):
-        t.copy_(etude.zeros(1))
-    memory = t.data
-    assert t.copy_(etude.ones(2)) is t
-    assert t.data is memory
-    assert t.tolist() == [1, 1]
-
-
-# ---------------------------------------------------------------------------- higher derivatives
-
-
-def test_all_derivatives_of_a_power():
-    x = leaf(2.0)
-    y = x**5
-    for want in (80, 160, 240, 240, 120, 0):
-        (y,) = etude.grad(y, x, create_graph=True)
-        assert y.item() == pytest.approx(want)
-        if not y.requires_grad:
-            break
-
-
-def test_backward_with_create_graph_leaves_gradients_that_can_be_differentiated():
-    x = leaf(3.0)
-    (x * x * x).backward(create_graph=True)
-    (x * x).backward(create_graph=True)
-    assert x.grad.item() == 27 + 6
-    (h,) = etude.grad(x.grad, x)
-    assert h.item() == 18 + 2
-
-
-def test_newtons_method_converges_quadratically():
-    """f(x) = sum exp(x) - b x has its minimum at ln b; each step squares the error."""
-    b = etude.tensor([2.0, 5.0, 0.5], dtype=float64)
-    x = etude.tensor([1.0, 1.3, -0.3], dtype=float64)
-    root = np.log(b.numpy())
-    errors = []
-    for _ in range(5):
-        x = x.detach().requires_grad_()
-        f = (x.exp() - b * x).sum()
-        (g,) = etude.grad(f, x, create_graph=True)
-        (h,) = etude.grad(g.sum(), x)  # the Hessian is diagonal
-        x = x.detach() - g.detach() / h
-        errors.append(np.abs(x.numpy() - root).max())
-    for before, after in itertools.pairwise(errors):
-        assert after <= max(before**2, 1e-15)
-    assert errors[-1] <= 1e-15
-
-
-def test_a_full_hessian_is_symmetric_and_right():
-    x = leaf(0.5, -1.0, 2.0)
-    f = (x[0] * x[1] * x[2]).exp() + (x[0] / x[2]).tanh()
-    (g,) = etude.grad(f, x, create_graph=True)
-    rows = [etude.grad(g[i], x, retain_graph=True)[0].numpy() for i in range(3)]
-    hessian = np.array(rows)
-    assert np.allclose(hessian, hessian.T, rtol=1e-12, atol=0)
-    p = np.exp(0.5 * -1.0 * 2.0)
-    assert hessian[0, 1] == pytest.approx(p * 2.0 * (1 + 0.5 * -1.0 * 2.0), rel=1e-12)
-
-
-def test_a_gradient_penalty_trains_the_norm_of_a_gradient():
-    """d/dw of |d(net)/dx|^2, by backward through the gradient and by differences in w."""
-    rng = np.random.default_rng(0)
-    x0, v0 = rng.normal(size=(4, 3)), rng.normal(size=(5, 1))
-
-    def penalty(w):
-        x = etude.tensor(x0, requires_grad=True)
-        score = F.gelu(F.layer_norm(x @ w, 5)) @ etude.tensor(v0)
-        (g,) = etude.grad(score.sum(), x, create_graph=True)
-        return (g * g).sum()
-
-    assert etude.gradcheck(penalty, [etude.tensor(rng.normal(size=(3, 5)), requires_grad=True)])
-
-
-def test_composites_of_dependent_inputs_are_taken_apart():
-    """layer_norm(x, weight=w(x)): each input gets its own share of the gradient, once."""
-    x = leaf(0.5, 1.0, 3.0)
-
-    def first(x, create_graph=True):
-        y = F.layer_norm(x, 3, x * x, x) ** 2
-        return etude.grad(y.sum(), x, create_graph=create_graph)[0]
-
-    assert np.allclose(first(x).detach().numpy(), first(x, False).numpy(), rtol=1e-12, atol=0)
-    assert etude.gradcheck(first, [x])
-
-
 # ---------------------------------------------------------------------------- the rest
 
 
@@ -532,38 +367,3 @@ def test_dtypes_on_the_way_come_back():
     y.backward()
     assert x.grad.dtype == float32
     assert x.grad.tolist() == [6, 10]
-
-
-def test_threads_build_and_walk_their_own_graphs_on_one_leaf():
-    w = leaf(2.0)
-    found, errors = {}, []
-    start = threading.Barrier(4)
-
-    def work(k):
-        try:
-            start.wait()
-            with etude.no_grad() if k == 3 else etude.enable_grad():
-                for _ in range(50):
-                    y = w * k
-                    y = (y * y).exp().log()
-                    found[k] = None if k == 3 else etude.grad(y, w)[0].item()
-                    assert y.requires_grad == (k != 3)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not errors
-    assert found == {0: 0, 1: pytest.approx(4), 2: pytest.approx(16), 3: None}
-
-
-def test_grad_mode_is_the_threads_own():
-    seen = []
-    with etude.no_grad():
-        t = threading.Thread(target=lambda: seen.append(etude.is_grad_enabled()))
-        t.start()
-        t.join()
-    assert seen == [True]

@@ -293,6 +293,8 @@ def test_a_device_without_an_op_is_an_error_unless_fallback_is_allowed():
                      r"float32\[2, 3\]"),
     (lambda x: x.astype(float), r"exp returned y as float64\[2, 3\], but .* says float32\[2, 3\]"),
     (lambda x: x.sum(), r"exp returned y as float32\[\]"),
+    (lambda x: (x,), r"column 'wrong': exp must return one array, got a tuple of 1"),
+    (lambda x: None, r"exp returned y as object\[\]"),
     (lambda x: x.tolist(), r"exp returned y as float64\[2, 3\]"),
 ])
 def test_a_result_of_the_wrong_shape_or_dtype(answer, words):
@@ -420,6 +422,9 @@ def test_misspelt_ops_are_noticed_where_they_are_written(tmp_path):
         etude.implements("sofmax")
     with pytest.raises(BackendError, match=r"there is no op called 'zzzz'$"):
         etude.implements("exp", "zzzz")
+    for forgotten in (lambda: etude.implements(), lambda: etude.implements(lambda x: x)):
+        with pytest.raises(BackendError, match=r"wants the names of ops: @etude.implements\('"):
+            forgotten()
     path = write(tmp_path / "typo.py", """
         import etude
         @etude.implements("sofmax")
@@ -436,6 +441,7 @@ def test_misspelt_ops_are_noticed_where_they_are_written(tmp_path):
     ("1 / 0", "does not run: ZeroDivisionError: division by zero"),
     ("def f(:", "does not run: SyntaxError"),
     ("import nothing_like_that", "does not run: ModuleNotFoundError"),
+    ("import sys; sys.exit(3)", "does not run: SystemExit: 3"),
 ])
 def test_files_that_are_no_column(tmp_path, text, words):
     with pytest.raises(BackendError, match=words):

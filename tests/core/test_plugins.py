@@ -180,6 +180,14 @@ LOADS = {
                 "backends' shows more"),
     "t_none": ("return None", "broken", "TypeError: load() must return a Backend, got NoneType",
                "BackendError: backend 'none' is broken: TypeError: load() must return a Backend"),
+    "t_exit": ("raise SystemExit(2)", "broken", "SystemExit: 2",
+               "BackendError: backend 'exit' is broken: SystemExit: 2. 'etude backends' shows"),
+    "t_typo": ("return etude.Backend('typo', 'cpu', {'sofmax': None})", "broken",
+               "TypeError: there is no op called 'sofmax'; did you mean 'softmax'?",
+               "BackendError: backend 'typo' is broken: TypeError: there is no op called 'sofmax'"),
+    "t_far": ("return etude.Backend('far', 'moon', {})", "broken",
+              "TypeError: load() made a Backend for 'moon', announced for 'cpu'",
+              "BackendError: backend 'far' is broken: TypeError: load() made a Backend for 'moon'"),
 }
 
 

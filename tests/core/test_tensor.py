@@ -174,6 +174,7 @@ def test_views_share_memory_and_results_do_not():
         assert not np.shares_memory(v.data, x.data)
     assert x.to(float64) is x
     assert x.to("cpu") is x
+    assert x.to(device="cpu", dtype=float64) is x.to(None) is x
     assert x.double() is x
 
 
@@ -322,10 +323,21 @@ def test_arguments_by_position_or_name_and_what_is_wrong_with_them():
         F.softmax(x, axis=1)
     with pytest.raises(TypeError, match="linear: weight is required, got None"):
         F.linear(x, bias=etude.ones(2))
+    for call in (lambda: F.linear(x, None), lambda: F.softmax(None), lambda: F.sum(None),
+                 lambda: F.exp(None), lambda: F.lt(None, x), lambda: F.where(None, x, x)):
+        with pytest.raises(TypeError, match=r"\w+: \w+ is required, got None"):
+            call()
+    with pytest.raises(TypeError, match=r"exp\(\) got an unexpected keyword argument 'dim'"):
+        F.exp(x, dim=1)
     assert F.linear(weight=x, x=x).shape == (2, 2)
     assert str(inspect.signature(F.layer_norm)) == (
         "(x, normalized_shape, weight=None, bias=None, eps=1e-05)")
-    assert F.softmax.__doc__ == etude.TABLE["softmax"].__doc__
+    for name in F.__all__:  # what help() shows
+        f = getattr(F, name)
+        assert f.__name__ == name
+        assert f.__doc__
+        if name not in F.BY_HAND | F.COMPOSED:
+            assert tuple(inspect.signature(f).parameters) == etude.TABLE[name].order
 
 
 def test_an_op_entered_later_is_a_function_at_once():

@@ -79,7 +79,8 @@ def test_a_small_gpt_learns_shakespeare(cpu, report):
     tokens = data.CharTokenizer.train(text)
     ids = tokens.encode(text)
     train, held_out = data.text_split(ids)
-    model = models.gpt(tokens.vocab_size, block_size=64, layers=4, heads=4, embed_dim=128, dropout=0.1)
+    model = models.gpt(tokens.vocab_size, block_size=64, layers=4, heads=4, embed_dim=128,
+                       dropout=0.1)
     steps = 2000
     opt = optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.1)
     schedule = optim.OneCycleLR(opt, 2e-3, steps, pct_start=0.05)

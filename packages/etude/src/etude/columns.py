@@ -335,9 +335,11 @@ def _hold(op: Op, column: str, promised: Any, result: Any) -> None:
     """Raise BackendError unless ``result`` has the shapes and dtypes of the shape rule."""
     single = isinstance(promised, Spec)
     specs, results = ((promised,), (result,)) if single else (promised, result)
-    if not single and not (isinstance(result, tuple) and len(result) == len(specs)):
-        raise BackendError(f"column {column!r}: {op.name} must return a tuple of {len(specs)} "
-                           f"arrays ({', '.join(op.outputs)}), got {type(result).__name__}")
+    if isinstance(result, tuple) is single or len(results) != len(specs):
+        wanted = f"a tuple of {len(specs)} arrays ({', '.join(op.outputs)})"
+        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        raise BackendError(f"column {column!r}: {op.name} must return "
+                           f"{'one array' if single else wanted}, got {got}")
     for name, spec, r in zip(op.outputs, specs, results, strict=False):
         if r.shape != spec.shape or r.dtype != spec.dtype:
             raise BackendError(f"column {column!r}: {op.name} returned {name} as "

@@ -24,7 +24,6 @@ from etude.tensor import OPS, Tensor, view_of, wrap
 Function = Callable[..., Any]
 
 
-
 def _result_dtype(op: Op, operands: Sequence[Any]) -> np.dtype[Any]:
     """bool < int64 < float32 < float64 over the Tensors; Python numbers only raise the kind."""
     dtype = max((t.dtype for t in operands if isinstance(t, Tensor)), key=DTYPES.index,
@@ -58,6 +57,9 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[Sequence[Any], str]:
     """
     operands = [_operand(op, x) for x in inputs]
     names = op.arrays * len(operands) if op.variadic else op.arrays
+    for name, x in zip(names, operands, strict=False):
+        if x is None and name not in op.optional:
+            raise TypeError(f"{op.name}: {name} is required, got None")
     free = [i for i, name in zip(range(len(operands)), names, strict=False)
             if name not in op.fixed and operands[i] is not None]
     devices = {t.device for t in operands if isinstance(t, Tensor)}
@@ -108,12 +110,13 @@ def _ready(op: Op) -> Callable[[Sequence[Any]], str | None]:
     """A quick look: the device, if all operands are Tensors that need no promotion; else None."""
     kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
     fixed = [not op.variadic and name in op.fixed for name in op.arrays]
+    optional = [name in op.optional for name in op.arrays]
     always = op.variadic
 
     def look(inputs: Sequence[Any]) -> str | None:
         dtype = device = None
         for i, t in enumerate(inputs):
-            if t is None:
+            if t is None and i < len(optional) and optional[i]:
                 continue
             if not isinstance(t, Tensor):
                 return None

@@ -43,19 +43,21 @@ def _public(op: Op) -> Callable[..., Any]:
         arrays = [given.pop(name, None) for name in op.arrays]
         return run(*arrays, **given)
 
-    call.__name__ = call.__qualname__ = op.name
-    call.__doc__ = op.__doc__
-    call.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+    # The closure in OPS is already the public function where there is nothing to sort.
+    plain = not op.attrs and not op.optional and op.order == op.arrays
+    return _introduced(run if plain else call, op)
+
+
+def _introduced(fn: Callable[..., Any], op: Op) -> Callable[..., Any]:
+    """``fn`` with the name, text and parameters that help() shows."""
+    fn.__name__ = fn.__qualname__ = op.name
+    fn.__doc__ = op.__doc__
+    fn.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
         inspect.Parameter(
             name, inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=None if name in op.optional else op.attrs.get(name, inspect.Parameter.empty))
         for name in op.order])
-    return call
-
-
-def _plain(op: Op) -> bool:
-    """Whether the closure in OPS is already the public function."""
-    return not op.attrs and not op.optional and op.order == op.arrays
+    return fn
 
 
 # ------------------------------------------------------------------ written out by hand
@@ -226,7 +228,7 @@ BY_HAND = {name for name, value in dict(globals()).items() if name in TABLE and 
 
 for _op in TABLE.values():
     if _op.name not in BY_HAND and not _op.internal:
-        globals()[_op.name] = OPS[_op.name] if _plain(_op) else _public(_op)
+        globals()[_op.name] = _public(_op)
 
 COMPOSED = {"conv1d", "conv_transpose2d", "group_norm"}  # of other ops, so no rows of the table
 __all__ = sorted({op.name for op in TABLE.values() if not op.internal} | BY_HAND | COMPOSED)

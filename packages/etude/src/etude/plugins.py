@@ -128,14 +128,11 @@ class Registry:
         if name not in self._loaded:
             info, plugin = self.backends[name]
             try:
-                made = info.load()
-                if not isinstance(made, Backend):
-                    raise TypeError(f"load() must return a Backend, got {type(made).__name__}")
-                self._loaded[name] = made
+                self._loaded[name] = _as_promised(info, info.load())
             except BackendError as reason:
                 plugin.state, plugin.reason = "unavailable", str(reason)
                 self._loaded[name] = BackendError(f"backend {name!r} is unavailable: {reason}")
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 _broken(plugin, error)
                 self._loaded[name] = BackendError(
                     f"backend {name!r} is broken: {plugin.reason}. 'etude backends' shows more")
@@ -156,6 +153,23 @@ class Registry:
         if name == "cpu" and not self.plugins:
             text += ". The C kernels come with the package etude-cpu: pip install etude-cpu"
         return text
+
+
+def _as_promised(info: BackendInfo, made: Any) -> Backend:
+    """What ``load()`` returned. TypeError if that is no Backend, or another than announced."""
+    if not isinstance(made, Backend):
+        raise TypeError(f"load() must return a Backend, got {type(made).__name__}")
+    if made.device != info.device:
+        raise TypeError(f"load() made a Backend for {made.device!r}, announced for {info.device!r}")
+    for op in made.ops:
+        if op not in TABLE:
+            raise TypeError(f"there is no op called {op!r}{_hint(op)}")
+    return made
+
+
+def _hint(op: str) -> str:
+    close = difflib.get_close_matches(op, TABLE, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _broken(plugin: Plugin, error: BaseException) -> None:
@@ -242,11 +256,11 @@ def implements(*names: str) -> Callable[[Call], Call]:
     The function gets the op's arrays by position and its attributes by keyword, and returns the
     result; a parameter ``out`` is not needed. Raises BackendError for a name the table lacks.
     """
+    if not names or not all(isinstance(name, str) for name in names):
+        raise BackendError("@etude.implements wants the names of ops: @etude.implements('softmax')")
     for name in names:
         if name not in TABLE:
-            close = difflib.get_close_matches(name, TABLE, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise BackendError(f"there is no op called {name!r}{hint}")
+            raise BackendError(f"there is no op called {name!r}{_hint(name)}")
 
     def mark(fn: Call) -> Call:
         fn._etude_ops = names  # type: ignore[attr-defined]
@@ -297,6 +311,6 @@ def _from_file(path: Path) -> Backend:
     sys.modules[spec.name] = module  # where dataclasses, for one, look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BackendError(f"{path} does not run: {type(error).__name__}: {error}") from error
     return _from_module(path.name, module)

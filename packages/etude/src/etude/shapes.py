@@ -146,7 +146,7 @@ def check_shape(name: str, shape: Any) -> Shape:
 
 def pair(name: str, arg: str, value: Any, least: int) -> tuple[int, int]:
     """An attribute for height and width: an integer for both, or two integers."""
-    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    both = tuple(value) if np.iterable(value) else (value, value)
     if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in both):
         raise ShapeError(f"{name}: {arg} must be one or two integers >= {least}, got {value!r}")
     return int(both[0]), int(both[1])

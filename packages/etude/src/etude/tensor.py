@@ -210,12 +210,14 @@ class Tensor:
 
     # ------------------------------------------------------------------ conversion and views
 
-    def to(self, *targets: Any) -> Tensor:
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Tensor:
         """Convert to a dtype, move to a device, or both: ``x.to(etude.float64)``,
         ``x.to("cpu")``. Returns self where nothing changes.
         """
         x = self
-        for target in targets:
+        for target in (*targets, device, dtype):
+            if target is None:
+                continue
             if isinstance(target, str) and target not in np.sctypeDict:
                 x = _move(x, target)
             elif np.dtype(target) != x.dtype:

@@ -237,7 +237,10 @@ def _draw(found: list[Run], out: Path) -> tuple[Path | None, str]:
             raise
         return None, ("There is no picture, because matplotlib is not installed: "
                       "pip install 'etude[plots]'")
-    out.mkdir(parents=True, exist_ok=True)
     path = out / "tour.png"
-    draw(found, path)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        draw(found, path)
+    except OSError as error:  # what was found out is not to be lost for it
+        return None, f"There is no picture, because {error}. --out names another folder"
     return path, ""

@@ -100,9 +100,9 @@ def one_hot(index, *, num_classes):
 def _topk_shape(x, *, k, dim):
     require("topk", "x", x, NUMBERS)
     d = axis("topk", dim, x.ndim)
-    if not 0 <= k <= x.shape[d]:
-        raise ShapeError(f"topk: k={k} must be from 0 to {x.shape[d]}, the size of dimension "
-                         f"{dim} of {x}")
+    if not isinstance(k, (int, np.integer)) or not 0 <= k <= x.shape[d]:
+        raise ShapeError(f"topk: k={k!r} must be an integer from 0 to {x.shape[d]}, the size of "
+                         f"dimension {dim} of {x}")
     shape = (*x.shape[:d], k, *x.shape[d + 1 :])
     return Spec(shape, x.dtype), Spec(shape, int64)
 
