@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import importlib
 import os
 import signal
 import subprocess
@@ -11,13 +12,15 @@ import time
 
 import pytest
 
-from etude.data import mnist as module
 from etude.data.download import cache_folder, fetch
 from etude.data.mnist import mnist
 
 NAME = "data.bin"
 CONTENT = bytes(range(256)) * 2000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+#: The module, whose name in etude.data is that of its function.
+module = importlib.import_module("etude.data.mnist")
 
 
 class Server:

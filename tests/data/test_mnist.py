@@ -1,6 +1,7 @@
 """MNIST and Fashion-MNIST: where they are looked for, and what is said when they are nowhere."""
 
 import gzip
+import importlib
 import subprocess
 import sys
 
@@ -9,10 +10,12 @@ import pytest
 from idx_files import idx, small, write_four
 
 import etude
-from etude.data import mnist as module
 from etude.data.idx import read_idx
 from etude.data.loader import DataLoader
 from etude.data.mnist import fashion_mnist, mnist
+
+#: The module, whose name in etude.data is that of its function.
+module = importlib.import_module("etude.data.mnist")
 
 
 @pytest.fixture(autouse=True)
