@@ -141,6 +141,9 @@ def test_an_empty_batch_gives_empty_results(ops, dtype):
     hold(ops, "matmul", x, np.ones((5, 3), dtype))
     hold(ops, "matmul", np.ones((3, 0), dtype), x)
     hold(ops, "linear", x, np.ones((3, 5), dtype), np.ones(3, dtype))
+    uneven = np.ones((4, 7, 9), dtype)  # empty cuts of it count as contiguous
+    hold(ops, "linear", uneven[:0, :3, :5], np.ones((3, 5), dtype))
+    hold(ops, "linear", uneven[:, :3, :0], np.ones((3, 0), dtype), np.ones(3, dtype))
     hold(ops, "contiguous", x.T)
     hold(ops, "cat", x, np.ones((2, 5), dtype))
     hold(ops, "gather", np.ones((4, 5), dtype), np.zeros((0, 5), np.int64), dim=0)

@@ -111,6 +111,8 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
         sizes, kept = ([], []) if a is None else collapse(x.shape[:-1], a[:-1])
         even = bias is None or bias.flags.c_contiguous
         if a is None or w is None or len(sizes) > 1 or not even:
+            if x.size == 0:  # it counts as contiguous, whatever its strides
+                x = empty(x.shape, x.dtype)
             return call(dense(x), dense(weight), None if bias is None else dense(bias), out=out)
         m, a_row = (sizes[0], kept[0][0]) if sizes else (1, x.shape[-1])
         (n, k), (b_col, b_row) = weight.shape, _matrix(weight, w)
