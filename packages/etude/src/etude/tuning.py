@@ -60,9 +60,9 @@ class Search:
     def _open(self) -> Any:
         optuna = self.optuna
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = f"sqlite:///{self.folder / 'study.db'}"
+        self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.folder / 'study.db'}")
         study = optuna.create_study(
-            storage=storage, study_name="etude", load_if_exists=True,
+            storage=self._storage, study_name="etude", load_if_exists=True,
             direction="minimize" if self.minimise else "maximize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1))
         for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # killed
@@ -70,6 +70,11 @@ class Search:
             study.enqueue_trial(trial.params)
         study.sampler = optuna.samplers.TPESampler(seed=self.tune.seed + len(study.trials))
         return study
+
+    def close(self) -> None:
+        """Let go of the study's database; the search is over for this process."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
 
     def trials(self) -> list[Any]:
         """Those that came to an end: complete, pruned, or failed by a loss that is not finite."""

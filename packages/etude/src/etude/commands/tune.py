@@ -33,6 +33,7 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
     The folder gets the study, study.db, and at the end best.toml and tune.png. A
     search that was stopped goes on when the same command is given again.
     """
+    from contextlib import closing
     from dataclasses import replace
 
     from etude.tuning import Search
@@ -42,19 +43,19 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
         if trials is not None and chosen.tune is not None:
             chosen = replace(chosen, tune=replace(chosen.tune, trials=trials))
         folder = out if out is not None else Path("runs") / f"{config.stem}-tune"
-        search = Search(chosen, folder)
-        done = len(search.trials())
-        click.echo(f"{chosen.tune.trials} trials over {', '.join(search.space)}"
-                   + (f"; {done} are done" if done else ""))
-        search.run(lambda trial: click.echo(_line(search, trial)))
-        best = search.write_best()
-        click.echo(f"\nThe best: {_line(search, search.study.best_trial)}")
-        missing = drawn(search.draw, "tune.png")
-        click.echo(f"\nIn {folder}: config.toml, study.db, best.toml"
-                   f"{'' if missing else ', tune.png'}")
-        if missing:
-            click.echo(missing)
-        click.echo(f"Train it: etude train {best}")
+        with closing(Search(chosen, folder)) as search:
+            done = len(search.trials())
+            click.echo(f"{chosen.tune.trials} trials over {', '.join(search.space)}"
+                       + (f"; {done} are done" if done else ""))
+            search.run(lambda trial: click.echo(_line(search, trial)))
+            best = search.write_best()
+            click.echo(f"\nThe best: {_line(search, search.study.best_trial)}")
+            missing = drawn(search.draw, "tune.png")
+            click.echo(f"\nIn {folder}: config.toml, study.db, best.toml"
+                       f"{'' if missing else ', tune.png'}")
+            if missing:
+                click.echo(missing)
+            click.echo(f"Train it: etude train {best}")
 
 
 def _line(search: Any, trial: Any) -> str:
