@@ -16,6 +16,7 @@ from html import escape
 from etude import plugins
 from etude.commands import facts
 from etude.errors import BackendError
+from etude.functional import signature
 from etude.native_header import HEADER, read_header
 from etude.table import TABLE
 
@@ -83,7 +84,7 @@ def _index(families, columns, folder):
         for op in ops:
             marks = ["●", *("●" if op.name in have else "" for have in columns.values())]
             lines.append(
-                f"| [`{op.signature}`]({folder}/{name}.md#{_anchor(op)}) | {_times(op)} | "
+                f"| [`{signature(op)}`]({folder}/{name}.md#{_anchor(op)}) | {_times(op)} | "
                 + " | ".join(marks)
                 + " |"
             )
@@ -96,7 +97,7 @@ def _family(name, ops, columns, prototypes):
     for op in ops:
         lines += ["", f"({_anchor(op)})=", f"## {op.name}", ""]
         lines += [_prose(inspect.getdoc(op.reference)), ""]
-        lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{op.signature}`", ""]
+        lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{signature(op)}`", ""]
         lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
         lines += ["```python", _source(op.reference)]
         for rule in filter(None, (op.rule, op.composite_rule)):

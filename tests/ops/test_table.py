@@ -104,6 +104,11 @@ def test_the_public_function_has_the_signature_it_shows(name):
     assert getattr(etude.ops, name) is op
     assert op.signature.startswith(name + "(")
     assert all(word in op.signature for word in op.order)
+    scope = {"float32": float32}
+    exec(f"def {etude.functional.signature(op)}: ...", scope)
+    taken, shown = (inspect.signature(f).parameters.values()
+                    for f in (getattr(etude, name), scope[name]))
+    assert [(p.name, p.default) for p in taken] == [(p.name, p.default) for p in shown]
 
 
 # ---------------------------------------------------------------------------- values

@@ -234,6 +234,18 @@ COMPOSED = {"conv1d", "conv_transpose2d", "group_norm"}  # of other ops, so no r
 __all__ = sorted({op.name for op in TABLE.values() if not op.internal} | BY_HAND | COMPOSED)
 
 
+def signature(op: Op) -> str:
+    """How the public function of ``op`` is called; an internal op is called as it stands."""
+    if op.name not in BY_HAND:
+        return op.signature
+    words = []
+    for p in inspect.signature(globals()[op.name]).parameters.values():
+        default = getattr(p.default, "name", repr(p.default))  # float32, not dtype('float32')
+        words.append(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name
+                     + ("" if p.default is p.empty else f"={default}"))
+    return f"{op.name}({', '.join(words)})"
+
+
 def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
     if name in TABLE and not TABLE[name].internal:
         return _public(TABLE[name])

@@ -151,7 +151,9 @@ class Op:
 
     @property
     def signature(self) -> str:
-        """The public signature, in PyTorch's order: ``softmax(x, dim=-1)``."""
+        """The signature in PyTorch's order, ``softmax(x, dim=-1)``; that of the public function,
+        unless that is written out by hand (``functional.signature`` knows).
+        """
         star = "*" if self.variadic else ""
         words = []
         for name in self.order:

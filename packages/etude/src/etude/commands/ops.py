@@ -24,6 +24,7 @@ from rich.text import Text
 from etude.commands import backends
 from etude.commands.facts import differentiable, example, times
 from etude.commands.show import console, did_you_mean, grid, print_json, reference_dtypes, short
+from etude.functional import signature
 from etude.plugins import registry
 from etude.table import TABLE, Op
 
@@ -94,7 +95,7 @@ def card(op: Op) -> dict[str, Any]:
         "name": op.name,
         "family": op.family,
         "class": op.cls,
-        "signature": op.signature,
+        "signature": signature(op),
         "internal": op.internal,
         "doc": _doc(op),
         "arrays": {a: {"dtypes": _dtypes(op, a), "optional": a in op.optional}
@@ -165,6 +166,8 @@ def _facts(op: Op, width: int) -> Table:
         if words:
             table.add_row(name, Text("\n".join(words)))
 
+    if signature(op) != op.signature:
+        add("op", [f"{op.signature}, as a column implements it"])
     add("arrays", [f"{'*' if op.variadic else ''}{a}: {_either(x['dtypes'])}"
                    f"{', may be None' if x['optional'] else ''}"
                    for a, x in info["arrays"].items()])
@@ -210,7 +213,7 @@ def _short_path(path: str) -> str:
 
 def _show(op: Op, to: Console) -> None:
     what = "a backward or an optimiser step, not public" if op.internal else "etude.functional"
-    to.print(Text.assemble((op.signature, "bold cyan")))
+    to.print(Text.assemble((signature(op), "bold cyan")))
     to.print(Text(f"family {op.family}, class {op.cls}; {what}\n", "dim"))
     to.print(Text(_prose(_doc(op), to.width) + "\n"))
     to.print(_facts(op, to.width - 15))
