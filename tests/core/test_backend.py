@@ -396,8 +396,10 @@ FILE = '''
 def test_a_file_of_functions_is_a_column(tmp_path):
     path = write(tmp_path / "mine.py", FILE)
     for form in (path, str(path)):
-        with etude.use(form, strict=True):
+        with etude.use(form, strict=True) as chosen:
+            assert repr(chosen) == "<use mine.py on cpu>"
             assert current().stack[0].name == "mine.py"
+            assert "function" not in repr(current().stack)
             assert F.exp(X).tolist() == F.log(X).tolist() == [[2, 2, 2]] * 2
             assert F.softmax(X).tolist() == X.tolist()
 

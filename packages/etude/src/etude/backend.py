@@ -95,6 +95,9 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
             _WAITING.add(self)
         self.table = STATE.get().tables[self.device]
 
+    def __repr__(self) -> str:
+        return f"<use {' + '.join(b.name for b in self._stack) or 'reference'} on {self.device}>"
+
     def _table(self, tables: Tables) -> Table:
         return Table(self.device, self._stack, taps=tables.taps, **self._options)
 

@@ -35,13 +35,13 @@ class Backend:
 
     name: str
     device: str
-    ops: Mapping[str, Call]
+    ops: Mapping[str, Call] = field(repr=False)
     isa: str = ""
     threads: int = 1
     checks: bool = False
     upload: Call | None = None
     download: Call | None = None
-    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # op -> dtypes, for people
+    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)  # for people
 
 
 class Event(NamedTuple):

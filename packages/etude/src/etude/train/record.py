@@ -81,9 +81,9 @@ def words(of: Epoch | Evaluation, prefix: str = "") -> str:
 class History:
     """What ``fit`` recorded. The three lists have one entry for each step."""
 
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)  # on the step's own batch
-    seconds: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list, repr=False)
+    accuracy: list[float] = field(default_factory=list, repr=False)  # on the step's own batch
+    seconds: list[float] = field(default_factory=list, repr=False)
     epochs: list[Epoch] = field(default_factory=list)  # the finished ones
     interrupted: bool = False  # Ctrl-C ended the run early
     stopped: str = ""  # why a callback ended the run early
