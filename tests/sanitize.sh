@@ -27,4 +27,6 @@ esac
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0
+# NumPy's BLAS synchronises its threads in ways the thread sanitizer cannot see: give it one.
+export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q --capture=sys tests/cpu "$@"
