@@ -365,6 +365,18 @@ def test_several_outputs_go_into_several_buffers():
             assert (p.tolist(), v.tolist()) == ([0.5, 0.5], [1, 1])
 
 
+def test_a_column_that_writes_into_its_input_is_stopped():
+    def hasty(x, *, dim=-1, out=None):
+        x -= x.max()
+        return np.exp(x)
+
+    x = etude.tensor([1.0, 2.0])
+    with etude.use(Backend("hasty", "cpu", {"softmax": hasty})), pytest.raises(
+            BackendError, match=r"column 'hasty': softmax writes into one of its inputs\."):
+        F.softmax(x, dim=0)
+    assert x.tolist() == [1, 2]
+
+
 # ---------------------------------------------------------------------------- implements
 
 

@@ -313,9 +313,10 @@ def _guarded(op: Op, backend: Backend) -> Call:
 
     def guarded(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
         promised = op.check(arrays, attrs)
-        result = call(*arrays, out=out, **attrs)
         if backend.device == "cpu":
-            result = as_arrays(result)
+            result = as_arrays(_untouched(op, backend.name, call, arrays, out, attrs))
+        else:
+            result = call(*arrays, out=out, **attrs)
         _hold(op, backend.name, promised, result)
         if out is not None and not _same(out, result):
             raise BackendError(f"column {backend.name!r}: {op.name} did not return the buffers it "
@@ -323,6 +324,24 @@ def _guarded(op: Op, backend: Backend) -> Call:
         return result
 
     return guarded
+
+
+def _untouched(op: Op, column: str, call: Call, arrays: tuple[Any, ...], out: Any,
+               attrs: dict[str, Any]) -> Any:
+    """Call a column with read-only views of its inputs: a pure function changes nothing."""
+    views = []
+    for a in arrays:
+        if isinstance(a, np.ndarray):
+            a = a.view()
+            a.flags.writeable = False
+        views.append(a)
+    try:
+        return call(*views, out=out, **attrs)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise BackendError(f"column {column!r}: {op.name} writes into one of its inputs. An op "
+                           f"changes nothing it was given: work on a copy") from error
 
 
 def _same(out: Any, result: Any) -> bool:
