@@ -20,7 +20,7 @@ except ImportError:
 needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 
 
-def ratio(ours, theirs, number, rounds=9):
+def ratio(ours, theirs, number, rounds=60):
     """How much longer ``ours`` takes than ``theirs``: the best of each, taken in turns."""
     best = [float("inf")] * 2
     for _ in range(rounds):
