@@ -1,0 +1,235 @@
+"""Error models: how far from the float64 oracle an honest float32 kernel may be, elementwise.
+
+Each model gives two bounds for every element: ``allowed``, and ``certain``, beyond which no order
+of summation and no choice of formula explains the error. With u = 2^-24 for float32 (2^-53 for
+float64, whose oracle is the same reference and errs as much, so bounds are doubled), S the sum of
+the magnitudes added up and n their number, the formulas are those of CONFORMANCE; sources:
+Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 3.1, 4.2 and 27.1 for dot
+products and softmax-like sums; Higham and Mary (SIAM J. Sci. Comput. 41, 2019) for sqrt(n).
+The page "How the bounds are derived" in docs/ shows how far honest kernels stay below them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from etude.table import Op, as_arrays
+from etude_check import noise
+
+Array = np.ndarray[Any, Any]
+DRAWS = 8  # of the ensemble
+
+
+class Bounds(NamedTuple):
+    """For one output, broadcast to its shape."""
+
+    allowed: Array
+    certain: Array
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call as the judge sees it: the arrays the candidate got, and what the oracle says."""
+
+    op: Op
+    arrays: tuple[Any, ...]  # as given to the candidate
+    attrs: dict[str, Any]  # prepared
+    seed: int = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The widest float among the arrays, else that of the first, else of the attribute."""
+        given = [a.dtype for n, a in zip(self._names(), self.arrays) if isinstance(a, np.ndarray)
+                 and n not in self.op.fixed]
+        if not given:
+            return np.dtype(self.attrs.get("dtype", "float32"))
+        return next((d for d in given if d.kind == "f"), given[0])
+
+    def _names(self) -> Sequence[str]:
+        return self.op.arrays * len(self.arrays) if self.op.variadic else self.op.arrays
+
+    @property
+    def u(self) -> float:
+        """Unit roundoff, doubled where the oracle itself is no more precise than the kernel."""
+        return 2.0**-24 if self.dtype == np.float32 else 2.0**-52
+
+    @property
+    def tiny(self) -> float:
+        return 2.0**-149 if self.dtype == np.float32 else 2.0**-1074
+
+    def run(self, change: Callable[[Array], Array] = lambda a: a) -> tuple[Array, ...]:
+        """The reference in float64, on float arrays changed by ``change``; the others as given."""
+        arrays = [change(a.astype(np.float64)) if isinstance(a, np.ndarray) and a.dtype.kind == "f"
+                  else a for a in self.arrays]
+        with np.errstate(all="ignore"):
+            result = as_arrays(self.op.reference(*arrays, **self.attrs))
+        return result if isinstance(result, tuple) else (result,)
+
+    @cached_property
+    def oracle(self) -> tuple[Array, ...]:
+        return self.run()
+
+    @cached_property
+    def same_dtype(self) -> tuple[Array, ...]:
+        """The reference at the candidate's own dtype: decides what overflows on the way."""
+        with np.errstate(all="ignore"):
+            result = as_arrays(self.op.reference(*self.arrays, **self.attrs))
+        return result if isinstance(result, tuple) else (result,)
+
+
+class Model:
+    """An error model. ``bound(question, i)`` gives the Bounds of output ``i``."""
+
+    exact = False  # bitwise, against the reference at the same dtype
+    sums = False  # adds many terms: the bias test applies
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Exact(Model):
+    """Model 0 and 1: the same bits as the reference at the candidate's dtype, up to the sign of
+    zero and the payload of a NaN. For copies, comparisons, integers, and for add, sub, mul, div
+    and sqrt, which IEEE 754 rounds correctly.
+    """
+
+    exact = True
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        zero = np.zeros(q.same_dtype[i].shape)
+        return Bounds(zero, zero)
+
+
+@dataclass(frozen=True)
+class Elementary(Model):
+    """Model 2: |y - r| <= k ulp(r) + the smallest subnormal; 64 k ulp is certain."""
+
+    k: float = 2.0
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        ulp = 2 * q.u * _power_of_two(np.abs(q.oracle[i]))
+        return Bounds(self.k * ulp + q.tiny, 64 * self.k * ulp + 64 * q.tiny)
+
+
+@dataclass(frozen=True)
+class Accumulate(Model):
+    """Model 3: |y - r| <= u (min(n, 8 sqrt n) S + 2 |r|), certain beyond n u S / (1 - n u).
+
+    The op must be linear in each of the arrays ``linear`` (all float ones by default) with
+    weights that are never negative, so that S is the op on magnitudes and n the op on ones;
+    ``terms(arrays, attrs)`` gives n for an op that averages.
+    """
+
+    linear: tuple[str, ...] = ()
+    terms: Callable[..., Any] | None = None
+    sums = True
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        size = q.run(np.abs)[i]
+        n = self.count(q, i)
+        few = np.minimum(n, 8 * np.sqrt(n))
+        r = np.abs(q.oracle[i])
+        # The last rounding is a relative u of the result, and a division by n one more.
+        last = 2 * q.u * r + q.tiny
+        nu = np.minimum(n * q.u, 0.5)
+        return Bounds(q.u * few * size + last, nu / (1 - nu) * size + last)
+
+    def count(self, q: Question, i: int) -> Array:
+        if self.terms is not None:
+            return np.asarray(self.terms(q.arrays, {**q.op.attrs, **q.attrs}), np.float64)
+        return q.run(np.ones_like)[i]
+
+
+@dataclass(frozen=True)
+class Softmax(Model):
+    """Model 4, with d = |x - max x| and p the probabilities of the row:
+    |y - r| <= u r (d + sum p d + 8 + min(n, 8 sqrt n) + 3) + 2^-147.
+    """
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        x, dim = q.arrays[0].astype(np.float64), q.attrs.get("dim", -1)
+        r = q.oracle[i]
+        with np.errstate(all="ignore"):
+            d = np.abs(x - x.max(dim, keepdims=True))
+            away = np.nansum(np.where(r > 0, r * d, 0), dim, keepdims=True)
+        d = np.where(np.isfinite(d), d, 0)
+        n = x.shape[dim]
+        allowed = q.u * r * (d + away + 8 + min(n, 8 * n**0.5) + 3) + 4 * q.tiny
+        return Bounds(allowed, 64 * allowed)
+
+
+@dataclass(frozen=True)
+class LayerNorm(Model):
+    """Model 5, of a norm over the last axes, with s = sqrt(var + eps), A = min(n, 8 sqrt n) and
+    D = u (A + 1) mean|x| / s:  |y - r| <= D + u |r| ((A + 4) / 2 + 5) + |r| D^2 / 2 + 2^-149
+    before the affine map, through which the bound is carried: |weight| times it, plus its own
+    rounding.
+    """
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        x, weight, bias = (*(None if a is None else np.asarray(a, np.float64) for a in q.arrays),
+                           None, None)[:3]
+        assert x is not None
+        last = tuple(range(x.ndim - len(q.attrs["normalized_shape"]), x.ndim))
+        n = int(np.prod([x.shape[d] for d in last]))
+        eps = {**q.op.attrs, **q.attrs}["eps"]
+        s = np.sqrt(x.var(last, keepdims=True) + eps)
+        r = (x - x.mean(last, keepdims=True)) / s
+        a = min(n, 8 * n**0.5)
+        d = q.u * (a + 1) * np.abs(x).mean(last, keepdims=True) / s
+        allowed = d + q.u * np.abs(r) * ((a + 4) / 2 + 5) + np.abs(r) * d**2 / 2 + q.tiny
+        if weight is not None:
+            allowed = allowed * np.abs(weight) + q.u * np.abs(r * weight)
+        if bias is not None:
+            allowed = allowed + q.u * (np.abs(q.oracle[i]) + np.abs(bias))
+        return Bounds(allowed, 64 * allowed)
+
+
+@dataclass(frozen=True)
+class Ensemble(Model):
+    """Model 6, for every other composite: 4 times the largest error of an ensemble of honest
+    variants, which includes the response to relative-u changes of the inputs.
+
+    A variant is the reference itself with every rounding drawn at random and every sum rounded as
+    some order of summation would (``noise.py``). ``floor`` is a relative error allowed on top, in
+    units of u; inputs named in ``fixed`` are not changed.
+    """
+
+    floor: float = 4.0
+    factor: float = 4.0
+    fixed: tuple[str, ...] = field(default=())
+
+    def bound(self, q: Question, i: int) -> Bounds:
+        spread = _spread(q, self.fixed)[i]
+        r = np.abs(q.oracle[i])
+        r = np.where(np.isfinite(r), r, 0)
+        allowed = self.factor * spread + self.floor * q.u * r + 8 * q.tiny
+        return Bounds(allowed, 16 * allowed)
+
+
+def _spread(q: Question, fixed: tuple[str, ...]) -> tuple[Array, ...]:
+    """Largest |variant - oracle| over the ensemble, for every output."""
+    key = "_spread"  # one ensemble serves all outputs of a question
+    if key not in q.__dict__:
+        rng = np.random.default_rng(q.seed)
+        worst = [np.zeros(r.shape) for r in q.oracle]
+        with np.errstate(all="ignore"):
+            for _ in range(DRAWS):
+                for i, y in enumerate(noise.variant(q, rng, fixed)):
+                    off = np.abs(np.asarray(y, np.float64) - q.oracle[i])
+                    worst[i] = np.fmax(worst[i], np.where(np.isfinite(off), off, 0))
+        q.__dict__[key] = tuple(worst)
+    return q.__dict__[key]  # type: ignore[no-any-return]
+
+
+def _power_of_two(x: Array) -> Array:
+    """The largest power of two that is not above x; 0 for 0, NaN and infinity."""
+    with np.errstate(all="ignore"):
+        fraction, exponent = np.frexp(np.where(np.isfinite(x), x, 0))
+        return np.where(fraction > 0, np.ldexp(1.0, exponent - 1), 0.0)

@@ -1,0 +1,185 @@
+"""Draw: the seeded source of a case's arrays, in the values and layouts its plan asks for.
+
+``make`` of a spec asks for arrays by role (``floats``, ``positive``, ``index``, ``grad``, ...);
+what the case family wants of them -- integers that add up exactly, a NaN here and there, a
+transposed layout, a zero cotangent -- happens in here, so that specs do not repeat it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset")
+
+#: What the family "special" puts among ordinary numbers.
+SPECIALS: dict[str, tuple[float, ...]] = {
+    "nan": (np.nan,),
+    "inf": (np.inf, -np.inf),
+    "zero": (0.0, -0.0),
+    "subnormal": (1e-40, -1e-40, 3e-310, -3e-310),
+    "huge": (3e38, -3e38),
+}
+
+
+class Draw:
+    """Arrays for one case; equal (op, plan, dtype, seed) give equal arrays on every machine."""
+
+    def __init__(self, op: str, plan: Mapping[str, Any], dtype: str, seed: int) -> None:
+        key = json.dumps([op, dtype, plan], sort_keys=True)
+        self.rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(key.encode())]))
+        self.dtype = np.dtype(dtype)
+        self.plan = plan
+        self._count = 0  # arrays drawn so far
+
+    # ------------------------------------------------------------------ values by role
+
+    def floats(self, shape: Any, low: float = -2.0, high: float = 2.0) -> Array:
+        """The ordinary operand, uniform in low .. high; small integers where the dtype is int64,
+        a fair coin where it is bool. In the family "exact": odd integers up to 4095 in the first
+        array of a call, -3 .. 3 in the others, so that any order of summation is exact.
+        """
+        shape = tuple(shape)
+        if self.dtype.kind == "b":
+            return self._lay(self.rng.random(shape) < 0.5)
+        if self.dtype.kind == "i":
+            return self._lay(self.rng.integers(-9, 10, shape))
+        if self.exact:
+            return self._lay(self._integers(shape))
+        values = self.rng.uniform(low, high, shape).astype(self.dtype)
+        return self._lay(self._sprinkle(values))
+
+    def positive(self, shape: Any, low: float = 0.1, high: float = 4.0) -> Array:
+        """Like ``floats``, above 0 (specials may still be sprinkled in)."""
+        if self.dtype.kind != "f":
+            return np.abs(self.floats(shape)) + 1 if self.dtype.kind == "i" else self.floats(shape)
+        if self.exact:
+            return self._lay(np.abs(self._integers(tuple(shape))))
+        return self.floats(shape, low, high)
+
+    def wide(self, shape: Any, least: int = -20, most: int = 7) -> Array:
+        """Magnitudes from 2^least to 2^most, evenly by exponent and of either sign: inputs of
+        elementary functions sampled over bit patterns rather than over the line.
+        """
+        if self.dtype.kind != "f" or self.exact:
+            return self.floats(shape)
+        shape = tuple(shape)
+        values = np.exp2(self.rng.uniform(least, most, shape)) * self.rng.choice([-1.0, 1.0], shape)
+        return self._lay(self._sprinkle(np.asarray(values, self.dtype)))
+
+    def distinct(self, shape: Any, gap: float = 0.05) -> Array:
+        """Numbers ``gap`` apart in random order: no ties, nothing near a kink at 0."""
+        shape = tuple(shape)
+        if self.dtype.kind == "b":
+            return self.floats(shape)
+        n = int(np.prod(shape, dtype=np.int64))
+        order = self.rng.permutation(n).reshape(shape)
+        if self.dtype.kind == "i":
+            return self._lay(order - n // 2)
+        values = ((order - n // 2 + 0.37) * gap).astype(self.dtype)
+        return self._lay(self._sprinkle(np.asarray(values)))
+
+    def own_exponents(self, shape: Any) -> Array:
+        """A matrix (..., R, C) whose rows each have an exponent of their own in 2^-20 .. 2^20, so
+        that small outputs cannot hide behind large ones.
+        """
+        if self.dtype.kind != "f" or self.exact:
+            return self.floats(shape)
+        shape = tuple(shape)
+        rows = np.exp2(self.rng.integers(-20, 21, (*shape[:-1], 1))) if shape else np.float64(1)
+        return self._lay((self.rng.uniform(-2, 2, shape) * rows).astype(self.dtype))
+
+    def grad(self, shape: Any) -> Array:
+        """A cotangent: random, or as the family "cotangent" wants it: "zero", "one-hot" (all zeros
+        but one element, so that each element's own derivative counts), "strided".
+        """
+        shape = tuple(shape)
+        kind = self.plan.get("cotangent", "random")
+        if kind == "zero":
+            return self._lay(np.zeros(shape, self.dtype))
+        if kind == "one-hot":
+            g = np.zeros(shape, self.dtype)
+            if g.size:
+                g.flat[self.rng.integers(g.size)] = -1.5
+            return self._lay(g)
+        g = self.floats(shape)
+        return lay(g, "sliced") if kind == "strided" and g.ndim else g
+
+    def index(self, high: int, shape: Any) -> Array:
+        """int64 in 0 .. high-1; only a few different ones where duplicates are asked for."""
+        shape = tuple(shape)
+        most = min(high, 2) if self.plan.get("duplicates") else high
+        drawn = self.rng.integers(0, max(most, 1), shape)
+        if self.plan.get("duplicates") and high > 2:
+            drawn = drawn * (high - 1)  # the first and the last of them
+        return self._lay(drawn)
+
+    def bools(self, shape: Any, share: float = 0.5) -> Array:
+        return self._lay(self.rng.random(tuple(shape)) < share)
+
+    def given(self, a: Any) -> Array:
+        """An array computed by ``make`` itself (a saved lse, a mean): in this case's layout."""
+        return self._lay(np.asarray(a))
+
+    @property
+    def exact(self) -> bool:
+        return self.plan.get("values") == "exact"
+
+    # ------------------------------------------------------------------ what the family does
+
+    def _integers(self, shape: tuple[int, ...]) -> Array:
+        if self._count == 0:
+            values = self.rng.integers(-2048, 2048, shape) * 2 + 1
+        else:
+            values = self.rng.integers(1, 4, shape) * self.rng.choice([-1, 1], shape)
+        return np.asarray(values).astype(self.dtype)
+
+    def _sprinkle(self, values: Array) -> Array:
+        name = self.plan.get("special")
+        if name is None or values.dtype.kind != "f" or not values.size:
+            return values
+        with np.errstate(over="ignore", under="ignore"):
+            choices = np.array(SPECIALS[name]).astype(values.dtype)
+        hit = self.rng.random(values.shape) < 0.2
+        hit.flat[self.rng.integers(values.size)] = True
+        return np.where(hit, self.rng.choice(choices, values.shape), values)
+
+    def _lay(self, values: Any) -> Array:
+        values = np.asarray(values)
+        mine = self.plan.get("which") in (None, self._count)
+        self._count += 1
+        layout = self.plan.get("layout")
+        return lay(values, layout) if layout and mine else values
+
+
+def lay(a: Array, layout: str) -> Array:
+    """``a`` in another layout. All but "stride0" keep the values; that repeats the first slice of
+    the longest axis with a stride of 0.
+    """
+    if a.ndim == 0 and layout != "offset":
+        return a
+    if layout == "transposed":
+        return np.ascontiguousarray(a.T).T
+    if layout == "reversed":
+        back = (slice(None, None, -1),) * a.ndim
+        return np.ascontiguousarray(a[back])[back]
+    if layout == "stride0":
+        axis = int(np.argmax(a.shape))
+        first = np.ascontiguousarray(a.take([0], axis)) if a.size else a
+        return np.broadcast_to(first, a.shape)
+    if layout == "offset":  # dense, but not where its buffer starts
+        room = np.zeros(a.size + 3, a.dtype)
+        room[3:] = a.ravel()
+        return room[3:].reshape(a.shape)
+    if layout == "sliced":  # every other column of a wider array, with a margin
+        room = np.zeros((*a.shape[:-1], 2 * a.shape[-1] + 3), a.dtype)
+        inside = room[..., 1 : 1 + 2 * a.shape[-1] : 2]
+        inside[...] = a
+        return inside
+    raise ValueError(f"there is no layout {layout!r}; known are {', '.join(LAYOUTS)}")

@@ -1,0 +1,210 @@
+"""Stock plans: which shapes the case families ask of elementwise ops, rows and reductions.
+
+A spec hands one of these (or its own function) to ``spec(plans=...)``: case family -> plans. Case
+numbers are places in these lists, so they are appended to, never reordered. Sizes lie around the
+widths of vectors and unrolled loops, where kernels go wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from etude_check.draw import LAYOUTS, SPECIALS
+from etude_check.spec import Plan
+
+#: around 4, 8, 16, 32, 64 lanes and unrolls of them
+TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 255, 257, 1000, 1023,
+         1025)
+COTANGENTS = ("zero", "one-hot", "strided", "random")
+
+
+def crossed(base: Iterable[Plan], **keys: Sequence[Any]) -> list[Plan]:
+    """Every plan with every combination of the keys."""
+    found = list(base)
+    for key, values in keys.items():
+        found = [{**plan, key: value} for plan in found for value in values]
+    return found
+
+
+def common(family: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan] | None:
+    """What most specs answer for the families that bend ordinary calls: ``base`` plans in every
+    layout (all arrays, and each of the first two alone), with specials, repeated with fresh
+    values, as exact integers. None for a family that needs shapes of its own.
+    """
+    if family == "layout":
+        every = crossed(base, layout=LAYOUTS)
+        return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1))
+    if family == "special":
+        return crossed(base, special=tuple(SPECIALS))
+    if family == "repeat":
+        return crossed(base[:1], round=(0, 1, 2))
+    if family == "tail":
+        return list(tail)
+    return None
+
+
+def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
+                ) -> Callable[[str], list[Plan]]:
+    """Plans {"shapes": [...]} for an op of ``arity`` arrays that broadcast, crossed with the
+    attributes where a call is small.
+    """
+    same: Callable[[list[int]], Plan] = lambda shape: {"shapes": [shape] * arity}  # noqa: E731
+    base = crossed([same([7, 9]), same([3, 5, 4])], **attrs)
+
+    def plans(family: str) -> list[Plan]:
+        if family == "special" and not special:
+            return []
+        found = common(family, crossed([same([n]) for n in TAILS], **{k: v[:1] for k, v in
+                                                                      attrs.items()}),
+                       crossed([same([33])], **attrs) if family == "special" else base)
+        if found is not None:
+            return found
+        first = {k: v[:1] for k, v in attrs.items()}
+        if family == "empty":
+            return crossed([same([0]), same([3, 0])], **first)
+        if family == "0d":
+            return crossed([same([])], **attrs)
+        if family == "broadcast" and arity > 1:
+            pairs: list[tuple[list[int], list[int]]] = [
+                ([5, 7], [7]), ([7], [5, 7]), ([5, 1], [1, 7]), ([2, 3, 4], [3, 1]), ([4, 1], [4]),
+                ([], [6]), ([6], []), ([1], [1, 9]), ([2, 1, 33], [3, 1]), ([0, 3], [3]),
+                ([17, 16], [17, 1]), ([3, 4, 1, 5], [4, 6, 1])]
+            return crossed([{"shapes": [a, b, *[b] * (arity - 2)]} for a, b in pairs], **first)
+        if family == "large":
+            return crossed([same([70001]), same([1031, 1021])], **first)
+        if family == "threads":
+            return crossed([same([1031, 1021])], **first)
+        return []
+
+    return plans
+
+
+def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
+         **attrs: Sequence[Any]) -> Callable[[str], list[Plan]]:
+    """Plans {"shape": [...], "dim": d} for an op along one axis that keeps the shape."""
+    base: list[Plan] = crossed([{"shape": [5, 9], "dim": 1}, {"shape": [6, 4, 3], "dim": -2},
+                                {"shape": [9, 5], "dim": 0}], **attrs)
+    tail = [{"shape": [3, n], "dim": -1} for n in TAILS] + [
+        {"shape": [n, 3], "dim": 0} for n in (1, 7, 8, 9, 17, 64, 65, 129)] + [
+        {"shape": [2, n, 5], "dim": 1} for n in (1, 7, 8, 9, 33)] + [
+        {"shape": [n, 4], "dim": 1} for n in (1, 2, 7, 8, 9, 65)]
+    first = {k: v[:1] for k, v in attrs.items()}
+
+    def plans(family: str) -> list[Plan]:
+        found = common(family, crossed(tail, **first), base)
+        if found is not None:
+            return found
+        sized: dict[str, list[Plan]] = {
+            "empty": [{"shape": [0, 5], "dim": 1}, {"shape": [3, 0, 4], "dim": 0}],
+            "0d": [{"shape": [1], "dim": 0}, {"shape": [1, 1], "dim": -1}],
+            "large": [{"shape": [37, 30011], "dim": 1}, {"shape": [4099, 257], "dim": 1},
+                      {"shape": [2053, 129], "dim": 0}],
+            "threads": [{"shape": [4099, 257], "dim": 1}, {"shape": [2053, 129], "dim": 0}],
+        }
+        if family in sized:
+            return crossed(sized[family], **first)
+        if family == "exact" and exact:
+            return crossed(base, values=("exact",))
+        if family == "cotangent" and cotangent:
+            return crossed(base, cotangent=COTANGENTS)
+        if family == "alias" and alias:
+            return [*base, {**base[0], "shape": [5, 65]}]
+        return []
+
+    return plans
+
+
+def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any]
+               ) -> Callable[[str], list[Plan]]:
+    """Plans {"shape": [...], "dim": None | int | [ints], "keepdim": bool}. ``empty``: the op has a
+    value over an axis of size 0.
+    """
+    def plan(shape: Sequence[int], dim: Any, keepdim: bool = False) -> Plan:
+        return {"shape": list(shape), "dim": dim, "keepdim": keepdim}
+
+    base = crossed([plan((5, 9), 1), plan((6, 4, 3), (0, 2)), plan((9, 5), 0, True),
+                    plan((4, 7, 2), None), plan((3, 4, 5), -2), plan((2, 3, 4, 5), (1, -1), True)],
+                   **attrs)
+    tail = [plan((3, n), -1) for n in TAILS] + [plan((n,), None) for n in TAILS] + [
+        plan((n, 3), 0) for n in (1, 7, 8, 9, 17, 64, 65, 129)] + [
+        plan((2, n, 5), 1, True) for n in (1, 7, 8, 9, 33)] + [
+        plan((n, 65), 0) for n in (2, 3, 9)]
+    first = {k: v[:1] for k, v in attrs.items()}
+
+    def plans(family: str) -> list[Plan]:
+        found = common(family, crossed(tail, **first), base)
+        if found is not None:
+            return found
+        sized = {
+            "empty": [plan((0, 5), 1), plan((3, 0, 4), 0, True)] + (
+                [plan((3, 0), 1), plan((0,), None), plan((0, 2), 0, True)] if empty else []),
+            "0d": [plan((), None), plan((1,), 0), plan((1, 1), (0, 1), True)],
+            "large": [plan((37, 30011), 1), plan((1031, 1021), None), plan((2053, 129), 0),
+                      plan((64, 33, 129), (0, 2))],
+            "threads": [plan((1031, 1021), None), plan((4099, 257), 1), plan((2053, 129), 0)],
+        }
+        if family in sized:
+            return crossed(sized[family], **first)
+        if family == "exact" and exact:
+            return crossed([*base, plan((3, 1000), 1), plan((1000, 3), 0), plan((31, 33), None)],
+                           values=("exact",))
+        return []
+
+    return plans
+
+
+# ------------------------------------------------------------------ property-based plans
+
+sides = st.integers(1, 9) | st.sampled_from([0, 16, 17, 33, 65])
+
+
+def shapes(least: int = 0, most: int = 4, side: Any = sides) -> Any:
+    """Shapes as lists, of few elements."""
+    return st.lists(side, min_size=least, max_size=most).filter(_small)
+
+
+def _small(shape: Sequence[int]) -> bool:
+    size = 1
+    for n in shape:
+        size *= n
+    return size <= 20000
+
+
+layouts = st.sampled_from([None, *LAYOUTS])
+
+
+@st.composite
+def broadcasting(draw: Any, arity: int, **attrs: Any) -> Plan:
+    """{"shapes": ...}: some sizes stretched from 1, some leading axes left away."""
+    full = draw(shapes(0, 4))
+    found = []
+    for _ in range(arity):
+        skip = draw(st.integers(0, len(full)))
+        found.append([1 if draw(st.booleans()) else n for n in full[skip:]])
+    return {"shapes": found, "layout": draw(layouts),
+            **{k: draw(v) for k, v in attrs.items()}}
+
+
+@st.composite
+def along_axis(draw: Any, **attrs: Any) -> Plan:
+    """{"shape": ..., "dim": ...} with no empty axis at ``dim``."""
+    shape = draw(shapes(1, 4))
+    dim = draw(st.integers(-len(shape), len(shape) - 1))
+    shape[dim] = max(shape[dim], 1)
+    return {"shape": shape, "dim": dim, "layout": draw(layouts),
+            **{k: draw(v) for k, v in attrs.items()}}
+
+
+@st.composite
+def over_axes(draw: Any, empty: bool = True, **attrs: Any) -> Plan:
+    """{"shape": ..., "dim": None | int | list, "keepdim": ...} of a reduction."""
+    shape = draw(shapes(0, 4, sides if empty else sides.filter(bool)))
+    axes = st.lists(st.integers(0, len(shape) - 1), unique=True, min_size=1) if shape else None
+    dim = draw(st.none() | axes) if axes else None
+    if dim and len(dim) == 1 and draw(st.booleans()):
+        dim = dim[0] - (len(shape) if draw(st.booleans()) else 0)
+    return {"shape": shape, "dim": dim, "keepdim": draw(st.booleans()), "layout": draw(layouts),
+            **{k: draw(v) for k, v in attrs.items()}}

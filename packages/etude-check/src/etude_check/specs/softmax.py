@@ -1,0 +1,42 @@
+"""softmax, log_softmax and their backward ops. Reference: etude/ops/softmax.py."""
+
+import numpy as np
+
+from etude_check.bounds import Ensemble, Softmax
+from etude_check.plans import along_axis, rows
+from etude_check.spec import call, spec
+from etude_check.draw import Draw
+from etude import TABLE
+
+
+def _x(d: Draw, shape, dim):
+    return call(d.floats(shape, -8, 8), dim=dim)
+
+
+def _backward(forward):
+    def make(d: Draw, shape, dim):
+        x = d.rng.uniform(-3, 3, shape).astype(d.dtype)
+        return call(d.grad(shape), d.given(TABLE[forward](x, dim=dim)), dim=dim)
+    return make
+
+
+def _rows_sum_to_one(given, outputs):
+    """|sum y - 1| <= the sum of n rounded probabilities' errors."""
+    y, dim = outputs[0].astype(np.float64), given.attrs["dim"]
+    x = np.asarray(given.arrays[0], np.float64)
+    fine = np.isfinite(x).all(dim)
+    n = y.shape[dim]
+    u = float(np.finfo(outputs[0].dtype).eps)
+    return np.where(fine, y.sum(dim) - 1, 0), np.full(fine.shape, u * (40 + n))
+
+
+spec("softmax", plans=rows(alias=True), make=_x, model=Softmax(), random=along_axis(),
+     invariants={"rows sum to one": _rows_sum_to_one},
+     policy="A NaN or +inf spoils its own row only; -inf is probability 0. No value along an "
+            "empty axis.")
+spec("log_softmax", plans=rows(alias=True), make=_x, model=Ensemble(), random=along_axis(),
+     policy="As softmax; -inf gives -inf.")
+spec("softmax_backward", plans=rows(cotangent=True), make=_backward("softmax"), model=Ensemble(),
+     random=along_axis(), policy="Linear in grad: zeros give zeros.")
+spec("log_softmax_backward", plans=rows(cotangent=True), make=_backward("log_softmax"),
+     model=Ensemble(), random=along_axis(), policy="Linear in grad: zeros give zeros.")
