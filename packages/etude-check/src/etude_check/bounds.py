@@ -121,13 +121,14 @@ class Elementary(Model):
 class Accumulate(Model):
     """Model 3: |y - r| <= u (min(n, 8 sqrt n) S + 2 |r|), certain beyond n u S / (1 - n u).
 
-    The op must be linear in each of the arrays ``linear`` (all float ones by default) with
+    The op must be linear in each of its float arrays with
     weights that are never negative, so that S is the op on magnitudes and n the op on ones;
-    ``terms(arrays, attrs)`` gives n for an op that averages.
+    ``terms(arrays, attrs)`` gives n for an op that averages. ``independent``: no output is part
+    of another's sum, so that the bias test may count them.
     """
 
-    linear: tuple[str, ...] = ()
     terms: Callable[..., Any] | None = None
+    independent: bool = True
     sums = True
 
     def bound(self, q: Question, i: int) -> Bounds:

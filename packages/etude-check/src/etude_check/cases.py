@@ -1,0 +1,144 @@
+"""Cases: numbered plans of the specs, which of them a level runs, and their one-line names.
+
+``softmax/tail/17@0`` is plan 17 of the family "tail" of softmax, drawn with seed 0; the number runs
+over the dtypes first. A property-based case has its plan for a number, as JSON, so that it too
+can be run again from its name alone. Levels choose among the same cases: "smoke" takes a few of
+each family, spread evenly; "full" all; "soak" all, with more seeds and more random ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from etude import TABLE
+from etude.table import Op
+from etude_check.bounds import Question
+from etude_check.draw import Draw
+from etude_check.errors import CheckError
+from etude_check.spec import FAMILIES, RESERVED, Call, OpSpec, Plan, specs
+
+LEVELS = ("smoke", "full", "soak")
+SOAK_SEEDS = 5
+RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
+
+#: How many cases of a family "smoke" takes per dtype; 3 where nothing is said.
+SMOKE = {"tail": 6, "layout": 6, "special": 5, "broadcast": 4, "large": 1, "empty": 2, "0d": 1,
+         "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a spec. ``number`` is None for a random plan."""
+
+    spec: OpSpec
+    family: str
+    plan: Plan
+    dtype: str
+    seed: int
+    number: int | None = None
+
+    @property
+    def id(self) -> str:
+        if self.number is not None:
+            return f"{self.spec.op}/{self.family}/{self.number}@{self.seed}"
+        plan = json.dumps({"dtype": self.dtype, **self.plan}, separators=(",", ":"))
+        return f"{self.spec.op}/{self.family}/{plan}@{self.seed}"
+
+    @property
+    def op(self) -> Op:
+        return TABLE[self.spec.op]
+
+    @cached_property
+    def call(self) -> Call:
+        """The call, drawn: the same one every time."""
+        plan = {k: v for k, v in self.plan.items() if k not in RESERVED}
+        draw = Draw(self.spec.op, self.plan, self.dtype, self.seed)
+        with np.errstate(all="ignore"):
+            return self.spec.make(draw, **plan)  # type: ignore[no-any-return]
+
+    @cached_property
+    def question(self) -> Question:
+        """The call as columns see it, with prepared attributes."""
+        return Question(self.op, self.call.arrays, prepared(self.op, self.call.attrs), self.seed)
+
+    @property
+    def size(self) -> int:
+        return sum(a.size for a in self.call.arrays if isinstance(a, np.ndarray))
+
+    @property
+    def asked(self) -> str:
+        """The call in words: ``softmax(x: float32[3, 5] strides (4, 12), dim=-1)``."""
+        names = list(self.op.arrays)
+        if self.op.variadic:
+            names = [f"{names[0]}[{i}]" for i in range(len(self.call.arrays))]
+        words = [f"{n}: {in_words(a)}" for n, a in zip(names, self.call.arrays)]
+        words += [f"{k}={v}" for k, v in self.call.attrs.items()]
+        bent = ", ".join(f"{k} {self.plan[k]}" for k in RESERVED if k in self.plan)
+        return f"{self.spec.op}({', '.join(words)})" + (f"; {bent}" if bent else "")
+
+
+def in_words(a: Any) -> str:
+    if not isinstance(a, np.ndarray):
+        return repr(a)
+    dense = a.flags.c_contiguous or a.size == 0
+    strides = "" if dense else f" strides {[s // a.itemsize for s in a.strides]}"
+    return f"{a.dtype.name}{list(a.shape)}{strides}"
+
+
+def prepared(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
+    attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
+    return attrs if op.prepare is None else op.prepare(dict(attrs))  # type: ignore[no-any-return]
+
+
+def cases(spec: OpSpec, family: str, level: str, seed: int = 0,
+          dtypes: Sequence[str] | None = None) -> Iterator[Case]:
+    """The numbered cases of one family at one level, in order."""
+    plans = list(spec.plans(family))
+    for d, dtype in enumerate(spec.dtypes):
+        if dtypes is not None and dtype not in dtypes:
+            continue
+        for i in _chosen(len(plans), family, level):
+            yield Case(spec, family, plans[i], dtype, seed, d * len(plans) + i)
+
+
+def _chosen(n: int, family: str, level: str) -> list[int]:
+    """Places of the plans that a level runs: all, or a few spread evenly."""
+    few = SMOKE.get(family, 3)
+    if level != "smoke" or n <= few:
+        return list(range(n))
+    return sorted({round(i * (n - 1) / max(few - 1, 1)) for i in range(few)})
+
+
+def find(case_id: str) -> Case:
+    """The case of a name. Raises CheckError for one that cannot be."""
+    body, at, seed = case_id.rpartition("@")
+    parts = body.split("/", 2)
+    if not at or len(parts) != 3 or not seed.isdigit():
+        raise CheckError(f"a case is named like softmax/tail/17@0 (op, case family, number, seed); "
+                         f"got {case_id!r}")
+    op, family, which = parts
+    if op not in specs():
+        raise CheckError(f"case {case_id!r}: there is no op called {op!r}")
+    if family not in FAMILIES:
+        raise CheckError(f"case {case_id!r}: there is no case family {family!r}; known are "
+                         f"{', '.join(FAMILIES)}")
+    spec = specs()[op]
+    if which.startswith("{"):
+        try:
+            plan = json.loads(which)
+            return Case(spec, family, {k: v for k, v in plan.items() if k != "dtype"},
+                        plan["dtype"], int(seed))
+        except (ValueError, KeyError) as error:
+            raise CheckError(f"case {case_id!r}: the plan is not JSON with a dtype") from error
+    plans = list(spec.plans(family))
+    if not which.isdigit() or int(which) >= len(plans) * len(spec.dtypes):
+        raise CheckError(f"case {case_id!r}: {op}/{family} has {len(plans) * len(spec.dtypes)} "
+                         f"cases, numbered from 0")
+    d, i = divmod(int(which), len(plans))
+    return Case(spec, family, plans[i], spec.dtypes[d], int(seed), int(which))

@@ -1,0 +1,150 @@
+"""Probes: what is asked of a candidate besides single calls held against the oracle.
+
+Adjoint identities on integers, thread counts, leaks, calls that must be refused. Each takes a
+``Runner`` (see ``engine.py``), asks the candidate, and returns Records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from etude import TABLE
+from etude_check.cases import Case, cases, prepared
+from etude_check.record import Record, Verdict
+from etude_check.spec import Call, OpSpec, Refusal
+
+if TYPE_CHECKING:
+    from etude_check.engine import Runner
+
+THREADS = (1, 2, 3, 8)
+LEAK_CALLS = 40
+LEAK_LEAST = 4 << 20  # bytes; below it the interpreter's own growth is seen
+
+
+def adjoint(runner: Runner, case: Case) -> Iterator[Record]:
+    """<f(x), c> = <x, f*(c)> in integers, f and f* both the candidate's."""
+    for pair in case.spec.adjoint:
+        record = runner.blank(case)
+        yield record
+        if pair.op not in runner.ops:
+            record.verdict, record.message = Verdict.UNSUPPORTED, f"no {pair.op} to go with it"
+            continue
+        x = case.call.arrays[pair.arg]
+        y = runner.call(case.spec.op, case.call, record)
+        if y is None:
+            continue
+        c = np.random.default_rng(case.seed).integers(-2, 3, y[0].shape).astype(y[0].dtype)
+        back = pair.back(case.call, c)
+        z = runner.call(pair.op, back, record)
+        if z is None:
+            continue
+        left, right = _inner(y[0], c), _inner(x, z[0])
+        if not left == right:
+            record.verdict = Verdict.CERTAIN
+            record.expected, record.got, record.error = left, right, abs(left - right)
+            record.bound = 0.0
+            record.message = (f"{case.spec.op} and {pair.op} are not adjoint: <f(x), c> is "
+                              f"{left:.0f}, <x, f*(c)> is {right:.0f}, on integers")
+
+
+def _inner(a: Any, b: Any) -> float:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
+    return float((a * b).sum())
+
+
+def threads(runner: Runner, case: Case) -> Iterator[Record]:
+    """The same bits on 1, 2, 3 and 8 threads."""
+    record = runner.blank(case)
+    yield record
+    first: list[bytes] | None = None
+    for n in THREADS:
+        outputs = runner.call(case.spec.op, case.call, record, threads=n)
+        if outputs is None:
+            return
+        bits = [y.tobytes() for y in outputs]
+        first = first or bits
+        if bits != first:
+            record.verdict = Verdict.CERTAIN
+            record.message = f"{n} threads give other bits than 1"
+            return
+
+
+def leak(runner: Runner, case: Case) -> Iterator[Record]:
+    """Memory after many calls: a worker that grows by its result's size per call leaks."""
+    record = runner.blank(case, suffix=" repeated")
+    outputs = runner.call(case.spec.op, case.call, record, repeats=LEAK_CALLS)
+    if outputs is None:
+        if record.verdict.failed:
+            yield record
+        return
+    size = sum(y.nbytes for y in outputs)
+    if record.growth > max(LEAK_LEAST, LEAK_CALLS * size // 2):
+        record.verdict = Verdict.CERTAIN
+        record.message = (f"leaks: {LEAK_CALLS} calls with results of {size} bytes left "
+                          f"{record.growth} bytes behind")
+        yield record
+
+
+# ------------------------------------------------------------------ calls that must be refused
+
+
+def refusals(spec: OpSpec) -> list[Refusal]:
+    """Those of the spec, and what every op must refuse: judged by what the reference raises."""
+    plain = next((c for f in ("tail", "exact", "layout") for c in cases(spec, f, "smoke")), None)
+    return list(spec.refusals) + ([] if plain is None else list(_shared(spec, plain)))
+
+
+def _shared(spec: OpSpec, plain: Case) -> Iterator[Refusal]:
+    op, given = TABLE[spec.op], plain.call
+    arrays = given.arrays
+
+    def made(why: str, *changed: Any, **attrs: Any) -> Iterator[Refusal]:
+        call = Call(changed, {**given.attrs, **attrs})
+        try:
+            with np.errstate(all="ignore"):
+                op(*call.arrays, **call.attrs)
+        except Exception as error:
+            yield Refusal(why, lambda: call, type(error).__name__, re.escape(spec.op))
+
+    yield from made("an attribute it does not have", *arrays, no_such_attribute=1)
+    if arrays:
+        yield from made("an array too few", *arrays[: op.required - 1])
+        if not op.variadic:
+            yield from made("an array too many", *arrays, *arrays, *arrays)
+            yield from made("None for an array", None, *arrays[1:])
+        strange = tuple(a.astype(np.complex64) if isinstance(a, np.ndarray) else a for a in arrays)
+        yield from made("complex numbers", *strange)
+
+
+def refuse(runner: Runner, spec: OpSpec, number: int, refusal: Refusal) -> Record:
+    """One call that must raise, made through the dispatcher."""
+    call = refusal.make()
+    record = Record(f"{spec.op}/errors/{number}@0", spec.op, TABLE[spec.op].family, "errors", "",
+                    Verdict.PASS, asked=f"{spec.op} given {refusal.why}")
+    attrs = call.attrs
+    try:
+        attrs = prepared(TABLE[spec.op], attrs)
+    except Exception:  # the bad attribute itself: Table prepares nothing, the shape rule refuses
+        return record
+    outcome = runner.box(1).refuse(spec.op, call.arrays, attrs)
+    record.seconds = outcome.seconds
+    if outcome.status in ("crash", "timeout", "protocol"):
+        record.verdict = Verdict.TIMEOUT if outcome.status == "timeout" else Verdict.CRASH
+        record.message = outcome.message
+    elif outcome.status != "raised":
+        record.verdict = Verdict.CERTAIN
+        record.message = f"no error where the reference raises {refusal.error}"
+    elif refusal.error not in outcome.exceptions:
+        record.verdict = Verdict.CERTAIN
+        record.message = (f"raises {outcome.exception} where the reference raises "
+                          f"{refusal.error}: {outcome.message}")
+    elif refusal.match and not re.search(refusal.match, outcome.message):
+        record.verdict = Verdict.INACCURATE
+        record.message = f"the error does not say {refusal.match!r}: {outcome.message}"
+    return record

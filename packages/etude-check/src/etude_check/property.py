@@ -1,0 +1,56 @@
+"""Property-based cases: hypothesis draws plans of a spec, and shrinks the one that fails.
+
+A plan is JSON, so that the smallest failing case is named by its plan and runs again without
+hypothesis. Examples are drawn from the seed alone; no database is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from etude_check.cases import RANDOM, Case
+from etude_check.spec import OpSpec, Plan
+
+if TYPE_CHECKING:
+    from etude_check.engine import Runner, _Record, _Screening
+
+
+class Failed(Exception):
+    """A case failed; the record is kept beside."""
+
+
+def random_cases(runner: Runner, spec: OpSpec, level: str, number: int,
+                 dtypes: Sequence[str] | None, state: _Screening) -> Iterator[_Record]:
+    """The records of the drawn plans of every dtype; of those that fail only the smallest."""
+    if spec.random is None:
+        return
+    for dtype in spec.dtypes:
+        if dtypes is None or dtype in dtypes:
+            yield from _of_dtype(runner, spec, level, number, dtype, state)
+
+
+def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
+              state: _Screening) -> list[_Record]:
+    passed: list[_Record] = []
+    failed: list[_Record] = []
+
+    def hold(plan: Plan) -> None:
+        plan = {k: v for k, v in plan.items() if v is not None or k in ("dim",)}
+        record = runner.judge(Case(spec, "random", plan, dtype, number), state)
+        (failed if record.verdict.failed else passed).append(record)
+        if record.verdict.failed:
+            raise Failed
+
+    run: Any = given(spec.random)(hold)
+    run = seed(number)(settings(
+        max_examples=RANDOM[level], database=None, deadline=None, print_blob=False,
+        report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck))(run))
+    try:
+        run()
+    except Failed:
+        return [*passed[: RANDOM[level]], failed[-1]]  # hypothesis ends on the smallest
+    return passed
