@@ -58,6 +58,22 @@ _LAZY = {"data": "", "models": "", "nn": "", "optim": "", "train": "",
          "load_checkpoint": "checkpoint", "load_weights": "checkpoint",
          "save_checkpoint": "checkpoint", "save_weights": "checkpoint"}
 
+
+def first_divergence(fn: Any, first: Any = "reference", second: Any = "cpu", **options: Any) -> Any:
+    """Run ``fn()`` on two backends; the first op that leaves its error bound on the second, with
+    your line and a reproducer, or None. ``options`` are state, drift and save: see
+    ``etude_check.diagnose.first_divergence``. Raises ModuleNotFoundError without etude-check.
+    """
+    try:
+        from etude_check import diagnose
+    except ModuleNotFoundError as missing:
+        if missing.name != "etude_check":
+            raise
+        raise ModuleNotFoundError("etude.first_divergence is part of the conformance kit: pip "
+                                  "install etude-check", name="etude_check") from None
+    return diagnose.first_divergence(fn, first, second, **options)
+
+
 __all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {
     "Any", "TYPE_CHECKING", "import_module", "version"} | _LAZY.keys())
 
