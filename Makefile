@@ -13,12 +13,13 @@ PIP := $(BIN)/python -m pip install -qq --constraint lock.txt
 
 # What each installation depends on; a file newer than its stamp makes it run again.
 CORE := packages/etude/pyproject.toml
+KIT := packages/etude-check/pyproject.toml
 CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *.py)) \
        $(wildcard c_src/cpu/* c_src/cpu/*/*) packages/etude/src/etude/include/etude.h
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour test lint types docs sanitizers bench lock clean cpu no-compiler
+.PHONY: help tour test check lint types docs sanitizers bench lock clean cpu no-compiler
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
@@ -28,12 +29,16 @@ tour: $(VENV)/core cpu ## Train a network on digits: NumPy, then the C kernels, 
 	$(call say,Starting the tour)
 	@$(BIN)/etude tour
 
-test: $(VENV)/core $(VENV)/test cpu ## Run the tests
+test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests
 	$(call say,Running the tests)
 	@$(BIN)/python -m pytest
 
+check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a minute
+	$(call say,Checking the backend named cpu)
+	@$(BIN)/etude check cpu --level smoke --jobs 2
+
 lint: ## ruff
-types: ## mypy, strict, on packages/etude
+types: ## mypy, strict, on packages/etude and packages/etude-check
 docs: ## The documentation, with every tutorial executed
 sanitizers: ## The C kernels under the address, undefined-behaviour and thread sanitizers
 bench: ## Timings beside NumPy (and PyTorch where it is installed)
@@ -45,11 +50,11 @@ lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is 
 	$(call say,Installing the newest of everything into a scratch environment)
 	@$(BIN)/python -m venv --clear $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install -qq --upgrade pip
-	@$(VENV)/lock/bin/python -m pip install -qq 'packages/etude[all]' 'tox>=4.25' build \
+	@$(VENV)/lock/bin/python -m pip install -qq 'packages/etude[all]' 'packages/etude-check[pytest]' 'tox>=4.25' build \
 	  $(addprefix --group ,test lint types docs bench)
 	@{ echo "# Versions that everything here is tested with, for development alone. Written by make lock with"; \
 	   echo "# $$($(BIN)/python --version); use the oldest Python supported, since the newest takes its wheels too."; \
-	   $(VENV)/lock/bin/python -m pip freeze --exclude etude; } > lock.txt
+	   $(VENV)/lock/bin/python -m pip freeze --exclude etude --exclude etude-check; } > lock.txt
 	@rm -rf $(VENV)/lock; wc -l lock.txt
 
 clean: ## Remove everything that was made here
@@ -79,6 +84,11 @@ $(VENV)/made:
 $(VENV)/core: $(VENV)/made $(CORE)
 	$(call say,Installing etude with its command line and plots)
 	@$(PIP) --editable 'packages/etude[all]'
+	@touch $@
+
+$(VENV)/kit: $(VENV)/core $(KIT)
+	$(call say,Installing the conformance kit)
+	@$(PIP) --editable 'packages/etude-check[pytest]'
 	@touch $@
 
 $(VENV)/test: $(VENV)/made pyproject.toml
