@@ -28,6 +28,11 @@ SPECIALS: dict[str, tuple[float, ...]] = {
 }
 
 
+#: int64 values that a kernel going through int32, float32 or float64 does not keep.
+INTS = (0, 1, -1, 7, -8, 2**24 + 1, -(2**24) - 1, 2**31, -(2**31) - 1, 2**53 + 1, -(2**53) - 1,
+        2**53, 2**61, -(2**61), 2**61 + 1)
+
+
 class Draw:
     """Arrays for one case; equal (op, plan, dtype, seed) give equal arrays on every machine."""
 
@@ -122,6 +127,34 @@ class Draw:
 
     def bools(self, shape: Any, share: float = 0.5) -> Array:
         return self._lay(self.rng.random(tuple(shape)) < share)
+
+    def among(self, points: Any, shape: Any, ints: Any = None, *, near: bool = True) -> Array:
+        """Values drawn from ``points`` -- kinks, ties, limits -- and in floats, a third of the
+        time each, the next number below and above. Where the dtype is int64 ``ints`` are taken,
+        by default numbers that neither int32 nor a float can hold.
+        """
+        shape = tuple(shape)
+        if self.dtype.kind == "b":
+            return self.floats(shape)
+        if self.dtype.kind == "i":
+            return self._lay(self.rng.choice(np.array(INTS if ints is None else ints), shape))
+        with np.errstate(all="ignore"):
+            values = self.rng.choice(np.array(points, np.float64), shape).astype(self.dtype)
+            if near:
+                way = self.rng.choice([-np.inf, np.nan, np.inf], shape)
+                next_to = np.nextafter(values, way.astype(self.dtype))
+                values = np.where(np.isnan(way), values, next_to)
+        return self._lay(self._sprinkle(np.asarray(values)))
+
+    def bits(self, shape: Any) -> Array:
+        """Floats of random bits: every exponent as likely as any other, subnormal numbers, NaN and
+        infinity among them.
+        """
+        if self.dtype.kind != "f":
+            return self.among((), shape)
+        word = np.dtype(f"u{self.dtype.itemsize}")
+        drawn = self.rng.integers(0, np.iinfo(word).max, tuple(shape), word, endpoint=True)
+        return self._lay(np.asarray(drawn).view(self.dtype))
 
     def given(self, a: Any) -> Array:
         """An array computed by ``make`` itself (a saved lse, a mean): in this case's layout."""

@@ -156,6 +156,30 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
     return plans
 
 
+def also(plans: Callable[[str], Iterable[Plan]], **more: Sequence[Plan]
+         ) -> Callable[[str], list[Plan]]:
+    """``plans`` and more of them behind, by case family."""
+    return lambda family: [*plans(family), *more.get(family, ())]
+
+
+def at(shape: Sequence[int], *where: str, arity: int = 1, **attrs: Any) -> list[Plan]:
+    """Plans {"shapes": ..., "at": ...} that ask ``make`` for values of a kind: "kink", "bits"."""
+    return [{"shapes": [list(shape)] * arity, "at": kind, **attrs} for kind in where]
+
+
+def equal(arity: int, **attrs: Sequence[Any]) -> Callable[[str], list[Plan]]:
+    """Like ``elementwise`` for arrays of one shape, the first of them a cotangent."""
+    plans = elementwise(arity, **attrs)
+
+    def with_cotangents(family: str) -> list[Plan]:
+        if family == "cotangent":
+            return crossed([{"shapes": [[7, 9]] * arity}, {"shapes": [[65]] * arity}], **attrs,
+                           cotangent=COTANGENTS)
+        return [] if family == "broadcast" else plans(family)
+
+    return with_cotangents
+
+
 # ------------------------------------------------------------------ property-based plans
 
 sides = st.integers(1, 9) | st.sampled_from([0, 16, 17, 33, 65])
@@ -207,4 +231,11 @@ def over_axes(draw: Any, empty: bool = True, **attrs: Any) -> Plan:
     if dim and len(dim) == 1 and draw(st.booleans()):
         dim = dim[0] - (len(shape) if draw(st.booleans()) else 0)
     return {"shape": shape, "dim": dim, "keepdim": draw(st.booleans()), "layout": draw(layouts),
+            **{k: draw(v) for k, v in attrs.items()}}
+
+
+@st.composite
+def alike(draw: Any, arity: int, **attrs: Any) -> Plan:
+    """{"shapes": ...}: one shape for all arrays."""
+    return {"shapes": [draw(shapes())] * arity, "layout": draw(layouts),
             **{k: draw(v) for k, v in attrs.items()}}
