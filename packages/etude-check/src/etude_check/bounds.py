@@ -64,9 +64,9 @@ class Question:
 
     def run(self, change: Callable[[Array], Array] = lambda a: a) -> tuple[Array, ...]:
         """The reference in float64, on float arrays changed by ``change``; the others as given."""
-        arrays = [change(a.astype(np.float64)) if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-                  else a for a in self.arrays]
         with np.errstate(all="ignore"):
+            arrays = [change(a.astype(np.float64)) if isinstance(a, np.ndarray)
+                      and a.dtype.kind == "f" else a for a in self.arrays]
             result = as_arrays(self.op.reference(*arrays, **self.attrs))
         return result if isinstance(result, tuple) else (result,)
 

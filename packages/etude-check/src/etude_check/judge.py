@@ -74,8 +74,8 @@ def _verdict(case: Case, q: Question, y: Array, i: int, want: Array, allowed: Ar
         error, r, got = wrong.astype(float), want, y
         certainly = wrong
     else:
-        got, r = y.astype(np.float64), want.astype(np.float64)
         with np.errstate(all="ignore"):
+            got, r = y.astype(np.float64), want.astype(np.float64)
             error = np.abs(got - r)
             off = ~_within(got, r, error, allowed, y.dtype)
             if off.any() and not np.isfinite(r[off] + got[off]).all():
@@ -91,8 +91,8 @@ def _verdict(case: Case, q: Question, y: Array, i: int, want: Array, allowed: Ar
     found = Finding(ratio=float(min(ratios.max(initial=0.0), 1e30)), wrong=int(wrong.sum()))
     if not found.wrong:
         return found
-    rank = np.where(certainly, 2, 1) * wrong + np.where(np.isfinite(ratio), ratio / (
-        1 + ratio), 1.0) * wrong
+    share = 1 - 1 / (1 + ratio)  # from 0 to 1, so that a certain failure comes first
+    rank = np.where(certainly, 2, 1) * wrong + np.where(np.isnan(share), 1.0, share) * wrong
     at = np.unravel_index(int(np.argmax(rank)), rank.shape)
     found.verdict = Verdict.CERTAIN if certainly.any() else Verdict.INACCURATE
     found.index = tuple(int(k) for k in at)
@@ -153,10 +153,10 @@ def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
     want = q.oracle[i]
     if not y.size:
         return ""
-    fakes = impostors(q, want, want.ravel(), 1, previous)
-    for name, fake in fakes.items():
-        if _same(fake, y.ravel(), np.abs(fake) * 1e-6 if fake.dtype.kind == "f" else 0).all():
-            return SAID[name]
+    with np.errstate(all="ignore"):
+        for name, fake in impostors(q, want, want.ravel(), 1, previous).items():
+            if _same(fake, y.ravel(), np.abs(fake) * 1e-6 if fake.dtype.kind == "f" else 0).all():
+                return SAID[name]
     return ""
 
 
