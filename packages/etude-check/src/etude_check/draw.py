@@ -154,7 +154,8 @@ class Draw:
             return self.among((), shape)
         word = np.dtype(f"u{self.dtype.itemsize}")
         drawn = self.rng.integers(0, np.iinfo(word).max, tuple(shape), word, endpoint=True)
-        return self._lay(np.asarray(drawn).view(self.dtype))
+        values = np.asarray(drawn).view(self.dtype)
+        return self._lay(np.where(np.isnan(values), np.nan, values).astype(self.dtype))  # quiet
 
     def given(self, a: Any) -> Array:
         """An array computed by ``make`` itself (a saved lse, a mean): in this case's layout."""

@@ -1,15 +1,122 @@
-"""Binary arithmetic with broadcasting. Reference: etude/ops/binary.py."""
+"""Binary arithmetic with broadcasting. Reference: etude/ops/binary.py.
+
+An operand may be a Python number, which takes the other's dtype: plans with "number" ask for one.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
 
 from etude_check.bounds import Elementary, Exact
 from etude_check.draw import Draw
-from etude_check.plans import broadcasting, elementwise
-from etude_check.spec import call, spec
+from etude_check.plans import also, at, broadcasting, crossed, elementwise
+from etude_check.spec import Refusal, call, spec
+
+EDGES = (0.0, -0.0, 1.0, -1.0, 3.0, 1e-40, -1e-40, 3e38, -3e38, 1e-310, 1e308, np.inf, -np.inf,
+         np.nan)
+#: int64 that float64 and int32 do not hold; sums and products of two still fit
+SUMS = (0, 1, -1, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53) - 1, 2**61 + 1, -(2**61))
+PRODUCTS = (0, 1, -1, 3, 46341, -65537, 2**31 - 1, -(2**31) - 1)
+NUMBERS = [{"shapes": [[17], []], "number": 1, "value": v} for v in (3, -1, 0)] + [
+    {"shapes": [[], [5, 3]], "number": 0, "value": v} for v in (3, -2)]
+#: the smaller operand in the tail, along rows, and with a stride of 0 beside a long row
+WIDTHS = [{"shapes": [[3, n], [n]]} for n in (1, 7, 8, 9, 33, 65)] + [
+    {"shapes": [[n, 3], [n, 1]]} for n in (7, 8, 9)] + [
+    {"shapes": [[3, 1], [3, n]]} for n in (7, 33)] + [{"shapes": [[129], [1]]},
+                                                    {"shapes": [[1], [129]]}]
+LATTICE = {"shapes": [[31, 1], [1, 29]], "at": "edges"}  # every pair of edges, nearly
 
 
-def _two(d: Draw, shapes):
-    return call(*(d.floats(s) for s in shapes))
+def two(plans, *more):
+    return also(plans, broadcast=[*WIDTHS, *NUMBERS], special=[
+        LATTICE, *at([257], *more, "edges", "wide", arity=2), *at([7], "edges", arity=2),
+        *crossed([{"shapes": [[9], []], "number": 1, "value": 2}], special=("nan", "inf", "zero"))])
 
 
-for _op in ("add", "sub", "mul", "maximum", "minimum"):
-    spec(_op, plans=elementwise(2), make=_two, model=Exact(), random=broadcasting(2),
-         policy="NaN in, NaN out." if _op in ("maximum", "minimum") else "IEEE 754.")
+def with_number(arrays, number, value, dtype):
+    """``arrays`` with a Python number for one of them: a fraction in floats."""
+    if number is not None:
+        arrays[number] = value + 0.5 if dtype.kind == "f" and value > 0 else value
+    return arrays
+
+
+def make(ints, points=EDGES, wide=(-60, 60), right="floats"):
+    def made(d: Draw, shapes, at=None, number=None, value=None):
+        if at == "edges":
+            arrays = [d.among(points, s, ints) for s in shapes]
+        elif at == "ties":
+            arrays = [d.among((-1.5, 0.0, 0.5, 2.0), s, (-1, 0, 2), near=False) for s in shapes]
+        elif at == "wide":
+            arrays = [d.wide(s, *wide) for s in shapes]
+        else:
+            arrays = [d.floats(shapes[0]), getattr(d, right)(shapes[1])]
+        return call(*with_number(arrays, number, value, d.dtype))
+    return made
+
+
+def apart(op):
+    """Calls that every binary op refuses."""
+    return (Refusal("shapes that do not broadcast", lambda: call(np.ones((2, 3)), np.ones(2)),
+                    "ShapeError", op),
+            Refusal("two dtypes", lambda: call(np.ones(3), np.ones(3, np.float32)), "DTypeError",
+                    op),
+            Refusal("a fraction with whole numbers", lambda: call(np.arange(3), 0.5), "DTypeError",
+                    op),
+            Refusal("numbers alone", lambda: call(1.0, 2.0), "DTypeError", op))
+
+
+for _op, _ints in (("add", SUMS), ("sub", SUMS), ("mul", PRODUCTS)):
+    spec(_op, plans=two(elementwise(2)), make=make(_ints), model=Exact(), random=broadcasting(2),
+         refusals=apart(_op), policy="Rounded once, as IEEE 754 has it. int64 does not go through "
+                                     "a float.")
+for _op in ("maximum", "minimum"):
+    spec(_op, plans=two(elementwise(2), "ties"), make=make((*SUMS, 2**63 - 1, -(2**63))),
+         model=Exact(), random=broadcasting(2), refusals=apart(_op),
+         policy="NaN if either is, in whichever order; of 0 and -0 either.")
+spec("div", plans=two(elementwise(2)), make=make(SUMS), model=Exact(), random=broadcasting(2),
+     refusals=apart("div"), policy="Rounded once, as IEEE 754 has it: no x times 1/y. At y = 0 inf "
+                                   "with its sign, NaN for 0/0.")
+
+# ------------------------------------------------------------------ pow
+
+BASES = (0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 10.0, -3.0, 1.0000001, 0.9999999, np.inf,
+         -np.inf, np.nan, 1e-40, 1e30)
+POWERS = (0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1 / 3, 4.0, 10.0, 127.0, 100.5,
+          1e7, np.inf, -np.inf, np.nan)
+
+
+def _pow(d: Draw, shapes, at=None, number=None, value=None):
+    if d.dtype.kind == "i":  # 0^0 is 1; nothing overflows; a power below 0 is an error
+        x = d.given(d.rng.integers(-9, 10, shapes[0]))
+        return call(*with_number([x, d.given(d.rng.integers(0, 19, shapes[1]))], number,
+                                 None if value is None else abs(value), d.dtype))
+    near = at != "exactly"  # (-2)^3, but not (-2)^3.0000002
+    if at in ("edges", "exactly"):
+        arrays = [d.among(BASES, shapes[0], near=near), d.among(POWERS, shapes[1], near=False)]
+    elif at == "wide":  # results from the smallest number to the largest
+        arrays = [d.positive(shapes[0], 0.0, 60.0), d.floats(shapes[1], -24, 24)]
+    elif at == "one":  # where ln x is small, and an error in it is multiplied by y
+        arrays = [1 + d.floats(shapes[0]) / 2000, d.floats(shapes[1], -4e4, 4e4)]
+        arrays[0] = arrays[0].astype(d.dtype)
+    else:
+        arrays = [d.positive(shapes[0]), d.floats(shapes[1], -3, 3)]
+    if number == 1:
+        value = abs(value)
+    return call(*with_number(arrays, number, value, d.dtype))
+
+
+def _powers(family):
+    """Squares and cubes are often special cases of a kernel, in a number or in an array."""
+    if family != "special":
+        return []
+    return [{"shapes": [[33, 1], [1, 37]], "at": "exactly"}, *at([257], "one", arity=2)] + [
+        {"shapes": [[19], []], "number": 1, "value": v, "at": a} for v in (0, 1, 2, 3, 4)
+        for a in ("exactly", "wide")]
+
+
+_two = two(elementwise(2))
+spec("pow", plans=lambda family: [*_two(family), *_powers(family)], make=_pow, model=Elementary(2),
+     random=broadcasting(2, at=st.sampled_from([None, "wide", "exactly"])),
+     refusals=(*apart("pow"), Refusal("int64 to a power below 0", lambda: call(
+         np.array([2, 3]), np.array([-1, 2])), "ValueError")),
+     policy="As C99: x^0 and 1^y are 1 even for NaN; NaN where x < 0 and y is no integer. int64 "
+            "takes y >= 0 only.")

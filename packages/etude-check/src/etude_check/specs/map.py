@@ -186,7 +186,8 @@ unknown_too = Refusal("an unknown form", lambda: call(np.ones(3), np.ones(3), ap
 spec("gelu", plans=slow(plans_of({"approximate": FORMS}, "kink", "wide", "range")), model=Gelu(),
      make=drawer(kinks=GELU, ranges=((-12, 12),) * 2, wide=(-30, 5)),
      random=broadcasting(1, approximate=forms), refusals=(unknown,),
-     policy="0 far below, x far above; approximate='tanh' is another function, not a faster one.")
+     policy="0 far below, x far above, NaN at -inf; approximate='tanh' is another function, not a "
+            "faster one.")
 
 
 # ------------------------------------------------------------------ backward ops of maps

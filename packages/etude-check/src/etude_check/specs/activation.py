@@ -1,0 +1,77 @@
+"""Activations with a parameter. Reference: etude/ops/activation.py.
+
+A parameter is a float64 number that a float32 kernel may round first: hence an ulp or two more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude_check.bounds import Bounds, Elementary, Ensemble, Exact
+from etude_check.plans import also, at, broadcasting, crossed, elementwise
+from etude_check.spec import Refusal, call, spec
+from etude_check.specs.map import MAP, drawer, plans_of
+
+ZERO = (0.0, -0.0, 1e-45, -1e-45, 5e-324, -5e-324, 1.0, -1.0, np.inf, -np.inf)
+FAR = ((-104, 90), (-745, 710))  # from where e^x is 0 to where it overflows
+
+spec("leaky_relu", plans=plans_of({"negative_slope": (0.01, 0.2, 0.0, -0.5, 1.5)}, "kink", "wide"),
+     make=drawer(kinks=ZERO, wide=(-100, 100)), model=Elementary(2),
+     random=broadcasting(1, negative_slope=st.floats(-1, 2, width=32)),
+     policy="x above 0, negative_slope x at 0 and below, whichever way the slope goes; NaN stays; "
+            "-inf times a slope of 0 is NaN.")
+spec("elu", plans=plans_of({"alpha": (1.0, 0.7, 2.5)}, "kink", "wide", "range"),
+     model=Elementary(4), make=drawer(kinks=ZERO, wide=(-60, 5), ranges=FAR),
+     random=broadcasting(1, alpha=st.floats(0.1, 3, width=32)),
+     policy="alpha expm1(x) at 0 and below, without cancellation near 0; -alpha far below; no NaN "
+            "from an e^x that overflows above 0.")
+
+
+@dataclass(frozen=True)
+class Silu(Elementary):
+    """Where e^x is a subnormal number, its rounding is multiplied by x."""
+
+    def bound(self, q, i):
+        x = np.abs(np.asarray(q.arrays[0], np.float64))
+        return Bounds(*(b + 2 * q.tiny * np.where(x < 800, x, 0) for b in super().bound(q, i)))
+
+
+spec("silu", plans=MAP, model=Silu(5), random=broadcasting(1),
+     make=drawer(kinks=(*ZERO[:6], -1.278, 17.0, -17.0, 88.73, -88.73, -110.0, 710.0, np.inf),
+                 wide=(-40, 7), ranges=FAR),
+     policy="x far above; below, x e^x down to subnormal numbers; NaN at -inf.")
+spec("softplus", plans=plans_of({"beta": (1.0, 2.0, 0.7)}, "kink", "wide", "range"),
+     model=Ensemble(), random=broadcasting(1, beta=st.floats(0.1, 3, width=32)),
+     make=drawer(kinks=(0.0, -0.0, 1e-10, 17.0, -17.0, 20.0, 20.5, 88.73, -88.73, -103.9, 710.0,
+                        np.inf, -np.inf), wide=(-40, 7), ranges=((-104, 200), (-745, 900))),
+     policy="x far above, where e^x overflows: no threshold beyond which x is returned as it is; "
+            "e^(beta x) / beta far below.")
+
+
+# ------------------------------------------------------------------ clamp
+
+BOUNDS = ([-0.5, 0.3], [0, None], [None, 0.3], [1.0, -1.0], [-1, 1], [2.0, None])
+
+
+def _whole(n):
+    return None if n is None else int(n)
+
+
+def _clamp(d, shapes, between, at=None):
+    """Bounds are whole where x is: an int64 array has no element of 0.3."""
+    low, high = between if d.dtype.kind == "f" else map(_whole, between)
+    ends = [n for n in (low, high) if n is not None]
+    if at:
+        x = d.among((*ends, 0.0, np.inf, -np.inf, np.nan), shapes[0],
+                    (*ends, 2**53 + 1, -(2**62), 1, -1))
+    else:
+        x = d.floats(shapes[0])
+    return call(x, min=low, max=high)
+
+
+spec("clamp", plans=also(elementwise(1, between=BOUNDS), special=crossed(
+         [*at([257], "kink"), *at([7], "kink")], between=BOUNDS)),
+     make=_clamp, model=Exact(), random=broadcasting(1, between=st.sampled_from(BOUNDS)),
+     refusals=(Refusal("neither min nor max", lambda: call(np.ones(3)), "ValueError", "min"),),
+     policy="A bound of None is none; NaN stays NaN; max wins where min is above it.")

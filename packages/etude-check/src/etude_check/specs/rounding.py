@@ -1,0 +1,29 @@
+"""Rounding to whole numbers, and isnan. Reference: etude/ops/rounding.py."""
+
+import numpy as np
+
+from etude_check.bounds import Exact
+from etude_check.plans import broadcasting
+from etude_check.spec import call, spec
+from etude_check.specs.map import MAP, entry
+
+#: halves, their neighbours (0.49999997 + 0.5 rounds to 1), and beyond int32, 2^23 and 2^52
+HALVES = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, 0.0, -0.0, 1.0, -1.0, -2.0, 8388607.5, 4194304.5,
+          8388609.0, 2147483648.0, -2147483649.0, 4503599627370495.5, 9007199254740993.0, 1e19,
+          1e-45, -1e-45, 3e38, np.inf, -np.inf, np.nan)
+DRAWN = {"kinks": HALVES, "wide": (-3, 70), "ranges": ((-100, 100),) * 2}
+
+entry("floor", Exact(), "Towards -inf; infinities and NaN stay.", **DRAWN)
+entry("ceil", Exact(), "Towards +inf; infinities and NaN stay.", **DRAWN)
+entry("round", Exact(), "To the nearest, halves to the even one; infinities and NaN stay.", **DRAWN)
+
+
+def _with_nans(d, shapes, at=None):
+    """NaN among numbers in every case, or an answer of all False would do."""
+    (shape,) = shapes
+    x = d.bits(shape) if at == "bits" else d.among(HALVES, shape) if at else d.floats(shape)
+    return call(d.given(np.where(d.rng.random(shape) < 0.4, np.nan, x).astype(d.dtype)))
+
+
+spec("isnan", plans=MAP, make=_with_nans, model=Exact(), random=broadcasting(1),
+     policy="True for every NaN, of either sign and any payload; False for infinities.")
