@@ -1,0 +1,73 @@
+// The matrix: a row for each op, a column for each case family, a button in each cell.
+{
+  const columns = report.families.slice(0, report.columns);
+  const cells = new Map(), largest = new Map(), executed = new Map();
+  for (const r of records) {
+    const key = `${r.op} ${r.family}`;
+    if (!cells.has(key)) cells.set(key, {});
+    const cell = cells.get(key);
+    cell[r.verdict] = (cell[r.verdict] || 0) + 1;
+    if (r.verdict === "PASS" && r.ratio !== null) {
+      largest.set(r.op, Math.max(largest.get(r.op) || 0, r.ratio));
+    }
+    if (r.verdict !== "UNSUPPORTED") executed.set(r.op, (executed.get(r.op) || 0) + 1);
+  }
+
+  function chooser(text, wanted, label, classes) {
+    const made = element("button", {type: "button", textContent: text, title: label,
+                                    "aria-label": label, className: classes || ""});
+    made.onclick = () => choose({...NOTHING, ...wanted}, true);
+    const same = (key) => (wanted[key] || "") === chosen[key];
+    listeners.push(() => made.setAttribute(
+      "aria-pressed", same("group") && same("op") && same("family")));
+    return made;
+  }
+
+  function cellOf(op, family) {
+    const cell = cells.get(`${op} ${family}`);
+    if (!cell) return element("td");
+    const verdict = WORST.find((v) => cell[v]);
+    const all = Object.values(cell).reduce((a, b) => a + b);
+    const bad = report.failed.reduce((sum, v) => sum + (cell[v] || 0), 0);
+    const text = verdict === "UNSUPPORTED" ? "-" : verdict === "PASS" ? String(cell.PASS)
+      : `${LETTER[verdict] || ""}${bad || cell.WAIVED}/${all}`;
+    const said = Object.entries(cell).map(([v, n]) => `${n} ${v}`).join(", ");
+    return element("td", {}, chooser(text, {op, family}, `${op}, ${family}: ${said}`,
+                                     css(verdict)));
+  }
+
+  const head = element("tr", {}, element("th", {scope: "col", textContent: "op"}));
+  for (const family of columns) {
+    const short = {"duplicate-index": "dup-index"}[family] || family;
+    head.append(element("th", {scope: "col"},
+                        chooser(short, {family}, `All cases of ${family}`)));
+  }
+  head.append(element("th", {scope: "col", textContent: "cases"}),
+              element("th", {scope: "col", textContent: "worst", title:
+                             "largest error / bound of the cases that passed"}));
+
+  const body = element("tbody"), absent = [];
+  let last = "";
+  for (const [op, group] of report.ops) {
+    if (op === "-") continue;
+    if (!executed.has(op)) {
+      absent.push(op);
+      continue;
+    }
+    if (group !== last) {
+      const name = element("th", {scope: "rowgroup"},
+                           chooser(group, {group}, `Op family ${group}`));
+      body.append(element("tr", {className: "group"}, name,
+                          element("td", {colSpan: columns.length + 2})));
+      last = group;
+    }
+    body.append(element("tr", {},
+      element("th", {scope: "row"}, chooser(op, {op}, `All cases of ${op}`)),
+      ...columns.map((family) => cellOf(op, family)),
+      element("td", {className: "n", textContent: executed.get(op)}),
+      element("td", {className: "n", textContent: ratioText(largest.get(op))})));
+  }
+  byId("matrix").append(element("thead", {}, head), body);
+  byId("absent").textContent = absent.length
+    ? `Not implemented, not checked (${absent.length}): ${absent.join(", ")}.` : "";
+}

@@ -1,0 +1,70 @@
+"""A Report as JUnit XML, for the test pages of CI systems: a suite per op family, a case per case.
+
+FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors, UNSUPPORTED and WAIVED skipped with
+their reason. CI reads a file of skipped cases as green; a run that executed nothing therefore
+gets an error of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from xml.etree import ElementTree as ET
+
+from etude_check.record import Record, Report, Verdict
+from etude_check.report import summary
+from etude_check.report.terminal import facts
+
+KINDS = {Verdict.CERTAIN: "failure", Verdict.INACCURATE: "failure",
+         Verdict.MISTRUSTED: "failure", Verdict.CRASH: "error", Verdict.TIMEOUT: "error",
+         Verdict.UNSUPPORTED: "skipped", Verdict.WAIVED: "skipped"}
+COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+#: What XML 1.0 cannot hold, escaped or not; a crash message may quote anything.
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def dumps(report: Report) -> str:
+    """The document. Its counts are exactly those of the cases in it."""
+    suites: dict[str, list[Record]] = defaultdict(list)
+    for r in report.records:
+        suites[r.group if r.op != "-" else "run"].append(r)
+    root = ET.Element("testsuites", name=f"etude check {report.target}")
+    for name, records in sorted(suites.items()):
+        suite = ET.SubElement(root, "testsuite", name=name)
+        for r in records:
+            _case(report, r, suite)
+        _count(suite, sum(r.seconds for r in records))
+    if not report.executed:
+        suite = ET.SubElement(root, "testsuite", name="executed")
+        case = ET.SubElement(suite, "testcase", classname="run", name="something was executed",
+                             time="0")
+        ET.SubElement(case, "error", message=summary.verdict_line(report), type="NOTHING")
+        _count(suite, 0.0)
+    _count(root, report.seconds)
+    ET.indent(root)
+    return ET.tostring(root, "unicode", xml_declaration=True) + "\n"
+
+
+def _case(report: Report, r: Record, suite: ET.Element) -> None:
+    case = ET.SubElement(suite, "testcase", classname=_clean(f"{r.group}.{r.op}"),
+                         name=_clean(f"{r.case} {r.dtype}".rstrip()), time=f"{r.seconds:.6f}")
+    kind = KINDS.get(r.verdict)
+    if kind is None:
+        return
+    message = r.message or summary.excess(r) or r.verdict.value
+    found = ET.SubElement(case, kind, message=_clean(message))
+    if kind != "skipped":
+        found.set("type", r.verdict.value)
+        found.text = _clean("\n".join(f"{k}: {v}" for k, v in facts(report, r)))
+
+
+def _count(element: ET.Element, seconds: float) -> None:
+    cases = list(element.iter("testcase"))
+    element.set("tests", str(len(cases)))
+    for kind, name in COUNTED.items():
+        element.set(name, str(sum(c.find(kind) is not None for c in cases)))
+    element.set("time", f"{seconds:.3f}")
+
+
+def _clean(text: str) -> str:
+    return UNPRINTABLE.sub("?", text)

@@ -1,0 +1,167 @@
+"""What every form of a report shows: cells of the matrix, the failures of an op, numbers in words.
+
+Plain functions of a Report. How they look is for ``terminal.py`` and ``html.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from etude_check.record import Record, Report, Verdict
+
+#: Case families in the order they run -> their heading in a narrow matrix. ``spec.FAMILIES`` is
+#: the authority (a test compares); reading a report needs neither NumPy nor the specs.
+HEADINGS = {"empty": "em", "0d": "0d", "tail": "ta", "broadcast": "br", "layout": "la",
+            "special": "sp", "exact": "ex", "duplicate-index": "du", "cotangent": "co",
+            "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg", "threads": "th",
+            "random": "ra", "errors": "er"}
+
+#: The worst first: what a cell of several verdicts is called.
+WORST = (Verdict.CRASH, Verdict.TIMEOUT, Verdict.CERTAIN, Verdict.INACCURATE, Verdict.MISTRUSTED,
+         Verdict.WAIVED, Verdict.PASS, Verdict.UNSUPPORTED)
+
+Cell = Counter[Verdict]
+
+
+@dataclass
+class Failing:
+    """The failures of one op: the one to look at first, and how many there are."""
+
+    op: str
+    group: str
+    first: Record
+    verdicts: Cell  # of the failed cases
+    total: int  # cases of the op
+    others: list[tuple[str, Record, int]]  # other messages, their smallest case, how many
+
+
+def cells(report: Report) -> dict[tuple[str, str], Cell]:
+    """(op, case family) -> how often each verdict."""
+    found: dict[tuple[str, str], Cell] = defaultdict(Counter)
+    for r in report.records:
+        found[r.op, r.family][r.verdict] += 1
+    return dict(found)
+
+
+def worst(cell: Cell) -> Verdict:
+    return next(v for v in WORST if cell[v])
+
+
+def families(report: Report) -> list[str]:
+    """Case families of the matrix's columns: those that occur, in the order they run."""
+    present = {r.family for r in report.records if r.op != "-"} - {"-"}
+    extra = sorted(present - set(HEADINGS))
+    return [f for f in HEADINGS if f in present] + extra
+
+
+def heading(family: str) -> str:
+    return HEADINGS.get(family, family[:2])
+
+
+def groups(report: Report) -> dict[str, list[str]]:
+    """Op family -> its ops, both by name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for r in report.records:
+        if r.op != "-":
+            found[r.group].add(r.op)
+    return {g: sorted(found[g]) for g in sorted(found)}
+
+
+def absent(report: Report) -> set[str]:
+    """Ops of which no case was executed."""
+    return {r.op for r in report.records} - {r.op for r in report.records if r.verdict.executed}
+
+
+def largest(report: Report) -> dict[str, float]:
+    """Op -> its largest error / bound among the cases that passed."""
+    found: dict[str, float] = {}
+    for r in report.records:
+        if r.verdict is Verdict.PASS and r.ratio is not None:
+            found[r.op] = max(found.get(r.op, 0.0), r.ratio)
+    return found
+
+
+def first(records: list[Record]) -> Record:
+    """The failure that teaches most: wrong values before wrong error messages, then the smallest.
+    """
+    return min(records, key=lambda r: (r.verdict is Verdict.MISTRUSTED, r.family == "errors",
+                                       r.size))
+
+
+def failing(report: Report) -> list[Failing]:
+    """The ops that failed, in the matrix's order; first what belongs to no op (loading, conduct).
+    """
+    by_op: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    totals = Counter(r.op for r in report.records)
+    for r in report.failures:
+        by_op[r.group, r.op].append(r)
+    found = []
+    for (group, op), records in by_op.items():
+        head = first(records)
+        kinds: dict[str, list[Record]] = defaultdict(list)
+        for r in records:
+            # Numbers differ from case to case where the words say the same.
+            kinds[_words(r.message or r.verdict.value)].append(r)
+        others = [(rs[0].message or rs[0].verdict.value, first(rs), len(rs))
+                  for rs in kinds.values() if head not in rs]
+        found.append(Failing(op, group, head, Counter(r.verdict for r in records), totals[op],
+                             sorted(others, key=lambda o: -o[2])))
+    return found
+
+
+def _words(message: str) -> str:
+    return "".join(c for c in message if not (c.isdigit() or c in "-+.,[]()"))
+
+
+def reproduction(report: Report, r: Record) -> str:
+    """The command that shows this failure again; "" for what belongs to no case."""
+    if r.op == "-":
+        return ""
+    if r.family in ("errors", "bias"):  # probes over an op, which have no single case
+        return f"etude check {report.target} --op {r.op} --level {report.level}" + (
+            f" --seed {report.seed}" if report.seed else "")
+    return r.reproduce(report.target)
+
+
+def place(r: Record) -> str:
+    """Where the worst element is: "y[0, 3]", or "" where nothing says."""
+    if r.index is None:
+        return r.output
+    return f"{r.output or 'output'}{r.index}"
+
+
+def excess(r: Record) -> str:
+    """Error over bound in words: "0.25, 3.1e+04 times its bound of 8e-06"."""
+    if r.error is None:
+        return ""
+    if not r.bound:
+        return f"{r.error:.3g}, where none is allowed"
+    times = r.error / r.bound
+    if not math.isfinite(times):  # got NaN, or an infinity that nobody expected
+        return f"{r.error:.3g}, which is within no bound"
+    return f"{r.error:.3g}, {times:.3g} times its bound of {r.bound:.3g}"
+
+
+def verdict_line(report: Report) -> str:
+    """The whole run in a sentence."""
+    if not report.executed:
+        return "NOTHING WAS EXECUTED. A run without a case is not a pass."
+    bad = len(report.failures)
+    ops = len({r.op for r in report.records if r.verdict.executed} - {"-"})
+    failing = len({r.op for r in report.failures} - {"-"})
+    cases = f"{report.executed:,} cases of {_many(ops)}"
+    if bad:
+        return f"FAILED: {bad:,} of {cases}, in {_many(failing)}."
+    waived = report.count(Verdict.WAIVED)
+    return f"PASSED: {cases}" + (f", {waived:,} of them waived." if waived else ".")
+
+
+def _many(ops: int) -> str:
+    return f"{ops} op{'s' * (ops != 1)}"
+
+
+def printable(text: str) -> str:
+    """Without what could move the cursor of a terminal: messages quote what candidates printed."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -1,0 +1,212 @@
+"""A Report on a terminal: the matrix of ops and case families, each failing op once, the sum.
+
+Fits 80 columns, is readable without colour and is ASCII. Everything goes through one rich console,
+so that a file or a pipe gets plain text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from io import StringIO
+
+from rich.console import Console
+from rich.text import Text
+
+from etude_check.record import Record, Report, Verdict
+from etude_check.report import summary
+from etude_check.report.summary import Failing
+
+COLOURS = {Verdict.PASS: "green", Verdict.CERTAIN: "bold red", Verdict.INACCURATE: "red",
+           Verdict.CRASH: "bold magenta", Verdict.TIMEOUT: "magenta",
+           Verdict.MISTRUSTED: "yellow", Verdict.WAIVED: "cyan", Verdict.UNSUPPORTED: "dim"}
+SIGNS = {Verdict.CRASH: "C", Verdict.TIMEOUT: "T", Verdict.MISTRUSTED: "m", Verdict.WAIVED: "w",
+         Verdict.PASS: ".", Verdict.UNSUPPORTED: "-"}
+IN_FULL = 12  # failing ops that are shown with all their lines; of the rest, one line each
+OTHERS = 3  # other complaints about the same op that are shown
+LEAST_NAME = 18
+
+
+def show(report: Report, to: Console) -> None:
+    """The whole report."""
+    if any(r.op != "-" for r in report.records):
+        for line in _matrix(report, to.width):
+            to.print(line)
+        to.print()
+    found = summary.failing(report)
+    for one in found[:IN_FULL]:
+        to.print(_failure(report, one))
+        to.print()
+    if found[IN_FULL:]:
+        to.print(Text(f"And {len(found) - IN_FULL} more failing ops:", "bold"))
+        for one in found[IN_FULL:]:
+            to.print(Text.assemble(("  " + one.op, "red"), f"  {_counted(one)}  "
+                                   f"{one.first.case}"), overflow="ellipsis", no_wrap=True)
+        to.print()
+    _sum(report, to)
+
+
+def failure_text(report: Report) -> str:
+    """The failures of a report alone, as plain text: what the pytest plugin prints of an op."""
+    into = Console(file=StringIO(), width=100, no_color=True, highlight=False, markup=False)
+    for one in summary.failing(report):
+        into.print(_failure(report, one))
+    assert isinstance(into.file, StringIO)
+    return "\n".join(line.rstrip() for line in into.file.getvalue().splitlines())
+
+
+# ------------------------------------------------------------------ the matrix
+
+
+def _matrix(report: Report, width: int) -> list[Text]:
+    columns = summary.families(report)
+    cells, largest = summary.cells(report), summary.largest(report)
+    absent = summary.absent(report)
+    groups = {g: [op for op in ops if op not in absent]
+              for g, ops in summary.groups(report).items()}
+    shown = [op for ops in groups.values() for op in ops]
+    lines: list[Text] = []
+    if shown:
+        # Two columns for the indent, three for each case family, twelve for the two numbers.
+        room = max(LEAST_NAME, min(max(map(len, shown)), width - 3 * len(columns) - 14))
+        head = "".join(f"{summary.heading(c):>3}" for c in columns)
+        lines.append(Text(f"{'':{room + 2}}{head} cases worst", "bold"))
+        for group, ops in groups.items():
+            if ops:
+                lines.append(Text(group, "bold"))
+            for op in ops:
+                lines += _row(op, room, columns, cells, largest.get(op))
+        lines += [Text(), *_legend(columns, cells, width)]
+    missing = sorted(absent - {"-"})
+    if missing:
+        lines += [Text(), _paragraph(f"Not implemented, not checked ({len(missing)}): "
+                                     + ", ".join(missing), width)]
+    return lines
+
+
+def _row(op: str, room: int, columns: list[str], cells: dict[tuple[str, str], summary.Cell],
+         largest: float | None) -> list[Text]:
+    found = [cells.get((op, c), Counter()) for c in columns]
+    before = [Text("  " + op)] if len(op) > room else []
+    line = Text(f"  {'' if before else op:{room}}")
+    for cell in found:
+        line.append(*_cell(cell))
+    line.append(f"{sum(map(Counter.total, found)):6d}")
+    line.append(f"{largest:6.2f}" if largest else "     0" if largest == 0 else "     -")
+    return [*before, line]
+
+
+def _cell(cell: summary.Cell) -> tuple[str, str]:
+    if not cell:
+        return "   ", ""
+    verdict = summary.worst(cell)
+    sign = SIGNS.get(verdict) or f"{min(sum(cell[v] for v in Verdict if v.failed), 99)}"
+    return f"{sign:>3}", COLOURS[verdict]
+
+
+def _legend(columns: list[str], cells: dict[tuple[str, str], summary.Cell],
+            width: int) -> list[Text]:
+    seen = {summary.worst(c) for c in cells.values()}
+    words = [". all passed"]
+    if seen & {Verdict.CERTAIN, Verdict.INACCURATE}:
+        words.append("3 as many failed")
+    words += [f"{s} {w}" for v, s, w in (
+        (Verdict.CRASH, "C", "a crash"), (Verdict.TIMEOUT, "T", "a time-out"),
+        (Verdict.MISTRUSTED, "m", "mistrusted"), (Verdict.WAIVED, "w", "waived"),
+        (Verdict.UNSUPPORTED, "-", "declined")) if v in seen]
+    words.append("worst: largest error/bound of what passed")
+    heads = "  ".join(f"{summary.heading(c)} {c}" for c in columns if summary.heading(c) != c)
+    return [_paragraph(heads, width), _paragraph("; ".join(words) + ".", width)]
+
+
+def _paragraph(text: str, width: int) -> Text:
+    made = Text(style="dim")
+    line = ""
+    # Two spaces hold a heading and its word apart from the next pair; pairs are not broken.
+    for word in text.split("  ") if "  " in text else text.split(" "):
+        gap = "  " if "  " in text else " "
+        if line and len(line) + len(gap) + len(word) > width:
+            made.append(line + "\n")
+            line = ""
+        line += (gap if line else "") + word
+    return made.append(line)
+
+
+# ------------------------------------------------------------------ one failing op
+
+
+def _failure(report: Report, one: Failing) -> Text:
+    r = one.first
+    name = one.op if one.op != "-" else {"load": "loading", "waiver": "waivers"}.get(
+        r.family, "conduct")
+    made = Text.assemble((name, "bold red"), f"  {_counted(one)}")
+    for label, text in facts(report, r):
+        made.append(f"\n  {label:<11}", "dim")
+        made.append(text.replace("\n", "\n" + " " * 13),
+                    "bold" if label in ("expected", "got") else "")
+    for message, other, times in one.others[:OTHERS]:
+        made.append("\n  also       ", "dim")
+        made.append(f"{summary.printable(message)} ({times} case{'s' * (times > 1)}, {other.case})")
+    if one.others[OTHERS:]:
+        made.append(f"\n             and {len(one.others) - OTHERS} other complaints")
+    return made
+
+
+def facts(report: Report, r: Record) -> list[tuple[str, str]]:
+    """Label and text of what is known of a failed case, in the order to read it."""
+    where = summary.place(r)
+    found = [("asked", r.asked), ("case", r.case if r.asked else ""), ("wrong", r.message)]
+    if r.expected is not None:
+        found.append(("expected", f"{r.expected!r}" + (f" at {where}" if where else "")))
+    if r.got is not None:
+        found.append(("got", f"{r.got!r}"))
+    more = f"; {r.wrong:,} elements are wrong" if r.wrong > 1 else ""
+    found += [("error", (summary.excess(r) + more).lstrip("; ")), ("looks like", r.likely),
+              ("run again", summary.reproduction(report, r))]
+    return [(label, summary.printable(text)) for label, text in found if text]
+
+
+def _counted(one: Failing) -> str:
+    many = ", ".join(f"{n} {v.value}" for v, n in sorted(
+        one.verdicts.items(), key=lambda p: summary.WORST.index(p[0])))
+    return many if one.op == "-" else f"{one.verdicts.total()} of {one.total} cases: {many}"
+
+
+# ------------------------------------------------------------------ the sum
+
+
+def _sum(report: Report, to: Console) -> None:
+    blind = [s for s in report.screens if not s.trusted]
+    for s in blind:
+        few = ", ".join(f"{i} {n}" for i, n in s.caught.items()
+                        if n < s.least and i not in s.exempt)
+        to.print(Text.assemble(("Not trusted: ", "yellow"), f"{s.op} {s.dtype}, output "
+                               f"{s.output}: too few cases catch {few} (at least {s.least} are "
+                               f"needed)"))
+    for note in report.notes:
+        to.print(Text.assemble(("Note: ", "yellow"), summary.printable(note)))
+    if blind or report.notes:
+        to.print()
+    to.print(counts(report))
+    if report.mutation_score:
+        to.print(Text(f"The kit itself: {report.mutation_score}", "dim"))
+    known = ", ".join(f"{k} {v}" for k, v in report.environment.items()
+                      if v not in (None, "") and k in ("backend", "isa", "threads", "etude",
+                                                       "numpy"))
+    to.print(Text(f"{report.target}, level {report.level}, seed {report.seed}, "
+                  f"{report.seconds:.1f} s" + (f"; {known}" if known else ""), "dim"))
+    to.print(Text(summary.verdict_line(report), "bold green" if report.passed else "bold red"))
+
+
+def counts(report: Report) -> Text:
+    """Every verdict with its number, those of interest in colour."""
+    made = Text(f"{report.executed:,} executed: ")
+    named = {Verdict.PASS: "passed", Verdict.CERTAIN: "failed (certain)",
+             Verdict.INACCURATE: "failed (inaccurate)", Verdict.CRASH: "crashed",
+             Verdict.TIMEOUT: "timed out", Verdict.MISTRUSTED: "mistrusted",
+             Verdict.WAIVED: "waived", Verdict.UNSUPPORTED: "unsupported"}
+    for i, (verdict, word) in enumerate(named.items()):
+        n = report.count(verdict)
+        gap = "" if not i else "; " if verdict is Verdict.UNSUPPORTED else ", "
+        made.append(gap)
+        made.append(f"{n:,} {word}", COLOURS[verdict] if n else "dim")
+    return made
