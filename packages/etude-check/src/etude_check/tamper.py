@@ -24,6 +24,9 @@ import numpy.testing
 WATCHED: tuple[ModuleType, ...] = (np.testing, np, np.linalg, time, gc, builtins, json,
                                    etude.columns, etude.table)
 
+#: What Etude itself imports to find an installed backend: this kit is a plugin too.
+OURS = ("etude_check.commands", "etude_check.zoo")
+
 
 def identities() -> dict[str, Any]:
     """What is watched, by the name people know it under."""
@@ -61,7 +64,7 @@ class Watch:
                  if now.get(name, missing) is not value]
         found += [f"imports {name}" for name in sorted(sys.modules)
                   if name.startswith("etude_check") and name not in self.modules
-                  and not name.startswith("etude_check.zoo")]
+                  and not name.startswith(OURS)]
         if (sys.gettrace(), sys.getprofile()) != self.hooks:
             found.append("installs a trace or profile function")
         return found[:20]
