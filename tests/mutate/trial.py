@@ -14,6 +14,8 @@ from etude_check.candidate import Candidate
 from etude_check.engine import check
 from etude_check.spec import FAMILIES, specs
 
+REST = ("f64", "i64", "b8")
+SERIAL = tuple(f for f in FAMILIES if f != "threads")
 SECONDS = 3.0  # a call; the slowest of the honest kernels needs 0.1
 
 
@@ -35,17 +37,20 @@ class Trials:
         users = [u for u in builder.users(mutant.file) if self.ops(u)]
         tree = builder.tree(self.folder, mutant.file, mutant.apply(text))
         found = {"verdict": "same"} if users else {"verdict": "unspecified"}
+        self._seen = set()
         changed, touched = {}, {}  # objects; C file -> dtypes whose object differs
         for level in levels:
-            # All files for float32, where most mutants die, before any is compiled once more.
-            for dtypes in (("f32",), ("f64", "i64", "b8")):
+            # All files for float32, where most mutants die, before any is compiled once more; and
+            # several threads last, because they need workers of their own.
+            for dtypes, families in ((("f32",), SERIAL), (REST, SERIAL),
+                                     (("f32", *REST), ("threads",))):
                 for user in users:
                     if level == levels[0] and not self._compile(tree, user, dtypes, changed,
                                                                 touched):
                         return self._done(mutant, {"verdict": "broken"}, start)
                     if not touched.get(user, set()) & set(dtypes):
                         continue
-                    found = self._check(tree, changed, user, dtypes, level)
+                    found = self._check(tree, changed, user, dtypes, families, level)
                     if found["verdict"] == "killed":
                         return self._done(mutant, found, start)
         return self._done(mutant, found, start)
@@ -56,7 +61,8 @@ class Trials:
 
     def _compile(self, tree, file, dtypes, changed, touched):
         for dtype in self.build.dtypes(file):
-            if dtype in dtypes:
+            if dtype in dtypes and (file, dtype) not in self._seen:
+                self._seen.add((file, dtype))
                 out = self.build.compile(tree, file, dtype)
                 if out is None:
                     return False
@@ -65,43 +71,39 @@ class Trials:
                     touched.setdefault(file, set()).add(dtype)
         return True
 
-    def _check(self, tree, changed, file, dtypes, level):
+    def _check(self, tree, changed, file, dtypes, families, level):
         library = self.build.link(tree, changed)
         if library is None:
             return {"verdict": "killed", "by": "link", "message": "the library cannot be linked"}
-        names = ("float32",) if dtypes == ("f32",) else sorted(
-            {d for s in specs().values() for d in s.dtypes} - {"float32"})
-        for op in self.ops(file):
-            # Where the kernels as they are fail too, only a run of all cases can tell.
-            report = self._ask(library, op, FAMILIES, names, level, stop=True)
-            failures = report.failures
-            if failures and self._known(failures, names, level):
-                failures = [f for f in self._ask(library, op, FAMILIES, names, level).failures
-                            if not self._known([f], names, level)]
-            if failures:
-                first = failures[0]
-                return {"verdict": "killed", "by": first.case[:120], "level": level,
-                        "how": first.verdict.value, "message": first.message[:300]}
+        names = [n for n in sorted({d for s in specs().values() for d in s.dtypes})
+                 if ("f32" if n == "float32" else REST[0]) in dtypes]
+        asked = self.ops(file), families, names, level
+        failures = self._ask(library, *asked, stop=True).failures
+        # Where the kernels as they are fail too, only a run of all cases can tell.
+        if failures and self._known(failures[0], names, level):
+            failures = [f for f in self._ask(library, *asked).failures
+                        if not self._known(f, names, level)]
+        if failures:
+            first = failures[0]
+            return {"verdict": "killed", "by": first.case[:120], "level": level,
+                    "how": first.verdict.value, "message": first.message[:300]}
         return {"verdict": "survived"}
 
-    def _ask(self, library, op, families, names, level, stop=False):
+    def _ask(self, library, ops, families, names, level, stop=False):
         candidate = Candidate("library", str(library))
-        return check(candidate, ops=[op], families=families, dtypes=names, level=level,
+        return check(candidate, ops=ops, families=families, dtypes=names, level=level,
                      stop_at_first=stop, timeout=SECONDS)
 
-    def _known(self, failures, names, level):
-        """Whether the unmodified kernels fail each of these cases too."""
-        return all(f.case in self._unmodified(f, names, level) for f in failures)
-
-    def _unmodified(self, failure, names, level):
-        families = (failure.family,) if failure.family in FAMILIES else FAMILIES
+    def _known(self, failure, names, level):
+        """Whether the unmodified kernels fail this case too."""
         if failure.op not in specs():
-            return set()
+            return False
+        families = (failure.family,) if failure.family in FAMILIES else FAMILIES
         key = failure.op, families, tuple(names), level
         if key not in self.honest:
-            report = self._ask(self.whole, failure.op, families, names, level)
+            report = self._ask(self.whole, [failure.op], families, names, level)
             self.honest[key] = {f.case for f in report.failures}
-        return self.honest[key]
+        return failure.case in self.honest[key]
 
 
 _trials = None  # of this process of the pool
