@@ -88,7 +88,7 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
     if d.dtype.kind == "i":  # 0^0 is 1; nothing overflows; a power below 0 is an error
         x = d.given(d.rng.integers(-9, 10, shapes[0]))
         return call(*with_number([x, d.given(d.rng.integers(0, 19, shapes[1]))], number,
-                                 None if value is None else abs(value), d.dtype))
+                                 None if value is None else int(abs(value)), d.dtype))
     near = at != "exactly"  # (-2)^3, but not (-2)^3.0000002
     if at in ("edges", "exactly"):
         arrays = [d.among(BASES, shapes[0], near=near), d.among(POWERS, shapes[1], near=False)]
@@ -99,9 +99,9 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
         arrays[0] = arrays[0].astype(d.dtype)
     else:
         arrays = [d.positive(shapes[0]), d.floats(shapes[1], -3, 3)]
-    if number == 1:
-        value = abs(value)
-    return call(*with_number(arrays, number, value, d.dtype))
+    if number == 1 and at is not None:  # exactly this power: it may have a loop of its own
+        return call(arrays[0], value)
+    return call(*with_number(arrays, number, value if number != 1 else abs(value), d.dtype))
 
 
 def _powers(family):
@@ -109,7 +109,8 @@ def _powers(family):
     if family != "special":
         return []
     return [{"shapes": [[33, 1], [1, 37]], "at": "exactly"}, *at([257], "one", arity=2)] + [
-        {"shapes": [[19], []], "number": 1, "value": v, "at": a} for v in (0, 1, 2, 3, 4)
+        {"shapes": [[19], []], "number": 1, "value": v, "at": a}
+        for v in (0, 1, 2, 3, 4, -1, -2, 0.5, -0.5)
         for a in ("exactly", "wide")]
 
 
