@@ -15,11 +15,12 @@ import time
 from types import ModuleType
 from typing import Any
 
-import etude.columns
-import etude.table
 import numpy as np
 import numpy.linalg
 import numpy.testing
+
+import etude.columns
+import etude.table
 
 WATCHED: tuple[ModuleType, ...] = (np.testing, np, np.linalg, time, gc, builtins, json,
                                    etude.columns, etude.table)
