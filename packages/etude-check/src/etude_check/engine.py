@@ -163,6 +163,13 @@ class Runner:
 
     def judge(self, case: Case, state: _Screening) -> _Record:
         """Ask the candidate, then the oracle."""
+        try:
+            return self._judge(case, state)
+        except Exception as error:  # of the kit itself, or of a spec: say which case
+            error.add_note(f"in the case {case.id}")
+            raise
+
+    def _judge(self, case: Case, state: _Screening) -> _Record:
         record = self.blank(case)
         alias = _aliases(case) if case.family == "alias" else None
         bits = zlib.crc32(case.id.encode())

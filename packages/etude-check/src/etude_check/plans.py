@@ -227,7 +227,7 @@ def over_axes(draw: Any, empty: bool = True, **attrs: Any) -> Plan:
     """{"shape": ..., "dim": None | int | list, "keepdim": ...} of a reduction."""
     shape = draw(shapes(0, 4, sides if empty else sides.filter(bool)))
     axes = st.lists(st.integers(0, len(shape) - 1), unique=True, min_size=1) if shape else None
-    dim = draw(st.none() | axes) if axes else None
+    dim = draw(st.none() | axes) if axes is not None else None
     if dim and len(dim) == 1 and draw(st.booleans()):
         dim = dim[0] - (len(shape) if draw(st.booleans()) else 0)
     return {"shape": shape, "dim": dim, "keepdim": draw(st.booleans()), "layout": draw(layouts),

@@ -53,7 +53,9 @@ Numbers = tuple[float, ...]
 
 def bind(kernel: Kernel) -> Call:
     """The implementation of ``kernel.op`` by these kernels."""
-    return BINDERS[kernel.op.cls](kernel)
+    call = BINDERS[kernel.op.cls](kernel)
+    call.__qualname__ = kernel.op.name  # Python's own errors about arguments name the op
+    return call
 
 
 # ------------------------------------------------------------------ planners: the numbers of a call
