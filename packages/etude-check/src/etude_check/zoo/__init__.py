@@ -1,0 +1,201 @@
+"""The bug zoo: wrong kernels the kit must kill, and honest ones it must let live.
+
+A mutant is a kernel that is right except for one mistake, which its sentence explains; an honest
+variant computes the same thing another way; a cheat is a column that tries to pass without
+computing. They are entered by the decorators below in the files beside this one, found by name,
+and by the comment at the head of each C file in ``native/``. Nothing here judges them: that is
+``score.py``, through the same engine that checks everybody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from etude.columns import Backend
+    from etude_check.candidate import Candidate
+
+HERE = Path(__file__).parent
+TOOLS = ("command", "likely", "score")  # modules beside us that hold no animals
+WHERE = ("index", "memory", "parallel", "numerics", "backward", "cheat")
+
+#: What CONFORMANCE asks for, entry by entry; animals say with ``covers=`` which they stand for.
+ENTRIES = (
+    "tail skipped", "only powers of two", "k below unroll", "n = 0 writes", "stride ignored",
+    "negative stride", "offset ignored", "m and n swapped", "negative axis", "keepdims ignored",
+    "broadcast side",
+    "reads past the end", "writes into padding", "last unwritten", "adds to output",
+    "writes input", "returns a view", "cache by pointer", "first result", "leaks",
+    "non-atomic reduction", "thread count", "shared scratch",
+    "no max-subtraction", "max from 0", "one-pass variance", "eps outside", "ddof", "half sums",
+    "naive log1p", "naive expm1", "naive sigmoid", "tanh overflow", "drops NaN", "NaN order",
+    "argmax ties",
+    "kink", "all-ones cotangent", "broadcast not reduced", "duplicate lost", "asymmetric padding",
+    "returns zeros", "returns input", "implements nothing", "patches comparator", "patches clock",
+    "patches the kit", "searches gc", "searches the stack", "searches the disk", "exits 0",
+)
+
+
+@dataclass(frozen=True)
+class Animal:
+    """One entry of the zoo.
+
+    ``kills`` is the spec and the case family that must catch a mutant ("softmax/special"; "" for a
+    cheat that is caught on the way). ``fn`` is the kernel, or with ``whole`` makes {op: kernel};
+    a native one has its C file in ``path``. A ``safe`` mutant is a plain function of its arrays,
+    and may be run in the checker to explain somebody else's wrong answer.
+    """
+
+    name: str
+    kind: str  # mutant, honest or cheat
+    ops: tuple[str, ...]
+    mistake: str
+    kills: str = ""
+    where: str = ""
+    covers: str = ""
+    report: str = ""  # of a cheat: words that its report must contain
+    fn: Callable[..., Any] | None = None
+    path: Path | None = None
+    safe: bool = False
+    whole: bool = False
+
+    @property
+    def source(self) -> str:
+        """The code, to be read."""
+        if self.path is not None:
+            return self.path.read_text()
+        assert self.fn is not None
+        return inspect.getsource(self.fn)
+
+
+_ANIMALS: dict[str, Animal] = {}
+
+
+def _enter(animal: Animal) -> None:
+    if animal.name in _ANIMALS:
+        raise ValueError(f"two animals are called {animal.name!r}")
+    if animal.where and animal.where not in WHERE:
+        raise ValueError(f"{animal.name}: where is one of {', '.join(WHERE)}")
+    if animal.covers and animal.covers not in ENTRIES:
+        raise ValueError(f"{animal.name} covers {animal.covers!r}, which CONFORMANCE does not list")
+    _ANIMALS[animal.name] = animal
+
+
+def mutant(op: str, *, kills: str, mistake: str, where: str, covers: str = "", name: str = "",
+           safe: bool = True) -> Callable[..., Any]:
+    """Decorator: this function is a wrong kernel of ``op``, called as a column's is."""
+    def mark(fn: Callable[..., Any]) -> Callable[..., Any]:
+        _enter(Animal(name or fn.__name__, "mutant", (op,), mistake,
+                      kills if "/" in kills else f"{op}/{kills}", where, covers, fn=fn,
+                      safe=safe and "out" not in inspect.signature(fn).parameters))
+        return fn
+
+    return mark
+
+
+def honest(*ops: str, name: str = "", why: str = "") -> Callable[..., Any]:
+    """Decorator: this function makes {op: kernel}, right ones, for at least these ops."""
+    def mark(fn: Callable[..., Any]) -> Callable[..., Any]:
+        _enter(Animal(name or fn.__name__, "honest", ops, why or inspect.getdoc(fn) or "", fn=fn,
+                      whole=True))
+        return fn
+
+    return mark
+
+
+def cheat(*ops: str, mistake: str, report: str, covers: str = "") -> Callable[..., Any]:
+    """Decorator: this function makes {op: kernel} of a column that cheats; ``report`` are words
+    the report must contain.
+    """
+    def mark(fn: Callable[..., Any]) -> Callable[..., Any]:
+        _enter(Animal(fn.__name__, "cheat", ops, mistake, where="cheat", covers=covers,
+                      report=report, fn=fn, whole=True))
+        return fn
+
+    return mark
+
+
+def animals() -> Mapping[str, Animal]:
+    """Every animal by name: the files here are imported on the first call."""
+    for module in sorted(m.name for m in pkgutil.iter_modules([str(HERE)])):
+        if module not in TOOLS:
+            importlib.import_module(f"{__name__}.{module}")
+    for path in sorted((HERE / "native").glob("*.c")):
+        if path.stem not in _ANIMALS:
+            _enter(_native(path))
+    return _ANIMALS
+
+
+def _native(path: Path) -> Animal:
+    """The animal in a C file: "key: value" lines of its first comment."""
+    head = path.read_text().partition("*/")[0]
+    given = {k: " ".join(v.split()) for k, v in
+             re.findall(r"^\s*(?:/\*)?\s*([a-z]+): (.+?)(?=\n\s*[a-z]+: |\Z)", head, re.S | re.M)}
+    return Animal(path.stem, "mutant", tuple(given["op"].split()), given["mistake"],
+                  given["kills"], given["where"], given.get("covers", ""), path=path)
+
+
+def candidate(name: str) -> Candidate:
+    """What ``engine.check`` takes to check an animal."""
+    from etude_check.candidate import Candidate
+
+    animal = animals()[name]
+    if animal.path is not None:
+        return Candidate("source", str(animal.path), {"target": f"zoo:{name}"})
+    return Candidate("zoo", name)
+
+
+def load(name: str) -> Backend:
+    """The animal as a column; called in the worker. KeyError for a name there is not."""
+    from etude.columns import Backend
+
+    animal = animals()[name]
+    if animal.path is not None:
+        return _opened(animal.path)
+    assert animal.fn is not None
+    made = animal.fn() if animal.whole else dict.fromkeys(animal.ops, animal.fn)
+    return Backend(f"zoo:{name}", "cpu", {op: with_out(fn) for op, fn in made.items()}, isa="zoo")
+
+
+def _opened(path: Path) -> Backend:
+    from etude.plugins import resolve
+    from etude_check.candidate import Candidate, prepare
+
+    backend: Backend
+    backend, = resolve(Path(prepare(Candidate("source", str(path))).value))
+    return backend
+
+
+def with_out(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a plain function the ``out`` of a column; one that has its own is left alone."""
+    if "out" in inspect.signature(fn).parameters:
+        return fn
+
+    def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            result = fn(*arrays, **attrs)
+        if out is None:
+            return result
+        for buffer, r in zip(*((out, result) if isinstance(out, tuple) else ((out,), (result,))),
+                             strict=True):
+            np.copyto(buffer, r)
+        return out
+
+    return call
+
+
+def reference(op: str) -> Callable[..., Any]:
+    """The reference of an op: what a mutant that spoils one thing leaves as it is."""
+    from etude import TABLE
+
+    found: Callable[..., Any] = TABLE[op].reference
+    return found

@@ -1,0 +1,61 @@
+"""Which mistake a wrong answer looks like: that of the mutant which answers the same.
+
+Runs mutants in the checker's process, so only those that are plain functions of their arrays. A
+mutant explains an answer if its outputs are the candidate's to a few digits, and not right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from etude import TABLE
+from etude.table import as_arrays
+from etude_check.zoo import animals
+
+LARGEST = 1 << 16  # elements; a hint is not worth minutes
+
+
+def likely(op: str, arrays: Sequence[Any], attrs: dict[str, Any], outputs: Sequence[Any]) -> str:
+    """The sentence of the mutant of ``op`` that gives ``outputs`` for this call, or ""."""
+    if op not in TABLE or sum(np.size(a) for a in arrays) > LARGEST:
+        return ""
+    attrs = {**TABLE[op].attrs, **attrs}
+    right = _outputs(TABLE[op].reference, arrays, attrs)
+    for animal in animals().values():
+        if not animal.safe or op not in animal.ops or animal.fn is None:
+            continue
+        theirs = _outputs(animal.fn, arrays, attrs)
+        if theirs is not None and _same(theirs, outputs) and not (
+                right is not None and _same(theirs, right)):
+            return animal.mistake
+    return ""
+
+
+def _outputs(fn: Any, arrays: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...] | None:
+    copies = [a.copy() if isinstance(a, np.ndarray) and 0 not in a.strides else a for a in arrays]
+    try:
+        with np.errstate(all="ignore"):
+            result = as_arrays(fn(*copies, **attrs))
+    except Exception:  # a mutant may break on a call that it was not made for
+        return None
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _same(one: Sequence[Any], two: Sequence[Any]) -> bool:
+    """Equal but for rounding: within 16 units of the last place of the largest number."""
+    for a, b in zip(one, two):
+        a, b = np.asarray(a), np.asarray(b)
+        if a.shape != b.shape:
+            return False
+        if a.dtype.kind != "f" or b.dtype.kind != "f":
+            if not (a == b).all():
+                return False
+            continue
+        close = 16 * float(np.finfo(b.dtype).eps)
+        scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
+        if not np.allclose(a, b, rtol=close, atol=close * scale, equal_nan=True):
+            return False
+    return len(one) == len(two)
