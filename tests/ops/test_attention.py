@@ -118,7 +118,7 @@ def test_a_query_that_sees_no_key_gives_zero_and_no_gradient():
 
 def test_calls_that_do_not_fit():
     q = etude.ones(2, 3, 4)
-    with pytest.raises(ShapeError, match=r"need query \(..., L, D\), key \(..., S, D\) and value"):
+    with pytest.raises(ShapeError, match=r"key must be \(\.\.\., S, D\) with .*from query float"):
         A(q, etude.ones(2, 3, 5), q)
     with pytest.raises(ValueError, match="give attn_mask or is_causal=True, not both"):
         A(q, q, q, etude.ones(3, 3), is_causal=True)

@@ -160,8 +160,8 @@ def test_what_is_cast_to_integers_needs_no_gradient(dtype):
 
 
 def test_cast_knows_four_dtypes():
-    with pytest.raises(DTypeError, match="cast: Etude has the dtypes bool, int64, float32, "
-                                         "float64; "
+    with pytest.raises(DTypeError, match="cast: dtype must be one of bool, int64, float32, "
+                                         "float64, "
                                          "got float16"):
         etude.ones(2).to("float16")
 

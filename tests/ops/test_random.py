@@ -182,12 +182,12 @@ def test_a_seed_that_is_none(seed):
 
 
 def test_keys_shapes_and_dtypes_that_do_not_fit():
-    with pytest.raises(etude.ShapeError, match=r"rand: key must be int64\[2\], \(seed, call "
-                                               r"number\)"):
+    with pytest.raises(etude.ShapeError, match=r"rand: key must have shape \[2\]: "
+                                               r"\(seed\+call\)"):
         ops.rand(np.array([1, 2, 3]), shape=(2,))
-    with pytest.raises(etude.ShapeError, match="dropout: key must be int64"):
+    with pytest.raises(etude.ShapeError, match="dropout: key must have shape"):
         ops.dropout(np.ones(3), np.array([1]), p=0.5)
-    with pytest.raises(etude.DTypeError, match="rand: the result must be float32 or float64"):
+    with pytest.raises(etude.DTypeError, match="rand: dtype must be one of float32, float64"):
         etude.rand(2, dtype=etude.int64)
     with pytest.raises(etude.ShapeError, match=r"rand: a shape is made of integers >= 0, got "
                                                r"\[-1\]"):

@@ -127,13 +127,13 @@ def test_wrong_axes_and_empty_rows(name):
     with pytest.raises(AxisError, match=rf"{name}: dim=-1 is outside an array of 0 dimensions "
                                         r"\(allowed: none: the array has no dimensions\)"):
         fn(etude.tensor(1.0))
-    with pytest.raises(ShapeError, match=rf"{name}: dimension 1 of float32\[2, 0\] is empty; there "
+    with pytest.raises(ShapeError, match=rf"{name}: dimension 1 of \[2, 0\] is empty; there "
                                          r"is nothing to normalise"):
         fn(etude.zeros(2, 0), 1)
     assert fn(etude.zeros(0, 3)).shape == (0, 3)
 
 
 def test_operands_of_the_backward_have_one_shape():
-    with pytest.raises(ShapeError, match=r"softmax_backward: operands must have one shape, got "
-                                         r"float64\[2\], float64\[3\]"):
+    with pytest.raises(ShapeError, match=r"softmax_backward: y must have shape \[2\]: .*, got "
+                                         r"float64\[3\]"):
         ops.softmax_backward(np.ones(2), np.ones(3))

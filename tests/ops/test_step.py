@@ -114,12 +114,9 @@ def test_both_bring_a_parabola_to_its_minimum():
 
 def test_calls_that_do_not_fit():
     one = np.ones(3)
-    with pytest.raises(ShapeError, match=r"sgd_step: parameter, gradient and moments must have one "
-                                         r"shape, got float64\[3\], float64\[2\], float64\[3\]"):
+    with pytest.raises(ShapeError, match=r"sgd_step: g must have shape \[3\]: .*, got float"):
         ops.sgd_step(one, np.ones(2), one, np.ones(3))
-    with pytest.raises(ShapeError, match=r"adamw_step: hyper must be float64\[7\] \(lr, beta1, "
-                                         r"beta2, "
-                                         r"eps, weight_decay, correction1, correction2\), got"):
+    with pytest.raises(ShapeError, match=r"adamw_step: hyper must have shape \[7\]: \(lr\+beta1\+"):
         ops.adamw_step(one, one, one, one, np.ones(6))
     with pytest.raises(DTypeError, match="sgd_step: hyper must be float64, got float32"):
         ops.sgd_step(one, one, one, np.ones(3, np.float32))

@@ -264,7 +264,7 @@ def test_its_cost_is_stated_and_grows_with_the_call(name):
         assert type(traffic) is int
         assert flops >= 0
         outputs = run(op, sample)
-        assert traffic >= sum(y.nbytes for y in outputs) or op.bytes_rule is not None
+        assert traffic >= sum(y.nbytes for y in outputs)
         narrow = sample.to(float32, op)
         assert op.flops(*narrow.arrays, **attrs) == flops
         if sample.floats:
@@ -361,7 +361,7 @@ def test_dtypes_it_does_not_take_are_refused_by_name(name):
 
 
 def test_an_op_without_a_case_fails_with_a_sentence(monkeypatch):
-    @etude.op("map", flops=lambda x: x.size)
+    @etude.op("map", flops=1)
     def unheard_of(x):
         """y = x + 0, elementwise. x, y: any shape, float."""
         return x + 0

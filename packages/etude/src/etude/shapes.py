@@ -2,8 +2,8 @@
 
 A shape rule says what comes out of an op without computing it. It gets one ``Spec`` for each
 array (or the Python number given in its place), all attributes by keyword, and returns a
-``Spec`` or a tuple of them. The stock rules below serve whole classes of ops; the others stand
-in the op's own family file. Nothing here looks at the values of an array.
+``Spec`` or a tuple of them. Most rules are a line of text beside the op (``layout.py``) and, where
+that is not enough, a function of what is here. Nothing looks at the values of an array.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ bool_ = np.dtype("bool")
 DTYPES = (bool_, int64, float32, float64)  # in order of promotion
 FLOATS = (float32, float64)
 NUMBERS = (int64, float32, float64)
+
+#: What Tensor does to operands of mixed dtype before the call, and which dtypes are accepted.
+DOMAINS = {"float": FLOATS, "number": NUMBERS, "any": DTYPES}
 
 Shape = tuple[int, ...]
 Number = bool | int | float
@@ -87,6 +90,13 @@ def reduced(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Shape:
     return tuple(n for i, n in enumerate(shape) if i not in dims)
 
 
+def reduction(name: str, rest: Shape, dim: Any, keepdim: bool) -> dict[str, Shape]:
+    """*R of a layout: what a reduction of ``...`` over ``dim`` leaves."""
+    if not isinstance(keepdim, bool):
+        raise TypeError(f"{name}: keepdim must be True or False, got {keepdim!r}")
+    return {"R": reduced(rest, axes(name, dim, len(rest)), keepdim)}
+
+
 def broadcast(name: str, *shapes: Shape) -> Shape:
     """The common shape, by NumPy's rule: align on the right, and 1 stretches."""
     try:
@@ -126,20 +136,11 @@ def common_dtype(name: str, specs: Sequence[Any], allowed: Sequence[np.dtype[Any
     return arrays[0].dtype
 
 
-def shape_of(s: Any) -> Shape:
-    return s.shape if isinstance(s, Spec) else ()
-
-
-def require_ndim(name: str, arg: str, x: Spec, ndim: int, layout: str) -> None:
-    if x.ndim != ndim:
-        raise ShapeError(f"{name}: {arg} must have {ndim} dimensions ({layout}), got {x}")
-
-
 def check_shape(name: str, shape: Any) -> Shape:
     """A shape written by a user: integers of 0 or more."""
     sizes = tuple(shape)
     for n in sizes:
-        if not isinstance(n, (int, np.integer)) or n < 0:
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
             raise ShapeError(f"{name}: a shape is made of integers >= 0, got {list(sizes)}")
     return tuple(int(n) for n in sizes)
 

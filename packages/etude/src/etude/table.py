@@ -16,23 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from etude.errors import DTypeError, ShapeError
-from etude.shapes import (
-    DTYPES,
-    FLOATS,
-    NUMBERS,
-    Spec,
-    bool_,
-    broadcast,
-    common_dtype,
-    shape_of,
-    spec_of,
-)
+from etude.errors import DTypeError
+from etude.layout import Layout
+from etude.shapes import DOMAINS as DOMAINS  # the table's users look for it here
+from etude.shapes import Spec, pair, spec_of
 
 Rule = Callable[..., Any]
 
-#: What Tensor does to operands of mixed dtype before the call, and which dtypes are accepted.
-DOMAINS = {"float": FLOATS, "number": NUMBERS, "any": DTYPES}
+#: The layout of a class of ops, where a row states none: it holds for every array.
+LAYOUTS = {"map": "... -> ...", "rows": "... -> ...", "equal": "... -> ...",
+           "binary": "~Z -> *Z", "select": "~Z -> *Z", "compare": "~Z -> *Z bool"}
 
 TABLE: dict[str, Op] = {}
 
@@ -50,7 +43,7 @@ class Op:
     family: str  # the file it lives in, and the name of its C source, test and spec
     cls: str  # its class of calls: map, binary, rows, ...; a function type of etude.h
     reference: Rule
-    shape: Rule
+    shape: Any  # a Layout, or a function of specs and attributes
     arrays: tuple[str, ...]
     optional: frozenset[str]  # arrays that may be None
     required: int  # how many arrays a call must at least give
@@ -66,8 +59,7 @@ class Op:
     order: tuple[str, ...]  # PyTorch's order of the parameters
     prepare: Rule | None  # normalises attributes as users write them
     internal: bool  # a backward or an optimiser step: not part of the public functions
-    flops_rule: Rule
-    bytes_rule: Rule | None
+    cost: int | str | Rule  # FLOPs: of each element, in sizes of the layout, or by a function
     rule: Rule | None = None
     composite_rule: Rule | None = None
     _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -138,16 +130,22 @@ class Op:
 
     def flops(self, *arrays: Any, **attrs: Any) -> int:
         """Floating-point operations of this call; a transcendental counts as one."""
-        return int(self.flops_rule(*arrays, **{**self.attrs, **attrs}))
+        given = {**self.attrs, **attrs}
+        if callable(self.cost):
+            return int(self.cost(*arrays, **given))
+        if isinstance(self.cost, str):
+            return int(self.shape.count(self.cost, [spec_of(a) for a in arrays], given))
+        return self.cost and self.cost * max(s.size for s in self._specs_of(arrays, attrs))
 
     def bytes(self, *arrays: Any, **attrs: Any) -> int:
         """Bytes that must move at least: every input read once, every output written once."""
-        if self.bytes_rule is not None:
-            return int(self.bytes_rule(*arrays, **{**self.attrs, **attrs}))
+        return sum(s.nbytes for s in self._specs_of(arrays, attrs))
+
+    def _specs_of(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> list[Spec]:
+        """Of everything that goes into this call, and comes out of it."""
         answer = self.check(arrays, attrs)
-        results = [answer] if isinstance(answer, Spec) else list(answer)
-        inputs = [spec_of(a) for a in arrays]
-        return sum(s.nbytes for s in inputs + results if isinstance(s, Spec))
+        outputs = [answer] if isinstance(answer, Spec) else list(answer)
+        return [s for s in (*map(spec_of, arrays), *outputs) if isinstance(s, Spec)]
 
     @property
     def signature(self) -> str:
@@ -169,22 +167,27 @@ class Op:
 def op(
     cls: str,
     *,
-    shape: Rule | None = None,
+    shape: str | Rule = "",
+    sizes: Rule | None = None,
+    flops: int | str | Rule = 0,
     outputs: tuple[str, ...] = ("y",),
     shown: int = 1,
     saves: tuple[str, ...] = (),
     domain: str = "float",
-    fixed: dict[str, np.dtype[Any] | None] | None = None,
     alias: dict[str, str] | None = None,
     choices: dict[str, tuple[str, ...]] | None = None,
     order: str = "",
+    pairs: dict[str, int] | None = None,
     prepare: Rule | None = None,
     nullable: tuple[str, ...] = (),
     internal: bool = False,
-    flops: Rule = lambda *_, **__: 0,
-    bytes: Rule | None = None,
 ) -> Callable[[Rule], Op]:
-    """Enter the decorated reference into TABLE. See ``Op`` for the meaning of each argument."""
+    """Enter the decorated reference into TABLE. See ``Op`` for the meaning of each argument.
+
+    ``shape`` is a layout, with ``sizes`` for what it cannot say (see ``layout.py``), or a function
+    of specs and attributes; left out, it is that of the class. ``pairs`` names the attributes for
+    height and width, one integer or two, and the least that each may be.
+    """
 
     def enter(reference: Rule) -> Op:
         name = reference.__name__
@@ -194,12 +197,14 @@ def op(
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         arrays = tuple(p.name for p in positional)
+        rule = shape if callable(shape) else Layout(name, shape or LAYOUTS[cls], arrays, domain,
+                                                    sizes)
         TABLE[name] = entry = Op(
             name=name,
             family=reference.__module__.rsplit(".", 1)[-1],
             cls=cls,
             reference=reference,
-            shape=_named(shape or STOCK_SHAPES[cls], name, domain),
+            shape=rule,
             arrays=arrays,
             optional=frozenset(nullable).union(p.name for p in positional if p.default is None),
             required=len([p for p in positional if p.default is not None]),
@@ -209,14 +214,13 @@ def op(
             shown=shown,
             saves=saves,
             domain=domain,
-            fixed=fixed or {},
+            fixed=getattr(rule, "fixed", {}),
             alias=alias or {},
             choices=choices or {},
             order=tuple(order.split()) or (*arrays, *attrs),
-            prepare=prepare,
+            prepare=_paired(name, pairs, prepare) if pairs else prepare,
             internal=internal,
-            flops_rule=flops,
-            bytes_rule=bytes,
+            cost=flops,
         )
         entry.__doc__ = reference.__doc__
         return entry
@@ -224,47 +228,17 @@ def op(
     return enter
 
 
-# ------------------------------------------------- stock shape rules, one per class of ops
-# Each takes the op's name and dtype domain first, so that the error can name the op.
+def _paired(name: str, pairs: dict[str, int], prepare: Rule | None) -> Rule:
+    """Attributes for height and width as users write them, in the form that columns see."""
 
+    def paired(attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = attrs if prepare is None else prepare(attrs)
+        for arg, least in pairs.items():
+            if attrs.get(arg) is not None:
+                attrs[arg] = pair(name, arg, attrs[arg], least)
+        return attrs
 
-def _same(name: str, domain: str, x: Spec, **_: Any) -> Spec:
-    common_dtype(name, [x], DOMAINS[domain])
-    return x
-
-
-def _broadcast(name: str, domain: str, *operands: Any, **_: Any) -> Spec:
-    dtype = common_dtype(name, operands, DOMAINS[domain])
-    return Spec(broadcast(name, *map(shape_of, operands)), dtype)
-
-
-def _compare(name: str, domain: str, *operands: Any, **_: Any) -> Spec:
-    return Spec(_broadcast(name, domain, *operands).shape, bool_)
-
-
-def _equal(name: str, domain: str, *operands: Any, **_: Any) -> Spec:
-    dtype = common_dtype(name, operands, DOMAINS[domain])
-    if any(shape_of(s) != operands[0].shape for s in operands):
-        given = ", ".join(map(str, operands))
-        raise ShapeError(f"{name}: all operands must have one shape, got {given}")
-    return Spec(operands[0].shape, dtype)
-
-
-STOCK_SHAPES: dict[str, Rule] = {
-    "map": _same,
-    "binary": _broadcast,
-    "compare": _compare,
-    "select": _broadcast,
-    "rows": _same,
-    "equal": _equal,
-}
-
-
-def _named(rule: Rule, name: str, domain: str) -> Rule:
-    """Stock rules want the op's name and domain; a family's own rule knows them."""
-    if rule in STOCK_SHAPES.values():
-        return lambda *specs, **attrs: rule(name, domain, *specs, **attrs)
-    return rule
+    return paired
 
 
 def as_arrays(result: Any) -> Any:

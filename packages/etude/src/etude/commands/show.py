@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from etude.columns import Backend
-from etude.shapes import DTYPES
-from etude.table import DOMAINS, TABLE, Op
+from etude.shapes import DOMAINS, DTYPES
+from etude.table import TABLE, Op
 
 SHORT = {"float32": "f32", "float64": "f64", "int64": "i64", "bool": "bool"}
 

@@ -10,37 +10,23 @@ import math
 import numpy as np
 
 from etude.errors import DTypeError, ShapeError
-from etude.shapes import Spec, bool_, common_dtype
-from etude.table import DOMAINS, op
+from etude.shapes import bool_
+from etude.table import op
 
 
-def _attention_shape(query, key, value, attn_mask=None, *, is_causal, scale):
-    name = "scaled_dot_product_attention"
-    dtype = common_dtype(name, [query, key, value], DOMAINS["float"])
-    lead = query.shape[:-2]
-    fits = (
-        query.ndim == key.ndim == value.ndim >= 2
-        and lead == key.shape[:-2] == value.shape[:-2]
-        and query.shape[-1] == key.shape[-1]
-        and key.shape[-2] == value.shape[-2]
-    )
-    if not fits:
-        raise ShapeError(f"{name}: need query (..., L, D), key (..., S, D) and value (..., S, E) "
-                         f"with the same batch axes, got {query}, {key}, {value}")
-    if 0 in (key.shape[-2], query.shape[-1]):
-        raise ShapeError(f"{name}: there is nothing to attend to in key {key}")
-    if attn_mask is not None:
-        if is_causal:
-            raise ValueError(f"{name}: give attn_mask or is_causal=True, not both")
-        if attn_mask.dtype not in (bool_, dtype):
-            raise DTypeError(f"{name}: attn_mask is bool (true takes part) or {dtype.name} (added "
-                             f"to the scores), got {attn_mask}")
-        scores = (*lead, query.shape[-2], key.shape[-2])
-        if not _stretches(attn_mask.shape, scores):
-            raise ShapeError(f"{name}: attn_mask {attn_mask} does not broadcast to the scores "
-                             f"{list(scores)}")
-    y = Spec((*query.shape[:-1], value.shape[-1]), dtype)
-    return y, Spec(query.shape[:-1], dtype)
+def _check_mask(op, query, key, attn_mask, is_causal, rest, L, S, D):
+    if 0 in (S, D):
+        raise ShapeError(f"{op}: there is nothing to attend to in key {key}")
+    if attn_mask is None:
+        return
+    if is_causal:
+        raise ValueError(f"{op}: give attn_mask or is_causal=True, not both")
+    if attn_mask.dtype not in (bool_, query.dtype):
+        raise DTypeError(f"{op}: attn_mask is bool (true takes part) or {query.dtype.name} (added "
+                         f"to the scores), got {attn_mask}")
+    if not _stretches(attn_mask.shape, (*rest, L, S)):
+        raise ShapeError(f"{op}: attn_mask {attn_mask} does not broadcast to the scores "
+                         f"{[*rest, L, S]}")
 
 
 def _stretches(shape, to):
@@ -70,13 +56,10 @@ def _probabilities(scores, lse):
     return np.exp(scores - np.where(np.isfinite(lse), lse, lse.dtype.type(0))[..., None])
 
 
-def _attention_flops(query, key, value, *_, **__):
-    return 2 * query.size * key.shape[-2] + 2 * math.prod(query.shape[:-1]) * value.size // max(
-        math.prod(value.shape[:-2]), 1)
-
-
-@op("attention", shape=_attention_shape, outputs=("y", "lse"), flops=_attention_flops,
-    fixed={"attn_mask": None}, saves=("query", "key", "value", "attn_mask", "y", "lse"))
+@op("attention",
+    shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any -> ... L E, ... L",
+    sizes=_check_mask, flops="2 ... L S D + 2 ... L S E", outputs=("y", "lse"),
+    saves=("query", "key", "value", "attn_mask", "y", "lse"))
 def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal=False, scale=None):
     """y = softmax(query key^T scale + mask) value, the softmax over the keys.
 
@@ -95,11 +78,10 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal
 
 @scaled_dot_product_attention.gradient
 def _(F, grad, query, key, value, attn_mask, y, lse, *, needs, **attrs):
-    grads = F.attention_backward(grad, query, key, value, attn_mask, y, lse, **attrs)
     if len(needs) > 3 and needs[3]:
         raise RuntimeError("scaled_dot_product_attention: no gradient flows into attn_mask; use "
                            "matmul and softmax if you train it")
-    return tuple(g if need else None for g, need in zip(grads, needs, strict=False))
+    return F.attention_backward(grad, query, key, value, attn_mask, y, lse, **attrs)
 
 
 @scaled_dot_product_attention.composite
@@ -118,14 +100,10 @@ def _(F, query, key, value, attn_mask=None, *, is_causal, scale):
     return F.matmul(F.softmax(scores, dim=-1), value)
 
 
-def _attention_backward_shape(grad, query, key, value, attn_mask, y, lse, **_):
-    common_dtype("attention_backward", [grad, query, key, value, y, lse], DOMAINS["float"])
-    return query, key, value
-
-
-@op("attention_backward", shape=_attention_backward_shape, nullable=("attn_mask",),
-    fixed={"attn_mask": None}, outputs=("dquery", "dkey", "dvalue"), internal=True,
-    flops=lambda grad, q, k, v, *_, **__: 5 * _attention_flops(q, k, v) // 2)
+@op("attention_backward", nullable=("attn_mask",), outputs=("dquery", "dkey", "dvalue"),
+    shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any, grad y: ... L E, "
+          "lse: ... L -> ... L D, ... S D, ... S E",
+    flops="5 ... L S D + 5 ... L S E", internal=True)
 def attention_backward(grad, query, key, value, attn_mask, y, lse, *, is_causal=False, scale=None):
     """With p = exp(scores - lse):  dvalue = p^T grad;  ds = p (grad value^T - sum(grad y)) scale;
     dquery = ds key;  dkey = ds^T query.

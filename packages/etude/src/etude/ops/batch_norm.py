@@ -4,30 +4,17 @@ Legend: x is (N, C, ...): N samples, C channels, any axes of space behind; every
 over all axes but the channels. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithm 1.
 """
 
+import math
+
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import Spec, common_dtype
-from etude.table import DOMAINS, op
+from etude.table import op
 
 
-def _check(name, x, **per_channel):
-    dtype = common_dtype(name, [x, *per_channel.values()], DOMAINS["float"])
-    if x.ndim < 2:
-        raise ShapeError(f"{name}: x must be (N, C, ...), got {x}")
-    for arg, a in per_channel.items():
-        if a is not None and a.shape != x.shape[1:2]:
-            raise ShapeError(f"{name}: {arg} must have shape [{x.shape[1]}], one number per "
-                             f"channel of x {x}, got {a}")
-    return dtype
-
-
-def _batch_norm_shape(x, weight=None, bias=None, *, eps):
-    dtype = _check("batch_norm", x, weight=weight, bias=bias)
-    if x.shape[1] and x.size // x.shape[1] < 2:
-        raise ShapeError(f"batch_norm: in training each channel needs more than one value, got {x}")
-    channels = Spec(x.shape[1:2], dtype)
-    return x, channels, channels
+def _more_than_one(op, x, N, rest):
+    if x.size and N * math.prod(rest) < 2:
+        raise ShapeError(f"{op}: in training each channel needs more than one value, got {x}")
 
 
 def _over(x):
@@ -41,8 +28,8 @@ def _affine(y, weight, bias, column):
     return y if bias is None else y + bias.reshape(column)
 
 
-@op("batch_norm", shape=_batch_norm_shape, outputs=("y", "mean", "var"), shown=3,
-    saves=("x", "weight", "mean", "var"), flops=lambda x, *_, **__: 8 * x.size)
+@op("batch_norm", shape="x: N C ..., weight bias: C -> N C ..., C, C", sizes=_more_than_one,
+    flops=8, outputs=("y", "mean", "var"), shown=3, saves=("x", "weight", "mean", "var"))
 def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with mean and var of this batch.
 
@@ -59,8 +46,7 @@ def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
 
 @batch_norm.gradient
 def _(F, grad, x, weight, mean, var, *, needs, eps):
-    grads = F.batch_norm_backward(grad, x, weight, mean, var, eps=eps)
-    return tuple(g if need else None for g, need in zip(grads, needs, strict=False))
+    return F.batch_norm_backward(grad, x, weight, mean, var, eps=eps)
 
 
 @batch_norm.composite
@@ -74,17 +60,8 @@ def _(F, x, weight=None, bias=None, *, eps):
     return y if bias is None else F.add(y, F.reshape(bias, shape=column))
 
 
-def _batch_norm_backward_shape(grad, x, weight, mean, var, *, eps):
-    dtype = _check("batch_norm_backward", x, weight=weight, mean=mean, var=var)
-    common_dtype("batch_norm_backward", [grad, x], DOMAINS["float"])
-    if grad.shape != x.shape:
-        raise ShapeError(f"batch_norm_backward: grad {grad} must have the shape of x {x}")
-    channels = Spec(x.shape[1:2], dtype)
-    return x, channels, channels
-
-
-@op("batch_norm_backward", shape=_batch_norm_backward_shape, nullable=("weight",),
-    outputs=("dx", "dweight", "dbias"), internal=True, flops=lambda grad, x, *_, **__: 14 * x.size)
+@op("batch_norm_backward", shape="x grad: N C ..., weight mean var: C -> N C ..., C, C", flops=14,
+    nullable=("weight",), outputs=("dx", "dweight", "dbias"), internal=True)
 def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     """dx = weight / s (grad - mean(grad) - h mean(grad h)), with s = sqrt(var + eps) and
     h = (x - mean) / s.
@@ -101,13 +78,8 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     return dx * scale.reshape(column), dweight, dbias
 
 
-def _batch_norm_eval_shape(x, mean, var, weight=None, bias=None, *, eps):
-    _check("batch_norm_eval", x, mean=mean, var=var, weight=weight, bias=bias)
-    return x
-
-
-@op("batch_norm_eval", shape=_batch_norm_eval_shape, internal=True,
-    saves=("x", "mean", "var", "weight"), flops=lambda x, *_, **__: 4 * x.size)
+@op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...", flops=4,
+    internal=True, saves=("x", "mean", "var", "weight"))
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
     _, column = _over(x)

@@ -12,11 +12,7 @@ import numpy as np
 from etude.table import op
 
 
-def _size(x, y):
-    return max(getattr(x, "size", 1), getattr(y, "size", 1))
-
-
-@op("binary", domain="number", flops=_size)
+@op("binary", domain="number", flops=1)
 def add(x, y):
     """z = x + y, with broadcasting. float32, float64 or int64."""
     return x + y
@@ -27,7 +23,7 @@ def _(F, grad, *, needs):
     return grad, grad
 
 
-@op("binary", domain="number", flops=_size)
+@op("binary", domain="number", flops=1)
 def sub(x, y):
     """z = x - y, with broadcasting. float32, float64 or int64."""
     return x - y
@@ -38,7 +34,7 @@ def _(F, grad, *, needs):
     return grad, F.neg(grad) if needs[1] else None
 
 
-@op("binary", domain="number", saves=("x", "y"), flops=_size)
+@op("binary", domain="number", saves=("x", "y"), flops=1)
 def mul(x, y):
     """z = x y, elementwise with broadcasting. float32, float64 or int64."""
     return x * y
@@ -49,7 +45,7 @@ def _(F, grad, x, y, *, needs):
     return F.mul(grad, y) if needs[0] else None, F.mul(grad, x) if needs[1] else None
 
 
-@op("binary", saves=("y", "z"), outputs=("z",), flops=_size)
+@op("binary", saves=("y", "z"), outputs=("z",), flops=1)
 def div(x, y):
     """z = x / y, elementwise with broadcasting; IEEE 754 at y = 0. float32 or float64."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -62,7 +58,7 @@ def _(F, grad, y, z, *, needs):
     return dx, F.neg(F.mul(dx, z)) if needs[1] else None
 
 
-@op("binary", domain="number", saves=("x", "y", "z"), outputs=("z",), flops=_size)
+@op("binary", domain="number", saves=("x", "y", "z"), outputs=("z",), flops=1)
 def pow(x, y):
     """z = x^y, elementwise with broadcasting. float32, float64, or int64 with y >= 0.
 
@@ -98,7 +94,7 @@ def _log_or_zero(F, x):
     return F.log(F.where(F.eq(x, 0.0), 1.0, x))
 
 
-@op("binary", domain="number", saves=("x", "y"), flops=_size)
+@op("binary", domain="number", saves=("x", "y"), flops=1)
 def maximum(x, y):
     """z = the larger of x and y, with broadcasting; NaN if either is. float or int64.
 
@@ -116,7 +112,7 @@ def _(F, grad, x, y, *, needs):
     return dx, dy
 
 
-@op("binary", domain="number", saves=("x", "y"), flops=_size)
+@op("binary", domain="number", saves=("x", "y"), flops=1)
 def minimum(x, y):
     """z = the smaller of x and y, with broadcasting; NaN if either is. float or int64.
 

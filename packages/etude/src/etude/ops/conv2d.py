@@ -7,55 +7,34 @@ the kernel is not flipped: it is a correlation. The three ops are linear in each
 one another's derivatives.
 """
 
-import math
-
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import Spec, common_dtype, pair, require_ndim
-from etude.table import DOMAINS, op
+from etude.table import op
 
 
-def prepare(attrs):
-    """Attributes as users write them: one integer or two."""
-    for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
-        if name in attrs:
-            attrs[name] = pair("conv2d", name, attrs[name], least)
-    return attrs
-
-
-def output_size(name, size, kernel, stride, padding, dilation=(1, 1)):
+def output_size(op, H, W, KH, KW, stride, padding, dilation=(1, 1)):
     """OH and OW: how often the kernel fits, floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1."""
-    found = tuple(
+    found = [
         (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
-    )
+        for n, k, s, p, d in zip((H, W), (KH, KW), stride, padding, dilation, strict=True)
+    ]
     if min(found) < 1:
         spread = "" if dilation == (1, 1) else f" with dilation {list(dilation)}"
-        raise ShapeError(f"{name}: kernel {list(kernel)}{spread} does not fit into an image of "
-                         f"{list(size)} with padding {list(padding)}")
-    return found
+        raise ShapeError(f"{op}: kernel {[KH, KW]}{spread} does not fit into an image of "
+                         f"{[H, W]} with padding {list(padding)}")
+    return {"OH": found[0], "OW": found[1]}
 
 
-def _check_groups(name, x_channels, weight, groups):
-    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
-        raise ShapeError(f"{name}: groups={groups!r} must be a positive integer that divides the "
-                         f"{weight.shape[0]} output channels of weight {weight}")
-    if x_channels != weight.shape[1] * groups:
-        raise ShapeError(f"{name}: the image has {x_channels} channels but weight {weight} with "
-                         f"groups={groups} expects {weight.shape[1] * groups}")
+def _grouped(op, H, W, KH, KW, O, stride, padding, dilation, groups):  # noqa: E741
+    if not isinstance(groups, int) or groups < 1 or O % groups:
+        raise ShapeError(f"{op}: groups={groups!r} must be a positive integer that divides the {O} "
+                         f"output channels of weight")
+    return output_size(op, H, W, KH, KW, stride, padding, dilation)
 
 
-def _conv2d_shape(x, weight, bias=None, *, stride, padding, dilation, groups):
-    dtype = common_dtype("conv2d", [x, weight, bias], DOMAINS["float"])
-    require_ndim("conv2d", "x", x, 4, "N, C, H, W")
-    require_ndim("conv2d", "weight", weight, 4, "O, C/groups, KH, KW")
-    _check_groups("conv2d", x.shape[1], weight, groups)
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(f"conv2d: bias must have shape [{weight.shape[0]}], one number per "
-                         f"output channel, got {bias}")
-    size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    return Spec((x.shape[0], weight.shape[0], *size), dtype)
+PAIRS = {"stride": 1, "padding": 0, "dilation": 1}
+COST = "2 N O OH OW C/groups KH KW"
 
 
 def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
@@ -67,16 +46,8 @@ def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
     return every[:, :, ::sh, ::sw, ::dh, ::dw]
 
 
-def _flops(images, weight_size, pixels):
-    return 2 * images * weight_size * pixels
-
-
-def _conv2d_flops(x, weight, bias=None, *, groups, **attrs):
-    return _flops(x.shape[0], weight.size,
-                  math.prod(output_size("conv2d", x.shape[2:], weight.shape[2:], **attrs)))
-
-
-@op("conv2d", shape=_conv2d_shape, saves=("x", "weight"), prepare=prepare, flops=_conv2d_flops)
+@op("conv2d", shape="x: N C H W, weight: O C/groups KH KW, bias: O -> N O OH OW", sizes=_grouped,
+    flops=COST, pairs=PAIRS, saves=("x", "weight"))
 def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """y[n,o,h,w] = b[o] + sum_{c,i,j} x[n, c, h SH + i DH - PH, w SW + j DW - PW] weight[o,c,i,j].
 
@@ -105,21 +76,8 @@ def _(F, grad, x, weight, *, needs, **attrs):
     return dx, dweight, dbias
 
 
-def _conv2d_input_shape(grad, weight, *, input_size, groups, **attrs):
-    dtype = common_dtype("conv2d_input", [grad, weight], DOMAINS["float"])
-    require_ndim("conv2d_input", "grad", grad, 4, "N, O, OH, OW")
-    require_ndim("conv2d_input", "weight", weight, 4, "O, C/groups, KH, KW")
-    _check_groups("conv2d_input", weight.shape[1] * groups, weight, groups)
-    size = output_size("conv2d_input", input_size, weight.shape[2:], **attrs)
-    if grad.shape[1:] != (weight.shape[0], *size):
-        raise ShapeError(f"conv2d_input: grad {grad} is not the output of weight {weight} on "
-                         f"images of {list(input_size)}")
-    return Spec((grad.shape[0], weight.shape[1] * groups, *input_size), dtype)
-
-
-@op("conv2d_input", shape=_conv2d_input_shape, saves=("grad", "weight"), internal=True,
-    prepare=prepare, flops=lambda grad, weight, **_: _flops(
-        grad.shape[0], weight.size, math.prod(grad.shape[2:])))
+@op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, saves=("grad", "weight"),
+    shape="input_size = H W, weight: O C/groups KH KW, grad: N O OH OW -> N C H W", internal=True)
 def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                  groups=1):
     """dx[n,c,y,x] = sum of grad[n,o,h,w] weight[o,c,i,j] over all that meet there:
@@ -152,22 +110,8 @@ def _(F, grad, first, weight, *, needs, input_size, **attrs):
     return dfirst, dweight
 
 
-def _conv2d_weight_shape(grad, x, *, kernel_size, groups, **attrs):
-    dtype = common_dtype("conv2d_weight", [grad, x], DOMAINS["float"])
-    require_ndim("conv2d_weight", "grad", grad, 4, "N, O, OH, OW")
-    require_ndim("conv2d_weight", "x", x, 4, "N, C, H, W")
-    size = output_size("conv2d_weight", x.shape[2:], kernel_size, **attrs)
-    if (grad.shape[0], *grad.shape[2:]) != (x.shape[0], *size):
-        raise ShapeError(f"conv2d_weight: grad {grad} is not the output of a kernel of "
-                         f"{list(kernel_size)} on x {x}")
-    weight = Spec((grad.shape[1], x.shape[1] // groups, *kernel_size), dtype)
-    _check_groups("conv2d_weight", x.shape[1], weight, groups)
-    return weight
-
-
-@op("conv2d_weight", shape=_conv2d_weight_shape, saves=("grad", "x"), internal=True,
-    prepare=prepare, flops=lambda grad, x, *, kernel_size, groups, **_: _flops(
-        grad.size, x.shape[1] // groups, math.prod(kernel_size)))
+@op("conv2d_weight", sizes=_grouped, flops=COST, pairs=PAIRS, saves=("grad", "x"), internal=True,
+    shape="kernel_size = KH KW, x: N C H W, grad: N O OH OW -> O C/groups KH KW")
 def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                   groups=1):
     """dweight[o,c,i,j] = sum_{n,h,w} grad[n,o,h,w] x[n, c, h SH + i DH - PH, w SW + j DW - PW].

@@ -7,17 +7,12 @@ copy shows in the receipt under this name.
 import numpy as np
 
 from etude.array import slice_view
-from etude.errors import DTypeError, ShapeError
-from etude.shapes import DTYPES, Spec, axis, common_dtype, require
-from etude.table import DOMAINS, op
+from etude.errors import ShapeError
+from etude.shapes import DTYPES, Spec, axis, common_dtype
+from etude.table import op
 
 
-def _any_shape(x, **_):
-    require("contiguous", "x", x, DTYPES)
-    return x
-
-
-@op("copy", shape=_any_shape, domain="any")
+@op("copy", shape="... -> ...", domain="any")
 def contiguous(x):
     """y = x, laid out in C order in memory of its own. Any dtype."""
     return np.array(x, order="C", copy=True)
@@ -28,14 +23,7 @@ def _(F, grad, *, needs):
     return grad
 
 
-def _cast_shape(x, *, dtype):
-    if np.dtype(dtype) not in DTYPES:
-        names = ", ".join(d.name for d in DTYPES)
-        raise DTypeError(f"cast: Etude has the dtypes {names}; got {np.dtype(dtype).name}")
-    return Spec(x.shape, np.dtype(dtype))
-
-
-@op("cast", shape=_cast_shape, domain="any", saves=("x.dtype",))
+@op("cast", shape="... -> ... dtype", domain="any", saves=("x.dtype",))
 def cast(x, *, dtype):
     """y = x converted to ``dtype``: towards zero for int64, x != 0 for bool.
 
@@ -52,16 +40,14 @@ def _(F, grad, x_dtype, *, needs, **_attrs):
 
 
 def _cat_shape(*xs, dim):
-    dtype = common_dtype("cat", xs, DOMAINS["any"])
+    dtype = common_dtype("cat", xs, DTYPES)
     first = xs[0]
     d = axis("cat", dim, first.ndim)
     rest = [x.shape[:d] + x.shape[d + 1 :] for x in xs]
     if any(x.ndim != first.ndim for x in xs) or any(r != rest[0] for r in rest):
         given = ", ".join(map(str, xs))
         raise ShapeError(f"cat: shapes must agree except in dimension {dim}, got {given}")
-    total = 0
-    for x in xs:
-        total += x.shape[d]
+    total = sum(x.shape[d] for x in xs)
     return Spec((*first.shape[:d], total, *first.shape[d + 1 :]), dtype)
 
 
@@ -77,7 +63,7 @@ def _(F, grad, shapes, *, needs, dim):
 
 
 def _stack_shape(*xs, dim):
-    dtype = common_dtype("stack", xs, DOMAINS["any"])
+    dtype = common_dtype("stack", xs, DTYPES)
     if any(x.shape != xs[0].shape for x in xs):
         raise ShapeError(f"stack: all arrays must have one shape, got {', '.join(map(str, xs))}")
     d = axis("stack", dim, xs[0].ndim + 1)
@@ -96,9 +82,9 @@ def _(F, grad, shapes, *, needs, dim):
     return [F.reshape(part, shape=shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _pad_shape(x, *, padding, value):
+def _padded(op, x, padding):
     pairs = _pairs(x, padding)
-    return Spec(tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)), x.dtype)
+    return {"Y": tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True))}
 
 
 def _pairs(x, padding):
@@ -113,7 +99,7 @@ def _pairs(x, padding):
     return [(0, 0)] * (x.ndim - len(given)) + given[::-1]
 
 
-@op("copy_into", shape=_pad_shape, domain="any", saves=("x.shape",))
+@op("copy_into", shape="... -> *Y", sizes=_padded, domain="any", saves=("x.shape",))
 def pad(x, *, padding, value=0.0):
     """y = x with ``value`` around it. padding: (before, after) of the last axis, then of the one
     before it, ..., as in PyTorch. Any dtype.
@@ -129,11 +115,7 @@ def _(F, grad, x_shape, *, needs, padding, **_attrs):
     return F.slice(grad, index=index)
 
 
-def _slice_backward_shape(grad, *, shape, index):
-    return Spec(tuple(shape), grad.dtype)
-
-
-@op("copy_into", shape=_slice_backward_shape, domain="any", internal=True)
+@op("copy_into", shape="grad: ..., shape = *S -> *S", domain="any", internal=True)
 def slice_backward(grad, *, shape, index):
     """dx = zeros of ``shape`` with ``grad`` written where ``index`` reads: the slice undone."""
     dx = np.zeros(shape, grad.dtype)

@@ -7,28 +7,20 @@ probabilities, is all that backward needs.
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import Spec, common_dtype, int64, require_ndim
-from etude.table import DOMAINS, op
+from etude.table import op
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def _cross_entropy_shape(x, target, *, reduction, ignore_index, label_smoothing):
-    dtype = common_dtype("cross_entropy", [x], DOMAINS["float"])
-    require_ndim("cross_entropy", "x", x, 2, "N samples, C classes")
-    if target.shape != x.shape[:1]:
-        raise ShapeError(f"cross_entropy: target must have shape [{x.shape[0]}], one class number "
-                         f"per row of x {x}, got {target}")
-    if x.shape[1] == 0:
-        raise ShapeError(f"cross_entropy: x {x} has no classes")
-    if x.shape[0] == 0 and reduction == "mean":
-        raise ShapeError(f"cross_entropy: the batch is empty (x {x}), and the mean of no losses "
-                         f"has no value. Skip empty batches, or use reduction='sum'")
+def _losses(op, x, N, C, reduction, label_smoothing):
+    if C == 0:
+        raise ShapeError(f"{op}: x {x} has no classes")
+    if N == 0 and reduction == "mean":
+        raise ShapeError(f"{op}: the batch is empty (x {x}), and the mean of no losses has no "
+                         f"value. Skip empty batches, or use reduction='sum'")
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is a share, 0 to 1, got "
-                         f"{label_smoothing}")
-    loss = (x.shape[0],) if reduction == "none" else ()
-    return Spec(loss, dtype), Spec(x.shape[:1], dtype)
+        raise ValueError(f"{op}: label_smoothing is a share, 0 to 1, got {label_smoothing}")
+    return {"L": (N,) if reduction == "none" else ()}
 
 
 def _check_labels(target, classes, ignore_index):
@@ -39,9 +31,8 @@ def _check_labels(target, classes, ignore_index):
                          f"classes labels run from 0 to {classes - 1}")
 
 
-@op("cross_entropy", shape=_cross_entropy_shape, outputs=("loss", "lse"),
-    fixed={"target": int64}, saves=("x", "target", "lse"), choices={"reduction": REDUCTIONS},
-    flops=lambda x, target, **_: 4 * x.size)
+@op("cross_entropy", shape="x: N C, target: N int64 -> *L, N", sizes=_losses, flops="4 N C",
+    outputs=("loss", "lse"), saves=("x", "target", "lse"), choices={"reduction": REDUCTIONS})
 def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """loss_n = lse_n - (1 - s) x_{n, target_n} - s mean_c x_nc, where lse_n = ln sum_c exp(x_nc)
     and s is ``label_smoothing``; then the mean or the sum over n, or neither.
@@ -91,13 +82,8 @@ def _(F, x, target, *, reduction, ignore_index, label_smoothing):
     return F.div(F.sum(loss), F.sum(F.cast(F.eq(ignored, False), dtype=x.dtype)))
 
 
-def _cross_entropy_backward_shape(grad, x, target, lse, **_):
-    common_dtype("cross_entropy_backward", [grad, x, lse], DOMAINS["float"])
-    return x
-
-
-@op("cross_entropy_backward", shape=_cross_entropy_backward_shape, fixed={"target": int64},
-    choices={"reduction": REDUCTIONS}, internal=True, flops=lambda grad, x, *_, **__: 4 * x.size)
+@op("cross_entropy_backward", shape="x: N C, target: N int64, lse: N, grad: *L -> N C",
+    sizes=_losses, flops="4 N C", choices={"reduction": REDUCTIONS}, internal=True)
 def cross_entropy_backward(grad, x, target, lse, *, reduction="mean", ignore_index=-100,
                            label_smoothing=0.0):
     """dx_nc = grad_n (exp(x_nc - lse_n) - (1 - s) [c = target_n] - s / C), over N for the mean.

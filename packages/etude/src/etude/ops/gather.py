@@ -7,32 +7,18 @@ along each than x. Indices run from 0; a negative or too large one raises IndexE
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import DTYPES, NUMBERS, Spec, axis, common_dtype, int64, require
+from etude.shapes import axis
 from etude.table import op
 
 
-def _fits(name, index, arg, x, dim=None):
-    inside = index.ndim == x.ndim and all(
-        i == dim or s <= n for i, (s, n) in enumerate(zip(index.shape, x.shape, strict=True))
-    )
-    if not inside:
-        apart = "" if dim is None else f", apart from dim={dim}"
-        raise ShapeError(f"{name}: index {index} must have the dimensions of {arg} {x} and be no "
-                         f"larger along any{apart}")
-
-
-def _gather_shape(x, index, *, dim):
-    require("gather", "x", x, DTYPES)
-    _fits("gather", index, "x", x, axis("gather", dim, x.ndim))
-    return Spec(index.shape, x.dtype)
-
-
-def _scatter_add_shape(x, index, src, *, dim):
-    common_dtype("scatter_add", [x, src], NUMBERS)
-    d = axis("scatter_add", dim, x.ndim)
-    _fits("scatter_add", index, "x", x, d)
-    _fits("scatter_add", index, "src", src)
-    return x
+def _fits(op, x, index, src, dim):
+    d = axis(op, dim, x.ndim)
+    for arg, a in (("x", x), ("src", src)):
+        free, apart = (d, f", apart from dim={dim}") if arg == "x" else (None, "")
+        if a is not None and (index.ndim != a.ndim or any(
+                i != free and s > n for i, (s, n) in enumerate(zip(index.shape, a.shape)))):
+            raise ShapeError(f"{op}: index {index} must have the dimensions of {arg} {a} and be no "
+                             f"larger along any{apart}")
 
 
 def _grid(index, dim, limit, name):
@@ -46,7 +32,7 @@ def _grid(index, dim, limit, name):
     return tuple(places)
 
 
-@op("gather", shape=_gather_shape, domain="any", fixed={"index": int64}, order="x dim index",
+@op("gather", shape="x: ..., index: *I int64 -> *I", sizes=_fits, domain="any", order="x dim index",
     saves=("x.shape", "index"))
 def gather(x, index, *, dim):
     """y[i][j] = x[index[i][j]][j] for dim = 0, and so on: y has the shape of index."""
@@ -59,9 +45,8 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, index, grad, dim=dim), None
 
 
-@op("scatter_add", shape=_scatter_add_shape, domain="number", fixed={"index": int64},
-    order="x dim index src", saves=("index", "src.shape"),
-    flops=lambda x, index, src, **_: index.size)
+@op("scatter_add", shape="x: ..., index: *I int64, src: *S -> ...", sizes=_fits, flops="*I",
+    domain="number", order="x dim index src", saves=("index", "src.shape"))
 def scatter_add(x, index, src, *, dim):
     """y = x, then y[index[i][j]][j] += src[i][j] for dim = 0, and so on. Repeats add up."""
     y = x.copy()

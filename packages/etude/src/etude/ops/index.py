@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import DTYPES, FLOATS, NUMBERS, Spec, axis, int64, require, require_ndim
+from etude.shapes import axis
 from etude.table import op
 
 
@@ -21,14 +21,12 @@ def check_index(name, index, size, what):
                          f"(allowed: 0 to {size - 1})")
 
 
-def _index_select_shape(x, index, *, dim):
-    require("index_select", "x", x, DTYPES)
-    require_ndim("index_select", "index", index, 1, "one number per row taken")
-    d = axis("index_select", dim, x.ndim)
-    return Spec((*x.shape[:d], index.shape[0], *x.shape[d + 1 :]), x.dtype)
+def _selected(op, rest, count, dim):
+    d = axis(op, dim, len(rest))
+    return {"Y": (*rest[:d], count, *rest[d + 1 :])}
 
 
-@op("index_select", shape=_index_select_shape, domain="any", fixed={"index": int64},
+@op("index_select", shape="x: ..., index: count int64 -> *Y", sizes=_selected, domain="any",
     order="x dim index", saves=("x.shape", "index"))
 def index_select(x, index, *, dim):
     """y[i] = x[index[i]] along ``dim``. index: (I) int64; y: x with size I in place of ``dim``."""
@@ -45,14 +43,7 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, places, grad, dim=d), None
 
 
-def _embedding_shape(index, weight):
-    require("embedding", "weight", weight, FLOATS)
-    require_ndim("embedding", "weight", weight, 2, "V rows, D numbers each")
-    return Spec((*index.shape, weight.shape[1]), weight.dtype)
-
-
-@op("embedding", shape=_embedding_shape, domain="any", fixed={"index": int64},
-    saves=("index", "weight.shape"))
+@op("embedding", shape="index: ... int64, weight: V D -> ... D", saves=("index", "weight.shape"))
 def embedding(index, weight):
     """y[...] = weight[index[...]]. index: (...) int64; weight: (V, D); y: (..., D), float."""
     check_index("embedding", index, weight.shape[0], "weight's rows")
@@ -64,13 +55,8 @@ def _(F, grad, index, weight_shape, *, needs):
     return None, F.embedding_backward(grad, index, num_embeddings=weight_shape[0])
 
 
-def _embedding_backward_shape(grad, index, *, num_embeddings):
-    require("embedding_backward", "grad", grad, FLOATS)
-    return Spec((num_embeddings, grad.shape[-1]), grad.dtype)
-
-
-@op("embedding_backward", shape=_embedding_backward_shape, domain="any",
-    fixed={"index": int64}, saves=("index",), internal=True, flops=lambda grad, *_, **__: grad.size)
+@op("embedding_backward", shape="index: ... int64, grad: ... D -> num_embeddings D", flops="... D",
+    saves=("index",), internal=True)
 def embedding_backward(grad, index, *, num_embeddings):
     """dweight[v] = the sum of grad over the places where index is v. dweight: (V, D)."""
     check_index("embedding_backward", index, num_embeddings, "weight's rows")
@@ -84,31 +70,23 @@ def _(F, grad, index, *, needs, **_attrs):
     return F.embedding(index, grad), None
 
 
-def _one_hot_shape(index, *, num_classes):
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ShapeError(f"one_hot: num_classes must be a positive integer, got {num_classes!r}")
-    return Spec((*index.shape, num_classes), int64)
-
-
-@op("one_hot", shape=_one_hot_shape, domain="any", fixed={"index": int64})
+@op("one_hot", shape="index: ... int64 -> ... num_classes int64", domain="any")
 def one_hot(index, *, num_classes):
     """y[..., c] = 1 where index[...] = c, else 0. index: (...) int64; y: (..., C) int64."""
     check_index("one_hot", index, num_classes, "the classes")
     return (index[..., None] == np.arange(num_classes)).astype(np.int64)
 
 
-def _topk_shape(x, *, k, dim):
-    require("topk", "x", x, NUMBERS)
-    d = axis("topk", dim, x.ndim)
-    if not isinstance(k, (int, np.integer)) or not 0 <= k <= x.shape[d]:
-        raise ShapeError(f"topk: k={k!r} must be an integer from 0 to {x.shape[d]}, the size of "
+def _largest(op, x, rest, k, dim):
+    d = axis(op, dim, len(rest))
+    if not isinstance(k, (int, np.integer)) or not 0 <= k <= rest[d]:
+        raise ShapeError(f"{op}: k={k!r} must be an integer from 0 to {rest[d]}, the size of "
                          f"dimension {dim} of {x}")
-    shape = (*x.shape[:d], k, *x.shape[d + 1 :])
-    return Spec(shape, x.dtype), Spec(shape, int64)
+    return _selected(op, rest, k, dim)
 
 
-@op("topk", shape=_topk_shape, outputs=("y", "index"), shown=2, domain="number",
-    saves=("x.shape", "index"),
+@op("topk", shape="... -> *Y, *Y int64", sizes=_largest, outputs=("y", "index"), shown=2,
+    domain="number", saves=("x.shape", "index"),
     flops=lambda x, *, k, **_: x.size * max(1, math.ceil(math.log2(k + 1))))
 def topk(x, *, k, dim=-1):
     """y = the k largest elements along ``dim``, largest first, and their int64 indices.

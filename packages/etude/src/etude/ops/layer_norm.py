@@ -8,8 +8,7 @@ Source: Ba, Kiros and Hinton 2016, Layer Normalization, section 3.
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import Spec, common_dtype
-from etude.table import DOMAINS, op
+from etude.table import op
 
 
 def prepare(attrs):
@@ -20,27 +19,19 @@ def prepare(attrs):
     return attrs
 
 
-def _layer_norm_shape(x, weight=None, bias=None, *, normalized_shape, eps):
-    dtype = common_dtype("layer_norm", [x, weight, bias], DOMAINS["float"])
-    size = tuple(normalized_shape)
-    if not size or x.shape[-len(size) :] != size:
-        raise ShapeError(f"layer_norm: x {x} must end in normalized_shape {list(size)}")
-    for arg, a in (("weight", weight), ("bias", bias)):
-        if a is not None and a.shape != size:
-            raise ShapeError(f"layer_norm: {arg} must have shape {list(size)}, got {a}")
-    if 0 in size:
-        raise ShapeError(f"layer_norm: normalized_shape {list(size)} is empty; it has no mean")
-    rest = Spec(x.shape[: -len(size)], dtype)
-    return Spec(x.shape, dtype), rest, rest
+def not_empty(op, D):
+    if not D or 0 in D:
+        raise ShapeError(f"{op}: normalized_shape {list(D)} is empty; it has no mean")
 
 
 def _last(normalized_shape):
     return tuple(range(-len(normalized_shape), 0))
 
 
-@op("norm", shape=_layer_norm_shape, outputs=("y", "mean", "rstd"),
+@op("norm", shape="normalized_shape = *D, x: ... *D, weight bias: *D -> ... *D, ..., ...",
+    sizes=not_empty, flops="8 ... *D", outputs=("y", "mean", "rstd"),
     saves=("x", "weight", "mean", "rstd"), prepare=prepare,
-    order="x normalized_shape weight bias eps", flops=lambda x, *_, **__: 8 * x.size)
+    order="x normalized_shape weight bias eps")
 def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
     """y = (x - mean) rstd weight + bias, with rstd = 1 / sqrt(var + eps), var the biased variance.
 
@@ -61,8 +52,7 @@ def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
 
 @layer_norm.gradient
 def _(F, grad, x, weight, mean, rstd, *, needs, normalized_shape, **_attrs):
-    grads = F.layer_norm_backward(grad, x, weight, mean, rstd, normalized_shape=normalized_shape)
-    return tuple(g if need else None for g, need in zip(grads, needs, strict=False))
+    return F.layer_norm_backward(grad, x, weight, mean, rstd, normalized_shape=normalized_shape)
 
 
 @layer_norm.composite
@@ -76,14 +66,9 @@ def _(F, x, weight=None, bias=None, *, normalized_shape, eps):
     return y if bias is None else F.add(y, bias)
 
 
-def _layer_norm_backward_shape(grad, x, weight, mean, rstd, *, normalized_shape):
-    dtype = common_dtype("layer_norm_backward", [grad, x, weight, mean, rstd], DOMAINS["float"])
-    size = Spec(tuple(normalized_shape), dtype)
-    return Spec(x.shape, dtype), size, size
-
-
-@op("norm_backward", shape=_layer_norm_backward_shape, outputs=("dx", "dweight", "dbias"),
-    nullable=("weight",), internal=True, flops=lambda grad, x, *_, **__: 14 * x.size)
+@op("norm_backward", nullable=("weight",), outputs=("dx", "dweight", "dbias"), internal=True,
+    shape="normalized_shape = *D, x grad: ... *D, weight: *D, mean rstd: ... -> ... *D, *D, *D",
+    flops="14 ... *D")
 def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     """With h = (x - mean) rstd and g = grad weight:  dx = rstd (g - mean(g) - h mean(g h)).
 

@@ -11,23 +11,15 @@ import numpy as np
 
 from etude.errors import ShapeError
 from etude.ops.cross_entropy import REDUCTIONS
-from etude.shapes import Spec, common_dtype
-from etude.table import DOMAINS, op
+from etude.table import op
 
 CHOICES: dict[str, tuple[str, ...]] = {"reduction": REDUCTIONS}
 
 
-def _loss_shape(name):
-    def rule(x, target, *, reduction):
-        dtype = common_dtype(name, [x, target], DOMAINS["float"])
-        if x.shape != target.shape:
-            raise ShapeError(f"{name}: x and target must have one shape, got {x} and {target}; "
-                             f"they do not broadcast, because that is rarely meant in a loss")
-        if x.size == 0 and reduction == "mean":
-            raise ShapeError(f"{name}: the mean over no elements has no value (x {x})")
-        return Spec(x.shape if reduction == "none" else (), dtype)
-
-    return rule
+def _losses(op, x, rest, reduction):
+    if 0 in rest and reduction == "mean":
+        raise ShapeError(f"{op}: the mean over no elements has no value (x {x})")
+    return {"L": rest if reduction == "none" else ()}
 
 
 def _reduce(loss, reduction):
@@ -41,8 +33,8 @@ def _share(F, grad, x, reduction):
     return F.mul(grad, 1.0 / math.prod(x.shape)) if reduction == "mean" else grad
 
 
-@op("loss", shape=_loss_shape("mse_loss"), saves=("x", "target"), outputs=("loss",),
-    choices=CHOICES, flops=lambda x, target, **_: 3 * x.size)
+@op("loss", shape="x target: ... -> *L", sizes=_losses, flops=3, saves=("x", "target"),
+    outputs=("loss",), choices=CHOICES)
 def mse_loss(x, target, *, reduction="mean"):
     """loss = (x - target)^2, then its mean or sum, or neither."""
     return _reduce((x - target) ** 2, reduction)
@@ -54,8 +46,8 @@ def _(F, grad, x, target, *, needs, reduction):
     return dx, F.neg(dx) if needs[1] else None
 
 
-@op("loss", shape=_loss_shape("l1_loss"), saves=("x", "target"), outputs=("loss",),
-    choices=CHOICES, flops=lambda x, target, **_: 3 * x.size)
+@op("loss", shape="x target: ... -> *L", sizes=_losses, flops=3, saves=("x", "target"),
+    outputs=("loss",), choices=CHOICES)
 def l1_loss(x, target, *, reduction="mean"):
     """loss = |x - target|, then its mean or sum, or neither; the subgradient at 0 is 0."""
     return _reduce(np.abs(x - target), reduction)
@@ -67,8 +59,8 @@ def _(F, grad, x, target, *, needs, reduction):
     return dx, F.neg(dx) if needs[1] else None
 
 
-@op("loss", shape=_loss_shape("binary_cross_entropy_with_logits"), saves=("x", "target"),
-    outputs=("loss",), choices=CHOICES, flops=lambda x, target, **_: 6 * x.size)
+@op("loss", shape="x target: ... -> *L", sizes=_losses, flops=6, saves=("x", "target"),
+    outputs=("loss",), choices=CHOICES)
 def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
     """loss = max(x, 0) - x target + ln(1 + e^-|x|), then its mean or sum, or neither.
 

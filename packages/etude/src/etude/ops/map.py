@@ -15,11 +15,7 @@ SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 GELU_CUBE = 0.044715
 
 
-def _size(x, **_):
-    return x.size
-
-
-@op("map", domain="number", flops=_size)
+@op("map", domain="number", flops=1)
 def neg(x):
     """y = -x, elementwise. x: any shape, float or int64; y: as x."""
     return -x
@@ -29,7 +25,7 @@ def neg(x):
 def _(F, grad, *, needs):
     return F.neg(grad)
 
-@op("map", domain="number", saves=("x",), flops=_size)
+@op("map", domain="number", saves=("x",), flops=1)
 def abs(x):
     """y = |x|, elementwise. x: any shape, float or int64; y: as x. The subgradient at 0 is 0."""
     return np.abs(x)
@@ -40,13 +36,13 @@ def _(F, grad, x, *, needs):
     return F.mul(grad, F.sign(x))
 
 
-@op("map", domain="number", flops=_size)
+@op("map", domain="number", flops=1)
 def sign(x):
     """y = -1, 0 or 1 as x is below, at or above 0; NaN stays NaN. Float or int64; no gradient."""
     return np.sign(x)
 
 
-@op("map", saves=("y",), flops=lambda x: 2 * x.size)
+@op("map", saves=("y",), flops=2)
 def rsqrt(x):
     """y = x^(-1/2), elementwise; inf at 0 and NaN below. x, y: any shape, float."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -58,7 +54,7 @@ def _(F, grad, y, *, needs):
     return F.mul(F.mul(grad, -0.5), F.mul(y, F.mul(y, y)))
 
 
-@op("map", saves=("y",), flops=_size)
+@op("map", saves=("y",), flops=1)
 def reciprocal(x):
     """y = 1 / x, elementwise; infinite at 0. x, y: any shape, float32 or float64."""
     with np.errstate(divide="ignore"):
@@ -70,7 +66,7 @@ def _(F, grad, y, *, needs):
     return F.neg(F.mul(grad, F.mul(y, y)))
 
 
-@op("map", domain="number", saves=("x",), flops=_size)
+@op("map", domain="number", saves=("x",), flops=1)
 def square(x):
     """y = x^2, elementwise. x: any shape, float or int64; y: as x."""
     return x * x
@@ -81,7 +77,7 @@ def _(F, grad, x, *, needs):
     return F.mul(F.mul(grad, x), 2.0)
 
 
-@op("map", saves=("y",), flops=_size)
+@op("map", saves=("y",), flops=1)
 def expm1(x):
     """y = e^x - 1, elementwise, without the cancellation near 0. x, y: any shape, float."""
     with np.errstate(over="ignore"):
@@ -93,7 +89,7 @@ def _(F, grad, y, *, needs):
     return F.mul(grad, F.add(y, 1.0))
 
 
-@op("map", saves=("x",), flops=_size)
+@op("map", saves=("x",), flops=1)
 def log1p(x):
     """y = ln(1 + x), elementwise, exact near 0; -inf at -1 and NaN below. Any shape, float."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -105,7 +101,7 @@ def _(F, grad, x, *, needs):
     return F.div(grad, F.add(x, 1.0))
 
 
-@op("map", saves=("x",), flops=_size)
+@op("map", saves=("x",), flops=1)
 def sin(x):
     """y = sin x, elementwise, x in radians; NaN at infinity. x, y: any shape, float."""
     with np.errstate(invalid="ignore"):
@@ -117,7 +113,7 @@ def _(F, grad, x, *, needs):
     return F.mul(grad, F.cos(x))
 
 
-@op("map", saves=("x",), flops=_size)
+@op("map", saves=("x",), flops=1)
 def cos(x):
     """y = cos x, elementwise, x in radians; NaN at infinity. x, y: any shape, float."""
     with np.errstate(invalid="ignore"):
@@ -129,7 +125,7 @@ def _(F, grad, x, *, needs):
     return F.neg(F.mul(grad, F.sin(x)))
 
 
-@op("map", saves=("y",), flops=_size)
+@op("map", saves=("y",), flops=1)
 def exp(x):
     """y = e^x, elementwise; inf where it overflows. x, y: any shape, float32 or float64."""
     with np.errstate(over="ignore"):
@@ -141,7 +137,7 @@ def _(F, grad, y, *, needs):
     return F.mul(grad, y)
 
 
-@op("map", saves=("x",), flops=_size)
+@op("map", saves=("x",), flops=1)
 def log(x):
     """y = ln x, elementwise; -inf at 0 and NaN below. x, y: any shape, float32 or float64."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -153,7 +149,7 @@ def _(F, grad, x, *, needs):
     return F.div(grad, x)
 
 
-@op("map", saves=("y",), flops=_size)
+@op("map", saves=("y",), flops=1)
 def sqrt(x):
     """y = x^(1/2), elementwise; NaN below 0. x, y: any shape, float32 or float64."""
     with np.errstate(invalid="ignore"):
@@ -165,7 +161,7 @@ def _(F, grad, y, *, needs):
     return F.div(grad, F.mul(y, 2.0))
 
 
-@op("map", saves=("y",), flops=_size)
+@op("map", saves=("y",), flops=1)
 def tanh(x):
     """y = tanh x, elementwise. x, y: any shape, float32 or float64."""
     return np.tanh(x)
@@ -176,7 +172,7 @@ def _(F, grad, y, *, needs):
     return F.tanh_backward(grad, y)
 
 
-@op("equal", saves=("grad", "y"), internal=True, flops=lambda grad, y: 3 * y.size)
+@op("equal", saves=("grad", "y"), internal=True, flops=3)
 def tanh_backward(grad, y):
     """dx = grad (1 - y^2), where y = tanh x. All of one shape and dtype."""
     return grad * (1 - y * y)
@@ -189,7 +185,7 @@ def _(F, grad, first, y, *, needs):
     return dgrad, dy
 
 
-@op("map", saves=("y",), flops=lambda x: 4 * x.size)
+@op("map", saves=("y",), flops=4)
 def sigmoid(x):
     """y = 1 / (1 + e^-x), elementwise, from e^-|x| so that nothing overflows.
 
@@ -204,7 +200,7 @@ def _(F, grad, y, *, needs):
     return F.sigmoid_backward(grad, y)
 
 
-@op("equal", saves=("grad", "y"), internal=True, flops=lambda grad, y: 3 * y.size)
+@op("equal", saves=("grad", "y"), internal=True, flops=3)
 def sigmoid_backward(grad, y):
     """dx = grad y (1 - y), where y = sigmoid x. All of one shape and dtype."""
     return grad * y * (1 - y)
@@ -217,7 +213,7 @@ def _(F, grad, first, y, *, needs):
     return dgrad, dy
 
 
-@op("map", domain="number", saves=("y",), flops=_size)
+@op("map", domain="number", saves=("y",), flops=1)
 def relu(x):
     """y = max(x, 0), elementwise; NaN stays NaN. x: any shape, float or int64; y: as x."""
     return np.maximum(x, x.dtype.type(0))
@@ -228,7 +224,7 @@ def _(F, grad, y, *, needs):
     return F.relu_backward(grad, y)
 
 
-@op("equal", saves=("y",), internal=True, flops=lambda grad, y: y.size)
+@op("equal", saves=("y",), internal=True, flops=1)
 def relu_backward(grad, y):
     """dx = grad where y > 0, else 0: the subgradient at the kink is 0. One shape and dtype."""
     return np.where(y > 0, grad, grad.dtype.type(0))
@@ -239,7 +235,7 @@ def _(F, grad, y, *, needs):
     return F.relu_backward(grad, y) if needs[0] else None, None
 
 
-@op("map", saves=("x",), flops=_size)
+@op("map", saves=("x",), flops=1)
 def erf(x):
     """y = 2/sqrt(pi) integral_0^x e^(-t^2) dt, elementwise. x, y: any shape, float.
 
@@ -263,7 +259,7 @@ def _(F, grad, x, *, needs):
     return F.mul(grad, slope)
 
 
-@op("map", saves=("x",), choices={"approximate": ("none", "tanh")}, flops=lambda x, **_: 8 * x.size)
+@op("map", saves=("x",), choices={"approximate": ("none", "tanh")}, flops=8)
 def gelu(x, *, approximate="none"):
     """y = x Phi(x), with Phi the normal distribution function. x, y: any shape, float.
 
@@ -292,7 +288,7 @@ def _(F, x, *, approximate):
 
 
 @op("equal", internal=True, choices={"approximate": ("none", "tanh")},
-    flops=lambda grad, x, **_: 14 * x.size)
+    flops=14)
 def gelu_backward(grad, x, *, approximate="none"):
     """dx = grad (Phi(x) + x Phi'(x)). grad, x: one shape and dtype; dx: as x."""
     if approximate == "tanh":

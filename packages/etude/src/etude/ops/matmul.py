@@ -7,31 +7,11 @@ import math
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.shapes import Spec, broadcast, common_dtype
-from etude.table import DOMAINS, op
+from etude.table import op
 
 
-def _matmul_shape(x, y):
-    dtype = common_dtype("matmul", [x, y], DOMAINS["float"])
-    if x.ndim < 2 or y.ndim < 2:
-        raise ShapeError(f"matmul: both operands need at least 2 dimensions, got {x} and {y}")
-    if x.shape[-1] != y.shape[-2]:
-        raise ShapeError(f"matmul: {x} has {x.shape[-1]} columns but {y} has {y.shape[-2]} rows; "
-                         f"the two must be equal. Is one of them to be transposed?")
-    batch = broadcast("matmul, batch axes", x.shape[:-2], y.shape[:-2])
-    return Spec((*batch, x.shape[-2], y.shape[-1]), dtype)
-
-
-def _matmul_flops(x, y):
-    return 2 * math.prod(_matmul_shape_of(x, y)) * x.shape[-1]
-
-
-def _matmul_shape_of(x, y):
-    return (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
-
-
-@op("matmul", shape=_matmul_shape, saves=("x", "y"), outputs=("z",), flops=_matmul_flops)
+@op("matmul", shape="x: ~B M K, y: ~B K N -> *B M N", flops="2 *B M K N", saves=("x", "y"),
+    outputs=("z",))
 def matmul(x, y):
     """z_mn = sum_k x_mk y_kn for every index of the batch axes.
 
@@ -52,19 +32,8 @@ def _(F, grad, x, y, *, needs):
     return dx, dy
 
 
-def _linear_shape(x, weight, bias=None):
-    dtype = common_dtype("linear", [x, weight, bias], DOMAINS["float"])
-    if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(f"linear: x must be (..., in) and weight (out, in) with the same in, got "
-                         f"x {x} and weight {weight}")
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(f"linear: bias must have shape [{weight.shape[0]}], one number per row "
-                         f"of weight, got {bias}")
-    return Spec((*x.shape[:-1], weight.shape[0]), dtype)
-
-
-@op("linear", shape=_linear_shape, saves=("x", "weight"),
-    flops=lambda x, weight, bias=None: 2 * x.size * weight.shape[0])
+@op("linear", shape="x: ... K, weight: N K, bias: N -> ... N", flops="2 ... K N",
+    saves=("x", "weight"))
 def linear(x, weight, bias=None):
     """y = x weight^T + bias. x: (..., K); weight: (N, K); bias: (N) or None; y: (..., N)."""
     y = x @ weight.T

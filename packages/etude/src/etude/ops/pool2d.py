@@ -3,46 +3,32 @@
 Legend: N images, C channels, H x W pixels; KH x KW the window, OH x OW the output.
 """
 
-import math
-
 import numpy as np
 
 from etude.errors import ShapeError
 from etude.ops.conv2d import output_size, windows
-from etude.shapes import FLOATS, Spec, int64, pair, require, require_ndim
 from etude.table import op
+
+PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
 
 
 def prepare(attrs):
-    """Sizes as users write them: one integer or two; the stride is the window by default."""
-    if "kernel_size" not in attrs:
-        return attrs  # the signature's error says so
-    attrs["kernel_size"] = pair("max_pool2d", "kernel_size", attrs["kernel_size"], 1)
-    stride = attrs.get("stride")
-    attrs["stride"] = attrs["kernel_size"] if stride is None else pair(
-        "max_pool2d", "stride", stride, 1)
-    attrs["padding"] = pair("max_pool2d", "padding", attrs.get("padding", 0), 0)
+    """The stride is the window by default."""
+    if attrs.get("stride") is None:
+        attrs["stride"] = attrs.get("kernel_size")
     return attrs
 
 
-def _max_pool2d_shape(x, *, kernel_size, stride, padding):
-    require("max_pool2d", "x", x, FLOATS)
-    require_ndim("max_pool2d", "x", x, 4, "N, C, H, W")
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise ShapeError(f"max_pool2d: padding {list(padding)} is more than half of the window "
-                         f"{list(kernel_size)}, so some windows would hold no pixel")
-    size = output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding)
-    y = Spec((*x.shape[:2], *size), x.dtype)
-    return y, Spec(y.shape, int64)
+def _pooled(op, H, W, KH, KW, stride, padding):
+    if 2 * padding[0] > KH or 2 * padding[1] > KW:
+        raise ShapeError(f"{op}: padding {list(padding)} is more than half of the window "
+                         f"{[KH, KW]}, so some windows would hold no pixel")
+    return output_size(op, H, W, KH, KW, stride, padding)
 
 
-def _pool_flops(x, *, kernel_size, **attrs):
-    y, _ = _max_pool2d_shape(Spec(x.shape, x.dtype), kernel_size=kernel_size, **attrs)
-    return y.size * kernel_size[0] * kernel_size[1]
-
-
-@op("pool2d", shape=_max_pool2d_shape, outputs=("y", "index"), saves=("index", "x.shape"),
-    prepare=prepare, flops=_pool_flops)
+@op("pool2d", shape="kernel_size = KH KW, x: N C H W -> N C OH OW, N C OH OW int64", sizes=_pooled,
+    flops="N C OH OW KH KW", outputs=("y", "index"), saves=("index", "x.shape"), pairs=PAIRS,
+    prepare=prepare)
 def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the largest x in the window at (h SH - PH, w SW - PW); NaN counts as largest.
 
@@ -67,13 +53,8 @@ def _(F, grad, index, x_shape, *, needs, **_attrs):
     return F.max_pool2d_backward(grad, index, input_size=x_shape[2:])
 
 
-def _max_pool2d_backward_shape(grad, index, *, input_size):
-    require("max_pool2d_backward", "grad", grad, FLOATS)
-    return Spec((*grad.shape[:2], *input_size), grad.dtype)
-
-
-@op("pool2d_backward", shape=_max_pool2d_backward_shape, fixed={"index": int64}, internal=True,
-    saves=("index",), flops=lambda grad, index, **_: grad.size)
+@op("pool2d_backward", flops="N C OH OW", saves=("index",), internal=True,
+    shape="input_size = H W, index: N C OH OW int64, grad: N C OH OW -> N C H W")
 def max_pool2d_backward(grad, index, *, input_size):
     """dx = zeros, plus every grad at the pixel its maximum came from; overlaps add up.
 
@@ -95,23 +76,8 @@ def _(F, grad, index, *, needs, input_size):
     return F.reshape(picked, shape=(n, c, oh, ow)), None
 
 
-def _avg_size(name, x, kernel_size, stride, padding):
-    require(name, "x", x, FLOATS)
-    require_ndim(name, "x", x, 4, "N, C, H, W")
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise ShapeError(f"{name}: padding {list(padding)} is more than half of the window "
-                         f"{list(kernel_size)}")
-    return output_size(name, x.shape[2:], kernel_size, stride, padding)
-
-
-def _avg_pool2d_shape(x, *, kernel_size, stride, padding):
-    size = _avg_size("avg_pool2d", x, kernel_size, stride, padding)
-    return Spec((*x.shape[:2], *size), x.dtype)
-
-
-@op("avg_pool2d", shape=_avg_pool2d_shape, saves=("x.shape",), prepare=prepare,
-    flops=lambda x, *, kernel_size, **a: _avg_pool2d_shape(
-        x, kernel_size=kernel_size, **a).size * math.prod(kernel_size))
+@op("avg_pool2d", shape="kernel_size = KH KW, x: N C H W -> N C OH OW", sizes=_pooled,
+    flops="N C OH OW KH KW", saves=("x.shape",), pairs=PAIRS, prepare=prepare)
 def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the mean of x over the window at (h SH - PH, w SW - PW), zeros outside counted.
 
@@ -125,13 +91,8 @@ def _(F, grad, x_shape, *, needs, **attrs):
     return F.avg_pool2d_backward(grad, input_size=x_shape[2:], **attrs)
 
 
-def _avg_pool2d_backward_shape(grad, *, input_size, kernel_size, stride, padding):
-    require("avg_pool2d_backward", "grad", grad, FLOATS)
-    return Spec((*grad.shape[:2], *input_size), grad.dtype)
-
-
-@op("avg_pool2d_backward", shape=_avg_pool2d_backward_shape, internal=True, prepare=prepare,
-    flops=lambda grad, *, kernel_size, **_: grad.size * kernel_size[0] * kernel_size[1])
+@op("avg_pool2d_backward", sizes=_pooled, flops="N C OH OW KH KW", pairs=PAIRS, prepare=prepare,
+    shape="kernel_size = KH KW, input_size = H W, grad: N C OH OW -> N C H W", internal=True)
 def avg_pool2d_backward(grad, *, input_size, kernel_size, stride=None, padding=(0, 0)):
     """dx = every grad, divided by KH KW, given to each pixel of its window. dx: (N, C, H, W)."""
     (n, c, oh, ow), (h, w) = grad.shape, input_size
@@ -149,13 +110,6 @@ def _(F, grad, *, needs, input_size, **attrs):
     return F.avg_pool2d(grad, **attrs)
 
 
-def prepare_adaptive(attrs):
-    """output_size as users write it: one integer or two."""
-    if "output_size" in attrs:
-        attrs["output_size"] = pair("adaptive_avg_pool2d", "output_size", attrs["output_size"], 1)
-    return attrs
-
-
 def _bins(size, count, dtype):
     """(count, size): row i averages pixels floor(i size / count) to ceil((i+1) size / count)."""
     weights = np.zeros((count, size), dtype)
@@ -165,16 +119,13 @@ def _bins(size, count, dtype):
     return weights
 
 
-def _adaptive_shape(x, *, output_size):
-    require("adaptive_avg_pool2d", "x", x, FLOATS)
-    require_ndim("adaptive_avg_pool2d", "x", x, 4, "N, C, H, W")
-    if min(x.shape[2:]) < 1:
-        raise ShapeError(f"adaptive_avg_pool2d: the image of {x} has no pixels")
-    return Spec((*x.shape[:2], *output_size), x.dtype)
+def _has_pixels(op, x, H, W):
+    if 0 in (H, W):
+        raise ShapeError(f"{op}: the image of {x} has no pixels")
 
 
-@op("adaptive_avg_pool2d", shape=_adaptive_shape, saves=("x.shape",), prepare=prepare_adaptive,
-    flops=lambda x, *, output_size: x.size)
+@op("adaptive_avg_pool2d", shape="output_size = OH OW, x: N C H W -> N C OH OW", sizes=_has_pixels,
+    flops="N C H W", saves=("x.shape",), pairs={"output_size": 1})
 def adaptive_avg_pool2d(x, *, output_size):
     """y[n,c,h,w] = the mean of x over the (h, w)-th of OH x OW bins that cover the image.
 
@@ -190,14 +141,8 @@ def _(F, grad, x_shape, *, needs, output_size):
     return F.adaptive_avg_pool2d_backward(grad, input_size=x_shape[2:])
 
 
-def _adaptive_backward_shape(grad, *, input_size):
-    require("adaptive_avg_pool2d_backward", "grad", grad, FLOATS)
-    return Spec((*grad.shape[:2], *input_size), grad.dtype)
-
-
-@op("adaptive_avg_pool2d_backward", shape=_adaptive_backward_shape, internal=True,
-    saves=("grad.shape",), flops=lambda grad, *, input_size: grad.shape[0] * grad.shape[1]
-    * input_size[0] * input_size[1])
+@op("adaptive_avg_pool2d_backward", shape="input_size = H W, grad: N C OH OW -> N C H W",
+    flops="N C H W", saves=("grad.shape",), internal=True)
 def adaptive_avg_pool2d_backward(grad, *, input_size):
     """dx = every grad, divided by the size of its bin, given to the bin's pixels."""
     (oh, ow), (h, w) = grad.shape[2:], input_size

@@ -5,10 +5,11 @@ from (key, counter) to bits, so element i is the same whoever computes it, in wh
 The key is an int64 array [seed, call number]; NumPy's own bit generator is the reference.
 """
 
+import math
+
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.shapes import FLOATS, Spec, check_shape, float32, int64, require
+from etude.shapes import float32
 from etude.table import op
 
 
@@ -38,35 +39,17 @@ def normal(key, n, dtype):
     return np.stack(z, axis=1).reshape(-1)[:n]
 
 
-def _check_key(name, key):
-    if key.shape != (2,):
-        raise ShapeError(f"{name}: key must be int64[2], (seed, call number), got {key}")
-
-
-def _drawn(name):
-    def rule(key, *, shape, dtype):
-        _check_key(name, key)
-        result = Spec(check_shape(name, shape), np.dtype(dtype))
-        require(name, "the result", result, FLOATS)
-        return result
-
-    return rule
-
-
-@op("rand", shape=_drawn("rand"), fixed={"key": int64}, internal=True,
-    flops=lambda key, *, shape, **_: 30 * Spec(tuple(shape), float32).size)
+@op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="30 *S", internal=True)
 def rand(key, *, shape, dtype=float32):
     """y = uniform numbers in [0, 1): 24 random bits for float32, 53 for float64.
 
     key: (2) int64, seed and call number; y: ``shape``. With h the 32-bit halves of the Philox
     words, low half first, float32 is (h >> 8) 2^-24; with w the words, float64 is (w >> 11) 2^-53.
     """
-    n = Spec(tuple(shape), float32).size
-    return uniform(key, n, np.dtype(dtype)).reshape(shape)
+    return uniform(key, math.prod(shape), np.dtype(dtype)).reshape(shape)
 
 
-@op("rand", shape=_drawn("randn"), fixed={"key": int64}, internal=True,
-    flops=lambda key, *, shape, **_: 40 * Spec(tuple(shape), float32).size)
+@op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="40 *S", internal=True)
 def randn(key, *, shape, dtype=float32):
     """y = normal numbers of mean 0 and variance 1, by Box-Muller, at most 5.77 in size.
 
@@ -74,20 +57,16 @@ def randn(key, *, shape, dtype=float32):
     half l of a Philox word and a = 2 pi (h >> 8) 2^-24 from its high half h, elements 2i and
     2i + 1 are sqrt(-2 ln u) cos a and sqrt(-2 ln u) sin a. Source: Box and Muller 1958.
     """
-    n = Spec(tuple(shape), float32).size
-    return normal(key, n, np.dtype(dtype)).reshape(shape)
+    return normal(key, math.prod(shape), np.dtype(dtype)).reshape(shape)
 
 
-def _dropout_shape(x, key, *, p):
-    require("dropout", "x", x, FLOATS)
-    _check_key("dropout", key)
+def _share(op, p):
     if not 0 <= p < 1:
-        raise ValueError(f"dropout: p is the share of elements dropped, 0 <= p < 1, got {p}")
-    return x
+        raise ValueError(f"{op}: p is the share of elements dropped, 0 <= p < 1, got {p}")
 
 
-@op("dropout", shape=_dropout_shape, fixed={"key": int64}, saves=("key",), internal=True,
-    flops=lambda x, key, **_: 31 * x.size)
+@op("dropout", shape="x: ..., key: seed+call int64 -> ...", sizes=_share, flops="31 ...",
+    saves=("key",), internal=True)
 def dropout(x, key, *, p):
     """y = x / (1 - p) where u >= p, else 0, with u = rand(key) in float32 for every dtype.
 

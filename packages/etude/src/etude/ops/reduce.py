@@ -9,23 +9,19 @@ import math
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import Spec, axes, axis, common_dtype, int64, reduced
-from etude.table import DOMAINS, op
+from etude.shapes import axes, axis, reduced, reduction
+from etude.table import op
 
 
 def _axes(x, dim):
     return axes("reduce", dim, x.ndim)
 
 
-def _reduced(name, domain):
-    def rule(x, *, dim, keepdim):
-        dtype = common_dtype(name, [x], DOMAINS[domain])
-        dims = axes(name, dim, x.ndim)
-        if name not in ("sum", "prod") and any(x.shape[d] == 0 for d in dims):
-            raise ShapeError(f"{name}: no value over an empty axis, got {x} with dim={dim}")
-        return Spec(reduced(x.shape, dims, keepdim), dtype)
-
-    return rule
+def _not_empty(op, x, rest, dim, keepdim):
+    """As ``reduction``; but of no elements there is no mean, and none is the largest."""
+    if any(rest[d] == 0 for d in axes(op, dim, len(rest))):
+        raise ShapeError(f"{op}: no value over an empty axis, got {x} with dim={dim}")
+    return reduction(op, rest, dim, keepdim)
 
 
 def spread(F, y, shape, dim, keepdim):
@@ -36,8 +32,7 @@ def spread(F, y, shape, dim, keepdim):
     return F.expand(y, shape=shape)
 
 
-@op("reduce", shape=_reduced("sum", "number"), domain="number", saves=("x.shape",),
-    flops=lambda x, **_: x.size)
+@op("reduce", shape="... -> *R", sizes=reduction, flops=1, domain="number", saves=("x.shape",))
 def sum(x, *, dim=None, keepdim=False):
     """y = sum of x over ``dim``. x: float or int64; y: the same dtype. An empty sum is 0."""
     return x.sum(_axes(x, dim), keepdims=keepdim)
@@ -48,7 +43,7 @@ def _(F, grad, x_shape, *, needs, dim, keepdim):
     return spread(F, grad, x_shape, dim, keepdim)
 
 
-@op("reduce", shape=_reduced("mean", "float"), saves=("x.shape",), flops=lambda x, **_: x.size)
+@op("reduce", shape="... -> *R", sizes=_not_empty, flops=1, saves=("x.shape",))
 def mean(x, *, dim=None, keepdim=False):
     """y = mean of x over ``dim``. float32 or float64. Raises ShapeError over an empty axis."""
     return x.mean(_axes(x, dim), keepdims=keepdim)
@@ -62,8 +57,7 @@ def _(F, grad, x_shape, *, needs, dim, keepdim):
     return spread(F, F.mul(grad, 1.0 / count), x_shape, dim, keepdim)
 
 
-@op("reduce", shape=_reduced("amax", "number"), domain="number", saves=("x", "y"),
-    flops=lambda x, **_: x.size)
+@op("reduce", shape="... -> *R", sizes=_not_empty, flops=1, domain="number", saves=("x", "y"))
 def amax(x, *, dim=None, keepdim=False):
     """y = largest element of x over ``dim``; NaN if there is one. float or int64.
 
@@ -81,8 +75,7 @@ def _(F, grad, x, y, *, needs, dim, keepdim):
     return F.mul(share, spread(F, F.div(grad, count), x.shape, dim, keepdim))
 
 
-@op("reduce", shape=_reduced("prod", "number"), domain="number", saves=("x",),
-    flops=lambda x, **_: x.size)
+@op("reduce", shape="... -> *R", sizes=reduction, flops=1, domain="number", saves=("x",))
 def prod(x, *, dim=None, keepdim=False):
     """y = product of x over ``dim``. x: float or int64; y: the same dtype. Empty: 1."""
     return x.prod(_axes(x, dim), keepdims=keepdim)
@@ -105,13 +98,7 @@ def _(F, x, *, dim, keepdim):
     return y if keepdim else F.reshape(y, shape=reduced(x.shape, dims, keepdim=False))
 
 
-def _prod_backward_shape(grad, x, *, dim, keepdim):
-    common_dtype("prod_backward", [grad, x], DOMAINS["float"])
-    return x
-
-
-@op("prod_backward", shape=_prod_backward_shape, internal=True,
-    flops=lambda grad, x, **_: 4 * x.size)
+@op("prod_backward", shape="x: ..., grad: *R -> ...", sizes=reduction, flops=4, internal=True)
 def prod_backward(grad, x, *, dim=None, keepdim=False):
     """dx_i = grad times the product of all other elements; right where x holds zeros too."""
     dims = axes("prod", dim, x.ndim)
@@ -128,19 +115,18 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
     return grad * others
 
 
-def _var_shape(x, *, dim, keepdim, correction):
-    spec = _reduced("var", "float")(x, dim=dim, keepdim=keepdim)
-    if _count(x.shape, dim) <= correction:
-        raise ShapeError(f"var: {_count(x.shape, dim)} elements with correction={correction} have "
+def _more_than(op, x, rest, dim, keepdim, correction):
+    if _count(rest, dim) <= correction:
+        raise ShapeError(f"{op}: {_count(rest, dim)} elements with correction={correction} have "
                          f"no variance, got {x} with dim={dim}")
-    return spec
+    return _not_empty(op, x, rest, dim, keepdim)
 
 
 def _count(shape, dim):
     return math.prod(shape[d] for d in axes("reduce", dim, len(shape)))
 
 
-@op("var", shape=_var_shape, saves=("x",), flops=lambda x, **_: 4 * x.size)
+@op("var", shape="... -> *R", sizes=_more_than, flops=4, saves=("x",))
 def var(x, *, dim=None, keepdim=False, correction=1):
     """y = sum (x - mean)^2 / (n - correction) over ``dim``; correction 1 is the unbiased one.
 
@@ -159,8 +145,7 @@ def _(F, grad, x, *, needs, dim, keepdim, correction):
     return F.mul(share, centred)
 
 
-@op("reduce", shape=_reduced("logsumexp", "float"), saves=("x", "y"),
-    flops=lambda x, **_: 4 * x.size)
+@op("reduce", shape="... -> *R", sizes=_not_empty, flops=4, saves=("x", "y"))
 def logsumexp(x, *, dim=None, keepdim=False):
     """y = ln sum e^x over ``dim``, with the maximum taken off first. float32 or float64.
 
@@ -181,18 +166,13 @@ def _(F, grad, x, y, *, needs, dim, keepdim):
     return F.mul(weight, spread(F, grad, x.shape, dim, keepdim))
 
 
-def _arg_shape(name):
-    def rule(x, *, dim, keepdim):
-        common_dtype(name, [x], DOMAINS["any"])
-        dims = tuple(range(x.ndim)) if dim is None else (axis(name, dim, x.ndim),)
-        if any(x.shape[d] == 0 for d in dims):
-            raise ShapeError(f"{name}: no value over an empty axis, got {x} with dim={dim}")
-        return Spec(reduced(x.shape, dims, keepdim), int64)
-
-    return rule
+def _one_axis(op, x, rest, dim, keepdim):
+    if dim is not None:
+        axis(op, dim, len(rest))
+    return _not_empty(op, x, rest, dim, keepdim)
 
 
-@op("argreduce", shape=_arg_shape("argmin"), domain="any", flops=lambda x, **_: x.size)
+@op("argreduce", shape="... -> *R int64", sizes=_one_axis, flops=1, domain="any")
 def argmin(x, *, dim=None, keepdim=False):
     """y = index of the smallest element along ``dim`` (None: of the flattened array); int64.
 
@@ -201,7 +181,7 @@ def argmin(x, *, dim=None, keepdim=False):
     return np.argmin(x, axis=dim, keepdims=keepdim).astype(np.int64)
 
 
-@op("argreduce", shape=_arg_shape("argmax"), domain="any", flops=lambda x, **_: x.size)
+@op("argreduce", shape="... -> *R int64", sizes=_one_axis, flops=1, domain="any")
 def argmax(x, *, dim=None, keepdim=False):
     """y = index of the largest element along ``dim`` (None: of the flattened array); int64.
 

@@ -6,24 +6,13 @@ mean square) for each index before it. Source: Zhang and Sennrich 2019, equation
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.ops.layer_norm import _last, prepare
-from etude.shapes import Spec, common_dtype
-from etude.table import DOMAINS, op
+from etude.ops.layer_norm import _last, not_empty, prepare
+from etude.table import op
 
 
-def _rms_norm_shape(x, weight=None, *, normalized_shape, eps):
-    dtype = common_dtype("rms_norm", [x, weight], DOMAINS["float"])
-    size = tuple(normalized_shape)
-    if not size or x.shape[-len(size) :] != size or 0 in size:
-        raise ShapeError(f"rms_norm: x {x} must end in normalized_shape {list(size)}, not empty")
-    if weight is not None and weight.shape != size:
-        raise ShapeError(f"rms_norm: weight must have shape {list(size)}, got {weight}")
-    return Spec(x.shape, dtype), Spec(x.shape[: -len(size)], dtype)
-
-
-@op("rms_norm", shape=_rms_norm_shape, outputs=("y", "rstd"), saves=("x", "weight", "rstd"),
-    prepare=prepare, order="x normalized_shape weight eps", flops=lambda x, *_, **__: 5 * x.size)
+@op("rms_norm", shape="normalized_shape = *D, x: ... *D, weight: *D -> ... *D, ...",
+    sizes=not_empty, flops="5 ... *D", outputs=("y", "rstd"), saves=("x", "weight", "rstd"),
+    prepare=prepare, order="x normalized_shape weight eps")
 def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
     """y = x rstd weight, with rstd = 1 / sqrt(mean(x^2) + eps).
 
@@ -37,8 +26,7 @@ def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
 
 @rms_norm.gradient
 def _(F, grad, x, weight, rstd, *, needs, normalized_shape, **_attrs):
-    grads = F.rms_norm_backward(grad, x, weight, rstd, normalized_shape=normalized_shape)
-    return tuple(g if need else None for g, need in zip(grads, needs, strict=False))
+    return F.rms_norm_backward(grad, x, weight, rstd, normalized_shape=normalized_shape)
 
 
 @rms_norm.composite
@@ -48,13 +36,9 @@ def _(F, x, weight=None, *, normalized_shape, eps):
     return y if weight is None else F.mul(y, weight)
 
 
-def _rms_norm_backward_shape(grad, x, weight, rstd, *, normalized_shape):
-    dtype = common_dtype("rms_norm_backward", [grad, x, weight, rstd], DOMAINS["float"])
-    return Spec(x.shape, dtype), Spec(tuple(normalized_shape), dtype)
-
-
-@op("rms_norm_backward", shape=_rms_norm_backward_shape, nullable=("weight",),
-    outputs=("dx", "dweight"), internal=True, flops=lambda grad, x, *_, **__: 9 * x.size)
+@op("rms_norm_backward", nullable=("weight",), outputs=("dx", "dweight"), flops="9 ... *D",
+    shape="normalized_shape = *D, x grad: ... *D, weight: *D, rstd: ... -> ... *D, *D",
+    internal=True)
 def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):
     """With h = x rstd and g = grad weight:  dx = rstd (g - h mean(g h)); dweight = sum grad h.
 

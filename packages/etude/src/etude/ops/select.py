@@ -5,16 +5,10 @@ Legend: all operands broadcast to the shape of z; x, y and weight may be Python 
 
 import numpy as np
 
-from etude.shapes import Spec, bool_, broadcast, common_dtype, shape_of
-from etude.table import DOMAINS, op
+from etude.table import op
 
 
-def _where_shape(condition, x, y):
-    dtype = common_dtype("where", [x, y], DOMAINS["any"])
-    return Spec(broadcast("where", *map(shape_of, (condition, x, y))), dtype)
-
-
-@op("select", shape=_where_shape, domain="any", fixed={"condition": bool_}, saves=("condition",),
+@op("select", shape="condition: ~Z bool, x y: ~Z -> *Z", domain="any", saves=("condition",),
     outputs=("z",))
 def where(condition, x, y):
     """z = x where condition, else y, with broadcasting. condition: bool; x, y: one dtype."""
@@ -29,8 +23,7 @@ def _(F, grad, condition, *, needs):
     return None, dx, dy
 
 
-@op("select", saves=("x", "y", "weight"), outputs=("z",), alias={"z": "x"},
-    flops=lambda x, y, weight: 3 * max(getattr(a, "size", 1) for a in (x, y, weight)))
+@op("select", flops=3, saves=("x", "y", "weight"), outputs=("z",), alias={"z": "x"})
 def lerp(x, y, weight):
     """z = x + weight (y - x), with broadcasting. float32 or float64."""
     return x + weight * (y - x)

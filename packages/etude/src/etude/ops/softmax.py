@@ -7,27 +7,17 @@ is taken off first, which changes nothing in the result and keeps exp from overf
 import numpy as np
 
 from etude.errors import ShapeError
-from etude.shapes import Spec, axis, common_dtype
-from etude.table import DOMAINS, op
+from etude.shapes import axis
+from etude.table import op
 
 
-def _rows(name):
-    def rule(*operands, dim):
-        dtype = common_dtype(name, operands, DOMAINS["float"])
-        x = operands[0]
-        if any(o.shape != x.shape for o in operands):
-            raise ShapeError(f"{name}: operands must have one shape, got "
-                             f"{', '.join(map(str, operands))}")
-        if x.shape[axis(name, dim, x.ndim)] == 0:
-            raise ShapeError(f"{name}: dimension {dim} of {x} is empty; there is nothing to "
-                             f"normalise")
-        return Spec(x.shape, dtype)
-
-    return rule
+def _row(op, rest, dim):
+    if rest[axis(op, dim, len(rest))] == 0:
+        raise ShapeError(f"{op}: dimension {dim} of {list(rest)} is empty; there is nothing to "
+                         f"normalise")
 
 
-@op("rows", shape=_rows("softmax"), saves=("y",), alias={"y": "x"},
-    flops=lambda x, **_: 5 * x.size)
+@op("rows", sizes=_row, flops=5, saves=("y",), alias={"y": "x"})
 def softmax(x, *, dim=-1):
     """Probabilities along ``dim``:  y_i = exp(x_i - max x) / sum_j exp(x_j - max x)."""
     e = np.exp(x - x.max(dim, keepdims=True))
@@ -45,15 +35,13 @@ def _(F, x, *, dim):
     return F.div(e, F.sum(e, dim=dim, keepdim=True))
 
 
-@op("rows_backward", shape=_rows("softmax_backward"), internal=True,
-    flops=lambda grad, y, **_: 4 * y.size)
+@op("rows_backward", shape="... -> ...", sizes=_row, flops=4, internal=True)
 def softmax_backward(grad, y, *, dim=-1):
     """dx_i = y_i (grad_i - sum_j grad_j y_j), where y = softmax x."""
     return y * (grad - (grad * y).sum(dim, keepdims=True))
 
 
-@op("rows", shape=_rows("log_softmax"), saves=("y",), alias={"y": "x"},
-    flops=lambda x, **_: 5 * x.size)
+@op("rows", sizes=_row, flops=5, saves=("y",), alias={"y": "x"})
 def log_softmax(x, *, dim=-1):
     """Log-probabilities along ``dim``:  y_i = x_i - max x - ln sum_j exp(x_j - max x)."""
     shifted = x - x.max(dim, keepdims=True)
@@ -71,8 +59,7 @@ def _(F, x, *, dim):
     return F.sub(shifted, F.log(F.sum(F.exp(shifted), dim=dim, keepdim=True)))
 
 
-@op("rows_backward", shape=_rows("log_softmax_backward"), internal=True,
-    flops=lambda grad, y, **_: 4 * y.size)
+@op("rows_backward", shape="... -> ...", sizes=_row, flops=4, internal=True)
 def log_softmax_backward(grad, y, *, dim=-1):
     """dx_i = grad_i - exp(y_i) sum_j grad_j, where y = log_softmax x."""
     return grad - np.exp(y) * grad.sum(dim, keepdims=True)

@@ -7,30 +7,11 @@ float64 array, because learning rates change from step to step and attributes ma
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.shapes import common_dtype, float64
-from etude.table import DOMAINS, op
+from etude.table import op
 
 
-def _step_shape(name, settings):
-    def rule(*operands, **_attrs):
-        *arrays, hyper = operands
-        common_dtype(name, arrays, DOMAINS["float"])
-        if any(a.shape != arrays[0].shape for a in arrays):
-            raise ShapeError(f"{name}: parameter, gradient and moments must have one shape, got "
-                             f"{', '.join(map(str, arrays))}")
-        if hyper.shape != (len(settings),):
-            raise ShapeError(f"{name}: hyper must be float64[{len(settings)}] "
-                             f"({', '.join(settings)}), got {hyper}")
-        p, _, *moments = arrays
-        return (p, *moments)
-
-    return rule
-
-
-@op("sgd", shape=_step_shape("sgd_step", ("lr", "momentum", "weight_decay")), outputs=("p", "v"),
-    fixed={"hyper": float64}, alias={"p": "p", "v": "v"}, internal=True,
-    flops=lambda p, g, v, hyper, **_: 6 * p.size)
+@op("sgd", shape="p g v: ..., hyper: lr+momentum+weight_decay float64 -> ..., ...", flops="6 ...",
+    outputs=("p", "v"), alias={"p": "p", "v": "v"}, internal=True)
 def sgd_step(p, g, v, hyper, *, nesterov=False):
     """g = g + weight_decay p;  v = momentum v + g;  p = p - lr v, or p - lr (g + momentum v) with
     ``nesterov``.   hyper: (3) float64: lr, momentum, weight_decay.
@@ -44,12 +25,12 @@ def sgd_step(p, g, v, hyper, *, nesterov=False):
     return p - lr * (g + momentum * v if nesterov else v), v
 
 
-ADAMW = ("lr", "beta1", "beta2", "eps", "weight_decay", "correction1", "correction2")
+ADAMW = ("p g m v: ..., hyper: lr+beta1+beta2+eps+weight_decay+correction1+correction2 float64 "
+         "-> ..., ..., ...")
 
 
-@op("adamw", shape=_step_shape("adamw_step", ADAMW), outputs=("p", "m", "v"),
-    fixed={"hyper": float64}, alias={"p": "p", "m": "m", "v": "v"}, internal=True,
-    flops=lambda p, g, m, v, hyper: 14 * p.size)
+@op("adamw", shape=ADAMW, flops="14 ...", outputs=("p", "m", "v"),
+    alias={"p": "p", "m": "m", "v": "v"}, internal=True)
 def adamw_step(p, g, m, v, hyper):
     """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
     p = p (1 - lr weight_decay) - lr (m / correction1) / (sqrt(v / correction2) + eps).
@@ -66,9 +47,8 @@ def adamw_step(p, g, m, v, hyper):
     return p * number(1 - lr * decay) - number(lr / c1) * (m / size), m, v
 
 
-@op("adam", shape=_step_shape("adam_step", ADAMW), outputs=("p", "m", "v"),
-    fixed={"hyper": float64}, alias={"p": "p", "m": "m", "v": "v"}, internal=True,
-    flops=lambda p, g, m, v, hyper: 14 * p.size)
+@op("adam", shape=ADAMW, flops="14 ...", outputs=("p", "m", "v"),
+    alias={"p": "p", "m": "m", "v": "v"}, internal=True)
 def adam_step(p, g, m, v, hyper):
     """As adamw_step, but weight decay is part of the gradient: g = g + weight_decay p.
 
@@ -80,12 +60,9 @@ def adam_step(p, g, m, v, hyper):
     return adamw_step.reference(p, decayed, m, v, plain)
 
 
-RMSPROP = ("lr", "alpha", "eps", "weight_decay", "momentum")
-
-
-@op("rmsprop", shape=_step_shape("rmsprop_step", RMSPROP), outputs=("p", "v", "buf"),
-    fixed={"hyper": float64}, alias={"p": "p", "v": "v", "buf": "buf"}, internal=True,
-    flops=lambda p, g, v, buf, hyper: 9 * p.size)
+@op("rmsprop", flops="9 ...", outputs=("p", "v", "buf"),
+    shape="p g v buf: ..., hyper: lr+alpha+eps+weight_decay+momentum float64 -> ..., ..., ...",
+    alias={"p": "p", "v": "v", "buf": "buf"}, internal=True)
 def rmsprop_step(p, g, v, buf, hyper):
     """g = g + weight_decay p;  v = alpha v + (1 - alpha) g^2;
     buf = momentum buf + g / (sqrt(v) + eps);  p = p - lr buf.

@@ -6,6 +6,7 @@ finds no view.
 """
 
 import builtins
+import math
 from typing import Any
 
 from etude.array import expand_view, reshape_view, slice_view
@@ -16,30 +17,26 @@ from etude.table import op
 Index = tuple[object, ...]  # one entry per axis: an int, or (start, stop, step); None: a new axis
 
 
-def _reshape_shape(x, *, shape):
+def _reshaped(op, x, shape):
     sizes = list(shape)
     if sizes.count(-1) == 1:
-        known = 1
-        for n in sizes:
-            known *= n if n != -1 else 1
+        known = math.prod(n for n in sizes if n != -1)
         if known == 0 or x.size % known:
-            raise ShapeError(f"reshape: {x} has {x.size} elements, which does not divide into "
-                             f"{list(shape)}")
+            raise ShapeError(f"{op}: {x} has {x.size} elements, which does not divide into {sizes}")
         sizes[sizes.index(-1)] = x.size // known
-    y = Spec(check_shape("reshape", sizes), x.dtype)
-    if y.size != x.size:
-        raise ShapeError(f"reshape: {x} has {x.size} elements, {sizes} has {y.size}. One size "
-                         f"may be -1, meaning the rest")
-    return y
+    if math.prod(check_shape(op, sizes)) != x.size:
+        raise ShapeError(f"{op}: {x} has {x.size} elements, {sizes} has {math.prod(sizes)}. One "
+                         f"size may be -1, meaning the rest")
+    return {"Y": tuple(sizes)}
 
 
-@op("view", shape=_reshape_shape, domain="any", saves=("x.shape",))
+@op("view", shape="... -> *Y", sizes=_reshaped, domain="any", saves=("x.shape",))
 def reshape(x, *, shape):
     """y = the elements of x in C order under another shape; one size may be -1, the rest.
 
     As an op on arrays it never copies, and raises ShapeError where the strides allow no view.
     """
-    return reshape_view(x, _reshape_shape(x, shape=shape).shape if -1 in shape else tuple(shape))
+    return reshape_view(x, _reshaped("reshape", x, shape)["Y"] if -1 in shape else tuple(shape))
 
 
 @reshape.gradient
@@ -47,15 +44,15 @@ def _(F, grad, x_shape, *, needs, **_attrs):
     return F.reshape(grad, shape=x_shape)
 
 
-def _permute_shape(x, *, dims):
-    order = [axis("permute", d, x.ndim) for d in dims]
+def _permuted(op, x, dims):
+    order = [axis(op, d, x.ndim) for d in dims]
     if sorted(order) != list(range(x.ndim)):
-        raise AxisError(f"permute: dims={tuple(dims)} must name each of the {x.ndim} dimensions "
+        raise AxisError(f"{op}: dims={tuple(dims)} must name each of the {x.ndim} dimensions "
                         f"of {x} once")
-    return Spec(tuple(x.shape[d] for d in order), x.dtype)
+    return {"Y": tuple(x.shape[d] for d in order)}
 
 
-@op("view", shape=_permute_shape, domain="any")
+@op("view", shape="... -> *Y", sizes=_permuted, domain="any")
 def permute(x, *, dims):
     """y[i_dims[0], i_dims[1], ...] = x[i_0, i_1, ...]: the axes of x in another order."""
     return x.transpose(dims)
@@ -69,15 +66,13 @@ def _(F, grad, *, needs, dims):
     return F.permute(grad, dims=tuple(back))
 
 
-def _expand_shape(x, *, shape):
-    sizes = check_shape("expand", shape)
-    if broadcast("expand", x.shape, sizes) != sizes:
-        raise ShapeError(f"expand: {x} does not stretch to {list(sizes)}; only sizes of 1 do, "
-                         f"and new axes go in front")
-    return Spec(sizes, x.dtype)
+def _expanded(op, x, S):
+    if broadcast(op, x.shape, S) != S:
+        raise ShapeError(f"{op}: {x} does not stretch to {list(S)}; only sizes of 1 do, and new "
+                         f"axes go in front")
 
 
-@op("view", shape=_expand_shape, domain="any", saves=("x.shape",))
+@op("view", shape="x: ..., shape = *S -> *S", sizes=_expanded, domain="any", saves=("x.shape",))
 def expand(x, *, shape):
     """y = x repeated along axes of size 1 up to ``shape``, without copying (stride 0)."""
     return expand_view(x, tuple(shape))
@@ -99,7 +94,7 @@ def sum_to(F: Any, grad: Any, shape: Shape) -> Any:
     return F.reshape(grad, shape=shape) if ahead else grad
 
 
-def _slice_shape(x, *, index):
+def _sliced(op, x, index):
     sizes, at = [], 0
     for entry in index:
         if entry is None:
@@ -114,7 +109,7 @@ def _slice_shape(x, *, index):
         elif not -n <= entry < n:
             raise AxisError(f"indexing: index {entry} is outside dimension {at} of {x}")
         at += 1
-    return Spec((*sizes, *x.shape[at:]), x.dtype)
+    return {"Y": (*sizes, *x.shape[at:])}
 
 
 def consumed(index):
@@ -122,7 +117,7 @@ def consumed(index):
     return len([entry for entry in index if entry is not None])
 
 
-@op("view", shape=_slice_shape, domain="any", saves=("x.shape",))
+@op("view", shape="... -> *Y", sizes=_sliced, domain="any", saves=("x.shape",))
 def slice(x, *, index):
     """y = x[index], basic indexing as a view.
 
@@ -140,12 +135,9 @@ def _(F, grad, x_shape, *, needs, index):
 def _split_shape(x, *, sizes, dim):
     d = axis("split", dim, x.ndim)
     sizes = check_shape("split", sizes)
-    total = 0
-    for n in sizes:
-        total += n
-    if total != x.shape[d]:
-        raise ShapeError(f"split: sizes {list(sizes)} add up to {total}, but dimension {dim} of "
-                         f"{x} has {x.shape[d]}")
+    if sum(sizes) != x.shape[d]:
+        raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}, but dimension {dim} "
+                         f"of {x} has {x.shape[d]}")
     return tuple(Spec((*x.shape[:d], n, *x.shape[d + 1 :]), x.dtype) for n in sizes)
 
 
@@ -165,12 +157,11 @@ def _(F, grads, *, needs, dim, **_attrs):
     return F.cat(*grads, dim=dim)
 
 
-def _flip_shape(x, *, dims):
-    axes("flip", dims, x.ndim)
-    return x
+def _flipped(op, rest, dims):
+    axes(op, dims, len(rest))
 
 
-@op("view", shape=_flip_shape, domain="any")
+@op("view", shape="... -> ...", sizes=_flipped, domain="any")
 def flip(x, *, dims):
     """y = x read backwards along each of ``dims``, as a view with negative strides."""
     found = axes("flip", dims, x.ndim)
