@@ -1,9 +1,11 @@
 """first_divergence names the op that is wrong, not the ones that pass on what it made."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -258,6 +260,26 @@ def test_a_backend_that_no_call_reached_proves_nothing(column):
     x = etude.tensor(np.ones(3, np.float32))
     with pytest.raises(CheckError, match="reference stood in"):
         etude.first_divergence(lambda: x.exp(), "reference", column(SOFTMAX, eps=0))
+
+
+@pytest.fixture
+def opaque(monkeypatch):
+    """A device that NumPy cannot reach."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "opaque"))
+    from opaque_backend import opaque_backend
+
+    return opaque_backend()[0]
+
+
+def test_a_column_of_another_device_is_judged_too(opaque, column):
+    def fn(device):
+        x = etude.tensor(np.arange(12, dtype=np.float32).reshape(3, 4), device=device)
+        return (x.T * 0.1).exp().softmax(-1).sum()
+
+    assert etude.first_divergence(fn, "reference", opaque) is None
+    ops = {**opaque.ops, "softmax": lambda x, *, dim=-1, out=None: opaque.ops["exp"](x)}
+    found = etude.first_divergence(fn, "reference", dataclasses.replace(opaque, ops=ops))
+    assert (found.kind, found.op, found.nth) == ("op", "softmax", 1)
 
 
 def test_without_the_kit_it_says_what_to_install(monkeypatch):

@@ -10,6 +10,7 @@ op is within its bound (``runs.py``). ``reproducer.py`` writes what is saved for
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 import threading
 from collections import Counter
@@ -38,13 +39,14 @@ from etude_check.spec import Call, OpSpec, specs
 Array = np.ndarray[Any, Any]
 Fn = Callable[..., Any]
 
-def first_divergence(fn: Callable[[], Any], first: Any = REFERENCE, second: Any = "cpu", *,
+def first_divergence(fn: Fn, first: Any = REFERENCE, second: Any = "cpu", *,
                      state: Sequence[Any] = (), drift: float = 1e-3,
                      save: str | os.PathLike[str] | bool = True) -> Divergence | None:
     """Run ``fn()`` on two backends; the first op of the second that is wrong, or None.
 
-    ``first`` and ``second`` are what ``etude.use`` takes, or tuples of columns. ``fn`` must do the
-    same each time. Etude's default random generator is put back before each run; whatever else a
+    ``first`` and ``second`` are what ``etude.use`` takes, or tuples of columns. If they are of
+    different devices, ``fn`` takes the name of the one to work on. ``fn`` must do the same each
+    time. Etude's default random generator is put back before each run; whatever else a
     run changes (a model, an optimiser, a generator of its own) is either made inside ``fn`` or
     listed in ``state``: objects with ``state_dict`` and ``load_state_dict``, or ``get_state`` and
     ``set_state``. They are as before when this returns.
@@ -63,15 +65,16 @@ def first_divergence(fn: Callable[[], Any], first: Any = REFERENCE, second: Any 
                               f"overwritten. Give another folder as save=")
     with _kept(state) as put_back:
         before = Recorder()
-        with use(*_columns(first)), tap(before):
-            fn()
+        with use(*_columns(first)) as chosen, tap(before):
+            _run(fn, chosen.device)
         put_back()
         watch = Watch()
         stack = [b for c in _columns(second) for b in resolve(c)]
         raised: Exception | None = None
-        with use(*(map(watch.wrap, stack) if stack else [REFERENCE])), tap(watch.steps):
+        watched = map(watch.wrap, stack) if stack else [REFERENCE]
+        with use(*watched) as chosen, tap(watch.steps):
             try:
-                fn()
+                _run(fn, chosen.device)
             except Exception as error:
                 raised = error
     found = watch.found
@@ -91,6 +94,15 @@ def first_divergence(fn: Callable[[], Any], first: Any = REFERENCE, second: Any 
         reproducer.write(folder, found, watch.evidence, _name(second))
         found.saved = folder
     return found
+
+
+def _run(fn: Fn, device: str) -> None:
+    try:
+        inspect.signature(fn).bind()
+    except TypeError:
+        fn(device)
+    else:
+        fn()
 
 
 def _columns(given: Any) -> tuple[Any, ...]:
@@ -158,6 +170,7 @@ class Watch:
         self.raised: Divergence | None = None
         self.evidence: reproducer.Evidence | None = None
         self._lock = threading.Lock()
+        self._here = threading.local()  # ``busy``: this thread is looking at a call
 
     def wrap(self, backend: Backend) -> Backend:
         """The same column, watched. A tap would come too late: by then an optimiser's step has
@@ -168,9 +181,10 @@ class Watch:
 
     def _watched(self, op: str, backend: Backend, call: Fn) -> Fn:
         def watched(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-            if self.found is not None:
+            if self.found is not None or getattr(self._here, "busy", False):
                 return call(*arrays, out=out, **attrs)
-            given = tuple(_laid_copy(a) for a in arrays)
+            with self._looking():
+                given = tuple(_laid_copy(a) for a in arrays)
             try:
                 result = call(*arrays, out=out, **attrs)
             except Unsupported:
@@ -178,13 +192,22 @@ class Watch:
             except Exception:
                 self.raised = self._at(op, backend, given, attrs, "raised")
                 raise
-            with self._lock:
+            with self._lock, self._looking():
                 self.calls[op] += 1
                 if self.found is None:
                     self._judge(op, backend, given, attrs, result, _aliases(arrays, out))
             return result
 
         return watched
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Arrays are fetched from a device with ops of the column: those are not the program's."""
+        self._here.busy = True
+        try:
+            yield
+        finally:
+            self._here.busy = False
 
     def _at(self, op: str, backend: Backend, given: tuple[Any, ...], attrs: dict[str, Any],
             kind: str) -> Divergence:
