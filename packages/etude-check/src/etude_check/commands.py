@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import etude as framework
+from etude.plugins import hookimpl
 
 if TYPE_CHECKING:
     from etude_check.candidate import Candidate
@@ -48,14 +49,12 @@ class Refused(click.ClickException):
     exit_code = 2
 
 
-@framework.hookimpl
+@hookimpl
 def etude_commands() -> list[click.Command]:
     """The commands for ``etude``."""
     found = [check]
     if find_spec("etude_check.zoo.command") is not None:
-        from etude_check.zoo.command import zoo
-
-        found.append(zoo)
+        found.append(import_module("etude_check.zoo.command").zoo)
     return found
 
 
@@ -104,7 +103,13 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     if case is not None and (ops or groups or families or dtypes):
         raise Refused("--case names one case; it does not go with --op, --family, --cases or "
                       "--dtype.")
+    if backend is module is source is None:
+        raise Refused("Name what to check: a backend ('etude backends' lists them), or "
+                      "--module FILE.py, or --source FILE.c.")
     _known(ops, groups, families, dtypes)
+    if case is not None and case.count("/") >= 2:
+        op, family, _ = case.split("/", 2)
+        _known((op,), (), (family,), ())
     try:
         candidate = Candidate.parse(backend, module, source)
         installed(candidate)
@@ -113,9 +118,9 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
                 candidate, ops=ops or None, groups=groups or None, families=families or None,
                 dtypes=dtypes or None, level=level, seed=seed, jobs=jobs or _cores(), case=case,
                 stop_at_first=first, progress=watch))
-        _print(report, json_)
         if case is not None and json_ != "-" and report.executed and not watch.interrupted:
-            _print_case(case, candidate)
+            _print_case(report, case, candidate)
+        _print(report, json_, whole=case is None)
     except CheckError as error:
         raise Refused(str(error)) from error
     _write(report, json_, html, junit)
@@ -145,10 +150,10 @@ def _writable(option: str, path: str) -> None:
 def _known(ops: tuple[str, ...], groups: tuple[str, ...], families: tuple[str, ...],
            dtypes: tuple[str, ...]) -> None:
     """Refused for a name that nothing has."""
+    from etude.table import TABLE
     from etude_check.spec import FAMILIES, ORDER, specs
 
-    table = framework.TABLE
-    kinds = {"op": set(specs()), "op family": {table[n].family for n in specs()},
+    kinds = {"op": set(specs()), "op family": {TABLE[n].family for n in specs()},
              "case family": set(FAMILIES), "dtype": set(ORDER)}
     options = {"op": "--op", "op family": "--family", "case family": "--cases",
                "dtype": "--dtype"}
@@ -189,7 +194,7 @@ def installed(candidate: Candidate) -> None:
         troubled = "".join(f" The plugin {p.name!r} is {p.state}: {p.reason}."
                            for p in found.plugins if p.state != "active")
         raise CheckError(f"There is no backend called {candidate.value!r}"
-                      f"{_hint(candidate.value, {'reference', *found.backends})}{troubled}")
+                         f"{_hint(candidate.value, {'reference', *found.backends})}{troubled}")
 
 
 # ------------------------------------------------------------------ while it runs
@@ -252,21 +257,26 @@ class _Watch:
 # ------------------------------------------------------------------ when it is done
 
 
-def _print(report: Report, json_: str | None) -> None:
+def _print(report: Report, json_: str | None, whole: bool) -> None:
     from etude.commands.show import console
     from etude_check.report import summary, terminal
 
     if json_ == "-":  # stdout belongs to the program that reads it
         click.echo(summary.verdict_line(report), err=True)
     else:
-        terminal.show(report, console())
+        terminal.show(report, console(), whole)
 
 
-def _print_case(case: str, candidate: Candidate) -> None:
+def _print_case(report: Report, case: str, candidate: Candidate) -> None:
+    """What was given, expected and got. What is wrong with it is printed after."""
     from etude_check.detail import arrays
 
+    click.echo(f"{case}\n{report.records[0].asked}\n")
     for label, text in arrays(case, candidate):
-        click.echo(f"\n{label}: {text}")
+        click.echo(f"{label}: {text}\n")
+    ratio = report.records[0].ratio
+    if ratio is not None:
+        click.echo(f"largest error over bound: {ratio:.3g}\n")
 
 
 def _write(report: Report, json_: str | None, html: str | None, junit: str | None) -> None:

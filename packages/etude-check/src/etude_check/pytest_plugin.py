@@ -28,6 +28,7 @@ class Tally:
 
 
 TALLY = pytest.StashKey[Tally]()
+CANDIDATE = pytest.StashKey["Candidate | None"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,16 +45,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def named(config: pytest.Config) -> Candidate | None:
     """The candidate that the options name, if any. UsageError for one that cannot be."""
-    backend, module, source = (config.getoption(o) for o in OPTIONS)
+    if CANDIDATE not in config.stash:  # a source is compiled once
+        config.stash[CANDIDATE] = _named(*(config.getoption(o) for o in OPTIONS))
+    return config.stash[CANDIDATE]
+
+
+def _named(backend: str | None, module: str | None, source: str | None) -> Candidate | None:
     if backend is None and module is None and source is None:
         return None
     from etude_check.candidate import Candidate, prepare
+    from etude_check.commands import installed
     from etude_check.errors import CheckError
 
     try:
         candidate = Candidate.parse(backend, module, source)
-        from etude_check.commands import installed
-
         installed(candidate)
         return prepare(candidate)
     except CheckError as error:

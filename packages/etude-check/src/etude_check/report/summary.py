@@ -151,7 +151,7 @@ def verdict_line(report: Report) -> str:
     bad = len(report.failures)
     ops = len({r.op for r in report.records if r.verdict.executed} - {"-"})
     failing = len({r.op for r in report.failures} - {"-"})
-    cases = f"{report.executed:,} cases of {_many(ops)}"
+    cases = f"{report.executed:,} case{'s' * (report.executed != 1)} of {_many(ops)}"
     if bad:
         return f"FAILED: {bad:,} of {cases}, in {_many(failing)}."
     waived = report.count(Verdict.WAIVED)

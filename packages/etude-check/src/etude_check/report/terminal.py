@@ -26,9 +26,9 @@ OTHERS = 3  # other complaints about the same op that are shown
 LEAST_NAME = 18
 
 
-def show(report: Report, to: Console) -> None:
-    """The whole report."""
-    if any(r.op != "-" for r in report.records):
+def show(report: Report, to: Console, matrix: bool = True) -> None:
+    """The whole report, or (of a run of a single case) without the matrix."""
+    if matrix and any(r.op != "-" for r in report.records):
         for line in _matrix(report, to.width):
             to.print(line)
         to.print()
