@@ -41,8 +41,8 @@ def every_op():
     return [n for n, op in TABLE.items() if op.cls not in ("view", "create")]
 
 
-@cheat("add", mistake="It implements nothing; a suite in which \"not supported\" passes would score "
-       "it 100 %.", report="not implemented", covers="implements nothing")
+@cheat("add", mistake="It implements nothing; where \"not supported\" passes it would score 100 %.",
+       report="not implemented", covers="implements nothing")
 def nothing():
     return {}
 

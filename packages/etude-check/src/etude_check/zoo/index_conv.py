@@ -126,7 +126,7 @@ def max_pool2d_backward_overwrites(grad, index, *, input_size):
 
 
 @mutant("avg_pool2d", kills="tail", where="index",
-        mistake="The mean is taken over the pixels inside the image only (count_include_pad=False).")
+        mistake="The mean is taken over the pixels inside the image only, the border left out.")
 def avg_pool2d_inside(x, **attrs):
     y = reference("avg_pool2d")(x, **attrs)
     return y / reference("avg_pool2d")(np.ones_like(x), **attrs)

@@ -199,8 +199,8 @@ def attention_strict(query, key, value, attn_mask=None, *, is_causal=False, scal
 
 
 @mutant("scaled_dot_product_attention", kills="tail", where="index",
-        mistake="The causal mask is aligned with the last key instead of the first, as if keys were "
-                "cached: right only for as many queries as keys.")
+        mistake="The causal mask is aligned with the last key instead of the first, as if keys "
+                "were cached: right only for as many queries as keys.")
 def attention_aligned_end(query, key, value, attn_mask=None, *, is_causal=False, scale=None):
     L, S = query.shape[-2], key.shape[-2]
     if is_causal:

@@ -121,7 +121,7 @@ def erf_three_terms(x):
 
 
 @mutant("round", kills="special", where="numerics",
-        mistake="Halves are rounded away from zero, as C's roundf does; they go to the even number.")
+        mistake="Halves are rounded away from zero, as by C's roundf; they go to the even number.")
 def round_half_away(x):
     return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
 

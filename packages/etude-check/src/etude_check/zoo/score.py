@@ -115,7 +115,7 @@ def _mutant(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jo
     family = animal.kills.partition("/")[2]
     fate = Fate(animal.name, animal.kind, animal.ops, "killed")
     found = _failed(check(candidate(animal.name), ops=ops, families=[family], level=level,
-                          seed=seeds[0]))
+                          seed=seeds[0], stop_at_first=True))
     if not any(r.family == family for r in found):
         fate.outcome = "elsewhere"
         found = found or _failed(check(candidate(animal.name), ops=ops, level=level,
