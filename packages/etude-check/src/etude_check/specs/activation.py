@@ -23,7 +23,7 @@ spec("leaky_relu", plans=plans_of({"negative_slope": (0.01, 0.2, 0.0, -0.5, 1.5)
             "-inf times a slope of 0 is NaN.")
 spec("elu", plans=plans_of({"alpha": (1.0, 0.7, 2.5)}, "kink", "wide", "range"),
      model=Elementary(4), make=drawer(kinks=ZERO, wide=(-60, 5), ranges=FAR),
-     random=broadcasting(1, alpha=st.floats(0.1, 3, width=32)),
+     random=broadcasting(1, alpha=st.floats(0.125, 3, width=32)),
      policy="alpha expm1(x) at 0 and below, without cancellation near 0; -alpha far below; no NaN "
             "from an e^x that overflows above 0.")
 
@@ -42,7 +42,7 @@ spec("silu", plans=MAP, model=Silu(5), random=broadcasting(1),
                  wide=(-40, 7), ranges=FAR),
      policy="x far above; below, x e^x down to subnormal numbers; NaN at -inf.")
 spec("softplus", plans=plans_of({"beta": (1.0, 2.0, 0.7)}, "kink", "wide", "range"),
-     model=Ensemble(), random=broadcasting(1, beta=st.floats(0.1, 3, width=32)),
+     model=Ensemble(), random=broadcasting(1, beta=st.floats(0.125, 3, width=32)),
      make=drawer(kinks=(0.0, -0.0, 1e-10, 17.0, -17.0, 20.0, 20.5, 88.73, -88.73, -103.9, 710.0,
                         np.inf, -np.inf), wide=(-40, 7), ranges=((-104, 200), (-745, 900))),
      policy="x far above, where e^x overflows: no threshold beyond which x is returned as it is; "

@@ -147,8 +147,8 @@ def _factors(d, shape, dim, at):
     else:
         x = sign * (1 + d.floats(shape, -0.9, 0.9).astype(np.float64) / n**0.5)
     if at == "zeros":  # none, one or several of a product
-        x[d.rng.random(shape) < 1 / n] = 0
-    return d.given(x.astype(d.dtype))
+        x = np.where(d.rng.random(shape) < 1 / n, 0, x)
+    return d.given(np.asarray(x, d.dtype))
 
 
 def _prod(d, shape, dim, keepdim=False, at=None):
