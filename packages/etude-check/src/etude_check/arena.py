@@ -29,6 +29,7 @@ SLOTS = 14
 SLOT = 64 << 20  # address space, not memory: pages exist once they are written
 GUARD = 4 << 20  # wide, because a wrong stride may step over a single page
 CANARY = 4096
+EDGE = 64 << 10  # bytes of a guard, at either end, that hold a pattern when writes are sought
 
 #: What lies around arrays and in their gaps: a NaN as float32 and as float64, out of range as an
 #: index, no bool; every word is different, so that writing just any NaN over it shows.
@@ -136,7 +137,7 @@ class Arena:
             extent = bytearray(tile(before + after))
             np.ndarray(array.shape, array.dtype, extent, before, array.strides)[...] = array
             p.content = bytes(extent)
-        self._write(p)
+        self.write(p)
         return p
 
     def reserve(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any], place: str,
@@ -149,10 +150,11 @@ class Arena:
         size = step if shape else dtype.itemsize
         p = self._place(slot, 0, size, shape, tuple(reversed(strides)), dtype, place)
         p.content = POISON[poison] * size
-        self._write(p)
+        self.write(p)
         return p
 
-    def _write(self, p: Place) -> None:
+    def write(self, p: Place) -> None:
+        """Put an extent and its canary (back) to what they must be."""
         self.memory[p.begin : p.end] = p.content
         low, high = p.canary
         self.memory[low:high] = TILE[CANARY - (high - low):] if p.side == "before" else \
@@ -194,6 +196,20 @@ class Arena:
                 if p.end - p.begin > 1 << 20:
                     start, stop = self.bounds(p.slot)
                     self.memory.madvise(mmap.MADV_REMOVE, start, stop - start)
+
+    def beyond(self, places: list[Place], fill: bool = False) -> list[bytes]:
+        """What the guards beside these arrays hold; with ``fill``, after putting a pattern there.
+
+        Only a worker that was not protected can reach them. Read through the descriptor, because
+        looking at a hole through the mapping would make pages of it.
+        """
+        found = []
+        for n in sorted({g for p in places for g in (p.slot, p.slot + 1)}):
+            low, high = self.guards()[n]
+            if fill:
+                self.memory[low : low + EDGE] = self.memory[high - EDGE : high] = tile(EDGE)
+            found.append(os.pread(self.fd, high - low, low))
+        return found
 
     def guards(self) -> list[tuple[int, int]]:
         return [(i * (self.slot + GUARD), i * (self.slot + GUARD) + GUARD)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -31,6 +32,7 @@ Wanted = tuple[tuple[int, ...], Any]  # shape and dtype of an output
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
 FAILED_STARTS = 3  # in a row, and the candidate is not started again
+EXPLAINED = 3  # crashes of an op that are run once more to see what they reached for
 LATER = 1 << 20  # bytes of an array that are looked at once more before the next call
 
 
@@ -96,6 +98,7 @@ class Sandbox:
         self._process: Process | None = None
         self._description = Description()
         self._failures = 0
+        self._explained: Counter[str] = Counter()
         self._before: tuple[str, list[tuple[str, int, bytes]]] = ("", [])
         self._large: list[Place] = []
 
@@ -289,7 +292,7 @@ class Sandbox:
                 # An answer to an earlier question, which this call cannot have caused.
                 self._twice()
                 for _, p in (*laid.inputs, *laid.outputs):
-                    self._arena._write(p)
+                    self._arena.write(p)
                 reply = self._ask(message, timeout, during)
             took = time.perf_counter() - start
             outcome = _outcome(reply, took)
@@ -304,7 +307,7 @@ class Sandbox:
                 if not (returning and outcome.faults and _misfits(reply, outputs)):
                     self._collect(op, laid, outcome, returning, timeout)
         except Ended as end:
-            return self._ended(end, faults)
+            return self._ended(end, faults, message, laid, timeout)
         self._settle(op, laid)
         return outcome
 
@@ -355,12 +358,37 @@ class Sandbox:
                              if p.end - p.begin <= LATER])
         self._large = [p for _, p in (*laid.inputs, *laid.outputs)]
 
-    def _ended(self, end: Ended, faults: list[str]) -> Outcome:
-        message = end.message
+    def _ended(self, end: Ended, faults: list[str], message: dict[str, Any], laid: _Laid,
+               timeout: float) -> Outcome:
+        text = end.message
         if end.signal in (signal.SIGSEGV, signal.SIGBUS):
-            message += " (reads or writes outside its arrays?)"
+            reached = self._reached_for(message, laid, timeout)
+            text += f": {reached}" if reached else " (reads or writes outside its arrays?)"
+            faults = faults + [reached] if reached else faults
         status = "protocol" if end.status == "stale" else end.status
-        return Outcome(status, message=message, faults=faults, log=end.log)
+        return Outcome(status, message=text, faults=faults, log=end.log)
+
+    def _reached_for(self, message: dict[str, Any], laid: _Laid, timeout: float) -> str:
+        """Run a call that crashed once more with the guards open: only if it gets through then,
+        it was a guard it ran into. Costs two starts of a worker, so not for every crash of an op.
+        """
+        if message["do"] != "run" or self._explained[message["op"]] >= EXPLAINED:
+            return ""
+        self._explained[message["op"]] += 1
+        places = [p for _, p in (*laid.inputs, *laid.outputs)]
+        for p in places:
+            self._arena.write(p)
+        before = self._arena.beyond(places, fill=True)
+        if self._start(guards=False) is None:
+            return ""
+        try:
+            self._ask(message, timeout, "in the middle of the call")
+        except Ended:
+            return ""
+        finally:
+            self._stop()
+        changed = self._arena.beyond(places) != before
+        return f"{'writes' if changed else 'reads'} outside its arrays"
 
 
 def _name(what: str, names: tuple[str, ...], i: int) -> str:
