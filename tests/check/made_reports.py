@@ -35,7 +35,7 @@ def of_every_verdict():
     return report(
         record(), record(number=1, ratio=0.0), record("softmax_backward"),
         wrong(number=2), wrong(number=3, size=4), wrong(family="layout", size=90),
-        wrong("add", "special", 1, Verdict.INACCURATE, expected=math.inf, got=math.nan,
+        wrong("add", "special", 1, Verdict.INACCURATE, message="", expected=math.inf, got=math.nan,
               error=math.nan, ratio=1e30, likely=""),
         record("matmul", "large", 5, Verdict.CRASH, message=NASTY, ratio=None, size=99),
         record("exp", "0d", 0, Verdict.TIMEOUT, message="no answer in 20 s", ratio=None),

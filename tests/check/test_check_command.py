@@ -50,7 +50,7 @@ def found(monkeypatch):
 # ------------------------------------------------------------------ what is refused
 
 
-@pytest.mark.parametrize("args, said", [
+@pytest.mark.parametrize(("args", "said"), [
     ([], "Name what to check"),
     (["referense"], "no backend called 'referense'. Did you mean 'reference'?"),
     (["reference", "--module", "f.py"], "got 2 of them"),
@@ -79,7 +79,7 @@ def test_what_cannot_be_carried_out_is_said_and_exits_2(run, args, said):
 # ------------------------------------------------------------------ how it exits
 
 
-@pytest.mark.parametrize("report, status", [
+@pytest.mark.parametrize(("report", "status"), [
     (made.report(made.record()), 0),
     (made.report(made.record(), made.wrong(number=1)), 1),
     (made.report(made.record(verdict=Verdict.UNSUPPORTED)), 3),

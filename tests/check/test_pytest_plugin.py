@@ -75,7 +75,7 @@ def test_without_a_candidate_the_suite_says_what_to_give(run):
     assert "--etude-backend" in done.stdout
 
 
-@pytest.mark.parametrize("option, value, said", [
+@pytest.mark.parametrize(("option", "value", "said"), [
     ("--etude-backend", "reference_", "Did you mean 'reference'?"),
     ("--etude-module", "missing.py", "there is no file"),
 ])

@@ -1,4 +1,4 @@
-"""What a report says, in every form: nothing is lost, nothing breaks out, nothing empty is green."""
+"""What a report says in every form: nothing is lost, nothing breaks out, no empty run is green."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""One test for each op of the table: ``test_op[softmax]``. Run with ``pytest --pyargs etude_check``.
+"""One test for each op of the table, as ``test_op[softmax]``: ``pytest --pyargs etude_check``.
 
 Which candidate is checked is an option of ``pytest_plugin.py``.
 """

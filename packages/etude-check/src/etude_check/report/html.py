@@ -94,16 +94,16 @@ def _runs(report: Report, *names: list[str]) -> list[list[Any]]:
 
 
 def _detailed(report: Report) -> set[int]:
-    """The records that keep their details, by id(): the smallest of each op and case family too,
-    so that every red cell of the matrix has one.
+    """The records that keep their details, by id(): the smallest of each verdict in each cell of
+    the matrix too, so that no cell is without.
     """
-    kept, of_op, of_cell = set(), Counter[str](), Counter[tuple[str, str]]()
+    kept, of_op, of_cell = set(), Counter[str](), Counter[tuple[str, ...]]()
     rest = [r for r in report.records if r.verdict in (Verdict.UNSUPPORTED, Verdict.WAIVED)]
     for r in [*report.failures, *rest]:
-        if of_op[r.op] < DETAILED or not of_cell[r.op, r.family]:
+        if of_op[r.op] < DETAILED or not of_cell[r.op, r.family, r.verdict]:
             kept.add(id(r))
         of_op[r.op] += 1
-        of_cell[r.op, r.family] += 1
+        of_cell[r.op, r.family, r.verdict] += 1
     return kept
 
 

@@ -35,6 +35,8 @@ class Failing:
     verdicts: Cell  # of the failed cases
     total: int  # cases of the op
     others: list[tuple[str, Record, int]]  # other messages, their smallest case, how many
+    likely: str  # the mistake that most of them look like
+    alike: int  # how many do
 
 
 def cells(report: Report) -> dict[tuple[str, str], Cell]:
@@ -103,11 +105,13 @@ def failing(report: Report) -> list[Failing]:
         kinds: dict[str, list[Record]] = defaultdict(list)
         for r in records:
             # Numbers differ from case to case where the words say the same.
-            kinds[_words(r.message or r.verdict.value)].append(r)
-        others = [(rs[0].message or rs[0].verdict.value, first(rs), len(rs))
-                  for rs in kinds.values() if head not in rs]
+            kinds[_words(r.message or r.likely or "wrong values")].append(r)
+        others = [(rs[0].message or rs[0].likely or "wrong values", first(rs), len(rs))
+                  for rs in kinds.values() if not any(r is head for r in rs)]
+        (likely, alike), = Counter(r.likely for r in records if r.likely).most_common(1) or [
+            ("", 0)]
         found.append(Failing(op, group, head, Counter(r.verdict for r in records), totals[op],
-                             sorted(others, key=lambda o: -o[2])))
+                             sorted(others, key=lambda o: -o[2]), likely, alike))
     return found
 
 

@@ -6,6 +6,7 @@ so that a file or a pipe gets plain text.
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from io import StringIO
 
@@ -22,6 +23,7 @@ COLOURS = {Verdict.PASS: "green", Verdict.CERTAIN: "bold red", Verdict.INACCURAT
 SIGNS = {Verdict.CRASH: "C", Verdict.TIMEOUT: "T", Verdict.MISTRUSTED: "m", Verdict.WAIVED: "w",
          Verdict.PASS: ".", Verdict.UNSUPPORTED: "-"}
 IN_FULL = 12  # failing ops that are shown with all their lines; of the rest, one line each
+INDENT = 13  # columns before the text of a fact
 OTHERS = 3  # other complaints about the same op that are shown
 LEAST_NAME = 18
 
@@ -34,7 +36,7 @@ def show(report: Report, to: Console, matrix: bool = True) -> None:
         to.print()
     found = summary.failing(report)
     for one in found[:IN_FULL]:
-        to.print(_failure(report, one))
+        _print(report, one, to)
         to.print()
     if found[IN_FULL:]:
         to.print(Text(f"And {len(found) - IN_FULL} more failing ops:", "bold"))
@@ -49,7 +51,7 @@ def failure_text(report: Report) -> str:
     """The failures of a report alone, as plain text: what the pytest plugin prints of an op."""
     into = Console(file=StringIO(), width=100, no_color=True, highlight=False, markup=False)
     for one in summary.failing(report):
-        into.print(_failure(report, one))
+        _print(report, one, into)
     assert isinstance(into.file, StringIO)
     return "\n".join(line.rstrip() for line in into.file.getvalue().splitlines())
 
@@ -134,21 +136,30 @@ def _paragraph(text: str, width: int) -> Text:
 # ------------------------------------------------------------------ one failing op
 
 
-def _failure(report: Report, one: Failing) -> Text:
+def _print(report: Report, one: Failing, to: Console) -> None:
     r = one.first
     name = one.op if one.op != "-" else {"load": "loading", "waiver": "waivers"}.get(
         r.family, "conduct")
-    made = Text.assemble((name, "bold red"), f"  {_counted(one)}")
+    to.print(Text.assemble((name, "bold red"), f"  {_counted(one)}"))
     for label, text in facts(report, r):
-        made.append(f"\n  {label:<11}", "dim")
-        made.append(text.replace("\n", "\n" + " " * 13),
-                    "bold" if label in ("expected", "got") else "")
+        if label == "run again" and one.likely and not r.likely:
+            _fact(to, "looks like", f"{one.likely} ({one.alike} of the others)")
+        _fact(to, label, text)
     for message, other, times in one.others[:OTHERS]:
-        made.append("\n  also       ", "dim")
-        made.append(f"{summary.printable(message)} ({times} case{'s' * (times > 1)}, {other.case})")
+        _fact(to, "also", summary.printable(
+            f"{message} ({times} case{'s' * (times > 1)}, {other.case})"))
     if one.others[OTHERS:]:
-        made.append(f"\n             and {len(one.others) - OTHERS} other complaints")
-    return made
+        _fact(to, "", f"and {len(one.others) - OTHERS} other complaints")
+
+
+def _fact(to: Console, label: str, text: str) -> None:
+    """A label and its text, indented; what is there to be copied stays in one line."""
+    whole = label in ("case", "run again")
+    lines = [text] if whole else [part for line in text.split("\n")
+                                  for part in textwrap.wrap(line, to.width - INDENT) or [""]]
+    for i, line in enumerate(lines):
+        to.print(Text.assemble((f"  {label if not i else '':{INDENT - 2}}", "dim"), (
+            line, "bold" if label in ("expected", "got") else "")), soft_wrap=whole)
 
 
 def facts(report: Report, r: Record) -> list[tuple[str, str]]:

@@ -89,10 +89,10 @@
       + (shown < found.length ? `, the first ${shown} shown.` : ".");
   }
 
-  // The worst verdict first, and of one op those with details.
+  // Those with details first, then the worst verdict.
   const rank = new Map(WORST.map((v, i) => [v, i]));
-  const ordered = [...records].sort((a, b) => rank.get(a.verdict) - rank.get(b.verdict)
-    || a.op.localeCompare(b.op) || (a.details ? 0 : 1) - (b.details ? 0 : 1));
+  const ordered = [...records].sort((a, b) => (a.details ? 0 : 1) - (b.details ? 0 : 1)
+    || rank.get(a.verdict) - rank.get(b.verdict) || a.op.localeCompare(b.op));
 
   listeners.push(() => {
     for (const name of Object.keys(NOTHING)) {

@@ -2,7 +2,7 @@
 // on the same few pixels are one dot; so thirty thousand cases are a few thousand dots.
 {
   const LEAST = -4, MOST = 3; // powers of ten that are drawn; beyond, at the edge
-  const ZERO = 26, STEP = 6, ROW = 19; // pixels: the column of exact zeros, a dot's place, a row
+  const ZERO = 40, STEP = 6, ROW = 19; // pixels: the column of exact zeros, a dot's place, a row
   const box = byId("plot");
   const byOp = new Map();
   for (const r of records) {
