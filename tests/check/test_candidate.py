@@ -3,11 +3,11 @@
 import json
 
 import pytest
+
+from etude import TABLE
 from etude_check.candidate import Candidate, load_candidate, prepare
 from etude_check.errors import CheckError
 from etude_check.sandbox import Sandbox
-
-from etude import TABLE
 
 RELU = """
 #include <etude.h>

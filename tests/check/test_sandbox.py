@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from etude_check.arena import Arena
 from etude_check.candidate import Candidate, prepare
 from etude_check.errors import CheckError

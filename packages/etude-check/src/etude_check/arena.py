@@ -75,10 +75,10 @@ class Place:
 
     def elements(self) -> Array:
         """Which bytes of the extent belong to elements; the others are gaps."""
-        mask = np.zeros(self.end - self.begin, np.uint8)
+        mask: Array = np.zeros(self.end - self.begin, np.uint8)
         np.ndarray((*self.shape, self.dtype.itemsize), np.uint8, mask.data,
                    self.offset - self.begin, (*self.strides, 1))[...] = 1
-        return mask != 0
+        return mask.astype(bool)
 
 
 class Arena:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,9 @@ class Process:
             end.log = self.tail()
             raise
         except OSError:  # nobody reads at the other end any more
-            end = self._gone(during)
-            end.log = self.tail()
-            raise end from None
+            gone = self._gone(during)
+            gone.log = self.tail()
+            raise gone from None
         return reply
 
     def _answer(self, deadline: float, timeout: float, during: str) -> dict[str, Any]:
@@ -173,10 +174,8 @@ class Process:
 
     def kill(self) -> None:
         """End it and every process of its session."""
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # all of them have ended
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # all of them have ended
         self.child.wait()
         self.socket.close()
         self.log.close()

@@ -14,62 +14,36 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-from etude import TABLE
 
+from etude.table import TABLE
+from etude_check.answers import (
+    Description,
+    Outcome,
+    Wanted,
+    description_of,
+    misfits,
+    name_of,
+    outcome_of,
+    returned,
+    strings,
+)
 from etude_check.arena import SLOT, SLOTS, Arena, Place
 from etude_check.candidate import Candidate
 from etude_check.errors import CheckError
 from etude_check.process import Ended, Process, environment
 from etude_check.wire import encode
 
-Array = np.ndarray[Any, Any]
-Wanted = tuple[tuple[int, ...], Any]  # shape and dtype of an output
+__all__ = ["Description", "Outcome", "Sandbox"]
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
 FAILED_STARTS = 3  # in a row, and the candidate is not started again
 EXPLAINED = 3  # crashes of an op that are run once more to see what they reached for
 LATER = 1 << 20  # bytes of an array that are looked at once more before the next call
-
-
-@dataclass
-class Description:
-    """What a candidate says it is. ``error``: why it could not be loaded, else empty."""
-
-    name: str = ""
-    device: str = ""
-    isa: str = ""
-    threads: int = 1
-    ops: dict[str, list[str]] = field(default_factory=dict)
-    checks: bool = False
-    waivers: list[Any] = field(default_factory=list)
-    tampering: list[str] = field(default_factory=list)
-    error: str = ""
-    log: str = ""  # the end of what it printed, if it could not be loaded
-
-
-@dataclass
-class Outcome:
-    """What became of one call.
-
-    ``outputs`` are private copies, only when the status is "ok" and everything returned has the
-    shape and dtype that was wanted. ``faults`` are sentences without a subject: "changes its
-    input x".
-    """
-
-    status: str  # ok, unsupported, missing, raised, crash, timeout, protocol
-    outputs: list[Array] = field(default_factory=list)
-    message: str = ""
-    exception: str = ""  # the class that was raised
-    exceptions: list[str] = field(default_factory=list)  # and its bases
-    seconds: float = 0.0
-    faults: list[str] = field(default_factory=list)
-    rss_growth: int = 0  # bytes over the repeats
-    log: str = ""  # the end of what the worker printed, if it ended
 
 
 @dataclass
@@ -137,7 +111,7 @@ class Sandbox:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
                  "arena": [self._arena.slots, self._arena.slot]}, self.start_timeout, during)
-            found = _description(reply)
+            found = description_of(reply)
         except Ended as end:
             process.kill()
             self._failures += 1
@@ -163,7 +137,7 @@ class Sandbox:
             self._process = None
 
     def _note(self, reply: dict[str, Any]) -> None:
-        for sentence in _strings(reply.get("tampering", [])):
+        for sentence in strings(reply.get("tampering", [])):
             if sentence not in self.tampering:
                 self.tampering.append(sentence)
 
@@ -268,7 +242,7 @@ class Sandbox:
                 seen[id(a)] = i
                 number[i] = len(laid.inputs)
                 p = self._arena.put(len(laid.inputs), a, place)
-                laid.inputs.append((_name("input", TABLE[op].arrays, i), p))
+                laid.inputs.append((name_of("input", TABLE[op].arrays, i), p))
                 laid.arrays.append({"at": p.to_json()})
         for i, (shape, dtype) in enumerate(outputs):
             if i in alias:
@@ -276,7 +250,7 @@ class Sandbox:
                 continue
             p = self._arena.reserve(len(laid.inputs) + len(laid.outputs), tuple(shape),
                                     np.dtype(dtype), place, poison)
-            laid.outputs.append((_name("output", TABLE[op].outputs, i), p))
+            laid.outputs.append((name_of("output", TABLE[op].outputs, i), p))
         return laid
 
     def _attempt(self, op: str, message: dict[str, Any], laid: _Laid, outputs: Sequence[Wanted],
@@ -295,7 +269,7 @@ class Sandbox:
                     self._arena.write(p)
                 reply = self._ask(message, timeout, during)
             took = time.perf_counter() - start
-            outcome = _outcome(reply, took)
+            outcome = outcome_of(reply, took)
             if repeats > 1 and outcome.status == "ok":
                 assert self._process is not None
                 memory = self._process.anonymous()
@@ -303,8 +277,8 @@ class Sandbox:
                 outcome.rss_growth = self._process.anonymous() - memory
             outcome.faults = faults + self._verify(laid)
             if outcome.status == "ok" and message["do"] == "run":
-                outcome.faults += _answered(op, reply, outputs, returning)
-                if not (returning and outcome.faults and _misfits(reply, outputs)):
+                outcome.faults += returned(op, reply, outputs, returning)
+                if not (returning and outcome.faults and misfits(reply, outputs)):
                     self._collect(op, laid, outcome, returning, timeout)
         except Ended as end:
             return self._ended(end, faults, message, laid, timeout)
@@ -389,95 +363,3 @@ class Sandbox:
             self._stop()
         changed = self._arena.beyond(places) != before
         return f"{'writes' if changed else 'reads'} outside its arrays"
-
-
-def _name(what: str, names: tuple[str, ...], i: int) -> str:
-    """input x, output rstd, input xs[2] of an op that takes any number."""
-    if i < len(names) and not names[i].startswith("*") and not (
-            what == "input" and i == len(names) - 1 == 0 and names[0] == "xs"):
-        return f"{what} {names[i]}"
-    return f"{what} {names[-1].lstrip('*')}[{i - len(names) + 1}]" if names else f"{what} {i}"
-
-
-# ------------------------------------------------------------------ replies, none of them trusted
-
-
-def _strings(value: Any, most: int = 20, length: int = 2000) -> list[str]:
-    return [s[:length] for s in value[:most] if isinstance(s, str)] \
-        if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value[:2000] if isinstance(value, str) else ""
-
-
-def _outcome(reply: dict[str, Any], took: float) -> Outcome:
-    seconds = reply.get("seconds")
-    honest = isinstance(seconds, float) and 0 <= seconds <= took
-    return Outcome(reply["status"], message=_text(reply.get("message")),
-                   exception=_text(reply.get("exception")),
-                   exceptions=_strings(reply.get("exceptions")),
-                   seconds=float(seconds) if honest else took)  # type: ignore[arg-type]
-
-
-def _description(reply: dict[str, Any]) -> Description:
-    if reply["status"] != "ok":
-        kind, words = _text(reply.get("exception")), _text(reply.get("message"))
-        plain = kind in ("BackendError", "CheckError")  # worded for people already
-        return Description(error=words if plain and words else f"{kind}: {words}".rstrip(": "))
-    ops, waivers, threads = reply.get("ops"), reply.get("waivers"), reply.get("threads")
-    if not isinstance(ops, dict) or not isinstance(waivers, list) or type(threads) is not int:
-        raise Ended("protocol", "the worker broke the protocol while it was loaded: its "
-                                "description is incomplete")
-    return Description(_text(reply.get("name")), _text(reply.get("device")),
-                       _text(reply.get("isa")), threads,
-                       {op: _strings(dtypes) for op, dtypes in ops.items() if op in TABLE},
-                       reply.get("checks") is True, waivers)
-
-
-def _results(reply: dict[str, Any]) -> list[tuple[str, tuple[int, ...] | None]]:
-    """(dtype, shape) of what was returned; (class, None) for what is no array."""
-    given = reply.get("results")
-    found: list[tuple[str, tuple[int, ...] | None]] = []
-    for item in given if isinstance(given, list) else []:
-        kind, shape = item if isinstance(item, list) and len(item) == 2 else ("?", None)
-        if isinstance(shape, list) and all(type(n) is int for n in shape):
-            found.append((_text(kind), tuple(shape)))
-        else:
-            found.append((_text(kind), None))
-    return found
-
-
-def _misfits(reply: dict[str, Any], outputs: Sequence[Wanted]) -> bool:
-    return _results(reply) != [(np.dtype(d).name, tuple(s)) for s, d in outputs]
-
-
-def _spec(dtype: str, shape: tuple[int, ...] | None) -> str:
-    return dtype if shape is None else f"{dtype}{list(shape)}"
-
-
-def _answered(op: str, reply: dict[str, Any], outputs: Sequence[Wanted],
-              returning: bool) -> list[str]:
-    """Faults in what was returned, as far as the worker's word goes: values are looked at after."""
-    names = [_name("output", TABLE[op].outputs, i) for i in range(len(outputs))]
-    results = _results(reply)
-    if not returning:
-        same = reply.get("same")
-        if isinstance(same, list) and len(same) == len(outputs) and all(s is True for s in same):
-            return []
-        return ["did not return the buffers given as out="]
-    if len(results) != len(outputs):
-        return [f"returned {len(results)} array(s) where {len(outputs)} are wanted "
-                f"({', '.join(names)})"]
-    many = TABLE[op].outputs[0].startswith("*") or len(TABLE[op].outputs) > 1
-    faults = []
-    if reply.get("tuple") is not many:
-        faults.append("returned one array where a tuple is wanted" if many else
-                      "returned a tuple where one array is wanted")
-    for (dtype, shape), (want, kind) in zip(results, outputs, strict=True):
-        if shape != tuple(want) or dtype != np.dtype(kind).name:
-            faults.append(f"returned {_spec(dtype, shape)} where the shape rule says "
-                          f"{_spec(np.dtype(kind).name, tuple(want))}")
-    if reply.get("shares") and TABLE[op].cls != "view":
-        faults.append("returned a view of its input")
-    return faults

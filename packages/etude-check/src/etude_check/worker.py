@@ -18,10 +18,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from etude import TABLE, Unsupported
+
 from etude.array import memory
 from etude.columns import Table
-
+from etude.errors import Unsupported
+from etude.table import TABLE
 from etude_check.arena import Arena
 from etude_check.candidate import Candidate, load_candidate
 from etude_check.tamper import Watch
