@@ -60,6 +60,14 @@ class Draw:
         values = self.rng.uniform(low, high, shape).astype(self.dtype)
         return self._lay(self._sprinkle(values))
 
+    def plain(self, shape: Any, low: float = -2.0, high: float = 2.0) -> Array:
+        """Like ``floats``, without specials: for an array whose NaN or infinity would meet a 0 in
+        one honest kernel, and be skipped in another.
+        """
+        if self.dtype.kind != "f" or self.exact:
+            return self.floats(shape)
+        return self._lay(self.rng.uniform(low, high, tuple(shape)).astype(self.dtype))
+
     def positive(self, shape: Any, low: float = 0.1, high: float = 4.0) -> Array:
         """Like ``floats``, above 0 (specials may still be sprinkled in)."""
         if self.dtype.kind != "f":
