@@ -1,0 +1,180 @@
+"""conv2d and its two transposes. Reference: etude/ops/conv2d.py.
+
+conv1d and conv_transpose are calls of these, so images one pixel high, and images with pixels that
+no window reaches, count as much as squares do. Stride, padding and dilation differ by axis.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude_check.bounds import Accumulate
+from etude_check.plans import COTANGENTS, common, crossed, layouts
+from etude_check.spec import Adjoint, Refusal, call, spec
+
+
+def _layer(x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, **more):
+    return {"x": list(x), "w": list(w), "stride": list(stride), "padding": list(padding),
+            "dilation": list(dilation), "groups": groups, **more}
+
+
+BASE = [_layer((2, 3, 6, 7), (4, 3, 3, 2), (2, 1), (1, 0)),
+        _layer((2, 4, 5, 8), (6, 2, 2, 3), (1, 2), (0, 2), (2, 1), 2),
+        _layer((2, 3, 5, 5), (3, 3, 3, 3), padding=(1, 1))]  # squares: a swap keeps the shape
+
+#: Each attribute alone and with others, along one axis and along both.
+GEOMETRY = [
+    _layer((1, 1, 3, 3), (1, 1, 2, 2)), _layer((2, 2, 4, 5), (3, 2, 2, 3)),
+    _layer((1, 2, 7, 7), (2, 2, 3, 3), (2, 2)), _layer((1, 2, 7, 7), (2, 2, 3, 3), (1, 2)),
+    _layer((1, 2, 7, 7), (2, 2, 3, 3), (3, 1)), _layer((1, 2, 5, 5), (2, 2, 3, 3), padding=(2, 2)),
+    _layer((1, 2, 5, 5), (2, 2, 3, 3), padding=(0, 1)), _layer((1, 2, 5, 5), (2, 2, 3, 3), padding=(
+        1, 0)), _layer((1, 2, 7, 7), (2, 2, 3, 3), dilation=(2, 2)),
+    _layer((1, 2, 7, 7), (2, 2, 3, 3), dilation=(1, 3)),
+    _layer((1, 2, 7, 7), (2, 2, 2, 3), (1, 1), (1, 2), (3, 1)),
+    _layer((1, 1, 5, 6), (2, 1, 2, 3), (2, 3), (1, 2)),  # pixels that no window reaches
+    _layer((1, 1, 4, 4), (1, 1, 1, 1), (3, 3)), _layer((2, 3, 8, 9), (4, 3, 3, 3), (3, 4)),
+    _layer((1, 1, 2, 2), (1, 1, 3, 3), (1, 2), (1, 1)),  # a kernel larger than the image
+    _layer((1, 1, 5, 4), (1, 1, 2, 2), padding=(0, 1), dilation=(2, 3)),
+    _layer((1, 4, 3, 3), (6, 2, 2, 2), groups=2), _layer((2, 3, 4, 3), (3, 1, 2, 2), (2, 1), (1, 1),
+                                                         (2, 1), 3),
+    _layer((2, 5, 6, 6), (5, 1, 3, 3), padding=(1, 1), groups=5),  # depthwise
+    _layer((1, 3, 6, 6), (6, 1, 3, 3), groups=3), _layer((1, 6, 4, 4), (4, 3, 1, 1), groups=2),
+    _layer((2, 4, 5, 5), (4, 2, 3, 3), (2, 2), (1, 1), (1, 1), 2),
+    _layer((2, 3, 1, 17), (4, 3, 1, 5), (1, 2), (0, 2)),  # conv1d
+    _layer((2, 3, 1, 16), (4, 3, 1, 3), (1, 1), (0, 2), (1, 2)),
+    _layer((2, 3, 17, 1), (4, 3, 5, 1), (2, 1), (2, 0)),
+    _layer((3, 4, 6, 6), (5, 4, 1, 1)), _layer((3, 4, 6, 6), (5, 4, 1, 1), (2, 2)),
+    _layer((2, 3, 5, 4), (7, 3, 5, 4)), _layer((2, 2, 4, 4), (2, 2, 2, 2), (2, 2)),
+    _layer((1, 2, 9, 9), (2, 2, 5, 5), padding=(4, 4)),
+]
+TAIL = GEOMETRY + [_layer((1, 2, 4, n), (3, 2, 3, 3), padding=(1, 1))
+                   for n in (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 65)] + [
+    _layer((2, c, 4, 5), (o, c, 3, 3), padding=(1, 1))
+    for c, o in ((1, 8), (8, 1), (7, 9), (9, 7), (16, 17), (17, 16), (3, 33), (33, 3))]
+EMPTY = [_layer((0, 2, 3, 3), (2, 2, 2, 2)), _layer((0, 4, 3, 5), (2, 2, 2, 2), groups=2)]
+LARGE = [_layer((4, 16, 40, 41), (32, 16, 3, 3), padding=(1, 1)),
+         _layer((8, 3, 61, 63), (16, 3, 7, 7), (2, 2), (3, 3)),
+         _layer((2, 64, 33, 31), (64, 1, 3, 3), padding=(1, 1), groups=64)]
+
+
+def _pixels(x, w, stride, padding, dilation):
+    """OH and OW."""
+    return [(n + 2 * p - e * (k - 1) - 1) // s + 1
+            for n, k, s, p, e in zip(x[2:], w[2:], stride, padding, dilation)]
+
+
+def _plans(first, cotangent=False):
+    """``first``: what only the forward op is asked for, along with a bias."""
+    some = [{"bias": True}, {"bias": False}, {"bias": None}] if first else [{}]
+
+    def with_bias(plans):
+        return [{**p, **some[i % len(some)]} for i, p in enumerate(plans)]
+
+    def plans(family):
+        base, tail = with_bias(BASE), with_bias(TAIL)
+        if family == "special":
+            return crossed(base, special=("nan", "inf", "zero", "subnormal"))
+        if family == "exact":
+            return crossed([*base, *tail], values=("exact",))
+        if family == "cotangent":
+            return crossed(base, cotangent=COTANGENTS) if cotangent else []
+        if family == "adjoint":
+            return [{**p, "values": "exact", **({"bias": False} if first else {})}
+                    for p in BASE + GEOMETRY[10:24]]
+        own = {"empty": EMPTY, "0d": [_layer((1, 1, 1, 1), (1, 1, 1, 1))], "large": LARGE,
+               "threads": LARGE[:2]}
+        return common(family, tail, base) or with_bias(own.get(family, []))
+
+    return plans
+
+
+def _attrs(stride, padding, dilation, groups):
+    return {"stride": tuple(stride), "padding": tuple(padding), "dilation": tuple(dilation),
+            "groups": groups}
+
+
+def _conv2d(d, x, w, bias, **geometry):
+    n = w[0]
+    x, w = d.floats(x, -1, 2), d.plain(w, -1, 2)
+    rest = [d.plain([n])] if bias else [None] if bias is None else []
+    return call(x, w, *rest, **_attrs(**geometry))
+
+
+def _grad(d, x, w, stride, padding, dilation, groups):
+    return d.grad([x[0], w[0], *_pixels(x, w, stride, padding, dilation)])
+
+
+def _conv2d_input(d, x, w, **geometry):
+    return call(_grad(d, x, w, **geometry), d.plain(w, -1, 2), input_size=tuple(x[2:]),
+                **_attrs(**geometry))
+
+
+def _conv2d_weight(d, x, w, **geometry):
+    return call(_grad(d, x, w, **geometry), d.plain(x, -1, 2), kernel_size=tuple(w[2:]),
+                **_attrs(**geometry))
+
+
+@st.composite
+def _random(draw, **more):
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    c, o = draw(st.integers(1, 4)), groups * draw(st.integers(1, 3))
+    kernel, stride, padding, dilation = (
+        [draw(st.integers(low, high)) for _ in "hw"] for low, high in ((1, 3), (1, 3), (0, 2),
+                                                                       (1, 2)))
+    size = [max(1, e * (k - 1) + 1 - 2 * p) + draw(st.integers(0, 6))
+            for k, p, e in zip(kernel, padding, dilation)]
+    return _layer([draw(st.integers(1, 3)), c * groups, *size], [o, c, *kernel], stride, padding,
+                  dilation, groups, layout=draw(layouts), **{k: draw(v) for k, v in more.items()})
+
+
+def _without(attrs, *names):
+    return {k: v for k, v in attrs.items() if k not in names}
+
+
+def _refusals():
+    x, w, g = np.ones((2, 4, 5, 5)), np.ones((6, 4, 3, 3)), np.ones((2, 6, 3, 3))
+    return {
+        "conv2d": (
+            Refusal("a weight for other channels", lambda: call(x, w[:, :3]), "ShapeError",
+                    "conv2d.*weight"),
+            Refusal("groups that do not divide", lambda: call(x, np.ones((6, 1, 3, 3)), groups=4),
+                    "ShapeError", "conv2d.*groups"),
+            Refusal("a kernel larger than the image", lambda: call(x, np.ones((6, 4, 6, 3))),
+                    "ShapeError", "conv2d.*kernel"),
+            Refusal("dilation that does not fit", lambda: call(x, w, dilation=(3, 1)),
+                    "ShapeError", "conv2d"),
+            Refusal("an image without a batch", lambda: call(x[0], w), "ShapeError", "conv2d.*x"),
+            Refusal("a bias of another length", lambda: call(x, w, np.ones(4)), "ShapeError",
+                    "conv2d.*bias")),
+        "conv2d_input": (
+            Refusal("a grad of another size", lambda: call(g, w, input_size=(6, 5)), "ShapeError",
+                    "conv2d_input.*grad"),
+            Refusal("a grad of other channels", lambda: call(g[:, :4], w, input_size=(5, 5)),
+                    "ShapeError", "conv2d_input")),
+        "conv2d_weight": (
+            Refusal("a grad of another size", lambda: call(g, x, kernel_size=(2, 3)), "ShapeError",
+                    "conv2d_weight.*grad"),
+            Refusal("another batch", lambda: call(g[:1], x, kernel_size=(3, 3)), "ShapeError",
+                    "conv2d_weight")),
+    }
+
+
+_REFUSALS = _refusals()
+_POLICY = "Linear in each array; outside the image is 0, and the kernel is not flipped."
+
+spec("conv2d", plans=_plans(True), make=_conv2d, model=Accumulate(),
+     random=_random(bias=st.sampled_from([True, False, None])), refusals=_REFUSALS["conv2d"],
+     adjoint=(
+         Adjoint(0, "conv2d_input", lambda given, c: call(
+             c, given.arrays[1], input_size=given.arrays[0].shape[2:], **given.attrs)),
+         Adjoint(1, "conv2d_weight", lambda given, c: call(
+             c, given.arrays[0], kernel_size=given.arrays[1].shape[2:], **given.attrs))),
+     policy=_POLICY + " Whether 0 outside meets an infinite weight is not fixed.")
+spec("conv2d_input", plans=_plans(False, True), make=_conv2d_input, model=Accumulate(),
+     random=_random(), refusals=_REFUSALS["conv2d_input"],
+     adjoint=(Adjoint(0, "conv2d", lambda given, c: call(
+         c, given.arrays[1], **_without(given.attrs, "input_size"))),),
+     policy=_POLICY + " Pixels that no window reaches get 0.")
+spec("conv2d_weight", plans=_plans(False, True), make=_conv2d_weight, model=Accumulate(),
+     random=_random(), refusals=_REFUSALS["conv2d_weight"],
+     adjoint=(Adjoint(0, "conv2d", lambda given, c: call(
+         given.arrays[1], c, **_without(given.attrs, "kernel_size"))),), policy=_POLICY)
