@@ -1,0 +1,95 @@
+"""batch_norm, its backward, and its form for evaluation. Reference: etude/ops/batch_norm.py."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude import TABLE
+from etude_check.bounds import Ensemble
+from etude_check.plans import COTANGENTS, common, crossed, layouts
+from etude_check.spec import Refusal, call, spec
+
+
+def _plan(shape, affine="wb", **more):
+    return {"shape": list(shape), "affine": affine, **more}
+
+
+BASE = [_plan((5, 3, 4, 2)), _plan((9, 7), ""), _plan((4, 3, 5), "w"), _plan((3, 3, 3))]
+RANGES = ("far", "small", "large")
+TAIL = [_plan((2, 3, n), ("wb", "", "w", "b")[i % 4])
+        for i, n in enumerate((1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 64, 65, 129, 1023))] + [
+    _plan((n, 5)) for n in (2, 3, 7, 8, 9, 17, 65)] + [
+    _plan((3, c, 2, 2)) for c in (1, 7, 8, 9, 16, 17, 33)] + [
+    _plan((2, 2, 2, 3, 3)), _plan((1, 3, 5, 5)), _plan((1, 2, 1, 2), "")] + crossed(
+    [_plan((4, 3, 5)), _plan((33, 2), ""), _plan((2, 3, 7, 9), "w")], at=RANGES)
+
+
+def _plans(evaluating=False, cotangent=False):
+    def plans(family):
+        own = {"empty": [_plan((3, 0, 4)), _plan((2, 0))] + [_plan((0, 3, 4))] * evaluating,
+               "0d": [_plan((2, 1)), _plan((1, 1, 2), "")],
+               "large": [_plan((8, 17, 65, 67)), _plan((2053, 129))],
+               "threads": [_plan((8, 17, 65, 67)), _plan((2053, 129), "")],
+               "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
+        if family == "special":
+            return crossed(BASE, special=("nan", "zero", "subnormal"))
+        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+    return plans
+
+
+def _x(d, shape, at, plain=False):
+    low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4)}.get(at, (-2, 3))
+    return (d.plain if plain else d.floats)(shape, low, high)
+
+
+def _affine(d, channels, affine):
+    return [d.plain([channels]) if c in affine else None for c in "wb"]
+
+
+def _make(d, shape, affine, at=""):
+    return call(_x(d, shape, at), *_affine(d, shape[1], affine),
+                **({"eps": 0.1} if affine == "w" else {}))
+
+
+def _backward(d, shape, affine, at=""):
+    grad, x = d.grad(shape), _x(d, shape, at, plain=True)
+    weight, _ = _affine(d, shape[1], affine)
+    _, mean, var = TABLE["batch_norm"](x)
+    return call(grad, x, weight, d.given(mean), d.given(var),
+                **({"eps": 0.1} if affine == "w" else {}))
+
+
+def _evaluate(d, shape, affine, at=""):
+    mean = d.plain(shape[1:2], *((998, 1002) if at == "far" else (-1, 1)))
+    var = d.plain(shape[1:2], *((1e-7, 1e-5) if at == "small" else (0.1, 4)))
+    return call(_x(d, shape, at), mean, var, *_affine(d, shape[1], affine),
+                **({"eps": 0.1} if affine == "w" else {}))
+
+
+@st.composite
+def _random(draw):
+    shape = [draw(st.integers(2, 9)), draw(st.integers(1, 9)),
+             *draw(st.lists(st.integers(1, 9), max_size=3))]
+    return _plan(shape, draw(st.sampled_from(["", "w", "b", "wb"])), layout=draw(layouts),
+                 at=draw(st.sampled_from(["", *RANGES])))
+
+
+_x34, _three, _four = np.ones((3, 4)), np.ones(3), np.ones(4)
+spec("batch_norm", plans=_plans(), make=_make, model=Ensemble(), random=_random(),
+     refusals=(Refusal("one value per channel", lambda: call(np.ones((1, 4))), "ShapeError",
+                       "batch_norm"),
+               Refusal("a weight per sample", lambda: call(_x34, _three), "ShapeError",
+                       "batch_norm.*weight"),
+               Refusal("a bias of another length", lambda: call(_x34, None, _three), "ShapeError",
+                       "batch_norm.*bias"),
+               Refusal("no channels", lambda: call(_three), "ShapeError", "batch_norm")),
+     policy="var is biased, in y and as an output; eps stands inside the root. A NaN spoils its "
+            "own channel.")
+spec("batch_norm_backward", plans=_plans(cotangent=True), make=_backward, model=Ensemble(),
+     random=_random(), policy="Linear in grad: zeros give zeros. mean and var are taken as given.",
+     refusals=(Refusal("a grad of another shape", lambda: call(
+         _x34.T, _x34, None, _four, _four), "ShapeError", "batch_norm_backward"),))
+spec("batch_norm_eval", plans=_plans(evaluating=True), make=_evaluate, model=Ensemble(),
+     random=_random(),
+     refusals=(Refusal("a mean per sample", lambda: call(_x34, _three, _four), "ShapeError",
+                       "batch_norm_eval"),),
+     policy="mean and var are those given, not those of x; one sample will do.")
