@@ -1,0 +1,90 @@
+"""layer_norm and its backward. Reference: etude/ops/layer_norm.py.
+
+Rows far from 0 expose a variance from one pass, rows of small numbers where eps stands, short rows
+the divisor of the variance. rms_norm draws the same calls.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude import TABLE
+from etude_check.bounds import Ensemble, LayerNorm
+from etude_check.plans import COTANGENTS, TAILS, common, crossed, layouts
+from etude_check.spec import Refusal, call, spec
+
+
+def plan(shape, over=1, affine="wb", **more):
+    return {"shape": list(shape), "over": over, "affine": affine, **more}
+
+
+BASE = [plan((5, 9)), plan((2, 3, 8), affine=""), plan((3, 4, 5), 2, "w"), plan((6, 6))]
+RANGES = ("far", "small", "large")
+TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)] + [
+    plan((n, 5)) for n in (1, 7, 8, 9, 17, 65)] + crossed(
+    [plan((5, 9)), plan((3, 33), affine=""), plan((3, 257), affine="w")], at=RANGES) + [
+    plan((9,)), plan((2, 2, 3, 4), 3), plan((4, 3, 2), 3, ""), plan((3, 2), affine="", at="small")]
+
+
+def plans(cotangent=False, bias=True):
+    """For layer_norm, rms_norm and their backward ops; without ``bias``, which some do not take."""
+    def found(family):
+        own = {"empty": [plan((0, 5)), plan((2, 0, 3)), plan((0, 2, 3), 2)],
+               "0d": [plan((1,)), plan((1, 1), affine="")],
+               "large": [plan((37, 30011)), plan((4099, 257))],
+               "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
+               "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
+        if family == "special":
+            return crossed(BASE, special=("nan", "zero", "subnormal"))
+        answer = [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        if not bias:
+            answer = [{**p, "affine": p["affine"].replace("b", "")} for p in answer]
+        return [{**p, "affine": p["affine"].replace("b", "")} if cotangent else p for p in answer]
+    return found
+
+
+def rows(d, shape, at, plain=False):
+    low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4)}.get(at, (-2, 3))
+    return (d.plain if plain else d.floats)(shape, low, high)
+
+
+@st.composite
+def random(draw, affine=("", "w", "b", "wb")):
+    shape = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    shape[-1] = draw(st.sampled_from([1, 2, 3, 7, 8, 9, 16, 17, 33, 65]))
+    return plan(shape, draw(st.integers(1, len(shape))), draw(st.sampled_from(affine)),
+                at=draw(st.sampled_from(["", *RANGES])), layout=draw(layouts))
+
+
+def refused(op, least=""):
+    x = np.ones((3, 4))
+    return (Refusal("a size x does not end in", lambda: call(x, normalized_shape=(3,)),
+                    "ShapeError", op),
+            Refusal("a weight of another shape", lambda: call(x, np.ones(3), normalized_shape=(4,)),
+                    "ShapeError", f"{op}.*weight"),
+            Refusal("a weight that would broadcast", lambda: call(
+                x, np.ones(1), normalized_shape=(4,)), "ShapeError", f"{op}.*weight"),
+            Refusal("empty rows", lambda: call(np.ones((3, 0)), normalized_shape=(0,)),
+                    "ShapeError", op))
+
+
+def _make(d, shape, over, affine, at=""):
+    size = tuple(shape[len(shape) - over:])
+    x = rows(d, shape, at)
+    weight, bias = (d.plain(size) if c in affine else None for c in "wb")
+    return call(x, weight, bias, normalized_shape=size)
+
+
+def _backward(d, shape, over, affine, at=""):
+    size = tuple(shape[len(shape) - over:])
+    grad, x = d.grad(shape), rows(d, shape, at, plain=True)
+    weight = d.plain(size) if "w" in affine else None
+    _, mean, rstd = TABLE["layer_norm"](x, normalized_shape=size)
+    return call(grad, x, weight, d.given(mean), d.given(rstd), normalized_shape=size)
+
+
+spec("layer_norm", plans=plans(), make=_make, model={"y": LayerNorm(), "*": Ensemble()},
+     random=random(), refusals=refused("layer_norm"),
+     policy="The variance divides by n; eps stands inside the root. A NaN spoils its own row.")
+spec("layer_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),
+     random=random(("", "w")),
+     policy="Linear in grad: zeros give zeros. mean and rstd are taken as given.")

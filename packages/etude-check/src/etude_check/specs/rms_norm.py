@@ -1,0 +1,27 @@
+"""rms_norm and its backward. Reference: etude/ops/rms_norm.py."""
+
+from etude import TABLE
+from etude_check.bounds import Ensemble
+from etude_check.spec import call, spec
+from etude_check.specs.layer_norm import plans, random, refused, rows
+
+
+def _make(d, shape, over, affine, at=""):
+    size = tuple(shape[len(shape) - over:])
+    x = rows(d, shape, at)
+    return call(x, *([d.plain(size)] if "w" in affine else []), normalized_shape=size)
+
+
+def _backward(d, shape, over, affine, at=""):
+    size = tuple(shape[len(shape) - over:])
+    grad, x = d.grad(shape), rows(d, shape, at, plain=True)
+    weight = d.plain(size) if "w" in affine else None
+    return call(grad, x, weight, d.given(TABLE["rms_norm"](x, normalized_shape=size)[1]),
+                normalized_shape=size)
+
+
+spec("rms_norm", plans=plans(bias=False), make=_make, model=Ensemble(), random=random(("", "w")),
+     refusals=refused("rms_norm"),
+     policy="No mean is taken away; eps stands inside the root. A NaN spoils its own row.")
+spec("rms_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),
+     random=random(("", "w")), policy="Linear in grad: zeros give zeros. rstd is taken as given.")
