@@ -1,0 +1,121 @@
+"""cross_entropy and its backward. Reference: etude/ops/cross_entropy.py."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude import TABLE
+from etude_check.bounds import Ensemble
+from etude_check.plans import COTANGENTS, TAILS, common, crossed, layouts
+from etude_check.spec import Refusal, call, spec
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def _plan(n, c, reduction="mean", ignore=-100, smoothing=0.0, **more):
+    return {"n": n, "c": c, "reduction": reduction, "ignore": ignore, "smoothing": smoothing,
+            **more}
+
+
+BASE = [_plan(7, 5), _plan(6, 9, "none", 2), _plan(9, 4, "sum", -100, 0.1), _plan(6, 6, "mean", 1,
+                                                                                 0.25)]
+EVERY = crossed([{"n": 8, "c": 5}], reduction=REDUCTIONS, ignore=(-100, 0, 3),
+                smoothing=(0.0, 0.1, 1.0))
+TAIL = [_plan(3, n, REDUCTIONS[i % 3], -100, (0.0, 0.2)[i % 2]) for i, n in enumerate(TAILS)] + [
+    _plan(n, 5, REDUCTIONS[i % 3], 1) for i, n in enumerate(TAILS[:16])] + EVERY + crossed(
+    [_plan(6, 5), _plan(6, 33, "none", smoothing=0.1)], at=("big", "sure", "below", "hidden")) + [
+    _plan(5, 4, r, at="all ignored") for r in REDUCTIONS]
+
+
+def _plans(backward):
+    def plans(family):
+        own = {"empty": [_plan(0, 3, "sum"), _plan(0, 3, "none")], "0d": [_plan(1, 1)],
+               "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1)],
+               "threads": [_plan(4099, 257), _plan(2053, 129, "none", 3)],
+               "duplicate-index": crossed(BASE, duplicates=(True,)),
+               "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
+        if family == "special":
+            return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
+        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+    return plans
+
+
+def _logits(d, n, c, at, plain=False):
+    draw = d.plain if plain else d.floats
+    x = draw([n, c], *{"big": (-1e4, 1e4), "sure": (-60, 60), "below": (-9, -4)}.get(at, (-4, 4)))
+    return x
+
+
+def _target(d, n, c, ignore, at):
+    """Labels, some of them ignored, never all unless asked for."""
+    target = np.array(d.index(c, [n]))
+    if at == "all ignored":
+        target[:] = ignore
+    elif n > 1:
+        target[1::4] = ignore
+        if c > 1 and (target == ignore).all():
+            target[0] = (ignore + 1) % c
+    return target
+
+
+def _given(d, n, c, ignore, at, plain):
+    x, target = _logits(d, n, c, at, plain), _target(d, n, c, ignore, at)
+    if at == "hidden" and n:  # a class masked out, which no row has for a label
+        x = np.array(x)
+        x[:, -1] = -np.inf
+        target = np.where((target == c - 1), 0, target)
+    return x, d.given(target)
+
+
+def _attrs(reduction, ignore, smoothing, at):
+    smoothing = 0.0 if at == "hidden" else smoothing  # a share of -inf is no number
+    return {"reduction": reduction, "ignore_index": ignore, "label_smoothing": smoothing}
+
+
+def _make(d, n, c, reduction, ignore, smoothing, at=""):
+    return call(*_given(d, n, c, ignore, at, False), **_attrs(reduction, ignore, smoothing, at))
+
+
+def _backward(d, n, c, reduction, ignore, smoothing, at=""):
+    grad = d.grad([n] if reduction == "none" else [])
+    x, target = _given(d, n, c, ignore, at, True)
+    lse = TABLE["cross_entropy"](x, target, reduction="none", ignore_index=ignore)[1]
+    return call(grad, x, target, d.given(lse), **_attrs(reduction, ignore, smoothing, at))
+
+
+_random = st.builds(
+    _plan, st.integers(1, 17), st.sampled_from([1, 2, 3, 7, 8, 9, 16, 17, 33]),
+    st.sampled_from(REDUCTIONS), st.sampled_from([-100, 0, -1]), st.sampled_from([0.0, 0.1, 0.5]),
+    layout=layouts, at=st.sampled_from(["", "big", "sure", "below"]))
+
+_X, _T = np.zeros((2, 3)), np.array([0, 2])
+
+
+def _refused(op, make):
+    return (Refusal("a label too large", lambda: make(_X, np.array([0, 3])), "IndexError",
+                    "cross_entropy.*3"),
+            Refusal("a negative label", lambda: make(_X, np.array([-1, 0])), "IndexError",
+                    "cross_entropy.*-1"),
+            Refusal("the usual ignore_index where that is another", lambda: make(
+                _X, np.array([0, -100]), ignore_index=1), "IndexError", "cross_entropy.*-100"),
+            Refusal("labels that are floats", lambda: make(_X, _T.astype(float)), "DTypeError",
+                    f"{op}.*target"),
+            Refusal("an unknown reduction", lambda: make(_X, _T, reduction="average"),
+                    "ValueError", f"{op}.*reduction"))
+
+
+spec("cross_entropy", plans=_plans(False), make=_make, model=Ensemble(), random=_random,
+     refusals=(*_refused("cross_entropy", call),
+               Refusal("the mean of an empty batch", lambda: call(np.zeros((0, 3)), _T[:0]),
+                       "ShapeError", "cross_entropy"),
+               Refusal("no classes", lambda: call(np.zeros((2, 0)), _T), "ShapeError",
+                       "cross_entropy"),
+               Refusal("a label too many", lambda: call(_X, np.zeros(3, np.int64)), "ShapeError",
+                       "cross_entropy.*target"),
+               Refusal("a share above 1", lambda: call(_X, _T, label_smoothing=1.5), "ValueError",
+                       "cross_entropy.*label_smoothing")),
+     policy="Ignored rows have loss 0 and do not count in the mean; with none left it is NaN. lse "
+            "is that of every row, ignored or not.")
+spec("cross_entropy_backward", plans=_plans(True), make=_backward, model=Ensemble(),
+     random=_random, refusals=_refused("cross_entropy_backward", lambda x, t, **attrs: call(
+         np.ones((), x.dtype), x, t, np.ones(len(x)), **attrs)),
+     policy="Rows that are ignored get 0; smoothing counts here too.")
