@@ -1,0 +1,67 @@
+"""Losses between two arrays of one shape. Reference: etude/ops/loss.py."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude_check.bounds import Ensemble
+from etude_check.plans import alike, elementwise
+from etude_check.spec import Refusal, call, spec
+
+REDUCTIONS = ("mean", "sum", "none")
+SPECIALS = {"mse_loss": ("nan", "inf", "zero", "subnormal"), "l1_loss": ("nan", "inf", "zero",
+                                                                         "subnormal"),
+            "binary_cross_entropy_with_logits": ("nan", "zero", "subnormal")}
+
+
+def _plans(op):
+    stock = elementwise(2, reduction=REDUCTIONS)
+
+    def shapes(shape, **more):
+        return [{"shapes": [shape, shape], "reduction": r, **more} for r in REDUCTIONS]
+
+    def plans(family):
+        found = [] if family == "broadcast" else stock(family)
+        if family == "special":
+            return [p for p in found if p["special"] in SPECIALS[op]]
+        if family == "empty":  # the mean of nothing is refused
+            found = [{**p, "reduction": r} for p in found for r in REDUCTIONS[1:]]
+        if family == "tail":
+            found = [{**p, "reduction": REDUCTIONS[i % 3]} for i, p in enumerate(found)]
+            found += shapes([5, 9]) + shapes([1, 7]) + [
+                p for at in ("large", "close", "same") for p in shapes([5, 9], at=at)]
+        return found
+    return plans
+
+
+def _make(d, shapes, reduction, at=""):
+    high = 90 if at == "large" else 3
+    x = d.floats(shapes[0], -high, high)
+    if at == "same":
+        return call(x, d.given(x.copy()), reduction=reduction)
+    return call(x, d.floats(shapes[1], 2.9, 3.1) if at == "close" else d.floats(shapes[1]),
+                reduction=reduction)
+
+
+def _bce(d, shapes, reduction, at=""):
+    high = {"large": 200, "close": 1e-3}.get(at, 6)
+    target = d.given(d.rng.integers(0, 2, shapes[1]).astype(d.dtype)) if at == "same" else d.plain(
+        shapes[1], 0, 1)
+    return call(d.floats(shapes[0], -high, high), target, reduction=reduction)
+
+
+def _refused(op):
+    one = np.ones((3, 1))
+    return (Refusal("shapes that would broadcast", lambda: call(one, np.ones(3)), "ShapeError", op),
+            Refusal("the mean of no elements", lambda: call(one[:0], one[:0]), "ShapeError", op),
+            Refusal("an unknown reduction", lambda: call(one, one, reduction="average"),
+                    "ValueError", f"{op}.*reduction"))
+
+
+for _op, _makes, _policy in (
+        ("mse_loss", _make, "Over no elements the sum is 0."),
+        ("l1_loss", _make, "Over no elements the sum is 0."),
+        ("binary_cross_entropy_with_logits", _bce,
+         "Never overflows: a large logit costs its size. Targets may lie between 0 and 1.")):
+    spec(_op, plans=_plans(_op), make=_makes, model=Ensemble(), refusals=_refused(_op),
+         random=alike(2, reduction=st.sampled_from(REDUCTIONS)).filter(
+             lambda p: p["reduction"] != "mean" or 0 not in p["shapes"][0]), policy=_policy)
