@@ -78,10 +78,12 @@ class Noisy(np.ndarray[Any, Any]):
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any,
                            kwargs: Any) -> Any:
-        if func not in DOTS:
-            return super().__array_function__(func, types, args, kwargs)
         noise = self.noise
         assert noise is not None
+        if func not in DOTS:
+            result = super().__array_function__(func, types, args, kwargs)
+            lost = type(result) is np.ndarray and result.dtype.kind == "f"  # as np.where does
+            return wrap(result, noise) if lost else result
         result = func(*[_plain(a) for a in args], **kwargs)
         size = func(*[_changed(a, np.abs) for a in args], **kwargs)
         n = func(*[_changed(a, np.ones_like) for a in args], **kwargs)

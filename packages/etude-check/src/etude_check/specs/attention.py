@@ -1,0 +1,126 @@
+"""scaled_dot_product_attention and its backward. Reference: etude/ops/attention.py.
+
+More keys than queries and fewer, since a causal mask counts from the first of both; values wider
+than queries; scores that overflow an exponential whose maximum was not taken away.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from etude import TABLE
+from etude_check.bounds import Ensemble
+from etude_check.plans import COTANGENTS, common, crossed, layouts
+from etude_check.spec import Refusal, call, spec
+
+SDPA = "scaled_dot_product_attention"
+MASKS = ("bool", "float", "-inf", "one row", "stretched", "hidden rows")
+
+
+def _plan(lead, queries, keys, width, out, **more):
+    return {"lead": list(lead), "size": [queries, keys, width, out], **more}
+
+
+BASE = [_plan((2,), 5, 7, 4, 3), _plan((2, 3), 6, 4, 3, 5, causal=True),
+        _plan((), 6, 9, 8, 4, mask="bool"), _plan((2,), 6, 6, 6, 6, causal=True)]
+TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
+    _plan((), q, k, 4, 3, causal=c) for c in (False, True) for q, k in (
+        (3, 8), (8, 3), (7, 9), (16, 17), (17, 16), (33, 31), (65, 64), (31, 129))] + [
+    _plan((2,), 5, 6, d, e) for d, e in ((1, 7), (7, 1), (8, 9), (16, 17), (17, 16), (33, 8),
+                                         (8, 33), (64, 65))] + crossed(
+    [_plan((2, 3), 7, 9, 4, 5), _plan((2,), 33, 17, 8, 4)], mask=MASKS) + [
+    _plan((2,), 5, 7, 4, 3, scale=s, causal=c) for s in (1.0, 0.2, -0.5) for c in (False, True)] + [
+    _plan((2,), 5, 7, 4, 3, at="sharp"), _plan((), 33, 40, 8, 8, at="sharp", causal=True),
+    _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below")]
+
+
+def _plans(backward):
+    def plans(family):
+        own = {"empty": [_plan((0,), 2, 3, 4, 5), _plan((2,), 0, 3, 4, 5), _plan((2,), 2, 3, 4, 0)],
+               "0d": [_plan((), 1, 1, 1, 1, causal=True), _plan((1, 1), 1, 1, 1, 1)],
+               "large": [_plan((2, 2), 129, 257, 33, 17), _plan((1, 2), 200, 200, 64, 64,
+                                                                causal=True)],
+               "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
+                                                               causal=True)],
+               "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
+        if family == "special":
+            return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
+        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+    return plans
+
+
+def _mask(d, kind, lead, queries, keys):
+    shape = {"one row": [keys], "stretched": [*(1 for _ in lead), queries, keys]}.get(
+        kind, [*lead, queries, keys])
+    if kind == "float":
+        return d.plain(shape)
+    seen = d.rng.random(shape) < 0.6
+    seen[..., 0] = True
+    if kind == "hidden rows":
+        seen[..., 1::3, :] = False
+    if kind == "-inf":
+        return d.given(np.where(seen, d.rng.uniform(-1, 1, shape), -np.inf).astype(d.dtype))
+    return d.given(seen)
+
+
+def _operands(d, lead, size, mask, at, plain=False):
+    queries, keys, width, out = size
+    low, high = {"sharp": (19.5, 20.5), "below": (-20.5, -19.5)}.get(at, (-2, 2))
+    q = (d.plain if plain else d.floats)([*lead, queries, width], low, high)
+    k = d.plain([*lead, keys, width], *((19.5, 20.5) if at == "below" else (low, high)))
+    v = d.plain([*lead, keys, out])
+    return q, k, v, _mask(d, mask, lead, queries, keys) if mask else None
+
+
+def _make(d, lead, size, causal=False, mask="", scale=None, at=""):
+    return call(*_operands(d, lead, size, mask, at), is_causal=causal, scale=scale)
+
+
+def _backward(d, lead, size, causal=False, mask="", scale=None, at=""):
+    grad = d.grad([*lead, size[0], size[3]])
+    arrays, attrs = _operands(d, lead, size, mask, at, True), {"is_causal": causal, "scale": scale}
+    y, lse = TABLE[SDPA](*arrays, **attrs)
+    return call(grad, *arrays, d.given(y), d.given(lse), **attrs)
+
+
+def _convex(given, outputs):
+    """How far y lies outside the range of the values; only what rounds."""
+    value, y = given.arrays[2].astype(np.float64), outputs[0].astype(np.float64)
+    if not y.size:
+        return np.zeros(0), np.zeros(0)
+    low, high = value.min(-2, keepdims=True), value.max(-2, keepdims=True)
+    if given.arrays[3] is not None:  # a query that sees nothing gives 0
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+    outside = np.fmax(np.fmax(y - high, low - y), 0)
+    keys = value.shape[-2]
+    u = float(np.finfo(outputs[0].dtype).eps) * (200 + 4 * keys)
+    largest = max(np.abs(a).max() for a in given.arrays[:2])
+    if not largest <= 9:  # NaN too
+        return np.zeros(0), np.zeros(0)
+    return outside, np.broadcast_to(u * np.abs(value).max(), outside.shape)
+
+
+_random = st.builds(
+    _plan, st.lists(st.integers(1, 3), max_size=2), st.integers(1, 17), st.integers(1, 17),
+    st.sampled_from([1, 2, 3, 8, 9, 16]), st.sampled_from([1, 2, 7, 8, 17]), layout=layouts,
+    mask=st.sampled_from(["", *MASKS]), scale=st.sampled_from([None, 0.3])) | st.builds(
+    _plan, st.lists(st.integers(1, 3), max_size=2), st.integers(1, 17), st.integers(1, 17),
+    st.integers(1, 9), st.integers(1, 9), layout=layouts, causal=st.booleans())
+
+_Q = np.ones((2, 3, 4))
+spec(SDPA, plans=_plans(False), make=_make, model=Ensemble(), random=_random,
+     invariants={"between the values": _convex},
+     refusals=(Refusal("keys of another width", lambda: call(_Q, np.ones((2, 3, 5)), _Q),
+                       "ShapeError", f"{SDPA}.*key"),
+               Refusal("fewer values than keys", lambda: call(_Q, _Q, _Q[:, :2]), "ShapeError",
+                       f"{SDPA}.*value"),
+               Refusal("another batch", lambda: call(_Q, _Q[:1], _Q[:1]), "ShapeError", SDPA),
+               Refusal("both masks", lambda: call(_Q, _Q, _Q, np.ones((3, 3), bool),
+                                                  is_causal=True), "ValueError", SDPA),
+               Refusal("a mask that does not broadcast", lambda: call(
+                   _Q, _Q, _Q, np.ones((2, 2), bool)), "ShapeError", f"{SDPA}.*attn_mask"),
+               Refusal("a mask of whole numbers", lambda: call(
+                   _Q, _Q, _Q, np.ones((3, 3), np.int64)), "DTypeError", f"{SDPA}.*attn_mask"),
+               Refusal("no keys", lambda: call(_Q, _Q[:, :0], _Q[:, :0]), "ShapeError", SDPA)),
+     policy="A causal query l sees the keys 0 .. l; one that sees none gives 0 and lse -inf.")
+spec("attention_backward", plans=_plans(True), make=_backward, model=Ensemble(), random=_random,
+     policy="Linear in grad: zeros give zeros. A query that sees no key has no gradient.")
