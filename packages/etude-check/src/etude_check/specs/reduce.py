@@ -105,6 +105,8 @@ def _extreme(d, shape, dim, keepdim=False, at=None):
     elif at == "limits":  # int64 one apart beyond 2^53; floats one ulp apart
         x = d.among((-np.inf, -3e38, -1.0, 1.0, 3e38, np.inf), shape,
                     (2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)))
+    elif at == "near":
+        x = d.among((1.0,), shape, (2**53, 2**53 + 1))
     elif at == "lowest":  # where a maximum that starts at the lowest number finds no place
         x = d.given(np.full(shape, LOWEST[d.dtype.name], d.dtype))
     else:
@@ -115,7 +117,7 @@ def _extreme(d, shape, dim, keepdim=False, at=None):
 SHAPES = [plan((5, 9), 1), plan((9, 5), 0, True), plan((33,), None), plan((3, 65), 1),
           plan((65, 3), 0), plan((4, 7, 2), 1)]
 SIDES = crossed(SHAPES, at=("below", "above", "ties", "limits", "lowest")) + crossed(
-    SHAPES[1:], special=("nan", "inf"))
+    SHAPES[1:], special=("nan", "inf")) + crossed(SHAPES, at=("near",))
 
 
 def _one_axis(p):
