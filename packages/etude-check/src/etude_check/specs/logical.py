@@ -48,7 +48,9 @@ def _reduced(odd):
         dims = range(len(shape)) if dim is None else [dim] if isinstance(dim, int) else dim
         n = max(int(np.prod([shape[k] for k in dims])), 1)
         x = np.full(shape, not odd)
-        if only is None:
+        if only == "every":  # 256 of them are 0 in a byte
+            x[...] = odd
+        elif only is None:
             x[d.rng.random(shape) < 1 - 0.5 ** (1 / n)] = odd
         else:
             x[(Ellipsis, only) if dim is not None else only] = odd
@@ -66,8 +68,12 @@ def _plain(family):
     return [] if family == "special" else _reductions(family)
 
 
+EVERY = crossed([{"shape": [n], "dim": None, "keepdim": False} for n in (256, 65536)] + [
+    {"shape": [256, 3], "dim": 0, "keepdim": False}, {"shape": [3, 512], "dim": 1,
+                                                    "keepdim": True}], only=("every",))
+
 for _op, _odd, _none in (("all", False, "true"), ("any", True, "false")):
-    spec(_op, plans=also(_plain, tail=ENDS),
+    spec(_op, plans=also(_plain, tail=ENDS, special=EVERY),
          make=_reduced(_odd), model=Exact(), dtypes=BOOL, random=over_axes(),
          refusals=(_numbers(_op, 1), Refusal("an axis that is not there", lambda: call(
              np.ones((2, 3), bool), dim=2), "AxisError", _op)),

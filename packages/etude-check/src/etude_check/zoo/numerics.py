@@ -45,7 +45,7 @@ def softplus_naive(x, *, beta=1.0):
     return np.log1p(np.exp(x * x.dtype.type(beta))) / x.dtype.type(beta)
 
 
-@mutant("softplus", kills="tail", where="numerics",
+@mutant("softplus", kills="layout", where="numerics",
         mistake="The division by beta is forgotten.")
 def softplus_beta(x, *, beta=1.0):
     y = reference("softplus")(x, beta=beta)
@@ -139,7 +139,7 @@ def gelu_tanh(x, *, approximate="none"):
     return reference("gelu")(x, approximate="tanh")
 
 
-@mutant("gelu_backward", kills="tail", where="backward",
+@mutant("gelu_backward", kills="layout", where="backward",
         mistake="The derivative of the exact gelu is used for the tanh approximation.")
 def gelu_backward_exact(grad, x, *, approximate="none"):
     return reference("gelu_backward")(grad, x, approximate="none")
