@@ -49,7 +49,7 @@ def log_softmax_log_of_softmax(x, *, dim=-1):
     return np.log(reference("softmax")(x, dim=dim))
 
 
-@mutant("cross_entropy", kills="special", where="numerics", covers="no max-subtraction",
+@mutant("cross_entropy", kills="tail", where="numerics", covers="no max-subtraction",
         mistake="The logsumexp is computed without its maximum: logits of 100 give inf.")
 def cross_entropy_no_max(x, target, *, reduction="mean", **attrs):
     loss, _ = reference("cross_entropy")(x, target, reduction=reduction, **attrs)
@@ -137,7 +137,7 @@ def layer_norm_unbiased(x, weight=None, bias=None, *, normalized_shape, eps=1e-5
     return (y if bias is None else y + bias), mean.reshape(rest), rstd.reshape(rest)
 
 
-@mutant("layer_norm", kills="special", where="numerics", covers="one-pass variance",
+@mutant("layer_norm", kills="tail", where="numerics", covers="one-pass variance",
         mistake="E[x^2] - E[x]^2 in one pass: a row far from 0 loses its variance, or gets a "
                 "negative one.")
 def layer_norm_one_pass(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
