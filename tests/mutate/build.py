@@ -107,8 +107,8 @@ class Build:
         """The ops whose kernels a C file exports."""
         found = set()
         for dtype in self.dtypes(file):
-            listed = subprocess.run(["nm", "--defined-only", "-g", str(self.objects[file, dtype][0])],
-                                    capture_output=True, text=True, check=True).stdout
+            command = ["nm", "--defined-only", "-g", str(self.objects[file, dtype][0])]
+            listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found |= set(re.findall(rf" T _?etude_(\w+)_{dtype}$", listed, re.M))
         return sorted(found)
 

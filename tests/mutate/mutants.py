@@ -23,9 +23,9 @@ OPERATORS = {
     "==": ("!=",), "!=": ("==",), "&&": ("||",), "||": ("&&",),
     "+=": ("-=", "="), "-=": ("+=",), "*=": ("/=",), "/=": ("*=",),
 }
-TYPES = {"const", "static", "inline", "int", "int64_t", "int32_t", "uint8_t", "uint32_t", "uint64_t",
-         "size_t", "real", "real_bits", "float", "double", "char", "bool", "void", "enum", "struct",
-         "typedef", "lanes", "return", "extern", "union", "unsigned"}
+TYPES = {"const", "static", "inline", "int", "int64_t", "int32_t", "uint8_t", "uint32_t",
+         "uint64_t", "size_t", "real", "real_bits", "float", "double", "char", "bool", "void",
+         "enum", "struct", "typedef", "lanes", "return", "extern", "union", "unsigned"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Token:
 
 
 def tokens(text):
-    """What may be changed: neither comments, nor the preprocessor's lines, nor declarations of types."""
+    """What may be changed: no comments, no lines of the preprocessor, no declarations of types."""
     found = [Token(m.lastgroup, m.group(), m.start(), m.end()) for m in TOKEN.finditer(text)
              if m.lastgroup != "skip"]
     kept, i = [], 0

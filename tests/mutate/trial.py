@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import build as builder
+
 from etude_check.candidate import Candidate
 from etude_check.engine import check
 from etude_check.spec import FAMILIES, specs
