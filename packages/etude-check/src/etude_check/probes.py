@@ -15,10 +15,10 @@ import numpy as np
 from etude import TABLE
 from etude_check.cases import Case, cases, prepared
 from etude_check.record import Record, Verdict
-from etude_check.spec import Call, OpSpec, Refusal
+from etude_check.spec import Adjoint, Call, OpSpec, Refusal
 
 if TYPE_CHECKING:
-    from etude_check.engine import Runner
+    from etude_check.engine import Runner, _Record
 
 THREADS = (1, 2, 3, 8)
 LEAK_CALLS = 40
@@ -28,27 +28,31 @@ LEAK_LEAST = 4 << 20  # bytes; below it the interpreter's own growth is seen
 def adjoint(runner: Runner, case: Case) -> Iterator[Record]:
     """<f(x), c> = <x, f*(c)> in integers, f and f* both the candidate's."""
     for pair in case.spec.adjoint:
-        record = runner.blank(case)
-        yield record
-        if pair.op not in runner.ops:
-            record.verdict, record.message = Verdict.UNSUPPORTED, f"no {pair.op} to go with it"
-            continue
-        x = case.call.arrays[pair.arg]
-        y = runner.call(case.spec.op, case.call, record)
-        if y is None:
-            continue
-        c = np.random.default_rng(case.seed).integers(-2, 3, y[0].shape).astype(y[0].dtype)
-        back = pair.back(case.call, c)
-        z = runner.call(pair.op, back, record)
-        if z is None:
-            continue
-        left, right = _inner(y[0], c), _inner(x, z[0])
-        if not left == right:
-            record.verdict = Verdict.CERTAIN
-            record.expected, record.got, record.error = left, right, abs(left - right)
-            record.bound = 0.0
-            record.message = (f"{case.spec.op} and {pair.op} are not adjoint: <f(x), c> is "
-                              f"{left:.0f}, <x, f*(c)> is {right:.0f}, on integers")
+        yield _adjoint(runner, case, pair)
+
+
+def _adjoint(runner: Runner, case: Case, pair: Adjoint) -> _Record:
+    record = runner.blank(case)
+    if pair.op not in runner.ops:
+        record.verdict, record.message = Verdict.UNSUPPORTED, f"no {pair.op} to go with it"
+        return record
+    x = case.call.arrays[pair.arg]
+    y = runner.call(case.spec.op, case.call, record)
+    if y is None:
+        return record
+    c = np.random.default_rng(case.seed).integers(-2, 3, y[0].shape).astype(y[0].dtype)
+    back = pair.back(case.call, c)
+    z = runner.call(pair.op, back, record)
+    if z is None:
+        return record
+    left, right = _inner(y[0], c), _inner(x, z[0])
+    if not left == right:
+        record.verdict = Verdict.CERTAIN
+        record.expected, record.got, record.error = left, right, abs(left - right)
+        record.bound = 0.0
+        record.message = (f"{case.spec.op} and {pair.op} are not adjoint: <f(x), c> is "
+                          f"{left:.0f}, <x, f*(c)> is {right:.0f}, on integers")
+    return record
 
 
 def _inner(a: Any, b: Any) -> float:
@@ -60,19 +64,23 @@ def _inner(a: Any, b: Any) -> float:
 
 def threads(runner: Runner, case: Case) -> Iterator[Record]:
     """The same bits on 1, 2, 3 and 8 threads."""
+    yield _threads(runner, case)  # whole: the engine copies what it is given
+
+
+def _threads(runner: Runner, case: Case) -> _Record:
     record = runner.blank(case)
-    yield record
     first: list[bytes] | None = None
     for n in THREADS:
         outputs = runner.call(case.spec.op, case.call, record, threads=n)
         if outputs is None:
-            return
+            return record
         bits = [y.tobytes() for y in outputs]
         first = first or bits
         if bits != first:
             record.verdict = Verdict.CERTAIN
             record.message = f"{n} threads give other bits than 1"
-            return
+            return record
+    return record
 
 
 def leak(runner: Runner, case: Case) -> Iterator[Record]:
