@@ -116,6 +116,15 @@ def test_a_run_that_executed_nothing_says_so_in_every_form(records):
     assert ET.fromstring(junit.dumps(report)).get("errors") == "1"
 
 
+def test_an_interrupted_run_is_a_pass_in_no_form():
+    report = made.report(made.record(), notes=["interrupted after 1 of 70 ops"])
+    assert "INTERRUPTED: no failure so far" in text_of(report)
+    assert "PASSED" not in text_of(report)
+    assert data_in(html.dumps(report))["passed"] is False
+    assert json.loads(as_json.dumps(report))["passed"] is False
+    assert ET.fromstring(junit.dumps(report)).get("errors") == "1"
+
+
 # ------------------------------------------------------------------ JSON
 
 

@@ -60,7 +60,7 @@ def encode(report: Report) -> dict[str, Any]:
         ops.insert(0, ("-", "-"))
     return {
         "target": report.target, "level": report.level, "seed": report.seed,
-        "seconds": round(report.seconds, 1), "passed": report.passed,
+        "seconds": round(report.seconds, 1), "passed": summary.passed(report),
         "line": summary.verdict_line(report), "executed": report.executed,
         "counts": report.counts, "notes": report.notes, "score": report.mutation_score,
         "environment": {k: str(v) for k, v in report.environment.items() if v not in (None, "")},

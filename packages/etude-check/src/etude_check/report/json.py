@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from etude_check.record import Report
+from etude_check.report import summary
 
 VALUES = ("expected", "got", "error", "bound", "ratio")  # fields of a record that hold a float
 
@@ -19,6 +20,7 @@ VALUES = ("expected", "got", "error", "bound", "ratio")  # fields of a record th
 def dumps(report: Report) -> str:
     """The document, one record a line so that a diff of two runs can be read."""
     document = report.to_json()
+    document["passed"] = summary.passed(report)
     records = [{k: _out(v) if k in VALUES else v for k, v in r.items()}
                for r in document.pop("records")]
     head = json.dumps(document, indent=1, allow_nan=False)

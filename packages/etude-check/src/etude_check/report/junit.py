@@ -1,8 +1,8 @@
 """A Report as JUnit XML, for the test pages of CI systems: a suite per op family, a case per case.
 
 FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors, UNSUPPORTED and WAIVED skipped with
-their reason. CI reads a file of skipped cases as green; a run that executed nothing therefore
-gets an error of its own.
+their reason. CI reads a file of skipped cases as green; a run that executed nothing, or was
+interrupted, therefore gets an error of its own.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def dumps(report: Report) -> str:
         for r in records:
             _case(report, r, suite)
         _count(suite, sum(r.seconds for r in records))
-    if not report.executed:
-        suite = ET.SubElement(root, "testsuite", name="executed")
-        case = ET.SubElement(suite, "testcase", classname="run", name="something was executed",
+    if not report.executed or summary.interrupted(report):
+        suite = ET.SubElement(root, "testsuite", name="completed")
+        case = ET.SubElement(suite, "testcase", classname="run", name="the run was completed",
                              time="0")
-        ET.SubElement(case, "error", message=summary.verdict_line(report), type="NOTHING")
+        ET.SubElement(case, "error", message=summary.verdict_line(report), type="INCOMPLETE")
         _count(suite, 0.0)
     _count(root, report.seconds)
     ET.indent(root)

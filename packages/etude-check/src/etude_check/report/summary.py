@@ -148,6 +148,15 @@ def excess(r: Record) -> str:
     return f"{r.error:.3g}, {times:.3g} times its bound of {r.bound:.3g}"
 
 
+def interrupted(report: Report) -> bool:
+    """Whether somebody stopped the run: what is missing from it might have failed."""
+    return any(note.startswith("interrupted") for note in report.notes)
+
+
+def passed(report: Report) -> bool:
+    return report.passed and not interrupted(report)
+
+
 def verdict_line(report: Report) -> str:
     """The whole run in a sentence."""
     if not report.executed:
@@ -158,6 +167,8 @@ def verdict_line(report: Report) -> str:
     cases = f"{report.executed:,} case{'s' * (report.executed != 1)} of {_many(ops)}"
     if bad:
         return f"FAILED: {bad:,} of {cases}, in {_many(failing)}."
+    if interrupted(report):
+        return f"INTERRUPTED: no failure so far, in {cases}. This is not a pass."
     waived = report.count(Verdict.WAIVED)
     return f"PASSED: {cases}" + (f", {waived:,} of them waived." if waived else ".")
 

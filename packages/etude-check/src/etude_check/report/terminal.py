@@ -205,7 +205,7 @@ def _sum(report: Report, to: Console) -> None:
                                                        "numpy"))
     to.print(Text(f"{report.target}, level {report.level}, seed {report.seed}, "
                   f"{report.seconds:.1f} s" + (f"; {known}" if known else ""), "dim"))
-    to.print(Text(summary.verdict_line(report), "bold green" if report.passed else "bold red"))
+    to.print(Text(summary.verdict_line(report), "bold green" if summary.passed(report) else "bold red"))
 
 
 def counts(report: Report) -> Text:
