@@ -205,7 +205,8 @@ def _sum(report: Report, to: Console) -> None:
                                                        "numpy"))
     to.print(Text(f"{report.target}, level {report.level}, seed {report.seed}, "
                   f"{report.seconds:.1f} s" + (f"; {known}" if known else ""), "dim"))
-    to.print(Text(summary.verdict_line(report), "bold green" if summary.passed(report) else "bold red"))
+    to.print(Text(summary.verdict_line(report),
+                  "bold green" if summary.passed(report) else "bold red"))
 
 
 def counts(report: Report) -> Text:
