@@ -35,8 +35,8 @@ def welford(rows):
         spread = np.square(chunk - own[..., None]).sum(-1)
         total = count + size
         off = own - mean
-        mean = mean + off * number(size / total)
-        m2 = m2 + spread + off * off * number(count * size / total)
+        mean = mean + off * number(size) / number(total)
+        m2 = m2 + spread + off * off * number(count) * number(size) / number(total)
         count = total
     return mean, m2
 
@@ -51,7 +51,7 @@ def variance_welford():
 
     def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
         lead = x.shape[: x.ndim - len(normalized_shape)]
-        rows = x.reshape(*lead, -1)
+        rows = x.reshape(*lead, math.prod(normalized_shape))
         mean, m2 = welford(rows)
         rstd = 1 / np.sqrt(m2 / x.dtype.type(rows.shape[-1]) + x.dtype.type(eps))
         y = ((rows - mean[..., None]) * rstd[..., None]).reshape(x.shape)
@@ -91,7 +91,7 @@ def variance_two_pass():
         return y.reshape(reduced(x.shape, axes("var", dim, x.ndim), keepdim=keepdim))
 
     def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
-        rows = x.reshape(*x.shape[: x.ndim - len(normalized_shape)], -1)
+        rows = x.reshape(*x.shape[: x.ndim - len(normalized_shape)], math.prod(normalized_shape))
         mean, m2 = moments(rows)
         rstd = 1 / np.sqrt(m2 / x.dtype.type(rows.shape[-1]) + x.dtype.type(eps))
         y = ((rows - mean[..., None]) * rstd[..., None]).reshape(x.shape)

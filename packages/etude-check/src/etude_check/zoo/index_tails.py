@@ -96,7 +96,7 @@ def linear_tail(x, weight, bias=None):
         mistake="Mean and variance are taken over whole vectors of 8 only.")
 def layer_norm_tail(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
     lead = x.shape[: x.ndim - len(normalized_shape)]
-    rows = x.reshape(*lead, -1)
+    rows = x.reshape(*lead, int(np.prod(normalized_shape)))
     n = rows.shape[-1]
     seen = rows[..., : n // 8 * 8 or n]
     mean = seen.mean(-1)

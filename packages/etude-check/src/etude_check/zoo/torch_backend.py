@@ -12,11 +12,11 @@ import numpy as np
 from etude.errors import Unsupported
 from etude_check.zoo import honest
 
-SIMPLE = ("neg", "abs", "sign", "rsqrt", "reciprocal", "square", "expm1", "log1p", "sin", "cos",
-          "exp", "log", "sqrt", "tanh", "sigmoid", "relu", "erf", "floor", "ceil", "round", "isnan",
-          "add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt",
+SIMPLE = ("neg", "abs", "rsqrt", "reciprocal", "square", "expm1", "log1p", "sin", "cos",
+          "exp", "log", "tanh", "relu", "erf", "floor", "ceil", "round", "isnan",
+          "add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt",
           "ge", "logical_and", "logical_or", "logical_not", "matmul", "where")
-NAMED = ("leaky_relu", "elu", "silu", "softplus", "clamp", "gelu", "gelu_backward",
+NAMED = ("sign", "sigmoid", "pow", "leaky_relu", "elu", "silu", "softplus", "clamp", "gelu", "gelu_backward",
          "tanh_backward", "sigmoid_backward", "relu_backward", "lerp", "sum", "mean", "amax",
          "prod", "var", "logsumexp", "argmin", "argmax", "all", "any", "cumsum", "softmax",
          "log_softmax", "softmax_backward", "log_softmax_backward", "linear", "conv2d",
@@ -49,6 +49,10 @@ def bridged(torch, fn):
         return torch.from_numpy(a)
 
     def call(*arrays, **attrs):
+        like = next((a for a in arrays if isinstance(a, np.ndarray) and a.dtype != bool), None)
+        if like is not None:  # some ops take no Python numbers
+            arrays = tuple(np.asarray(a, like.dtype) if isinstance(a, (int, float)) else a
+                           for a in arrays)
         try:
             result = fn(*map(into, arrays), **attrs)
         except NotImplementedError as error:
@@ -66,6 +70,20 @@ class Ops:
         self.t, self.f, self.a = torch, torch.nn.functional, torch.ops.aten
 
     # -------------------------------------------------------------- elementwise
+
+    def sign(self, x):
+        return self.t.where(x != x, x, self.t.sign(x))  # PyTorch has 0 for NaN
+
+    def sigmoid(self, x):
+        y = self.t.sigmoid(x)
+        if ((y == 0) & (x > -800)).any():
+            raise Unsupported("sigmoid where e^-x overflows: PyTorch gives 0")
+        return y
+
+    def pow(self, x, y):
+        if y.ndim == 0 and y == -0.5:
+            raise Unsupported("x^-0.5, which PyTorch takes for 1 / sqrt x: another sign at -0")
+        return self.t.pow(x, y)
 
     def leaky_relu(self, x, *, negative_slope):
         return self.f.leaky_relu(x, negative_slope)
