@@ -5,6 +5,7 @@ the whole score, through the sandbox and with the honest variants, is `etude zoo
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
 from etude import TABLE
 from etude.table import as_arrays
 from etude_check import judge
