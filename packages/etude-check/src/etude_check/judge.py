@@ -145,7 +145,8 @@ def _same(fake: Array, r: Array, bound: Array) -> Array:
     if r.dtype.kind in "bi" and fake.dtype.kind in "bi":
         return fake == r  # type: ignore[no-any-return]
     fake, r = fake.astype(np.float64), r.astype(np.float64)
-    return (np.abs(fake - r) <= bound) | (fake == r) | (np.isnan(fake) & np.isnan(r))
+    with np.errstate(all="ignore"):
+        return (np.abs(fake - r) <= bound) | (fake == r) | (np.isnan(fake) & np.isnan(r))
 
 
 def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from etude_check.cases import RANDOM, Case
-from etude_check.spec import OpSpec, Plan
+from etude_check.spec import RESERVED, OpSpec, Plan
 
 if TYPE_CHECKING:
     from etude_check.engine import Runner, _Record, _Screening
@@ -38,7 +38,7 @@ def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
     failed: list[_Record] = []
 
     def hold(plan: Plan) -> None:
-        plan = {k: v for k, v in plan.items() if v is not None or k in ("dim",)}
+        plan = {k: v for k, v in plan.items() if v is not None or k not in RESERVED}
         record = runner.judge(Case(spec, "random", plan, dtype, number), state)
         (failed if record.verdict.failed else passed).append(record)
         if record.verdict.failed:

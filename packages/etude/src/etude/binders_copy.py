@@ -37,6 +37,8 @@ def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
     ident, name = kernel.host.ident, kernel.op.name
 
     def call(x: Array, *, out: Any = None) -> Array:
+        if x is None:
+            refuse(kernel.op, (x,), {})
         if out is None:
             out = empty(x.shape, x.dtype)
         else:
@@ -121,7 +123,7 @@ def bind_pad(kernel: Kernel) -> Callable[..., Any]:
 
     def call(x: Array, *, out: Any = None, padding: Any = NEEDED, value: float = 0.0,
              **unknown: Any) -> Array:
-        if unknown or padding is NEEDED:
+        if unknown or padding is NEEDED or x is None:
             refuse(kernel.op, (x,), {"padding": padding, "value": value, **unknown})
         key = (x.__class__, x.shape, x.strides, x.dtype, tuple(padding))
         plan = plans.get(key)
@@ -153,7 +155,7 @@ def bind_slice_backward(kernel: Kernel) -> Callable[..., Any]:
 
     def call(grad: Array, *, out: Any = None, shape: Any = NEEDED, index: Any = NEEDED,
              **unknown: Any) -> Array:
-        if unknown or shape is NEEDED or index is NEEDED:
+        if unknown or shape is NEEDED or index is NEEDED or grad is None:
             refuse(kernel.op, (grad,), {"shape": shape, "index": index, **unknown})
         if out is None:
             out = np.zeros(shape, grad.dtype)

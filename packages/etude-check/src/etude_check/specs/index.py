@@ -66,7 +66,7 @@ def _table_plans(backward):
         tail = [_plan([9], 5, n) for n in TAILS] + [_plan([n], 9, 3) for n in TAILS[:16]] + [
             _plan([], 5, 9), _plan([2, 3, 4], 17, 5)]
         repeats = [*TABLES, _plan([257], 33, 5), _plan([1000], 3, 17)]
-        own = {"empty": [_plan([0], 4, 3), _plan([2, 0], 1, 5)],
+        own = {"empty": [_plan([0], 4, 3), _plan([2, 0], 1, 5), _plan([3], 4, 0)],
                "0d": [_plan([], 1, 1), _plan([1], 1, 1)],
                "duplicate-index": crossed(repeats, duplicates=(True,)) + [_plan([300], 1, 9)],
                "large": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129)],

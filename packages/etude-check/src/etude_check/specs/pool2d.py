@@ -185,7 +185,7 @@ def _most(many, few):
 
 spec("adaptive_avg_pool2d", plans=_bin_plans(False), random=_random_bins(),
      make=lambda d, x, size: call(d.floats(x, -1, 3), output_size=tuple(size)),
-     model=Accumulate(terms=lambda arrays, attrs: _most(arrays[0].shape[2:], attrs["output_size"])),
+     model=Accumulate(independent=False, terms=lambda arrays, attrs: _most(arrays[0].shape[2:], attrs["output_size"])),
      adjoint=(Adjoint(0, "adaptive_avg_pool2d_backward", lambda given, c: call(
          c, input_size=given.arrays[0].shape[2:])),),
      refusals=(Refusal("an image without pixels", lambda: call(np.ones((1, 1, 0, 3)),

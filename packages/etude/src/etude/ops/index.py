@@ -61,7 +61,7 @@ def embedding_backward(grad, index, *, num_embeddings):
     """dweight[v] = the sum of grad over the places where index is v. dweight: (V, D)."""
     check_index("embedding_backward", index, num_embeddings, "weight's rows")
     dweight = np.zeros((num_embeddings, grad.shape[-1]), grad.dtype)
-    np.add.at(dweight, index.reshape(-1), grad.reshape(-1, grad.shape[-1]))
+    np.add.at(dweight, index.reshape(-1), grad.reshape(index.size, grad.shape[-1]))
     return dweight
 
 
