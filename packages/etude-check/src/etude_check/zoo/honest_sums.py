@@ -88,7 +88,9 @@ class Ordered(np.ndarray):
         first = next(a for a in (*inputs, *(out or ())) if isinstance(a, Ordered))
         given = [plain(a) for a in inputs]
         if ufunc is np.matmul and given[0].dtype.kind == "f":
-            result = first.dot_(*given, first.order)
+            x, y = given
+            result = first.dot_(x if x.ndim > 1 else x[None], y, first.order)
+            result = result if x.ndim > 1 else result[0]
         elif ufunc is np.add and method == "reduce" and given[0].dtype.kind == "f":
             result = reduce_in_order(given[0], first.order, kwargs.get("axis", 0),
                                      kwargs.get("keepdims", False))
