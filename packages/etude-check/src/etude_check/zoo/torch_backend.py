@@ -3,7 +3,8 @@
 The best test of a conformance kit is a column nobody wrote for it. Where PyTorch's op means
 something else (gelu's gradient, the places of a pooling) the difference is bridged here, and where
 it cannot be, the call is declined. Left out are sqrt, whose last bit is not always right there, and
-binary_cross_entropy_with_logits, whose formula cancels for a sure and right logit. torch is an optional extra, imported when the column is loaded.
+binary_cross_entropy_with_logits, whose formula cancels for a sure and right logit. torch is an
+optional extra, imported when the column is loaded.
 """
 
 import math
@@ -25,7 +26,8 @@ NAMED = ("sign", "sigmoid", "pow", "leaky_relu", "elu", "silu", "softplus", "cla
          "avg_pool2d_backward", "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward",
          "contiguous", "cast", "cat", "stack", "pad", "tril", "triu", "gather", "scatter_add",
          "index_select", "embedding", "embedding_backward", "one_hot", "layer_norm", "rms_norm",
-         "batch_norm", "batch_norm_eval", "cross_entropy", "mse_loss", "l1_loss", "scaled_dot_product_attention")
+         "batch_norm", "batch_norm_eval", "cross_entropy", "mse_loss", "l1_loss",
+         "scaled_dot_product_attention")
 
 
 @honest(*SIMPLE, *NAMED, name="torch")

@@ -1,5 +1,5 @@
 /* op: layer_norm_backward
-   kills: layer_norm_backward/large
+   kills: layer_norm_backward/threads
    where: parallel
    covers: non-atomic reduction
    mistake: Rows are shared out among the threads, and all of them add to dweight and dbias, which
