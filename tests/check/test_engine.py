@@ -5,6 +5,8 @@ import textwrap
 
 import numpy as np
 import pytest
+
+from etude import TABLE
 from etude_check import waivers
 from etude_check.candidate import Candidate
 from etude_check.cases import cases, find
@@ -12,8 +14,6 @@ from etude_check.engine import check
 from etude_check.errors import CheckError
 from etude_check.record import Record, Report, Verdict
 from etude_check.spec import FAMILIES, specs
-
-from etude import TABLE
 
 SOFTMAX = """
     import numpy as np
@@ -195,6 +195,34 @@ def test_a_failure_runs_again_from_its_name(tmp_path):
         again = check(candidate, case=failed.case)
         assert [r.verdict for r in again.records] == [failed.verdict], failed.case
         assert again.records[0].index == failed.index
+
+
+def test_bits_that_depend_on_the_threads_are_seen(tmp_path):
+    body = f"""import os
+        y = x * (1 + int(os.environ["ETUDE_NUM_THREADS"]) * 1e-9)
+        {RIGHT.replace("x", "y").replace("eyp", "exp").replace("may(", "max(")}"""
+    report = run(column(tmp_path, body), families=["threads"], level="full", dtypes=["float64"])
+    assert {r.verdict for r in report.records} == {Verdict.CERTAIN}
+    assert "threads give other bits than 1" in report.failures[0].message
+
+
+def test_a_backward_that_is_not_the_adjoint_is_seen(tmp_path):
+    path = tmp_path / "pair.py"
+    path.write_text(textwrap.dedent("""
+        import etude
+        from etude import TABLE
+
+        @etude.implements("avg_pool2d")
+        def forward(x, **attrs):
+            return TABLE["avg_pool2d"].reference(x, **attrs)
+
+        @etude.implements("avg_pool2d_backward")
+        def backward(grad, **attrs):
+            return 2 * TABLE["avg_pool2d_backward"].reference(grad, **attrs)
+    """))
+    report = check(Candidate.parse(module=path), ops=["avg_pool2d"], families=["adjoint"])
+    assert report.failures
+    assert "not adjoint" in report.failures[0].message
 
 
 # ------------------------------------------------------------------ waivers

@@ -48,7 +48,7 @@ class Question:
                  and n not in self.op.fixed]
         if not given:
             return np.dtype(self.attrs.get("dtype", "float32"))
-        return next((d for d in given if d.kind == "f"), given[0])
+        return np.dtype(next((d for d in given if d.kind == "f"), given[0]))
 
     def _names(self) -> Sequence[str]:
         return self.op.arrays * len(self.arrays) if self.op.variadic else self.op.arrays

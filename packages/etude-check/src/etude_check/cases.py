@@ -60,7 +60,7 @@ class Case:
         plan = {k: v for k, v in self.plan.items() if k not in RESERVED}
         draw = Draw(self.spec.op, self.plan, self.dtype, self.seed)
         with np.errstate(all="ignore"):
-            return self.spec.make(draw, **plan)  # type: ignore[no-any-return]
+            return self.spec.make(draw, **plan)
 
     @cached_property
     def question(self) -> Question:
@@ -93,7 +93,7 @@ def in_words(a: Any) -> str:
 
 def prepared(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
     attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
-    return attrs if op.prepare is None else op.prepare(dict(attrs))  # type: ignore[no-any-return]
+    return attrs if op.prepare is None else op.prepare(dict(attrs))
 
 
 def cases(spec: OpSpec, family: str, level: str, seed: int = 0,

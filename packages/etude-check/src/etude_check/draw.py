@@ -188,7 +188,7 @@ class Draw:
             return values
         with np.errstate(over="ignore", under="ignore"):
             choices = np.array(SPECIALS[name]).astype(values.dtype)
-        hit = self.rng.random(values.shape) < 0.2
+        hit = np.asarray(self.rng.random(values.shape) < 0.2)
         hit.flat[self.rng.integers(values.size)] = True
         return np.where(hit, self.rng.choice(choices, values.shape), values)
 

@@ -76,7 +76,7 @@ class _Record(Record):
     growth: int = 0
 
 
-class Stop(Exception):
+class FirstFailureError(Exception):
     """The first failure was found, and no more was asked for."""
 
 
@@ -119,8 +119,8 @@ class Runner:
                 for record in self._records(spec, seed, state):
                     result.records.append(_plain(record))
                     if record.verdict.failed and self.settings.stop_at_first:
-                        raise Stop
-        except Stop:
+                        raise FirstFailureError
+        except FirstFailureError:
             pass
         else:
             result.records += state.biased()
@@ -131,7 +131,7 @@ class Runner:
                                                                              *b.late)})
         return result
 
-    def _records(self, spec: OpSpec, seed: int, state: _Screening) -> Iterator[_Record]:
+    def _records(self, spec: OpSpec, seed: int, state: _Screening) -> Iterator[Record]:
         level = self.settings.level
         for family in self.settings.families:
             if family == "random":
@@ -140,7 +140,7 @@ class Runner:
             if family == "errors":
                 if seed == self.settings.seed:
                     for i, refusal in enumerate(probes.refusals(spec)):
-                        yield probes.refuse(self, spec, i, refusal)  # type: ignore[misc]
+                        yield probes.refuse(self, spec, i, refusal)
                 continue
             found = cases(spec, family, level, seed, self.settings.dtypes)
             if level == "smoke" and family in ("large", "threads"):
@@ -149,7 +149,8 @@ class Runner:
                 if family == "adjoint":
                     yield from probes.adjoint(self, case)
                 elif family == "threads":
-                    yield from probes.threads(self, case) if spec.threads else ()
+                    if spec.threads:
+                        yield probes.threads(self, case)
                 else:
                     yield self.judge(case, state)
                 if family == "large" and number == 0:
@@ -368,7 +369,7 @@ def _single(runner: Runner, case: Case) -> Iterator[Record]:
     if case.family == "adjoint":
         yield from probes.adjoint(runner, case)
     elif case.family == "threads":
-        yield from probes.threads(runner, case)
+        yield probes.threads(runner, case)
     else:
         yield runner.judge(case, _Screening(case.spec))
 

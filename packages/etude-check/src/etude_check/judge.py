@@ -108,7 +108,8 @@ def _within(y: Array, r: Array, error: Array, allowed: Array, dtype: Any) -> Arr
     overflow = (np.abs(r) > float(info.max)) & (np.abs(r) - allowed <= np.inf) & (
         y == np.sign(r) * np.inf)
     near_top = np.isinf(y) & (np.abs(r) + allowed > float(info.max)) & (np.sign(y) == np.sign(r))
-    return (error <= allowed) | (np.isnan(y) & np.isnan(r)) | (y == r) | overflow | near_top
+    fine = (error <= allowed) | (np.isnan(y) & np.isnan(r)) | (y == r) | overflow | near_top
+    return np.asarray(fine)
 
 
 def caught(q: Question, want: Array, allowed: Array, previous: Array | None) -> dict[str, bool]:
@@ -146,7 +147,8 @@ def _same(fake: Array, r: Array, bound: Array) -> Array:
         return fake == r  # type: ignore[no-any-return]
     fake, r = fake.astype(np.float64), r.astype(np.float64)
     with np.errstate(all="ignore"):
-        return (np.abs(fake - r) <= bound) | (fake == r) | (np.isnan(fake) & np.isnan(r))
+        same = (np.abs(fake - r) <= bound) | (fake == r) | (np.isnan(fake) & np.isnan(r))
+    return np.asarray(same)
 
 
 def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
@@ -156,7 +158,7 @@ def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
         return ""
     with np.errstate(all="ignore"):
         for name, fake in impostors(q, want, want.ravel(), 1, previous).items():
-            if _same(fake, y.ravel(), np.abs(fake) * 1e-6 if fake.dtype.kind == "f" else 0).all():
+            if _same(fake, y.ravel(), np.abs(fake.astype(np.float64)) * 1e-6).all():
                 return SAID[name]
     return ""
 

@@ -36,7 +36,7 @@ class Noise:
 
     def relative(self, y: Any, scale: float = 1.0) -> Array:
         y = np.asarray(y)
-        return y * (1 + scale * self.u * self.rng.uniform(-1, 1, y.shape))
+        return np.asarray(y * (1 + scale * self.u * self.rng.uniform(-1, 1, y.shape)))
 
     def absolute(self, y: Any, size: Any) -> Array:
         """``y`` off by up to u ``size``, and rounded."""

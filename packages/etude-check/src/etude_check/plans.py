@@ -167,7 +167,7 @@ def at(shape: Sequence[int], *where: str, arity: int = 1, **attrs: Any) -> list[
     return [{"shapes": [list(shape)] * arity, "at": kind, **attrs} for kind in where]
 
 
-def equal(arity: int, **attrs: Sequence[Any]) -> Callable[[str], list[Plan]]:
+def equal(arity: int, **attrs: Any) -> Callable[[str], list[Plan]]:
     """Like ``elementwise`` for arrays of one shape, the first of them a cotangent."""
     plans = elementwise(arity, **attrs)
 
@@ -201,7 +201,7 @@ layouts = st.sampled_from([None, *LAYOUTS])
 
 
 @st.composite
-def broadcasting(draw: Any, arity: int, **attrs: Any) -> Plan:
+def broadcasting(draw: Any, /, arity: int, **attrs: Any) -> Plan:
     """{"shapes": ...}: some sizes stretched from 1, some leading axes left away."""
     full = draw(shapes(0, 4))
     found = []
@@ -213,7 +213,7 @@ def broadcasting(draw: Any, arity: int, **attrs: Any) -> Plan:
 
 
 @st.composite
-def along_axis(draw: Any, **attrs: Any) -> Plan:
+def along_axis(draw: Any, /, **attrs: Any) -> Plan:
     """{"shape": ..., "dim": ...} with no empty axis at ``dim``."""
     shape = draw(shapes(1, 4))
     dim = draw(st.integers(-len(shape), len(shape) - 1))
@@ -223,7 +223,7 @@ def along_axis(draw: Any, **attrs: Any) -> Plan:
 
 
 @st.composite
-def over_axes(draw: Any, empty: bool = True, **attrs: Any) -> Plan:
+def over_axes(draw: Any, /, empty: bool = True, **attrs: Any) -> Plan:
     """{"shape": ..., "dim": None | int | list, "keepdim": ...} of a reduction."""
     shape = draw(shapes(0, 4, sides if empty else sides.filter(bool)))
     axes = st.lists(st.integers(0, len(shape) - 1), unique=True, min_size=1) if shape else None
@@ -235,7 +235,7 @@ def over_axes(draw: Any, empty: bool = True, **attrs: Any) -> Plan:
 
 
 @st.composite
-def alike(draw: Any, arity: int, **attrs: Any) -> Plan:
+def alike(draw: Any, /, arity: int, **attrs: Any) -> Plan:
     """{"shapes": ...}: one shape for all arrays."""
     return {"shapes": [draw(shapes())] * arity, "layout": draw(layouts),
             **{k: draw(v) for k, v in attrs.items()}}

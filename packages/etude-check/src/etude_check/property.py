@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from etude_check.engine import Runner, _Record, _Screening
 
 
-class Failed(Exception):
+class CaseFailedError(Exception):
     """A case failed; the record is kept beside."""
 
 
@@ -42,15 +42,18 @@ def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
         record = runner.judge(Case(spec, "random", plan, dtype, number), state)
         (failed if record.verdict.failed else passed).append(record)
         if record.verdict.failed:
-            raise Failed
+            raise CaseFailedError
 
-    run: Any = given(spec.random)(hold)
-    run = seed(number)(settings(
+    strategy: Any = spec.random
+    run: Any = given(strategy)(hold)
+    bounded: Any = settings(
         max_examples=RANDOM[level], database=None, deadline=None, print_blob=False,
         report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck))(run))
+        suppress_health_check=list(HealthCheck))
+    again: Any = seed
+    run = again(number)(bounded(run))
     try:
         run()
-    except Failed:
+    except CaseFailedError:
         return [*passed[: RANDOM[level]], failed[-1]]  # hypothesis ends on the smallest
     return passed

@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass
 class Record:
-    """One case. Values of the worst element stand in ``expected``, ``got``, ``error``, ``bound``."""
+    """One case. ``expected``, ``got``, ``error`` and ``bound`` are those of the worst element."""
 
     case: str  # "softmax/tail/17@0": op, case family, number or plan, seed
     op: str
@@ -83,7 +83,7 @@ class Screen:
 
 @dataclass
 class Report:
-    """A whole run. ``target`` is what the command line calls the candidate ("cpu", "--module f")."""
+    """A whole run. ``target`` is the candidate on the command line ("cpu", "--module f.py")."""
 
     target: str
     level: str

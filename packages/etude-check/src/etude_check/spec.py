@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from etude_check.bounds import Model
-    from etude_check.draw import Draw
 
 #: What one case asks, as JSON: sizes and attributes for ``make``, and the keys of RESERVED.
 Plan = dict[str, Any]

@@ -183,7 +183,7 @@ def _most(many, few):
     return float(np.prod([-(-m // f) + 1 for m, f in zip(many, few)])) + 4
 
 
-def _bins(attr):
+def _binned(attr):
     """The weights 1 / size are rounded once for a whole bin, so that errors lean to one side."""
     return Accumulate(independent=False, terms=lambda arrays, attrs: _most(
         arrays[0].shape[2:], attrs[attr]))
@@ -191,7 +191,7 @@ def _bins(attr):
 
 spec("adaptive_avg_pool2d", plans=_bin_plans(False), random=_random_bins(),
      make=lambda d, x, size: call(d.floats(x, -1, 3), output_size=tuple(size)),
-     model=_bins("output_size"),
+     model=_binned("output_size"),
      adjoint=(Adjoint(0, "adaptive_avg_pool2d_backward", lambda given, c: call(
          c, input_size=given.arrays[0].shape[2:])),),
      refusals=(Refusal("an image without pixels", lambda: call(np.ones((1, 1, 0, 3)),
@@ -200,7 +200,7 @@ spec("adaptive_avg_pool2d", plans=_bin_plans(False), random=_random_bins(),
      policy="Bins may overlap by one. What a NaN outside a bin does to it is not fixed.")
 spec("adaptive_avg_pool2d_backward", plans=_bin_plans(True), random=_random_bins(),
      make=lambda d, x, size: call(d.grad([*x[:2], *size]), input_size=tuple(x[2:])),
-     model=_bins("input_size"),
+     model=_binned("input_size"),
      adjoint=(Adjoint(0, "adaptive_avg_pool2d", lambda given, c: call(
          c, output_size=given.arrays[0].shape[2:])),),
      policy="Every grad divided by the size of its own bin.")

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from etude import TABLE
 from etude_check.bounds import Ensemble, Softmax
+from etude_check.draw import Draw
 from etude_check.plans import along_axis, rows
 from etude_check.spec import call, spec
-from etude_check.draw import Draw
-from etude import TABLE
 
 
 def _x(d: Draw, shape, dim, shift=0):
