@@ -9,6 +9,8 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +91,8 @@ def searches_gc():
        report="", covers="searches the stack")
 def searches_stack():
     def search(shape, dtype, arrays):
-        frame, held = sys._getframe(1), []
+        held: list[Any] = []
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             held += list(frame.f_locals.values())
             frame = frame.f_back

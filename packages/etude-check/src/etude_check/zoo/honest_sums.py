@@ -5,6 +5,7 @@ become the variants. Two formulas of NumPy that leave the array's type behind ar
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -78,8 +79,8 @@ def dot_fused(x, y, order=None):
 class Ordered(np.ndarray):
     """An array that adds up in ``order`` and multiplies matrices by ``dot``."""
 
-    order = staticmethod(sequential)
-    dot_ = staticmethod(dot_in_order)
+    order: Any = staticmethod(sequential)
+    dot_: Any = staticmethod(dot_in_order)
 
     def __array_finalize__(self, obj):
         self.order, self.dot_ = getattr(obj, "order", None), getattr(obj, "dot_", None)
@@ -132,12 +133,13 @@ def varied(ops, order, dot=dot_in_order):
     """{op: the reference with its sums in this order}."""
     def make(op):
         def call(*arrays, **attrs):
-            given = []
+            given: list[Any] = []
             for a in arrays:
                 if isinstance(a, np.ndarray) and a.dtype.kind == "f":
-                    a = a.view(Ordered)
-                    a.order, a.dot_ = order, dot
-                given.append(a)
+                    given.append(a.view(Ordered))
+                    given[-1].order, given[-1].dot_ = order, dot
+                else:
+                    given.append(a)
             result = reference(op)(*given, **attrs)
             return tuple(plain(y) for y in result) if isinstance(result, tuple) else plain(result)
         return call

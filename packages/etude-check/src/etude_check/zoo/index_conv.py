@@ -47,8 +47,8 @@ def conv2d_stride_swapped(x, weight, bias=None, *, stride=(1, 1), **attrs):
         mistake="The image is padded by repeating its border instead of by zeros.")
 def conv2d_border(x, weight, bias=None, *, padding=(0, 0), **attrs):
     (ph, pw) = padding
-    mode = "edge" if x.size else "constant"
-    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), mode)
+    around = ((0, 0), (0, 0), (ph, ph), (pw, pw))
+    padded = np.pad(x, around, "edge") if x.size else np.pad(x, around)
     return reference("conv2d")(padded, weight, bias, padding=(0, 0), **attrs)
 
 

@@ -4,6 +4,8 @@ What a kernel does with a pointer and an assumed layout, these do with ``memory`
 the order in which they lie.
 """
 
+from typing import Any
+
 import numpy as np
 
 from etude.array import slice_view
@@ -260,7 +262,7 @@ def topk_ties(x, *, k, dim=-1):
         mistake="The step of the slice is ignored: the gradient goes to neighbouring places.")
 def slice_backward_no_step(grad, *, shape, index):
     dx = np.zeros(shape, grad.dtype)
-    place = []
+    place: list[Any] = []
     for entry in index:
         if isinstance(entry, tuple):
             start, stop, step = entry

@@ -5,12 +5,13 @@ copies for them. What only C can do wrong is in ``native/``.
 """
 
 import ctypes
+from typing import Any
 
 import numpy as np
 
 from etude_check.zoo import mutant, reference
 
-_KEPT: dict = {}  # what the kernels below should not keep
+_KEPT: dict[Any, Any] = {}  # what the kernels below should not keep
 
 
 def _done(result, out):
