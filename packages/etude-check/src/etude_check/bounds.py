@@ -47,8 +47,10 @@ class Question:
         given = [a.dtype for n, a in zip(self._names(), self.arrays) if isinstance(a, np.ndarray)
                  and n not in self.op.fixed]
         if not given:
-            return np.dtype(self.attrs.get("dtype", "float32"))
-        return np.dtype(next((d for d in given if d.kind == "f"), given[0]))
+            dtype: np.dtype[Any] = np.dtype(self.attrs.get("dtype", "float32"))
+        else:
+            dtype = next((d for d in given if d.kind == "f"), given[0])
+        return dtype
 
     def _names(self) -> Sequence[str]:
         return self.op.arrays * len(self.arrays) if self.op.variadic else self.op.arrays

@@ -44,14 +44,13 @@ def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
         if record.verdict.failed:
             raise CaseFailedError
 
-    strategy: Any = spec.random
-    run: Any = given(strategy)(hold)
-    bounded: Any = settings(
+    # hypothesis has no types for decorators that are called by hand
+    untyped: Any = (given, settings, seed)
+    drawn, bounded, seeded = untyped
+    run = seeded(number)(bounded(
         max_examples=RANDOM[level], database=None, deadline=None, print_blob=False,
         report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck))
-    again: Any = seed
-    run = again(number)(bounded(run))
+        suppress_health_check=list(HealthCheck))(drawn(spec.random)(hold)))
     try:
         run()
     except CaseFailedError:
