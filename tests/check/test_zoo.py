@@ -123,7 +123,7 @@ def test_native_animals_are_sources():
 
 
 def test_score_of_a_few():
-    chosen = [ANIMALS["relu_tail"], ANIMALS["exits_in_call"], ANIMALS["nothing"]]
+    chosen = [ANIMALS["relu_tail"], ANIMALS["exits_at_load"], ANIMALS["nothing"]]
     score = run(chosen, level="smoke")
     assert [f.outcome for f in score.fates] == ["killed"] * 3, score.fates
     assert (score.killed, score.total, score.passed) == (3, 3, True)

@@ -160,10 +160,10 @@ def exits_at_load():
     os._exit(0)
 
 
-@cheat(*SAMPLE, mistake="It ends the process with status 0 when it is called.", report="status 0",
+@cheat("exp", mistake="It ends the process with status 0 when it is called.", report="status 0",
        covers="exits 0")
 def exits_in_call():
-    return answering(SAMPLE, lambda *_: os._exit(0))
+    return answering(("exp",), lambda *_: os._exit(0))
 
 
 @cheat(*SAMPLE, mistake="It raises SystemExit when it is called, and a runner that does not catch "
