@@ -104,7 +104,7 @@ def pad(x, *, padding, value=0.0):
     """y = x with ``value`` around it. padding: (before, after) of the last axis, then of the one
     before it, ..., as in PyTorch. Any dtype.
     """
-    return np.pad(x, _pairs(x, padding), constant_values=value)
+    return np.pad(x, _pairs(x, padding), constant_values=value) if x.ndim else x.copy()
 
 
 @pad.gradient
