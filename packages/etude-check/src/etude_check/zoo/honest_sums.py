@@ -35,7 +35,7 @@ def pairwise(a):
         half = a.shape[-1] // 2
         rest = a[..., 2 * half :]
         a = np.concatenate([a[..., :half] + a[..., half : 2 * half], rest], -1)
-    return a[..., 0]
+    return a[..., 0].copy()
 
 
 def blocked(a, width=64):
@@ -54,7 +54,13 @@ ORDERS = {"sequential": sequential, "reversed": backwards, "pairwise": pairwise,
 
 
 def dot_in_order(x, y, order):
-    """The matrix product, its sums over k in one order, some rows at a time."""
+    """The matrix product, its sums over k in one order, some rows at a time. In large products
+    blocks of 32 are multiplied as they are, and their sums added in that order.
+    """
+    if x.size * y.shape[-1] > 1 << 22:
+        blocks = [np.matmul(x[..., k : k + 32], y[..., k : k + 32, :])
+                  for k in range(0, x.shape[-1], 32)]
+        return order(np.stack(blocks, -1))
     x, y = np.broadcast_arrays(x[..., :, None, :], np.swapaxes(y, -1, -2)[..., None, :, :])
     if x.shape[-1] == 0 or x.size == 0:
         return np.zeros(x.shape[:-1], x.dtype)
