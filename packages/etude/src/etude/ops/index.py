@@ -70,7 +70,12 @@ def _(F, grad, index, *, needs, **_attrs):
     return F.embedding(index, grad), None
 
 
-@op("one_hot", shape="index: ... int64 -> ... num_classes int64", domain="any")
+def _classes(op, num_classes):
+    if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
+        raise ShapeError(f"{op}: num_classes must be an integer >= 1, got {num_classes!r}")
+
+
+@op("one_hot", shape="index: ... int64 -> ... num_classes int64", sizes=_classes, domain="any")
 def one_hot(index, *, num_classes):
     """y[..., c] = 1 where index[...] = c, else 0. index: (...) int64; y: (..., C) int64."""
     check_index("one_hot", index, num_classes, "the classes")
