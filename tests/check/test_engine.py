@@ -125,6 +125,14 @@ def test_what_is_not_there_is_not_passed(tmp_path):
     assert report.count(Verdict.UNSUPPORTED) == 1
 
 
+def test_a_column_that_declines_every_call_has_executed_nothing(tmp_path):
+    report = run(column(tmp_path, "raise etude.Unsupported('not today')"),
+                 families=["tail", "errors"])
+    assert report.answered == 0 < report.executed
+    assert not report.passed
+    assert report.exit_status == 3
+
+
 def test_a_column_that_does_not_load_is_one_failure(tmp_path):
     report = run(column(tmp_path, RIGHT, "\n    import os; os._exit(0)"))
     assert [r.family for r in report.failures] == ["load"]
