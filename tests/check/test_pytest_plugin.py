@@ -51,7 +51,7 @@ def test_a_right_op_passes_and_the_cases_are_counted(run):
     done = run(*smoke("right"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
-    assert "cases executed" in done.stdout
+    assert "cases passed" in done.stdout
 
 
 def test_a_wrong_op_fails_with_what_was_asked_and_how_to_run_it_again(run):

@@ -88,7 +88,8 @@ class Model:
     """An error model. ``bound(question, i)`` gives the Bounds of output ``i``."""
 
     exact = False  # bitwise, against the reference at the same dtype
-    sums = False  # adds many terms: the bias test applies
+    sums = False  # adds many terms, so that integers test it exactly
+    independent = False  # and no output is part of another's sum: the bias test applies
 
     def bound(self, q: Question, i: int) -> Bounds:
         raise NotImplementedError

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
 
 from etude_check.candidate import Candidate, prepare
 from etude_check.cases import Case, find
-from etude_check.engine import Runner, Settings, _aliases
+from etude_check.runner import Runner, Settings
 
 SHOWN = 60  # elements of an array that are printed; of larger ones, the corners
 
@@ -34,10 +33,7 @@ def got(case: Case, candidate: Candidate) -> list[Any] | None:
     """What the candidate returns for the call; None if it returns nothing that can be shown."""
     runner = Runner(Settings(prepare(candidate)))
     try:
-        # Aliasing, poison and the side of the guard page as in the run that was judged.
-        return runner.call(case.spec.op, case.call, runner.blank(case),
-                           alias=_aliases(case) if case.family == "alias" else None,
-                           bits=zlib.crc32(case.id.encode()))
+        return runner.ask(case, runner.blank(case))
     finally:
         runner.close()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from etude_check import waivers
 from etude_check.candidate import Candidate
-from etude_check.engine import Runner, Settings, _conduct
-from etude_check.record import Record, Report, Verdict
+from etude_check.engine import conduct, not_loaded
+from etude_check.record import Report
+from etude_check.runner import Runner, Settings
 
 
 class Inspector:
@@ -26,8 +27,7 @@ class Inspector:
         """The report of one op; a candidate that cannot be loaded fails in every one."""
         report = Report(self.candidate.target, self.level, self.seed, [])
         if self._described.error:
-            report.records = [Record("-/load/0@0", "-", "-", "load", "", Verdict.CRASH,
-                                     f"it cannot be loaded: {self._described.error}")]
+            report.records = [not_loaded(self._described)]
             return report
         result = self._runner.check(op)
         report.records, report.screens = result.records, result.screens
@@ -35,7 +35,7 @@ class Inspector:
         report.notes = sorted({*self._described.tampering,
                                *(set(result.tampering) - self._seen)})
         self._seen |= set(result.tampering)
-        report.records += [_conduct(note) for note in report.notes]
+        report.records += [conduct(note) for note in report.notes]
         # Whether a waiver for "*" is stale cannot be told from one op.
         mine = [w for w in self._described.waivers
                 if not isinstance(w, dict) or w.get("op") in (op, "*")]

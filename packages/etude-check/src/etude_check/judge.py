@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from etude_check.bounds import Model, Question
+from etude_check.bounds import Question
 from etude_check.cases import Case
 from etude_check.record import Verdict
 
@@ -49,10 +49,9 @@ def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Find
     """Hold output ``i`` of a case against the oracle."""
     q, model = case.question, case.spec.model_of(_output(case, i))
     exact = model.exact or y.dtype.kind != "f" or case.plan.get("values") == "exact"
-    if exact and not model.exact and y.dtype.kind == "f":
-        size = np.max(q.run(np.abs)[i], initial=0) if model.sums else EXACT_LIMIT
-        if not model.sums or size >= EXACT_LIMIT:
-            return Finding(Verdict.MISTRUSTED, "the integers of this case do not add up exactly")
+    if exact and not model.exact and y.dtype.kind == "f" and not (
+            model.sums and np.max(q.run(np.abs)[i], initial=0) < EXACT_LIMIT):
+        return Finding(Verdict.MISTRUSTED, "the integers of this case do not add up exactly")
     if exact:
         want = q.same_dtype[i] if y.dtype.kind != "f" or model.exact else q.oracle[i]
         allowed = certain = np.zeros(want.shape)
@@ -62,7 +61,7 @@ def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Find
         allowed, certain = (np.broadcast_to(b, want.shape) for b in bounds)
     found = _verdict(case, q, y, i, want, allowed, certain)
     found.caught = caught(q, want, allowed, previous)
-    if model.sums and getattr(model, "independent", True) and not exact:
+    if model.independent and not exact:
         found.bias = _bias(case, y, want, allowed)
     return found
 
@@ -192,5 +191,3 @@ def _output(case: Case, i: int) -> str:
     names = case.op.outputs
     return names[0].lstrip("*") if names[0].startswith("*") else names[i]
 
-
-__all__ = ["IMPOSTORS", "SAID", "Finding", "Model", "biased", "compare", "looks_like"]

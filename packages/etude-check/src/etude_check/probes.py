@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude import TABLE
-from etude_check.cases import Case, cases, prepared
+from etude_check.cases import Case, cases
 from etude_check.record import Record, Verdict
 from etude_check.spec import Adjoint, Call, OpSpec, Refusal
 
 if TYPE_CHECKING:
-    from etude_check.engine import Runner, _Record
+    from etude_check.runner import Draft, Runner
 
 THREADS = (1, 2, 3, 8)
 LEAK_CALLS = 40
@@ -36,7 +36,7 @@ def adjoint(runner: Runner, case: Case) -> Iterator[Record]:
         yield record
 
 
-def _transposed(runner: Runner, case: Case, pair: Adjoint, record: _Record) -> None:
+def _transposed(runner: Runner, case: Case, pair: Adjoint, record: Draft) -> None:
     x = case.call.arrays[pair.arg]
     y = runner.call(case.spec.op, case.call, record)
     if y is None:
@@ -133,12 +133,7 @@ def refuse(runner: Runner, spec: OpSpec, number: int, refusal: Refusal) -> Recor
     call = refusal.make()
     record = Record(f"{spec.op}/errors/{number}@0", spec.op, TABLE[spec.op].family, "errors", "",
                     Verdict.PASS, asked=f"{spec.op} given {refusal.why}")
-    attrs = call.attrs
-    try:
-        attrs = prepared(TABLE[spec.op], attrs)
-    except Exception:  # the bad attribute itself: Table prepares nothing, the shape rule refuses
-        return record
-    outcome = runner.box(1).refuse(spec.op, call.arrays, attrs)
+    outcome = runner.box(1).refuse(spec.op, call.arrays, call.attrs)
     record.seconds = outcome.seconds
     if outcome.status in ("crash", "timeout", "protocol"):
         record.verdict = Verdict.TIMEOUT if outcome.status == "timeout" else Verdict.CRASH

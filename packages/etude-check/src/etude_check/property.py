@@ -15,7 +15,7 @@ from etude_check.cases import RANDOM, Case
 from etude_check.spec import RESERVED, OpSpec, Plan
 
 if TYPE_CHECKING:
-    from etude_check.engine import Runner, _Record, _Screening
+    from etude_check.runner import Draft, Runner, Screening
 
 
 class CaseFailedError(Exception):
@@ -23,7 +23,7 @@ class CaseFailedError(Exception):
 
 
 def random_cases(runner: Runner, spec: OpSpec, level: str, number: int,
-                 dtypes: Sequence[str] | None, state: _Screening) -> Iterator[_Record]:
+                 dtypes: Sequence[str] | None, state: Screening) -> Iterator[Draft]:
     """The records of the drawn plans of every dtype; of those that fail only the smallest."""
     if spec.random is None:
         return
@@ -33,9 +33,9 @@ def random_cases(runner: Runner, spec: OpSpec, level: str, number: int,
 
 
 def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
-              state: _Screening) -> list[_Record]:
-    passed: list[_Record] = []
-    failed: list[_Record] = []
+              state: Screening) -> list[Draft]:
+    passed: list[Draft] = []
+    failed: list[Draft] = []
 
     def hold(plan: Plan) -> None:
         plan = {k: v for k, v in plan.items() if v is not None or k not in RESERVED}

@@ -21,10 +21,10 @@ OPTIONS = ("--etude-backend", "--etude-module", "--etude-source")
 
 @dataclass
 class Tally:
-    """What the session did, for its end: an op that was tried, a case that was executed."""
+    """What the session did, for its end: ops that were tried, cases that passed."""
 
     tried: int = 0
-    executed: int = 0
+    scored: int = 0
 
 
 TALLY = pytest.StashKey[Tally]()
@@ -89,16 +89,16 @@ def etude_tally(request: pytest.FixtureRequest) -> Tally:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A session that tried ops and executed none of them has failed, however green it looks."""
+    """A session that tried ops and passed in none has failed, however green it looks."""
     tally = session.config.stash.get(TALLY, Tally())
-    if tally.tried and not tally.executed and session.exitstatus == pytest.ExitCode.OK:
+    if tally.tried and not tally.scored and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     tally = terminalreporter.config.stash.get(TALLY, Tally())
-    if tally.tried and not tally.executed:
+    if tally.tried and not tally.scored:
         terminalreporter.write_line(f"etude_check: NOTHING WAS EXECUTED. {tally.tried} ops were "
-                                    f"tried and the candidate has none of them.", red=True)
-    elif tally.executed:
-        terminalreporter.write_line(f"etude_check: {tally.executed:,} cases executed.")
+                                    f"tried, and the candidate answered in none of them.", red=True)
+    elif tally.scored:
+        terminalreporter.write_line(f"etude_check: {tally.scored:,} cases passed.")

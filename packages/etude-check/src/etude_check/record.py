@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+ALL = "every impostor"  # in Record.blind: the case could not have told any of them from right
 SCHEMA = 1  # of the JSON report; a new number when a field changes its meaning
 
 
@@ -107,11 +108,12 @@ class Report:
         return sum(r.verdict.executed for r in self.records)
 
     @property
-    def answered(self) -> int:
-        """Executed cases without those that must be refused: the table refuses for the column,
-        so that one which declines every call would look as if it had done something.
+    def scored(self) -> int:
+        """Cases that passed and mean something. Not those that must be refused, which the table
+        does for the column, and not those that every impostor would have passed.
         """
-        return sum(r.verdict.executed and r.family != "errors" for r in self.records)
+        return sum(r.verdict is Verdict.PASS and r.family != "errors" and r.blind != [ALL]
+                   for r in self.records)
 
     @property
     def failures(self) -> list[Record]:
@@ -121,12 +123,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return self.answered > 0 and not self.failures
+        return self.scored > 0 and not self.failures
 
     @property
     def exit_status(self) -> int:
-        """0 all passed, 1 something failed, 3 nothing was executed."""
-        return 3 if not self.answered and not self.failures else int(bool(self.failures))
+        """0 all passed, 1 something failed, 3 nothing was executed that could have failed."""
+        return 3 if not self.scored and not self.failures else int(bool(self.failures))
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, "passed": self.passed, "counts": self.counts, **asdict(self)}

@@ -34,7 +34,7 @@ def dumps(report: Report) -> str:
         for r in records:
             _case(report, r, suite)
         _count(suite, sum(r.seconds for r in records))
-    if not report.executed or summary.interrupted(report):
+    if report.exit_status == 3 or summary.interrupted(report):
         suite = ET.SubElement(root, "testsuite", name="completed")
         case = ET.SubElement(suite, "testcase", classname="run", name="the run was completed",
                              time="0")

@@ -159,9 +159,9 @@ def passed(report: Report) -> bool:
 
 def verdict_line(report: Report) -> str:
     """The whole run in a sentence."""
-    if not report.executed:
-        return "NOTHING WAS EXECUTED. A run without a case is not a pass."
     bad = len(report.failures)
+    if not bad and not report.scored:
+        return "NOTHING WAS EXECUTED that could have failed. A run without a case is not a pass."
     ops = len({r.op for r in report.records if r.verdict.executed} - {"-"})
     failing = len({r.op for r in report.failures} - {"-"})
     cases = f"{report.executed:,} case{'s' * (report.executed != 1)} of {_many(ops)}"

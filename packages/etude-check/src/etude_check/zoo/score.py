@@ -132,7 +132,7 @@ def _honest(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jo
     for seed in seeds:
         report = check(candidate(animal.name), ops=ops, level=level, seed=seed, jobs=jobs)
         found = _failed(report)
-        if found or not report.executed:
+        if found or not report.scored:
             worst = found[0] if found else None
             fate.outcome = "alarm"
             fate.by = sorted({f"{r.op}/{r.family}" for r in found})
@@ -149,7 +149,7 @@ def _cheat(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], job
         return fate
     said = " | ".join([*{r.message + " " + r.likely for r in report.records}, *report.notes,
                        *{f"{r.family} status {report.exit_status}" for r in report.records},
-                       "" if report.executed else "not executed"])
+                       "" if report.scored else "not executed"])
     fate.by = sorted({r.family for r in _failed(report)})
     fate.outcome = "killed" if animal.report in said else "unnamed"
     fate.message = next((n for n in report.notes if animal.report in n), "") or next(
