@@ -11,7 +11,7 @@ from etude.table import as_arrays
 from etude_check import judge
 from etude_check.cases import cases
 from etude_check.spec import FAMILIES, specs
-from etude_check.zoo import ENTRIES, Animal, animals, candidate, load, with_out
+from etude_check.zoo import ENTRIES, Animal, animals, candidate, load
 from etude_check.zoo.command import zoo
 from etude_check.zoo.likely import likely
 from etude_check.zoo.score import Fate, Score, run
@@ -105,12 +105,6 @@ def test_an_animal_loads_as_a_column():
     assert load("nothing").ops == {}
     with pytest.raises(KeyError):
         load("unicorn")
-
-
-def test_with_out_leaves_a_kernel_with_out_alone():
-    def mine(x, *, out=None):
-        return out
-    assert with_out(mine) is mine
 
 
 def test_native_animals_are_sources():

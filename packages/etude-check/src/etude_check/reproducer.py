@@ -7,6 +7,7 @@ column, and nothing of the kit. Only ``diagnose.py`` writes them. What a column 
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ from numpy import dtype  # noqa: F401
 
 import etude
 
+Array = np.ndarray
 COLUMNS = $columns
 OP, ATTRS = $op, $attrs
 STRIDES = $strides  # of the inputs, in bytes; None for an array that was not given
@@ -71,14 +73,7 @@ ALIASES = $aliases  # output -> the input whose memory it is written into
 OUTPUTS = $outputs
 
 
-def laid(values, strides):
-    """A copy of the values in the layout they had."""
-    steps = [(n - 1) * s for n, s in zip(values.shape, strides) if n]
-    least, most = sum(min(s, 0) for s in steps), sum(max(s, 0) for s in steps)
-    room = np.zeros(most - least + values.itemsize, np.uint8)
-    copied = np.ndarray(values.shape, values.dtype, room, -least, strides)
-    copied[...] = values
-    return copied
+$laid
 
 
 def main(columns):
@@ -144,6 +139,7 @@ def write(folder: Path, found: Divergence, evidence: Evidence, columns: list[str
         "*") else list(names)
     text = TEMPLATE.substitute(
         title=f"{found.op} on {found.column}: out of its bound. {found.asked}"[:400],
+        laid=inspect.getsource(laid).rstrip(),
         where=found.where.replace("\\", "/"), script=SCRIPT, data=DATA,
         shown=shlex.join(columns) if columns else "the columns named",
         columns=repr(columns or []), op=repr(found.op), attrs=repr(evidence.attrs),

@@ -270,11 +270,11 @@ def implements(*names: str) -> Callable[[Call], Call]:
 
 
 def _from_functions(name: str, functions: list[Call]) -> Backend:
-    ops = {op: _with_out(fn) for fn in functions for op in fn._etude_ops}  # type: ignore[attr-defined]
+    ops = {op: with_out(fn) for fn in functions for op in fn._etude_ops}  # type: ignore[attr-defined]
     return Backend(name, "cpu", ops, isa="python")
 
 
-def _with_out(fn: Call) -> Call:
+def with_out(fn: Call) -> Call:
     """Give a plain function the ``out`` of the column interface."""
     if "out" in inspect.signature(fn).parameters:
         return fn

@@ -157,6 +157,7 @@ def candidate(name: str) -> Candidate:
 def load(name: str) -> Backend:
     """The animal as a column; called in the worker. KeyError for a name there is not."""
     from etude.columns import Backend
+    from etude.plugins import with_out
 
     animal = animals()[name]
     if animal.path is not None:
@@ -173,24 +174,6 @@ def _opened(path: Path) -> Backend:
     backend: Backend
     backend, = resolve(Path(prepare(Candidate("source", str(path))).value))
     return backend
-
-
-def with_out(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a plain function the ``out`` of a column; one that has its own is left alone."""
-    if "out" in inspect.signature(fn).parameters:
-        return fn
-
-    def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        with np.errstate(all="ignore"):
-            result = fn(*arrays, **attrs)
-        if out is None:
-            return result
-        for buffer, r in zip(*((out, result) if isinstance(out, tuple) else ((out,), (result,))),
-                             strict=True):
-            np.copyto(buffer, r)
-        return out
-
-    return call
 
 
 def reference(op: str) -> Callable[..., Any]:
