@@ -56,6 +56,8 @@ def _same(one: Sequence[Any], two: Sequence[Any]) -> bool:
             continue
         close = 16 * float(np.finfo(b.dtype).eps)
         scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-        if not np.allclose(a, b, rtol=close, atol=close * scale, equal_nan=True):
+        with np.errstate(all="ignore"):
+            near = np.allclose(a, b, rtol=close, atol=close * scale, equal_nan=True)
+        if not near:
             return False
     return len(one) == len(two)
