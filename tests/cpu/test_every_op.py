@@ -202,3 +202,16 @@ def test_a_call_the_shape_rule_refuses_never_reaches_a_kernel(ops):
             ops[name](None, *others)
     with pytest.raises(TypeError, match="mul: at least one operand must be an array"):
         ops["mul"](2.0, 3.0)
+
+
+def test_a_bool_is_no_axis_even_where_the_axis_it_equals_is_known(ops):
+    x = np.ones((2, 3), np.float32)
+    for name in ("sum", "var", "argmax", "softmax", "cumsum"):
+        for column in (ops, TABLE):
+            column[name](x, dim=1)
+            with pytest.raises((TypeError, IndexError), match=f"{name}: dim must be an integer"):
+                column[name](x, dim=True)
+    for column in (ops, TABLE):
+        column["sum"](x, dim=1, keepdim=True)
+        with pytest.raises(TypeError, match="sum: keepdim must be True or False, got 1"):
+            column["sum"](x, dim=1, keepdim=1)

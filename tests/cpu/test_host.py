@@ -27,8 +27,9 @@ def test_thread_count_comes_from_the_environment_or_the_cores():
     assert python(show, ETUDE_NUM_THREADS="3") == "3"
     assert python(show, ETUDE_NUM_THREADS="") == str(len(os.sched_getaffinity(0)))
     wrong = "import etude\ntry: etude.use('cpu')\nexcept etude.BackendError as e: print(e)"
-    assert "ETUDE_NUM_THREADS must be a whole number from 1, got 'many'" in python(
-        wrong, ETUDE_NUM_THREADS="many")
+    for bad in ("many", "0", "257"):
+        assert f"ETUDE_NUM_THREADS must be a whole number from 1 to 256, got {bad!r}" in python(
+            wrong, ETUDE_NUM_THREADS=bad)
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2"])

@@ -91,7 +91,7 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
     def call(*xs: Array, out: Any = None, dim: int = 0, **unknown: Any) -> Array:
         if unknown:
             refuse(kernel.op, xs, unknown)
-        key = (*[(x.shape, x.strides, x.dtype) for x in xs], dim)
+        key = (*[(x.shape, x.strides, x.dtype) for x in xs], dim, dim.__class__)
         plan = plans.get(key)
         if plan is None:
             xs = tuple([np.asarray(x) for x in xs])

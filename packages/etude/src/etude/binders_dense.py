@@ -96,7 +96,7 @@ def _text(op: Op) -> str:
         parameters=", ".join([*arrays, "*", "out=None", *attrs]),
         arrays=", ".join(op.arrays),
         attrs="{" + ", ".join(f"{k!r}: {k}" for k in op.attrs) + "}",
-        key=", ".join([*key, *op.attrs]),
+        key=", ".join([*key, *op.attrs, *(f"{k}.__class__" for k in op.attrs)]),
         specs=", ".join(f"{o}_shape, {o}_dtype" for o in outs),
         make="; ".join(f"{o} = _empty({o}_shape, {o}_dtype)" for o in outs),
         take="; ".join([f"{tuple_of_outs} = out",

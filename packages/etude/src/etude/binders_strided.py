@@ -163,7 +163,8 @@ def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
         if unknown:
             refuse(kernel.op, (x,), unknown)
         try:
-            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
+            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim,
+                   dim.__class__, keepdim.__class__)
             thunk, fn, shape, dtype, earlier, last = plans[key]
         except KeyError:
             return prepare(key, x, out, dim, keepdim)
@@ -231,7 +232,8 @@ def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
         if unknown:
             refuse(kernel.op, (x,), unknown)
         try:
-            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim)
+            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim,
+                   dim.__class__, keepdim.__class__)
             thunk, fn, shape, dtype, numbers = plans[key]
         except KeyError:
             return prepare(key, x, out, dim, keepdim)

@@ -88,14 +88,14 @@ class Op:
         AxisError, or TypeError for a call that does not fit the signature.
         """
         key = (*[(a.shape, a.dtype.char) if hasattr(a, "shape") else type(a) for a in arrays],
-               *attrs.items())
+               *map(type, attrs.values()), *attrs.items())  # True equals 1, and is no axis
         try:
             return self._specs[key]
         except KeyError:
             pass
         except TypeError:  # an attribute given as a list
             attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
-            key = (*key[: len(arrays)], *attrs.items())
+            key = (*key[: len(arrays)], *map(type, attrs.values()), *attrs.items())
         self._check_signature(arrays, attrs)
         specs = [spec_of(a) for a in arrays]
         for arg, spec in zip(self.arrays, specs, strict=False):

@@ -13,14 +13,17 @@ import numpy as np
 from etude.errors import BackendError
 from etude_cpu._glue import ffi, lib
 
+MOST_THREADS = 256  # that c_src/cpu/host/threads.c has room for
+
 
 def default_threads():
     """ETUDE_NUM_THREADS, else the cores this process may run on."""
     wanted = os.environ.get("ETUDE_NUM_THREADS", "").strip()
     if not wanted:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if not wanted.isdigit() or int(wanted) < 1:
-        raise BackendError(f"ETUDE_NUM_THREADS must be a whole number from 1, got {wanted!r}")
+    if not wanted.isdigit() or not 1 <= int(wanted) <= MOST_THREADS:
+        raise BackendError(f"ETUDE_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, "
+                           f"got {wanted!r}")
     return int(wanted)
 
 
@@ -61,8 +64,8 @@ def runs(isa):
 
 
 def set_num_threads(n):
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"set_num_threads: a whole number from 1, got {n!r}")
+    if not isinstance(n, int) or not 1 <= n <= MOST_THREADS:
+        raise ValueError(f"set_num_threads: a whole number from 1 to {MOST_THREADS}, got {n!r}")
     lib.etude_set_threads(n)
 
 

@@ -66,8 +66,8 @@ def bridged(torch, fn):
                 raise Unsupported(str(error)) from None
             raise
         if isinstance(result, tuple):
-            return tuple(np.asarray(y) for y in result)
-        return np.asarray(result)
+            return tuple(np.array(y) for y in result)  # PyTorch may return a view of its input
+        return np.array(result)
     return call
 
 
@@ -91,6 +91,8 @@ class Ops:
     def pow(self, x, y):
         if y.ndim == 0 and abs(y) == 0.5:
             raise Unsupported("x^0.5, which PyTorch takes for sqrt x: not so at -0 and -inf")
+        if y.dtype == self.t.int64 and (y < 0).any():
+            raise Unsupported("whole numbers to a power below 0")
         return self.t.pow(x, y)
 
     def leaky_relu(self, x, *, negative_slope):
