@@ -1,36 +1,15 @@
-"""Choosing columns: use, fallback and its count, strict, out=, wrong columns, taps, threads."""
+"""Choosing columns: use, fallback and its count, strict, out=, wrong columns, threads."""
 
 import contextvars
-import sys
-import textwrap
 import threading
 
 import numpy as np
 import pytest
 
 import etude
-from etude import Backend, BackendError, DeviceError, Unsupported, ops
+from etude import Backend, BackendError, DeviceError, ops
 from etude import functional as F
 from etude.backend import DEFAULT, current
-
-
-@pytest.fixture
-def calls():
-    return []
-
-
-@pytest.fixture
-def column(calls):
-    """A column with softmax, which notes its calls and declines float64."""
-    @etude.implements("softmax")
-    def mine(x, *, dim=-1):
-        if x.dtype == np.float64:
-            raise Unsupported("float64")
-        calls.append(x.shape)
-        return ops.softmax(x, dim=dim)
-
-    return mine
-
 
 X = etude.ones(2, 3)
 WIDE = etude.ones(2, 3, dtype=etude.float64)
@@ -375,153 +354,3 @@ def test_a_column_that_writes_into_its_input_is_stopped():
             BackendError, match=r"column 'hasty': softmax writes into one of its inputs\."):
         F.softmax(x, dim=0)
     assert x.tolist() == [1, 2]
-
-
-# ---------------------------------------------------------------------------- implements
-
-
-def write(path, text):
-    path.write_text(textwrap.dedent(text))
-    return path
-
-
-FILE = '''
-    from __future__ import annotations
-    from dataclasses import dataclass
-    import numpy as np
-    import etude
-
-    @dataclass
-    class Setting:
-        scale: float = 2.0
-
-    @etude.implements("exp", "log")
-    def both(x):
-        return x * np.float32(Setting().scale)
-
-    @etude.implements("softmax")
-    def mine(x, *, dim=-1):
-        return x
-'''
-
-
-def test_a_file_of_functions_is_a_column(tmp_path):
-    path = write(tmp_path / "mine.py", FILE)
-    for form in (path, str(path)):
-        with etude.use(form, strict=True) as chosen:
-            assert repr(chosen) == "<use mine.py on cpu>"
-            assert current().stack[0].name == "mine.py"
-            assert "function" not in repr(current().stack)
-            assert F.exp(X).tolist() == F.log(X).tolist() == [[2, 2, 2]] * 2
-            assert F.softmax(X).tolist() == X.tolist()
-
-
-def test_a_module_is_a_column(tmp_path, monkeypatch):
-    write(tmp_path / "a_column_module.py", FILE)
-    monkeypatch.syspath_prepend(tmp_path)
-    import a_column_module
-
-    with etude.use(a_column_module):
-        assert F.exp(X).tolist() == [[2, 2, 2]] * 2
-    sys.modules.pop("a_column_module")
-
-
-def test_a_function_stays_a_function(column):
-    assert column(np.zeros(2, np.float32)).tolist() == [0.5, 0.5]
-
-
-def test_misspelt_ops_are_noticed_where_they_are_written(tmp_path):
-    with pytest.raises(BackendError, match=r"there is no op called 'sofmax'; did you mean "
-                                           r"'softmax'\?"):
-        etude.implements("sofmax")
-    with pytest.raises(BackendError, match=r"there is no op called 'zzzz'$"):
-        etude.implements("exp", "zzzz")
-    for forgotten in (lambda: etude.implements(), lambda: etude.implements(lambda x: x)):
-        with pytest.raises(BackendError, match=r"wants the names of ops: @etude.implements\('"):
-            forgotten()
-    path = write(tmp_path / "typo.py", """
-        import etude
-        @etude.implements("sofmax")
-        def f(x): ...
-    """)
-    with pytest.raises(BackendError, match=r"typo.py does not run: BackendError: there is no op "
-                                           r"called "
-                                           r"'sofmax'; did you mean 'softmax'\?"):
-        etude.use(path)
-
-
-@pytest.mark.parametrize(("text", "words"), [
-    ("def f(x): return x", "mine.py has no function marked with @etude.implements"),
-    ("1 / 0", "does not run: ZeroDivisionError: division by zero"),
-    ("def f(:", "does not run: SyntaxError"),
-    ("import nothing_like_that", "does not run: ModuleNotFoundError"),
-    ("import sys; sys.exit(3)", "does not run: SystemExit: 3"),
-])
-def test_files_that_are_no_column(tmp_path, text, words):
-    with pytest.raises(BackendError, match=words):
-        etude.use(write(tmp_path / "mine.py", text))
-
-
-# ---------------------------------------------------------------------------- taps
-
-
-def test_a_tap_sees_every_call_with_what_went_in_and_out(column):
-    events = []
-    with etude.use(column), etude.tap(events.append):
-        F.softmax(X, 1)
-        F.softmax(WIDE)
-        X.reshape(6)
-    a, b, c = events
-    assert (a.op, a.column, a.attrs, a.declined) == ("softmax", "mine", {"dim": 1}, ())
-    assert a.arrays[0] is X.data
-    assert a.outputs[0].shape == (2, 3)
-    assert a.seconds > 0
-    assert (b.column, b.declined) == ("reference", (("mine", "float64"),))
-    assert (c.op, c.column) == ("reshape", "view")
-
-
-def test_taps_nest_and_close(column):
-    first, second = [], []
-    with etude.tap(first.append):
-        F.exp(X)
-        with etude.tap(second.append), etude.use(column):
-            F.softmax(X)
-        F.log(X)
-        with etude.no_grad():
-            F.exp(X)
-    F.exp(X)
-    assert [e.op for e in first] == ["exp", "softmax", "log", "exp"]
-    assert [e.op for e in second] == ["softmax"]
-
-
-def test_a_tap_sees_backward_and_is_the_threads_own():
-    x = etude.ones(2, requires_grad=True)
-    seen = []
-    with etude.tap(seen.append):
-        x.exp().sum().backward()
-        t = threading.Thread(target=F.tanh, args=(X,))
-        t.start()
-        t.join()
-    names = [e.op for e in seen]
-    assert names[:2] == ["exp", "sum"]
-    assert "mul" in names
-    assert "tanh" not in names
-
-
-def test_closed_a_tap_leaves_the_table_as_it_was():
-    F.exp(X)
-    table, entry = current(), current()["exp"]
-    with etude.tap(lambda event: None):
-        assert current() is not table
-        F.exp(X)
-    assert current() is table
-    assert current()["exp"] is entry
-
-
-def test_a_tap_sees_the_buffers_given_as_out():
-    seen = []
-    buffer = np.zeros((2, 3), np.float32)
-    with etude.tap(seen.append):
-        current()["exp"](X.data, out=buffer)
-    assert seen[0].outputs[0] is buffer
-    assert "out" not in seen[0].attrs

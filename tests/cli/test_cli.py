@@ -3,141 +3,19 @@
 import importlib.util
 import json
 import math
-import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from shell import MAIN, python, run, words
 
 import etude
 from etude import plugins
-from etude.commands import backends, facts, runs
-from etude.commands import etude as program
+from etude.commands import backends, facts
 from etude.table import TABLE
 from etude.tensor import OPS, Tensor
-
-PLUGINS = {
-    "good": """
-        import click, etude
-        import numpy as np
-        @etude.implements("relu")
-        def relu(x):
-            return np.maximum(x, 0)
-        @etude.hookimpl
-        def etude_backends():
-            def load():
-                return etude.Backend("good", "cpu", {"relu": lambda x, out=None: relu(x)},
-                                     isa="python", dtypes={"relu": ("float32", "float64")})
-            return [etude.BackendInfo("good", "cpu", (1, 0), load)]
-        @etude.hookimpl
-        def etude_commands():
-            @click.command()
-            def greet():
-                "Say hello."
-                click.echo("hello from a plugin")
-            @click.command()
-            def crash():
-                raise KeyError("lost")
-            @click.command()
-            def ops():
-                click.echo("not this one")
-            return [greet, crash, ops, "no command"]
-    """,
-    "raises": """
-        raise RuntimeError("boom at import")
-    """,
-    "future": """
-        import etude
-        @etude.hookimpl
-        def etude_backends():
-            return [etude.BackendInfo("future", "cpu", (2, 0), None)]
-    """,
-    "misspelt": """
-        import etude
-        @etude.hookimpl
-        def etude_backend():
-            return []
-    """,
-    "cardless": """
-        import etude
-        @etude.hookimpl
-        def etude_backends():
-            def load():
-                raise etude.BackendError("no card was found on this machine")
-            return [etude.BackendInfo("cardless", "card", (1, 0), load)]
-    """,
-    "explodes": """
-        import etude
-        @etude.hookimpl
-        def etude_backends():
-            def load():
-                return 1 / 0
-            return [etude.BackendInfo("explodes", "cpu", (1, 0), load)]
-    """,
-}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder of installed plugins, as pip would leave them: one good, the others in trouble."""
-    folder = tmp_path_factory.mktemp("site")
-    for name, source in PLUGINS.items():
-        (folder / f"etude_test_{name}.py").write_text(textwrap.dedent(source))
-        info = folder / f"etude_test_{name}-1.5.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: etude-test-{name}\n"
-                                       f"Version: 1.5\n")
-        (info / "entry_points.txt").write_text(f"[etude]\n{name} = etude_test_{name}\n")
-    return folder
-
-
-@pytest.fixture
-def installed(site, monkeypatch):
-    """These plugins, in this process."""
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("ETUDE_PLUGINS", ",".join(PLUGINS))
-    importlib.invalidate_caches()
-    yield plugins.registry(refresh=True)
-    monkeypatch.undo()
-    for name in PLUGINS:
-        sys.modules.pop(f"etude_test_{name}", None)
-    importlib.invalidate_caches()
-    plugins.registry(refresh=True)
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """No plugin at all."""
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
-    yield plugins.registry(refresh=True)
-    monkeypatch.undo()
-    plugins.registry(refresh=True)
-
-
-def run(*args, code=0):
-    result = CliRunner().invoke(program, args, prog_name="etude")
-    assert result.exit_code == code, result.output
-    return result.output
-
-
-def words(text):
-    """The text without its line breaks, which depend on the width."""
-    return " ".join(text.split())
-
-
-def python(code, *args, **env):
-    """Run Python code in a process of its own: (status, stdout, stderr)."""
-    done = subprocess.run([sys.executable, "-c", code, *args], text=True, capture_output=True,
-                          env={**os.environ, **env}, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
-MAIN = "import sys; from etude.cli import main; sys.argv = ['etude', *sys.argv[1:]]; main()"
-
 
 # ------------------------------------------------------------------ the program
 
@@ -227,9 +105,9 @@ def test_backends_json_has_the_same_for_programs(installed):
     lines = {line["backend"] or line["plugin"]: line for line in found["backends"]}
     assert found["backends"][0]["backend"] == "reference"
     assert set(found["backends"][0]["ops"]) == set(found["ops"])
-    states = {name: lines[name]["state"] for name in PLUGINS}
-    assert states == {"good": "active", "raises": "broken", "future": "broken",
-                      "misspelt": "broken", "cardless": "unavailable", "explodes": "broken"}
+    states = {"good": "active", "raises": "broken", "future": "broken", "misspelt": "broken",
+              "cardless": "unavailable", "explodes": "broken"}
+    assert {name: lines[name]["state"] for name in states} == states
     assert lines["good"]["ops"] == {"relu": ["float32", "float64"]}
     assert "boom at import" in lines["raises"]["reason"]
     assert "Traceback" in lines["raises"]["traceback"]
@@ -396,127 +274,3 @@ def test_an_op_that_is_not_there_suggests_one_that_is():
     assert "There is no op called 'sofmax'. Did you mean 'softmax'?" in run("ops", "sofmax", code=1)
     assert "There is no op called 'map', but a family" in run("ops", "map", code=1)
     assert "Did you mean 'softmax'?" in run("ops", "--family", "softmx", code=1)
-
-
-# ------------------------------------------------------------------ the tour
-
-
-@pytest.fixture
-def short(monkeypatch):
-    """A tour over a tenth of the digits."""
-    train, test = etude.data.digits()
-    few = [etude.data.TensorDataset(*(t[:n] for t in d.tensors))
-           for d, n in ((train, 144), (test, 40))]
-    monkeypatch.setattr(runs.data, "digits", lambda split=None: few[split == "test"] if split
-                        else few)
-    monkeypatch.setattr(runs, "WATCHED", 3)
-    monkeypatch.setattr(runs, "COMPARED", 4)
-
-
-def column(folder, op, body):
-    path = folder / f"my_{op}.py"
-    path.write_text(f"import numpy as np\nimport etude\n\n\n@etude.implements({op!r})\n{body}\n")
-    return str(path)
-
-
-@pytest.fixture
-def relu(tmp_path):
-    return column(tmp_path, "relu", "def my_relu(x):\n    return np.where(x > 0, x, x * 0)")
-
-
-def test_the_tour_compares_a_column_with_the_reference(short, relu, tmp_path):
-    text = run("tour", "--epochs", "2", "--backend", relu, "--out", str(tmp_path / "new"))
-    assert "\x1b" not in text
-    assert max(len(line) for line in text.splitlines() if str(tmp_path) not in line) <= 80
-    told = words(text)
-    assert "my_relu.py agrees with the reference" in told
-    assert "within 0.0001 of it" in told
-    assert "3 my_relu.py" in told
-    assert "Try next" in told
-    assert (tmp_path / "new" / "tour.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_tour_for_programs(short, relu, tmp_path):
-    found = json.loads(run("tour", "--epochs", "2", "--backend", relu, "--json", "--no-picture"))
-    assert found["agree"]
-    reference, mine = found["runs"]
-    assert reference["backend"] == "reference"
-    assert len(reference["loss"]) == 2 * 9
-    assert mine["step_apart"] <= found["bound"]
-    assert mine["curve_apart"] == pytest.approx(max(np.abs(np.subtract(mine["loss"],
-                                                                       reference["loss"]))))
-    assert mine["calls_per_step"]["my_relu.py"] == 3
-    assert found["picture"] is None
-    assert not list(tmp_path.glob("*.png"))
-
-
-def test_the_tour_finds_a_kernel_that_is_a_little_wrong(short, tmp_path):
-    wrong = column(tmp_path, "linear", "def linear(x, weight, bias=None):\n"
-                   "    y = x @ weight.T * np.float32(1.001)\n"
-                   "    return y if bias is None else y + bias")
-    text = run("tour", "--epochs", "1", "--backend", wrong, "--no-picture", code=1)
-    assert "my_linear.py does not agree" in words(text)
-    assert "0.0001 is allowed" in words(text)
-
-
-def test_the_tour_finds_a_wrong_gradient(short, tmp_path):
-    wrong = column(tmp_path, "relu_backward", "def relu_backward(grad, y):\n"
-                   "    return np.where(y >= 0, grad, grad * 0)")
-    assert "does not agree" in run("tour", "--epochs", "1", "--backend", wrong, "--no-picture",
-                                   code=1)
-
-
-def test_the_tour_goes_on_past_a_column_that_fails(short, relu, tmp_path):
-    broken = column(tmp_path, "max_pool2d", "def pool(x, **attrs):\n    raise OSError('no pool')")
-    text = words(run("tour", "--epochs", "1", "--backend", broken, "--backend", relu,
-                     "--no-picture", code=1))
-    assert "my_max_pool2d.py does not agree: OSError: no pool" in text
-    assert "my_relu.py agrees with the reference" in text
-
-
-def test_an_unknown_backend_stops_the_tour_before_it_starts():
-    text = words(run("tour", "--backend", "cpuu", code=1))
-    assert "there is no backend 'cpuu'" in text
-    assert "epoch" not in text
-
-
-def test_a_tour_without_accelerators_says_why_and_how_to_get_one(short, alone):
-    text = words(run("tour", "--epochs", "1", "--no-picture"))
-    assert "No accelerator is active" in text
-    assert "pip install etude-cpu" in text
-
-
-def test_a_tour_with_broken_plugins_alone_gives_their_reasons(short, installed, monkeypatch):
-    monkeypatch.setenv("ETUDE_PLUGINS", "cardless,raises")
-    plugins.registry(refresh=True)
-    text = words(run("tour", "--epochs", "1", "--no-picture"))
-    assert "cardless is unavailable: no card was found on this machine" in text
-    assert "raises is broken: RuntimeError: boom at import" in text
-
-
-def test_a_tour_that_may_not_write_still_shows_its_table(short, alone, tmp_path):
-    (tmp_path / "file").touch()
-    text = words(run("tour", "--epochs", "1", "--out", str(tmp_path / "file" / "folder")))
-    assert "speed-up" in text
-    assert "There is no picture, because" in text
-    assert "--out names another folder" in text
-
-
-def test_a_tour_without_matplotlib_says_what_to_install(short, alone, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "etude.commands.picture", raising=False)
-    text = words(run("tour", "--epochs", "1", "--out", str(tmp_path)))
-    assert "matplotlib is not installed: pip install 'etude[plots]'" in text
-    assert not (tmp_path / "tour.png").exists()
-
-
-def test_the_real_tour_reads_at_least_97_percent_of_the_digits_on_every_backend(tmp_path):
-    # One thread for NumPy: on a busy machine its threads wait for one another.
-    status, out, err = python(MAIN, "tour", "--json", "--out", str(tmp_path),
-                              OPENBLAS_NUM_THREADS="1")
-    assert status == 0, out + err
-    found = json.loads(out)
-    active = [x.backend for x in backends.lines() if x.state == "active" and x.backend]
-    assert [r["backend"] for r in found["runs"]] == active
-    assert all(r["test_accuracy"] >= 0.97 for r in found["runs"])
-    assert (tmp_path / "tour.png").stat().st_size > 20_000
