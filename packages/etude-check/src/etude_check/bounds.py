@@ -3,10 +3,10 @@
 Each model gives two bounds for every element: ``allowed``, and ``certain``, beyond which no order
 of summation and no choice of formula explains the error. With u = 2^-24 for float32 (2^-53 for
 float64, whose oracle is the same reference and errs as much, so bounds are doubled), S the sum of
-the magnitudes added up and n their number, the formulas are those of CONFORMANCE; sources:
-Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 3.1, 4.2 and 27.1 for dot
-products and softmax-like sums; Higham and Mary (SIAM J. Sci. Comput. 41, 2019) for sqrt(n).
-The page "How the bounds are derived" in docs/ shows how far honest kernels stay below them.
+the magnitudes added up and n their number. Sources: Higham, Accuracy and Stability of Numerical
+Algorithms (2002), sections 3.1 and 4.2, for dot products and sums; Higham and Mary (SIAM J. Sci.
+Comput. 41, 2019) for sqrt(n); Blanchard, Higham and Higham (IMA J. Numer. Anal. 41, 2021) for
+softmax. docs/bounds.md derives the models one by one and shows how near honest kernels come.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from etude_check.record import Record, Report, Verdict
 from etude_check.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
 from etude_check.sandbox import Description
 from etude_check.spec import FAMILIES, specs
+from etude_check.zoo import published
 
 
 @dataclass
@@ -74,7 +75,8 @@ def check(candidate: Candidate, *, ops: Sequence[str] | None = None,
     runner = Runner(settings)
     try:
         described = runner.describe()
-        report = Report(candidate.target, level, seed, [], environment=_environment(described))
+        report = Report(candidate.target, level, seed, [], environment=_environment(described),
+                        mutation_score=published())
         if described.error:
             report.records.append(not_loaded(described))
         elif case is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from etude_check.candidate import Candidate
 
 HERE = Path(__file__).parent
+PUBLISHED = HERE / "score.json"
 TOOLS = ("command", "likely", "score")  # modules beside us that hold no animals
 WHERE = ("index", "memory", "parallel", "numerics", "backward", "cheat")
 
-#: What CONFORMANCE asks for, entry by entry; animals say with ``covers=`` which they stand for.
+#: The mistakes a zoo must have, entry by entry; animals say with ``covers=`` which they are.
 ENTRIES = (
     "tail skipped", "only powers of two", "k below unroll", "n = 0 writes", "stride ignored",
     "negative stride", "offset ignored", "m and n swapped", "negative axis", "keepdims ignored",
@@ -84,7 +86,7 @@ def _enter(animal: Animal) -> None:
     if animal.where and animal.where not in WHERE:
         raise ValueError(f"{animal.name}: where is one of {', '.join(WHERE)}")
     if animal.covers and animal.covers not in ENTRIES:
-        raise ValueError(f"{animal.name} covers {animal.covers!r}, which CONFORMANCE does not list")
+        raise ValueError(f"{animal.name} covers {animal.covers!r}, which ENTRIES does not list")
     _ANIMALS[animal.name] = animal
 
 
@@ -172,6 +174,14 @@ def _opened(path: Path) -> Backend:
     backend: Backend
     backend, = resolve(Path(prepare(Candidate("source", str(path))).value))
     return backend
+
+
+def published() -> str:
+    """The mutation score that every report carries: of the run whose JSON lies beside this file,
+    ``etude zoo run --level full --seed 0 --seed 1 ... --json score.json``.
+    """
+    score = json.loads(PUBLISHED.read_text())
+    return f"{score['sentence']}, on {score['date']}"
 
 
 def reference(op: str) -> Callable[..., Any]:

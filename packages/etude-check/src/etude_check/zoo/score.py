@@ -8,7 +8,6 @@ level asks. A cheat must fail, and be called what it is.
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,9 +16,7 @@ from typing import Any
 from etude_check.engine import check
 from etude_check.record import Record, Report, Verdict
 from etude_check.spec import specs
-from etude_check.zoo import HERE, Animal, animals, candidate
-
-PUBLISHED = HERE / "score.json"
+from etude_check.zoo import Animal, animals, candidate
 
 
 @dataclass
@@ -77,20 +74,13 @@ class Score:
         honest = sum(f.kind == "honest" for f in self.fates)
         share = f"{self.killed / self.total:.1%}" if self.total else "none run"
         return (f"{self.killed} of {self.total} wrong kernels killed ({share}), {len(self.alarms)} "
-                f"false alarms over {honest} honest ones, at {self.level}")
+                f"false alarms over {honest} honest ones, at {self.level}, "
+                f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}")
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "killed": self.killed, "total": self.total,
                 "sentence": self.sentence, "passed": self.passed,
                 "date": datetime.date.today().isoformat()}
-
-
-def published() -> str:
-    """The score that every report carries: of the run whose JSON lies beside this file. Written by
-    ``etude zoo run --level full --json`` with that path.
-    """
-    score = json.loads(PUBLISHED.read_text())
-    return f"{score['sentence']}, on {score['date']}"
 
 
 def run(which: Iterable[Animal] | None = None, level: str = "full", seeds: Sequence[int] = (0,),
