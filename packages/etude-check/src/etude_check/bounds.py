@@ -12,7 +12,7 @@ softmax. docs/bounds.md derives the models one by one and shows how near honest 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -202,22 +202,34 @@ class Ensemble(Model):
 
     A variant is the reference itself with every rounding drawn at random and every sum rounded as
     some order of summation would (``noise.py``). ``floor`` is a relative error allowed on top, in
-    units of u; inputs named in ``fixed`` are not changed.
+    units of u; ``more(question, i)`` is what another honest formula may err besides.
     """
 
     floor: float = 4.0
     factor: float = 4.0
-    fixed: tuple[str, ...] = field(default=())
+    more: Callable[[Question, int], Any] | None = None
 
     def bound(self, q: Question, i: int) -> Bounds:
-        spread = _spread(q, self.fixed)[i]
+        spread = _spread(q)[i]
         r = np.abs(q.oracle[i])
         r = np.where(np.isfinite(r), r, 0)
         allowed = self.factor * spread + self.floor * q.u * r + 8 * q.tiny
-        return Bounds(allowed, 16 * allowed)
+        more = 0.0 if self.more is None else np.nan_to_num(self.more(q, i))
+        return Bounds(allowed + more, 16 * allowed + more)
 
 
-def _spread(q: Question, fixed: tuple[str, ...]) -> tuple[Array, ...]:
+def updating(q: Question, dims: tuple[int, ...], keepdim: bool = False) -> Array:
+    """What a variance over ``dims`` of the first array may be off by if it is updated element by
+    element, as Welford does: 4 u mean|x| sqrt(var), its condition number times u (Chan, Golub and
+    LeVeque, The American Statistician 37, 1983). One pass over the squares errs by u mean^2.
+    """
+    x = q.arrays[0].astype(np.float64)
+    with np.errstate(all="ignore"):
+        return np.asarray(4 * q.u * np.abs(x).mean(dims, keepdims=keepdim) * x.std(
+            dims, keepdims=keepdim))
+
+
+def _spread(q: Question) -> tuple[Array, ...]:
     """Largest |variant - oracle| over the ensemble, for every output."""
     key = "_spread"  # one ensemble serves all outputs of a question
     if key not in q.__dict__:
@@ -225,7 +237,7 @@ def _spread(q: Question, fixed: tuple[str, ...]) -> tuple[Array, ...]:
         worst = [np.zeros(r.shape) for r in q.oracle]
         with np.errstate(all="ignore"):
             for _ in range(DRAWS):
-                for i, y in enumerate(noise.variant(q, rng, fixed)):
+                for i, y in enumerate(noise.variant(q, rng)):
                     off = np.abs(np.asarray(y, np.float64) - q.oracle[i])
                     worst[i] = np.fmax(worst[i], np.where(np.isfinite(off), off, 0))
         q.__dict__[key] = tuple(worst)

@@ -133,8 +133,7 @@ def _add_at(noise: Noise, ufunc: Any, plain: list[Any]) -> None:
         target[...] = noise.absolute(target, size * terms(count))
 
 
-def variant(q: Question, rng: np.random.Generator, fixed: tuple[str, ...] = ()
-            ) -> tuple[Array, ...]:
+def variant(q: Question, rng: np.random.Generator) -> tuple[Array, ...]:
     """The outputs of one honest variant of the reference on the question's arrays."""
     noise = Noise(rng, q.u)
     arrays = []
@@ -142,7 +141,7 @@ def variant(q: Question, rng: np.random.Generator, fixed: tuple[str, ...] = ()
     for name, a in zip(names, q.arrays):
         if isinstance(a, np.ndarray) and a.dtype.kind == "f":
             a = a.astype(np.float64)
-            a = wrap(a if name in (*fixed, *q.op.fixed) else noise.relative(a), noise)
+            a = wrap(a if name in q.op.fixed else noise.relative(a), noise)
         arrays.append(a)
     result = as_arrays(q.op.reference(*arrays, **q.attrs))
     outputs = result if isinstance(result, tuple) else (result,)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble
+from etude_check.bounds import Ensemble, updating
 from etude_check.plans import COTANGENTS, common, crossed, layouts
 from etude_check.spec import Refusal, call, spec
 
@@ -74,7 +74,9 @@ def _random(draw):
 
 
 _x34, _three, _four = np.ones((3, 4)), np.ones(3), np.ones(4)
-spec("batch_norm", plans=_plans(), make=_make, model=Ensemble(), random=_random(),
+_VAR = Ensemble(more=lambda q, i: updating(q, (0, *range(2, q.arrays[0].ndim))))
+spec("batch_norm", plans=_plans(), make=_make, model={"var": _VAR, "*": Ensemble()},
+     random=_random(),
      refusals=(Refusal("one value per channel", lambda: call(np.ones((1, 4))), "ShapeError",
                        "batch_norm"),
                Refusal("a weight per sample", lambda: call(_x34, _three), "ShapeError",

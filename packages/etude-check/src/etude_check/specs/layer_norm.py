@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble, LayerNorm
+from etude_check.bounds import Ensemble, LayerNorm, updating
 from etude_check.plans import COTANGENTS, TAILS, common, crossed, layouts
 from etude_check.spec import Refusal, call, spec
 
@@ -82,7 +82,15 @@ def _backward(d, shape, over, affine, at=""):
     return call(grad, x, weight, d.given(mean), d.given(rstd), normalized_shape=size)
 
 
-spec("layer_norm", plans=plans(), make=_make, model={"y": LayerNorm(), "*": Ensemble()},
+def _welford(q, i):
+    """rstd = (var + eps)^-1/2 is off by rstd^3 / 2 of what the variance is off by."""
+    ndim, last = q.arrays[0].ndim, len(q.attrs["normalized_shape"])
+    return q.oracle[i] ** 3 / 2 * updating(q, tuple(range(ndim - last, ndim))).reshape(
+        q.oracle[i].shape)
+
+
+spec("layer_norm", plans=plans(), make=_make,
+     model={"y": LayerNorm(), "rstd": Ensemble(more=_welford), "*": Ensemble()},
      random=random(), refusals=refused("layer_norm"),
      policy="The variance divides by n; eps stands inside the root. A NaN spoils its own row.")
 spec("layer_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),

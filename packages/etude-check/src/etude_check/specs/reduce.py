@@ -4,12 +4,10 @@ Sums draw from -1 .. 3, so that no result is a difference of large numbers; extr
 that tie, and from rows all below 0 or of infinities, where a maximum that starts at 0 shows.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Bounds, Ensemble, Exact
+from etude_check.bounds import Accumulate, Ensemble, Exact, updating
 from etude_check.plans import COTANGENTS, also, crossed, over_axes, reductions
 from etude_check.spec import Refusal, call, spec
 
@@ -215,26 +213,21 @@ def _has_variance(p):
 FAR = crossed([*SHAPES, plan((3, 1025), 1), plan((1025, 3), 0)], at=("far", "equal", "small"))
 
 
-@dataclass(frozen=True)
-class Var(Ensemble):
-    """With a mean that is off by D = u (min(n, 8 sqrt n) + 1) mean|x|, D^2 more: of equal numbers
-    that is all there is. And 4 u mean|x| sqrt(var), since updating formulas such as Welford's err
-    by the condition number times u (Chan, Golub and LeVeque, The American Statistician 37, 1983).
-    One pass over the squares errs by u mean^2, which is more than either by orders.
+def _other_formulas(q, i):
+    """A mean that is off by D = u (min(n, 8 sqrt n) + 1) mean|x| brings D^2: of equal numbers that
+    is all there is. And what Welford's formula errs.
     """
-
-    def bound(self, q, i):
-        x, attrs = np.abs(q.arrays[0].astype(np.float64)), {**q.op.attrs, **q.attrs}
-        dims = axes_of(x.shape, attrs["dim"])
-        n = np.prod([x.shape[k] for k in dims], dtype=np.float64)
-        size = q.u * x.mean(dims, keepdims=attrs["keepdim"])
-        off = (min(n, 8 * n**0.5) + 1) * size
-        more = np.nan_to_num(off**2 + 4 * size * np.sqrt(np.abs(q.oracle[i])))
-        return Bounds(*(b + more for b in super().bound(q, i)))
+    x, attrs = np.abs(q.arrays[0].astype(np.float64)), {**q.op.attrs, **q.attrs}
+    dims = axes_of(x.shape, attrs["dim"])
+    n = np.prod([x.shape[k] for k in dims], dtype=np.float64)
+    off = q.u * (min(n, 8 * n**0.5) + 1) * x.mean(dims, keepdims=attrs["keepdim"])
+    share = n / max(n - attrs["correction"], 1)
+    return off**2 + share * updating(q, dims, attrs["keepdim"])
 
 
 spec("var", plans=only(also(reductions(empty=False, correction=(1, 0, 2)), tail=SQUARE,
-                            special=FAR), _has_variance), make=_var, model=Var(),
+                            special=FAR), _has_variance), make=_var,
+     model=Ensemble(more=_other_formulas),
      random=over_axes(empty=False, correction=st.sampled_from([0, 1, 2])).filter(_has_variance),
      refusals=(*_refused("var"), Refusal("one element of which correction takes one", lambda: call(
          np.ones((3, 1)), dim=1), "ShapeError", "correction"), Refusal(
