@@ -36,7 +36,7 @@ def newcomer(tmp_path):
     source.write_text(
         '"""A family that nobody lists."""\n'
         "from etude.table import op\n\n\n"
-        '@op("map", saves=("x",), flops=3)\n'
+        '@op("map", saves="x", flops=3)\n'
         "def newcomer(x):\n"
         '    """y = x / (1 + |x|), elementwise."""\n'
         "    return x / (1 + abs(x))\n"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from etude_check.candidate import Candidate, prepare
+from etude_check.engine import conduct
 from etude_check.errors import CheckError
 from etude_check.sandbox import Sandbox
 
@@ -326,6 +327,21 @@ def test_what_a_candidate_patches_is_reported(tmp_path, code, sentence):
                     "@etude.implements('relu')\ndef relu(x):\n    return np.maximum(x, 0)\n")
     with Sandbox(prepare(Candidate.parse(module=path))) as box:
         assert sentence in box.describe().tampering
+
+
+@pytest.mark.parametrize(("body", "sentence"), [
+    ("import gc\ngc.get_objects()", "looks through the objects of the garbage collector"),
+    ("import sys\nsys._getframe()", "walks up the stack"),
+    ("import os\nos.listdir('.')", "looks through files"),
+    ("open('/proc/self/maps').close()", "looks through files"),
+])
+def test_where_a_candidate_looks_is_reported_once_and_no_failure(module, body, sentence):
+    box = module(body)
+    assert box.describe().tampering == []
+    for _ in range(2):
+        assert relu(box).status == "ok"
+    assert box.tampering == [sentence + " during a call"]
+    assert conduct(box.tampering) == []
 
 
 def test_a_leak_shows_in_the_memory_of_the_worker(module):

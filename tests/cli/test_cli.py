@@ -82,8 +82,8 @@ def test_backends_says_what_is_wrong_with_each_plugin(installed):
     assert "broken: plugin 'raises' 1.5 RuntimeError: boom at import" in told
     assert "broken: plugin 'future' 1.5 backend 'future' is built for op interface 2.0" in told
     assert "this Etude has 1.0; install matching versions of both" in told
-    assert ("broken: plugin 'misspelt' 1.5 there is no hook called 'etude_backend'; did you mean "
-            "'etude_backends'?") in told
+    assert ("broken: plugin 'misspelt' 1.5 there is no hook called 'etude_backend'; known are "
+            "etude_backends, etude_commands. Did you mean 'etude_backends'?") in told
     assert ("unavailable: backend 'cardless' of plugin 'cardless' 1.5 no card was found on this "
             "machine") in told
     assert "broken: backend 'explodes' of plugin 'explodes' 1.5 ZeroDivisionError" in told
@@ -111,7 +111,7 @@ def test_backends_json_has_the_same_for_programs(installed):
     assert lines["good"]["ops"] == {"relu": ["float32", "float64"]}
     assert "boom at import" in lines["raises"]["reason"]
     assert "Traceback" in lines["raises"]["traceback"]
-    assert "did you mean 'etude_backends'?" in lines["misspelt"]["reason"]
+    assert "Did you mean 'etude_backends'?" in lines["misspelt"]["reason"]
 
 
 def test_a_plugin_outside_the_allow_list_is_blocked(installed, monkeypatch):
@@ -137,7 +137,7 @@ def test_broken_plugins_leave_etude_and_the_others_alone(site):
 def test_the_installed_program_does_the_same_in_a_process_of_its_own(site):
     status, out, err = python(MAIN, "backends", PYTHONPATH=str(site))
     assert status == 0, err
-    assert "did you mean 'etude_backends'?" in words(out)
+    assert "Did you mean 'etude_backends'?" in words(out)
 
 
 # ------------------------------------------------------------------ commands of plugins
@@ -253,7 +253,7 @@ def cube(tmp_path):
     """An op entered from a file of its own; gone again afterwards."""
     path = tmp_path / "cube_family.py"
     path.write_text('"""Cubes."""\nfrom etude.table import op\n\n\n'
-                    '@op("map", saves=("x",), flops=lambda x: 2 * x.size)\n'
+                    '@op("map", saves="x", flops=lambda x: 2 * x.size)\n'
                     'def cube(x):\n    """y = x^3, elementwise."""\n    return x * x * x\n')
     spec = importlib.util.spec_from_file_location(path.stem, path)
     sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)

@@ -32,7 +32,7 @@ WRONG = {
 @pytest.fixture
 def squared():
     """An op y = x^2 whose gradient the test sets."""
-    @etude.op("map", saves=("x",), flops=lambda x: x.size)
+    @etude.op("map", saves="x", flops=lambda x: x.size)
     def squared(x):
         """y = x^2, elementwise. x, y: any shape, float."""
         return x * x

@@ -92,7 +92,8 @@ BROKEN = {
         @etude.hookimpl
         def etude_backend():
             return []
-     """, "there is no hook called 'etude_backend'; did you mean 'etude_backends'?"),
+     """, "there is no hook called 'etude_backend'; known are etude_backends, etude_commands. "
+              "Did you mean 'etude_backends'?"),
     "t_strange": ("""
         import etude
         @etude.hookimpl
@@ -183,7 +184,7 @@ LOADS = {
     "t_exit": ("raise SystemExit(2)", "broken", "SystemExit: 2",
                "BackendError: backend 'exit' is broken: SystemExit: 2. 'etude backends' shows"),
     "t_typo": ("return etude.Backend('typo', 'cpu', {'sofmax': None})", "broken",
-               "TypeError: there is no op called 'sofmax'; did you mean 'softmax'?",
+               "TypeError: there is no op called 'sofmax'. Did you mean 'softmax'?",
                "BackendError: backend 'typo' is broken: TypeError: there is no op called 'sofmax'"),
     "t_far": ("return etude.Backend('far', 'moon', {})", "broken",
               "TypeError: load() made a Backend for 'moon', announced for 'cpu'",

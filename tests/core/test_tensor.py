@@ -341,7 +341,7 @@ def test_arguments_by_position_or_name_and_what_is_wrong_with_them():
 
 
 def test_an_op_entered_later_is_a_function_at_once():
-    @etude.op("map", saves=("x",), flops=lambda x: x.size)
+    @etude.op("map", saves="x", flops=lambda x: x.size)
     def cubed(x):
         """y = x^3, elementwise. x, y: any shape, float."""
         return x * x * x

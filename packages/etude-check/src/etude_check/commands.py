@@ -174,7 +174,7 @@ def _a(kind: str) -> str:
 
 
 def _hint(name: str, known: set[str]) -> str:
-    from etude.commands.show import did_you_mean
+    from etude.errors import did_you_mean
 
     close = did_you_mean(name, known)
     few = f" There are {', '.join(sorted(known))}." if len(known) < 40 else \

@@ -27,6 +27,7 @@ from etude_check.record import Record, Report, Verdict
 from etude_check.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
 from etude_check.sandbox import Description
 from etude_check.spec import FAMILIES, specs
+from etude_check.tamper import DURING
 from etude_check.zoo import published
 
 
@@ -55,13 +56,14 @@ def _one(op: str) -> Result:
     return _runner.check(op)
 
 
-def check(candidate: Candidate, *, ops: Sequence[str] | None = None,
+def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
           groups: Sequence[str] | None = None, families: Sequence[str] | None = None,
           dtypes: Sequence[str] | None = None, level: str = "full", seed: int = 0, jobs: int = 1,
           case: str | None = None, stop_at_first: bool = False, timeout: float = TIMEOUT,
           progress: Callable[[Progress], None] | None = None) -> Report:
     """Hold a candidate against the reference; every case becomes a Record of the Report.
 
+    ``candidate`` is the name of a backend, or what ``Candidate.parse`` made of a file.
     ``ops`` and ``groups`` (families of ops: "softmax", "conv2d") choose rows of the table,
     ``families`` case families ("tail", "layout"), ``case`` one case by name. Raises CheckError for
     a request that cannot be carried out; never for what the candidate does.
@@ -69,7 +71,7 @@ def check(candidate: Candidate, *, ops: Sequence[str] | None = None,
     start = time.perf_counter()
     if level not in LEVELS:
         raise CheckError(f"there is no level {level!r}; known are {', '.join(LEVELS)}")
-    candidate = prepare(candidate)
+    candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate)
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
                         FAMILIES if families is None else tuple(families), stop_at_first, timeout)
     runner = Runner(settings)
@@ -86,8 +88,8 @@ def check(candidate: Candidate, *, ops: Sequence[str] | None = None,
             results = _pooled(settings, wanted, jobs) if jobs > 1 and len(wanted) > 1 else (
                 runner.check(op) for op in wanted)
             _gather(report, results, len(wanted), progress, stop_at_first)
-        report.notes += sorted({*described.tampering, *report.notes})
-        report.records += [conduct(n) for n in report.notes]
+        report.notes = sorted({*described.tampering, *report.notes})
+        report.records += conduct(report.notes)
         if case is None and not described.error:
             report.records += waivers.apply(described.waivers, report.records, level != "smoke")
     finally:
@@ -101,9 +103,11 @@ def not_loaded(described: Description) -> Record:
                   f"it cannot be loaded: {described.error}")
 
 
-def conduct(note: str) -> Record:
-    return Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
-                  f"a column computes, and does nothing else; this one {note}")
+def conduct(notes: Sequence[str]) -> list[Record]:
+    """What a column replaced fails it. Where it looked is told beside the failures it caused."""
+    return [Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
+                   f"a column computes, and does nothing else; this one {note}")
+            for note in notes if not note.endswith(DURING)]
 
 
 def _single(runner: Runner, case: Case) -> Iterator[Record]:

@@ -35,7 +35,7 @@ class Inspector:
         report.notes = sorted({*self._described.tampering,
                                *(set(result.tampering) - self._seen)})
         self._seen |= set(result.tampering)
-        report.records += [conduct(note) for note in report.notes]
+        report.records += conduct(report.notes)
         # Whether a waiver for "*" is stale cannot be told from one op.
         mine = [w for w in self._described.waivers
                 if not isinstance(w, dict) or w.get("op") in (op, "*")]

@@ -1,7 +1,8 @@
-"""Notices what a candidate replaced in its own process: comparisons, clocks, the op table.
+"""Notices what a candidate replaced in its own process, and where it looks for answers.
 
 A hint to whoever reads the report, and no defence: the verdict never depends on the worker's
-honesty. Noted before the candidate is loaded, compared after that and now and then.
+honesty. What may be replaced (comparisons, clocks, the op table) is noted before the candidate is
+loaded and compared after that and now and then; where it looks, Python's audit events tell.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ import etude.table
 WATCHED: tuple[ModuleType, ...] = (np.testing, np, np.linalg, time, gc, builtins, json,
                                    etude.columns, etude.table)
 
+#: Audit events that no arithmetic causes, and what they mean when they come during a call. None
+#: proves anything, a compiler of kernels keeps files too: a note in the report, and no failure.
+DURING = "during a call"
+SEARCHES = {**dict.fromkeys(("gc.get_objects", "gc.get_referrers", "gc.get_referents"),
+                            f"looks through the objects of the garbage collector {DURING}"),
+            "sys._getframe": f"walks up the stack {DURING}",
+            **dict.fromkeys(("open", "os.listdir", "os.scandir"),
+                            f"looks through files {DURING}")}
+CODE = (".py", ".pyc", ".so", ".pth")  # files that a late import opens
+
 #: What Etude itself imports to find an installed backend: this kit is a plugin too.
 OURS = ("etude_check.commands", "etude_check.zoo")
 
@@ -47,6 +58,31 @@ def identities() -> dict[str, Any]:
                 found.update({f"{name}.{kind.__name__}.{n}": v for n, v in vars(kind).items()
                               if callable(v)})
     return found
+
+
+class Searches:
+    """``with searches:`` around a call; ``told()`` gives each kind of search once."""
+
+    def __init__(self) -> None:
+        self.inside = False
+        self._heard: dict[str, bool] = {}  # sentence -> told already
+        sys.addaudithook(self._hear)  # for good: Python takes none back
+
+    def __enter__(self) -> None:
+        self.inside = True
+
+    def __exit__(self, *exc: object) -> None:
+        self.inside = False
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.inside and event in SEARCHES and not (
+                event == "open" and str(arguments[0]).endswith(CODE)):
+            self._heard.setdefault(SEARCHES[event], False)
+
+    def told(self) -> list[str]:
+        new = [sentence for sentence, told in self._heard.items() if not told]
+        self._heard.update(dict.fromkeys(new, True))
+        return new
 
 
 class Watch:

@@ -25,7 +25,7 @@ from etude.errors import Unsupported
 from etude.table import TABLE
 from etude_check.arena import Arena
 from etude_check.candidate import Candidate, load_candidate
-from etude_check.tamper import Watch
+from etude_check.tamper import Searches, Watch
 from etude_check.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker
@@ -71,6 +71,7 @@ class Calls:
         self.backend = backend
         self.arena = arena
         self.remote = backend.device != "cpu"
+        self.searches = Searches()
         self.results: tuple[Any, ...] = ()
 
     def _inputs(self, given: list[Any]) -> list[Any]:
@@ -110,8 +111,9 @@ class Calls:
             attrs["out"] = buffers[0] if message["single"] else buffers
         start = perf_counter()
         try:
-            for _ in range(message["repeats"]):
-                result = op(*arrays, **attrs)
+            with self.searches:
+                for _ in range(message["repeats"]):
+                    result = op(*arrays, **attrs)
         except Unsupported as no:
             return {**words(no), "status": "unsupported"}
         except BaseException as error:
@@ -232,8 +234,9 @@ def main() -> None:
         if os.getpid() != me:
             os._exit(0)  # the candidate forked, and this is the copy
         count += 1
+        reply["tampering"] = calls.searches.told()
         if count % EVERY == 0:
-            reply["tampering"] = watch.look()
+            reply["tampering"] += watch.look()
         reply["id"] = message["id"]
         try:
             connection.send(reply)

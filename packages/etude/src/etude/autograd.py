@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,21 +35,18 @@ clock = itertools.count(1)
 Key = Any  # where a gradient gathers: (node, output index), or the id of a leaf
 
 
+@dataclass(slots=True, eq=False)
 class Node:
     """One recorded call. It keeps the input Tensors and the output arrays, never its own output
     Tensors: no cycle, so memory goes the moment the last user lets go. Backward drops both.
     """
 
-    __slots__ = ("attrs", "inputs", "needs", "op", "order", "outputs")
-
-    def __init__(self, op: Op, inputs: Sequence[Any], outputs: tuple[Any, ...],
-                 attrs: dict[str, Any], needs: tuple[bool, ...]) -> None:
-        self.op = op
-        self.inputs: Sequence[Any] | None = inputs  # Tensor, number or None, as passed
-        self.outputs = outputs
-        self.attrs = attrs
-        self.needs = needs
-        self.order = next(clock)
+    op: Op
+    inputs: Sequence[Any] | None  # Tensor, number or None, as passed
+    outputs: tuple[Any, ...]
+    attrs: dict[str, Any]
+    needs: tuple[bool, ...]
+    order: int = field(default_factory=clock.__next__)
 
     def __repr__(self) -> str:
         return f"<Node {self.order}: {self.op.name}>"
@@ -71,7 +69,7 @@ class Node:
 
     def saved(self, tensors: bool) -> list[Any]:
         """What the gradient rule asked for, as arrays or, for ``create_graph``, as Tensors."""
-        from etude.tensor import wrap
+        from etude.tensor import Tensor
 
         assert self.inputs is not None
         op, values = self.op, []
@@ -81,7 +79,7 @@ class Node:
                 position = op.outputs.index(name)
                 value: Any = self.outputs[position]
                 if tensors:
-                    value = wrap(value, self if position == 0 else None)
+                    value = Tensor(value, node=self if position == 0 else None)
             elif op.variadic:
                 values.append([getattr(t, field) for t in self.inputs])
                 continue
@@ -187,10 +185,8 @@ def _rule(node: Node, arrived: list[Any], needs: tuple[bool, ...], create_graph:
     if create_graph and op.composite_rule is not None:
         return _through_composite(node, known, needs, F)
     if op.outputs[0].startswith("*"):
-        upstream: Any = [
-            F.full(shape=y.shape, value=0, dtype=y.dtype) if g is None else g
-            for g, y in zip(arrived, node.outputs, strict=True)
-        ]
+        upstream: Any = [F.full(shape=y.shape, value=0, dtype=y.dtype) if g is None else g
+                         for g, y in zip(arrived, node.outputs, strict=True)]
     else:
         upstream = known
     assert op.rule is not None
@@ -198,10 +194,8 @@ def _rule(node: Node, arrived: list[Any], needs: tuple[bool, ...], create_graph:
     grads = op.rule(F, upstream, *saved, needs=needs, **{**op.attrs, **node.attrs})
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
-    return [
-        sum_to(F, g, t.shape) if need and g is not None and g.shape != t.shape else g
-        for g, t, need in zip(grads, inputs, needs, strict=False)
-    ]
+    return [sum_to(F, g, t.shape) if need and g is not None and g.shape != t.shape else g
+            for g, t, need in zip(grads, inputs, needs, strict=False)]
 
 
 def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...], F: Any) -> list[Any]:
@@ -222,7 +216,7 @@ def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...], F: Any) -
 
 def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
     """The gradient that starts at ``t``: given, or 1 for a single number."""
-    from etude.tensor import Tensor, wrap
+    from etude.tensor import Tensor
 
     if not t.requires_grad:
         raise RuntimeError("this tensor does not require a gradient: nothing that led to it was "
@@ -232,7 +226,7 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
             raise ShapeError(f"backward from a tensor of shape {list(t.shape)} needs a gradient of "
                              f"that shape; only a single number starts at 1. Sum it first?")
         one = np.ones(t.shape, t.dtype)
-        given = wrap(STATE.get().tables[t.device].upload(one))
+        given = Tensor(STATE.get().tables[t.device].upload(one))
     if not isinstance(given, Tensor) or given.shape != t.shape or given.dtype != t.dtype:
         raise ShapeError(f"the gradient given must be a Tensor {t.dtype.name}{list(t.shape)} like "
                          f"the output it belongs to, got {given!r}")
@@ -246,7 +240,7 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
     ``gradient`` weights the elements of ``t``; it may be left out for a single number. The saved
     values are freed unless ``retain_graph`` (by default: unless ``create_graph``).
     """
-    from etude.tensor import wrap
+    from etude.tensor import Tensor
 
     keep = create_graph if retain_graph is None else retain_graph
     seed = _seed(t, gradient, create_graph)
@@ -259,7 +253,7 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
                 g = F.add(leaf.grad if create_graph else leaf.grad.data, g)
             elif not create_graph:
                 g = _owned(g, taken)
-            leaf.grad = g if create_graph else wrap(g)
+            leaf.grad = g if create_graph else Tensor(g)
 
 
 def _owned(g: Any, taken: set[int]) -> Any:
@@ -278,14 +272,12 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     A tuple of Tensors, one per input; with ``create_graph`` they can be differentiated again.
     An input that the outputs do not depend on is an error, or None with ``allow_unused``.
     """
-    from etude.tensor import Tensor, wrap
+    from etude.tensor import Tensor
 
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if grad_outputs is None:
-        given: list[Any] = [None] * len(outs)
-    else:
-        given = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else (grad_outputs
+                                                                     or [None] * len(outs))
     keep = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(t, g, create_graph) for t, g in zip(outs, given, strict=True)]
     with grad_mode(create_graph):
@@ -300,7 +292,7 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
             results.append(None)
             continue
         g = found[_key(t)][1]
-        results.append(g if create_graph else wrap(_owned(g, taken)))
+        results.append(g if create_graph else Tensor(_owned(g, taken)))
     return tuple(results)
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
@@ -35,14 +36,12 @@ class Tables(dict[str, Table]):
         return table
 
 
+@dataclass(slots=True)
 class State:
     """What dispatch depends on: the table of each device, and whether gradients are recorded."""
 
-    __slots__ = ("grad", "tables")
-
-    def __init__(self, tables: Tables, grad: bool = True) -> None:
-        self.tables = tables
-        self.grad = grad
+    tables: Tables
+    grad: bool = True
 
 
 #: The process default. It lives in a ContextVar so that ``with use(...)`` stays local to a thread

@@ -16,8 +16,9 @@ def main() -> None:
     try:
         from etude.commands import etude
     except ModuleNotFoundError as missing:
-        if missing.name not in NEEDED:
+        name = str(missing.name).partition(".")[0]
+        if name not in NEEDED:
             raise
-        sys.exit(f"etude: the command line needs {' and '.join(NEEDED)}, and {missing.name} is not "
+        sys.exit(f"etude: the command line needs {' and '.join(NEEDED)}, and {name} is not "
                  f"installed. Install both with: pip install 'etude[cli]'")
     etude(prog_name="etude")

@@ -267,7 +267,7 @@ def _reference(op: Op) -> Call:
             def unary(x: Any, out: Any = None) -> Any:
                 if x.dtype is not float32:
                     check((x,), {})
-                return _into(out, reference(x))
+                return into(out, reference(x))
 
             return unary
 
@@ -275,21 +275,21 @@ def _reference(op: Op) -> Call:
             if not (type(x) is type(y) and x.dtype is float32 and y.dtype is float32
                     and x.shape == y.shape):
                 check((x, y), {})
-            return _into(out, reference(x, y))
+            return into(out, reference(x, y))
 
         return binary
 
     def run(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
         check(arrays, attrs)
-        return _into(out, reference(*arrays, **attrs))
+        return into(out, reference(*arrays, **attrs))
 
     return run
 
 
-def _into(out: Any, result: Any) -> Any:
+def into(out: Any, result: Any) -> Any:
     """Make arrays of NumPy scalars, and copy into the buffers the caller gave."""
     if out is None:
-        return result if type(result) is np.ndarray else _plain(result)
+        return as_arrays(result)
     buffers, results = (out, result) if isinstance(out, tuple) else ((out,), (result,))
     for buffer, r in zip(buffers, results, strict=True):
         if buffer.shape != r.shape or buffer.dtype != r.dtype:
@@ -297,12 +297,6 @@ def _into(out: Any, result: Any) -> Any:
                              f"{Spec(buffer.shape, buffer.dtype)}")
         np.copyto(buffer, r)
     return out
-
-
-def _plain(result: Any) -> Any:
-    if isinstance(result, tuple):
-        return tuple([_plain(r) for r in result])
-    return result if hasattr(result, "buffer") else as_arrays(result)
 
 
 def _guarded(op: Op, backend: Backend) -> Call:
@@ -317,10 +311,7 @@ def _guarded(op: Op, backend: Backend) -> Call:
             result = as_arrays(_untouched(op, backend.name, call, arrays, out, attrs))
         else:
             result = call(*arrays, out=out, **attrs)
-        _hold(op, backend.name, promised, result)
-        if out is not None and not _same(out, result):
-            raise BackendError(f"column {backend.name!r}: {op.name} did not return the buffers it "
-                               f"was given as out=, so it did not write there")
+        _hold(op, backend.name, promised, result, out)
         return result
 
     return guarded
@@ -344,14 +335,8 @@ def _untouched(op: Op, column: str, call: Call, arrays: tuple[Any, ...], out: An
                            f"changes nothing it was given: work on a copy") from error
 
 
-def _same(out: Any, result: Any) -> bool:
-    if isinstance(out, tuple):
-        return all(a is b for a, b in zip(out, result, strict=True))
-    return out is result
-
-
-def _hold(op: Op, column: str, promised: Any, result: Any) -> None:
-    """Raise BackendError unless ``result`` has the shapes and dtypes of the shape rule."""
+def _hold(op: Op, column: str, promised: Any, result: Any, out: Any) -> None:
+    """BackendError unless ``result`` is what the shape rule says, in the buffers ``out``."""
     single = isinstance(promised, Spec)
     specs, results = ((promised,), (result,)) if single else (promised, result)
     if isinstance(result, tuple) is single or len(results) != len(specs):
@@ -359,7 +344,11 @@ def _hold(op: Op, column: str, promised: Any, result: Any) -> None:
         got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
         raise BackendError(f"column {column!r}: {op.name} must return "
                            f"{'one array' if single else wanted}, got {got}")
-    for name, spec, r in zip(op.outputs, specs, results, strict=False):
+    buffers = results if out is None else (out,) if single else out
+    for name, spec, r, buffer in zip(op.outputs, specs, results, buffers, strict=False):
         if r.shape != spec.shape or r.dtype != spec.dtype:
             raise BackendError(f"column {column!r}: {op.name} returned {name} as "
                                f"{Spec(r.shape, r.dtype)}, but the op's shape rule says {spec}")
+        if r is not buffer:
+            raise BackendError(f"column {column!r}: {op.name} did not return the buffers it was "
+                               f"given as out=, so it did not write there")

@@ -9,7 +9,7 @@ import numpy as np
 from etude.backend import STATE
 from etude.errors import DTypeError, ShapeError
 from etude.shapes import check_shape, float32, float64, supported
-from etude.tensor import OPS, Tensor, varargs, wrap
+from etude.tensor import OPS, Tensor, varargs
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: str = "cpu"
@@ -89,4 +89,4 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
     first, last = (0, start) if stop is None else (start, stop)
     x = np.arange(first, last, step)
     wanted = dtype if dtype is not None else (float32 if x.dtype.kind == "f" else x.dtype)
-    return wrap(STATE.get().tables[device].upload(supported(x.astype(wanted))))
+    return Tensor(STATE.get().tables[device].upload(supported(x.astype(wanted))))

@@ -19,7 +19,7 @@ from etude.creation import tensor
 from etude.errors import DeviceError
 from etude.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
 from etude.table import TABLE, Op
-from etude.tensor import OPS, Tensor, view_of, wrap
+from etude.tensor import OPS, Tensor, view_of
 
 Function = Callable[..., Any]
 
@@ -74,7 +74,7 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[Sequence[Any], str]:
             operands[i] = OPS["cast"](t, dtype=dtype)
     if free and not any(isinstance(operands[i], Tensor) for i in free):
         first = np.asarray(operands[free[0]], dtype)
-        operands[free[0]] = wrap(STATE.get().tables[device].upload(first))
+        operands[free[0]] = Tensor(STATE.get().tables[device].upload(first))
     return operands, device
 
 
@@ -92,11 +92,11 @@ def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
     else:
         node = Node(op, inputs, outputs, attrs, needs)
     if op.outputs[0].startswith("*"):
-        wrapped = tuple([wrap(y, node, i) for i, y in enumerate(outputs)])
+        wrapped = tuple([Tensor(y, node=node, index=i) for i, y in enumerate(outputs)])
         return tuple([view_of(inputs[0], y) for y in wrapped])
-    y = wrap(outputs[0], node)
+    y = Tensor(outputs[0], node=node)
     if op.shown > 1:
-        return (y, *map(wrap, outputs[1 : op.shown]))
+        return (y, *map(Tensor, outputs[1 : op.shown]))
     return view_of(inputs[0], y) if op.cls == "view" else y
 
 
@@ -169,8 +169,8 @@ def _unary(op: Op) -> Function:
         data = x.data
         y = state.tables[data.device][name](data)
         if differentiable and x.requires_grad and state.grad:
-            return wrap(y, Node(op, (x,), (y,), {}, (True,)))
-        return wrap(y)
+            return Tensor(y, node=Node(op, (x,), (y,), {}, (True,)))
+        return Tensor(y)
 
     return call
 
@@ -194,15 +194,15 @@ def _binary(op: Op) -> Function:
         state = STATE.get()
         z = state.tables[a.device][name](a, b)
         if differentiable and state.grad and (x.requires_grad or grad_y):
-            return wrap(z, Node(op, (x, y), (z,), {}, (x.requires_grad, grad_y)))
-        return wrap(z)
+            return Tensor(z, node=Node(op, (x, y), (z,), {}, (x.requires_grad, grad_y)))
+        return Tensor(z)
 
     return call
 
 
 def _creation(op: Op) -> Function:
     def call(*, device: str = "cpu", **attrs: Any) -> Tensor:
-        return wrap(STATE.get().tables[device][op.name](**attrs))
+        return Tensor(STATE.get().tables[device][op.name](**attrs))
 
     return call
 

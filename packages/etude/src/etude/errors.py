@@ -5,6 +5,15 @@ Every class also derives from the built-in exception a Python programmer would e
 families in ``ops/``), promotion (``tensor.py``) and the dispatcher (``backend.py``).
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: ". Did you mean 'softmax'?", or a full stop."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f". Did you mean {close[0]!r}?" if close else "."
+
 
 class ShapeError(ValueError):
     """Shapes that do not fit together, or an array that is empty where it must not be."""

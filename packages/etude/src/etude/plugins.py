@@ -7,7 +7,6 @@ takes down neither another nor the framework, and ``etude backends`` says what i
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import inspect
 import os
@@ -19,11 +18,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pluggy
 
-from etude.columns import REFERENCE, Backend, Call
-from etude.errors import BackendError
+from etude.columns import REFERENCE, Backend, Call, into
+from etude.errors import BackendError, did_you_mean
 from etude.table import TABLE
 
 GROUP = "etude"
@@ -143,15 +141,13 @@ class Registry:
 
     def _unknown(self, name: str) -> str:
         known = [REFERENCE, *self.backends]
-        close = difflib.get_close_matches(name, known, n=1)
-        text = f"there is no backend {name!r}; known are {', '.join(known)}"
-        if close:
-            text += f". Did you mean {close[0]!r}?"
+        text = (f"there is no backend {name!r}; known are {', '.join(known)}"
+                f"{did_you_mean(name, known)}")
         for plugin in self.plugins:
             if plugin.state != "active":
-                text += f". Plugin {plugin.name!r} is {plugin.state}: {plugin.reason}"
+                text += f" (Plugin {plugin.name!r} is {plugin.state}: {plugin.reason})"
         if name == "cpu" and not self.plugins:
-            text += ". The C kernels come with the package etude-cpu: pip install etude-cpu"
+            text += " The C kernels come with the package etude-cpu: pip install etude-cpu"
         return text
 
 
@@ -163,13 +159,8 @@ def _as_promised(info: BackendInfo, made: Any) -> Backend:
         raise TypeError(f"load() made a Backend for {made.device!r}, announced for {info.device!r}")
     for op in made.ops:
         if op not in TABLE:
-            raise TypeError(f"there is no op called {op!r}{_hint(op)}")
+            raise TypeError(f"there is no op called {op!r}{did_you_mean(op, TABLE)}")
     return made
-
-
-def _hint(op: str) -> str:
-    close = difflib.get_close_matches(op, TABLE, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _broken(plugin: Plugin, error: BaseException) -> None:
@@ -181,15 +172,11 @@ def _broken(plugin: Plugin, error: BaseException) -> None:
 def _misspelt(manager: pluggy.PluginManager, module: Any) -> str:
     """A sentence about hooks that do not exist, or "" if there are none."""
     known = [n for n in dir(Hooks) if n.startswith("etude_")]
-    callers = manager.get_hookcallers(module) or []
-    unknown = [c.name for c in callers if not c.has_spec()]
-    marked = {c.name for c in callers}
-    unmarked = [n for n in known if callable(getattr(module, n, None)) and n not in marked]
-    for name in unknown:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
-        return f"there is no hook called {name!r}{hint}"
-    for name in unmarked:
+    marked = {c.name: c.has_spec() for c in manager.get_hookcallers(module) or []}
+    for name in [name for name, specified in marked.items() if not specified]:
+        return (f"there is no hook called {name!r}; known are {', '.join(known)}"
+                f"{did_you_mean(name, known)}")
+    for name in [n for n in known if callable(getattr(module, n, None)) and n not in marked]:
         return f"the hook {name!r} is not marked with @etude.hookimpl"
     return ""
 
@@ -260,7 +247,7 @@ def implements(*names: str) -> Callable[[Call], Call]:
         raise BackendError("@etude.implements wants the names of ops: @etude.implements('softmax')")
     for name in names:
         if name not in TABLE:
-            raise BackendError(f"there is no op called {name!r}{_hint(name)}")
+            raise BackendError(f"there is no op called {name!r}{did_you_mean(name, TABLE)}")
 
     def mark(fn: Call) -> Call:
         fn._etude_ops = names  # type: ignore[attr-defined]
@@ -280,13 +267,7 @@ def with_out(fn: Call) -> Call:
         return fn
 
     def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        result = fn(*arrays, **attrs)
-        if out is None:
-            return result
-        for buffer, r in zip(*((out, result) if isinstance(out, tuple) else ((out,), (result,))),
-                             strict=True):
-            np.copyto(buffer, r)
-        return out
+        return into(out, fn(*arrays, **attrs))
 
     return call
 

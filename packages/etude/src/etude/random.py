@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from etude.backend import STATE
-from etude.tensor import Tensor, wrap
+from etude.tensor import Tensor
 
 
 class Generator:
@@ -59,4 +59,4 @@ def manual_seed(seed: int) -> Generator:
 def key_tensor(generator: Generator | None, device: str) -> Tensor:
     """The next key of ``generator`` (or of the default one) on ``device``."""
     source = default_generator if generator is None else generator
-    return wrap(STATE.get().tables[device].upload(source.key()))
+    return Tensor(STATE.get().tables[device].upload(source.key()))

@@ -25,6 +25,7 @@ Rule = Callable[..., Any]
 
 #: The layout of a class of ops, where a row states none: it holds for every array.
 LAYOUTS = {"map": "... -> ...", "rows": "... -> ...", "equal": "... -> ...",
+           "reduce": "... -> *R", "argreduce": "... -> *R int64", "loss": "... -> *L",
            "binary": "~Z -> *Z", "select": "~Z -> *Z", "compare": "~Z -> *Z bool"}
 
 TABLE: dict[str, Op] = {}
@@ -49,17 +50,17 @@ class Op:
     required: int  # how many arrays a call must at least give
     variadic: bool  # takes any number of arrays: cat(*xs, dim=0)
     attrs: dict[str, Any]  # name -> default; inspect.Parameter.empty when there is none
-    outputs: tuple[str, ...]  # ("*ys",) means a tuple of any length, all of it shown
-    shown: int  # how many outputs the public function returns; only the first has a gradient
-    saves: tuple[str, ...]  # what the gradient rule receives: "x", "y", "x.shape", "x.dtype"
-    domain: str
+    domain: str  # the dtypes it takes: float, number or any
     fixed: dict[str, np.dtype[Any] | None]  # not promoted: array -> its only dtype; None: several
-    alias: dict[str, str]  # output -> the input whose memory it may be written into
-    choices: dict[str, tuple[str, ...]]  # attributes that are words, and the words
     order: tuple[str, ...]  # PyTorch's order of the parameters
     prepare: Rule | None  # normalises attributes as users write them
-    internal: bool  # a backward or an optimiser step: not part of the public functions
     cost: int | str | Rule  # FLOPs: of each element, in sizes of the layout, or by a function
+    outputs: tuple[str, ...]  # ("*ys",) means a tuple of any length, all of it shown
+    saves: tuple[str, ...]  # what its gradient rule receives: "x", "y", "x.shape", "x.dtype"
+    shown: int = 1  # how many outputs the public function returns; only the first has a gradient
+    alias: dict[str, str] = field(default_factory=dict)  # output -> input it may be written over
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # attributes that are words
+    internal: bool = False  # a backward or an optimiser step: not part of the public functions
     rule: Rule | None = None
     composite_rule: Rule | None = None
     _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -72,7 +73,10 @@ class Op:
         return as_arrays(self.reference(*arrays, **attrs))
 
     def gradient(self, rule: Rule) -> Rule:
-        """Decorator: ``rule(F, grad, *saved, needs, **attrs)`` -> one gradient per array."""
+        """State the gradient: ``rule(F, grad, *saved, needs, **attrs)``, one for each array.
+
+        A function, or this as its decorator. ``needs`` says of each array whether it is asked.
+        """
         self.rule = rule
         return rule
 
@@ -164,33 +168,23 @@ class Op:
         return f"{self.name}({', '.join(words)})"
 
 
-def op(
-    cls: str,
-    *,
-    shape: str | Rule = "",
-    sizes: Rule | None = None,
-    flops: int | str | Rule = 0,
-    outputs: tuple[str, ...] = ("y",),
-    shown: int = 1,
-    saves: tuple[str, ...] = (),
-    domain: str = "float",
-    alias: dict[str, str] | None = None,
-    choices: dict[str, tuple[str, ...]] | None = None,
-    order: str = "",
-    pairs: dict[str, int] | None = None,
-    prepare: Rule | None = None,
-    nullable: tuple[str, ...] = (),
-    internal: bool = False,
-) -> Callable[[Rule], Op]:
-    """Enter the decorated reference into TABLE. See ``Op`` for the meaning of each argument.
+def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
+       flops: int | str | Rule = 0, domain: str = "float", outputs: str = "y", saves: str = "",
+       order: str = "", nullable: str = "", pairs: dict[str, int] | None = None,
+       prepare: Rule | None = None, ieee: bool = False, **row: Any) -> Callable[[Rule], Op]:
+    """Enter the decorated reference into TABLE. Names stand in one text, "x weight"; ``row`` is
+    what else there is to be said in an ``Op``.
 
     ``shape`` is a layout, with ``sizes`` for what it cannot say (see ``layout.py``), or a function
     of specs and attributes; left out, it is that of the class. ``pairs`` names the attributes for
-    height and width, one integer or two, and the least that each may be.
+    height and width, one integer or two, and the least that each may be. ``ieee``: infinities and
+    NaN are results like others, of which NumPy need not warn.
     """
 
     def enter(reference: Rule) -> Op:
         name = reference.__name__
+        if ieee:
+            reference = np.errstate(divide="ignore", invalid="ignore", over="ignore")(reference)
         if name in TABLE:
             raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one")
         parameters = inspect.signature(reference).parameters.values()
@@ -206,21 +200,19 @@ def op(
             reference=reference,
             shape=rule,
             arrays=arrays,
-            optional=frozenset(nullable).union(p.name for p in positional if p.default is None),
+            optional=frozenset(nullable.split()) | {p.name for p in positional
+                                                    if p.default is None},
             required=len([p for p in positional if p.default is not None]),
             variadic=any(p.kind is p.VAR_POSITIONAL for p in positional),
             attrs=attrs,
-            outputs=outputs,
-            shown=shown,
-            saves=saves,
             domain=domain,
             fixed=getattr(rule, "fixed", {}),
-            alias=alias or {},
-            choices=choices or {},
             order=tuple(order.split()) or (*arrays, *attrs),
             prepare=_paired(name, pairs, prepare) if pairs else prepare,
-            internal=internal,
             cost=flops,
+            outputs=tuple(outputs.split()),
+            saves=tuple(saves.split()),
+            **row,
         )
         entry.__doc__ = reference.__doc__
         return entry
@@ -242,8 +234,8 @@ def _paired(name: str, pairs: dict[str, int], prepare: Rule | None) -> Rule:
 
 
 def as_arrays(result: Any) -> Any:
-    """References may return NumPy scalars; make arrays of them."""
-    if type(result) is np.ndarray:
+    """References may return NumPy scalars; make arrays of them. Device arrays are arrays."""
+    if type(result) is np.ndarray or hasattr(result, "buffer"):
         return result
     if isinstance(result, tuple):
         return tuple([as_arrays(r) for r in result])

@@ -48,12 +48,13 @@ class Tensor:
                  "requires_grad")
     __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+    def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None,
+                 index: int = 0) -> None:
         self.data = data
-        self.node: Node | None = None  # the call that computed it; None for a leaf
-        self.index = 0  # which of the node's outputs it is
+        self.node = node  # the call that computed it; None for a leaf
+        self.index = index  # which of the node's outputs it is
         self.grad: Tensor | None = None
-        self.requires_grad = False
+        self.requires_grad = node is not None
         self._base: Tensor | str | None = None  # the leaf, or the op, whose memory it views
         self._written = 0  # when copy_ or an optimiser last wrote into it, by autograd's clock
         if requires_grad:
@@ -118,8 +119,7 @@ class Tensor:
         view.flags.writeable = False
         return view
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None
-                  ) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -133,8 +133,7 @@ class Tensor:
     def item(self) -> bool | int | float:
         """The one element, as a Python number."""
         if self.data.size != 1:
-            raise ShapeError(f"item() is for one element; this tensor has shape "
-                             f"{list(self.shape)}")
+            raise ShapeError(f"item() is for one element; this tensor has shape {[*self.shape]}")
         return self.detach().numpy().item()  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
@@ -167,7 +166,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory, without the history."""
-        return view_of(self, wrap(self.data))
+        return view_of(self, Tensor(self.data))
 
     def clone(self) -> Tensor:
         """A copy in memory of its own; gradients flow through it."""
@@ -315,19 +314,6 @@ class Tensor:
         def __neg__(self) -> Tensor: ...
 
 
-def wrap(data: Any, node: Node | None = None, index: int = 0) -> Tensor:
-    """A Tensor over an array, as output ``index`` of ``node``; without one it needs no gradient."""
-    t = Tensor.__new__(Tensor)
-    t.data = data
-    t.node = node
-    t.index = index
-    t.grad = None
-    t.requires_grad = node is not None
-    t._base = None
-    t._written = 0
-    return t
-
-
 def view_of(x: Tensor, y: Tensor) -> Tensor:
     """``y``, noting whose memory it is; not ``x`` itself, which would keep its history alive."""
     y._base = x._owner()
@@ -345,7 +331,7 @@ def _move(x: Tensor, device: str) -> Tensor:
     if device == x.device:
         return x
     tables = STATE.get().tables
-    y = wrap(tables[device].upload(tables[x.device].download(x.data)))
+    y = Tensor(tables[device].upload(tables[x.device].download(x.data)))
     if STATE.get().grad and x.requires_grad:
         y.node = Node(_TO, [x], (), {"device": x.device}, (True,))
         y.requires_grad = True

@@ -77,7 +77,7 @@ def _found(candidates, shape, dtype, arrays):
 
 
 @cheat(*SAMPLE, mistake="It searches the garbage collector's objects for the expected values.",
-       report="", covers="searches gc")
+       report="looks through the objects of the garbage collector", covers="searches gc")
 def searches_gc():
     def search(shape, dtype, arrays):
         held = [v for o in gc.get_objects()[-4000:] if isinstance(o, (dict, list, tuple))
@@ -88,7 +88,7 @@ def searches_gc():
 
 
 @cheat(*SAMPLE, mistake="It walks up the stack and looks through the variables of its callers.",
-       report="", covers="searches the stack")
+       report="walks up the stack", covers="searches the stack")
 def searches_stack():
     def search(shape, dtype, arrays):
         held: list[Any] = []
@@ -102,8 +102,8 @@ def searches_stack():
 
 
 @cheat("exp", "softmax", mistake="It looks for files with the expected values: in the working "
-       "folder, among temporary files, behind its own open descriptors.", report="",
-       covers="searches the disk")
+       "folder, among temporary files, behind its own open descriptors.",
+       report="looks through files", covers="searches the disk")
 def searches_disk():
     def search(shape, dtype, arrays):
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize

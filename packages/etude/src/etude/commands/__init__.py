@@ -15,8 +15,7 @@ from typing import Any
 import click
 
 import etude as framework
-from etude.commands.show import did_you_mean
-from etude.errors import BackendError, DeviceError
+from etude.errors import BackendError, DeviceError, did_you_mean
 from etude.plugins import Plugin, registry
 
 EPILOG = """\b

@@ -23,7 +23,8 @@ from rich.text import Text
 
 from etude.commands import backends
 from etude.commands.facts import differentiable, example, times
-from etude.commands.show import console, did_you_mean, grid, print_json, reference_dtypes, short
+from etude.commands.show import console, grid, print_json, reference_dtypes, short
+from etude.errors import did_you_mean
 from etude.functional import signature
 from etude.plugins import registry
 from etude.table import TABLE, Op

@@ -6,9 +6,8 @@ text of 80 columns.
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -60,12 +59,6 @@ def describe(stack: Sequence[Backend]) -> str:
     words = [b.isa for b in stack if b.isa]
     threads = max(b.threads for b in stack)
     return ", ".join(words + ([f"{threads} threads"] if threads > 1 else []))
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence: ". Did you mean 'softmax'?", or a full stop."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f". Did you mean {close[0]!r}?" if close else "."
 
 
 def countable() -> list[Op]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from etude.errors import DeviceError, ShapeError
-from etude.tensor import Tensor, wrap
+from etude.tensor import Tensor
 
 
 class Dataset(Protocol):
@@ -47,7 +47,7 @@ class TensorDataset:
         return len(self._rows[0])
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple([wrap(np.asarray(rows[index])) for rows in self._rows])
+        return tuple([Tensor(np.asarray(rows[index])) for rows in self._rows])
 
     def batch(self, indices: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
         """The rows ``indices`` of each tensor, as arrays."""

@@ -17,7 +17,7 @@ from etude.data.dataset import Dataset
 from etude.errors import DTypeError, ShapeError
 from etude.ops.random import words
 from etude.shapes import float32, float64, supported
-from etude.tensor import Tensor, wrap
+from etude.tensor import Tensor
 
 TICK = 1e-9  # seconds: two readings of the clock may be the same
 
@@ -104,7 +104,7 @@ class DataLoader:
                 asked = perf_counter()
                 fields = next(batches)
                 upload = STATE.get().tables[self.device].upload
-                tensors = tuple([wrap(upload(f)) for f in fields])
+                tensors = tuple([Tensor(upload(f)) for f in fields])
                 now = perf_counter()
                 waited += now - asked
                 self.wait_share = waited / max(now - begin, TICK)

@@ -8,29 +8,27 @@ import numpy as np
 from etude.table import op
 
 
-@op("map", saves=("x",), flops=2)
+@op("map", saves="x", flops=2)
 def leaky_relu(x, *, negative_slope=0.01):
     """y = x where x > 0, else negative_slope x. Source: Maas, Hannun and Ng 2013, section 2."""
     return np.where(x > 0, x, x * negative_slope)
 
 
-@leaky_relu.gradient
-def _(F, grad, x, *, needs, negative_slope):
-    return F.where(F.gt(x, 0.0), grad, F.mul(grad, negative_slope))
+leaky_relu.gradient(lambda F, grad, x, *, negative_slope, **_:
+    F.where(F.gt(x, 0.0), grad, F.mul(grad, negative_slope)))
 
 
-@op("map", saves=("x", "y"), flops=3)
+@op("map", saves="x y", flops=3)
 def elu(x, *, alpha=1.0):
     """y = x where x > 0, else alpha (e^x - 1). Source: Clevert et al. 2016, equation 15."""
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-@elu.gradient
-def _(F, grad, x, y, *, needs, alpha):
-    return F.where(F.gt(x, 0.0), grad, F.mul(grad, F.add(y, alpha)))
+elu.gradient(lambda F, grad, x, y, *, alpha, **_:
+    F.where(F.gt(x, 0.0), grad, F.mul(grad, F.add(y, alpha))))
 
 
-@op("map", saves=("x",), flops=5)
+@op("map", saves="x", flops=5)
 def silu(x):
     """y = x / (1 + e^-x), also called swish. Source: Hendrycks and Gimpel 2016, section 4."""
     e = np.exp(np.where(x >= 0, -x, x))
@@ -43,16 +41,14 @@ def _(F, grad, x, *, needs):
     return F.mul(grad, F.mul(s, F.add(F.mul(x, F.sub(1.0, s)), 1.0)))
 
 
-@op("map", saves=("x",), flops=5)
+@op("map", saves="x", flops=5)
 def softplus(x, *, beta=1.0):
     """y = ln(1 + e^(beta x)) / beta, as max(x, 0) + ln(1 + e^-|beta x|) / beta: no overflow."""
     z = x * beta
     return (np.where(z > 0, z, 0) + np.log1p(np.exp(np.where(z > 0, -z, z)))) / beta
 
 
-@softplus.gradient
-def _(F, grad, x, *, needs, beta):
-    return F.mul(grad, F.sigmoid(F.mul(x, beta)))
+softplus.gradient(lambda F, grad, x, *, beta, **_: F.mul(grad, F.sigmoid(F.mul(x, beta))))
 
 
 def _bounds(op, min, max):
@@ -60,7 +56,7 @@ def _bounds(op, min, max):
         raise ValueError(f"{op}: give min, max or both; got neither")
 
 
-@op("map", sizes=_bounds, domain="number", saves=("x",), flops=2)
+@op("map", sizes=_bounds, domain="number", saves="x", flops=2)
 def clamp(x, *, min=None, max=None):
     """y = x kept within min .. max, either of which may be None; NaN stays NaN.
 

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from etude.errors import DTypeError, ShapeError
+from etude.ops.reduce import logsumexp
 from etude.shapes import bool_
 from etude.table import op
 
@@ -58,8 +59,8 @@ def _probabilities(scores, lse):
 
 @op("attention",
     shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any -> ... L E, ... L",
-    sizes=_check_mask, flops="2 ... L S D + 2 ... L S E", outputs=("y", "lse"),
-    saves=("query", "key", "value", "attn_mask", "y", "lse"))
+    sizes=_check_mask, flops="2 ... L S D + 2 ... L S E", outputs="y lse",
+    saves="query key value attn_mask y lse")
 def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal=False, scale=None):
     """y = softmax(query key^T scale + mask) value, the softmax over the keys.
 
@@ -69,10 +70,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal
     output lse: (..., L). No dropout: apply it to y.
     """
     scores = _scores(query, key, attn_mask, is_causal, scale)
-    top = scores.max(-1, keepdims=True)
-    top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    with np.errstate(divide="ignore"):
-        lse = top[..., 0] + np.log(np.exp(scores - top).sum(-1))
+    lse = logsumexp.reference(scores, dim=-1)
     return _probabilities(scores, lse) @ value, lse
 
 
@@ -100,7 +98,7 @@ def _(F, query, key, value, attn_mask=None, *, is_causal, scale):
     return F.matmul(F.softmax(scores, dim=-1), value)
 
 
-@op("attention_backward", nullable=("attn_mask",), outputs=("dquery", "dkey", "dvalue"),
+@op("attention_backward", nullable="attn_mask", outputs="dquery dkey dvalue",
     shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any, grad y: ... L E, "
           "lse: ... L -> ... L D, ... S D, ... S E",
     flops="5 ... L S D + 5 ... L S E", internal=True)

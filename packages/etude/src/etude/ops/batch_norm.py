@@ -19,7 +19,7 @@ def _more_than_one(op, x, N, rest):
 
 def _over(x):
     """The axes to reduce, and the shape that lines channels up with x."""
-    return (0, *range(2, x.ndim)), (-1, *(1 for _ in x.shape[2:]))
+    return (0, *range(2, len(x.shape))), (x.shape[1], *(1 for _ in x.shape[2:]))
 
 
 def _affine(y, weight, bias, column):
@@ -29,7 +29,7 @@ def _affine(y, weight, bias, column):
 
 
 @op("batch_norm", shape="x: N C ..., weight bias: C -> N C ..., C, C", sizes=_more_than_one,
-    flops=8, outputs=("y", "mean", "var"), shown=3, saves=("x", "weight", "mean", "var"))
+    flops=8, outputs="y mean var", shown=3, saves="x weight mean var")
 def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with mean and var of this batch.
 
@@ -44,14 +44,13 @@ def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     return _affine(y, weight, bias, column), mean, var
 
 
-@batch_norm.gradient
-def _(F, grad, x, weight, mean, var, *, needs, eps):
-    return F.batch_norm_backward(grad, x, weight, mean, var, eps=eps)
+batch_norm.gradient(lambda F, grad, x, weight, mean, var, *, eps, **_:
+    F.batch_norm_backward(grad, x, weight, mean, var, eps=eps))
 
 
 @batch_norm.composite
 def _(F, x, weight=None, bias=None, *, eps):
-    dims, column = (0, *range(2, len(x.shape))), (x.shape[1], *(1 for _ in x.shape[2:]))
+    dims, column = _over(x)
     centred = F.sub(x, F.mean(x, dim=dims, keepdim=True))
     var = F.mean(F.mul(centred, centred), dim=dims, keepdim=True)
     y = F.div(centred, F.sqrt(F.add(var, eps)))
@@ -61,7 +60,7 @@ def _(F, x, weight=None, bias=None, *, eps):
 
 
 @op("batch_norm_backward", shape="x grad: N C ..., weight mean var: C -> N C ..., C, C", flops=14,
-    nullable=("weight",), outputs=("dx", "dweight", "dbias"), internal=True)
+    nullable="weight", outputs="dx dweight dbias", internal=True)
 def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     """dx = weight / s (grad - mean(grad) - h mean(grad h)), with s = sqrt(var + eps) and
     h = (x - mean) / s.
@@ -79,7 +78,7 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
 
 
 @op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...", flops=4,
-    internal=True, saves=("x", "mean", "var", "weight"))
+    internal=True, saves="x mean var weight")
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
     _, column = _over(x)
@@ -89,18 +88,10 @@ def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
 
 @batch_norm_eval.gradient
 def _(F, grad, x, mean, var, weight, *, needs, eps):
-    dims, column = (0, *range(2, len(x.shape))), (x.shape[1], *(1 for _ in x.shape[2:]))
+    dims, column = _over(x)
     s = F.reshape(F.sqrt(F.add(var, eps)), shape=column)
-    dmean = dvar = dweight = dbias = None
-    g = grad if weight is None else F.mul(grad, F.reshape(weight, shape=column))
-    dx = F.div(g, s)
-    centred = F.sub(x, F.reshape(mean, shape=column))
-    if needs[1]:
-        dmean = F.neg(F.sum(dx, dim=dims))
-    if needs[2]:
-        dvar = F.mul(F.sum(F.div(F.mul(dx, centred), F.mul(s, s)), dim=dims), -0.5)
-    if len(needs) > 3 and needs[3]:
-        dweight = F.sum(F.mul(grad, F.div(centred, s)), dim=dims)
-    if len(needs) > 4 and needs[4]:
-        dbias = F.sum(grad, dim=dims)
-    return dx, dmean, dvar, dweight, dbias
+    h = F.div(F.sub(x, F.reshape(mean, shape=column)), s)
+    dx = F.div(grad if weight is None else F.mul(grad, F.reshape(weight, shape=column)), s)
+    dmean = F.neg(F.sum(dx, dim=dims))
+    dvar = F.mul(F.sum(F.div(F.mul(dx, h), s), dim=dims), -0.5)
+    return dx, dmean, dvar, F.sum(F.mul(grad, h), dim=dims), F.sum(grad, dim=dims)

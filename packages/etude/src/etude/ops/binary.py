@@ -18,9 +18,7 @@ def add(x, y):
     return x + y
 
 
-@add.gradient
-def _(F, grad, *, needs):
-    return grad, grad
+add.gradient(lambda F, grad, **_: (grad, grad))
 
 
 @op("binary", domain="number", flops=1)
@@ -29,27 +27,23 @@ def sub(x, y):
     return x - y
 
 
-@sub.gradient
-def _(F, grad, *, needs):
-    return grad, F.neg(grad) if needs[1] else None
+sub.gradient(lambda F, grad, *, needs: (grad, F.neg(grad) if needs[1] else None))
 
 
-@op("binary", domain="number", saves=("x", "y"), flops=1)
+@op("binary", domain="number", saves="x y", flops=1)
 def mul(x, y):
     """z = x y, elementwise with broadcasting. float32, float64 or int64."""
     return x * y
 
 
-@mul.gradient
-def _(F, grad, x, y, *, needs):
-    return F.mul(grad, y) if needs[0] else None, F.mul(grad, x) if needs[1] else None
+mul.gradient(lambda F, grad, x, y, *, needs:
+    (F.mul(grad, y) if needs[0] else None, F.mul(grad, x) if needs[1] else None))
 
 
-@op("binary", saves=("y", "z"), outputs=("z",), flops=1)
+@op("binary", saves="y z", outputs="z", flops=1, ieee=True)
 def div(x, y):
     """z = x / y, elementwise with broadcasting; IEEE 754 at y = 0. float32 or float64."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return x / y
+    return x / y
 
 
 @div.gradient
@@ -58,7 +52,7 @@ def _(F, grad, y, z, *, needs):
     return dx, F.neg(F.mul(dx, z)) if needs[1] else None
 
 
-@op("binary", domain="number", saves=("x", "y", "z"), outputs=("z",), flops=1)
+@op("binary", domain="number", saves="x y z", outputs="z", flops=1, ieee=True)
 def pow(x, y):
     """z = x^y, elementwise with broadcasting. float32, float64, or int64 with y >= 0.
 
@@ -66,18 +60,12 @@ def pow(x, y):
     """
     if np.ndim(y) == 0 and y == 0.5:  # a lone 0.5 is sqrt to NumPy, which differs at -inf and -0
         y = np.full_like(x, y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return x**y
+    return x**y
 
 
-@pow.gradient
-def _(F, grad, x, y, z, *, needs):
-    dx = dy = None
-    if needs[0]:
-        dx = F.mul(grad, F.mul(F.pow(x, _one_less(F, y, x)), y))
-    if needs[1]:
-        dy = F.mul(grad, F.mul(z, _log_or_zero(F, x)))
-    return dx, dy
+pow.gradient(lambda F, grad, x, y, z, *, needs: (
+    F.mul(grad, F.mul(F.pow(x, _one_less(F, y, x)), y)) if needs[0] else None,
+    F.mul(grad, F.mul(z, _log_or_zero(F, x))) if needs[1] else None))
 
 
 def _one_less(F, y, x):
@@ -96,7 +84,7 @@ def _log_or_zero(F, x):
     return F.log(F.where(F.eq(x, 0.0), 1.0, x))
 
 
-@op("binary", domain="number", saves=("x", "y"), flops=1)
+@op("binary", domain="number", saves="x y", flops=1)
 def maximum(x, y):
     """z = the larger of x and y, with broadcasting; NaN if either is. float or int64.
 
@@ -105,16 +93,16 @@ def maximum(x, y):
     return np.maximum(x, y)
 
 
-@maximum.gradient
-def _(F, grad, x, y, *, needs):
-    half = F.mul(grad, 0.5)
-    shared = F.where(F.eq(x, y), half, 0.0)
-    dx = F.where(F.gt(x, y), grad, shared) if needs[0] else None
-    dy = F.where(F.gt(y, x), grad, shared) if needs[1] else None
-    return dx, dy
+maximum.gradient(lambda F, grad, x, y, **_: _to_winner(F, F.gt, grad, x, y))
 
 
-@op("binary", domain="number", saves=("x", "y"), flops=1)
+def _to_winner(F, beats, grad, x, y):
+    """Each gradient goes where its operand beats the other, half of it where the two are equal."""
+    shared = F.where(F.eq(x, y), F.mul(grad, 0.5), 0.0)
+    return F.where(beats(x, y), grad, shared), F.where(beats(y, x), grad, shared)
+
+
+@op("binary", domain="number", saves="x y", flops=1)
 def minimum(x, y):
     """z = the smaller of x and y, with broadcasting; NaN if either is. float or int64.
 
@@ -123,9 +111,4 @@ def minimum(x, y):
     return np.minimum(x, y)
 
 
-@minimum.gradient
-def _(F, grad, x, y, *, needs):
-    shared = F.where(F.eq(x, y), F.mul(grad, 0.5), 0.0)
-    dx = F.where(F.lt(x, y), grad, shared) if needs[0] else None
-    dy = F.where(F.lt(y, x), grad, shared) if needs[1] else None
-    return dx, dy
+minimum.gradient(lambda F, grad, x, y, **_: _to_winner(F, F.lt, grad, x, y))

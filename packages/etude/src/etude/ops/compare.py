@@ -7,37 +7,37 @@ result is piecewise constant. NaN compares unequal to everything, itself include
 from etude.table import op
 
 
-@op("compare", domain="any", outputs=("z",), flops=1)
+@op("compare", domain="any", outputs="z", flops=1)
 def eq(x, y):
     """z = (x = y), with broadcasting. x, y: any dtype; z: bool."""
     return x == y
 
 
-@op("compare", domain="any", outputs=("z",), flops=1)
+@op("compare", domain="any", outputs="z", flops=1)
 def ne(x, y):
     """z = (x != y), with broadcasting. x, y: any dtype; z: bool."""
     return x != y
 
 
-@op("compare", domain="any", outputs=("z",), flops=1)
+@op("compare", domain="any", outputs="z", flops=1)
 def lt(x, y):
     """z = (x < y), with broadcasting. x, y: any dtype; z: bool."""
     return x < y
 
 
-@op("compare", domain="any", outputs=("z",), flops=1)
+@op("compare", domain="any", outputs="z", flops=1)
 def le(x, y):
     """z = (x <= y), with broadcasting. x, y: any dtype; z: bool."""
     return x <= y
 
 
-@op("compare", domain="any", outputs=("z",), flops=1)
+@op("compare", domain="any", outputs="z", flops=1)
 def gt(x, y):
     """z = (x > y), with broadcasting. x, y: any dtype; z: bool."""
     return x > y
 
 
-@op("compare", domain="any", outputs=("z",), flops=1)
+@op("compare", domain="any", outputs="z", flops=1)
 def ge(x, y):
     """z = (x >= y), with broadcasting. x, y: any dtype; z: bool."""
     return x >= y

@@ -15,10 +15,8 @@ from etude.table import op
 
 def output_size(op, H, W, KH, KW, stride, padding, dilation=(1, 1)):
     """OH and OW: how often the kernel fits, floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1."""
-    found = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip((H, W), (KH, KW), stride, padding, dilation, strict=True)
-    ]
+    found = [(n + 2 * p - d * (k - 1) - 1) // s + 1
+             for n, k, s, p, d in zip((H, W), (KH, KW), stride, padding, dilation, strict=True)]
     if min(found) < 1:
         spread = "" if dilation == (1, 1) else f" with dilation {list(dilation)}"
         raise ShapeError(f"{op}: kernel {[KH, KW]}{spread} does not fit into an image of "
@@ -47,7 +45,7 @@ def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
 
 
 @op("conv2d", shape="x: N C H W, weight: O C/groups KH KW, bias: O -> N O OH OW", sizes=_grouped,
-    flops=COST, pairs=PAIRS, saves=("x", "weight"))
+    flops=COST, pairs=PAIRS, saves="x weight")
 def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """y[n,o,h,w] = b[o] + sum_{c,i,j} x[n, c, h SH + i DH - PH, w SW + j DW - PW] weight[o,c,i,j].
 
@@ -56,27 +54,19 @@ def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 
     OH = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1. float32 or float64.
     """
     patches = windows(x, weight.shape[2:], stride, padding, dilation)
-    parts = [
-        np.tensordot(p, w, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
-        for p, w in zip(np.split(patches, groups, 1), np.split(weight, groups), strict=True)
-    ]
+    parts = [np.tensordot(p, w, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+             for p, w in zip(np.split(patches, groups, 1), np.split(weight, groups), strict=True)]
     y = np.concatenate(parts, axis=1)
     return y if bias is None else y + bias[:, None, None]
 
 
-@conv2d.gradient
-def _(F, grad, x, weight, *, needs, **attrs):
-    dx = dweight = dbias = None
-    if needs[0]:
-        dx = F.conv2d_input(grad, weight, input_size=x.shape[2:], **attrs)
-    if needs[1]:
-        dweight = F.conv2d_weight(grad, x, kernel_size=weight.shape[2:], **attrs)
-    if len(needs) > 2 and needs[2]:
-        dbias = F.sum(grad, dim=(0, 2, 3))
-    return dx, dweight, dbias
+conv2d.gradient(lambda F, grad, x, weight, *, needs, **attrs: (
+    F.conv2d_input(grad, weight, input_size=x.shape[2:], **attrs) if needs[0] else None,
+    F.conv2d_weight(grad, x, kernel_size=weight.shape[2:], **attrs) if needs[1] else None,
+    F.sum(grad, dim=(0, 2, 3)) if True in needs[2:] else None))
 
 
-@op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, saves=("grad", "weight"),
+@op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, saves="grad weight",
     shape="input_size = H W, weight: O C/groups KH KW, grad: N O OH OW -> N C H W", internal=True)
 def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                  groups=1):
@@ -101,16 +91,12 @@ def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dil
     return np.concatenate(parts, axis=1)
 
 
-@conv2d_input.gradient
-def _(F, grad, first, weight, *, needs, input_size, **attrs):
-    dfirst = F.conv2d(grad, weight, **attrs) if needs[0] else None
-    dweight = None
-    if needs[1]:
-        dweight = F.conv2d_weight(first, grad, kernel_size=weight.shape[2:], **attrs)
-    return dfirst, dweight
+conv2d_input.gradient(lambda F, grad, first, weight, *, needs, input_size, **attrs: (
+    F.conv2d(grad, weight, **attrs) if needs[0] else None,
+    F.conv2d_weight(first, grad, kernel_size=weight.shape[2:], **attrs) if needs[1] else None))
 
 
-@op("conv2d_weight", sizes=_grouped, flops=COST, pairs=PAIRS, saves=("grad", "x"), internal=True,
+@op("conv2d_weight", sizes=_grouped, flops=COST, pairs=PAIRS, saves="grad x", internal=True,
     shape="kernel_size = KH KW, x: N C H W, grad: N O OH OW -> O C/groups KH KW")
 def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                   groups=1):
@@ -120,15 +106,10 @@ def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilati
     grad: (N, O, OH, OW); x: (N, C, H, W); dweight: (O, C/G, KH, KW), (KH, KW) = kernel_size.
     """
     patches = windows(x, kernel_size, stride, padding, dilation)
-    parts = [
-        np.tensordot(g, p, axes=((0, 2, 3), (0, 2, 3)))
-        for g, p in zip(np.split(grad, groups, 1), np.split(patches, groups, 1), strict=True)
-    ]
-    return np.concatenate(parts)
+    pieces = zip(np.split(grad, groups, 1), np.split(patches, groups, 1), strict=True)
+    return np.concatenate([np.tensordot(g, p, axes=((0, 2, 3), (0, 2, 3))) for g, p in pieces])
 
 
-@conv2d_weight.gradient
-def _(F, grad, first, x, *, needs, kernel_size, **attrs):
-    dfirst = F.conv2d(x, grad, **attrs) if needs[0] else None
-    dx = F.conv2d_input(first, grad, input_size=x.shape[2:], **attrs) if needs[1] else None
-    return dfirst, dx
+conv2d_weight.gradient(lambda F, grad, first, x, *, needs, kernel_size, **attrs: (
+    F.conv2d(x, grad, **attrs) if needs[0] else None,
+    F.conv2d_input(first, grad, input_size=x.shape[2:], **attrs) if needs[1] else None))

@@ -18,25 +18,20 @@ def contiguous(x):
     return np.array(x, order="C", copy=True)
 
 
-@contiguous.gradient
-def _(F, grad, *, needs):
-    return grad
+contiguous.gradient(lambda F, grad, **_: grad)
 
 
-@op("cast", shape="... -> ... dtype", domain="any", saves=("x.dtype",))
+@op("cast", shape="... -> ... dtype", domain="any", saves="x.dtype", ieee=True)
 def cast(x, *, dtype):
     """y = x converted to ``dtype``: towards zero for int64, x != 0 for bool.
 
     The gradient goes back in the dtype of x. NaN and infinities have no int64 value: what they
     become is not defined, as in C.
     """
-    with np.errstate(invalid="ignore"):
-        return x.astype(dtype)
+    return x.astype(dtype)
 
 
-@cast.gradient
-def _(F, grad, x_dtype, *, needs, **_attrs):
-    return F.cast(grad, dtype=x_dtype)
+cast.gradient(lambda F, grad, x_dtype, **_: F.cast(grad, dtype=x_dtype))
 
 
 def _cat_shape(*xs, dim):
@@ -51,15 +46,14 @@ def _cat_shape(*xs, dim):
     return Spec((*first.shape[:d], total, *first.shape[d + 1 :]), dtype)
 
 
-@op("cat", shape=_cat_shape, domain="any", saves=("xs.shape",), order="xs dim")
+@op("cat", shape=_cat_shape, domain="any", saves="xs.shape", order="xs dim")
 def cat(*xs, dim=0):
     """y = the arrays one after another along ``dim``; all other sizes agree. One dtype."""
     return np.concatenate(xs, axis=dim)
 
 
-@cat.gradient
-def _(F, grad, shapes, *, needs, dim):
-    return F.split(grad, sizes=tuple(shape[dim] for shape in shapes), dim=dim)
+cat.gradient(lambda F, grad, shapes, *, dim, **_:
+    F.split(grad, sizes=tuple(shape[dim] for shape in shapes), dim=dim))
 
 
 def _stack_shape(*xs, dim):
@@ -70,7 +64,7 @@ def _stack_shape(*xs, dim):
     return Spec((*xs[0].shape[:d], len(xs), *xs[0].shape[d:]), dtype)
 
 
-@op("cat", shape=_stack_shape, domain="any", saves=("xs.shape",), order="xs dim")
+@op("cat", shape=_stack_shape, domain="any", saves="xs.shape", order="xs dim")
 def stack(*xs, dim=0):
     """y = the arrays, all of one shape and dtype, one after another along a new axis ``dim``."""
     return np.stack(xs, axis=dim)
@@ -99,7 +93,7 @@ def _pairs(x, padding):
     return [(0, 0)] * (x.ndim - len(given)) + given[::-1]
 
 
-@op("copy_into", shape="... -> *Y", sizes=_padded, domain="any", saves=("x.shape",))
+@op("copy_into", shape="... -> *Y", sizes=_padded, domain="any", saves="x.shape")
 def pad(x, *, padding, value=0.0):
     """y = x with ``value`` around it. padding: (before, after) of the last axis, then of the one
     before it, ..., as in PyTorch. Any dtype.
@@ -123,6 +117,4 @@ def slice_backward(grad, *, shape, index):
     return dx
 
 
-@slice_backward.gradient
-def _(F, grad, *, needs, index, **_attrs):
-    return F.slice(grad, index=index)
+slice_backward.gradient(lambda F, grad, *, index, **_: F.slice(grad, index=index))

@@ -32,7 +32,7 @@ def _check_labels(target, classes, ignore_index):
 
 
 @op("cross_entropy", shape="x: N C, target: N int64 -> *L, N", sizes=_losses, flops="4 N C",
-    outputs=("loss", "lse"), saves=("x", "target", "lse"), choices={"reduction": REDUCTIONS})
+    outputs="loss lse", saves="x target lse", choices={"reduction": REDUCTIONS})
 def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """loss_n = lse_n - (1 - s) x_{n, target_n} - s mean_c x_nc, where lse_n = ln sum_c exp(x_nc)
     and s is ``label_smoothing``; then the mean or the sum over n, or neither.
@@ -58,22 +58,19 @@ def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoot
         return (total / x.dtype.type(counts.sum()) if reduction == "mean" else total), lse
 
 
-@cross_entropy.gradient
-def _(F, grad, x, target, lse, *, needs, **attrs):
-    return F.cross_entropy_backward(grad, x, target, lse, **attrs), None
+cross_entropy.gradient(lambda F, grad, x, target, lse, *, needs, **attrs:
+    (F.cross_entropy_backward(grad, x, target, lse, **attrs), None))
 
 
 @cross_entropy.composite
 def _(F, x, target, *, reduction, ignore_index, label_smoothing):
     n = x.shape[0]
-    shifted = F.sub(x, F.amax(x, dim=1, keepdim=True))
-    logp = F.sub(shifted, F.log(F.sum(F.exp(shifted), dim=1, keepdim=True)))
+    logp = F.log_softmax(x, dim=1)
     ignored = F.eq(target, ignore_index)
     label = F.reshape(F.where(ignored, 0, target), shape=(n, 1))
     loss = F.neg(F.reshape(F.gather(logp, label, dim=1), shape=(n,)))
     if label_smoothing:
-        even = F.neg(F.mean(logp, dim=1))
-        loss = F.lerp(loss, even, label_smoothing)
+        loss = F.lerp(loss, F.neg(F.mean(logp, dim=1)), label_smoothing)
     loss = F.where(ignored, 0.0, loss)
     if reduction == "none":
         return loss

@@ -7,6 +7,7 @@ along each than x. Indices run from 0; a negative or too large one raises IndexE
 import numpy as np
 
 from etude.errors import ShapeError
+from etude.ops.index import check_index
 from etude.shapes import axis
 from etude.table import op
 
@@ -23,17 +24,14 @@ def _fits(op, x, index, src, dim):
 
 def _grid(index, dim, limit, name):
     """NumPy's index of every element: its own place, with ``index`` in place of axis ``dim``."""
-    if index.size and (index.min() < 0 or index.max() >= limit):
-        wrong = index[(index < 0) | (index >= limit)][0]
-        raise IndexError(f"{name}: index {wrong} is outside dimension {dim}, which has size "
-                         f"{limit} (allowed: 0 to {limit - 1})")
+    check_index(name, index, limit, f"dimension {dim}")
     places = list(np.indices(index.shape, sparse=True))
     places[dim] = index
     return tuple(places)
 
 
 @op("gather", shape="x: ..., index: *I int64 -> *I", sizes=_fits, domain="any", order="x dim index",
-    saves=("x.shape", "index"))
+    saves="x.shape index")
 def gather(x, index, *, dim):
     """y[i][j] = x[index[i][j]][j] for dim = 0, and so on: y has the shape of index."""
     return x[_grid(index, dim, x.shape[dim], "gather")]
@@ -46,7 +44,7 @@ def _(F, grad, x_shape, index, *, needs, dim):
 
 
 @op("scatter_add", shape="x: ..., index: *I int64, src: *S -> ...", sizes=_fits, flops="*I",
-    domain="number", order="x dim index src", saves=("index", "src.shape"))
+    domain="number", order="x dim index src", saves="index src.shape")
 def scatter_add(x, index, src, *, dim):
     """y = x, then y[index[i][j]][j] += src[i][j] for dim = 0, and so on. Repeats add up."""
     y = x.copy()

@@ -27,7 +27,7 @@ def _selected(op, rest, count, dim):
 
 
 @op("index_select", shape="x: ..., index: count int64 -> *Y", sizes=_selected, domain="any",
-    order="x dim index", saves=("x.shape", "index"))
+    order="x dim index", saves="x.shape index")
 def index_select(x, index, *, dim):
     """y[i] = x[index[i]] along ``dim``. index: (I) int64; y: x with size I in place of ``dim``."""
     check_index("index_select", index, x.shape[dim], f"dimension {dim}")
@@ -43,20 +43,19 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, places, grad, dim=d), None
 
 
-@op("embedding", shape="index: ... int64, weight: V D -> ... D", saves=("index", "weight.shape"))
+@op("embedding", shape="index: ... int64, weight: V D -> ... D", saves="index weight.shape")
 def embedding(index, weight):
     """y[...] = weight[index[...]]. index: (...) int64; weight: (V, D); y: (..., D), float."""
     check_index("embedding", index, weight.shape[0], "weight's rows")
     return weight[index]
 
 
-@embedding.gradient
-def _(F, grad, index, weight_shape, *, needs):
-    return None, F.embedding_backward(grad, index, num_embeddings=weight_shape[0])
+embedding.gradient(lambda F, grad, index, weight_shape, **_:
+    (None, F.embedding_backward(grad, index, num_embeddings=weight_shape[0])))
 
 
 @op("embedding_backward", shape="index: ... int64, grad: ... D -> num_embeddings D", flops="... D",
-    saves=("index",), internal=True)
+    saves="index", internal=True)
 def embedding_backward(grad, index, *, num_embeddings):
     """dweight[v] = the sum of grad over the places where index is v. dweight: (V, D)."""
     check_index("embedding_backward", index, num_embeddings, "weight's rows")
@@ -65,9 +64,7 @@ def embedding_backward(grad, index, *, num_embeddings):
     return dweight
 
 
-@embedding_backward.gradient
-def _(F, grad, index, *, needs, **_attrs):
-    return F.embedding(index, grad), None
+embedding_backward.gradient(lambda F, grad, index, **_: (F.embedding(index, grad), None))
 
 
 def _classes(op, num_classes):
@@ -90,8 +87,8 @@ def _largest(op, x, rest, k, dim):
     return _selected(op, rest, k, dim)
 
 
-@op("topk", shape="... -> *Y, *Y int64", sizes=_largest, outputs=("y", "index"), shown=2,
-    domain="number", saves=("x.shape", "index"),
+@op("topk", shape="... -> *Y, *Y int64", sizes=_largest, outputs="y index", shown=2,
+    domain="number", saves="x.shape index",
     flops=lambda x, *, k, **_: x.size * max(1, math.ceil(math.log2(k + 1))))
 def topk(x, *, k, dim=-1):
     """y = the k largest elements along ``dim``, largest first, and their int64 indices.
@@ -104,6 +101,5 @@ def topk(x, *, k, dim=-1):
     return np.take_along_axis(x, index, dim), index
 
 
-@topk.gradient
-def _(F, grad, x_shape, index, *, needs, k, dim):
-    return F.scatter_add(F.full(shape=x_shape, value=0.0, dtype=grad.dtype), index, grad, dim=dim)
+topk.gradient(lambda F, grad, x_shape, index, *, dim, **_:
+    F.scatter_add(F.full(shape=x_shape, value=0.0, dtype=grad.dtype), index, grad, dim=dim))

@@ -29,9 +29,8 @@ def _last(normalized_shape):
 
 
 @op("norm", shape="normalized_shape = *D, x: ... *D, weight bias: *D -> ... *D, ..., ...",
-    sizes=not_empty, flops="8 ... *D", outputs=("y", "mean", "rstd"),
-    saves=("x", "weight", "mean", "rstd"), prepare=prepare,
-    order="x normalized_shape weight bias eps")
+    sizes=not_empty, flops="8 ... *D", outputs="y mean rstd", saves="x weight mean rstd",
+    prepare=prepare, order="x normalized_shape weight bias eps")
 def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
     """y = (x - mean) rstd weight + bias, with rstd = 1 / sqrt(var + eps), var the biased variance.
 
@@ -50,9 +49,8 @@ def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
     return y, mean.reshape(rest), rstd.reshape(rest)
 
 
-@layer_norm.gradient
-def _(F, grad, x, weight, mean, rstd, *, needs, normalized_shape, **_attrs):
-    return F.layer_norm_backward(grad, x, weight, mean, rstd, normalized_shape=normalized_shape)
+layer_norm.gradient(lambda F, grad, x, weight, mean, rstd, *, normalized_shape, **_:
+    F.layer_norm_backward(grad, x, weight, mean, rstd, normalized_shape=normalized_shape))
 
 
 @layer_norm.composite
@@ -66,7 +64,7 @@ def _(F, x, weight=None, bias=None, *, normalized_shape, eps):
     return y if bias is None else F.add(y, bias)
 
 
-@op("norm_backward", nullable=("weight",), outputs=("dx", "dweight", "dbias"), internal=True,
+@op("norm_backward", nullable="weight", outputs="dx dweight dbias", internal=True,
     shape="normalized_shape = *D, x grad: ... *D, weight: *D, mean rstd: ... -> ... *D, *D, *D",
     flops="14 ... *D")
 def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):

@@ -9,13 +9,13 @@ from etude.shapes import axes, reduction
 from etude.table import op
 
 
-@op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs=("z",))
+@op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")
 def logical_and(x, y):
     """z = x and y, with broadcasting. x, y, z: bool."""
     return np.logical_and(x, y)
 
 
-@op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs=("z",))
+@op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")
 def logical_or(x, y):
     """z = x or y, with broadcasting. x, y, z: bool."""
     return np.logical_or(x, y)

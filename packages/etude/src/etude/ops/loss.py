@@ -33,8 +33,7 @@ def _share(F, grad, x, reduction):
     return F.mul(grad, 1.0 / math.prod(x.shape)) if reduction == "mean" else grad
 
 
-@op("loss", shape="x target: ... -> *L", sizes=_losses, flops=3, saves=("x", "target"),
-    outputs=("loss",), choices=CHOICES)
+@op("loss", sizes=_losses, flops=3, saves="x target", outputs="loss", choices=CHOICES)
 def mse_loss(x, target, *, reduction="mean"):
     """loss = (x - target)^2, then its mean or sum, or neither."""
     return _reduce((x - target) ** 2, reduction)
@@ -46,8 +45,7 @@ def _(F, grad, x, target, *, needs, reduction):
     return dx, F.neg(dx) if needs[1] else None
 
 
-@op("loss", shape="x target: ... -> *L", sizes=_losses, flops=3, saves=("x", "target"),
-    outputs=("loss",), choices=CHOICES)
+@op("loss", sizes=_losses, flops=3, saves="x target", outputs="loss", choices=CHOICES)
 def l1_loss(x, target, *, reduction="mean"):
     """loss = |x - target|, then its mean or sum, or neither; the subgradient at 0 is 0."""
     return _reduce(np.abs(x - target), reduction)
@@ -59,8 +57,7 @@ def _(F, grad, x, target, *, needs, reduction):
     return dx, F.neg(dx) if needs[1] else None
 
 
-@op("loss", shape="x target: ... -> *L", sizes=_losses, flops=6, saves=("x", "target"),
-    outputs=("loss",), choices=CHOICES)
+@op("loss", sizes=_losses, flops=6, saves="x target", outputs="loss", choices=CHOICES)
 def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
     """loss = max(x, 0) - x target + ln(1 + e^-|x|), then its mean or sum, or neither.
 

@@ -21,19 +21,15 @@ def neg(x):
     return -x
 
 
-@neg.gradient
-def _(F, grad, *, needs):
-    return F.neg(grad)
+neg.gradient(lambda F, grad, **_: F.neg(grad))
 
-@op("map", domain="number", saves=("x",), flops=1)
+@op("map", domain="number", saves="x", flops=1)
 def abs(x):
     """y = |x|, elementwise. x: any shape, float or int64; y: as x. The subgradient at 0 is 0."""
     return np.abs(x)
 
 
-@abs.gradient
-def _(F, grad, x, *, needs):
-    return F.mul(grad, F.sign(x))
+abs.gradient(lambda F, grad, x, **_: F.mul(grad, F.sign(x)))
 
 
 @op("map", domain="number", flops=1)
@@ -42,150 +38,117 @@ def sign(x):
     return np.sign(x)
 
 
-@op("map", saves=("y",), flops=2)
+@op("map", saves="y", flops=2, ieee=True)
 def rsqrt(x):
     """y = x^(-1/2), elementwise; inf at 0 and NaN below. x, y: any shape, float."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 1 / np.sqrt(x)
+    return 1 / np.sqrt(x)
 
 
-@rsqrt.gradient
-def _(F, grad, y, *, needs):
-    return F.mul(F.mul(grad, -0.5), F.mul(y, F.mul(y, y)))
+rsqrt.gradient(lambda F, grad, y, **_: F.mul(F.mul(grad, -0.5), F.mul(y, F.mul(y, y))))
 
 
-@op("map", saves=("y",), flops=1)
+@op("map", saves="y", flops=1, ieee=True)
 def reciprocal(x):
     """y = 1 / x, elementwise; infinite at 0. x, y: any shape, float32 or float64."""
-    with np.errstate(divide="ignore"):
-        return 1 / x
+    return 1 / x
 
 
-@reciprocal.gradient
-def _(F, grad, y, *, needs):
-    return F.neg(F.mul(grad, F.mul(y, y)))
+reciprocal.gradient(lambda F, grad, y, **_: F.neg(F.mul(grad, F.mul(y, y))))
 
 
-@op("map", domain="number", saves=("x",), flops=1)
+@op("map", domain="number", saves="x", flops=1)
 def square(x):
     """y = x^2, elementwise. x: any shape, float or int64; y: as x."""
     return x * x
 
 
-@square.gradient
-def _(F, grad, x, *, needs):
-    return F.mul(F.mul(grad, x), 2.0)
+square.gradient(lambda F, grad, x, **_: F.mul(F.mul(grad, x), 2.0))
 
 
-@op("map", saves=("y",), flops=1)
+@op("map", saves="y", flops=1, ieee=True)
 def expm1(x):
     """y = e^x - 1, elementwise, without the cancellation near 0. x, y: any shape, float."""
-    with np.errstate(over="ignore"):
-        return np.expm1(x)
+    return np.expm1(x)
 
 
-@expm1.gradient
-def _(F, grad, y, *, needs):
-    return F.mul(grad, F.add(y, 1.0))
+expm1.gradient(lambda F, grad, y, **_: F.mul(grad, F.add(y, 1.0)))
 
 
-@op("map", saves=("x",), flops=1)
+@op("map", saves="x", flops=1, ieee=True)
 def log1p(x):
     """y = ln(1 + x), elementwise, exact near 0; -inf at -1 and NaN below. Any shape, float."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log1p(x)
+    return np.log1p(x)
 
 
-@log1p.gradient
-def _(F, grad, x, *, needs):
-    return F.div(grad, F.add(x, 1.0))
+log1p.gradient(lambda F, grad, x, **_: F.div(grad, F.add(x, 1.0)))
 
 
-@op("map", saves=("x",), flops=1)
+@op("map", saves="x", flops=1, ieee=True)
 def sin(x):
     """y = sin x, elementwise, x in radians; NaN at infinity. x, y: any shape, float."""
-    with np.errstate(invalid="ignore"):
-        return np.sin(x)
+    return np.sin(x)
 
 
-@sin.gradient
-def _(F, grad, x, *, needs):
-    return F.mul(grad, F.cos(x))
+sin.gradient(lambda F, grad, x, **_: F.mul(grad, F.cos(x)))
 
 
-@op("map", saves=("x",), flops=1)
+@op("map", saves="x", flops=1, ieee=True)
 def cos(x):
     """y = cos x, elementwise, x in radians; NaN at infinity. x, y: any shape, float."""
-    with np.errstate(invalid="ignore"):
-        return np.cos(x)
+    return np.cos(x)
 
 
-@cos.gradient
-def _(F, grad, x, *, needs):
-    return F.neg(F.mul(grad, F.sin(x)))
+cos.gradient(lambda F, grad, x, **_: F.neg(F.mul(grad, F.sin(x))))
 
 
-@op("map", saves=("y",), flops=1)
+@op("map", saves="y", flops=1, ieee=True)
 def exp(x):
     """y = e^x, elementwise; inf where it overflows. x, y: any shape, float32 or float64."""
-    with np.errstate(over="ignore"):
-        return np.exp(x)
+    return np.exp(x)
 
 
-@exp.gradient
-def _(F, grad, y, *, needs):
-    return F.mul(grad, y)
+exp.gradient(lambda F, grad, y, **_: F.mul(grad, y))
 
 
-@op("map", saves=("x",), flops=1)
+@op("map", saves="x", flops=1, ieee=True)
 def log(x):
     """y = ln x, elementwise; -inf at 0 and NaN below. x, y: any shape, float32 or float64."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(x)
+    return np.log(x)
 
 
-@log.gradient
-def _(F, grad, x, *, needs):
-    return F.div(grad, x)
+log.gradient(lambda F, grad, x, **_: F.div(grad, x))
 
 
-@op("map", saves=("y",), flops=1)
+@op("map", saves="y", flops=1, ieee=True)
 def sqrt(x):
     """y = x^(1/2), elementwise; NaN below 0. x, y: any shape, float32 or float64."""
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(x)
+    return np.sqrt(x)
 
 
-@sqrt.gradient
-def _(F, grad, y, *, needs):
-    return F.div(grad, F.mul(y, 2.0))
+sqrt.gradient(lambda F, grad, y, **_: F.div(grad, F.mul(y, 2.0)))
 
 
-@op("map", saves=("y",), flops=1)
+@op("map", saves="y", flops=1)
 def tanh(x):
     """y = tanh x, elementwise. x, y: any shape, float32 or float64."""
     return np.tanh(x)
 
 
-@tanh.gradient
-def _(F, grad, y, *, needs):
-    return F.tanh_backward(grad, y)
+tanh.gradient(lambda F, grad, y, **_: F.tanh_backward(grad, y))
 
 
-@op("equal", saves=("grad", "y"), internal=True, flops=3)
+@op("equal", saves="grad y", internal=True, flops=3)
 def tanh_backward(grad, y):
     """dx = grad (1 - y^2), where y = tanh x. All of one shape and dtype."""
     return grad * (1 - y * y)
 
 
-@tanh_backward.gradient
-def _(F, grad, first, y, *, needs):
-    dgrad = F.tanh_backward(grad, y) if needs[0] else None
-    dy = F.mul(F.mul(F.mul(grad, first), y), -2.0) if needs[1] else None
-    return dgrad, dy
+tanh_backward.gradient(lambda F, grad, first, y, *, needs: (
+    F.tanh_backward(grad, y) if needs[0] else None,
+    F.mul(F.mul(F.mul(grad, first), y), -2.0) if needs[1] else None))
 
 
-@op("map", saves=("y",), flops=4)
+@op("map", saves="y", flops=4)
 def sigmoid(x):
     """y = 1 / (1 + e^-x), elementwise, from e^-|x| so that nothing overflows.
 
@@ -195,47 +158,40 @@ def sigmoid(x):
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
-@sigmoid.gradient
-def _(F, grad, y, *, needs):
-    return F.sigmoid_backward(grad, y)
+sigmoid.gradient(lambda F, grad, y, **_: F.sigmoid_backward(grad, y))
 
 
-@op("equal", saves=("grad", "y"), internal=True, flops=3)
+@op("equal", saves="grad y", internal=True, flops=3)
 def sigmoid_backward(grad, y):
     """dx = grad y (1 - y), where y = sigmoid x. All of one shape and dtype."""
     return grad * y * (1 - y)
 
 
-@sigmoid_backward.gradient
-def _(F, grad, first, y, *, needs):
-    dgrad = F.sigmoid_backward(grad, y) if needs[0] else None
-    dy = F.mul(F.mul(grad, first), F.sub(1.0, F.mul(y, 2.0))) if needs[1] else None
-    return dgrad, dy
+sigmoid_backward.gradient(lambda F, grad, first, y, *, needs: (
+    F.sigmoid_backward(grad, y) if needs[0] else None,
+    F.mul(F.mul(grad, first), F.sub(1.0, F.mul(y, 2.0))) if needs[1] else None))
 
 
-@op("map", domain="number", saves=("y",), flops=1)
+@op("map", domain="number", saves="y", flops=1)
 def relu(x):
     """y = max(x, 0), elementwise; NaN stays NaN. x: any shape, float or int64; y: as x."""
     return np.maximum(x, x.dtype.type(0))
 
 
-@relu.gradient
-def _(F, grad, y, *, needs):
-    return F.relu_backward(grad, y)
+relu.gradient(lambda F, grad, y, **_: F.relu_backward(grad, y))
 
 
-@op("equal", saves=("y",), internal=True, flops=1)
+@op("equal", saves="y", internal=True, flops=1)
 def relu_backward(grad, y):
     """dx = grad where y > 0, else 0: the subgradient at the kink is 0. One shape and dtype."""
     return np.where(y > 0, grad, grad.dtype.type(0))
 
 
-@relu_backward.gradient
-def _(F, grad, y, *, needs):
-    return F.relu_backward(grad, y) if needs[0] else None, None
+relu_backward.gradient(lambda F, grad, y, *, needs:
+    (F.relu_backward(grad, y) if needs[0] else None, None))
 
 
-@op("map", saves=("x",), flops=1)
+@op("map", saves="x", flops=1)
 def erf(x):
     """y = 2/sqrt(pi) integral_0^x e^(-t^2) dt, elementwise. x, y: any shape, float.
 
@@ -253,13 +209,11 @@ def erf(x):
     return np.where((np.abs(wide) > 6) | (np.abs(y) > 1), np.sign(wide.real), y).astype(x.dtype)
 
 
-@erf.gradient
-def _(F, grad, x, *, needs):
-    slope = F.mul(F.exp(F.neg(F.mul(x, x))), 2 / math.sqrt(math.pi))
-    return F.mul(grad, slope)
+erf.gradient(lambda F, grad, x, **_:
+    F.mul(grad, F.mul(F.exp(F.neg(F.mul(x, x))), 2 / math.sqrt(math.pi))))
 
 
-@op("map", saves=("x",), choices={"approximate": ("none", "tanh")}, flops=8)
+@op("map", saves="x", choices={"approximate": ("none", "tanh")}, flops=8)
 def gelu(x, *, approximate="none"):
     """y = x Phi(x), with Phi the normal distribution function. x, y: any shape, float.
 
@@ -272,9 +226,8 @@ def gelu(x, *, approximate="none"):
     return x * 0.5 * (1 + erf.reference(x * math.sqrt(0.5)))
 
 
-@gelu.gradient
-def _(F, grad, x, *, needs, approximate):
-    return F.gelu_backward(grad, x, approximate=approximate)
+gelu.gradient(lambda F, grad, x, *, approximate, **_:
+    F.gelu_backward(grad, x, approximate=approximate))
 
 
 @gelu.composite
@@ -287,8 +240,7 @@ def _(F, x, *, approximate):
     return F.mul(F.mul(x, 0.5), F.add(bend, 1.0))
 
 
-@op("equal", internal=True, choices={"approximate": ("none", "tanh")},
-    flops=14)
+@op("equal", internal=True, choices={"approximate": ("none", "tanh")}, flops=14)
 def gelu_backward(grad, x, *, approximate="none"):
     """dx = grad (Phi(x) + x Phi'(x)). grad, x: one shape and dtype; dx: as x."""
     if approximate == "tanh":

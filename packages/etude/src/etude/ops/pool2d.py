@@ -27,8 +27,7 @@ def _pooled(op, H, W, KH, KW, stride, padding):
 
 
 @op("pool2d", shape="kernel_size = KH KW, x: N C H W -> N C OH OW, N C OH OW int64", sizes=_pooled,
-    flops="N C OH OW KH KW", outputs=("y", "index"), saves=("index", "x.shape"), pairs=PAIRS,
-    prepare=prepare)
+    flops="N C OH OW KH KW", outputs="y index", saves="index x.shape", pairs=PAIRS, prepare=prepare)
 def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the largest x in the window at (h SH - PH, w SW - PW); NaN counts as largest.
 
@@ -48,12 +47,11 @@ def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     return y, row * x.shape[3] + column
 
 
-@max_pool2d.gradient
-def _(F, grad, index, x_shape, *, needs, **_attrs):
-    return F.max_pool2d_backward(grad, index, input_size=x_shape[2:])
+max_pool2d.gradient(lambda F, grad, index, x_shape, **_:
+    F.max_pool2d_backward(grad, index, input_size=x_shape[2:]))
 
 
-@op("pool2d_backward", flops="N C OH OW", saves=("index",), internal=True,
+@op("pool2d_backward", flops="N C OH OW", saves="index", internal=True,
     shape="input_size = H W, index: N C OH OW int64, grad: N C OH OW -> N C H W")
 def max_pool2d_backward(grad, index, *, input_size):
     """dx = zeros, plus every grad at the pixel its maximum came from; overlaps add up.
@@ -77,7 +75,7 @@ def _(F, grad, index, *, needs, input_size):
 
 
 @op("avg_pool2d", shape="kernel_size = KH KW, x: N C H W -> N C OH OW", sizes=_pooled,
-    flops="N C OH OW KH KW", saves=("x.shape",), pairs=PAIRS, prepare=prepare)
+    flops="N C OH OW KH KW", saves="x.shape", pairs=PAIRS, prepare=prepare)
 def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the mean of x over the window at (h SH - PH, w SW - PW), zeros outside counted.
 
@@ -86,9 +84,8 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     return windows(x, kernel_size, stride, padding).mean((4, 5))
 
 
-@avg_pool2d.gradient
-def _(F, grad, x_shape, *, needs, **attrs):
-    return F.avg_pool2d_backward(grad, input_size=x_shape[2:], **attrs)
+avg_pool2d.gradient(lambda F, grad, x_shape, *, needs, **attrs:
+    F.avg_pool2d_backward(grad, input_size=x_shape[2:], **attrs))
 
 
 @op("avg_pool2d_backward", sizes=_pooled, flops="N C OH OW KH KW", pairs=PAIRS, prepare=prepare,
@@ -105,9 +102,8 @@ def avg_pool2d_backward(grad, *, input_size, kernel_size, stride=None, padding=(
     return dx[:, :, ph : ph + h, pw : pw + w].copy()
 
 
-@avg_pool2d_backward.gradient
-def _(F, grad, *, needs, input_size, **attrs):
-    return F.avg_pool2d(grad, **attrs)
+avg_pool2d_backward.gradient(lambda F, grad, *, needs, input_size, **attrs:
+    F.avg_pool2d(grad, **attrs))
 
 
 def _bins(size, count, dtype):
@@ -125,7 +121,7 @@ def _has_pixels(op, x, H, W):
 
 
 @op("adaptive_avg_pool2d", shape="output_size = OH OW, x: N C H W -> N C OH OW", sizes=_has_pixels,
-    flops="N C H W", saves=("x.shape",), pairs={"output_size": 1})
+    flops="N C H W", saves="x.shape", pairs={"output_size": 1})
 def adaptive_avg_pool2d(x, *, output_size):
     """y[n,c,h,w] = the mean of x over the (h, w)-th of OH x OW bins that cover the image.
 
@@ -136,19 +132,17 @@ def adaptive_avg_pool2d(x, *, output_size):
     return _bins(h, oh, x.dtype) @ x @ _bins(w, ow, x.dtype).T
 
 
-@adaptive_avg_pool2d.gradient
-def _(F, grad, x_shape, *, needs, output_size):
-    return F.adaptive_avg_pool2d_backward(grad, input_size=x_shape[2:])
+adaptive_avg_pool2d.gradient(lambda F, grad, x_shape, **_:
+    F.adaptive_avg_pool2d_backward(grad, input_size=x_shape[2:]))
 
 
 @op("adaptive_avg_pool2d_backward", shape="input_size = H W, grad: N C OH OW -> N C H W",
-    flops="N C H W", saves=("grad.shape",), internal=True)
+    flops="N C H W", saves="grad.shape", internal=True)
 def adaptive_avg_pool2d_backward(grad, *, input_size):
     """dx = every grad, divided by the size of its bin, given to the bin's pixels."""
     (oh, ow), (h, w) = grad.shape[2:], input_size
     return _bins(h, oh, grad.dtype).T @ grad @ _bins(w, ow, grad.dtype)
 
 
-@adaptive_avg_pool2d_backward.gradient
-def _(F, grad, grad_shape, *, needs, input_size):
-    return F.adaptive_avg_pool2d(grad, output_size=grad_shape[2:])
+adaptive_avg_pool2d_backward.gradient(lambda F, grad, grad_shape, **_:
+    F.adaptive_avg_pool2d(grad, output_size=grad_shape[2:]))

@@ -66,7 +66,7 @@ def _share(op, p):
 
 
 @op("dropout", shape="x: ..., key: seed+call int64 -> ...", sizes=_share, flops="31 ...",
-    saves=("key",), internal=True)
+    saves="key", internal=True)
 def dropout(x, key, *, p):
     """y = x / (1 - p) where u >= p, else 0, with u = rand(key) in float32 for every dtype.
 
@@ -77,6 +77,4 @@ def dropout(x, key, *, p):
     return np.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
 
 
-@dropout.gradient
-def _(F, grad, key, *, needs, p):
-    return F.dropout(grad, key, p=p), None
+dropout.gradient(lambda F, grad, key, *, p, **_: (F.dropout(grad, key, p=p), None))

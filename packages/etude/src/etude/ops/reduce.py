@@ -17,6 +17,11 @@ def _axes(x, dim):
     return axes("reduce", dim, x.ndim)
 
 
+def _count(shape, dim):
+    """How many elements go into each result."""
+    return math.prod(shape[d] for d in axes("reduce", dim, len(shape)))
+
+
 def _not_empty(op, x, rest, dim, keepdim):
     """As ``reduction``; but of no elements there is no mean, and none is the largest."""
     if any(rest[d] == 0 for d in axes(op, dim, len(rest))):
@@ -32,32 +37,26 @@ def spread(F, y, shape, dim, keepdim):
     return F.expand(y, shape=shape)
 
 
-@op("reduce", shape="... -> *R", sizes=reduction, flops=1, domain="number", saves=("x.shape",))
+@op("reduce", sizes=reduction, flops=1, domain="number", saves="x.shape")
 def sum(x, *, dim=None, keepdim=False):
     """y = sum of x over ``dim``. x: float or int64; y: the same dtype. An empty sum is 0."""
     return x.sum(_axes(x, dim), keepdims=keepdim)
 
 
-@sum.gradient
-def _(F, grad, x_shape, *, needs, dim, keepdim):
-    return spread(F, grad, x_shape, dim, keepdim)
+sum.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_: spread(F, grad, x_shape, dim, keepdim))
 
 
-@op("reduce", shape="... -> *R", sizes=_not_empty, flops=1, saves=("x.shape",))
+@op("reduce", sizes=_not_empty, flops=1, saves="x.shape")
 def mean(x, *, dim=None, keepdim=False):
     """y = mean of x over ``dim``. float32 or float64. Raises ShapeError over an empty axis."""
     return x.mean(_axes(x, dim), keepdims=keepdim)
 
 
-@mean.gradient
-def _(F, grad, x_shape, *, needs, dim, keepdim):
-    count = 1
-    for d in axes("mean", dim, len(x_shape)):
-        count *= x_shape[d]
-    return spread(F, F.mul(grad, 1.0 / count), x_shape, dim, keepdim)
+mean.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_:
+    spread(F, F.mul(grad, 1.0 / _count(x_shape, dim)), x_shape, dim, keepdim))
 
 
-@op("reduce", shape="... -> *R", sizes=_not_empty, flops=1, domain="number", saves=("x", "y"))
+@op("reduce", sizes=_not_empty, flops=1, domain="number", saves="x y")
 def amax(x, *, dim=None, keepdim=False):
     """y = largest element of x over ``dim``; NaN if there is one. float or int64.
 
@@ -75,15 +74,14 @@ def _(F, grad, x, y, *, needs, dim, keepdim):
     return F.mul(share, spread(F, F.div(grad, count), x.shape, dim, keepdim))
 
 
-@op("reduce", shape="... -> *R", sizes=reduction, flops=1, domain="number", saves=("x",))
+@op("reduce", sizes=reduction, flops=1, domain="number", saves="x")
 def prod(x, *, dim=None, keepdim=False):
     """y = product of x over ``dim``. x: float or int64; y: the same dtype. Empty: 1."""
     return x.prod(_axes(x, dim), keepdims=keepdim)
 
 
-@prod.gradient
-def _(F, grad, x, *, needs, dim, keepdim):
-    return F.prod_backward(grad, x, dim=dim, keepdim=keepdim)
+prod.gradient(lambda F, grad, x, *, dim, keepdim, **_:
+    F.prod_backward(grad, x, dim=dim, keepdim=keepdim))
 
 
 @prod.composite
@@ -116,18 +114,14 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
 
 
 def _more_than(op, x, rest, dim, keepdim, correction):
-    count = math.prod(rest[d] for d in axes(op, dim, len(rest)))
-    if count <= correction:
+    axes(op, dim, len(rest))
+    if (count := _count(rest, dim)) <= correction:
         raise ShapeError(f"{op}: {count} elements with correction={correction} have "
                          f"no variance, got {x} with dim={dim}")
     return _not_empty(op, x, rest, dim, keepdim)
 
 
-def _count(shape, dim):
-    return math.prod(shape[d] for d in axes("reduce", dim, len(shape)))
-
-
-@op("var", shape="... -> *R", sizes=_more_than, flops=4, saves=("x",))
+@op("var", shape="... -> *R", sizes=_more_than, flops=4, saves="x")
 def var(x, *, dim=None, keepdim=False, correction=1):
     """y = sum (x - mean)^2 / (n - correction) over ``dim``; correction 1 is the unbiased one.
 
@@ -146,7 +140,7 @@ def _(F, grad, x, *, needs, dim, keepdim, correction):
     return F.mul(share, centred)
 
 
-@op("reduce", shape="... -> *R", sizes=_not_empty, flops=4, saves=("x", "y"))
+@op("reduce", sizes=_not_empty, flops=4, saves="x y", ieee=True)
 def logsumexp(x, *, dim=None, keepdim=False):
     """y = ln sum e^x over ``dim``, with the maximum taken off first. float32 or float64.
 
@@ -155,8 +149,7 @@ def logsumexp(x, *, dim=None, keepdim=False):
     dims = _axes(x, dim)
     top = x.max(dims, keepdims=True)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    with np.errstate(divide="ignore"):
-        y = top + np.log(np.exp(x - top).sum(dims, keepdims=True))
+    y = top + np.log(np.exp(x - top).sum(dims, keepdims=True))
     return y if keepdim else y.reshape(reduced(x.shape, dims, keepdim=False))
 
 
@@ -173,7 +166,7 @@ def _one_axis(op, x, rest, dim, keepdim):
     return _not_empty(op, x, rest, dim, keepdim)
 
 
-@op("argreduce", shape="... -> *R int64", sizes=_one_axis, flops=1, domain="any")
+@op("argreduce", sizes=_one_axis, flops=1, domain="any")
 def argmin(x, *, dim=None, keepdim=False):
     """y = index of the smallest element along ``dim`` (None: of the flattened array); int64.
 
@@ -182,7 +175,7 @@ def argmin(x, *, dim=None, keepdim=False):
     return np.argmin(x, axis=dim, keepdims=keepdim).astype(np.int64)
 
 
-@op("argreduce", shape="... -> *R int64", sizes=_one_axis, flops=1, domain="any")
+@op("argreduce", sizes=_one_axis, flops=1, domain="any")
 def argmax(x, *, dim=None, keepdim=False):
     """y = index of the largest element along ``dim`` (None: of the flattened array); int64.
 

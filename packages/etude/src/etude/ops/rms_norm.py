@@ -11,7 +11,7 @@ from etude.table import op
 
 
 @op("rms_norm", shape="normalized_shape = *D, x: ... *D, weight: *D -> ... *D, ...",
-    sizes=not_empty, flops="5 ... *D", outputs=("y", "rstd"), saves=("x", "weight", "rstd"),
+    sizes=not_empty, flops="5 ... *D", outputs="y rstd", saves="x weight rstd",
     prepare=prepare, order="x normalized_shape weight eps")
 def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
     """y = x rstd weight, with rstd = 1 / sqrt(mean(x^2) + eps).
@@ -24,9 +24,8 @@ def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
     return (y if weight is None else y * weight), rstd.reshape(x.shape[: -len(dims)])
 
 
-@rms_norm.gradient
-def _(F, grad, x, weight, rstd, *, needs, normalized_shape, **_attrs):
-    return F.rms_norm_backward(grad, x, weight, rstd, normalized_shape=normalized_shape)
+rms_norm.gradient(lambda F, grad, x, weight, rstd, *, normalized_shape, **_:
+    F.rms_norm_backward(grad, x, weight, rstd, normalized_shape=normalized_shape))
 
 
 @rms_norm.composite
@@ -36,7 +35,7 @@ def _(F, x, weight=None, *, normalized_shape, eps):
     return y if weight is None else F.mul(y, weight)
 
 
-@op("rms_norm_backward", nullable=("weight",), outputs=("dx", "dweight"), flops="9 ... *D",
+@op("rms_norm_backward", nullable="weight", outputs="dx dweight", flops="9 ... *D",
     shape="normalized_shape = *D, x grad: ... *D, weight: *D, rstd: ... -> ... *D, *D",
     internal=True)
 def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):

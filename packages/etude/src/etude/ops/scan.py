@@ -14,6 +14,5 @@ def cumsum(x, *, dim):
     return x.cumsum(dim)
 
 
-@cumsum.gradient
-def _(F, grad, *, needs, dim):
-    return F.flip(F.cumsum(F.flip(grad, dims=(dim,)), dim=dim), dims=(dim,))
+cumsum.gradient(lambda F, grad, *, dim, **_:
+    F.flip(F.cumsum(F.flip(grad, dims=(dim,)), dim=dim), dims=(dim,)))

@@ -8,33 +8,30 @@ import numpy as np
 from etude.table import op
 
 
-@op("select", shape="condition: ~Z bool, x y: ~Z -> *Z", domain="any", saves=("condition",),
-    outputs=("z",))
+@op("select", shape="condition: ~Z bool, x y: ~Z -> *Z", domain="any", saves="condition",
+    outputs="z")
 def where(condition, x, y):
     """z = x where condition, else y, with broadcasting. condition: bool; x, y: one dtype."""
     like = x if hasattr(x, "dtype") else y
     return np.where(condition, x, y).astype(like.dtype, copy=False)
 
 
-@where.gradient
-def _(F, grad, condition, *, needs):
-    dx = F.where(condition, grad, 0.0) if needs[1] else None
-    dy = F.where(condition, 0.0, grad) if needs[2] else None
-    return None, dx, dy
+where.gradient(lambda F, grad, condition, *, needs: (
+    None,
+    F.where(condition, grad, 0.0) if needs[1] else None,
+    F.where(condition, 0.0, grad) if needs[2] else None))
 
 
-@op("select", flops=3, saves=("x", "y", "weight"), outputs=("z",), alias={"z": "x"})
+@op("select", flops=3, saves="x y weight", outputs="z", alias={"z": "x"})
 def lerp(x, y, weight):
     """z = x + weight (y - x), with broadcasting. float32 or float64."""
     return x + weight * (y - x)
 
 
-@lerp.gradient
-def _(F, grad, x, y, weight, *, needs):
-    dx = F.mul(grad, _difference(F, 1.0, weight)) if needs[0] else None
-    dy = F.mul(grad, weight) if needs[1] else None
-    dweight = F.mul(grad, _difference(F, y, x)) if needs[2] else None
-    return dx, dy, dweight
+lerp.gradient(lambda F, grad, x, y, weight, *, needs: (
+    F.mul(grad, _difference(F, 1.0, weight)) if needs[0] else None,
+    F.mul(grad, weight) if needs[1] else None,
+    F.mul(grad, _difference(F, y, x)) if needs[2] else None))
 
 
 def _difference(F, x, y):

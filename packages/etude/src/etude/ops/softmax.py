@@ -17,16 +17,14 @@ def _row(op, rest, dim):
                          f"normalise")
 
 
-@op("rows", sizes=_row, flops=5, saves=("y",), alias={"y": "x"})
+@op("rows", sizes=_row, flops=5, saves="y", alias={"y": "x"})
 def softmax(x, *, dim=-1):
     """Probabilities along ``dim``:  y_i = exp(x_i - max x) / sum_j exp(x_j - max x)."""
     e = np.exp(x - x.max(dim, keepdims=True))
     return e / e.sum(dim, keepdims=True)
 
 
-@softmax.gradient
-def _(F, grad, y, *, needs, dim):
-    return F.softmax_backward(grad, y, dim=dim)
+softmax.gradient(lambda F, grad, y, *, dim, **_: F.softmax_backward(grad, y, dim=dim))
 
 
 @softmax.composite
@@ -41,16 +39,14 @@ def softmax_backward(grad, y, *, dim=-1):
     return y * (grad - (grad * y).sum(dim, keepdims=True))
 
 
-@op("rows", sizes=_row, flops=5, saves=("y",), alias={"y": "x"})
+@op("rows", sizes=_row, flops=5, saves="y", alias={"y": "x"})
 def log_softmax(x, *, dim=-1):
     """Log-probabilities along ``dim``:  y_i = x_i - max x - ln sum_j exp(x_j - max x)."""
     shifted = x - x.max(dim, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(dim, keepdims=True))
 
 
-@log_softmax.gradient
-def _(F, grad, y, *, needs, dim):
-    return F.log_softmax_backward(grad, y, dim=dim)
+log_softmax.gradient(lambda F, grad, y, *, dim, **_: F.log_softmax_backward(grad, y, dim=dim))
 
 
 @log_softmax.composite

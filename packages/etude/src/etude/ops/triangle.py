@@ -14,9 +14,7 @@ def tril(x, *, diagonal=0):
     return np.tril(x, diagonal)
 
 
-@tril.gradient
-def _(F, grad, *, needs, diagonal):
-    return F.tril(grad, diagonal=diagonal)
+tril.gradient(lambda F, grad, *, diagonal, **_: F.tril(grad, diagonal=diagonal))
 
 
 @op("triangle", shape="... M N -> ... M N", domain="any")
@@ -25,6 +23,4 @@ def triu(x, *, diagonal=0):
     return np.triu(x, diagonal)
 
 
-@triu.gradient
-def _(F, grad, *, needs, diagonal):
-    return F.triu(grad, diagonal=diagonal)
+triu.gradient(lambda F, grad, *, diagonal, **_: F.triu(grad, diagonal=diagonal))

@@ -30,7 +30,7 @@ def _reshaped(op, x, shape):
     return {"Y": tuple(sizes)}
 
 
-@op("view", shape="... -> *Y", sizes=_reshaped, domain="any", saves=("x.shape",))
+@op("view", shape="... -> *Y", sizes=_reshaped, domain="any", saves="x.shape")
 def reshape(x, *, shape):
     """y = the elements of x in C order under another shape; one size may be -1, the rest.
 
@@ -39,9 +39,7 @@ def reshape(x, *, shape):
     return reshape_view(x, _reshaped("reshape", x, shape)["Y"] if -1 in shape else tuple(shape))
 
 
-@reshape.gradient
-def _(F, grad, x_shape, *, needs, **_attrs):
-    return F.reshape(grad, shape=x_shape)
+reshape.gradient(lambda F, grad, x_shape, **_: F.reshape(grad, shape=x_shape))
 
 
 def _permuted(op, x, dims):
@@ -72,23 +70,20 @@ def _expanded(op, x, S):
                          f"axes go in front")
 
 
-@op("view", shape="x: ..., shape = *S -> *S", sizes=_expanded, domain="any", saves=("x.shape",))
+@op("view", shape="x: ..., shape = *S -> *S", sizes=_expanded, domain="any", saves="x.shape")
 def expand(x, *, shape):
     """y = x repeated along axes of size 1 up to ``shape``, without copying (stride 0)."""
     return expand_view(x, tuple(shape))
 
 
-@expand.gradient
-def _(F, grad, x_shape, *, needs, **_attrs):
-    return sum_to(F, grad, x_shape)
+expand.gradient(lambda F, grad, x_shape, **_: sum_to(F, grad, x_shape))
 
 
 def sum_to(F: Any, grad: Any, shape: Shape) -> Any:
     """Sum ``grad`` back to ``shape``, from which it was broadcast. Serves every gradient rule."""
     ahead = len(grad.shape) - len(shape)
-    dims = tuple(range(ahead)) + tuple(
-        ahead + i for i, n in enumerate(shape) if n == 1 and grad.shape[ahead + i] != 1
-    )
+    dims = (*range(ahead), *(ahead + i for i, n in enumerate(shape)
+                             if n == 1 and grad.shape[ahead + i] != 1))
     if dims:
         grad = F.sum(grad, dim=dims, keepdim=True)
     return F.reshape(grad, shape=shape) if ahead else grad
@@ -117,7 +112,7 @@ def consumed(index):
     return len([entry for entry in index if entry is not None])
 
 
-@op("view", shape="... -> *Y", sizes=_sliced, domain="any", saves=("x.shape",))
+@op("view", shape="... -> *Y", sizes=_sliced, domain="any", saves="x.shape")
 def slice(x, *, index):
     """y = x[index], basic indexing as a view.
 
@@ -127,9 +122,8 @@ def slice(x, *, index):
     return slice_view(x, index)
 
 
-@slice.gradient
-def _(F, grad, x_shape, *, needs, index):
-    return F.slice_backward(grad, shape=x_shape, index=index)
+slice.gradient(lambda F, grad, x_shape, *, index, **_:
+    F.slice_backward(grad, shape=x_shape, index=index))
 
 
 def _split_shape(x, *, sizes, dim):
@@ -141,7 +135,7 @@ def _split_shape(x, *, sizes, dim):
     return tuple(Spec((*x.shape[:d], n, *x.shape[d + 1 :]), x.dtype) for n in sizes)
 
 
-@op("view", shape=_split_shape, domain="any", outputs=("*ys",))
+@op("view", shape=_split_shape, domain="any", outputs="*ys")
 def split(x, *, sizes, dim=0):
     """ys = x cut along ``dim`` into views of the given sizes, in order."""
     d = axis("split", dim, x.ndim)
@@ -152,9 +146,7 @@ def split(x, *, sizes, dim=0):
     return tuple(parts)
 
 
-@split.gradient
-def _(F, grads, *, needs, dim, **_attrs):
-    return F.cat(*grads, dim=dim)
+split.gradient(lambda F, grads, *, dim, **_: F.cat(*grads, dim=dim))
 
 
 def _flipped(op, rest, dims):
@@ -168,6 +160,4 @@ def flip(x, *, dims):
     return slice_view(x, tuple((None, None, -1 if d in found else 1) for d in range(x.ndim)))
 
 
-@flip.gradient
-def _(F, grad, *, needs, dims):
-    return F.flip(grad, dims=dims)
+flip.gradient(lambda F, grad, *, dims, **_: F.flip(grad, dims=dims))
