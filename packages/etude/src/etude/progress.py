@@ -42,7 +42,7 @@ class Bar(Report):
         now = time.perf_counter()
         if now - self._shown >= REFRESH:
             self._shown = now
-            self._bar.update(self._task, completed=self._done,
+            self._bar.update(self._task, completed=self._done, refresh=True,
                              description=f"epoch {epoch}/{self._epochs}  loss {loss:.4f}")
 
     def epoch(self, text: str) -> None:
