@@ -43,7 +43,7 @@ def blocked(a, width=64):
     n = a.shape[-1] // width * width
     parts = [sequential(a[..., n:])] if a.shape[-1] > n else []
     if n:
-        lanes = a[..., :n].reshape(*a.shape[:-1], -1, width // 8, 8)
+        lanes = a[..., :n].reshape(*a.shape[:-1], n // width, width // 8, 8)
         blocks = sequential(sequential(np.moveaxis(lanes, -2, -1)))
         parts.append(sequential(blocks))
     return functools.reduce(np.add, parts)
