@@ -99,12 +99,18 @@ def prepared(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
 def cases(spec: OpSpec, family: str, level: str, seed: int = 0,
           dtypes: Sequence[str] | None = None) -> Iterator[Case]:
     """The numbered cases of one family at one level, in order."""
-    plans = list(spec.plans(family))
+    plans = _plans(spec, family)
     for d, dtype in enumerate(spec.dtypes):
         if dtypes is not None and dtype not in dtypes:
             continue
         for i in _chosen(len(plans), family, level):
             yield Case(spec, family, plans[i], dtype, seed, d * len(plans) + i)
+
+
+def _plans(spec: OpSpec, family: str) -> list[dict[str, Any]]:
+    """Of a case family. Threads meet empty arrays too: work is divided, at times by a size."""
+    plans = list(spec.plans(family))
+    return plans + list(spec.plans("empty")) if family == "threads" and plans else plans
 
 
 def _chosen(n: int, family: str, level: str) -> list[int]:
@@ -136,7 +142,7 @@ def find(case_id: str) -> Case:
                         plan["dtype"], int(seed))
         except (ValueError, KeyError) as error:
             raise CheckError(f"case {case_id!r}: the plan is not JSON with a dtype") from error
-    plans = list(spec.plans(family))
+    plans = _plans(spec, family)
     if not which.isdigit() or int(which) >= len(plans) * len(spec.dtypes):
         raise CheckError(f"case {case_id!r}: {op}/{family} has {len(plans) * len(spec.dtypes)} "
                          f"cases, numbered from 0")

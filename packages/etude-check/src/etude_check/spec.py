@@ -89,7 +89,7 @@ class OpSpec:
     blind       impostor -> why this op may equal it in every case ("copy" for a copying op)
     invariants  name -> fn(call, outputs) -> (values, bounds), held as |values| <= bounds
     refusals    calls that must raise; those every op shares are added by ``probes.py``
-    threads     results are the same bits on any number of threads
+    threads     results are the same bits on any number of threads; of empty arrays too
     policy      NaN, ties, signed zeros, kinks, empty input: what the reference decides, in words
     mutants     names in the zoo that this spec must kill
     """
