@@ -344,6 +344,12 @@ def test_where_a_candidate_looks_is_reported_once_and_no_failure(module, body, s
     assert conduct(box.tampering) == []
 
 
+def test_a_late_import_is_no_search(module):
+    box = module("import fractions, sched")
+    assert relu(box).status == "ok"
+    assert box.tampering == []
+
+
 def test_a_leak_shows_in_the_memory_of_the_worker(module):
     leaky = module("STEPS.append(np.ones(1000))")
     assert relu(leaky, repeats=1000).rss_growth > 6_000_000

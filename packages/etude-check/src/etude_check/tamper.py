@@ -13,7 +13,7 @@ import json
 import signal
 import sys
 import time
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ SEARCHES = {**dict.fromkeys(("gc.get_objects", "gc.get_referrers", "gc.get_refer
             "sys._getframe": f"walks up the stack {DURING}",
             **dict.fromkeys(("open", "os.listdir", "os.scandir"),
                             f"looks through files {DURING}")}
-CODE = (".py", ".pyc", ".so", ".pth")  # files that a late import opens
+ITSELF = ("importlib._bootstrap", "warnings.py", "linecache.py")
 
 #: What Etude itself imports to find an installed backend: this kit is a plugin too.
 OURS = ("etude_check.commands", "etude_check.zoo")
@@ -74,15 +74,26 @@ class Searches:
     def __exit__(self, *exc: object) -> None:
         self.inside = False
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.inside and event in SEARCHES and not (
-                event == "open" and str(arguments[0]).endswith(CODE)):
-            self._heard.setdefault(SEARCHES[event], False)
+    def _hear(self, event: str, _arguments: tuple[Any, ...]) -> None:
+        if self.inside and event in SEARCHES:
+            self.inside = False  # looking at the stack is such an event too
+            if not _python_itself(sys._getframe(1)):
+                self._heard.setdefault(SEARCHES[event], False)
+            self.inside = True
 
     def told(self) -> list[str]:
         new = [sentence for sentence, told in self._heard.items() if not told]
         self._heard.update(dict.fromkeys(new, True))
         return new
+
+
+def _python_itself(frame: FrameType | None) -> bool:
+    """Whether it is a late import, which looks for a file and runs what is in there, or a warning,
+    which is shown with its line of source.
+    """
+    while frame is not None and not any(name in frame.f_code.co_filename for name in ITSELF):
+        frame = frame.f_back
+    return frame is not None
 
 
 class Watch:

@@ -264,17 +264,18 @@ def _reference(op: Op) -> Call:
     if not op.attrs and not op.variadic and not op.fixed and op.cls in ("map", "binary", "equal"):
         if len(op.arrays) == 1:
 
-            def unary(x: Any, out: Any = None) -> Any:
-                if x.dtype is not float32:
-                    check((x,), {})
+            def unary(x: Any = None, *more: Any, out: Any = None, **attrs: Any) -> Any:
+                if more or attrs or type(x) is not np.ndarray or x.dtype is not float32:
+                    check((x, *more), attrs)
                 return into(out, reference(x))
 
             return unary
 
-        def binary(x: Any, y: Any, out: Any = None) -> Any:
-            if not (type(x) is type(y) and x.dtype is float32 and y.dtype is float32
+        def binary(x: Any = None, y: Any = None, *more: Any, out: Any = None, **attrs: Any) -> Any:
+            if more or attrs or not (
+                    type(x) is type(y) is np.ndarray and x.dtype is y.dtype is float32
                     and x.shape == y.shape):
-                check((x, y), {})
+                check((x, y, *more), attrs)
             return into(out, reference(x, y))
 
         return binary
