@@ -142,7 +142,8 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
             "empty": [plan((0, 5), 1), plan((3, 0, 4), 0, True)] + (
                 [plan((3, 0), 1), plan((0,), None), plan((0, 2), 0, True)] if empty else []),
             "0d": [plan((), None), plan((1,), 0), plan((1, 1), (0, 1), True)],
-            "large": [plan((37, 30011), 1), plan((1031, 1021), None), plan((2053, 129), 0),
+            "large": [plan((37, 30011), 1), plan((3, 140001), 1), plan((1031, 1021), None),
+                      plan((2053, 129), 0),
                       plan((64, 33, 129), (0, 2))],
             "threads": [plan((1031, 1021), None), plan((4099, 257), 1), plan((2053, 129), 0)],
         }

@@ -69,7 +69,8 @@ def _table_plans(backward):
         own = {"empty": [_plan([0], 4, 3), _plan([2, 0], 1, 5), _plan([3], 4, 0)],
                "0d": [_plan([], 1, 1), _plan([1], 1, 1)],
                "duplicate-index": crossed(repeats, duplicates=(True,)) + [_plan([300], 1, 9)],
-               "large": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129)],
+               "large": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129),
+                         _plan([5], 1505, 33)],  # few words of a large vocabulary
                "threads": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129)],
                "adjoint": crossed(TABLES, values=("exact",))}
         if backward:

@@ -26,6 +26,8 @@ def _plans(op):
             return [p for p in found if p["special"] in SPECIALS[op]]
         if family == "empty":  # the mean of nothing is refused
             found = [{**p, "reduction": r} for p in found for r in REDUCTIONS[1:]]
+        if family == "threads":
+            found = [{**p, "reduction": r} for p in found for r in ("mean", "none")]
         if family == "tail":
             found = [{**p, "reduction": REDUCTIONS[i % 3]} for i, p in enumerate(found)]
             found += shapes([5, 9]) + shapes([1, 7]) + [

@@ -129,6 +129,10 @@ spec("max_pool2d", plans=_plans("max_pool2d", False, values=VALUES), make=_max, 
      policy="Outside is -inf and never wins; NaN counts as largest; of equal pixels the first.")
 spec("max_pool2d_backward", plans=_plans("max_pool2d_backward", cotangent=True),
      make=_max_backward, model=Accumulate(), random=_random(),
+     refusals=tuple(Refusal(f"an index {where}", lambda i=i: call(
+         np.ones((1, 1, 2, 2)), np.array([[[[0, 1], [2, i]]]]), input_size=(3, 3)), "IndexError",
+                            "max_pool2d_backward") for where, i in (
+         ("behind the image", 9), ("before it", -1))),
      policy="The whole gradient goes to one pixel; windows that share it add up.")
 spec("avg_pool2d", plans=_plans("avg_pool2d"), model=Accumulate(terms=_area), random=_random(),
      make=lambda d, x, **window: call(d.floats(x, -1, 3), **_attrs(**window)),

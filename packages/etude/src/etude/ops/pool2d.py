@@ -7,6 +7,7 @@ import numpy as np
 
 from etude.errors import ShapeError
 from etude.ops.conv2d import output_size, windows
+from etude.ops.index import check_index
 from etude.table import op
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
@@ -56,10 +57,13 @@ max_pool2d.gradient(lambda F, grad, index, x_shape, **_:
 def max_pool2d_backward(grad, index, *, input_size):
     """dx = zeros, plus every grad at the pixel its maximum came from; overlaps add up.
 
-    grad, index: (N, C, OH, OW); dx: (N, C, H, W) with (H, W) = input_size.
+    grad, index: (N, C, OH, OW); dx: (N, C, H, W) with (H, W) = input_size. Raises IndexError for
+    an index outside the H x W plane.
     """
     n, c = grad.shape[:2]
-    dx = np.zeros((n, c, input_size[0] * input_size[1]), grad.dtype)
+    pixels = input_size[0] * input_size[1]
+    check_index("max_pool2d_backward", index, pixels, "the image")
+    dx = np.zeros((n, c, pixels), grad.dtype)
     plane = np.arange(n)[:, None, None], np.arange(c)[None, :, None]
     windows = grad.shape[2] * grad.shape[3]
     np.add.at(dx, (*plane, index.reshape(n, c, windows)), grad.reshape(n, c, windows))
