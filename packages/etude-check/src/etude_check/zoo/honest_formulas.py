@@ -237,7 +237,8 @@ def conv2d_direct():
             y += bias[:, None, None]
         for g, xg in enumerate(np.split(x, groups, 1)):
             columns = _columns(xg, weight.shape[2:], stride, padding, dilation, oh, ow)
-            columns = columns.reshape(len(x), 1, xg.shape[1] * weight[0, 0].size, oh, ow)
+            columns = columns.reshape(len(x), 1, xg.shape[1] * math.prod(weight.shape[2:]),
+                                      oh, ow)
             taps = weight[g * per : (g + 1) * per].reshape(per, columns.shape[2])
             for k in range(taps.shape[1]):
                 y[:, g * per : (g + 1) * per] += columns[:, :, k] * taps[:, k, None, None]

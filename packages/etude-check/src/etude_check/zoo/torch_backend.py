@@ -204,6 +204,8 @@ class Ops:
         return self.f.linear(x, weight, bias)
 
     def conv2d(self, x, weight, bias=None, **attrs):
+        if not x.shape[1]:
+            raise Unsupported("no channels: PyTorch's result then has none either")
         return self.f.conv2d(x, weight, bias, **attrs)
 
     def conv2d_input(self, grad, weight, *, input_size, groups, **attrs):
