@@ -2,6 +2,9 @@
 the whole score, through the sandbox and with the honest variants, is `etude zoo run`.
 """
 
+import json
+from collections import Counter
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -11,7 +14,7 @@ from etude.table import as_arrays
 from etude_check import judge
 from etude_check.cases import cases
 from etude_check.spec import FAMILIES, specs
-from etude_check.zoo import ENTRIES, Animal, animals, candidate, load
+from etude_check.zoo import ENTRIES, PUBLISHED, Animal, animals, candidate, load, published
 from etude_check.zoo.command import zoo
 from etude_check.zoo.likely import likely
 from etude_check.zoo.score import Fate, Score, run
@@ -133,6 +136,19 @@ def test_a_survivor_is_no_pass():
     assert [f.name for f in score.survivors] == ["b"]
     assert [f.name for f in score.alarms] == ["c"]
     assert not Score("full", [0], []).passed
+
+
+def test_the_published_score_is_of_this_zoo():
+    score = json.loads(PUBLISHED.read_text())
+    assert {f["name"]: f["kind"] for f in score["fates"]} == {
+        name: animal.kind for name, animal in animals().items()}
+    kinds = Counter(f["kind"] for f in score["fates"])
+    outcomes = Counter(f["outcome"] for f in score["fates"])
+    assert score["killed"] == score["total"] == kinds["mutant"] + kinds["cheat"]
+    assert outcomes["passed"] == kinds["honest"]
+    assert score["level"] == "full"
+    assert len(score["seeds"]) == 5
+    assert published().startswith(f"{score['killed']} of {score['total']} wrong kernels killed")
 
 
 def test_commands():

@@ -8,11 +8,16 @@ loaded and compared after that and now and then; where it looks, Python's audit 
 from __future__ import annotations
 
 import builtins
+import collections
 import gc
 import json
+import linecache
+import logging
 import signal
 import sys
 import time
+import typing
+import warnings
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -34,7 +39,8 @@ SEARCHES = {**dict.fromkeys(("gc.get_objects", "gc.get_referrers", "gc.get_refer
             "sys._getframe": f"walks up the stack {DURING}",
             **dict.fromkeys(("open", "os.listdir", "os.scandir"),
                             f"looks through files {DURING}")}
-ITSELF = ("importlib._bootstrap", "warnings.py", "linecache.py")
+ITSELF = {"<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>",
+          *(m.__file__ for m in (collections, linecache, logging, typing, warnings))}
 
 #: What Etude itself imports to find an installed backend: this kit is a plugin too.
 OURS = ("etude_check.commands", "etude_check.zoo")
@@ -88,10 +94,10 @@ class Searches:
 
 
 def _python_itself(frame: FrameType | None) -> bool:
-    """Whether it is a late import, which looks for a file and runs what is in there, or a warning,
-    which is shown with its line of source.
+    """Whether it is a late import, which looks for a file and runs what is in there, a warning,
+    which is shown with its line of source, or a named tuple, which asks where it was made.
     """
-    while frame is not None and not any(name in frame.f_code.co_filename for name in ITSELF):
+    while frame is not None and frame.f_code.co_filename not in ITSELF:
         frame = frame.f_back
     return frame is not None
 

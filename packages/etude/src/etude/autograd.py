@@ -276,8 +276,8 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
 
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else (grad_outputs
-                                                                     or [None] * len(outs))
+    given = [None] * len(outs) if grad_outputs is None else grad_outputs
+    given = [given] if isinstance(given, Tensor) else list(given)
     keep = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(t, g, create_graph) for t, g in zip(outs, given, strict=True)]
     with grad_mode(create_graph):

@@ -36,7 +36,7 @@ class Tables(dict[str, Table]):
         return table
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class State:
     """What dispatch depends on: the table of each device, and whether gradients are recorded."""
 

@@ -261,7 +261,8 @@ def _reference(op: Op) -> Call:
     """The reference behind its shape rule. Elementwise calls that cannot fail skip the rule."""
     reference, check = op.reference, op.check
 
-    if not op.attrs and not op.variadic and not op.fixed and op.cls in ("map", "binary", "equal"):
+    plain = not (op.attrs or op.variadic or op.fixed)
+    if plain and op.cls in ("map", "binary", "equal") and len(op.arrays) <= 2:
         if len(op.arrays) == 1:
 
             def unary(x: Any = None, *more: Any, out: Any = None, **attrs: Any) -> Any:
@@ -346,7 +347,8 @@ def _hold(op: Op, column: str, promised: Any, result: Any, out: Any) -> None:
         raise BackendError(f"column {column!r}: {op.name} must return "
                            f"{'one array' if single else wanted}, got {got}")
     buffers = results if out is None else (out,) if single else out
-    for name, spec, r, buffer in zip(op.outputs, specs, results, buffers, strict=False):
+    every = zip(specs, results, buffers, strict=True)
+    for name, (spec, r, buffer) in zip(op.outputs, every, strict=False):
         if r.shape != spec.shape or r.dtype != spec.dtype:
             raise BackendError(f"column {column!r}: {op.name} returned {name} as "
                                f"{Spec(r.shape, r.dtype)}, but the op's shape rule says {spec}")

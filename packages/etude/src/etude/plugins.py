@@ -22,7 +22,7 @@ import pluggy
 
 from etude.columns import REFERENCE, Backend, Call, into
 from etude.errors import BackendError, did_you_mean
-from etude.table import TABLE
+from etude.table import TABLE, as_arrays
 
 GROUP = "etude"
 INTERFACE = (1, 0)  # of the op interface; a plugin must have the major number and no newer minor
@@ -133,7 +133,8 @@ class Registry:
             except (Exception, SystemExit) as error:
                 _broken(plugin, error)
                 self._loaded[name] = BackendError(
-                    f"backend {name!r} is broken: {plugin.reason}. 'etude backends' shows more")
+                    f"backend {name!r} is broken: {plugin.reason.rstrip('.')}. 'etude backends' "
+                    f"shows more")
         found = self._loaded[name]
         if isinstance(found, BackendError):
             raise found
@@ -173,10 +174,11 @@ def _misspelt(manager: pluggy.PluginManager, module: Any) -> str:
     """A sentence about hooks that do not exist, or "" if there are none."""
     known = [n for n in dir(Hooks) if n.startswith("etude_")]
     marked = {c.name: c.has_spec() for c in manager.get_hookcallers(module) or []}
-    for name in [name for name, specified in marked.items() if not specified]:
+    if name := next((n for n, specified in marked.items() if not specified), ""):
         return (f"there is no hook called {name!r}; known are {', '.join(known)}"
                 f"{did_you_mean(name, known)}")
-    for name in [n for n in known if callable(getattr(module, n, None)) and n not in marked]:
+    unmarked = (n for n in known if callable(getattr(module, n, None)) and n not in marked)
+    if name := next(unmarked, ""):
         return f"the hook {name!r} is not marked with @etude.hookimpl"
     return ""
 
@@ -267,7 +269,11 @@ def with_out(fn: Call) -> Call:
         return fn
 
     def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        return into(out, fn(*arrays, **attrs))
+        result = as_arrays(fn(*arrays, **attrs))
+        try:
+            return into(out, result)
+        except ValueError:  # not what the op promises: the dispatcher says how, and names the op
+            return result
 
     return call
 

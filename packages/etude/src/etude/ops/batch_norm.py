@@ -92,6 +92,8 @@ def _(F, grad, x, mean, var, weight, *, needs, eps):
     s = F.reshape(F.sqrt(F.add(var, eps)), shape=column)
     h = F.div(F.sub(x, F.reshape(mean, shape=column)), s)
     dx = F.div(grad if weight is None else F.mul(grad, F.reshape(weight, shape=column)), s)
-    dmean = F.neg(F.sum(dx, dim=dims))
-    dvar = F.mul(F.sum(F.div(F.mul(dx, h), s), dim=dims), -0.5)
-    return dx, dmean, dvar, F.sum(F.mul(grad, h), dim=dims), F.sum(grad, dim=dims)
+    return (dx,
+            F.neg(F.sum(dx, dim=dims)) if needs[1] else None,
+            F.mul(F.sum(F.div(F.mul(dx, h), s), dim=dims), -0.5) if needs[2] else None,
+            F.sum(F.mul(grad, h), dim=dims) if True in needs[3:4] else None,
+            F.sum(grad, dim=dims) if True in needs[4:] else None)

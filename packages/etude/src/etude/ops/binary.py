@@ -93,13 +93,14 @@ def maximum(x, y):
     return np.maximum(x, y)
 
 
-maximum.gradient(lambda F, grad, x, y, **_: _to_winner(F, F.gt, grad, x, y))
+maximum.gradient(lambda F, grad, x, y, *, needs: _to_winner(F, F.gt, grad, x, y, needs))
 
 
-def _to_winner(F, beats, grad, x, y):
+def _to_winner(F, beats, grad, x, y, needs):
     """Each gradient goes where its operand beats the other, half of it where the two are equal."""
     shared = F.where(F.eq(x, y), F.mul(grad, 0.5), 0.0)
-    return F.where(beats(x, y), grad, shared), F.where(beats(y, x), grad, shared)
+    return (F.where(beats(x, y), grad, shared) if needs[0] else None,
+            F.where(beats(y, x), grad, shared) if needs[1] else None)
 
 
 @op("binary", domain="number", saves="x y", flops=1)
@@ -111,4 +112,4 @@ def minimum(x, y):
     return np.minimum(x, y)
 
 
-minimum.gradient(lambda F, grad, x, y, **_: _to_winner(F, F.lt, grad, x, y))
+minimum.gradient(lambda F, grad, x, y, *, needs: _to_winner(F, F.lt, grad, x, y, needs))

@@ -114,8 +114,8 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
 
 
 def _more_than(op, x, rest, dim, keepdim, correction):
-    axes(op, dim, len(rest))
-    if (count := _count(rest, dim)) <= correction:
+    count = math.prod(rest[d] for d in axes(op, dim, len(rest)))
+    if count <= correction:
         raise ShapeError(f"{op}: {count} elements with correction={correction} have "
                          f"no variance, got {x} with dim={dim}")
     return _not_empty(op, x, rest, dim, keepdim)
