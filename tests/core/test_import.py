@@ -63,7 +63,7 @@ READING_PATH = ["table.py", "tensor.py", "autograd.py", "backend.py", "columns.p
 def test_the_reading_path_is_an_evening_long():
     """Lines of code alone: docstrings, comments and blank lines are free, and so encouraged."""
     files = [path for pattern in READING_PATH for path in sorted(PACKAGE.glob(pattern))]
-    lines = {path.name: code_lines(path.read_text()) for path in files}
+    lines = {str(path.relative_to(PACKAGE)): code_lines(path.read_text()) for path in files}
     assert len(files) >= 6 + 26
     assert min(lines.values()) > 0
     assert sum(lines.values()) < 2500, lines
