@@ -23,6 +23,7 @@ from etude_check import noise
 
 Array = np.ndarray[Any, Any]
 DRAWS = 8  # of the ensemble
+MANY = 10_000  # elements, from which on twice as many are needed: see docs/bounds.md
 
 
 class Bounds(NamedTuple):
@@ -235,8 +236,9 @@ def _spread(q: Question) -> tuple[Array, ...]:
     if key not in q.__dict__:
         rng = np.random.default_rng(q.seed)
         worst = [np.zeros(r.shape) for r in q.oracle]
+        many = max(r.size for r in q.oracle) > MANY
         with np.errstate(all="ignore"):
-            for _ in range(DRAWS):
+            for _ in range(2 * DRAWS if many else DRAWS):
                 for i, y in enumerate(noise.variant(q, rng)):
                     off = np.abs(np.asarray(y, np.float64) - q.oracle[i])
                     worst[i] = np.fmax(worst[i], np.where(np.isfinite(off), off, 0))

@@ -230,14 +230,7 @@ def back(op, values, model, policy, *where, **fields):
          **{"random": alike(2), **fields})
 
 
-def _rounded_square(q, i):
-    """1 - y y, as one rounding of y y or none: near |y| = 1 that is all there is."""
-    grad, y = (a.astype(np.float64) for a in q.arrays)
-    return 2 * q.u * np.abs(grad) * y * y
-
-
-back("tanh_backward", _of_tanh, Ensemble(more=_rounded_square),
-     "Linear in grad; 0 where y is 1 or -1.", "kink")
+back("tanh_backward", _of_tanh, Ensemble(), "Linear in grad; 0 where y is 1 or -1.", "kink")
 back("sigmoid_backward", _of_sigmoid, Ensemble(), "Linear in grad; 0 where y is 0 or 1.", "kink")
 back("relu_backward", _of_relu, Exact(), "0 at the kink y = 0 and where y is NaN; what grad holds "
      "there, infinite or NaN, does not pass.", "kink", "saved")
