@@ -29,9 +29,9 @@ tour: $(VENV)/core cpu ## Train a network on digits: NumPy, then the C kernels, 
 	$(call say,Starting the tour)
 	@$(BIN)/etude tour
 
-test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests
+test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests, on all cores
 	$(call say,Running the tests)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a minute
 	$(call say,Checking the backend named cpu)

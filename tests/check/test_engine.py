@@ -173,6 +173,9 @@ def test_sums_that_are_truncated_are_told_apart_from_rounded_ones(tmp_path):
     report = check(Candidate.parse(module=path), ops=["matmul"], families=["tail", "layout"])
     assert {r.family for r in report.failures} == {"bias"}
     assert "lean towards zero" in report.failures[0].message
+    again = check(Candidate.parse(module=path), case=report.failures[0].case, level="smoke",
+                  families=["tail", "layout"])
+    assert {r.family for r in again.records} == {"bias"}
 
 
 def test_levels_ops_and_families_are_known(tmp_path):
@@ -203,6 +206,19 @@ def test_a_failure_runs_again_from_its_name(tmp_path):
         again = check(candidate, case=failed.case)
         assert [r.verdict for r in again.records] == [failed.verdict], failed.case
         assert again.records[0].index == failed.index
+
+
+def test_a_case_of_any_family_runs_again_from_its_name():
+    one = {r.family: r for r in check("reference", ops=["matmul"], level="smoke").records}
+    assert one.keys() >= {"adjoint", "threads", "random", "errors"}
+    for family, record in one.items():
+        again = check("reference", case=record.case).records
+        assert {(r.case, r.asked, r.verdict) for r in again} == {
+            (record.case, record.asked, Verdict.PASS)}, family
+    with pytest.raises(CheckError, match="matmul/errors has"):
+        check("reference", case="matmul/errors/99@0")
+    with pytest.raises(CheckError, match="softmax has no case of bias"):
+        check("reference", case="softmax/bias/0@0")
 
 
 def test_bits_that_depend_on_the_threads_are_seen(tmp_path):

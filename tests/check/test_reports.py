@@ -53,10 +53,7 @@ def test_complaints_that_differ_only_in_numbers_are_one():
     assert [(text, n) for text, _, n in one.others] == [("other", 1)]
 
 
-def test_probes_over_a_whole_op_are_run_again_by_op():
-    refused = made.wrong(family="errors")
-    assert summary.reproduction(made.report(refused), refused) == (
-        "etude check mine --op softmax --level full")
+def test_a_failure_is_run_again_by_its_name():
     assert summary.reproduction(made.report(), made.wrong()) == (
         "etude check mine --case softmax/tail/0@0")
 

@@ -152,6 +152,7 @@ ENDS = {
               "protocol", "more than"),
     "forged": ("os.write(int(sys.argv[1]), b'{\"status\":\"ok\"}\\n')", "protocol",
                "nobody asked for"),
+    "memory": ("[np.empty(1 << 28, np.uint8) for _ in range(64)]", "raised", "Unable to allocate"),
     "bomb": ("os.write(int(sys.argv[1]), b'[' * 100000 + b'\\n')", "protocol", "no JSON"),
 }
 

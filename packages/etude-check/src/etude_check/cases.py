@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from etude_check.spec import FAMILIES, RESERVED, Call, OpSpec, Plan, specs
 
 LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
+BIAS = "bias"  # the case family of what the errors of all cases of an op show together
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
 #: How many cases of a family "smoke" takes per dtype; 3 where nothing is said.
@@ -121,30 +122,52 @@ def _chosen(n: int, family: str, level: str) -> list[int]:
     return sorted({round(i * (n - 1) / max(few - 1, 1)) for i in range(few)})
 
 
+class Name(NamedTuple):
+    """The parts of a case's name. ``which`` is a number or a plan."""
+
+    op: str
+    family: str
+    which: str
+    seed: int
+
+    @classmethod
+    def parse(cls, case_id: str) -> Name:
+        """Raises CheckError for a name that nothing can have."""
+        body, at, seed = case_id.rpartition("@")
+        parts = body.split("/", 2)
+        if not at or len(parts) != 3 or not seed.isdigit():
+            raise CheckError(f"a case is named like softmax/tail/17@0 (op, case family, number, "
+                             f"seed); got {case_id!r}")
+        op, family, which = parts
+        if op not in specs():
+            raise CheckError(f"case {case_id!r}: there is no op called {op!r}")
+        if family not in (*FAMILIES, BIAS):
+            raise CheckError(f"case {case_id!r}: there is no case family {family!r}; known are "
+                             f"{', '.join(FAMILIES)}")
+        return cls(op, family, which, int(seed))
+
+    def number(self, count: int) -> int:
+        """``which`` as a number below ``count``."""
+        if not self.which.isdigit() or int(self.which) >= count:
+            raise CheckError(f"case {self.op}/{self.family}/{self.which}: {self.op}/{self.family} "
+                             f"has {count} cases, numbered from 0")
+        return int(self.which)
+
+
 def find(case_id: str) -> Case:
-    """The case of a name. Raises CheckError for one that cannot be."""
-    body, at, seed = case_id.rpartition("@")
-    parts = body.split("/", 2)
-    if not at or len(parts) != 3 or not seed.isdigit():
-        raise CheckError(f"a case is named like softmax/tail/17@0 (op, case family, number, seed); "
-                         f"got {case_id!r}")
-    op, family, which = parts
-    if op not in specs():
-        raise CheckError(f"case {case_id!r}: there is no op called {op!r}")
-    if family not in FAMILIES:
-        raise CheckError(f"case {case_id!r}: there is no case family {family!r}; known are "
-                         f"{', '.join(FAMILIES)}")
-    spec = specs()[op]
+    """The case of a name, unless it is one of "errors" or "bias", which have no arrays to judge.
+    Raises CheckError for one that cannot be.
+    """
+    name = Name.parse(case_id)
+    spec, family, which = specs()[name.op], name.family, name.which
     if which.startswith("{"):
         try:
             plan = json.loads(which)
             return Case(spec, family, {k: v for k, v in plan.items() if k != "dtype"},
-                        plan["dtype"], int(seed))
+                        plan["dtype"], name.seed)
         except (ValueError, KeyError) as error:
             raise CheckError(f"case {case_id!r}: the plan is not JSON with a dtype") from error
     plans = _plans(spec, family)
-    if not which.isdigit() or int(which) >= len(plans) * len(spec.dtypes):
-        raise CheckError(f"case {case_id!r}: {op}/{family} has {len(plans) * len(spec.dtypes)} "
-                         f"cases, numbered from 0")
-    d, i = divmod(int(which), len(plans))
-    return Case(spec, family, plans[i], spec.dtypes[d], int(seed), int(which))
+    number = name.number(len(plans) * len(spec.dtypes))
+    d, i = divmod(number, len(plans))
+    return Case(spec, family, plans[i], spec.dtypes[d], name.seed, number)

@@ -94,6 +94,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     hang costs one case. Only a case that was executed and right scores.
     """
     from etude_check.candidate import Candidate
+    from etude_check.cases import BIAS
     from etude_check.engine import check as run
     from etude_check.errors import CheckError
 
@@ -109,7 +110,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     _known(ops, groups, families, dtypes)
     if case is not None and case.count("/") >= 2:
         op, family, _ = case.split("/", 2)
-        _known((op,), (), (family,), ())
+        _known((op,), (), (family,) if family != BIAS else (), ())
     try:
         candidate = Candidate.parse(backend, module, source)
         installed(candidate)

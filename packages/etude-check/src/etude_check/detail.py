@@ -6,27 +6,48 @@ from typing import Any
 
 import numpy as np
 
+from etude.table import TABLE, Op
+from etude_check import probes
 from etude_check.candidate import Candidate, prepare
-from etude_check.cases import Case, find
+from etude_check.cases import BIAS, Case, Name, find
 from etude_check.runner import Runner, Settings
+from etude_check.spec import Call, specs
 
 SHOWN = 60  # elements of an array that are printed; of larger ones, the corners
 
 
 def arrays(case_id: str, candidate: Candidate) -> list[tuple[str, str]]:
     """(label, text) of every array of the case. The candidate is asked once more, in a worker."""
+    name = Name.parse(case_id)
+    if name.family == BIAS:
+        return []
+    if name.family == "errors":
+        return refused(name)
     case = find(case_id)
-    names = list(case.op.arrays)
-    if case.op.variadic:
-        names = [f"{names[0]}[{i}]" for i in range(len(case.call.arrays))]
-    found = [(name, in_full(a)) for name, a in zip(names, case.call.arrays)]
+    found = given(case.op, case.call)
     outputs = got(case, candidate)
     for i, wanted in enumerate(case.question.oracle):
-        name = case.op.outputs[0].lstrip("*") + f"[{i}]" if case.op.outputs[0].startswith("*") \
+        output = case.op.outputs[0].lstrip("*") + f"[{i}]" if case.op.outputs[0].startswith("*") \
             else case.op.outputs[i]
-        found.append((f"{name} expected", in_full(wanted)))
-        found.append((f"{name} got", "nothing" if outputs is None else in_full(outputs[i])))
+        found.append((f"{output} expected", in_full(wanted)))
+        found.append((f"{output} got", "nothing" if outputs is None else in_full(outputs[i])))
     return found
+
+
+def given(op: Op, call: Call) -> list[tuple[str, str]]:
+    names = [op.arrays[min(i, len(op.arrays) - 1)] + (f"[{i}]" if op.variadic else "")
+             for i in range(len(call.arrays))]
+    return [(name, in_full(a)) for name, a in zip(names, call.arrays)]
+
+
+def refused(name: Name) -> list[tuple[str, str]]:
+    """A call that must raise: all that it was given, and what is wanted."""
+    refusals = probes.refusals(specs()[name.op])
+    refusal = refusals[name.number(len(refusals))]
+    call = refusal.make()
+    says = f", saying something like {refusal.match!r}" if refusal.match else ""
+    return [*given(TABLE[name.op], call), *((k, repr(v)) for k, v in call.attrs.items()),
+            ("expected", f"raises {refusal.error}{says}")]
 
 
 def got(case: Case, candidate: Candidate) -> list[Any] | None:

@@ -21,7 +21,7 @@ import etude
 from etude import TABLE
 from etude_check import probes, waivers
 from etude_check.candidate import Candidate, prepare
-from etude_check.cases import LEVELS, Case, find
+from etude_check.cases import BIAS, LEVELS, Name, find
 from etude_check.errors import CheckError
 from etude_check.record import Record, Report, Verdict
 from etude_check.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
@@ -82,7 +82,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
         if described.error:
             report.records.append(not_loaded(described))
         elif case is not None:
-            report.records += [plain(r) for r in _single(runner, find(case))]
+            report.records += [plain(r) for r in _single(runner, Name.parse(case), case)]
         else:
             wanted = _wanted(runner.ops, ops, groups)
             results = _pooled(settings, wanted, jobs) if jobs > 1 and len(wanted) > 1 else (
@@ -110,7 +110,16 @@ def conduct(notes: Sequence[str]) -> list[Record]:
             for note in notes if not note.endswith(DURING)]
 
 
-def _single(runner: Runner, case: Case) -> Iterator[Record]:
+def _single(runner: Runner, name: Name, case_id: str) -> Iterator[Record]:
+    if name.family == "errors":
+        refusals = probes.refusals(specs()[name.op])
+        number = name.number(len(refusals))
+        yield probes.refuse(runner, specs()[name.op], number, refusals[number])
+        return
+    if name.family == BIAS:
+        yield from runner.bias(name.op, name.seed)
+        return
+    case = find(case_id)
     if case.family == "adjoint":
         yield from probes.adjoint(runner, case)
     elif case.family == "threads":

@@ -1,9 +1,10 @@
 """Noisy arrays: NumPy arrays on which a reference runs as some other honest kernel would round.
 
 ``variant`` runs an op's reference in float64 on arrays whose every operation errs by a random
-relative amount of up to u, and whose every sum of n terms errs by up to u min(n, 2 sqrt n) sum|x|,
-as one order of summation or another would. This is Monte Carlo arithmetic (Parker, 1997) with
-sums treated as a whole. It knows no op: what the reference calls is what is perturbed.
+relative amount of up to u, whose every result among the subnormal numbers errs by up to half their
+gap, and whose every sum of n terms errs by up to u min(n, 2 sqrt n) sum|x|, as one order of
+summation or another would. This is Monte Carlo arithmetic (Parker, 1997) with sums treated as a
+whole. It knows no op: what the reference calls is what is perturbed.
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ DOTS = {np.dot, np.tensordot, np.einsum, np.inner, np.vdot}
 
 
 class Noise:
-    """Where the random errors come from, and how large u is."""
+    """Where the random errors come from; u, and the smallest subnormal number."""
 
-    def __init__(self, rng: np.random.Generator, u: float) -> None:
-        self.rng, self.u = rng, u
+    def __init__(self, rng: np.random.Generator, u: float, tiny: float) -> None:
+        self.rng, self.u, self.tiny = rng, u, tiny
+        self.normal = tiny / u  # below it the gap between numbers is ``tiny``
 
     def relative(self, y: Any, scale: float = 1.0) -> Array:
         y = np.asarray(y)
-        return np.asarray(y * (1 + scale * self.u * self.rng.uniform(-1, 1, y.shape)))
+        off = np.asarray(y * (1 + scale * self.u * self.rng.uniform(-1, 1, y.shape)))
+        small = (np.abs(y) < self.normal) & (y != 0)
+        if small.any():
+            off = off + scale * self.tiny * self.rng.uniform(-0.5, 0.5, y.shape) * small
+        return np.asarray(off)
 
     def absolute(self, y: Any, size: Any) -> Array:
         """``y`` off by up to u ``size``, and rounded."""
@@ -135,7 +141,7 @@ def _add_at(noise: Noise, ufunc: Any, plain: list[Any]) -> None:
 
 def variant(q: Question, rng: np.random.Generator) -> tuple[Array, ...]:
     """The outputs of one honest variant of the reference on the question's arrays."""
-    noise = Noise(rng, q.u)
+    noise = Noise(rng, q.u, q.tiny)
     arrays = []
     names = q.op.arrays * len(q.arrays) if q.op.variadic else q.op.arrays
     for name, a in zip(names, q.arrays):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from etude import TABLE
 from etude.shapes import Spec
 from etude_check import judge, probes
 from etude_check.candidate import Candidate
-from etude_check.cases import SOAK_SEEDS, Case, cases, prepared
+from etude_check.cases import BIAS, SOAK_SEEDS, Case, cases, prepared
+from etude_check.errors import CheckError
 from etude_check.property import random_cases
 from etude_check.record import ALL, Record, Screen, Verdict
 from etude_check.sandbox import Description, Outcome, Sandbox
@@ -104,13 +105,26 @@ class Runner:
         except FirstFailureError:
             pass
         else:
-            result.records += state.biased()
+            result.records += state.biased(self.settings.seed)
         whole = not self.settings.stop_at_first and set(self.settings.families) == set(FAMILIES)
         result.screens = state.screens() if whole else []
         _mistrust(result)
         result.tampering = sorted({t for b in self._boxes.values() for t in (*b.tampering,
                                                                              *b.late)})
         return result
+
+    def bias(self, op: str, seed: int) -> list[Record]:
+        """Whether the errors of an op lean to one side. It takes all of its cases to tell. Raises
+        CheckError for an op whose results are no independent sums.
+        """
+        if not any(specs()[op].model_of(o).independent for o in TABLE[op].outputs):
+            raise CheckError(f"{op} has no case of bias: its results are no sums of their own")
+        self.settings = replace(self.settings, seed=seed)
+        records = self.check(op).records
+        if not any(r.verdict.executed for r in records):
+            return records
+        return [r for r in records if r.family == BIAS] or [
+            _bias(op, seed, Verdict.PASS, "they lean to no side")]
 
     def _records(self, spec: OpSpec, seed: int, state: Screening) -> Iterator[Record]:
         level = self.settings.level
@@ -263,15 +277,19 @@ class Screening:
         return [Screen(self.spec.op, dtype, output, counts, dict(self.spec.blind))
                 for (dtype, output), counts in self._caught.items()]
 
-    def biased(self) -> list[Record]:
+    def biased(self, seed: int) -> list[Record]:
         found = []
         for (dtype, output), bias in self._bias.items():
             message = judge.biased(*bias)
             if message:
-                found.append(Record(f"{self.spec.op}/bias/0@0", self.spec.op,
-                                    TABLE[self.spec.op].family, "bias", dtype,
-                                    Verdict.INACCURATE, message, output=output))
+                found.append(_bias(self.spec.op, seed, Verdict.INACCURATE, message, dtype, output))
         return found
+
+
+def _bias(op: str, seed: int, verdict: Verdict, message: str, dtype: str = "",
+          output: str = "") -> Record:
+    return Record(f"{op}/{BIAS}/0@{seed}", op, TABLE[op].family, BIAS, dtype, verdict, message,
+                  asked=f"the errors of every case of {op}, taken together", output=output)
 
 
 def _mistrust(result: Result) -> None:

@@ -31,6 +31,7 @@ from etude_check.wire import decode, pack, unpack
 LOST = 81  # exit status: somebody closed the connection under the worker
 EVERY = 256  # calls between looks at what may have been patched
 WORDS = 2000  # characters of an exception's message that are passed on
+MEMORY = 4 << 30  # bytes that calls may take, or half of the machine's if that is less
 
 
 class Connection:
@@ -195,10 +196,24 @@ def describe(backend: Any, waivers: list[Any]) -> dict[str, Any]:
 def limits() -> None:
     """No core files, and no log that fills the disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    size = 1 << 30
-    resource.setrlimit(resource.RLIMIT_FSIZE,
-                       (size if most < 0 else min(size, most), most))
+    _limit(resource.RLIMIT_FSIZE, 1 << 30)
+
+
+def limit_memory() -> None:
+    """What calls may take beyond what the loaded candidate has, so that one that takes all there
+    is fails alone. Needs Linux, where /proc says how much it has.
+    """
+    if not os.path.exists("/proc/self/statm"):
+        return
+    with open("/proc/self/statm") as file:
+        data = int(file.read().split()[5])
+    page = os.sysconf("SC_PAGE_SIZE")
+    _limit(resource.RLIMIT_DATA, page * data + min(MEMORY, page * os.sysconf("SC_PHYS_PAGES") // 2))
+
+
+def _limit(which: int, size: int) -> None:
+    most = resource.getrlimit(which)[1]
+    resource.setrlimit(which, (size if most < 0 else min(size, most), most))
 
 
 def main() -> None:
@@ -216,6 +231,8 @@ def main() -> None:
         answer = describe(loaded.backend, loaded.waivers)
         pack(answer)  # a waiver may be anything
         calls = Calls(loaded.backend, arena)
+        if not calls.remote:  # a driver maps memory of the device as if it were its own
+            limit_memory()
     except BaseException as error:
         connection.send({**words(error), "id": hello["id"], "status": "raised"})
         return

@@ -123,9 +123,6 @@ def reproduction(report: Report, r: Record) -> str:
     """The command that shows this failure again; "" for what belongs to no case."""
     if r.op == "-":
         return ""
-    if r.family in ("errors", "bias"):  # probes over an op, which have no single case
-        return f"etude check {report.target} --op {r.op} --level {report.level}" + (
-            f" --seed {report.seed}" if report.seed else "")
     return r.reproduce(report.target)
 
 

@@ -30,7 +30,8 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     [_plan((2, 3), 7, 9, 4, 5), _plan((2,), 33, 17, 8, 4)], mask=MASKS) + [
     _plan((2,), 5, 7, 4, 3, scale=s, causal=c) for s in (1.0, 0.2, -0.5) for c in (False, True)] + [
     _plan((2,), 5, 7, 4, 3, at="sharp"), _plan((), 33, 40, 8, 8, at="sharp", causal=True),
-    _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below")]
+    _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
+    _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True)]
 
 
 def _plans(backward):
@@ -64,7 +65,8 @@ def _mask(d, kind, lead, queries, keys):
 
 def _operands(d, lead, size, mask, at, plain=False):
     queries, keys, width, out = size
-    low, high = {"sharp": (19.5, 20.5), "below": (-20.5, -19.5)}.get(at, (-2, 2))
+    low, high = {"sharp": (19.5, 20.5), "below": (-20.5, -19.5), "wide": (-20, 20)}.get(
+        at, (-2, 2))
     q = (d.plain if plain else d.floats)([*lead, queries, width], low, high)
     k = d.plain([*lead, keys, width], *((19.5, 20.5) if at == "below" else (low, high)))
     v = d.plain([*lead, keys, out])

@@ -31,7 +31,8 @@ def _plans(evaluating=False, cotangent=False):
                "threads": [_plan((8, 17, 65, 67)), _plan((2053, 129), "")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if family == "special":
-            return crossed(BASE, special=("nan", "zero", "subnormal"))
+            return crossed(BASE, special=("nan", "zero", "subnormal")) + crossed(
+                BASE, special=("inf",))
         return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
     return plans
 

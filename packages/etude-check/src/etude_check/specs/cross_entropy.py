@@ -34,7 +34,8 @@ def _plans(backward):
                "duplicate-index": crossed(BASE, duplicates=(True,)),
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
         if family == "special":
-            return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
+            return crossed(BASE[:2], special=("nan", "zero", "subnormal")) + crossed(
+                BASE[:2], special=("inf",))
         return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
     return plans
 

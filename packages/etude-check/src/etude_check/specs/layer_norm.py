@@ -34,7 +34,8 @@ def plans(cotangent=False, bias=True):
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if family == "special":
-            return crossed(BASE, special=("nan", "zero", "subnormal"))
+            return crossed(BASE, special=("nan", "zero", "subnormal")) + crossed(
+                BASE, special=("inf",))
         answer = [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
         if not bias:
             answer = [{**p, "affine": p["affine"].replace("b", "")} for p in answer]

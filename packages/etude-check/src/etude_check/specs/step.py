@@ -30,8 +30,8 @@ def _plans(hypers, **attrs):
             + made([[33]], hypers, at=("first", "small", "big")),
             "layout": lambda: crossed(made(BASE), layout=LAYOUTS) + crossed(
                 made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)),
-            "special": lambda: crossed(made([[33]], hypers[:2]), special=("nan", "zero",
-                                                                          "subnormal")),
+            "special": lambda: crossed(made([[33]], hypers[:2]), special=(
+                "nan", "zero", "subnormal")) + crossed(made([[33]], hypers[:2]), special=("inf",)),
             "alias": lambda: made([*BASE, [65], [1025]], hypers[:2]),
             "repeat": lambda: crossed(made(BASE[:1]), round=(0, 1, 2)),
             "large": lambda: made([[70001], [513, 1021]]), "threads": lambda: made([[513, 1021]]),

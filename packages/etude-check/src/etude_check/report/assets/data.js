@@ -34,13 +34,9 @@ function caseName(r) {
   return `${r.op}/${r.family}/${text}${seeded ? "" : "@" + report.seed}`;
 }
 
-// As summary.py's reproduction(): probes over an op have no single case.
+// As summary.py's reproduction().
 function again(r) {
-  if (r.op === "-") return "";
-  if (r.family === "errors" || r.family === "bias" || r.family === "-") {
-    return `etude check ${report.target} --op ${r.op} --level ${report.level}`
-      + (report.seed ? ` --seed ${report.seed}` : "");
-  }
+  if (r.op === "-" || r.family === "-") return "";
   const name = caseName(r), quote = /[{[ "]/.test(name) ? "'" : "";
   return `etude check ${report.target} --case ${quote}${name}${quote}`;
 }
