@@ -28,10 +28,10 @@ def test_noise_is_relative_and_as_large_as_half_a_gap_among_subnormal_numbers():
     assert not noise.relative(np.zeros(9)).any()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [13, 26, 53])
 def test_attention_whose_probabilities_are_subnormal_is_within_its_bounds(seed):
     """Their rounding errors are multiplied by scores and queries."""
-    plan = '{"dtype":"float32","lead":[2],"size":[5,7,4,4],"at":"wide"}'
+    plan = '{"dtype":"float32","lead":[2],"size":[33,40,8,8],"at":"wide"}'
     case = find(f"attention_backward/random/{plan}@{seed}")
     results = case.question.same_dtype
     assert max(over_bound("attention_backward", case.call.arrays, results,
