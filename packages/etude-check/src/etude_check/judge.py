@@ -57,7 +57,8 @@ def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Find
         allowed = certain = np.zeros(want.shape)
     else:
         want = q.oracle[i]
-        bounds = model.bound(q, i)
+        with np.errstate(all="ignore"):
+            bounds = model.bound(q, i)
         allowed, certain = (np.broadcast_to(b, want.shape) for b in bounds)
     found = _verdict(case, q, y, i, want, allowed, certain)
     found.caught = caught(q, want, allowed, previous)
