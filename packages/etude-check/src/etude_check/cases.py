@@ -109,9 +109,11 @@ def cases(spec: OpSpec, family: str, level: str, seed: int = 0,
 
 
 def _plans(spec: OpSpec, family: str) -> list[dict[str, Any]]:
-    """Of a case family. Threads meet empty arrays too: work is divided, at times by a size."""
+    """Of a case family. Threads meet arrays that are empty or smaller than their number, too."""
     plans = list(spec.plans(family))
-    return plans + list(spec.plans("empty")) if family == "threads" and plans else plans
+    if family == "threads" and plans:
+        plans += [*spec.plans("empty"), *list(spec.plans("tail"))[:2]]
+    return plans
 
 
 def _chosen(n: int, family: str, level: str) -> list[int]:

@@ -16,11 +16,12 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset")
+LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset", "rows", "swapped", "last",
+           "flipped")
 
 #: What the family "special" puts among ordinary numbers.
 SPECIALS: dict[str, tuple[float, ...]] = {
-    "nan": (np.nan,),
+    "nan": (np.nan, np.copysign(np.nan, -1)),
     "inf": (np.inf, -np.inf),
     "zero": (0.0, -0.0),
     "subnormal": (1e-40, -1e-40, 3e-310, -3e-310),
@@ -54,7 +55,11 @@ class Draw:
         if self.dtype.kind == "b":
             return self._lay(self.rng.random(shape) < 0.5)
         if self.dtype.kind == "i":
-            return self._lay(self.rng.integers(-9, 10, shape))
+            ints = self.rng.integers(-9, 10, shape)
+            if self.plan.get("special") == "huge":
+                wide = self.rng.choice(np.array(INTS), shape)
+                ints = np.where(self.rng.random(shape) < 0.5, wide, ints)
+            return self._lay(ints)
         if self.exact:
             return self._lay(self._integers(shape))
         values = self.rng.uniform(low, high, shape).astype(self.dtype)
@@ -163,7 +168,9 @@ class Draw:
         word = np.dtype(f"u{self.dtype.itemsize}")
         drawn = self.rng.integers(0, np.iinfo(word).max, tuple(shape), word, endpoint=True)
         values = np.asarray(drawn).view(self.dtype)
-        return self._lay(np.where(np.isnan(values), np.nan, values).astype(self.dtype))  # quiet
+        quiet = {4: 1 << 22, 8: 1 << 51}[self.dtype.itemsize]  # the payload and the sign stay
+        return self._lay(np.where(np.isnan(values), drawn | word.type(quiet), drawn).view(
+            self.dtype))
 
     def given(self, a: Any) -> Array:
         """An array computed by ``make`` itself (a saved lse, a mean): in this case's layout."""
@@ -224,4 +231,18 @@ def lay(a: Array, layout: str) -> Array:
         inside = room[..., 1 : 1 + 2 * a.shape[-1] : 2]
         inside[...] = a
         return inside
+    if layout == "rows":  # a slice of columns: rows that are dense, and lie apart
+        room = np.zeros((*a.shape[:-1], a.shape[-1] + 5), a.dtype)
+        inside = room[..., 2 : 2 + a.shape[-1]]
+        inside[...] = a
+        return inside
+    axes = list(range(a.ndim))
+    if layout == "swapped":  # heads before positions, in memory the other way round
+        axes[-3:-1] = reversed(axes[-3:-1])
+        return np.ascontiguousarray(a.transpose(axes)).transpose(np.argsort(axes))
+    if layout == "last":  # axis 1 is the last in memory: channels
+        axes.append(axes.pop(min(1, a.ndim - 1)))
+        return np.ascontiguousarray(a.transpose(axes)).transpose(np.argsort(axes))
+    if layout == "flipped":  # the last axis alone
+        return np.ascontiguousarray(a[..., ::-1])[..., ::-1]
     raise ValueError(f"there is no layout {layout!r}; known are {', '.join(LAYOUTS)}")

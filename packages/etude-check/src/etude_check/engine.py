@@ -87,7 +87,8 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
             wanted = _wanted(runner.ops, ops, groups)
             results = _pooled(settings, wanted, jobs) if jobs > 1 and len(wanted) > 1 else (
                 runner.check(op) for op in wanted)
-            _gather(report, results, len(wanted), progress, stop_at_first)
+            _gather(report, results, len(wanted), progress,
+                    described.waivers if stop_at_first else None)
         report.notes = sorted({*described.tampering, *report.notes})
         report.records += conduct(report.notes)
         if case is None and not described.error:
@@ -157,7 +158,8 @@ def _pooled(settings: Settings, wanted: list[str], jobs: int) -> Iterator[Result
 
 
 def _gather(report: Report, results: Iterator[Result], total: int,
-            progress: Callable[[Progress], None] | None, stop_at_first: bool) -> None:
+            progress: Callable[[Progress], None] | None, waived: list[Any] | None) -> None:
+    """``waived``: stop at the first failure that these do not declare; None: never stop."""
     notes: set[str] = set()
     failed = executed = 0
     for done, result in enumerate(results, 1):
@@ -168,7 +170,8 @@ def _gather(report: Report, results: Iterator[Result], total: int,
         executed += sum(r.verdict.executed for r in result.records)
         if progress is not None:
             progress(Progress(result.op, done, total, failed, executed, result.records))
-        if stop_at_first and failed:
+        if waived is not None and any(r.verdict.failed and not waivers.holds(waived, r)
+                                      for r in result.records):
             break
     report.records.sort(key=lambda r: (r.group, r.op))
     report.notes += sorted(notes)

@@ -36,7 +36,7 @@ def common(family: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan
     """
     if family == "layout":
         every = crossed(base, layout=LAYOUTS)
-        return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1))
+        return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1, 2))
     if family == "special":
         return crossed(base, special=tuple(SPECIALS))
     if family == "repeat":
@@ -57,8 +57,9 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
     def plans(family: str) -> list[Plan]:
         if family == "special" and not special:
             return []
-        found = common(family, crossed([same([n]) for n in TAILS], **{k: v[:1] for k, v in
-                                                                      attrs.items()}),
+        five = [same([2, 3, 2, 3, 5]), {**same([2, 3, 2, 3, 5]), "layout": "transposed"}]
+        found = common(family, crossed([*[same([n]) for n in TAILS], *five],
+                                       **{k: v[:1] for k, v in attrs.items()}),
                        crossed([same([33])], **attrs) if family == "special" else base)
         if found is not None:
             return found
@@ -71,10 +72,16 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
             pairs: list[tuple[list[int], list[int]]] = [
                 ([5, 7], [7]), ([7], [5, 7]), ([5, 1], [1, 7]), ([2, 3, 4], [3, 1]), ([4, 1], [4]),
                 ([], [6]), ([6], []), ([1], [1, 9]), ([2, 1, 33], [3, 1]), ([0, 3], [3]),
-                ([17, 16], [17, 1]), ([3, 4, 1, 5], [4, 6, 1])]
+                ([17, 16], [17, 1]), ([3, 4, 1, 5], [4, 6, 1]), ([2, 3, 1, 2, 5], [2, 1, 4, 2, 1])]
             return crossed([{"shapes": [a, b, *[b] * (arity - 2)]} for a, b in pairs], **first)
         if family == "large":
-            return crossed([same([70001]), same([1031, 1021])], **first)
+            more = [{"shapes": [[301, 1], *[[1, 299]] * (arity - 1)]},
+                    {"shapes": [[257, 1031], *[[1031]] * (arity - 1)]}] * (arity > 1)
+            others = {k: v[1:] for k, v in attrs.items()} or {"round": ()}
+            return crossed([same([70001]), same([1031, 1021])], **first) + crossed(
+                [same([70001])], **others) + crossed(
+                [*more, {**same([257, 301]), "layout": "transposed"},
+                 *crossed([same([4099])] * special, special=("nan", "inf"))], **first)
         if family == "threads":
             return crossed([same([1031, 1021])], **first)
         return []
@@ -90,7 +97,9 @@ def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
     tail = [{"shape": [3, n], "dim": -1} for n in TAILS] + [
         {"shape": [n, 3], "dim": 0} for n in (1, 7, 8, 9, 17, 64, 65, 129)] + [
         {"shape": [2, n, 5], "dim": 1} for n in (1, 7, 8, 9, 33)] + [
-        {"shape": [n, 4], "dim": 1} for n in (1, 2, 7, 8, 9, 65)]
+        {"shape": [n, 4], "dim": 1} for n in (1, 2, 7, 8, 9, 65)] + [
+        {"shape": [2, 300, 3], "dim": 1}, {"shape": [3, 7, 17], "dim": 1},
+        {"shape": [2, 3, 2, 4, 3], "dim": 2}]
     first = {k: v[:1] for k, v in attrs.items()}
 
     def plans(family: str) -> list[Plan]:
@@ -101,7 +110,8 @@ def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
             "empty": [{"shape": [0, 5], "dim": 1}, {"shape": [3, 0, 4], "dim": 0}],
             "0d": [{"shape": [1], "dim": 0}, {"shape": [1, 1], "dim": -1}],
             "large": [{"shape": [37, 30011], "dim": 1}, {"shape": [4099, 257], "dim": 1},
-                      {"shape": [2053, 129], "dim": 0}],
+                      {"shape": [2053, 129], "dim": 0}, {"shape": [70001, 3], "dim": 1},
+                      {"shape": [3, 70001], "dim": 1}, {"shape": [3, 70001], "dim": 0}],
             "threads": [{"shape": [4099, 257], "dim": 1}, {"shape": [2053, 129], "dim": 0}],
         }
         if family in sized:
@@ -131,7 +141,9 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
     tail = [plan((3, n), -1) for n in TAILS] + [plan((n,), None) for n in TAILS] + [
         plan((n, 3), 0) for n in (1, 7, 8, 9, 17, 64, 65, 129)] + [
         plan((2, n, 5), 1, True) for n in (1, 7, 8, 9, 33)] + [
-        plan((n, 65), 0) for n in (2, 3, 9)]
+        plan((n, 65), 0) for n in (2, 3, 9)] + [
+        plan((2, 300, 3), 1), plan((2, 3, 4, 3, 2), (1, 3)), plan((4, 5, 6), (-1, -2)),
+        plan((4, 4, 4), (-1, -2)), plan((5, 5, 5), (0, -1)), plan((5, 5, 5), (-1, 0))]
     first = {k: v[:1] for k, v in attrs.items()}
 
     def plans(family: str) -> list[Plan]:
@@ -144,7 +156,7 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
             "0d": [plan((), None), plan((1,), 0), plan((1, 1), (0, 1), True)],
             "large": [plan((37, 30011), 1), plan((3, 140001), 1), plan((1031, 1021), None),
                       plan((2053, 129), 0),
-                      plan((64, 33, 129), (0, 2))],
+                      plan((64, 33, 129), (0, 2)), plan((70001, 3), 1), plan((3, 70001), 0)],
             "threads": [plan((1031, 1021), None), plan((4099, 257), 1), plan((2053, 129), 0)],
         }
         if family in sized:
@@ -176,7 +188,8 @@ def equal(arity: int, **attrs: Any) -> Callable[[str], list[Plan]]:
         if family == "cotangent":
             return crossed([{"shapes": [[7, 9]] * arity}, {"shapes": [[65]] * arity}], **attrs,
                            cotangent=COTANGENTS)
-        return [] if family == "broadcast" else plans(family)
+        return [] if family == "broadcast" else [
+            p for p in plans(family) if len({tuple(s) for s in p["shapes"]}) == 1]
 
     return with_cotangents
 

@@ -1,11 +1,12 @@
 """Property-based cases: hypothesis draws plans of a spec, and shrinks the one that fails.
 
 A plan is JSON, so that the smallest failing case is named by its plan and runs again without
-hypothesis. Examples are drawn from the seed alone; no database is kept.
+hypothesis. Examples are drawn from op, dtype and seed alone; no database is kept.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from etude_check.spec import RESERVED, OpSpec, Plan
 
 if TYPE_CHECKING:
     from etude_check.runner import Draft, Runner, Screening
+
+
+RUN = 9  # examples of one run: hypothesis varies what it has, so that few runs see little
 
 
 class CaseFailedError(Exception):
@@ -47,12 +51,14 @@ def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
     # hypothesis has no types for decorators that are called by hand
     untyped: Any = (given, settings, seed)
     drawn, bounded, seeded = untyped
-    run = seeded(number)(bounded(
-        max_examples=RANDOM[level], database=None, deadline=None, print_blob=False,
-        report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck))(drawn(spec.random)(hold)))
-    try:
-        run()
-    except CaseFailedError:
-        return [*passed[: RANDOM[level]], failed[-1]]  # hypothesis ends on the smallest
+    parts = -(-RANDOM[level] // RUN)
+    for part in range(parts):
+        run = seeded(zlib.crc32(f"{spec.op} {dtype} {number} {part}".encode()))(bounded(
+            max_examples=RANDOM[level] // parts, database=None, deadline=None, print_blob=False,
+            report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck))(drawn(spec.random)(hold)))
+        try:
+            run()
+        except CaseFailedError:
+            return [*passed[: RANDOM[level]], failed[-1]]  # hypothesis ends on the smallest
     return passed

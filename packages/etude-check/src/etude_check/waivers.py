@@ -30,8 +30,9 @@ class Waiver:
     expires: datetime.date
 
     def covers(self, r: Record) -> bool:
-        return all(fnmatchcase(a, b) for a, b in ((r.op, self.op), (r.family, self.family),
-                                                  (r.dtype, self.dtype)))
+        """What a column does besides computing belongs to no op, and is never waived."""
+        pairs = ((r.op, self.op), (r.family, self.family), (r.dtype, self.dtype))
+        return r.op != "-" and all(fnmatchcase(a, b) for a, b in pairs)
 
     def __str__(self) -> str:
         return f"{self.op}/{self.family} {self.dtype} ({self.reason}; until {self.expires})"
@@ -51,11 +52,18 @@ def read(declared: Sequence[Any]) -> tuple[list[Waiver], list[str]]:
             continue
         if waiver.op != "*" and waiver.op not in TABLE:
             wrong.append(f"a waiver for {waiver.op!r}, which is no op")
+        elif waiver.op == waiver.family == "*":
+            wrong.append(f"a waiver for every op and every case family: {waiver}")
         elif not waiver.reason:
             wrong.append(f"a waiver without a reason: {waiver}")
         else:
             found.append(waiver)
     return found, wrong
+
+
+def holds(declared: Sequence[Any], r: Record) -> bool:
+    """Whether a failure is one of those declared."""
+    return any(w.covers(r) and w.expires >= datetime.date.today() for w in read(declared)[0])
 
 
 def apply(declared: Sequence[Any], records: list[Record], complete: bool,

@@ -13,7 +13,8 @@ from etude_check.plans import COTANGENTS, common, crossed, layouts
 from etude_check.spec import Refusal, call, spec
 
 SDPA = "scaled_dot_product_attention"
-MASKS = ("bool", "float", "-inf", "one row", "stretched", "hidden rows")
+MASKS = ("bool", "float", "-inf", "one row", "stretched", "hidden rows", "padding", "left", "heads",
+         "matrix", "-inf rows")
 
 
 def _plan(lead, queries, keys, width, out, **more):
@@ -27,7 +28,12 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
         (3, 8), (8, 3), (7, 9), (16, 17), (17, 16), (33, 31), (65, 64), (31, 129))] + [
     _plan((2,), 5, 6, d, e) for d, e in ((1, 7), (7, 1), (8, 9), (16, 17), (17, 16), (33, 8),
                                          (8, 33), (64, 65))] + crossed(
-    [_plan((2, 3), 7, 9, 4, 5), _plan((2,), 33, 17, 8, 4)], mask=MASKS) + [
+    [_plan((2, 3), 7, 9, 4, 5), _plan((2,), 33, 17, 8, 4), _plan((2, 2), 70, 131, 8, 9)],
+    mask=MASKS) + [
+    _plan((2,), 5, 7, 128, 96), _plan((1, 2), 9, 33, 96, 129, causal=True),
+    _plan((2, 1, 2), 5, 6, 4, 3), _plan((2,), 20, 40, 4, 3, scale=0.3),
+    _plan((2,), 20, 40, 4, 3, scale=0.3, mask="float"),
+    _plan((2,), 70, 80, 4, 3, scale=0.3, causal=True)] + [
     _plan((2,), 5, 7, 4, 3, scale=s, causal=c) for s in (1.0, 0.2, -0.5) for c in (False, True)] + [
     _plan((2,), 5, 7, 4, 3, at="sharp"), _plan((), 33, 40, 8, 8, at="sharp", causal=True),
     _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
@@ -50,15 +56,20 @@ def _plans(backward):
 
 
 def _mask(d, kind, lead, queries, keys):
-    shape = {"one row": [keys], "stretched": [*(1 for _ in lead), queries, keys]}.get(
-        kind, [*lead, queries, keys])
+    own = [lead[0], *(1 for _ in lead[1:])] if lead else []  # a batch, the same for its heads
+    shape = {"one row": [keys], "stretched": [*(1 for _ in lead), queries, keys],
+             "padding": [*own, 1, keys], "heads": [*own, queries, keys],
+             "matrix": [queries, keys]}.get(kind, [*lead, queries, keys])
     if kind == "float":
         return d.plain(shape)
     seen = d.rng.random(shape) < 0.6
-    seen[..., 0] = True
-    if kind == "hidden rows":
+    if kind == "left":  # the first keys hidden, as in batches padded on the left
+        seen[...] = np.arange(keys) >= min(keys - 1, keys * 3 // 5)
+    elif kind not in ("heads", "matrix"):
+        seen[..., 0] = True
+    if kind in ("hidden rows", "-inf rows"):
         seen[..., 1::3, :] = False
-    if kind == "-inf":
+    if kind in ("-inf", "-inf rows"):
         return d.given(np.where(seen, d.rng.uniform(-1, 1, shape), -np.inf).astype(d.dtype))
     return d.given(seen)
 

@@ -19,6 +19,9 @@ TAIL = [_plan((2, 3, n), ("wb", "", "w", "b")[i % 4])
         for i, n in enumerate((1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 64, 65, 129, 1023))] + [
     _plan((n, 5)) for n in (2, 3, 7, 8, 9, 17, 65)] + [
     _plan((3, c, 2, 2)) for c in (1, 7, 8, 9, 16, 17, 33)] + [
+    _plan((3, 2053), "b"), _plan((2, 1025, 2), ""), _plan((4, 3, 5), eps=0.1),
+    _plan((4, 3, 5), "b", eps=0.1), _plan((4, 3, 5), "", eps=0.1),
+    _plan((4, 3, 33, 33), at="far"), _plan((2, 3, 2, 2, 2, 3))] + [
     _plan((2, 2, 2, 3, 3)), _plan((1, 3, 5, 5)), _plan((1, 2, 1, 2), "")] + crossed(
     [_plan((4, 3, 5)), _plan((33, 2), ""), _plan((2, 3, 7, 9), "w")], at=RANGES)
 
@@ -41,28 +44,33 @@ def _x(d, shape, at, plain=False):
     return (d.plain if plain else d.floats)(shape, low, high)
 
 
+def _eps(affine, eps):
+    eps = 0.1 if affine == "w" and eps is None else eps
+    return {} if eps is None else {"eps": eps}
+
+
 def _affine(d, channels, affine):
     return [d.plain([channels]) if c in affine else None for c in "wb"]
 
 
-def _make(d, shape, affine, at=""):
+def _make(d, shape, affine, at="", eps=None):
     return call(_x(d, shape, at), *_affine(d, shape[1], affine),
-                **({"eps": 0.1} if affine == "w" else {}))
+                **_eps(affine, eps))
 
 
-def _backward(d, shape, affine, at=""):
+def _backward(d, shape, affine, at="", eps=None):
     grad, x = d.grad(shape), _x(d, shape, at, plain=True)
     weight, _ = _affine(d, shape[1], affine)
     _, mean, var = TABLE["batch_norm"](x)
     return call(grad, x, weight, d.given(mean), d.given(var),
-                **({"eps": 0.1} if affine == "w" else {}))
+                **_eps(affine, eps))
 
 
-def _evaluate(d, shape, affine, at=""):
+def _evaluate(d, shape, affine, at="", eps=None):
     mean = d.plain(shape[1:2], *((998, 1002) if at == "far" else (-1, 1)))
     var = d.plain(shape[1:2], *((1e-7, 1e-5) if at == "small" else (0.1, 4)))
     return call(_x(d, shape, at), mean, var, *_affine(d, shape[1], affine),
-                **({"eps": 0.1} if affine == "w" else {}))
+                **_eps(affine, eps))
 
 
 @st.composite

@@ -16,8 +16,10 @@ EDGES = (0.0, -0.0, 1.0, -1.0, 3.0, 1e-40, -1e-40, 3e38, -3e38, 1e-310, 1e308, n
 #: int64 that float64 and int32 do not hold; sums and products of two still fit
 SUMS = (0, 1, -1, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53) - 1, 2**61 + 1, -(2**61))
 PRODUCTS = (0, 1, -1, 3, 46341, -65537, 2**31 - 1, -(2**31) - 1)
-NUMBERS = [{"shapes": [[17], []], "number": 1, "value": v} for v in (3, -1, 0)] + [
-    {"shapes": [[], [5, 3]], "number": 0, "value": v} for v in (3, -2)]
+NUMBERS = [{"shapes": [[17], []], "number": 1, "value": v} for v in (
+    3, -1, 0, -0.7, -(2**53) - 1)] + [
+    {"shapes": [[], [5, 3]], "number": 0, "value": v} for v in (3, -2, -0.7)] + [
+    {"shapes": [[257, 301], []], "number": 1, "value": 3}]
 #: the smaller operand in the tail, along rows, and with a stride of 0 beside a long row
 WIDTHS = [{"shapes": [[3, n], [n]]} for n in (1, 7, 8, 9, 33, 65)] + [
     {"shapes": [[n, 3], [n, 1]]} for n in (7, 8, 9)] + [
@@ -35,7 +37,9 @@ def two(plans, *more):
 def with_number(arrays, number, value, dtype):
     """``arrays`` with a Python number for one of them: a fraction in floats."""
     if number is not None:
-        arrays[number] = value + 0.5 if dtype.kind == "f" and value > 0 else value
+        value = value + 0.5 if dtype.kind == "f" and value > 0 else value
+        fits = dtype.kind == "f" or (np.isfinite(value) and value == int(value))
+        arrays[number] = value if fits else -(2**40) - 1
     return arrays
 
 
@@ -88,7 +92,7 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
     if d.dtype.kind == "i":  # 0^0 is 1; nothing overflows; a power below 0 is an error
         x = d.given(d.rng.integers(-9, 10, shapes[0]))
         return call(*with_number([x, d.given(d.rng.integers(0, 19, shapes[1]))], number,
-                                 None if value is None else int(abs(value)), d.dtype))
+                                 None if value is None else int(abs(value)) % 19, d.dtype))
     near = at != "exactly"  # (-2)^3, but not (-2)^3.0000002
     if at in ("edges", "exactly"):
         arrays = [d.among(BASES, shapes[0], near=near), d.among(POWERS, shapes[1], near=False)]

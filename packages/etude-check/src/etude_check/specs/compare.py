@@ -10,7 +10,7 @@ from etude_check.plans import also, at, broadcasting, elementwise
 from etude_check.spec import Refusal, call, spec
 from etude_check.specs.binary import EDGES, apart, two, with_number
 
-TIES = (-2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 2.0, 3.0)
+TIES = (-0.7, -2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 2.0, 3.0)
 INTS = (-2, -1, 0, 1, 3, 2**31, -(2**31), 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63))
 NANS = {"eq": "False", "ne": "True", "lt": "False", "le": "False", "gt": "False", "ge": "False"}
 PLANS = also(two(elementwise(2)), special=[*at([257], "near", arity=2), *at([7], "near", arity=2)])

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from etude_check.bounds import Exact
 from etude_check.plans import (
     COTANGENTS,
+    LAYOUTS,
     TAILS,
     also,
     at,
@@ -36,8 +37,9 @@ def _contiguous(d, shapes, at=None):
     return call(d.bits(shapes[0]) if at else d.floats(shapes[0]))
 
 
-CUBES = [{"shapes": [s], "layout": layout} for s in ([4, 6, 5], [3, 1, 7], [2, 3, 4, 5], [17, 33])
-         for layout in ("transposed", "sliced", "reversed", "stride0")]
+CUBES = crossed([{"shapes": [s]} for s in ([4, 6, 5], [3, 1, 7], [2, 3, 4, 5], [17, 33], [67, 131],
+                                           [131, 129], [2, 70, 67], [2, 3, 70, 66])],
+                layout=[name for name in LAYOUTS if name != "offset"])
 spec("contiguous", plans=also(elementwise(1), layout=CUBES, special=at([257], "bits")),
      make=_contiguous, model=Exact(), random=broadcasting(1),
      blind={"input": "a copy equals what it copies"},
@@ -133,6 +135,8 @@ spec("stack", plans=listed(
 
 
 def _pad(d, shape, padding, value=None):
+    if d.dtype.kind != "f" and value is not None and not np.isfinite(value):
+        value = -(2**53) - 1
     attrs = {} if value is None else {"value": d.dtype.type(value).item()}
     return call(d.floats(shape), padding=padding, **attrs)
 
@@ -150,7 +154,9 @@ spec("pad", plans=listed(
              pad((3, 5), 0, 0, 0, 0), pad((3, 5), 0, 9), pad((3, 5), 0, 0, 8, 0, value=1.0)],
          empty=[pad((0,), 2, 1, value=2.0), pad((3, 0), 1, 1, value=2.0), pad((0, 3), 0, 0, 1, 1),
                 pad((0, 3), 0, 0)],
-         large=[pad((1031, 1021), 1, 1, 2, 2, value=2.0), pad((70001,), 3, 4)],
+         large=[pad((2, 3, 4, 5), 1, 2, 3, 0, value=-1.0), pad((3, 5), 1, 2, value=float("-inf")),
+                pad((2, 3, 4, 5), 1, 0, 0, 2, 1, 1, 2, 0),
+                pad((1031, 1021), 1, 1, 2, 2, value=2.0), pad((70001,), 3, 4)],
          threads=[pad((1031, 1021), 1, 1, 2, 2, value=2.0)]),
      make=_pad, model=Exact(),
      random=st.builds(lambda shape, padding, value, layout: pad(

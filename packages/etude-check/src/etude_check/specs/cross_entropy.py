@@ -22,20 +22,22 @@ EVERY = crossed([{"n": 8, "c": 5}], reduction=REDUCTIONS, ignore=(-100, 0, 3),
                 smoothing=(0.0, 0.1, 1.0))
 TAIL = [_plan(3, n, REDUCTIONS[i % 3], -100, (0.0, 0.2)[i % 2]) for i, n in enumerate(TAILS)] + [
     _plan(n, 5, REDUCTIONS[i % 3], 1) for i, n in enumerate(TAILS[:16])] + EVERY + crossed(
-    [_plan(6, 5), _plan(6, 33, "none", smoothing=0.1)], at=("big", "sure", "below", "hidden")) + [
+    [_plan(6, 5), _plan(6, 33, "none", smoothing=0.1)], at=("big", "sure", "below", "hidden")
+    ) + crossed([_plan(3, 129, "none"), _plan(3, 1025)], at=("big", "hidden")) + [
     _plan(5, 4, r, at="all ignored") for r in REDUCTIONS]
 
 
 def _plans(backward):
     def plans(family):
         own = {"empty": [_plan(0, 3, "sum"), _plan(0, 3, "none")], "0d": [_plan(1, 1)],
-               "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1)],
+               "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1), _plan(3, 70001, "none"),
+                         _plan(70001, 3, "none"), _plan(4099, 5, "sum", 2),
+                         _plan(3, 2053, "sum", smoothing=0.2)],
                "threads": [_plan(4099, 257), _plan(2053, 129, "none", 3)],
                "duplicate-index": crossed(BASE, duplicates=(True,)),
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
         if family == "special":
-            return crossed(BASE[:2], special=("nan", "zero", "subnormal")) + crossed(
-                BASE[:2], special=("inf",))
+            return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
         return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
     return plans
 

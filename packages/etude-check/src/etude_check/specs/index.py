@@ -29,7 +29,8 @@ def _select_plans(family):
         plan([9], 17, 0), plan([2, 3, 4, 5], 7, 2), plan([5, 5, 5], 5, 1)]
     own = {"empty": [plan([0, 3], 0, 0), plan([4, 0], 3, 0), plan([4, 3], 0, 1)],
            "0d": [plan([1], 1, 0)], "duplicate-index": crossed(base, duplicates=(True,)),
-           "large": [plan([1031, 257], 2049, 0), plan([513, 1021], 1500, 1)],
+           "large": [plan([70001, 2], 129, 0), plan([1031, 257], 2049, 0),
+                     plan([513, 1021], 1500, 1)],
            "threads": [plan([1031, 257], 4097, 0)]}
     if family == "special":
         return crossed(base, special=tuple(SPECIALS))
@@ -70,7 +71,8 @@ def _table_plans(backward):
                "0d": [_plan([], 1, 1), _plan([1], 1, 1)],
                "duplicate-index": crossed(repeats, duplicates=(True,)) + [_plan([300], 1, 9)],
                "large": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129),
-                         _plan([5], 1505, 33)],  # few words of a large vocabulary
+                         # few words of a large vocabulary
+                         _plan([5], 1505, 33), _plan([65], 70001, 3)],
                "threads": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129)],
                "adjoint": crossed(TABLES, values=("exact",))}
         if backward:
@@ -113,7 +115,8 @@ def _one_hot_plans(family):
     base = [plan([7], 5), plan([3, 4], 9), plan([5], 5)]
     tail = [plan([9], n) for n in TAILS] + [plan([n], 3) for n in TAILS] + [plan([2, 3, 4], 7)]
     own = {"empty": [plan([0], 3), plan([2, 0], 4)], "0d": [plan([], 4), plan([], 1)],
-           "duplicate-index": crossed(base, duplicates=(True,)), "large": [plan([4097], 257)],
+           "duplicate-index": crossed(base, duplicates=(True,)),
+           "large": [plan([4097], 257), plan([33], 40001)],
            "threads": [plan([4097], 257)]}
     if family == "special":
         return []
@@ -149,7 +152,9 @@ def _topk_plans(family):
         plan([3, n], 1) for n in TAILS[:14]] + [plan([n, 3], 1, 0) for n in (1, 7, 8, 9, 65)]
     own = {"empty": [plan([0, 3], 2), plan([3, 4], 0), plan([0], 0), plan([3, 0], 0)],
            "0d": [plan([1], 1), plan([1, 1], 1, 0)], "tail": ties,
-           "large": [plan([1031, 257], 10), plan([9, 30011], 100), plan([513, 129], 5, 0)],
+           "large": [plan([1031, 257], 10), plan([9, 30011], 100), plan([513, 129], 5, 0),
+                     plan([2, 70001], 9), plan([3, 1000], 300), plan([1000, 3], 700, 0),
+                     plan([3, 1031], 40, at="ties")],
            "threads": [plan([1031, 257], 10)]}
     if family == "special":
         return crossed([*base, plan([7, 33], 9)], special=tuple(SPECIALS))

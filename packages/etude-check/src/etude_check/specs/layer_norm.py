@@ -22,6 +22,8 @@ RANGES = ("far", "small", "large")
 TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)] + [
     plan((n, 5)) for n in (1, 7, 8, 9, 17, 65)] + crossed(
     [plan((5, 9)), plan((3, 33), affine=""), plan((3, 257), affine="w")], at=RANGES) + [
+    plan((5, 9), eps=0.1), plan((3, 33), affine="", eps=0.5), plan((5, 9), affine="b"),
+    plan((2, 3, 2, 3, 5)), plan((2, 3, 17)), plan((3, 2, 2, 65), affine="w"), plan((3, 9, 17), 2),
     plan((9,)), plan((2, 2, 3, 4), 3), plan((4, 3, 2), 3, ""), plan((3, 2), affine="", at="small")]
 
 
@@ -30,7 +32,8 @@ def plans(cotangent=False, bias=True):
     def found(family):
         own = {"empty": [plan((0, 5)), plan((2, 0, 3)), plan((0, 2, 3), 2)],
                "0d": [plan((1,)), plan((1, 1), affine="")],
-               "large": [plan((37, 30011)), plan((4099, 257))],
+               "large": [plan((37, 30011)), plan((4099, 257)), plan((70001, 3)),
+                         plan((3, 4097), at="far")],
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if family == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
@@ -67,14 +70,14 @@ def refused(op, least=""):
                     "ShapeError", op))
 
 
-def _make(d, shape, over, affine, at=""):
+def _make(d, shape, over, affine, at="", eps=None):
     size = tuple(shape[len(shape) - over:])
     x = rows(d, shape, at)
     weight, bias = (d.plain(size) if c in affine else None for c in "wb")
-    return call(x, weight, bias, normalized_shape=size)
+    return call(x, weight, bias, normalized_shape=size, **({} if eps is None else {"eps": eps}))
 
 
-def _backward(d, shape, over, affine, at=""):
+def _backward(d, shape, over, affine, at="", eps=None):
     size = tuple(shape[len(shape) - over:])
     grad, x = d.grad(shape), rows(d, shape, at, plain=True)
     weight = d.plain(size) if "w" in affine else None

@@ -22,6 +22,9 @@ def _plans(op):
 
     def plans(family):
         found = [] if family == "broadcast" else stock(family)
+        found = [p for p in found if p["shapes"][0] == p["shapes"][1]]
+        if family == "large":
+            found = [p for p in found if "special" not in p]
         if family == "special":
             return [p for p in found if p["special"] in SPECIALS[op]]
         if family == "empty":  # the mean of nothing is refused

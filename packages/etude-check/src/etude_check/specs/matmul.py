@@ -13,7 +13,8 @@ from etude_check.spec import Adjoint, Refusal, call, spec
 
 SIZES = [(1, 1, 1), (1, 5, 1), (7, 1, 9), (8, 8, 8), (5, 3, 7), (17, 16, 15), (6, 33, 4),
          (65, 64, 63), (2, 2, 3), (1, 257, 1), (1, 65, 33), (33, 65, 1), (13, 4, 129), (12, 7, 32),
-         (11, 129, 31), (25, 255, 5), (3, 1025, 2), (4, 256, 65), (9, 2, 17), (129, 3, 8)]
+         (11, 129, 31), (25, 255, 5), (3, 1025, 2), (4, 256, 65), (9, 2, 17), (129, 3, 8),
+         (1, 65, 257), (257, 65, 1), (1, 300, 1000), (2, 33, 131)]
 SIDES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 31, 33, 65])
 FINITE = ("nan", "inf", "zero", "subnormal")  # 3e38 and -3e38 overflow in one order or another
 
@@ -36,8 +37,12 @@ def _plans(family):
     base = [_sizes(5, 7, 3), {"x": [2, 6, 9], "y": [9, 4]}, _sizes(6, 6, 6)]
     turned = crossed([_sizes(9, 17, 5), {"x": [2, 3, 7], "y": [2, 7, 9]}, _sizes(33, 33, 33)],
                      at=("tx", "ty", "txy"))
+    turned += crossed([_sizes(67, 129, 71)], at=("tx", "ty", "txy")) + crossed(
+        [_sizes(67, 129, 71)], layout=("rows", "sliced", "reversed")) + [
+        {"x": [2, 3, 5, 4], "y": [2, 3, 4, 6], "layout": "swapped"}]
     stacks = [([2, 1, 3, 4], [5, 4, 2]), ([1, 3, 4], [6, 4, 2]), ([3, 4], [2, 3, 4, 5]),
-              ([5, 3, 4], [4, 2]), ([2, 1, 3, 9], [1, 3, 9, 2]), ([4, 4, 4], [4, 4, 4])]
+              ([5, 3, 4], [4, 2]), ([2, 1, 3, 4, 5], [1, 4, 3, 5, 2]), ([2, 3, 1, 4, 5], [4, 5, 3]),
+              ([2, 1, 3, 9], [1, 3, 9, 2]), ([4, 4, 4], [4, 4, 4])]
     stacks = [{"x": x, "y": y} for x, y in stacks]
     tail = [_sizes(*s) for s in SIZES]
     return _families(
@@ -45,7 +50,9 @@ def _plans(family):
         base, [*base, *tail, *stacks, *turned, _sizes(5, 1300, 9)], broadcast=stacks, layout=turned,
         empty=[_sizes(0, 3, 2), _sizes(3, 0, 2), _sizes(2, 3, 0), {"x": [0, 2, 3], "y": [3, 4]}],
         **{"0d": [_sizes(1, 1, 1), {"x": [1, 1, 1], "y": [1, 1]}]},
-        large=[_sizes(129, 4099, 67, at="biased"), _sizes(509, 509, 515, at="own")],
+        large=[_sizes(129, 4099, 67, at="biased"), _sizes(509, 509, 515, at="own"),
+               _sizes(70001, 3, 2), _sizes(2, 3, 70001), _sizes(2, 70001, 3),
+               {"x": [70001, 2, 3], "y": [70001, 3, 2]}],
         threads=[_sizes(257, 300, 131), {"x": [8, 65, 129], "y": [8, 129, 67]},
                  _sizes(3, 40001, 5)],
         adjoint=[_sizes(5, 7, 3, values="exact"), {"x": [2, 4, 9], "y": [2, 9, 5],
@@ -105,7 +112,8 @@ def _linear_plans(family):
         [*base, *tail, _rows([3], 1300, 2)],
         empty=[_rows([0], 3, 2), _rows([3], 0, 2), _rows([3], 0, 2, False), _rows([2], 3, 0)],
         **{"0d": [_rows([], 1, 1), _rows([1], 1, 1, False)]},
-        large=[_rows([67], 4099, 129, at="biased"), _rows([509], 509, 515)],
+        large=[_rows([67], 4099, 129, at="biased"), _rows([509], 509, 515),
+               _rows([70001], 3, 2), _rows([7], 3, 70001)],
         threads=[_rows([257], 300, 131), _rows([8, 65], 129, 67, False)],
         adjoint=[_rows([5], 7, 3, False, values="exact"), _rows([9], 17, 8, None, values="exact")])
 

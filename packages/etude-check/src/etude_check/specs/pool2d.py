@@ -32,7 +32,10 @@ TAIL = [
 ] + [_window((1, 2, 5, n), (3, 3), (1, 1), (1, 1)) for n in (1, 2, 7, 8, 9, 15, 16, 17, 33, 65)
      ] + [_window((1, 2, 6, n), (2, 2)) for n in (2, 3, 7, 8, 16, 17, 33, 66)]
 EMPTY = [_window((0, 2, 4, 4), (2, 2)), _window((2, 0, 4, 4), (2, 2), (1, 1), (1, 1))]
-LARGE = [_window((8, 16, 65, 67), (3, 3), (2, 2), (1, 1)), _window((4, 32, 64, 64), (2, 2))]
+TAIL += [_window((1, 2, 15, 14), (7, 7)), _window((1, 2, 8, 8), (8, 8)),
+         _window((1, 2, 6, 33), (3, 3), (1, 1), (1, 1))]
+LARGE = [_window((8, 16, 65, 67), (3, 3), (2, 2), (1, 1)), _window((4, 32, 64, 64), (2, 2)),
+         _window((1, 1, 300, 301), (2, 2))]
 VALUES = ("below", "ties", "same", "empty")  # what a maximum is taken of
 
 
@@ -41,7 +44,7 @@ def _plans(op, exact=True, cotangent=False, values=()):
         own = {"empty": EMPTY, "0d": [_window((1, 1, 1, 1), (1, 1))], "large": LARGE,
                "threads": LARGE}
         if values:
-            own["tail"] = crossed([*BASE, *TAIL[2:6], TAIL[8]], at=values)
+            own["tail"] = crossed([*BASE, *TAIL[2:6], TAIL[8], TAIL[-1]], at=values)
         if exact:
             fours = [p for p in TAIL if np.prod(p["kernel"]) in (1, 2, 4, 8, 16)] + BASE[2:]
             whole = fours if op.startswith("avg") else [*BASE, *TAIL]
@@ -52,7 +55,7 @@ def _plans(op, exact=True, cotangent=False, values=()):
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
         if family == "special":
             names = ("nan", "inf", "zero", "subnormal") + (("huge",) if values else ())
-            return crossed(BASE, special=names)
+            return crossed([*BASE, TAIL[-1]], special=names)
         return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
     return plans
 

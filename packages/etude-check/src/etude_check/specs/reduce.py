@@ -64,7 +64,8 @@ def _sum(d, shape, dim, keepdim=False, at=None):
 
 
 SUMS = [plan((3, 33), 1, at="cancel"), plan((257, 3), 0, at="cancel"), plan((5, 9), 1, at="limits"),
-        plan((65, 4), 0, at="limits"), plan((129,), None, at="limits")]
+        plan((65, 4), 0, at="limits"), plan((129,), None, at="limits"),
+        plan((3, 5, 4), (0, 2), at="limits"), plan((3, 2053), 1, at="limits")]
 
 spec("sum", plans=only(also(reductions(exact=True), tail=SQUARE, special=SUMS), no_overflow),
      make=_sum,
@@ -115,7 +116,10 @@ def _extreme(d, shape, dim, keepdim=False, at=None):
 SHAPES = [plan((5, 9), 1), plan((9, 5), 0, True), plan((33,), None), plan((3, 65), 1),
           plan((65, 3), 0), plan((4, 7, 2), 1)]
 SIDES = crossed(SHAPES, at=("below", "above", "ties", "limits", "lowest")) + crossed(
-    SHAPES[1:], special=("nan", "inf")) + crossed(SHAPES, at=("near",))
+    SHAPES[1:], special=("nan", "inf")) + crossed(SHAPES, at=("near",)) + crossed(
+    [plan((4, 7, 3), (0, 2)), plan((3, 2053), 1), plan((2053, 3), 0)],
+    at=("below", "ties", "limits", "near")) + crossed(
+        [plan((3, 2053), 1), plan((2053, 3), 0)], special=("nan",))
 
 
 def _one_axis(p):
@@ -144,6 +148,9 @@ def _factors(d, shape, dim, at):
     sign = d.rng.choice([-1, 1], shape)
     if d.dtype.kind == "i":
         x = np.where(d.rng.random(shape) < min(8 / n, 1), d.rng.integers(2, 5, shape), 1) * sign
+        if at == "big":  # products of 2^55 and more, odd
+            x = np.ones(shape, np.int64)
+            x.flat[:: max(n // 3, 1)] = 300007
     else:
         x = sign * (1 + d.floats(shape, -0.9, 0.9).astype(np.float64) / n**0.5)
     if at == "zeros":  # none, one or several of a product
@@ -167,7 +174,8 @@ def _ordinary(p):
     return p.get("special") not in ("huge", "subnormal")
 
 
-ZEROS = crossed([*SHAPES, plan((3, 5), None), plan((2, 3), (0, 1), True)], at=("zeros",))
+ZEROS = crossed([*SHAPES, plan((3, 5), None), plan((2, 3), (0, 1), True), plan((3, 300), 1)],
+                at=("zeros",)) + [plan((3, 9), 1, at="big"), plan((33,), None, at="big")]
 BACK = crossed([plan((5, 9), 1), plan((6, 4, 3), (0, 2)), plan((9, 5), 0, True)],
                cotangent=COTANGENTS)
 products = over_axes(at=st.sampled_from([None, "zeros"]))
@@ -210,7 +218,8 @@ def _has_variance(p):
     return _count(p) > p.get("correction", 1) and no_overflow(p)
 
 
-FAR = crossed([*SHAPES, plan((3, 1025), 1), plan((1025, 3), 0)], at=("far", "equal", "small"))
+FAR = crossed([*SHAPES, plan((3, 1025), 1), plan((1025, 3), 0), plan((4, 7, 3), (0, 2)),
+               plan((65, 129), None)], at=("far", "equal", "small"))
 
 
 def _other_formulas(q, i):
@@ -244,13 +253,18 @@ def _logsumexp(d, shape, dim, keepdim=False, at=None):
             400 if d.dtype == np.float32 else 3000)))
     elif at == "lowest":
         x = d.given(np.where(d.rng.random(shape) < 0.8, -np.inf, x).astype(d.dtype))
+    elif at == "masked":  # the first half of each axis is -inf
+        x = np.array(x)
+        x[tuple(slice(n // 2) for n in shape)] = -np.inf
+        x = d.given(x)
     elif at == "wide":  # one element outweighs the others
         x = d.floats(shape, -300, 300)
     return call(x, dim=dim, keepdim=keepdim)
 
 
 spec("logsumexp", plans=also(reductions(empty=False), tail=SQUARE, special=crossed(
-         [*SHAPES, plan((2, 1), 1), plan((6, 2), 1)], at=("high", "low", "lowest", "wide"))),
+         [*SHAPES, plan((2, 1), 1), plan((6, 2), 1), plan((4, 7, 3), (0, 2)), plan((3, 1025), 1),
+          plan((2053,), None)], at=("high", "low", "lowest", "wide", "masked"))),
      make=_logsumexp, model=Ensemble(), random=over_axes(empty=False),
      refusals=_refused("logsumexp", True),
      policy="The maximum comes off first; -inf of -inf alone, not NaN; inf with an inf; NaN with a "

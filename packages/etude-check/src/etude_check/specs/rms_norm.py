@@ -6,13 +6,14 @@ from etude_check.spec import call, spec
 from etude_check.specs.layer_norm import plans, random, refused, rows
 
 
-def _make(d, shape, over, affine, at=""):
+def _make(d, shape, over, affine, at="", eps=None):
     size = tuple(shape[len(shape) - over:])
     x = rows(d, shape, at)
-    return call(x, *([d.plain(size)] if "w" in affine else []), normalized_shape=size)
+    return call(x, *([d.plain(size)] if "w" in affine else []), normalized_shape=size,
+                **({} if eps is None else {"eps": eps}))
 
 
-def _backward(d, shape, over, affine, at=""):
+def _backward(d, shape, over, affine, at="", eps=None):
     size = tuple(shape[len(shape) - over:])
     grad, x = d.grad(shape), rows(d, shape, at, plain=True)
     weight = d.plain(size) if "w" in affine else None

@@ -22,7 +22,8 @@ def _with_nans(d, shapes, at=None):
     """NaN among numbers in every case, or an answer of all False would do."""
     (shape,) = shapes
     x = d.bits(shape) if at == "bits" else d.among(HALVES, shape) if at else d.floats(shape)
-    return call(d.given(np.where(d.rng.random(shape) < 0.4, np.nan, x).astype(d.dtype)))
+    nan = d.rng.choice([np.nan, np.copysign(np.nan, -1)], shape)
+    return call(d.given(np.where(d.rng.random(shape) < 0.4, nan, x).astype(d.dtype)))
 
 
 spec("isnan", plans=MAP, make=_with_nans, model=Exact(), random=broadcasting(1),

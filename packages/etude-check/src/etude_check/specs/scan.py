@@ -35,7 +35,10 @@ spec("cumsum", plans=only(also(rows(exact=True), tail=MORE, exact=[
          {"shape": [3, 500], "dim": 1, "values": "exact"},
          {"shape": [500, 3], "dim": 0, "values": "exact"}],
          special=[{"shape": [3, 33], "dim": 1, "special": s} for s in ("nan", "inf")] + [
-             {"shape": [5, 9], "dim": 1, "at": "wide-integers"}]),
+             {"shape": [5, 9], "dim": 1, "at": "wide-integers"},
+             {"shape": [9, 5], "dim": 0, "at": "wide-integers"},
+             {"shape": [3, 300, 2], "dim": 1, "at": "wide-integers"},
+             {"shape": [2, 2053], "dim": 1, "at": "wide-integers"}]),
                    no_overflow),
      make=_make, model=Accumulate(independent=False), random=along_axis(),
      invariants={"the last is the sum": _last_is_sum},

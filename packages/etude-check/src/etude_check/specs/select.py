@@ -12,7 +12,10 @@ THREE = [{"shapes": s} for s in (
     [[5, 7], [7], [5, 1]], [[7], [5, 7], [1]], [[5, 1], [1, 7], [5, 7]], [[], [6], [6]],
     [[6], [], []], [[3, 1, 5], [4, 1], [5]], [[2, 33], [33], []], [[0, 3], [3], [1]])] + [
     {"shapes": [*p["shapes"], p["shapes"][1]]} for p in WIDTHS]
-NUMBERS = [{"shapes": [[9]] * 3, "number": k, "value": v} for k in (1, 2) for v in (3, 0, -1)]
+NUMBERS = [{"shapes": [[9]] * 3, "number": k, "value": v} for k in (1, 2) for v in (
+    3, 0, -1, -0.7, 2**53 + 1)]
+INFINITE = [{"shapes": [[9]] * 3, "number": k, "value": v} for k in (1, 2) for v in (
+    -np.inf, np.inf)]
 
 
 def _where(d, shapes, at=None, number=None, value=None):
@@ -29,7 +32,7 @@ def _apart(op, first):
                    "ShapeError", op)
 
 
-spec("where", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS],
+spec("where", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS, *INFINITE],
                          special=at([257], "edges", arity=3) + at([7], "edges", arity=3)),
      make=_where, model=Exact(), random=broadcasting(3),
      refusals=(_apart("where", np.ones(2, bool)), Refusal(

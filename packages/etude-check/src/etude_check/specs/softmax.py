@@ -5,12 +5,20 @@ import numpy as np
 from etude import TABLE
 from etude_check.bounds import Ensemble, Softmax
 from etude_check.draw import Draw
-from etude_check.plans import along_axis, rows
+from etude_check.plans import along_axis, crossed, rows
 from etude_check.spec import call, spec
 from etude_check.specs.reduce import no_overflow, only
 
 
-def _x(d: Draw, shape, dim, shift=0):
+def _x(d: Draw, shape, dim, shift=0, at=None):
+    """"masked": the first half of every row, and of some rows all but the last, are -inf."""
+    if at == "wide":
+        return call(d.floats(shape, -100, 100), dim=dim)
+    if at == "masked":
+        x = np.array(d.plain(shape, -8, 8))
+        x[:, : shape[1] // 2] = -np.inf
+        x[0, :-1] = -np.inf
+        return call(d.given(x), dim=dim)
     return call(d.floats(shape, -8 + shift, 8 + shift), dim=dim)
 
 
@@ -20,6 +28,9 @@ def _shifted(family):
     """
     far = [{"shape": s, "dim": d, "shift": k} for k in (-1000, 1000)
            for s, d in (([5, 9], 1), ([33, 3], 0))]
+    far += crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
+    far += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
+    far += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
     return rows(alias=True)(family) + (far if family == "special" else [])
 
 

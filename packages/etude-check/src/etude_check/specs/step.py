@@ -12,10 +12,11 @@ from etude_check.plans import LAYOUTS, TAILS, crossed, layouts, shapes
 from etude_check.spec import Refusal, call, spec
 
 BASE = [[7, 9], [3, 5, 4]]
-SGD = ([0.1, 0.9, 0.01], [0.1, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.0, 0.5])
+SGD = ([0.1, 0.9, 0.01], [0.1, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.0, 0.5], [0.01, 0.99, 0.0])
 ADAM = ([0.1, 0.8, 0.95, 1e-8, 0.3, 0.2, 0.05],  # the first step
         [0.03, 0.9, 0.999, 0.5, 0.2, 0.651, 0.01], [0.2, 0.7, 0.9, 1e-3, 0.0, 1.0, 1.0],
-        [0.05, 0.5, 0.9, 1e-8, 0.6, 0.75, 0.19])
+        [0.05, 0.5, 0.9, 1e-8, 0.6, 0.75, 0.19],
+        [0.01, 0.9, 0.999, 1e-12, 0.0, 0.1, 0.001])
 RMSPROP = ([0.1, 0.9, 1e-8, 0.3, 0.8], [0.05, 0.99, 0.5, 0.2, 0.0], [0.2, 0.7, 1e-3, 0.0, 0.9])
 
 
@@ -27,7 +28,7 @@ def _plans(hypers, **attrs):
         found = {
             "empty": lambda: made([[0], [3, 0]]), "0d": lambda: made([[], [1]]),
             "tail": lambda: made([[n] for n in TAILS]) + made(BASE, hypers)
-            + made([[33]], hypers, at=("first", "small", "big")),
+            + made([[33]], hypers, at=("first", "tiny", "small", "big")),
             "layout": lambda: crossed(made(BASE), layout=LAYOUTS) + crossed(
                 made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)),
             "special": lambda: crossed(made([[33]], hypers[:2]), special=(
@@ -43,7 +44,7 @@ def _plans(hypers, **attrs):
 def _make(*roles):
     """``roles``: of the arrays behind p and g, whether each is a mean square, never negative."""
     def make(d, shape, hyper, at="", **attrs):
-        scale = {"small": 1e-4, "big": 1e3}.get(at, 1.0)
+        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3}.get(at, 1.0)
         p, g = d.floats(shape), d.floats(shape, -2 * scale, 2 * scale)
         moments = []
         for positive in roles:

@@ -15,7 +15,9 @@ TAIL = [{"shape": [m, n], "diagonal": k} for m, n in (
     {"shape": [3, 5, 5], "diagonal": k} for k in (-6, -5, -4, 4, 5, 6, 1000, -1000)]
 SIZED = {"empty": [{"shape": s, "diagonal": 0} for s in ([0, 3], [3, 0], [2, 0, 4])],
          "0d": [{"shape": [1, 1], "diagonal": k} for k in (-1, 0, 1)],
-         "large": [{"shape": [1031, 1021], "diagonal": -3}, {"shape": [70, 31, 33], "diagonal": 4}],
+         "large": [{"shape": [1031, 1021], "diagonal": -3}, {"shape": [261, 259], "diagonal": 5},
+                   {"shape": [259, 261], "diagonal": -70}, {"shape": [259, 261], "diagonal": 70},
+                   {"shape": [70, 31, 33], "diagonal": 4}],
          "threads": [{"shape": [1031, 1021], "diagonal": -3}]}
 
 

@@ -102,7 +102,7 @@ spec("split", plans=listed(
                        "AxisError", "split")),
      policy="Parts in order; one of size 0 is an array too.")
 spec("flip", plans=listed(
-         [view((5, 7), dims=[0]), view((2, 3, 4), dims=[0, 2])],
+         [view((5, 7), dims=[0]), view((2, 3, 4), dims=[0, 2]), view((2, 5, 3), dims=[1])],
          [view((n,), dims=[0]) for n in (1, 2, 7, 8, 9, 33)] + [view((4, 5), dims=[-1]), view(
              (3, 3), dims=[0, 1]), view((3, 4), dims=[])],
          empty=[view((0, 3), dims=[0, 1])], zero=[view((), dims=[])]),

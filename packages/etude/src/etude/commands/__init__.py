@@ -79,7 +79,8 @@ def guarded(command: click.Command, plugin: Plugin) -> click.Command:
     def invoke(ctx: click.Context) -> Any:
         try:
             return inside(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BackendError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BackendError,
+                BrokenPipeError):  # the reader of a pipe left; click knows what to do
             raise
         except Exception as error:
             traceback.print_exception(error)
