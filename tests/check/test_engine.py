@@ -277,6 +277,29 @@ def test_a_waiver_ends_on_its_day_and_when_nothing_fails():
     assert waivers.apply([WAIVER], [fine], False) == []
 
 
+def test_the_first_failure_is_one_that_is_not_declared(tmp_path):
+    """Whole rows of float64 are declared; that longer ones are wrong in float32 is not."""
+    body = "if x.dtype == 'f8': return x.copy()\n        " + RIGHT + " * (1 + (x.size >= 30))"
+    report = run(column(tmp_path, body, f"\n    ETUDE_WAIVERS = [{WAIVER}]"), level="full",
+                 families=["tail"], stop_at_first=True)
+    assert [r.dtype for r in report.failures] == ["float32"]
+    assert report.exit_status == 1
+    alone = run(column(tmp_path, body, f"\n    ETUDE_WAIVERS = [{WAIVER}]"), level="full",
+                families=["tail"], dtypes=["float64"], stop_at_first=True)
+    assert not alone.failures
+    assert len(alone.records) > 40, "waived ones end no run"
+
+
+def test_no_waiver_excuses_what_a_column_does_besides(tmp_path):
+    waiver = {**WAIVER, "op": "*", "dtype": "*"}
+    patch = "np.testing.assert_allclose = lambda *a, **k: None"
+    [everything] = waivers.apply([waiver], [], True)
+    assert "every op and every case family" in everything.message
+    report = run(column(tmp_path, RIGHT, f"\n    {patch}\n    ETUDE_WAIVERS = "
+                        f"[{ {**waiver, 'family': 'con*'} }]"))
+    assert [r.verdict for r in report.records if r.family == "conduct"] == [Verdict.CERTAIN]
+
+
 @pytest.mark.parametrize("change", [{"op": "softmux"}, {"reason": " "}, {"expires": "soon"}])
 def test_a_waiver_that_says_too_little_is_a_failure(change):
     [wrong] = waivers.apply([{**WAIVER, **change}], [], True)

@@ -30,7 +30,7 @@ TAIL = [_plan(3, n, REDUCTIONS[i % 3], -100, (0.0, 0.2)[i % 2]) for i, n in enum
 def _plans(backward):
     def plans(family):
         own = {"empty": [_plan(0, 3, "sum"), _plan(0, 3, "none")], "0d": [_plan(1, 1)],
-               "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1), _plan(3, 70001, "none"),
+               "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1), _plan(9, 70001, "none"),
                          _plan(70001, 3, "none"), _plan(4099, 5, "sum", 2),
                          _plan(3, 2053, "sum", smoothing=0.2)],
                "threads": [_plan(4099, 257), _plan(2053, 129, "none", 3)],
