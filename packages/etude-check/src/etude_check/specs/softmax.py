@@ -28,10 +28,10 @@ def _shifted(family):
     """
     far = [{"shape": s, "dim": d, "shift": k} for k in (-1000, 1000)
            for s, d in (([5, 9], 1), ([33, 3], 0))]
-    far += crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
-    far += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
-    far += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
-    return rows(alias=True)(family) + (far if family == "special" else [])
+    long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
+    long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
+    long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
+    return rows(alias=True)(family) + {"special": far, "tail": long}.get(family, [])
 
 
 def _backward(forward):

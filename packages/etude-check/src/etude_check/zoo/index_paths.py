@@ -11,7 +11,7 @@ import numpy as np
 from etude_check.zoo import mutant, reference
 
 
-@mutant("softmax", kills="special", where="numerics",
+@mutant("softmax", kills="tail", where="numerics",
         mistake="The running maximum of an online softmax starts with the first block; where that "
                 "is hidden (-inf), -inf - -inf is NaN. Batches padded on the left are like that.")
 def softmax_block_hidden(x, *, dim=-1):
@@ -21,7 +21,7 @@ def softmax_block_hidden(x, *, dim=-1):
                     y).astype(x.dtype)
 
 
-@mutant("log_softmax", kills="special", where="numerics", covers="no max-subtraction",
+@mutant("log_softmax", kills="tail", where="numerics", covers="no max-subtraction",
         mistake="Rows of more than 64 take a path that does not take the maximum away.")
 def log_softmax_long(x, *, dim=-1):
     if x.shape[dim] <= 64:

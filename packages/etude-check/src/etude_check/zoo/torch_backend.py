@@ -261,7 +261,9 @@ class Ops:
         return self.t.stack(xs, dim)
 
     def pad(self, x, *, padding, value):
-        return self.f.pad(x, padding, value=value) if len(padding) else x.clone()
+        if not len(padding):
+            return x.clone()
+        return self.t.constant_pad_nd(x, padding, value)  # functional.pad makes it a float
 
     def tril(self, x, *, diagonal):
         return self.t.tril(x, diagonal)
