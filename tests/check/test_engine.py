@@ -226,7 +226,7 @@ def test_bits_that_depend_on_the_threads_are_seen(tmp_path):
         y = x * (1 + int(os.environ["ETUDE_NUM_THREADS"]) * 1e-9)
         {RIGHT.replace("x", "y").replace("eyp", "exp").replace("may(", "max(")}"""
     report = run(column(tmp_path, body), families=["threads"], level="full", dtypes=["float64"])
-    assert {r.verdict for r in report.records if r.size} == {Verdict.CERTAIN}
+    assert {r.verdict for r in report.records if r.size > 100} == {Verdict.CERTAIN}
     assert {r.verdict for r in report.records if not r.size} == {Verdict.PASS}  # no bits at all
     assert "threads give other bits than 1" in report.failures[0].message
 
