@@ -148,9 +148,9 @@ ENDS = {
     "close": ("os.closerange(3, 100)", "protocol", "connection to the checker was closed"),
     "garbage": ("for fd in range(3, 100):\n    try: os.write(fd, b'hello\\n')\n"
                 "    except OSError: pass", "protocol", "no JSON"),
-    "flood": ("s = [a for a in sys.argv]\nwhile True: os.write(int(s[1]), b'x' * 65536)",
-              "protocol", "more than"),
-    "forged": ("os.write(int(sys.argv[1]), b'{\"status\":1}\\n')", "protocol", "nobody asked for"),
+    "flood": ("while True: os.write(int(sys.argv[1]), b'x' * 65536)", "protocol", "more than"),
+    "forged": ("os.write(int(sys.argv[1]), b'{\"status\":\"ok\"}\\n')", "protocol",
+               "nobody asked for"),
     "memory": ("[np.empty(1 << 28, np.uint8) for _ in range(64)]", "raised", "Unable to allocate"),
     "bomb": ("os.write(int(sys.argv[1]), b'[' * 100000 + b'\\n')", "protocol", "no JSON"),
 }
