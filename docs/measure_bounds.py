@@ -2,7 +2,7 @@
 
     python docs/measure_bounds.py reference cpu zoo:torch
 
-runs ``etude_check.check`` on each column in float32 and writes ``measured.md``, a table by op, and
+runs ``engine.check`` on each column in float32 and writes ``measured.md``, a table by op, and
 ``measured.svg``, a plot by family. It takes minutes, so the two files are committed, with their
 date, and not made when the documentation is built.
 """

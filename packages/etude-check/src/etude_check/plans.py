@@ -1,8 +1,8 @@
 """Stock plans: which shapes the case families ask of elementwise ops, rows and reductions.
 
 A spec hands one of these (or its own function) to ``spec(plans=...)``: case family -> plans. Case
-numbers are places in these lists, so they are appended to, never reordered. Sizes lie around the
-widths of vectors and unrolled loops, where kernels go wrong.
+numbers are places in these lists: from the first release on they are appended to only. Sizes lie
+around the widths of vectors and unrolled loops, where kernels go wrong.
 """
 
 from __future__ import annotations
