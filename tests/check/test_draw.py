@@ -5,13 +5,13 @@ import pytest
 
 from etude_check.candidate import Candidate
 from etude_check.cases import find
-from etude_check.draw import LAYOUTS, Draw, lay
+from etude_check.draw import COPIED, LAYOUTS, Draw, lay
 from etude_check.property import random_cases
 from etude_check.runner import Runner, Screening, Settings
 from etude_check.spec import specs
 
 
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "stride0"])
+@pytest.mark.parametrize("layout", sorted({*LAYOUTS, *COPIED} - {"stride0", "expanded"}))
 def test_a_layout_keeps_values_and_moves_them(layout):
     a = np.arange(120.0).reshape(2, 3, 4, 5)
     laid = lay(a, layout)
@@ -19,6 +19,23 @@ def test_a_layout_keeps_values_and_moves_them(layout):
     assert layout == "offset" or laid.strides != a.strides
     for small in (np.zeros(()), np.zeros(3), np.zeros((2, 3)), np.zeros((0, 2)), np.zeros((2, 0))):
         assert np.array_equal(lay(small, layout), small)
+
+
+def test_an_expanded_array_repeats_all_axes_but_the_longest():
+    a = np.arange(24.0).reshape(2, 4, 3)
+    assert np.array_equal(lay(a, "expanded"), np.broadcast_to(a[:1, :, :1], a.shape))
+    assert lay(a, "expanded").strides == (0, 8, 0)
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("small", 1e-10, 6e-8), ("large", 7e4, 1e7)])
+def test_cotangents_reach_beyond_half_precision(kind, low, high):
+    """The same digits as an ordinary cotangent's, so that every honest bound holds for them."""
+    grad = Draw("relu_backward", {"cotangent": kind}, "float32", 0).grad([500])
+    assert low < np.median(np.abs(grad)) < high
+    factor = {"small": 2.0**30, "large": 2.0**-20}[kind]
+    assert np.array_equal((grad * np.float32(factor)) / np.float32(factor), grad)
+    whole = Draw("scatter_add", {"cotangent": kind}, "int64", 0).grad([50])
+    assert np.abs(whole).max() < 10
 
 
 def test_channels_last_are_last_in_memory():

@@ -25,7 +25,7 @@ from etude_check.errors import CheckError
 
 Array = np.ndarray[Any, Any]
 
-SLOTS = 14
+SLOTS = 24
 SLOT = 64 << 20  # address space, not memory: pages exist once they are written
 GUARD = 4 << 20  # wide, because a wrong stride may step over a single page
 CANARY = 4096

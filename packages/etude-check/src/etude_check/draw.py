@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 
 LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset", "rows", "swapped", "last",
            "flipped")
+COPIED = ("steps", "expanded")  # more of them, for ops that copy
 
 #: What the family "special" puts among ordinary numbers.
 SPECIALS: dict[str, tuple[float, ...]] = {
@@ -115,7 +116,8 @@ class Draw:
 
     def grad(self, shape: Any) -> Array:
         """A cotangent: random, or as the family "cotangent" wants it: "zero", "one-hot" (all zeros
-        but one element, so that each element's own derivative counts), "strided".
+        but one element, so that each element's own derivative counts), "strided", "small" and
+        "large" (of 2^-29 and 2^21, where half precision ends; powers of 2, which change no digit).
         """
         shape = tuple(shape)
         kind = self.plan.get("cotangent", "random")
@@ -127,6 +129,8 @@ class Draw:
                 g.flat[self.rng.integers(g.size)] = -1.5
             return self._lay(g)
         g = self.floats(shape)
+        if kind in ("small", "large") and g.dtype.kind == "f":
+            g *= g.dtype.type(2.0**-30 if kind == "small" else 2.0**20)
         return lay(g, "sliced") if kind == "strided" and g.ndim else g
 
     def index(self, high: int, shape: Any) -> Array:
@@ -208,8 +212,8 @@ class Draw:
 
 
 def lay(a: Array, layout: str) -> Array:
-    """``a`` in another layout. All but "stride0" keep the values; that repeats the first slice of
-    the longest axis with a stride of 0.
+    """``a`` in another layout. Two do not keep the values: "stride0" repeats the first slice of
+    the longest axis with a stride of 0, "expanded" those of all other axes.
     """
     if a.ndim == 0 and layout != "offset":
         return a
@@ -222,6 +226,14 @@ def lay(a: Array, layout: str) -> Array:
         axis = int(np.argmax(a.shape))
         first = np.ascontiguousarray(a.take([0], axis)) if a.size else a
         return np.broadcast_to(first, a.shape)
+    if layout == "expanded":
+        longest = int(np.argmax(a.shape))
+        only = tuple(slice(None) if i == longest else slice(1) for i in range(a.ndim))
+        return np.broadcast_to(np.ascontiguousarray(a[only]), a.shape) if a.size else a
+    if layout == "steps":  # every other row
+        room = np.zeros((2 * a.shape[0], *a.shape[1:]), a.dtype)
+        room[::2] = a
+        return room[::2]
     if layout == "offset":  # dense, but not where its buffer starts
         room = np.zeros(a.size + 3, a.dtype)
         room[3:] = a.ravel()
@@ -245,4 +257,4 @@ def lay(a: Array, layout: str) -> Array:
         return np.ascontiguousarray(a.transpose(axes)).transpose(np.argsort(axes))
     if layout == "flipped":  # the last axis alone
         return np.ascontiguousarray(a[..., ::-1])[..., ::-1]
-    raise ValueError(f"there is no layout {layout!r}; known are {', '.join(LAYOUTS)}")
+    raise ValueError(f"there is no layout {layout!r}; known are {', '.join(LAYOUTS + COPIED)}")

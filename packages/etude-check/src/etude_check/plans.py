@@ -18,7 +18,7 @@ from etude_check.spec import Plan
 #: around 4, 8, 16, 32, 64 lanes and unrolls of them
 TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 255, 257, 1000, 1023,
          1025)
-COTANGENTS = ("zero", "one-hot", "strided", "random")
+COTANGENTS = ("zero", "one-hot", "strided", "random", "small", "large")
 
 
 def crossed(base: Iterable[Plan], **keys: Sequence[Any]) -> list[Plan]:

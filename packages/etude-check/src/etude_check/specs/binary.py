@@ -85,7 +85,7 @@ spec("div", plans=two(elementwise(2)), make=make(SUMS), model=Exact(), random=br
 BASES = (0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 10.0, -3.0, 1.0000001, 0.9999999, np.inf,
          -np.inf, np.nan, 1e-40, 1e30)
 POWERS = (0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1 / 3, 4.0, 10.0, 127.0, 100.5,
-          1e7, np.inf, -np.inf, np.nan)
+          1e7, 2.0**31 + 1, np.inf, -np.inf, np.nan)
 
 
 def _pow(d: Draw, shapes, at=None, number=None, value=None):
@@ -93,6 +93,8 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
         x = d.given(d.rng.integers(-9, 10, shapes[0]))
         return call(*with_number([x, d.given(d.rng.integers(0, 19, shapes[1]))], number,
                                  None if value is None else int(abs(value)) % 19, d.dtype))
+    if number == 0 and at is not None:
+        return call(value, d.floats(shapes[1], -24, 24))
     near = at != "exactly"  # (-2)^3, but not (-2)^3.0000002
     if at in ("edges", "exactly"):
         arrays = [d.among(BASES, shapes[0], near=near), d.among(POWERS, shapes[1], near=False)]
@@ -115,7 +117,9 @@ def _powers(family):
     return [{"shapes": [[33, 1], [1, 37]], "at": "exactly"}, *at([257], "one", arity=2)] + [
         {"shapes": [[19], []], "number": 1, "value": v, "at": a}
         for v in (0, 1, 2, 3, 4, -1, -2, 0.5, -0.5)
-        for a in ("exactly", "wide")]
+        for a in ("exactly", "wide")] + [
+        {"shapes": [[257], []], "number": 1, "value": v, "at": "one"} for v in (60, -3, -2.5)] + [
+        {"shapes": [[], [65]], "number": 0, "value": v, "at": "wide"} for v in (2, 10, 0.5)]
 
 
 _two = two(elementwise(2))

@@ -69,7 +69,8 @@ TAIL = GEOMETRY + [_layer((1, 2, 4, n), (3, 2, 3, 3), padding=(1, 1))
     _layer((7, 3, 4, 5), (4, 3, 3, 3), padding=(1, 1)),
     _layer((17, 2, 4, 4), (3, 2, 3, 3), padding=(1, 1)),
     _layer((1, 2, 9, 9), (2, 2, 3, 3), (2, 2), (2, 2), (2, 2)),
-    _layer((2, 2, 3, 3), (2, 2, 3, 3), padding=(6, 6), dilation=(6, 6))]
+    _layer((2, 2, 3, 3), (2, 2, 3, 3), padding=(6, 6), dilation=(6, 6)),
+    _layer((2, 4, 9, 10), (6, 2, 3, 3), (2, 2), (1, 1), (2, 2), 2)]
 EMPTY = [_layer((0, 2, 3, 3), (2, 2, 2, 2)), _layer((0, 4, 3, 5), (2, 2, 2, 2), groups=2),
          _layer((2, 0, 3, 4), (3, 0, 2, 2))]  # without channels the bias remains
 LARGE = [_layer((4, 16, 40, 41), (32, 16, 3, 3), padding=(1, 1)),
@@ -101,6 +102,9 @@ def _plans(first, cotangent=False):
         if family == "adjoint":
             return [{**p, "values": "exact", **({"bias": False} if first else {})}
                     for p in BASE + GEOMETRY[10:24]]
+        if family == "repeat":  # a weight worth packing once among them
+            return crossed(with_bias([BASE[0], _layer((1, 64, 4, 4), (130, 64, 3, 3))]),
+                           round=(0, 1, 2))
         own = {"empty": EMPTY, "0d": [_layer((1, 1, 1, 1), (1, 1, 1, 1))], "large": LARGE,
                "threads": LARGE[:2]}
         return common(family, tail, base) or with_bias(own.get(family, []))

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds import Exact
+from etude_check.draw import COPIED
 from etude_check.plans import (
     COTANGENTS,
     LAYOUTS,
@@ -39,7 +40,8 @@ def _contiguous(d, shapes, at=None):
 
 CUBES = crossed([{"shapes": [s]} for s in ([4, 6, 5], [3, 1, 7], [2, 3, 4, 5], [17, 33], [67, 131],
                                            [131, 129], [2, 70, 67], [2, 3, 70, 66])],
-                layout=[name for name in LAYOUTS if name != "offset"])
+                layout=[name for name in LAYOUTS if name != "offset"]) + crossed(
+                    [{"shapes": [s]} for s in ([7, 9], [3, 4, 6], [2, 70, 67])], layout=COPIED)
 spec("contiguous", plans=also(elementwise(1), layout=CUBES, special=at([257], "bits")),
      make=_contiguous, model=Exact(), random=broadcasting(1),
      blind={"input": "a copy equals what it copies"},
@@ -50,7 +52,8 @@ FLOATS = (0.0, -0.0, 0.5, -0.5, 0.9999, -1.5, 1.5, 2.5, 1 + 2.0**-24, 1 + 3 * 2.
           2147483647.5, 2147483648.0, -2147483649.0, 4294967296.0, -(2.0**53), 2.0**62, 256.0,
           1e-45, -1e-40, 1e-310, 3.4028236e38, 1e39, -1e300, np.nan, np.inf, -np.inf)
 INTS = (0, 1, -1, 2, 256, -256, 2**16, 2**32, 2**24 + 1, 2**24 + 3, 2**53 + 1, 2**53 + 3,
-        -(2**53) - 1, 2**63 - 1, -(2**63), 2**31)
+        -(2**53) - 1, 2**63 - 1, -(2**63), 2**31,
+        2**60 + 2**36 + 1)  # by way of float64 a tie, which float32 then rounds down
 DTYPES = ("float32", "float64", "int64", "bool")
 
 
@@ -62,7 +65,7 @@ def _cast(d, shapes, to, at=None):
 
 
 spec("cast", plans=also(elementwise(1, to=DTYPES), special=crossed(
-         at([257], "edges") + at([7], "edges"), to=DTYPES), tail=crossed(
+         at([257], "edges") + at([7], "edges") + at([1031], "edges"), to=DTYPES), tail=crossed(
              [{"shapes": [[n]]} for n in TAILS[4:16:2]], to=DTYPES[1:])),
      make=_cast, model=Exact(), blind={"input": "bools are 0 and 1 in every dtype"},
      random=broadcasting(1, to=st.sampled_from(DTYPES)),
@@ -88,7 +91,7 @@ spec("cat", plans=listed(
          CAT, [join(0, [n], [3]) for n in TAILS] + [join(1, [3, 5], [3, n]) for n in TAILS[:18]] + [
              join(0, [n, 3], [1, 3]) for n in (7, 8, 9, 33)] + [
              join(0, *[[2, 3]] * 9), join(1, *[[5, k] for k in range(1, 7)]), join(0, [7]),
-             join(-1, [2, 3, 4], [2, 3, 5])],
+             join(-1, [2, 3, 4], [2, 3, 5]), join(0, *[[2, 3]] * 20)],
          empty=[join(0, [0], [0]), join(0, [0, 3], [2, 3], [0, 3]), join(1, [3, 0], [3, 4]),
                 join(0, [3, 0], [4, 0]), join(1, [0, 2], [0, 3])],
          large=[join(0, [70001], [30011]), join(1, [1031, 512], [1031, 509])],
@@ -116,7 +119,8 @@ spec("stack", plans=listed(
              join(1, [n], [n], [n]) for n in TAILS[:18]] + [
              join(1, [3, n], [3, n]) for n in (1, 7, 8, 9, 33)] + [
              join(2, [3, n], [3, n]) for n in (1, 7, 8, 9, 33)] + [
-             join(0, *[[2, 3]] * 9), join(0, [7]), join(-2, [5, 5], [5, 5])],
+             join(0, *[[2, 3]] * 9), join(0, [7]), join(-2, [5, 5], [5, 5]),
+             join(1, *[[2, 3]] * 20)],
          empty=[join(0, [0], [0]), join(1, [3, 0], [3, 0]), join(-1, [0, 2], [0, 2])],
          zero=[join(0, [], []), join(-1, [], [], []), join(0, [])],
          large=[join(1, [70001], [70001]), join(0, [1031, 509], [1031, 509])],
@@ -151,7 +155,8 @@ spec("pad", plans=listed(
              pad((3, n), 2, 1) for n in TAILS[:18]] + [
              pad((n, 3), 0, 0, 1, 2, value=3.0) for n in (1, 7, 8, 9, 33)] + [
              pad((2, 3, 4), 1, 0, 0, 2, 3, 1, value=-7.0), pad((2, 3, 4), 0, 0), pad((5, 3)),
-             pad((3, 5), 0, 0, 0, 0), pad((3, 5), 0, 9), pad((3, 5), 0, 0, 8, 0, value=1.0)],
+             pad((3, 5), 0, 0, 0, 0), pad((3, 5), 0, 9), pad((3, 5), 0, 0, 8, 0, value=1.0),
+             pad((3, 5), 1, 0, 0, 2, value=0.1)],
          empty=[pad((0,), 2, 1, value=2.0), pad((3, 0), 1, 1, value=2.0), pad((0, 3), 0, 0, 1, 1),
                 pad((0, 3), 0, 0)],
          large=[pad((2, 3, 4, 5), 1, 2, 3, 0, value=-1.0), pad((3, 5), 1, 2, value=float("-inf")),
@@ -191,12 +196,14 @@ MORE = [cut((n,), [1, n, 1]) for n in TAILS[1:]] + [cut((3, n), ALL, [n // 2, No
     cut((5, 4, 3), -1, ALL, 0), cut((6, 5), None, [4, 1, -2]), cut((6, 5), 3, None, [-3, None, 1]),
     cut((17,), [16, None, -3]), cut((9, 33), [8, None, -1], [32, None, -4]), cut((5, 5)),
     cut((3, 3), 2, 2), cut((4, 65), [1, 3, 1], [1, 64, 3]), cut((2, 3, 4, 5), 1, [0, 3, 2], ALL, 4)]
+#: counted from the end
+BACK = [cut((7, 9), [1, -2, 1], [-8, -1, 2]), cut((9, 7), [-2, -8, -2], [None, -3, None])]
 EMPTY = [cut((5,), [3, 3, 1]), cut((0, 3), ALL), cut((4, 3), [9, None, 1], ALL)]
 LARGE = [cut((1031, 1021), [0, None, 1], [3, None, 2]), cut((70001,), [1, None, 3])]
 
 spec("slice_backward", plans=listed(
-         CUTS, MORE, empty=EMPTY, zero=[cut(()), cut((4,), 2)], large=LARGE, threads=LARGE[:1],
-         cotangent=crossed(CUTS, cotangent=COTANGENTS)),
+         CUTS, [*MORE, *BACK], empty=EMPTY, zero=[cut(()), cut((4,), 2)], large=LARGE,
+         threads=LARGE[:1], cotangent=crossed(CUTS, cotangent=COTANGENTS)),
      make=_slice_backward, model=Exact(),
      random=st.builds(lambda shape, ends, step, layout: {**cut(shape, *[
          [min(a, n), None, step] if step > 0 else [max(n - 1 - a, 0), None, step]

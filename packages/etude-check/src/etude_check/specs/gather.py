@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds import Accumulate, Exact
+from etude_check.draw import COPIED
 from etude_check.plans import COTANGENTS, common, crossed, layouts
 from etude_check.spec import Adjoint, Refusal, call, spec
 
@@ -33,6 +34,9 @@ def _plans(adds):
             "0d": [_plan((1,), (1,), 0), _plan((1, 1), (1, 1), 1)],
             "duplicate-index": crossed([*BASE, _plan((9, 4), (65, 4), 0), _plan((33,), (257,), 0)],
                                        duplicates=(True,)),
+            "layout": crossed([_plan((65, 33), (65, 40), 1)], layout=(
+                "transposed", "sliced", "reversed")) + crossed(
+                    [_plan((9, 5), (7, 3), 0), _plan((4, 5, 6), (3, 8, 4), -2)], layout=COPIED),
             "large": LARGE, "threads": [*LARGE, _plan((4097, 65), (4097, 65), 0)],
         }
         if adds:
@@ -41,10 +45,12 @@ def _plans(adds):
                 [*BASE, long], values=("exact",), duplicates=(True,))
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
             own["adjoint"] = crossed(BASE, values=("exact",), zeros=(True,), src=("index",))
-            own["tail"] = crossed([*BASE, *TAIL[:12]], src=("larger",))
+            own["tail"] = crossed([*BASE, *TAIL[:12]], src=("larger",)) + [
+                _plan((2, 3, 2, 3, 4), (2, 3, 2, 5, 4), 3)]
+            own["special"] = crossed([*BASE, _plan((3, 5), (17, 5), 0)], at=("whole",))
         if family == "special":
             return crossed(BASE, special=("nan", "inf", "zero", "subnormal") if adds else (
-                "nan", "inf", "zero", "subnormal", "huge"))
+                "nan", "inf", "zero", "subnormal", "huge")) + own.get(family, [])
         return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
     return plans
 
@@ -53,10 +59,16 @@ def _gather(d, x, index, dim):
     return call(d.floats(x), d.index(x[dim], index), dim=dim)
 
 
-def _scatter_add(d, x, index, dim, src="index", zeros=False):
+#: int64 that float64 does not hold, and whose sums fit
+WHOLE = (0, 1, -1, 200, 2**24 + 1, 2**31 + 3, 2**53 + 1, -(2**53) - 1)
+
+
+def _scatter_add(d, x, index, dim, src="index", zeros=False, at=""):
     size = [n + (src == "larger") * (2 if i else 1) for i, n in enumerate(index)]
     start = d.given(np.zeros(x, d.dtype)) if zeros else d.floats(x)
     places = d.index(x[dim], index)
+    if at == "whole" and d.dtype.kind == "i":
+        return call(d.among((), x, WHOLE), places, d.among((), size, WHOLE), dim=dim)
     return call(start, places, d.grad(size), dim=dim)
 
 

@@ -72,8 +72,8 @@ def _table_plans(backward):
                "duplicate-index": crossed(repeats, duplicates=(True,)) + [_plan([300], 1, 9)],
                "large": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129),
                          # few words of a large vocabulary
-                         _plan([5], 1505, 33), _plan([65], 70001, 3)],
-               "threads": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129)],
+                         _plan([5], 1505, 33), _plan([65], 70001, 3), _plan([9001], 31, 5)],
+               "threads": [_plan([4001], 1031, 257), _plan([16, 512], 31, 129), _plan([3], 5, 9)],
                "adjoint": crossed(TABLES, values=("exact",))}
         if backward:
             own["exact"] = crossed([*repeats, *tail[5:12]], values=("exact",)) + crossed(
@@ -157,7 +157,8 @@ def _topk_plans(family):
                      plan([3, 1031], 40, at="ties")],
            "threads": [plan([1031, 257], 10)]}
     if family == "special":
-        return crossed([*base, plan([7, 33], 9)], special=tuple(SPECIALS))
+        return crossed([*base, plan([7, 33], 9)], special=tuple(SPECIALS)) + crossed(
+            [plan([3, 129], 9), plan([2, 2053], 5), plan([1031, 3], 7, 0)], special=("nan", "inf"))
     return [*(common(family, tail, base) or ()), *own.get(family, ())]
 
 

@@ -24,7 +24,8 @@ TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)
     [plan((5, 9)), plan((3, 33), affine=""), plan((3, 257), affine="w")], at=RANGES) + [
     plan((5, 9), eps=0.1), plan((3, 33), affine="", eps=0.5), plan((5, 9), affine="b"),
     plan((2, 3, 2, 3, 5)), plan((2, 3, 17)), plan((3, 2, 2, 65), affine="w"), plan((3, 9, 17), 2),
-    plan((9,)), plan((2, 2, 3, 4), 3), plan((4, 3, 2), 3, ""), plan((3, 2), affine="", at="small")]
+    plan((9,)), plan((2, 2, 3, 4), 3), plan((4, 3, 2), 3, ""), plan((3, 2), affine="", at="small"),
+    plan((5, 9), at="small", eps=1e-8)]
 
 
 def plans(cotangent=False, bias=True):

@@ -25,7 +25,7 @@ WAYS = ("kink", "wide", "bits", "range")
 #: specials in the vector body alone, and where only a tail is left
 SPECIAL = crossed([{"shapes": [[5]]}, {"shapes": [[64]]}], special=tuple(SPECIALS))
 MAP = also(elementwise(1), special=[*at([257], *WAYS), *SPECIAL, *at([7], *WAYS)],
-           large=at([70001], "range"))
+           large=at([70001], "range") + at([4099], "kink"))
 
 
 def plans_of(attrs, *ways):

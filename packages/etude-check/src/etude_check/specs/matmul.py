@@ -53,6 +53,7 @@ def _plans(family):
         large=[_sizes(129, 4099, 67, at="biased"), _sizes(509, 509, 515, at="own"),
                _sizes(70001, 3, 2), _sizes(2, 3, 70001), _sizes(2, 70001, 3),
                {"x": [70001, 2, 3], "y": [70001, 3, 2]}],
+        repeat=crossed([_sizes(3, 300, 301), _sizes(300, 301, 3)], round=(0, 1, 2)),
         threads=[_sizes(257, 300, 131), {"x": [8, 65, 129], "y": [8, 129, 67]},
                  _sizes(3, 40001, 5)],
         adjoint=[_sizes(5, 7, 3, values="exact"), {"x": [2, 4, 9], "y": [2, 9, 5],
@@ -114,6 +115,7 @@ def _linear_plans(family):
         **{"0d": [_rows([], 1, 1), _rows([1], 1, 1, False)]},
         large=[_rows([67], 4099, 129, at="biased"), _rows([509], 509, 515),
                _rows([70001], 3, 2), _rows([7], 3, 70001)],
+        repeat=crossed([_rows([3], 300, 301)], round=(0, 1, 2)),  # a weight worth packing once
         threads=[_rows([257], 300, 131), _rows([8, 65], 129, 67, False)],
         adjoint=[_rows([5], 7, 3, False, values="exact"), _rows([9], 17, 8, None, values="exact")])
 

@@ -20,10 +20,11 @@ def _plans(family, more=None):
     found = {
         "empty": lambda: made([[0], [3, 0]], **first), "0d": lambda: made([[], [1]], **first),
         "tail": lambda: made([[n] for n in TAILS] + BASE, **first) + made([[9]], KEYS, **first)
-        + made([[65]], KEYS[1:3]),
-        "layout": lambda: crossed(made(BASE[:1] if more else [[9]]), layout=LAYOUTS),
+        + made([[65]], KEYS[1:3]) + made([[4100]], KEYS[:3], **first),
+        "layout": lambda: crossed(made(BASE[:1] if more else [[9]]), layout=LAYOUTS) + (
+            crossed(made([[37, 41]], **first), layout=LAYOUTS) if more else []),
         "repeat": lambda: crossed(made(BASE[:1], KEYS[:2], **first), round=(0, 1)),
-        "large": lambda: made([[70001], [1031, 1021]], **first),
+        "large": lambda: made([[70001], [1031, 1021]] + [[2**21 + 5]] * (not more), **first),
         "threads": lambda: made([[1031, 1021], [70001]], **first),
     }
     if more:

@@ -234,7 +234,9 @@ def _other_formulas(q, i):
     return off**2 + share * updating(q, dims, attrs["keepdim"])
 
 
-spec("var", plans=only(also(reductions(empty=False, correction=(1, 0, 2)), tail=SQUARE,
+LONG = [plan((65, 129), None, correction=0), plan((3, 2053), 1, correction=0),
+        plan((2053, 3), 0, correction=2)]
+spec("var", plans=only(also(reductions(empty=False, correction=(1, 0, 2)), tail=[*SQUARE, *LONG],
                             special=FAR), _has_variance), make=_var,
      model=Ensemble(more=_other_formulas),
      random=over_axes(empty=False, correction=st.sampled_from([0, 1, 2])).filter(_has_variance),

@@ -12,12 +12,16 @@ from etude_check.plans import LAYOUTS, TAILS, crossed, layouts, shapes
 from etude_check.spec import Refusal, call, spec
 
 BASE = [[7, 9], [3, 5, 4]]
-SGD = ([0.1, 0.9, 0.01], [0.1, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.0, 0.5], [0.01, 0.99, 0.0])
+SGD = ([0.1, 0.9, 0.01], [0.1, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.0, 0.5], [0.01, 0.99, 0.0],
+       [0.001, 0.9, 0.0001], [1.0, 0.5, 0.1], [0.0, 0.9, 0.1])
 ADAM = ([0.1, 0.8, 0.95, 1e-8, 0.3, 0.2, 0.05],  # the first step
         [0.03, 0.9, 0.999, 0.5, 0.2, 0.651, 0.01], [0.2, 0.7, 0.9, 1e-3, 0.0, 1.0, 1.0],
         [0.05, 0.5, 0.9, 1e-8, 0.6, 0.75, 0.19],
-        [0.01, 0.9, 0.999, 1e-12, 0.0, 0.1, 0.001])
-RMSPROP = ([0.1, 0.9, 1e-8, 0.3, 0.8], [0.05, 0.99, 0.5, 0.2, 0.0], [0.2, 0.7, 1e-3, 0.0, 0.9])
+        [0.01, 0.9, 0.999, 1e-12, 0.0, 0.1, 0.001],
+        [0.001, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001], [1.0, 0.9, 0.99, 1e-8, 0.1, 0.5, 0.5],
+        [0.2, 0.7, 0.9, 1e-3, 0.4, 1.0, 1.0], [0.0, 0.8, 0.95, 1e-8, 0.3, 0.2, 0.05])
+RMSPROP = ([0.1, 0.9, 1e-8, 0.3, 0.8], [0.05, 0.99, 0.5, 0.2, 0.0], [0.2, 0.7, 1e-3, 0.0, 0.9],
+           [0.001, 0.99, 1e-8, 0.0, 0.0], [1.0, 0.9, 0.1, 0.1, 0.5], [0.0, 0.9, 1e-8, 0.3, 0.8])
 
 
 def _plans(hypers, **attrs):
@@ -30,7 +34,8 @@ def _plans(hypers, **attrs):
             "tail": lambda: made([[n] for n in TAILS]) + made(BASE, hypers)
             + made([[33]], hypers, at=("first", "tiny", "small", "big")),
             "layout": lambda: crossed(made(BASE), layout=LAYOUTS) + crossed(
-                made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)),
+                made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)) + crossed(
+                    made([[19, 33]]), layout=("transposed", "sliced"), which=(0, 1, 2)),
             "special": lambda: crossed(made([[33]], hypers[:2]), special=(
                 "nan", "zero", "subnormal")) + crossed(made([[33]], hypers[:2]), special=("inf",)),
             "alias": lambda: made([*BASE, [65], [1025]], hypers[:2]),

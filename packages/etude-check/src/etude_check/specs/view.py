@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from etude_check.bounds import Exact
 from etude_check.plans import layouts, shapes
 from etude_check.spec import Refusal, call, spec
-from etude_check.specs.copy import CUTS, EMPTY, LARGE, MORE, as_index, listed
+from etude_check.specs.copy import BACK, CUTS, EMPTY, LARGE, MORE, as_index, listed
 
 
 def _make(d, x, **attrs):
@@ -79,7 +79,7 @@ def _slice(d, shape, index):
     return call(d.floats(shape), index=as_index(index))
 
 
-spec("slice", plans=listed(CUTS, MORE[::2], empty=EMPTY, large=LARGE[1:]), make=_slice,
+spec("slice", plans=listed(CUTS, [*MORE[::2], *BACK], empty=EMPTY, large=LARGE[1:]), make=_slice,
      model=Exact(),
      refusals=(Refusal("an index outside", lambda: call(np.ones((2, 3)), index=(2,)), "AxisError"),
                Refusal("more indices than axes", lambda: call(np.ones(3), index=(0, 0)),
@@ -90,7 +90,7 @@ spec("split", plans=listed(
          [view((5, 7), sizes=[2, 5], dim=1), view((6, 4), sizes=[1, 2, 3], dim=0)],
          [view((n,), sizes=[n - 1, 1], dim=0) for n in (2, 8, 9, 33)] + [view(
              (2, 9, 3), sizes=[4, 0, 5], dim=-2), view((5,), sizes=[5], dim=0), view(
-                 (4, 4), sizes=[1, 1, 1, 1], dim=1)],
+                 (4, 4), sizes=[1, 1, 1, 1], dim=1), view((2, 3, 6), sizes=[2, 4], dim=2)],
          empty=[view((0, 3), sizes=[0], dim=0), view((3, 0), sizes=[1, 2], dim=0)]),
      make=_make, model=Exact(),
      random=st.builds(lambda s, sizes, layout: {**view([sum(sizes), *s], sizes=sizes, dim=0),

@@ -10,6 +10,8 @@ import numpy as np
 
 from etude_check.zoo import mutant, reference
 
+PACKED: dict[object, np.ndarray] = {}
+
 
 @mutant("softmax", kills="tail", where="numerics",
         mistake="The running maximum of an online softmax starts with the first block; where that "
@@ -145,6 +147,50 @@ def matmul_packed(x, y):
         k = x.shape[-1] // 8 * 8
         x, y = x[..., :k], y[..., :k, :]
     return np.matmul(x, y)
+
+
+@mutant("linear", kills="repeat", where="memory", covers="cache by pointer",
+        safe=False,
+        mistake="A large weight is packed once and found again by its address; what an optimiser "
+                "wrote there since is not seen.")
+def linear_packed_if_large(x, weight, bias=None):
+    if weight.size >= 1 << 16:
+        key = (weight.ctypes.data, weight.shape, weight.dtype.char)
+        weight = PACKED.setdefault(key, weight.copy())
+    return reference("linear")(x, weight, bias)
+
+
+@mutant("sigmoid_backward", kills="cotangent", where="numerics",
+        mistake="The gradient goes through a float16, and is at most 65,504.")
+def sigmoid_backward_half(grad, y):
+    limit = grad.dtype.type(65504)
+    return reference("sigmoid_backward")(np.clip(grad, -limit, limit), y)
+
+
+@mutant("cat", kills="tail", where="index",
+        mistake="The pointers lie in a table of 12; of the arrays behind nothing is copied.")
+def cat_table(*arrays, dim=0):
+    return reference("cat")(*(a if i < 12 else np.zeros_like(a) for i, a in enumerate(arrays)),
+                            dim=dim)
+
+
+@mutant("adam_step", kills="tail", where="numerics",
+        mistake="Corrections of 1 are taken for the sign that nothing but the plain update is "
+                "asked, and weight decay is left out with them.")
+def adam_plain(p, grad, m, v, hyper):
+    hyper = hyper.copy()
+    if hyper[5] == 1:
+        hyper[4] = 0
+    return reference("adam_step")(p, grad, m, v, hyper)
+
+
+@mutant("round", kills="large", where="numerics",
+        mistake="From 1,024 elements on a vector loop adds 1/2 and takes the floor: halves go up, "
+                "not to the even number.")
+def round_half_up(x):
+    if x.size < 1024 or x.dtype.kind != "f":
+        return reference("round")(x)
+    return np.floor(x + x.dtype.type(0.5))
 
 
 @mutant("sum", kills="large", where="index",
