@@ -1,7 +1,10 @@
 """``etude check`` from the command line: what it refuses, writes, prints, and how it exits."""
 
 import json
+import os
+import signal
 import textwrap
+import time
 from xml.etree import ElementTree as ET
 
 import made_reports as made
@@ -130,6 +133,22 @@ def test_ctrl_c_shows_and_writes_what_was_done(run, found, tmp_path):
     assert "run again  etude check mine --case" not in done.output
     assert "run again  etude check reference --case softmax/tail/1@0" in done.output
     assert len(as_json.loads((tmp_path / "r.json").read_text()).records) == 2
+
+
+def test_a_run_that_is_ended_writes_what_was_done():
+    """SIGTERM is what a CI sends when its time is over."""
+    before = signal.getsignal(signal.SIGTERM)
+    watch = commands._Watch("reference", "full", 0)
+
+    def ended():
+        watch(Progress("softmax", 3, 70, 1, 2, [made.record()]))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    report = watch.guard(ended)
+    assert watch.interrupted
+    assert report.notes == ["interrupted after 3 of 70 ops"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(run, found, monkeypatch):

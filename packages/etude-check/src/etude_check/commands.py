@@ -7,6 +7,7 @@ Arguments, progress and files; what is found comes from ``engine.check``, how it
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -244,7 +245,8 @@ class _Watch:
                        err=True)
 
     def guard(self, run: Callable[[], Report]) -> Report:
-        """The report of ``run``; on Ctrl-C what there is of it."""
+        """The report of ``run``; on Ctrl-C, or where a CI ends it (SIGTERM), what there is of it."""
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return run()
         except KeyboardInterrupt:
@@ -253,6 +255,8 @@ class _Watch:
             self.so_far.records.sort(key=lambda r: (r.group, r.op))
             self.so_far.seconds = time.monotonic() - self.start
             return self.so_far
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 # ------------------------------------------------------------------ when it is done
