@@ -245,7 +245,7 @@ class _Watch:
                        err=True)
 
     def guard(self, run: Callable[[], Report]) -> Report:
-        """The report of ``run``; on Ctrl-C, or where a CI ends it (SIGTERM), what there is of it."""
+        """The report of ``run``; on Ctrl-C, or SIGTERM from a CI, what there is of it."""
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return run()
