@@ -224,14 +224,17 @@ FAR = crossed([*SHAPES, plan((3, 1025), 1), plan((1025, 3), 0), plan((4, 7, 3), 
 
 def _other_formulas(q, i):
     """A mean that is off by D = u (min(n, 8 sqrt n) + 1) mean|x| brings D^2: of equal numbers that
-    is all there is. And what Welford's formula errs.
+    is all there is. Their sum is rounded the same way many times over, so that D = u (n + 1) |x|
+    there. And what Welford's formula errs.
     """
-    x, attrs = np.abs(q.arrays[0].astype(np.float64)), {**q.op.attrs, **q.attrs}
+    given, attrs = q.arrays[0], {**q.op.attrs, **q.attrs}
+    x, keepdim = np.abs(given.astype(np.float64)), attrs["keepdim"]
     dims = axes_of(x.shape, attrs["dim"])
     n = np.prod([x.shape[k] for k in dims], dtype=np.float64)
-    off = q.u * (min(n, 8 * n**0.5) + 1) * x.mean(dims, keepdims=attrs["keepdim"])
+    equal = given.max(dims, keepdims=keepdim) == given.min(dims, keepdims=keepdim)
+    off = q.u * (np.where(equal, n, min(n, 8 * n**0.5)) + 1) * x.mean(dims, keepdims=keepdim)
     share = n / max(n - attrs["correction"], 1)
-    return off**2 + share * updating(q, dims, attrs["keepdim"])
+    return off**2 + share * updating(q, dims, keepdim)
 
 
 LONG = [plan((65, 129), None, correction=0), plan((3, 2053), 1, correction=0),
