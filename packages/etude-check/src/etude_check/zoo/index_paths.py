@@ -149,8 +149,7 @@ def matmul_packed(x, y):
     return np.matmul(x, y)
 
 
-@mutant("linear", kills="repeat", where="memory", covers="cache by pointer",
-        safe=False,
+@mutant("linear", kills="repeat", where="memory", covers="cache by pointer", safe=False,
         mistake="A large weight is packed once and found again by its address; what an optimiser "
                 "wrote there since is not seen.")
 def linear_packed_if_large(x, weight, bias=None):
@@ -161,7 +160,7 @@ def linear_packed_if_large(x, weight, bias=None):
 
 
 @mutant("sigmoid_backward", kills="cotangent", where="numerics",
-        mistake="The gradient goes through a float16, and is at most 65,504.")
+        mistake="The gradient is kept within what a float16 holds, 65,504, in every dtype.")
 def sigmoid_backward_half(grad, y):
     limit = grad.dtype.type(65504)
     return reference("sigmoid_backward")(np.clip(grad, -limit, limit), y)
