@@ -13,7 +13,7 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 from etude_check.candidate import Candidate
 from etude_check.engine import check
 from etude_check.record import Verdict

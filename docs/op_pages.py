@@ -13,12 +13,12 @@ from collections import defaultdict
 from contextlib import suppress
 from html import escape
 
-from etude import plugins
+from etude.backends import plugins
+from etude.backends.native.header import HEADER, read_header
 from etude.commands import facts
-from etude.errors import BackendError
+from etude.core.errors import BackendError
+from etude.core.table import TABLE
 from etude.functional import signature
-from etude.native_header import HEADER, read_header
-from etude.table import TABLE
 
 
 def write(folder):

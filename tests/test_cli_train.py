@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import etude
-from etude import config, experiment
-from etude.config import RunConfig
+from etude.train import config, experiment
+from etude.train.config import RunConfig
 
 pytest.importorskip("click", reason="NOT RUN: needs the package click")
 pytest.importorskip("safetensors", reason="NOT RUN: needs the package safetensors")
@@ -103,15 +103,15 @@ def test_a_run_fills_its_folder_and_says_where(here, matplotlib):
 
 def test_without_matplotlib_there_is_no_picture_and_a_sentence(here, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "etude.plots", raising=False)
-    monkeypatch.delattr(etude, "plots", raising=False)
+    monkeypatch.delitem(sys.modules, "etude.inspect.plots", raising=False)
+    monkeypatch.delattr(etude.inspect, "plots", raising=False)
     out = call("train", "run.toml", "--set", "training.epochs=1")
     assert "There is no loss.png: matplotlib is not installed. pip install 'etude[plots]'" in out
     assert "loss.png" not in files("runs/run")
 
 
 def test_the_command_line_starts_without_matplotlib():
-    code = "import sys; sys.modules['matplotlib'] = None; from etude.cli import main; main()"
+    code = "import sys; sys.modules['matplotlib'] = None; from etude.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "train", "--example"], capture_output=True,
                           text=True, check=True)
     assert "[model]" in done.stdout
@@ -155,7 +155,7 @@ def ctrl_c(monkeypatch, step):
         if next(count) == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("etude.progress.Report.step", stepped)
+    monkeypatch.setattr("etude.train.progress.Report.step", stepped)
 
 
 def same_run(first, second):

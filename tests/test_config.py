@@ -5,9 +5,9 @@ import tomllib
 
 import pytest
 
-from etude import catalog, config, settings
-from etude.config import RunConfig
-from etude.settings import ConfigError
+from etude.train import catalog, config, settings
+from etude.train.config import RunConfig
+from etude.train.settings import ConfigError
 
 ALL = config.example()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 ROOT = Path(__file__).parents[1]
 PLUGIN = ROOT / "docs" / "howto" / "scipy-plugin"
@@ -35,7 +35,7 @@ def newcomer(tmp_path):
     source = tmp_path / "newcomer_family.py"
     source.write_text(
         '"""A family that nobody lists."""\n'
-        "from etude.table import op\n\n\n"
+        "from etude.core.table import op\n\n\n"
         '@op("map", saves="x", flops=3)\n'
         "def newcomer(x):\n"
         '    """y = x / (1 + |x|), elementwise."""\n'

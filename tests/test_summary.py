@@ -4,7 +4,7 @@ import pytest
 
 import etude
 from etude import models, nn
-from etude.errors import ShapeError
+from etude.core.errors import ShapeError
 
 
 def rows(found):
@@ -76,7 +76,7 @@ def test_it_leaves_modes_buffers_random_numbers_and_forward_as_they_were():
         return ([m.training for m in model.modules()],
                 [set(vars(m)) - {"training"} for m in model.modules()],
                 {k: t.numpy().tobytes() for k, t in model.state_dict().items()},
-                etude.random.default_generator.get_state())
+                etude.core.random.default_generator.get_state())
 
     before = state()
     etude.summary(model, (2, 1, 5, 5))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cffi import FFI
 
-sys.path.append(str(Path(__file__).parent / "interface"))
+sys.path.append(str(Path(__file__).parent / "interface" / "backends" / "native"))
 
-from native_header import glue_cdef, glue_source, read_header
+from header import glue_cdef, glue_source, read_header
 
 HOST = """
 void glue_start(size_t data_offset, int32_t threads);

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import etude
+import etude_check
 from etude import models, nn, optim
 from etude_check.errors import CheckError
 from etude_check.record import Verdict
@@ -96,7 +97,7 @@ def repro(folder, *columns):
 
 def test_a_softmax_with_an_eps_is_named_with_its_line(mlp, column):
     fn, state = mlp
-    found = etude.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state)
+    found = etude_check.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state)
     assert (found.kind, found.op, found.nth, found.output) == ("op", "softmax", 1, "y")
     assert found.verdict is Verdict.CERTAIN
     path, line = found.where.rsplit(":", 1)
@@ -111,13 +112,13 @@ def test_a_softmax_with_an_eps_is_named_with_its_line(mlp, column):
 
 def test_a_backward_with_wrong_padding_is_named_in_a_whole_step(lenet, column):
     fn, state = lenet
-    found = etude.first_divergence(fn, "reference", column(CONV2D_INPUT), state=state)
+    found = etude_check.first_divergence(fn, "reference", column(CONV2D_INPUT), state=state)
     assert (found.kind, found.op, found.nth) == ("op", "conv2d_input", 1)
 
 
 def test_an_optimiser_step_is_judged_by_what_it_was_given_not_by_what_it_wrote(lenet, column):
     fn, state = lenet
-    found = etude.first_divergence(fn, "reference", column(ADAMW), state=state)
+    found = etude_check.first_divergence(fn, "reference", column(ADAMW), state=state)
     assert (found.kind, found.op, found.nth, found.output) == ("op", "adamw_step", 1, "p")
     again = repro(found.saved)
     assert again.returncode == 1, again.stderr
@@ -130,25 +131,25 @@ def test_right_columns_do_not_diverge(net, request, backend, column):
     fn, state = request.getfixturevalue(net)
     if backend == "reference":
         backend = column(SOFTMAX, eps=0)
-    assert etude.first_divergence(fn, "reference", backend, state=state) is None
+    assert etude_check.first_divergence(fn, "reference", backend, state=state) is None
     assert not os.path.exists("divergence-softmax")
 
 
 def test_model_optimiser_and_generator_are_as_before(mlp, column):
     fn, state = mlp
     before = [p.detach().numpy().copy() for p in state[0].parameters()]
-    drawn = etude.random.default_generator.get_state()
-    etude.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state, save=False)
+    drawn = etude.core.random.default_generator.get_state()
+    etude_check.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state, save=False)
     for p, old in zip(state[0].parameters(), before):
         assert np.array_equal(p.detach().numpy(), old)
         assert p.grad is None
     assert state[1].state == [{} for _ in before]
-    assert etude.random.default_generator.get_state() == drawn
+    assert etude.core.random.default_generator.get_state() == drawn
 
 
 def test_the_reproducer_fails_until_the_column_is_mended(mlp, column):
     fn, state = mlp
-    found = etude.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state)
+    found = etude_check.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state)
     failing = repro(found.saved)
     assert failing.returncode == 1, failing.stderr
     for word in ("expected", "got", "error", "bound", f"{found.expected:.9g}", f"{found.got:.9g}"):
@@ -171,8 +172,8 @@ def test_the_reproducer_keeps_the_layout(column):
     """
     x = etude.tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
     mine = column(source)
-    assert etude.first_divergence(lambda: x.relu(), "reference", mine) is None
-    found = etude.first_divergence(lambda: x.T.relu(), "reference", mine)
+    assert etude_check.first_divergence(lambda: x.relu(), "reference", mine) is None
+    found = etude_check.first_divergence(lambda: x.T.relu(), "reference", mine)
     assert "strides" in found.asked
     assert repro(found.saved).returncode == 1
 
@@ -180,12 +181,12 @@ def test_the_reproducer_keeps_the_layout(column):
 def test_nothing_is_overwritten(mlp, column, tmp_path):
     fn, state = mlp
     mine = column(SOFTMAX, eps=1e-3)
-    first, second = (etude.first_divergence(fn, "reference", mine, state=state).saved
+    first, second = (etude_check.first_divergence(fn, "reference", mine, state=state).saved
                      for _ in range(2))
     assert [str(first), str(second)] == ["divergence-softmax", "divergence-softmax-2"]
     with pytest.raises(FileExistsError, match="divergence-softmax"):
-        etude.first_divergence(fn, "reference", mine, state=state, save="divergence-softmax")
-    found = etude.first_divergence(fn, "reference", mine, state=state, save=tmp_path / "a" / "b")
+        etude_check.first_divergence(fn, "reference", mine, state=state, save="divergence-softmax")
+    found = etude_check.first_divergence(fn, "reference", mine, state=state, save=tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b" / "repro.py").is_file()
     assert found.saved == tmp_path / "a" / "b"
 
@@ -197,7 +198,7 @@ def test_a_function_is_a_column_too_and_its_reproducer_asks_for_a_file(column):
 
     column("")
     x = etude.tensor(np.ones(3, np.float32))
-    found = etude.first_divergence(lambda: x.exp(), "reference", (exp, "reference"))
+    found = etude_check.first_divergence(lambda: x.exp(), "reference", (exp, "reference"))
     assert found.op == "exp"
     assert repro(found.saved).returncode == 2
     assert repro(found.saved, "reference").returncode == 0
@@ -212,7 +213,7 @@ def test_an_exception_on_the_second_backend_only_names_the_op(column):
             raise MemoryError("no room")
     """)
     x = etude.tensor(np.ones(3, np.float32))
-    found = etude.first_divergence(lambda: x.exp().tanh(), "reference", mine)
+    found = etude_check.first_divergence(lambda: x.exp().tanh(), "reference", mine)
     assert (found.kind, found.op, found.call) == ("raised", "tanh", 2)
     assert "MemoryError" in str(found)
     assert "no room" in str(found)
@@ -223,7 +224,7 @@ def test_an_exception_on_the_first_backend_is_the_programs_own(column):
         raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        etude.first_divergence(fn, "reference", column(SOFTMAX, eps=0))
+        etude_check.first_divergence(fn, "reference", column(SOFTMAX, eps=0))
 
 
 def test_programs_that_branch_on_rounding_are_reported_as_such(column):
@@ -234,7 +235,7 @@ def test_programs_that_branch_on_rounding_are_reported_as_such(column):
         y = x.softmax(-1)
         return y.exp() if etude.current().stack else y.log()
 
-    found = etude.first_divergence(fn, "reference", mine)
+    found = etude_check.first_divergence(fn, "reference", mine)
     assert (found.kind, found.call) == ("sequence", 2)
     assert "log" in found.message
     assert "exp" in found.message
@@ -248,7 +249,7 @@ def test_drift_through_right_ops_is_said_to_be_drift():
         total = x.softmax(-1).sum()
         return ((total - 1.0) * 1e6).exp()
 
-    found = etude.first_divergence(fn, "reference", "cpu", drift=1e-4)
+    found = etude_check.first_divergence(fn, "reference", "cpu", drift=1e-4)
     assert found.kind == "drift"
     assert found.saved is None
     assert found.ratio > 1e-4
@@ -258,7 +259,7 @@ def test_drift_through_right_ops_is_said_to_be_drift():
 def test_a_backend_that_no_call_reached_proves_nothing(column):
     x = etude.tensor(np.ones(3, np.float32))
     with pytest.raises(CheckError, match="reference stood in"):
-        etude.first_divergence(lambda: x.exp(), "reference", column(SOFTMAX, eps=0))
+        etude_check.first_divergence(lambda: x.exp(), "reference", column(SOFTMAX, eps=0))
 
 
 @pytest.fixture
@@ -275,13 +276,13 @@ def test_a_column_of_another_device_is_judged_too(opaque, column):
         x = etude.tensor(np.arange(12, dtype=np.float32).reshape(3, 4), device=device)
         return (x.T * 0.1).exp().softmax(-1).sum()
 
-    assert etude.first_divergence(fn, "reference", opaque) is None
+    assert etude_check.first_divergence(fn, "reference", opaque) is None
     ops = {**opaque.ops, "softmax": lambda x, *, dim=-1, out=None: opaque.ops["exp"](x)}
-    found = etude.first_divergence(fn, "reference", dataclasses.replace(opaque, ops=ops))
+    found = etude_check.first_divergence(fn, "reference", dataclasses.replace(opaque, ops=ops))
     assert (found.kind, found.op, found.nth) == ("op", "softmax", 1)
 
 
 def test_without_the_kit_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "etude_check", None)
     with pytest.raises(ModuleNotFoundError, match="pip install etude-check"):
-        etude.first_divergence(lambda: None)
+        etude_check.first_divergence(lambda: None)

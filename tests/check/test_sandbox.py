@@ -314,7 +314,7 @@ def test_a_copy_made_by_fork_does_not_answer(module):
     ("time.perf_counter = lambda: 0.0", "replaces time.perf_counter"),
     ("np.allclose = lambda *a, **k: True", "replaces numpy.allclose"),
     ("etude.TABLE['exp'].reference = abs", "replaces the reference of exp"),
-    ("etude.columns._hold = print", "replaces etude.columns._hold"),
+    ("etude.core.columns._hold = print", "replaces etude.core.columns._hold"),
     ("import etude_check.arena\netude_check.arena.Arena.view = None",
      "replaces etude_check.arena.Arena.view"),
     ("import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)",
@@ -323,7 +323,7 @@ def test_a_copy_made_by_fork_does_not_answer(module):
 ])
 def test_what_a_candidate_patches_is_reported(tmp_path, code, sentence):
     path = tmp_path / "f.py"
-    path.write_text(f"import numpy as np, numpy.testing, time, etude, etude.columns\n{code}\n"
+    path.write_text(f"import numpy as np, numpy.testing, time, etude, etude.core.columns\n{code}\n"
                     "@etude.implements('relu')\ndef relu(x):\n    return np.maximum(x, 0)\n")
     with Sandbox(prepare(Candidate.parse(module=path))) as box:
         assert sentence in box.describe().tampering

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from etude import TABLE
-from etude.table import as_arrays
+from etude.core.table import as_arrays
 from etude_check import judge
 from etude_check.cases import cases
 from etude_check.spec import FAMILIES, specs

@@ -7,7 +7,7 @@ from trained import StopAt, bits, parts, run, snapshot
 
 import etude
 from etude import models, optim, train
-from etude.checkpoint import CheckpointError
+from etude.train.checkpoint import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("safetensors")
 
@@ -45,7 +45,7 @@ def test_a_foreign_safetensors_file_is_told_apart(tmp_path):
 
 def test_a_newer_version_says_to_update(tmp_path, monkeypatch):
     model, *_ = parts()
-    monkeypatch.setattr("etude.checkpoint.VERSION", 2)
+    monkeypatch.setattr("etude.train.checkpoint.VERSION", 2)
     etude.save_checkpoint(tmp_path / "c", model)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match=r"has version 2 of the format, and this Etude reads "

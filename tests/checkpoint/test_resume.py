@@ -97,7 +97,7 @@ CHILD = textwrap.dedent("""
     from trained import parts
     from etude import train
     folder, epochs, backend = sys.argv[2], int(sys.argv[3]), sys.argv[4]
-    etude.use(backend)
+    etude.set_default_backend(backend)
     model, loader, optimizer, test = parts(batch_size=100)
     print("ready", flush=True)
     train.fit(model, loader, optimizer, epochs=epochs, test=test, progress=False,

@@ -63,7 +63,7 @@ def bits(outcome):
     epochs = [(e.number, e.loss, e.accuracy, e.test) for e in history.epochs]
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     return (weights, moments, settings, history.loss, history.accuracy, epochs, history.stopped,
-            etude.random.default_generator.get_state(), model[4].generator.get_state())
+            etude.core.random.default_generator.get_state(), model[4].generator.get_state())
 
 
 SCHEDULES = {
@@ -77,4 +77,4 @@ SCHEDULES = {
 def snapshot(model, optimizer, scheduler=None):
     return ({k: t.numpy().tobytes() for k, t in model.state_dict().items()},
             repr(optimizer.state_dict()), scheduler and scheduler.state_dict(),
-            etude.random.default_generator.get_state())
+            etude.core.random.default_generator.get_state())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etude import plugins
+from etude.backends import plugins
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -27,4 +27,4 @@ def python(code, *args, **env):
     return done.returncode, done.stdout, done.stderr
 
 
-MAIN = "import sys; from etude.cli import main; sys.argv = ['etude', *sys.argv[1:]]; main()"
+MAIN = "import sys; from etude.__main__ import main; sys.argv = ['etude', *sys.argv[1:]]; main()"

@@ -12,10 +12,11 @@ import pytest
 from shell import MAIN, python, run, words
 
 import etude
-from etude import plugins
+from etude.backends import plugins
 from etude.commands import backends, facts
-from etude.table import TABLE
-from etude.tensor import OPS, Tensor
+from etude.core.dispatch import OPS
+from etude.core.table import TABLE
+from etude.core.tensor import Tensor
 
 # ------------------------------------------------------------------ the program
 
@@ -252,7 +253,7 @@ def test_a_fused_backward_without_a_rule_ends_the_line():
 def cube(tmp_path):
     """An op entered from a file of its own; gone again afterwards."""
     path = tmp_path / "cube_family.py"
-    path.write_text('"""Cubes."""\nfrom etude.table import op\n\n\n'
+    path.write_text('"""Cubes."""\nfrom etude.core.table import op\n\n\n'
                     '@op("map", saves="x", flops=lambda x: 2 * x.size)\n'
                     'def cube(x):\n    """y = x^3, elementwise."""\n    return x * x * x\n')
     spec = importlib.util.spec_from_file_location(path.stem, path)

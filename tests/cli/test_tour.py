@@ -8,7 +8,7 @@ import pytest
 from shell import MAIN, python, run, words
 
 import etude
-from etude import plugins
+from etude.backends import plugins
 from etude.commands import backends, runs
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import etude
 from etude import Unsupported, ops
-from etude.backend import DEFAULT
+from etude.core.state import DEFAULT
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from etude import ShapeError
-from etude.array import (
+from etude.core.array import (
     DeviceArray,
     c_strides,
     expand_view,

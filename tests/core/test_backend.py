@@ -1,15 +1,16 @@
 """Choosing columns: use, fallback and its count, strict, out=, wrong columns, threads."""
 
 import contextvars
+import gc
 import threading
 
 import numpy as np
 import pytest
 
 import etude
-from etude import Backend, BackendError, DeviceError, ops
+from etude import BackendError, Column, DeviceError, ops
 from etude import functional as F
-from etude.backend import DEFAULT, current
+from etude.core.state import DEFAULT, current
 
 X = etude.ones(2, 3)
 WIDE = etude.ones(2, 3, dtype=etude.float64)
@@ -27,16 +28,39 @@ def test_use_as_a_block_is_over_when_the_block_is(column, calls):
     assert current().stack == ()
 
 
-def test_use_as_a_statement_holds_for_the_process(column, calls):
-    etude.use(column)
+def test_the_default_holds_for_the_process(column, calls):
+    etude.set_default_backend(column)
     F.softmax(X)
     t = threading.Thread(target=F.softmax, args=(X,))
     t.start()
     t.join()
     assert len(calls) == 2
-    etude.use("reference")
+    etude.set_default_backend("reference")
     F.softmax(X)
     assert len(calls) == 2
+
+
+def test_a_use_that_is_not_entered_chooses_nothing_and_says_so(column, calls):
+    chosen = etude.use(column)
+    assert current().stack == ()
+    with pytest.warns(RuntimeWarning, match=r"use\('mine'\) was made and never entered, so it "
+                                            r"chose nothing. Write with use\('mine'\): for a "
+                                            r"block, set_default_backend\('mine'\) for the "
+                                            r"process"):
+        del chosen
+        gc.collect()
+    F.softmax(X)
+    assert calls == []
+
+
+def test_the_tables_of_a_stack_are_kept(column):
+    with etude.use(column) as first:
+        F.softmax(X)
+    with etude.use(column) as second:
+        assert second.table is first.table is current()
+        assert dict.__contains__(second.table, "softmax")
+    with etude.use(column, strict=True) as third:
+        assert third.table is not first.table
 
 
 def test_a_block_is_over_also_after_an_exception(column, calls):
@@ -91,36 +115,49 @@ def test_a_block_is_the_threads_own(column, calls):
         assert len(calls) == 2
 
 
-@pytest.mark.parametrize("order", ["first in, first out", "last in, first out"])
-def test_two_threads_that_open_blocks_at_once_leave_the_default_alone(column, order):
-    """Between a use() and its block another thread may do the same; neither may bring it back."""
+def test_blocks_of_two_threads_leave_the_default_alone(column):
     F.softmax(X)
     before = DEFAULT.tables["cpu"]
     a, b = etude.use(column), etude.use(column)
-    for chosen in (a, b) if order.startswith("first") else (b, a):
-        chosen.__enter__()
-    assert DEFAULT.tables["cpu"] is before
-    for chosen in (b, a) if order.startswith("first") else (a, b):
-        chosen.__exit__(None, None, None)
-    assert DEFAULT.tables["cpu"] is before
-    assert current().stack == ()
+    inside, done = threading.Barrier(2), []
+
+    def work(chosen):
+        with chosen:
+            inside.wait()
+            done.append(current().stack[0].name)
+            inside.wait()
+        done.append(current() is before)
+
+    threads = [threading.Thread(target=work, args=(chosen,)) for chosen in (a, b)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(map(str, done)) == ["True", "True", "mine", "mine"]
+    assert DEFAULT.tables["cpu"] is before is current()
 
 
 def test_a_default_chosen_meanwhile_stays(column, calls):
-    a = etude.use("reference")
-    etude.use(column)  # say, by another thread
-    with a:
-        pass
+    with etude.use("reference"):
+        etude.set_default_backend(column)  # or by another thread
     F.softmax(X)
     assert len(calls) == 1
 
 
-def test_a_statement_inside_a_block_changes_both(column, calls):
-    with etude.use("reference"):
-        etude.use(column)
+def test_a_block_keeps_what_it_began_with(column, calls):
+    with etude.use("reference"), etude.receipt():
+        etude.set_default_backend(column)
         F.softmax(X)
+    assert calls == []
     F.softmax(X)
-    assert len(calls) == 2
+    assert len(calls) == 1
+
+
+def test_a_default_for_one_device_leaves_the_others(column):
+    moon = Column("moonshine", "moon", {})
+    etude.set_default_backend(column)
+    etude.set_default_backend(moon)
+    assert [current(d).stack[0].name for d in ("cpu", "moon")] == ["mine", "moonshine"]
 
 
 def test_gradients_run_on_the_column_too(calls):
@@ -151,7 +188,7 @@ def test_columns_are_tried_in_the_order_given(column, calls):
 @pytest.mark.parametrize(("arguments", "error", "words"), [
     ((), BackendError, r"use\(\) needs at least one column, such as use\('reference'\)"),
     ((3,), BackendError, "a column is a name, a path, a function with @etude.implements or a "
-                         "Backend; "
+                         "Column; "
                          "got int"),
     ((np.exp,), BackendError, "got ufunc"),
     ((lambda x: x,), BackendError, "got function"),
@@ -161,12 +198,14 @@ def test_columns_are_tried_in_the_order_given(column, calls):
     (("moon",), BackendError, "there is no backend 'moon'; known are reference"),
     (("no_such.py",), BackendError, r"there is no file 'no_such.py' \(looked in "),
     (("no_such.so",), BackendError, r"there is no file 'no_such.so' \(looked in "),
-    ((Backend("a", "cpu", {}), Backend("b", "moon", {})), DeviceError,
+    ((Column("a", "cpu", {}), Column("b", "moon", {})), DeviceError,
      r"use\(\): columns of one device only, got cpu, moon. Call use\(\) once for each device"),
 ])
 def test_columns_that_cannot_be_used(arguments, error, words):
     with pytest.raises(error, match=words):
         etude.use(*arguments)
+    with pytest.raises(error, match=words.replace("use", "set_default_backend")):
+        etude.set_default_backend(*arguments)
     assert current().stack == ()
 
 
@@ -238,12 +277,12 @@ def test_other_exceptions_of_a_column_are_not_a_refusal(column):
 
 
 def test_a_device_without_an_op_is_an_error_unless_fallback_is_allowed():
-    from etude.array import DeviceArray
+    from etude.core.array import DeviceArray
 
     def upload(x):
         return DeviceArray(x.copy(), "moon", x.shape, x.dtype)
 
-    moon = Backend("moonshine", "moon", {}, upload=upload, download=lambda a: np.array(a.buffer))
+    moon = Column("moonshine", "moon", {}, upload=upload, download=lambda a: np.array(a.buffer))
     with etude.use(moon):
         x = etude.ones(3).to("moon")
         assert x.device == "moon"
@@ -350,7 +389,7 @@ def test_a_column_that_writes_into_its_input_is_stopped():
         return np.exp(x)
 
     x = etude.tensor([1.0, 2.0])
-    with etude.use(Backend("hasty", "cpu", {"softmax": hasty})), pytest.raises(
+    with etude.use(Column("hasty", "cpu", {"softmax": hasty})), pytest.raises(
             BackendError, match=r"column 'hasty': softmax writes into one of its inputs\."):
         F.softmax(x, dim=0)
     assert x.tolist() == [1, 2]

@@ -6,8 +6,8 @@ import pytest
 import etude
 from etude import TABLE, DTypeError, float64, gradcheck
 from etude import functional as F
-from etude.gradcheck import numeric_gradient
-from etude.tensor import OPS
+from etude.core.dispatch import OPS
+from etude.inspect.gradcheck import numeric_gradient
 
 
 def leaf(values):
@@ -40,7 +40,7 @@ def squared():
     yield squared
     del TABLE["squared"]
     OPS.pop("squared", None)
-    for table in etude.backend.STATE.get().tables.values():
+    for table in etude.core.state.STATE.get().tables.values():
         table.pop("squared", None)
 
 

@@ -9,7 +9,7 @@ import pytest
 import etude
 from etude import BackendError
 from etude import functional as F
-from etude.backend import current
+from etude.core.state import current
 
 X = etude.ones(2, 3)
 WIDE = etude.ones(2, 3, dtype=etude.float64)

@@ -53,7 +53,7 @@ class Site:
 PRELUDE = """
     import json
     import etude
-    from etude.plugins import registry
+    from etude.backends.plugins import registry
 
     def states():
         return {p.name: [p.state, p.reason] for p in registry().plugins
@@ -179,16 +179,16 @@ LOADS = {
                 "BackendError: backend 'crash' is broken: ZeroDivisionError: division by zero. "
                 "'etude "
                 "backends' shows more"),
-    "t_none": ("return None", "broken", "TypeError: load() must return a Backend, got NoneType",
-               "BackendError: backend 'none' is broken: TypeError: load() must return a Backend"),
+    "t_none": ("return None", "broken", "TypeError: load() must return a Column, got NoneType",
+               "BackendError: backend 'none' is broken: TypeError: load() must return a Column"),
     "t_exit": ("raise SystemExit(2)", "broken", "SystemExit: 2",
                "BackendError: backend 'exit' is broken: SystemExit: 2. 'etude backends' shows"),
     "t_typo": ("return etude.Backend('typo', 'cpu', {'sofmax': None})", "broken",
                "TypeError: there is no op called 'sofmax'. Did you mean 'softmax'?",
                "BackendError: backend 'typo' is broken: TypeError: there is no op called 'sofmax'"),
     "t_far": ("return etude.Backend('far', 'moon', {})", "broken",
-              "TypeError: load() made a Backend for 'moon', announced for 'cpu'",
-              "BackendError: backend 'far' is broken: TypeError: load() made a Backend for 'moon'"),
+              "TypeError: load() made a Column for 'moon', announced for 'cpu'",
+              "BackendError: backend 'far' is broken: TypeError: load() made a Column for 'moon'"),
 }
 
 
@@ -208,7 +208,7 @@ def test_a_backend_that_does_not_load_says_why_each_time(site, name):
         before = states()[{name!r}]
         first = error(etude.use, {name[2:]!r})
         second = error(etude.use, {name[2:]!r})
-        etude.use("good")
+        etude.set_default_backend("good")
         print(json.dumps([before, first, second, states()[{name!r}]]))
     """)
     assert before == ["active", ""]
@@ -265,7 +265,7 @@ def test_a_device_gets_its_first_backend_by_itself(site):
     site.add("t_moon", """
         import etude
         import numpy as np
-        from etude.array import DeviceArray
+        from etude.core.array import DeviceArray
 
         def upload(x):
             return DeviceArray(x.copy(), "moon", x.shape, x.dtype)

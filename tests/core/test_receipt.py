@@ -10,7 +10,7 @@ import pytest
 import etude
 from etude import functional as F
 from etude import ops
-from etude.receipt import caller
+from etude.inspect.receipt import caller
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 
@@ -145,7 +145,7 @@ def test_hidden_outputs_are_looked_at_and_nothing_is_after_the_block():
 
 
 def test_a_device_array_that_must_be_copied_to_be_looked_at_does_not_recurse():
-    from etude.array import DeviceArray
+    from etude.core.array import DeviceArray
 
     def upload(x):
         return DeviceArray(np.ascontiguousarray(x).reshape(-1).copy(), "moon", x.shape, x.dtype)

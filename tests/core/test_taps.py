@@ -6,7 +6,7 @@ import numpy as np
 
 import etude
 from etude import functional as F
-from etude.backend import current
+from etude.core.state import current
 
 X = etude.ones(2, 3)
 WIDE = etude.ones(2, 3, dtype=etude.float64)

@@ -11,7 +11,7 @@ import pytest
 import etude
 from etude import ShapeError, Tensor, float32, float64, int64
 from etude import functional as F
-from etude.tensor import OPS
+from etude.core.dispatch import OPS
 
 BOOL = np.dtype(bool)
 ORDER = [BOOL, int64, float32, float64]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 FLOATS = ("float32", "float64")
 

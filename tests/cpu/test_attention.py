@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, hold, normal, rng
 
-from etude.errors import Unsupported
-from etude.table import TABLE
+from etude.core.errors import Unsupported
+from etude.core.table import TABLE
 
 ATTENTION = "scaled_dot_product_attention"
 #: L, S, D, E

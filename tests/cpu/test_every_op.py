@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, agree, calls, hold
 
-from etude.native_header import read_header
-from etude.table import TABLE
+from etude.backends.native.header import read_header
+from etude.core.table import TABLE
 
 
 def bits(result):

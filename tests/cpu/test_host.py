@@ -10,7 +10,7 @@ import pytest
 from cpu_cases import normal
 
 import etude_cpu
-from etude.errors import BackendError
+from etude.core.errors import BackendError
 from etude_cpu import backend, glue
 
 
@@ -86,7 +86,7 @@ def test_several_python_threads_may_call_at_once(ops, threads):
 FORK = """
 import os, sys, numpy as np, etude, etude_cpu, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: what is tested
-etude.use("cpu")
+etude.set_default_backend("cpu")
 etude_cpu.set_num_threads(3)
 call = etude.current("cpu")["exp"]
 x = np.linspace(-1, 1, 1_000_000, dtype=np.float32)

@@ -11,7 +11,7 @@ from cpu_cases import agree, normal
 
 import etude
 from etude import native
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 INCLUDE = Path(etude.__file__).parent / "include"
 CC = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang") or "cc"
@@ -115,12 +115,12 @@ def test_a_lone_softmax_runs_and_declines_what_it_has_no_kernel_for(tmp_path, mo
 def test_use_takes_its_path_and_counts_what_the_reference_did(tmp_path, mode):
     library = compiled(tmp_path, SOFTMAX, "softmax")
     x = normal(5, 7)
-    with etude.use(str(library)):
+    with etude.use(str(library)) as used:
         table = etude.current("cpu")
         table["softmax"](x, dim=-1)
         table["softmax"](x.astype(np.float64), dim=-1)
         table["exp"](x)
-        reasons = {(op, dtype): reason for op, dtype, reason in table.fallbacks}
+        reasons = {(op, dtype): reason for op, dtype, reason in used.fallbacks}
     assert "no kernel for float64" in reasons["softmax", "float64"]
     assert ("softmax", "float32") not in reasons
     assert "not implemented" in reasons["exp", "float32"]

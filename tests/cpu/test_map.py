@@ -5,7 +5,7 @@ import pytest
 from cpu_cases import FLOATS, MAPS, POSITIVE_MAPS, SIZES, hold, normal, rng, ulps
 from scipy import special
 
-from etude.errors import Unsupported
+from etude.core.errors import Unsupported
 
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 5e-324, 1e-40, 1e-310, 1.0, -1.0,
            88.0, -88.0, 88.7228, 88.73, 89.5, -87.4, -100.0, -103.9, -104.5, -1e4, 1e4, 709.78,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, hold, normal
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 BATCHES = ((2, 1), (50, 10), (300, 64), (37, 65), (700, 129), (2, 3, 1), (4, 3, 5, 7),
            (2, 70, 1, 1), (8, 5, 70, 80), (3, 2, 33))

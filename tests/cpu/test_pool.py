@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, hold, normal
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

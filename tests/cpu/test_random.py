@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, SIZES, hold, normal
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 KEYS = ([0, 0], [1, 2], [-1, 5], [2**63 - 1, 2**40], [123456789, 7])
 

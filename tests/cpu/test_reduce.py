@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, SIZES, hold, normal, rng
 
-from etude.errors import Unsupported
+from etude.core.errors import Unsupported
 
 REDUCE = ("sum", "mean", "amax", "argmax", "argmin", "logsumexp")
 SHAPES = ((1, 300_000), (300_000, 1), (5, 20_000, 3), (70_000, 7), (9000, 130), (3, 9000),

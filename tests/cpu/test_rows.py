@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, hold, normal, rng
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 
 SHAPES = ((1, 1), (7, 3), (50, 10), (33, 16), (5, 17), (1000, 65), (3, 4096), (3, 4097),
           (2, 30_000))

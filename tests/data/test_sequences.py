@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from etude.core.errors import DTypeError, ShapeError
 from etude.data.loader import DataLoader
 from etude.data.sequences import MaskTokens, PadCollate, PadTo, Truncate
-from etude.errors import DTypeError, ShapeError
 
 
 def rng(seed=0):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import etude.data
+from etude.core.errors import DTypeError, ShapeError
 from etude.data.loader import DataLoader
 from etude.data.text import LanguageModelDataset, names, shakespeare, text_split
-from etude.errors import DTypeError, ShapeError
 
 FOLDER = Path(etude.data.__file__).parent
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import etude
+from etude.core.errors import DTypeError
 from etude.data.bpe import pieces
 from etude.data.text import shakespeare
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
-from etude.errors import DTypeError
 
 LINE = "the cat sat on the mat, the cat sat; then the rat ran at the cat."
 BPE = BPETokenizer.train(LINE * 3, 300, progress=False)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from etude.core.errors import DTypeError, ShapeError
 from etude.data.transforms import (
     Compose,
     Normalize,
@@ -12,7 +13,6 @@ from etude.data.transforms import (
     RandomRotation,
     ToFloat,
 )
-from etude.errors import DTypeError, ShapeError
 
 RANDOM = [RandomHorizontalFlip(), RandomCrop(6, padding=2), RandomRotation(20),
           RandomErasing(1.0), Compose(RandomCrop(7), RandomErasing(), RandomHorizontalFlip(0.9))]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import etude
-from etude.backend import STATE
+from etude.core.errors import ShapeError
+from etude.core.state import STATE
 from etude.data.ahead import DEPTH, ahead
 from etude.data.loader import DataLoader
 from etude.data.transforms import Compose, RandomCrop, RandomHorizontalFlip
-from etude.errors import ShapeError
 
 
 class Squares:

@@ -11,8 +11,8 @@ from collections import Counter
 import numpy as np
 
 from etude import TABLE, Backend
-from etude.array import DeviceArray
-from etude.table import as_arrays
+from etude.core.array import DeviceArray
+from etude.core.table import as_arrays
 
 PAD = 3  # elements of rubbish before the data, so that forgetting the offset shows
 

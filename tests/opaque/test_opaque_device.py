@@ -9,7 +9,7 @@ from opaque_backend import PAD, buffers_in_use, opaque_backend
 
 import etude
 from etude import data, models, nn, optim, train
-from etude.array import DeviceArray
+from etude.core.array import DeviceArray
 
 
 class Everything(nn.Module):

@@ -6,8 +6,8 @@ from op_cases import cases_of, tuple_of
 
 import etude
 from etude import TABLE, Tensor
-from etude.table import as_arrays
-from etude.tensor import OPS
+from etude.core.dispatch import OPS
+from etude.core.table import as_arrays
 
 SHIPPED = sorted(name for name, op in TABLE.items()
                  if op.reference.__module__ == f"etude.ops.{op.family}")

@@ -11,7 +11,7 @@ from op_cases import SHAPES, Case, elementwise, sample
 import etude
 from etude import DTypeError, ShapeError, ops
 from etude import functional as F
-from etude.shapes import DTYPES
+from etude.core.shapes import DTYPES
 
 
 def _cat(*xs, dim):

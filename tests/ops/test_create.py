@@ -6,7 +6,7 @@ from op_cases import Case, sample
 
 import etude
 from etude import DTypeError, ShapeError
-from etude.shapes import DTYPES
+from etude.core.shapes import DTYPES
 
 
 def _full(shape, value, dtype):

@@ -22,10 +22,10 @@ from op_sweep import (
 
 import etude
 from etude import TABLE, Tensor
-from etude.array import is_contiguous, memory
-from etude.backend import Table
-from etude.shapes import float32, float64
-from etude.tensor import OPS
+from etude.core.array import is_contiguous, memory
+from etude.core.columns import Table
+from etude.core.dispatch import OPS
+from etude.core.shapes import float32, float64
 
 FLOATS = (float32, float64)
 

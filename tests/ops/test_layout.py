@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from etude import TABLE, ShapeError, Spec
-from etude.layout import Layout
-from etude.shapes import float32, int64
+from etude.core.layout import Layout
+from etude.core.shapes import float32, int64
 
 
 def spec(*shape, dtype=float32):

@@ -9,7 +9,7 @@ from op_cases import Case, near, sample
 import etude
 from etude import functional as F
 from etude import ops
-from etude.random import Generator
+from etude.core.random import Generator
 
 MASK = 2**64 - 1
 MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157

@@ -13,7 +13,7 @@ from op_cases import Case, away, elementwise, near, sample
 import etude
 from etude import DTypeError, ShapeError, ops
 from etude import functional as F
-from etude.backend import Table
+from etude.core.columns import Table
 
 TRIPLES = [((), (), ()), ((3,), (3,), (3,)), ((8,), (8,), (8,)), ((2, 3), (3,), ()),
            ((2, 1), (1, 3), (2, 3)), ((3,), (2, 1), (1,)), ((0,), (0,), ())]

@@ -24,10 +24,10 @@ from op_sweep import (
 
 import etude
 from etude import TABLE, DTypeError, Spec, Tensor
-from etude.backend import Table
-from etude.shapes import DTYPES, float32, float64, int64
-from etude.table import as_arrays
-from etude.tensor import OPS
+from etude.core.columns import Table
+from etude.core.dispatch import OPS
+from etude.core.shapes import DTYPES, float32, float64, int64
+from etude.core.table import as_arrays
 
 FLOATS = (float32, float64)
 

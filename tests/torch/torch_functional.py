@@ -9,8 +9,8 @@ from op_sweep import SHIPPED, samples_of
 
 import etude
 from etude import TABLE
+from etude.core.dispatch import OPS
 from etude.nn import functional
-from etude.tensor import OPS
 
 PUBLIC = [name for name in SHIPPED if not TABLE[name].internal]
 DTYPES = {np.dtype(k): v for k, v in (("float32", torch.float32), ("float64", torch.float64),

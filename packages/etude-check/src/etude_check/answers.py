@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 from etude_check.process import Ended
 
 Array = np.ndarray[Any, Any]

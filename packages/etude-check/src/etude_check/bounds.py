@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from etude.table import Op, as_arrays
+from etude.core.table import Op, as_arrays
 from etude_check import noise
 
 Array = np.ndarray[Any, Any]

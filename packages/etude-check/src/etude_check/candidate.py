@@ -123,7 +123,7 @@ def _look_at(path: Path) -> None:
 
 def _compile(path: Path) -> Path:
     """The shared library of a source, in a folder that lasts as long as this process."""
-    from etude.native_header import HEADER
+    from etude.backends.native.header import HEADER
 
     if path.suffix == ".cu":
         raise CheckError(f"{path.name} is a CUDA source: checking it needs the CUDA plugin of "
@@ -170,14 +170,15 @@ def _folder() -> Path:
 class Loaded(NamedTuple):
     """What a candidate turned out to be."""
 
-    backend: Any  # an etude Backend
+    backend: Any  # an etude Column
     waivers: list[Any]
 
 
 def load_candidate(candidate: Candidate) -> Loaded:
     """Import or open the candidate. Runs its code, so call it in a worker only."""
-    from etude.columns import Backend
-    from etude.plugins import registry, resolve
+    from etude.backends.plugins import registry
+    from etude.backends.resolve import resolve
+    from etude.core.columns import Column
 
     waivers: Any = ()
     if candidate.kind == "zoo":
@@ -198,16 +199,16 @@ def load_candidate(candidate: Candidate) -> Loaded:
             name = f"etude_column_{Path(candidate.value).stem}"
             assert name not in before
             waivers = getattr(sys.modules.get(name), "ETUDE_WAIVERS", ())
-    if not isinstance(backend, Backend):
-        raise TypeError(f"a Backend is wanted, got {type(backend).__name__}")
+    if not isinstance(backend, Column):
+        raise TypeError(f"a Column is wanted, got {type(backend).__name__}")
     return Loaded(backend, [*getattr(backend, "waivers", ()), *waivers])
 
 
 def _reference() -> Any:
     """Every op of the table as its own column: what is checked when the kit checks itself."""
-    from etude.columns import Backend, Table
-    from etude.table import TABLE
+    from etude.core.columns import Column, Table
+    from etude.core.table import TABLE
 
     table = Table("cpu")
-    return Backend("reference", "cpu", {name: table[name] for name in TABLE}, isa="numpy",
+    return Column("reference", "cpu", {name: table[name] for name in TABLE}, isa="numpy",
                    checks=True)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from etude import TABLE
-from etude.table import Op
+from etude.core.table import Op
 from etude_check.bounds import Question
 from etude_check.draw import Draw
 from etude_check.errors import CheckError

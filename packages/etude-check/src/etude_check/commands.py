@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etude.plugins import hookimpl
+from etude.backends.plugins import hookimpl
 
 if TYPE_CHECKING:
     from etude_check.candidate import Candidate
@@ -152,7 +152,7 @@ def _writable(option: str, path: str) -> None:
 def _known(ops: tuple[str, ...], groups: tuple[str, ...], families: tuple[str, ...],
            dtypes: tuple[str, ...]) -> None:
     """Refused for a name that nothing has."""
-    from etude.table import TABLE
+    from etude.core.table import TABLE
     from etude_check.spec import FAMILIES, ORDER, specs
 
     kinds = {"op": set(specs()), "op family": {TABLE[n].family for n in specs()},
@@ -176,7 +176,7 @@ def _a(kind: str) -> str:
 
 
 def _hint(name: str, known: set[str]) -> str:
-    from etude.errors import did_you_mean
+    from etude.core.errors import did_you_mean
 
     close = did_you_mean(name, known)
     few = f" There are {', '.join(sorted(known))}." if len(known) < 40 else \
@@ -188,7 +188,7 @@ def installed(candidate: Candidate) -> None:
     """CheckError for a backend that no plugin offers. Loading it is left to the worker."""
     if candidate.kind != "backend" or candidate.value == "reference":
         return
-    from etude.plugins import registry
+    from etude.backends.plugins import registry
     from etude_check.errors import CheckError
 
     found = registry()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.table import TABLE, Op
+from etude.core.table import TABLE, Op
 from etude_check import probes
 from etude_check.candidate import Candidate, prepare
 from etude_check.cases import BIAS, Case, Name, find

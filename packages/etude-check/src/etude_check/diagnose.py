@@ -4,7 +4,7 @@ The program runs twice. On the second backend every column is wrapped, so that e
 against the oracle *for the inputs it really got*: an op that merely passes on a wrong input is not
 blamed. The first run says what the sequence of calls and the values were, for programs whose every
 op is within its bound (``runs.py``). ``reproducer.py`` writes what is saved for later. Public as
-``etude.first_divergence``; whole columns are checked by ``engine.py``.
+``etude_check.first_divergence``; whole columns are checked by ``engine.py``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from etude.backend import tap, use
-from etude.columns import REFERENCE, Backend
-from etude.errors import Unsupported
-from etude.plugins import resolve
-from etude.random import default_generator
-from etude.shapes import Spec
-from etude.table import TABLE
+from etude.backends.resolve import resolve
+from etude.backends.use import use
+from etude.core.columns import REFERENCE, Column
+from etude.core.errors import Unsupported
+from etude.core.random import default_generator
+from etude.core.shapes import Spec
+from etude.core.state import tap
+from etude.core.table import TABLE
 from etude_check import judge, reproducer
 from etude_check.bounds import Ensemble, Question
 from etude_check.cases import Case
@@ -172,14 +173,14 @@ class Watch:
         self._lock = threading.Lock()
         self._here = threading.local()  # ``busy``: this thread is looking at a call
 
-    def wrap(self, backend: Backend) -> Backend:
+    def wrap(self, backend: Column) -> Column:
         """The same column, watched. A tap would come too late: by then an optimiser's step has
         written over its inputs.
         """
         return replace(backend, ops={op: self._watched(op, backend, call)
                                      for op, call in backend.ops.items()})
 
-    def _watched(self, op: str, backend: Backend, call: Fn) -> Fn:
+    def _watched(self, op: str, backend: Column, call: Fn) -> Fn:
         def watched(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
             if self.found is not None or getattr(self._here, "busy", False):
                 return call(*arrays, out=out, **attrs)
@@ -209,14 +210,14 @@ class Watch:
         finally:
             self._here.busy = False
 
-    def _at(self, op: str, backend: Backend, given: tuple[Any, ...], attrs: dict[str, Any],
+    def _at(self, op: str, backend: Column, given: tuple[Any, ...], attrs: dict[str, Any],
             kind: str) -> Divergence:
         case = _case(op, given, attrs)
         earlier = sum(s.op == op for s in self.steps.steps)
         return Divergence(kind, "", op, len(self.steps.steps) + 1, earlier + 1, line(),
                           backend.name, case.asked)
 
-    def _judge(self, op: str, backend: Backend, given: tuple[Any, ...], attrs: dict[str, Any],
+    def _judge(self, op: str, backend: Column, given: tuple[Any, ...], attrs: dict[str, Any],
                result: Any, aliases: dict[int, int]) -> None:
         results = result if isinstance(result, tuple) else (result,)
         outputs = [host(y) for y in results]

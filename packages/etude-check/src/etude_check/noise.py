@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude.table import as_arrays
+from etude.core.table import as_arrays
 
 if TYPE_CHECKING:
     from etude_check.bounds import Question

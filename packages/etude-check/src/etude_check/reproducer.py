@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude.shapes import Spec
-from etude.table import TABLE
+from etude.core.shapes import Spec
+from etude.core.table import TABLE
 
 if TYPE_CHECKING:
     from etude_check.runs import Divergence
@@ -50,7 +50,7 @@ def laid(values: Array, strides: tuple[int, ...]) -> Array:
 TEMPLATE = Template('''\
 """$title
 
-Found by etude.first_divergence at $where.
+Found by etude_check.first_divergence at $where.
     python $script                 on $shown
     python $script COLUMN ...      on other columns, such as a file.py or a library.so
 Exits 1 while the result is out of its bound, 0 once it is mended, 2 without a column.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from etude import TABLE
-from etude.shapes import Spec
+from etude.core.shapes import Spec
 from etude_check import judge, probes, waivers
 from etude_check.candidate import Candidate
 from etude_check.cases import BIAS, SOAK_SEEDS, Case, cases, prepared

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import etude
-from etude.backend import current
-from etude.columns import VIEW, Event
-from etude.shapes import Spec
-from etude.table import TABLE
+from etude.core.columns import VIEW, Event
+from etude.core.shapes import Spec
+from etude.core.state import current
+from etude.core.table import TABLE
 from etude_check.record import Verdict
 from etude_check.reproducer import SCRIPT
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.table import TABLE
+from etude.core.table import TABLE
 from etude_check.answers import (
     Description,
     Outcome,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude import TABLE
-from etude.table import DOMAINS
+from etude.core.table import DOMAINS
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

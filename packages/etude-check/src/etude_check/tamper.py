@@ -25,11 +25,11 @@ import numpy as np
 import numpy.linalg
 import numpy.testing
 
-import etude.columns
-import etude.table
+import etude.core.columns
+import etude.core.table
 
 WATCHED: tuple[ModuleType, ...] = (np.testing, np, np.linalg, time, gc, builtins, json,
-                                   etude.columns, etude.table)
+                                   etude.core.columns, etude.core.table)
 
 #: Audit events that no arithmetic causes, and what they mean when they come during a call. None
 #: proves anything, a compiler of kernels keeps files too: a note in the report, and no failure.
@@ -50,7 +50,7 @@ def identities() -> dict[str, Any]:
     """What is watched, by the name people know it under."""
     found = {f"{m.__name__}.{name}": value for m in WATCHED for name, value in vars(m).items()
              if callable(value)}
-    for name, op in etude.table.TABLE.items():
+    for name, op in etude.core.table.TABLE.items():
         found[f"the reference of {name}"] = op.reference
         found[f"the shape rule of {name}"] = op.shape
     for s in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from etude.array import memory
-from etude.columns import Table
-from etude.errors import Unsupported
-from etude.table import TABLE
+from etude.core.array import memory
+from etude.core.columns import Table
+from etude.core.errors import Unsupported
+from etude.core.table import TABLE
 from etude_check.arena import Arena
 from etude_check.candidate import Candidate, load_candidate
 from etude_check.tamper import Searches, Watch

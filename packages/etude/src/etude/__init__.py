@@ -1,29 +1,22 @@
 """Etude: a deep-learning framework to read, take apart and make fast, one kernel at a time.
 
-The reading path: ``table.py`` (what an op is), ``ops/`` (the reference), ``backend.py`` (which
-code runs it), ``tensor.py`` and ``autograd.py``; then ``nn``, ``optim``, ``data``,
-``models`` and ``train``, which are imported when first used.
+The reading path: ``core/table.py`` (what an op is), ``ops/`` (the reference), ``core/columns.py``
+(which code runs it), ``core/tensor.py``, ``core/dispatch.py`` and ``core/tape.py``. Then ``nn``,
+``optim``, ``data``, ``models``, ``train`` and ``backends``, which are imported when first used:
+without the folder ``backends`` the reference still runs.
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from etude import ops
-from etude.autograd import backward, enable_grad, grad, is_grad_enabled, no_grad
-from etude.backend import Backend, Event, current, tap, use
-from etude.creation import (
-    arange,
-    from_numpy,
-    full,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
-from etude.draw import draw
-from etude.errors import (
+from etude import functional, ops
+from etude.core.array import DeviceArray
+from etude.core.autograd import backward, grad
+from etude.core.columns import Column, Event
+from etude.core.creation import arange, full, ones, ones_like, zeros, zeros_like
+from etude.core.errors import (
     AxisError,
     BackendError,
     DeviceError,
@@ -31,58 +24,68 @@ from etude.errors import (
     ShapeError,
     Unsupported,
 )
-from etude.gradcheck import gradcheck
-from etude.plugins import BackendInfo, hookimpl, implements
-from etude.random import Generator, manual_seed
-from etude.receipt import Receipt, check_nan, receipt
-from etude.shapes import Spec, float32, float64, int64
-from etude.shapes import bool_ as bool
-from etude.summary import summary
-from etude.table import TABLE, op
-from etude.tensor import Tensor
-
-from etude import functional  # isort: skip - attaches Tensor's operators, so it comes last
+from etude.core.random import Generator, manual_seed
+from etude.core.shapes import Spec, float32, float64, int64
+from etude.core.shapes import bool_ as bool
+from etude.core.state import Tables, current, enable_grad, is_grad_enabled, no_grad, tap
+from etude.core.table import TABLE, op
+from etude.core.tensor import Tensor, from_numpy, tensor
 from etude.functional import *  # noqa: F403 - every public op, from the table
+from etude.inspect.draw import draw
+from etude.inspect.gradcheck import gradcheck
+from etude.inspect.receipt import Receipt, check_nan, receipt
+from etude.inspect.summary import summary
 
 if TYPE_CHECKING:
-    from etude import data, models, nn, optim, train
-    from etude.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+    from etude import backends, data, models, nn, optim, train
+    from etude.backends import BackendInfo, hookimpl, implements, set_default_backend, use
+    from etude.train.checkpoint import (
+        load_checkpoint,
+        load_weights,
+        save_checkpoint,
+        save_weights,
+    )
 
 try:
     __version__ = version("etude")
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
-#: Imported when first used: modules, and functions with the module they are in.
-_LAZY = {"data": "", "models": "", "nn": "", "optim": "", "train": "",
-         "load_checkpoint": "checkpoint", "load_weights": "checkpoint",
-         "save_checkpoint": "checkpoint", "save_weights": "checkpoint"}
+#: What plugins for the op interface 1.0 call a column.
+Backend = Column
+
+#: Imported when first used: packages, and names with the package they are in.
+_LAZY = {name: "" for name in ("backends", "data", "models", "nn", "optim", "train")}
+_LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
+                       "backends")
+_LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
+                       "train.checkpoint")
 
 
-def first_divergence(fn: Any, first: Any = "reference", second: Any = "cpu", **options: Any) -> Any:
-    """Run ``fn()`` on two backends; the first op that leaves its error bound on the second, with
-    your line and a reproducer, or None. ``options`` are state, drift and save: see
-    ``etude_check.diagnose.first_divergence``. Raises ModuleNotFoundError without etude-check.
-    """
-    try:
-        from etude_check import diagnose
-    except ModuleNotFoundError as missing:
-        if missing.name != "etude_check":
-            raise
-        raise ModuleNotFoundError("etude.first_divergence is part of the conformance kit: pip "
-                                  "install etude-check", name="etude_check") from None
-    return diagnose.first_divergence(fn, first, second, **options)
+def _default_stack(device: str) -> tuple[Column, ...]:
+    """What runs on ``device`` when nobody chose. Only another device than "cpu", or the
+    environment variable ETUDE_BACKEND, needs the backends for an answer."""
+    if device == "cpu" and not os.environ.get("ETUDE_BACKEND"):
+        return ()
+    from etude.backends.resolve import default_stack
 
+    return default_stack(device)
+
+
+Tables.default_stack = staticmethod(_default_stack)
 
 __all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {
-    "Any", "TYPE_CHECKING", "import_module", "version"} | _LAZY.keys())
+    "Any", "PackageNotFoundError", "TYPE_CHECKING", "Tables", "import_module", "os", "version"}
+    | _LAZY.keys() - {"backends"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         home = _LAZY[name]
-        return getattr(import_module(f"etude.{home}"), name) if home else import_module(
-            f"etude.{name}")
+        found = (getattr(import_module(f"etude.{home}"), name) if home
+                 else import_module(f"etude.{name}"))
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'etude' has no attribute {name!r}")
 
 

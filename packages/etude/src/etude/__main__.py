@@ -1,6 +1,28 @@
-"""``python -m etude`` is the command ``etude``."""
+"""The command ``etude``, also ``python -m etude``: starts ``commands/``, or says what is missing.
 
-from etude.cli import main
+click and rich are optional: only ``commands/`` and progress bars import them, and this file stands
+in front of the first import. What ``etude`` can do is in ``commands/__init__.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+NEEDED = ("click", "rich")
+
+
+def main() -> None:
+    """The console script. Exits with a sentence if click or rich is not installed."""
+    try:
+        from etude.commands import etude
+    except ModuleNotFoundError as missing:
+        name = str(missing.name).partition(".")[0]
+        if name not in NEEDED:
+            raise
+        sys.exit(f"etude: the command line needs {' and '.join(NEEDED)}, and {name} is not "
+                 f"installed. Install both with: pip install 'etude[cli]'")
+    etude(prog_name="etude")
+
 
 if __name__ == "__main__":
     main()

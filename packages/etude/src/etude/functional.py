@@ -12,13 +12,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from etude.backend import STATE
-from etude.creation import full, tensor  # noqa: F401 - full is public here too
-from etude.errors import ShapeError
-from etude.random import Generator, key_tensor
-from etude.shapes import axis, check_shape, float32, pair
-from etude.table import TABLE, Op
-from etude.tensor import OPS, Tensor
+from etude import ops  # noqa: F401 - fills the table, before anything is made from it
+from etude.core.creation import full  # noqa: F401 - public here too
+from etude.core.dispatch import OPS
+from etude.core.errors import ShapeError
+from etude.core.methods import attach
+from etude.core.random import Generator, key_tensor
+from etude.core.shapes import axis, check_shape, float32, pair
+from etude.core.state import STATE
+from etude.core.table import TABLE, Op
+from etude.core.tensor import Tensor, tensor
 
 
 def _public(op: Op) -> Callable[..., Any]:
@@ -252,25 +255,16 @@ def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
     raise AttributeError(f"etude.functional has no function {name!r}")
 
 
-def _attach() -> None:
-    """Give Tensor its methods and operators."""
-    module = globals()
+def _methods() -> dict[str, Callable[..., Any]]:
+    """The public functions that are methods of Tensor too: those whose first argument is one."""
+    found = {}
     for name in __all__:
         op = TABLE.get(name)
-        method = op is not None and op.arrays and op.order[0] == op.arrays[0] and not op.variadic
-        if (method and name != "where" and not hasattr(Tensor, name)) or name == "split":
-            setattr(Tensor, name, module[name])
-    operators = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow",
-                 "matmul": "matmul"}
-    for python, name in operators.items():
-        fn = module[name]
-        setattr(Tensor, f"__{python}__", fn)
-        setattr(Tensor, f"__r{python}__", lambda self, other, fn=fn: fn(other, self))
-    for name in ("lt", "le", "gt", "ge", "neg"):
-        setattr(Tensor, f"__{name}__", module[name])
-    for name in ("eq", "ne"):  # x == None is a fair question, whose answer is False
-        setattr(Tensor, f"__{name}__", lambda self, other, fn=module[name]: (
-            NotImplemented if other is None or isinstance(other, str) else fn(self, other)))
+        if name in ("split", "matmul") or (
+                op is not None and op.arrays and op.order[0] == op.arrays[0] and not op.variadic
+                and name != "where"):
+            found[name] = globals()[name]
+    return found
 
 
-_attach()
+attach(_methods())

@@ -7,7 +7,7 @@ Importing this module opens no library; ``load`` does, when the backend is first
     ETUDE_CPU_ISA=avx2 python train.py  # portable, avx2 or avx512; default: the best there is
 """
 
-from etude.plugins import BackendInfo, hookimpl
+from etude.backends.plugins import BackendInfo, hookimpl
 
 __all__ = ["get_num_threads", "set_num_threads"]
 

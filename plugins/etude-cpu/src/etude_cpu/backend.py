@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from etude.backend import Backend
-from etude.errors import BackendError
-from etude.native import open_library
+from etude.backends.native.library import open_library
+from etude.core.columns import Column
+from etude.core.errors import BackendError
 
 ISAS = ("avx512", "avx2", "portable")  # best first
 
@@ -13,16 +13,16 @@ ISAS = ("avx512", "avx2", "portable")  # best first
 def load():
     """The backend "cpu". Raises BackendError with the reason if it cannot run here."""
     try:
-        from etude_cpu import _glue, glue
+        from etude_cpu import glue
     except ImportError as error:
         raise BackendError(
             f"the compiled part of etude-cpu does not load ({error}). Install it again, which "
             f"needs a C compiler: pip install --force-reinstall --no-deps etude-cpu") from None
-    folder = Path(_glue.__file__).parent
+    folder = Path(glue.COMPILED).parent
     built = [isa for isa in ISAS if _library(folder, isa).exists()]
     isa = choose(built, glue.runs, os.environ.get("ETUDE_CPU_ISA", "").strip())
     ops = open_library(_library(folder, isa))
-    return Backend("cpu", "cpu", ops, isa=isa, threads=glue.get_num_threads(), checks=True,
+    return Column("cpu", "cpu", ops, isa=isa, threads=glue.get_num_threads(), checks=True,
                    dtypes=ops.dtypes)
 
 

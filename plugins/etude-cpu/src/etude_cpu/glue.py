@@ -1,7 +1,7 @@
 """The glue: compiled thunks, the thread pool and the choice of instruction set.
 
 Importing this module starts it. Every column of C kernels in the process then calls through it,
-a student's library too (see ``etude.native``). On glibc it also tells malloc to keep large blocks
+a student's library too (see ``etude.backends.native.library``). On glibc it also tells malloc to keep large blocks
 (``c_src/cpu/host/context.c`` says why), which speeds up NumPy as well.
 """
 
@@ -10,7 +10,8 @@ import os
 
 import numpy as np
 
-from etude.errors import BackendError
+from etude.core.errors import BackendError
+from etude_cpu._glue import __file__ as COMPILED
 from etude_cpu._glue import ffi, lib
 
 MOST_THREADS = 256  # that c_src/cpu/host/threads.c has room for

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from etude.columns import Backend
+    from etude.core.columns import Column
     from etude_check.candidate import Candidate
 
 HERE = Path(__file__).parent
@@ -154,24 +154,24 @@ def candidate(name: str) -> Candidate:
     return Candidate("zoo", name)
 
 
-def load(name: str) -> Backend:
+def load(name: str) -> Column:
     """The animal as a column; called in the worker. KeyError for a name there is not."""
-    from etude.columns import Backend
-    from etude.plugins import with_out
+    from etude.backends.implements import with_out
+    from etude.core.columns import Column
 
     animal = animals()[name]
     if animal.path is not None:
         return _opened(animal.path)
     assert animal.fn is not None
     made = animal.fn() if animal.whole else dict.fromkeys(animal.ops, animal.fn)
-    return Backend(f"zoo:{name}", "cpu", {op: with_out(fn) for op, fn in made.items()}, isa="zoo")
+    return Column(f"zoo:{name}", "cpu", {op: with_out(fn) for op, fn in made.items()}, isa="zoo")
 
 
-def _opened(path: Path) -> Backend:
-    from etude.plugins import resolve
+def _opened(path: Path) -> Column:
+    from etude.backends.resolve import resolve
     from etude_check.candidate import Candidate, prepare
 
-    backend: Backend
+    backend: Column
     backend, = resolve(Path(prepare(Candidate("source", str(path))).value))
     return backend
 

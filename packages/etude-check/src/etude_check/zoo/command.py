@@ -52,7 +52,7 @@ def _chosen(names: tuple[str, ...], ops: tuple[str, ...], where: str | None, kin
 
 
 def _known(name: str) -> Animal:
-    from etude.errors import did_you_mean
+    from etude.core.errors import did_you_mean
     from etude_check.zoo import animals
 
     if name not in animals():

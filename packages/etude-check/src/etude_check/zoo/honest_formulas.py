@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from etude.shapes import axes, reduced
+from etude.core.shapes import axes, reduced
 from etude_check.zoo import honest, reference
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.array import slice_view
+from etude.core.array import slice_view
 from etude_check.zoo import mutant, reference
 
 

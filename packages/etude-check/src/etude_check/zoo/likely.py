@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from etude import TABLE
-from etude.table import as_arrays
+from etude.core.table import as_arrays
 from etude_check.zoo import animals
 
 LARGEST = 1 << 16  # elements; a hint is not worth minutes

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from etude.errors import Unsupported
+from etude.core.errors import Unsupported
 from etude_check.zoo import honest
 
 SIMPLE = ("neg", "abs", "rsqrt", "reciprocal", "square", "expm1", "log1p", "sin", "cos",

@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 import etude as framework
-from etude.errors import BackendError, DeviceError, did_you_mean
-from etude.plugins import Plugin, registry
+from etude.backends.plugins import Plugin, registry
+from etude.core.errors import BackendError, DeviceError, did_you_mean
 
 EPILOG = """\b
 Examples:

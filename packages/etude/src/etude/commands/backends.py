@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 import etude
+from etude.backends.plugins import INTERFACE, Plugin, registry
 from etude.commands.show import (
     SHORT,
     console,
@@ -25,8 +26,7 @@ from etude.commands.show import (
     print_json,
     reference_dtypes,
 )
-from etude.errors import BackendError
-from etude.plugins import INTERFACE, Plugin, registry
+from etude.core.errors import BackendError
 
 COLOURS = {"active": "green", "unavailable": "yellow", "broken": "red", "blocked": "yellow"}
 

@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from etude.autograd import grad
-from etude.backend import tap, use
-from etude.columns import Event
-from etude.shapes import Spec, bool_, float32, float64
-from etude.table import TABLE, Op
-from etude.tensor import OPS, Tensor
+from etude.backends.use import use
+from etude.core.autograd import grad
+from etude.core.columns import Event
+from etude.core.dispatch import OPS
+from etude.core.shapes import Spec, bool_, float32, float64
+from etude.core.state import tap
+from etude.core.table import TABLE, Op
+from etude.core.tensor import Tensor
 
 #: 32 samples of 64 features, 32 images of 8 channels; then what parameters look like: 10 classes,
 #: a 3 x 3 kernel to 16 channels. Sizes that must not match by accident differ.

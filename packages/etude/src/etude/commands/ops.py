@@ -21,13 +21,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from etude.backends.plugins import registry
 from etude.commands import backends
 from etude.commands.facts import differentiable, example, times
 from etude.commands.show import console, grid, print_json, reference_dtypes, short
-from etude.errors import did_you_mean
+from etude.core.errors import did_you_mean
+from etude.core.table import TABLE, Op
 from etude.functional import signature
-from etude.plugins import registry
-from etude.table import TABLE, Op
 
 
 def _headline(family: list[Op]) -> str:

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from etude import data, models, optim
-from etude.autograd import no_grad
-from etude.backend import use
+from etude.backends.use import use
 from etude.commands.show import describe
+from etude.core.random import manual_seed
+from etude.core.state import no_grad
 from etude.functional import cross_entropy, softmax
-from etude.random import manual_seed
-from etude.receipt import Receipt, receipt
+from etude.inspect.receipt import Receipt, receipt
 from etude.train import Epoch, fit
 
 BATCH, RATE = 16, 4e-3  # the rate falls to 0 over the training

@@ -16,9 +16,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from etude.columns import Backend
-from etude.shapes import DOMAINS, DTYPES
-from etude.table import TABLE, Op
+from etude.core.columns import Column
+from etude.core.shapes import DOMAINS, DTYPES
+from etude.core.table import TABLE, Op
 
 SHORT = {"float32": "f32", "float64": "f64", "int64": "i64", "bool": "bool"}
 
@@ -52,7 +52,7 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def describe(stack: Sequence[Backend]) -> str:
+def describe(stack: Sequence[Column]) -> str:
     """Instruction sets and threads of a stack of columns: "avx2, 2 threads"."""
     if not stack:
         return f"NumPy {'.'.join(np.__version__.split('.')[:2])}"

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from etude.backends.plugins import registry
+from etude.backends.resolve import resolve
 from etude.commands import backends, runs
 from etude.commands.runs import Run
 from etude.commands.show import console, grid, print_json
-from etude.plugins import registry, resolve
 
 REFERENCE = "reference"
 BUSY = 0.8  # below this share of a core, timings say more about the machine's other work

@@ -38,7 +38,7 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
     and loss.png. Every name that is not known, and every value of another type,
     is an error before anything starts.
     """
-    from etude.config import example as sample
+    from etude.train.config import example as sample
 
     if example:
         click.echo(f"# A run of 'etude train', and a search of 'etude tune'.\n\n"
@@ -69,7 +69,7 @@ def worded() -> Iterator[None]:
 
 def load(path: Path, backend: str | None, changes: tuple[str, ...]) -> Any:
     """The RunConfig of ``path`` with the changes of the command line."""
-    from etude.config import RunConfig
+    from etude.train.config import RunConfig
 
     config = RunConfig.read(path)
     values = dict(map(_change, changes))
@@ -90,7 +90,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _run(config: Any, folder: Path, resume: bool, path: Path) -> None:
-    from etude import experiment
+    from etude.train import experiment
 
     with experiment.backend(config.training.backend) as (device, fallbacks):
         made = experiment.build(config, device)
@@ -123,8 +123,8 @@ def _plan(made: Any, config: Any) -> str:
 
 
 def _rehearse(config: Any, folder: Path) -> None:
-    from etude import experiment
-    from etude.summary import summary
+    from etude.inspect.summary import summary
+    from etude.train import experiment
 
     with experiment.backend(config.training.backend) as (device, _):
         made = experiment.build(config, device)
@@ -141,9 +141,9 @@ def _picture(history: Any, folder: Path) -> str:
 
 
 def drawn(draw: Callable[[Any], None], name: str) -> str:
-    """Call ``draw`` with ``etude.plots``; a sentence where matplotlib is missing."""
+    """Call ``draw`` with ``etude.inspect.plots``; a sentence where matplotlib is missing."""
     try:
-        from etude import plots
+        from etude.inspect import plots
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise

@@ -36,7 +36,7 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
     from contextlib import closing
     from dataclasses import replace
 
-    from etude.tuning import Search
+    from etude.train.tuning import Search
 
     with worded():
         chosen = load(config, backend, changes)

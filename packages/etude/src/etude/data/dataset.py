@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from etude.errors import DeviceError, ShapeError
-from etude.tensor import Tensor
+from etude.core.errors import DeviceError, ShapeError
+from etude.core.tensor import Tensor
 
 
 class Dataset(Protocol):

@@ -11,9 +11,9 @@ from typing import Any, overload
 
 import numpy as np
 
+from etude.core.shapes import float32, int64
+from etude.core.tensor import Tensor
 from etude.data.dataset import TensorDataset
-from etude.shapes import float32, int64
-from etude.tensor import Tensor
 
 EVERY = 5  # of the images of one digit, every fifth is for testing
 

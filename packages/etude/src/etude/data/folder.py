@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.shapes import float32
+from etude.core.shapes import float32
 
 Array = np.ndarray[Any, Any]
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from etude import random
-from etude.backend import STATE
+from etude.core import random
+from etude.core.errors import DTypeError, ShapeError
+from etude.core.shapes import float32, float64, supported
+from etude.core.state import STATE
+from etude.core.tensor import Tensor
 from etude.data.ahead import ahead
 from etude.data.dataset import Dataset
-from etude.errors import DTypeError, ShapeError
 from etude.ops.random import words
-from etude.shapes import float32, float64, supported
-from etude.tensor import Tensor
 
 TICK = 1e-9  # seconds: two readings of the clock may be the same
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from etude.core.shapes import float32, int64
 from etude.data.download import cache_folder, fetch
 from etude.data.idx import read_gzip, read_idx
-from etude.shapes import float32, int64
 
 PathLike = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from etude.core.errors import DTypeError, ShapeError
+from etude.core.shapes import int64
 from etude.data.loader import collate
 from etude.data.transforms import Array, needs_rng
-from etude.errors import DTypeError, ShapeError
-from etude.shapes import int64
 
 if TYPE_CHECKING:
     from etude.data.transforms import Rng

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.shapes import float32, int64
 from etude.data.idx import read_gzip
-from etude.shapes import float32, int64
 
 Array = np.ndarray[Any, Any]
 

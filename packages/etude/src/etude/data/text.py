@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.errors import DTypeError, ShapeError
+from etude.core.errors import DTypeError, ShapeError
 
 
 def names() -> list[str]:

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from etude.core.errors import DTypeError
 from etude.data.bpe import Pair, learn, merge, pieces
 from etude.data.files import bar, write_atomically
-from etude.errors import DTypeError
 
 Tokens = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude.errors import DTypeError, ShapeError
-from etude.shapes import FLOATS, float32
+from etude.core.errors import DTypeError, ShapeError
+from etude.core.shapes import FLOATS, float32
 
 Array = np.ndarray[Any, Any]
 if TYPE_CHECKING:  # naming numpy.random imports it, which takes longer than all of etude.data

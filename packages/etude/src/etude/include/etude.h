@@ -10,7 +10,7 @@
 
        cc -O2 -shared -fPIC -I"$(etude config --include)" softmax.c -o softmax.so -lm
 
-   and etude.native.open_library("softmax.so") runs it. It links against nothing: threads and
+   and etude.backends.native.library.open_library("softmax.so") runs it. It links against nothing: threads and
    scratch memory come through the context, and with a host that has neither it runs serially.
 
    What a kernel may count on: sizes and dtypes have passed the op's shape rule; pointers are

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from etude.core.tensor import Tensor
 from etude.nn import GRU, LSTM, RNN, Embedding, Linear, Module
-from etude.tensor import Tensor
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 

@@ -11,13 +11,13 @@ import math
 from typing import Any
 
 from etude import functional as F
-from etude.autograd import no_grad
-from etude.creation import arange
-from etude.errors import ShapeError
+from etude.core.creation import arange
+from etude.core.errors import ShapeError
+from etude.core.random import Generator
+from etude.core.state import no_grad
+from etude.core.tensor import Tensor
 from etude.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, TransformerBlock
 from etude.nn.init import normal_, zeros_
-from etude.random import Generator
-from etude.tensor import Tensor
 
 
 class GPT(Module):

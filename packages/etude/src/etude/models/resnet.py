@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.core.tensor import Tensor
 from etude.nn import (
     AdaptiveAvgPool2d,
     BatchNorm2d,
@@ -20,7 +21,6 @@ from etude.nn import (
     ReLU,
     Sequential,
 )
-from etude.tensor import Tensor
 
 
 class Block(Module):

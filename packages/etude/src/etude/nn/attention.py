@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.errors import ShapeError
+from etude.core.errors import ShapeError
+from etude.core.tensor import Tensor
 from etude.nn.activations import GELU
 from etude.nn.containers import Sequential
 from etude.nn.dropout import Dropout
 from etude.nn.linear import Linear
 from etude.nn.module import Module
 from etude.nn.norm import LayerNorm
-from etude.tensor import Tensor
 
 
 class MultiheadAttention(Module):

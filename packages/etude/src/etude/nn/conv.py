@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.creation import zeros
-from etude.errors import ShapeError
+from etude.core.creation import zeros
+from etude.core.errors import ShapeError
+from etude.core.shapes import pair
+from etude.core.tensor import Tensor
 from etude.nn.init import default_
 from etude.nn.module import Module, Parameter
-from etude.shapes import pair
-from etude.tensor import Tensor
 
 Size = int | tuple[int, int]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.core.random import Generator
+from etude.core.tensor import Tensor
 from etude.nn.module import Module
-from etude.random import Generator
-from etude.tensor import Tensor
 
 
 class Dropout(Module):

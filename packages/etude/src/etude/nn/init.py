@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 from etude import functional as F
-from etude.autograd import no_grad
-from etude.creation import full
-from etude.errors import ShapeError
-from etude.random import Generator
-from etude.tensor import Tensor
+from etude.core.creation import full
+from etude.core.errors import ShapeError
+from etude.core.random import Generator
+from etude.core.state import no_grad
+from etude.core.tensor import Tensor
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,

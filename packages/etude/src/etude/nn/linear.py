@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.creation import zeros
+from etude.core.creation import zeros
+from etude.core.tensor import Tensor
 from etude.nn.init import default_
 from etude.nn.module import Module, Parameter
-from etude.tensor import Tensor
 
 
 class Linear(Module):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.core.tensor import Tensor
 from etude.nn.module import Module
-from etude.tensor import Tensor
 
 
 class _Loss(Module):

@@ -12,12 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from etude.array import is_contiguous
-from etude.autograd import no_grad
-from etude.creation import tensor
-from etude.errors import DTypeError
-from etude.shapes import DTYPES, FLOATS, Spec
-from etude.tensor import Tensor
+from etude.core.array import is_contiguous
+from etude.core.errors import DTypeError
+from etude.core.shapes import DTYPES, FLOATS, Spec
+from etude.core.state import no_grad
+from etude.core.tensor import Tensor, tensor
 
 
 class Parameter(Tensor):

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.autograd import no_grad
-from etude.creation import ones, tensor, zeros
-from etude.errors import ShapeError
+from etude.core.creation import ones, zeros
+from etude.core.errors import ShapeError
+from etude.core.state import no_grad
+from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
-from etude.tensor import Tensor
 
 
 class LayerNorm(Module):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.core.shapes import pair
+from etude.core.tensor import Tensor
 from etude.nn.conv import Size, short
 from etude.nn.module import Module
-from etude.shapes import pair
-from etude.tensor import Tensor
 
 
 class _Pool(Module):

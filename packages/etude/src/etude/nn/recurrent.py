@@ -11,11 +11,11 @@ import math
 from typing import Any
 
 from etude import functional as F
-from etude.creation import zeros
-from etude.errors import ShapeError
+from etude.core.creation import zeros
+from etude.core.errors import ShapeError
+from etude.core.tensor import Tensor
 from etude.nn.init import uniform_
 from etude.nn.module import Module, Parameter
-from etude.tensor import Tensor
 
 
 class _Recurrent(Module):

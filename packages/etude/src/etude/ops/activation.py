@@ -5,7 +5,7 @@ Legend: x, y, grad have any shape, all the same. relu, gelu, sigmoid and tanh ar
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("map", saves="x", flops=2)

@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from etude.errors import DTypeError, ShapeError
+from etude.core.errors import DTypeError, ShapeError
+from etude.core.shapes import bool_
+from etude.core.table import op
 from etude.ops.reduce import logsumexp
-from etude.shapes import bool_
-from etude.table import op
 
 
 def _check_mask(op, query, key, attn_mask, is_causal, rest, L, S, D):

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.table import op
 
 
 def _more_than_one(op, x, N, rest):

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("binary", domain="number", flops=1)

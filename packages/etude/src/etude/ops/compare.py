@@ -4,7 +4,7 @@ Legend: x and y broadcast to the shape of z; either may be a Python number. No g
 result is piecewise constant. NaN compares unequal to everything, itself included.
 """
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("compare", domain="any", outputs="z", flops=1)

@@ -9,8 +9,8 @@ one another's derivatives.
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.table import op
 
 
 def output_size(op, H, W, KH, KW, stride, padding, dilation=(1, 1)):

@@ -6,10 +6,10 @@ copy shows in the receipt under this name.
 
 import numpy as np
 
-from etude.array import slice_view
-from etude.errors import ShapeError
-from etude.shapes import DTYPES, Spec, axis, common_dtype
-from etude.table import op
+from etude.core.array import slice_view
+from etude.core.errors import ShapeError
+from etude.core.shapes import DTYPES, Spec, axis, common_dtype
+from etude.core.table import op
 
 
 @op("copy", shape="... -> ...", domain="any")

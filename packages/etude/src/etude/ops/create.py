@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("create", shape="shape = *S -> *S dtype", domain="any")

@@ -6,8 +6,8 @@ probabilities, is all that backward needs.
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.table import op
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -6,10 +6,10 @@ along each than x. Indices run from 0; a negative or too large one raises IndexE
 
 import numpy as np
 
-from etude.errors import ShapeError
+from etude.core.errors import ShapeError
+from etude.core.shapes import axis
+from etude.core.table import op
 from etude.ops.index import check_index
-from etude.shapes import axis
-from etude.table import op
 
 
 def _fits(op, x, index, src, dim):

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.shapes import axis
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.shapes import axis
+from etude.core.table import op
 
 
 def check_index(name, index, size, what):

@@ -7,8 +7,8 @@ Source: Ba, Kiros and Hinton 2016, Layer Normalization, section 3.
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.table import op
 
 
 def prepare(attrs):

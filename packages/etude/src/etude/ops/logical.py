@@ -5,8 +5,8 @@ Legend: x and y broadcast to the shape of z. Other dtypes are an error: compare 
 
 import numpy as np
 
-from etude.shapes import axes, reduction
-from etude.table import op
+from etude.core.shapes import axes, reduction
+from etude.core.table import op
 
 
 @op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")

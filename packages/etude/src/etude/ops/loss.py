@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from etude.errors import ShapeError
+from etude.core.errors import ShapeError
+from etude.core.table import op
 from etude.ops.cross_entropy import REDUCTIONS
-from etude.table import op
 
 CHOICES: dict[str, tuple[str, ...]] = {"reduction": REDUCTIONS}
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 ERF_TERMS = 120  # of the series below; with |x| <= 6 the rest is below 2e-15
 SQRT_2_OVER_PI = math.sqrt(2 / math.pi)

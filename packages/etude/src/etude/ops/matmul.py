@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("matmul", shape="x: ~B M K, y: ~B K N -> *B M N", flops="2 *B M K N", saves="x y", outputs="z")

@@ -5,10 +5,10 @@ Legend: N images, C channels, H x W pixels; KH x KW the window, OH x OW the outp
 
 import numpy as np
 
-from etude.errors import ShapeError
+from etude.core.errors import ShapeError
+from etude.core.table import op
 from etude.ops.conv2d import output_size, windows
 from etude.ops.index import check_index
-from etude.table import op
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
 

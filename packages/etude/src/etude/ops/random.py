@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from etude.shapes import float32
-from etude.table import op
+from etude.core.shapes import float32
+from etude.core.table import op
 
 
 def words(key, n):

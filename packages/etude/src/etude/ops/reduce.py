@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.shapes import axes, axis, reduced, reduction
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.shapes import axes, axis, reduced, reduction
+from etude.core.table import op
 
 
 def _axes(x, dim):

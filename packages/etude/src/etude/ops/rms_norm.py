@@ -6,8 +6,8 @@ mean square) for each index before it. Source: Zhang and Sennrich 2019, equation
 
 import numpy as np
 
+from etude.core.table import op
 from etude.ops.layer_norm import _last, not_empty, prepare
-from etude.table import op
 
 
 @op("rms_norm", shape="normalized_shape = *D, x: ... *D, weight: *D -> ... *D, ...",

@@ -5,7 +5,7 @@ C: c_src/cpu/rounding.c. Legend: x and y have any shape, the same.
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("map", flops=1)

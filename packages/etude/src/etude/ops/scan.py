@@ -1,7 +1,7 @@
 """Running totals along an axis: cumsum. C: c_src/cpu/scan.c."""
 
-from etude.shapes import axis
-from etude.table import op
+from etude.core.shapes import axis
+from etude.core.table import op
 
 
 def _along(op, rest, dim):

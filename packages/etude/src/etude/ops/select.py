@@ -5,7 +5,7 @@ Legend: all operands broadcast to the shape of z; x, y and weight may be Python 
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("select", shape="condition: ~Z bool, x y: ~Z -> *Z", domain="any", saves="condition",

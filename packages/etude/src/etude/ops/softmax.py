@@ -6,9 +6,9 @@ is taken off first, which changes nothing in the result and keeps exp from overf
 
 import numpy as np
 
-from etude.errors import ShapeError
-from etude.shapes import axis
-from etude.table import op
+from etude.core.errors import ShapeError
+from etude.core.shapes import axis
+from etude.core.table import op
 
 
 def _row(op, rest, dim):

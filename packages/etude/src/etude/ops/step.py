@@ -7,7 +7,7 @@ float64 array, because learning rates change from step to step and attributes ma
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("sgd", shape="p g v: ..., hyper: lr+momentum+weight_decay float64 -> ..., ...", flops="6 ...",

@@ -5,7 +5,7 @@ Legend: x is (..., M, N), a batch of matrices; ``diagonal`` counts upwards from 
 
 import numpy as np
 
-from etude.table import op
+from etude.core.table import op
 
 
 @op("triangle", shape="... M N -> ... M N", domain="any")

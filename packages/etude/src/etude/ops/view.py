@@ -1,18 +1,17 @@
 """Views: another shape over the same memory. No column implements them.
 
 They belong to the array type: the same lines below serve NumPy arrays and device arrays
-(``etude.array``), moving no data. Tensor copies first (op ``contiguous``) where ``reshape``
+(``etude.core.array``), moving no data. Tensor copies first (op ``contiguous``) where ``reshape``
 finds no view.
 """
 
 import builtins
 import math
-from typing import Any
 
-from etude.array import expand_view, reshape_view, slice_view
-from etude.errors import AxisError, ShapeError
-from etude.shapes import Shape, Spec, axes, axis, broadcast, check_shape
-from etude.table import op
+from etude.core.array import expand_view, reshape_view, slice_view
+from etude.core.errors import AxisError, ShapeError
+from etude.core.shapes import Spec, axes, axis, broadcast, check_shape, sum_to
+from etude.core.table import op
 
 Index = tuple[object, ...]  # one entry per axis: an int, or (start, stop, step); None: a new axis
 
@@ -77,16 +76,6 @@ def expand(x, *, shape):
 
 
 expand.gradient(lambda F, grad, x_shape, **_: sum_to(F, grad, x_shape))
-
-
-def sum_to(F: Any, grad: Any, shape: Shape) -> Any:
-    """Sum ``grad`` back to ``shape``, from which it was broadcast. Serves every gradient rule."""
-    ahead = len(grad.shape) - len(shape)
-    dims = (*range(ahead), *(ahead + i for i, n in enumerate(shape)
-                             if n == 1 and grad.shape[ahead + i] != 1))
-    if dims:
-        grad = F.sum(grad, dim=dims, keepdim=True)
-    return F.reshape(grad, shape=shape) if ahead else grad
 
 
 def _sliced(op, x, index):

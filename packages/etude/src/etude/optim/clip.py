@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 
 from etude import functional as F
-from etude.autograd import no_grad
-from etude.tensor import Tensor
+from etude.core.state import no_grad
+from etude.core.tensor import Tensor
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

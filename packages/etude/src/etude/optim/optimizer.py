@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from etude.array import is_contiguous
-from etude.backend import STATE
-from etude.columns import Table
-from etude.creation import zeros_like
-from etude.shapes import Spec
-from etude.tensor import Tensor
+from etude.core.array import is_contiguous
+from etude.core.columns import Table
+from etude.core.creation import zeros_like
+from etude.core.shapes import Spec
+from etude.core.state import STATE
+from etude.core.tensor import Tensor
 
 Group = dict[str, Any]
 

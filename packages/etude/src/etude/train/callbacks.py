@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from etude.checkpoint import CheckpointError
+from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run
 
 NAME = re.compile(r"step-(\d+)\.safetensors")

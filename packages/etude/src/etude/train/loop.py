@@ -16,11 +16,11 @@ from typing import Any
 
 from etude import functional as F
 from etude import optim
-from etude.autograd import no_grad
+from etude.core.state import no_grad
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
-from etude.progress import Report, show
 from etude.train.callbacks import Callback, Checkpoints
+from etude.train.progress import Report, show
 from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure, words
 from etude.train.run import Batches, Loss, Run
 

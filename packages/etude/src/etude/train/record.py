@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from etude import functional as F
-from etude.autograd import no_grad
-from etude.shapes import int64
-from etude.tensor import Tensor
+from etude.core.shapes import int64
+from etude.core.state import no_grad
+from etude.core.tensor import Tensor
 
 Metric = Callable[[Any, Any], Any]  # (output, target) -> one number, a mean over the batch
 Metrics = Mapping[str, Metric]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from etude.core.tensor import Tensor
 from etude.data.loader import DataLoader
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
 from etude.optim.scheduler import Scheduler
-from etude.tensor import Tensor
+from etude.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from etude.train.record import History, Mean, Metrics
 
 if TYPE_CHECKING:

@@ -1,0 +1,106 @@
+"""The binder of every class whose inputs a kernel takes contiguous: all but broadcasts and strides.
+
+What such calls do is the same, and only their numbers differ: look up the plan by shapes, strides,
+dtypes and attributes; make the outputs; call the thunk. A *planner* (``binders.py``) says what
+the numbers are, when the plan is made. Until then the op's own shape rule runs, so a kernel never
+sees a call that the rule would refuse; an input that is not contiguous goes through the op
+``contiguous``.
+
+The function is written out for the op's own parameters and compiled, as ``dataclasses`` does it:
+a general one, looping over arrays and attributes, takes a microsecond more, which is as much as a
+small kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import empty
+
+from etude.backends.native.geometry import NEEDED, Plans, check_out, dense, refuse
+from etude.backends.native.library import Kernel
+from etude.core.shapes import Spec
+from etude.core.table import Op
+
+Planner = Callable[..., tuple[float, ...]]
+
+# Names of its own begin with an underscore; those of an op's parameters do not.
+TEMPLATE = """
+def {name}({parameters}, **_unknown):
+    if _unknown:
+        _refuse(_op, ({arrays},), {attrs} | _unknown)
+    try:
+        _key = ({key},)
+        _thunk, _fn, _numbers, {specs} = _plans[_key]
+    except (KeyError, TypeError):
+        return _prepare(_key, ({arrays},), out, {attrs})
+    except AttributeError:
+        _refuse(_op, ({arrays},), {attrs})
+    if out is None:
+        {make}
+    else:
+        {take}
+    _status = _thunk(_fn, {pointers}, *_numbers)
+    if _status:
+        _fail(_status, ({arrays},), {attrs})
+    return {outputs}
+"""
+
+
+def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Callable[..., Any]:
+    """``impl(*arrays, out=None, **attrs)`` for an op of one of these classes.
+
+    Its kernels are named after the dtype of the first output, or ``by_input`` of the first array.
+    """
+    op, plans = kernel.op, Plans()
+
+    def prepare(key: Any, arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
+        if NEEDED in attrs.values():
+            refuse(op, arrays, attrs)
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
+        answer = op.check(arrays, given)
+        plain = [a if a is None else dense(np.asarray(a)) for a in arrays]
+        if given == attrs and all(a is b for a, b in zip(arrays, plain)):
+            specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
+            numbers = planner(kernel, specs, *arrays, **given)
+            flat = [part for spec in specs for part in spec]
+            named = arrays[0].dtype if by_input else specs[0].dtype
+            plans[key] = (*kernel.pick(named), numbers, *flat)
+        return call(*plain, out=out, **given)
+
+    namespace: dict[str, Any] = {
+        "_plans": plans, "_prepare": prepare, "_fail": kernel.fail, "_empty": empty,
+        "_check_out": check_out, "_ident": kernel.host.ident, "_refuse": refuse, "_op": op,
+        **{f"_default_{k}": v for k, v in op.attrs.items()},
+    }
+    exec(_text(op), namespace)
+    call: Callable[..., Any] = namespace[op.name]
+    return call
+
+
+def _text(op: Op) -> str:
+    """The function in Python, for the arrays, attributes and outputs of the op."""
+    last = max([i for i, a in enumerate(op.arrays) if a not in op.optional], default=-1)
+    arrays = [f"{a}=None" if i > last else a for i, a in enumerate(op.arrays)]
+    attrs = [f"{k}=_default_{k}" for k in op.attrs]
+    outs = [f"_{o}" for o in op.outputs]
+    key = [f"{a} is None or ({a}.shape, {a}.strides, {a}.dtype)" if a in op.optional
+           else f"{a}.__class__, {a}.shape, {a}.strides, {a}.dtype" for a in op.arrays]
+    pointers = [f"0 if {a} is None else _ident({a})" if a in op.optional else f"_ident({a})"
+                for a in op.arrays]
+    tuple_of_outs = ", ".join(outs)
+    return TEMPLATE.format(
+        name=op.name,
+        parameters=", ".join([*arrays, "*", "out=None", *attrs]),
+        arrays=", ".join(op.arrays),
+        attrs="{" + ", ".join(f"{k!r}: {k}" for k in op.attrs) + "}",
+        key=", ".join([*key, *op.attrs, *(f"{k}.__class__" for k in op.attrs)]),
+        specs=", ".join(f"{o}_shape, {o}_dtype" for o in outs),
+        make="; ".join(f"{o} = _empty({o}_shape, {o}_dtype)" for o in outs),
+        take="; ".join([f"{tuple_of_outs} = out",
+                        *[f"_check_out({op.name!r}, {o}, {o}_shape, {o}_dtype)" for o in outs]]),
+        pointers=", ".join([*pointers, *[f"_ident({o})" for o in outs]]),
+        outputs=tuple_of_outs,
+    )

@@ -1,0 +1,145 @@
+"""Geometry of a native call, worked out in Python once per shape: strides, collapsing, copies."""
+
+from __future__ import annotations
+
+import inspect
+from array import array
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from etude.core.errors import DTypeError, ShapeError
+from etude.core.state import current
+from etude.core.table import Op
+
+Array = np.ndarray[Any, Any]
+MOST_PLANS = 4096  # per op; shapes that vary without end must not fill the memory
+broadcast_to = np.broadcast_to
+
+
+class Plans(dict[Any, Any]):
+    """What a binder found out about the calls it has seen. It forgets all when it is full."""
+
+    def __setitem__(self, key: Any, plan: Any) -> None:
+        if len(self) >= MOST_PLANS:
+            self.clear()
+        super().__setitem__(key, plan)
+
+
+class Geometry:
+    """Sizes or strides in memory of their own, for kernels to read; ``address`` is what is passed.
+
+    Whoever keeps the address keeps the object too.
+    """
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._memory = array("q", numbers)
+        self.address = self._memory.buffer_info()[0]
+
+
+def steps(x: Array) -> tuple[int, ...] | None:
+    """Strides in elements, 0 along axes of size 1; None if they are no whole elements."""
+    size = x.dtype.itemsize
+    if any(s % size for s in x.strides):
+        return None
+    return tuple(0 if n == 1 else s // size for n, s in zip(x.shape, x.strides))
+
+
+def spread_steps(x: Array, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides of ``x`` broadcast to ``shape``: 0 along every axis it is repeated on."""
+    strides = steps(x)
+    return None if strides is None else (0,) * (len(shape) - x.ndim) + strides
+
+
+def collapse(shape: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    """Merge neighbouring axes that all operands walk with even steps; axes of size 1 go.
+
+    (32, 8, 10) with strides (80, 10, 1) and (0, 0, 1) becomes (256, 10), (10, 1) and (0, 1).
+    """
+    sizes: list[int] = []
+    kept: list[list[int]] = [[] for _ in strides]
+    for i, n in enumerate(shape):
+        if n == 1:
+            continue
+        if sizes and all(k[-1] == s[i] * n for k, s in zip(kept, strides)):
+            sizes[-1] *= n
+            for k, s in zip(kept, strides):
+                k[-1] = s[i]
+        else:
+            sizes.append(n)
+            for k, s in zip(kept, strides):
+                k.append(s[i])
+    return sizes, kept
+
+
+def padded(numbers: Sequence[int], length: int, fill: int) -> list[int]:
+    """``numbers`` with ``fill`` in front, ``length`` in all."""
+    return [fill] * (length - len(numbers)) + list(numbers)
+
+
+def contiguous(x: Array, out: Array | None = None) -> Array:
+    """A copy in C order, made by the table in force: the receipt shows it."""
+    copy = current("cpu")["contiguous"]
+    return copy(x) if out is None else copy(x, out=out)  # type: ignore[no-any-return]
+
+
+def dense(x: Array) -> Array:
+    """``x``, or a contiguous copy of it."""
+    return x if x.flags.c_contiguous else contiguous(x)
+
+
+_scalars = Plans()  # (number, dtype) -> 0-d array; 0.0 and -0.0 are equal, so they go by name
+
+
+def operands(op: Op, *values: Any) -> tuple[Array, ...]:
+    """Plain arrays of all operands, Python numbers in the dtype of the array operands.
+
+    Raises what the shape rule does about operands that are neither.
+    """
+    op.check(values, {})
+    dtype = next(v.dtype for v in reversed(values) if hasattr(v, "dtype"))  # a condition is first
+    return tuple([np.asarray(v) if hasattr(v, "dtype") else _number(v, dtype) for v in values])
+
+
+def _number(value: Any, dtype: np.dtype[Any]) -> Array:
+    key = value or repr(value), dtype
+    found: Array | None = _scalars.get(key)
+    if found is None:
+        found = _scalars[key] = np.array(value, dtype)
+    return found
+
+
+def two_operands(op: Op, x: Any, y: Any) -> tuple[Array, ...]:
+    """The same for two, an array and a number seen before coming first: they are frequent."""
+    try:
+        if type(x) is np.ndarray and type(y) in (float, int):
+            return x, _scalars[y or repr(y), x.dtype]
+        if type(y) is np.ndarray and type(x) in (float, int):
+            return _scalars[x or repr(x), y.dtype], y
+    except KeyError:
+        pass
+    return operands(op, x, y)
+
+
+NEEDED = inspect.Parameter.empty  # stands for an attribute that has no default
+
+
+def refuse(op: Op, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> NoReturn:
+    """Raise what the shape rule does about a call that does not fit the op's signature."""
+    op.check(arrays, {k: v for k, v in attrs.items() if v is not NEEDED})
+    given = ", ".join([type(a).__name__ for a in arrays] + list(attrs))
+    raise TypeError(f"{op.name} cannot be called with: {given}")
+
+
+def check_out(name: str, out: Array, shape: tuple[int, ...], dtype: np.dtype[Any],
+              dense: bool = True) -> None:
+    """Raise unless a kernel may write its result into ``out``."""
+    if type(out) is not np.ndarray or out.dtype != dtype:
+        raise DTypeError(f"{name}: out must be an array of {dtype.name}, got "
+                         f"{getattr(out, 'dtype', type(out).__name__)}")
+    if out.shape != shape or (dense and not out.flags.c_contiguous):
+        raise ShapeError(f"{name}: out must be contiguous with shape {list(shape)}, got shape "
+                         f"{list(out.shape)} with strides {list(out.strides)}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name}: out is read-only")

@@ -1,0 +1,251 @@
+"""Binders of the classes that walk strides or several axes: matmul, linear, reductions.
+
+Transposed and batched matrices reach the kernel as they lie, by their strides. A reduction over
+several separate axes takes one pass for each run of neighbouring ones, the innermost first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy import empty, ndarray
+
+from etude.backends.native.geometry import (
+    Array,
+    Plans,
+    broadcast_to,
+    check_out,
+    collapse,
+    contiguous,
+    dense,
+    refuse,
+    spread_steps,
+    steps,
+)
+from etude.backends.native.library import Kernel
+from etude.core.shapes import axes, axis
+
+# ------------------------------------------------------------------ matrices
+
+
+def bind_matmul(kernel: Kernel) -> Callable[..., Any]:
+    """z = x y for every index of the batch axes, which broadcast."""
+    plans = Plans()
+    ident, name = kernel.host.ident, kernel.op.name
+
+    def prepare(key: Any, x: Array, y: Array, out: Any) -> Array:
+        spec = kernel.op.check((x, y), {})
+        numbers = _products(spec.shape, x, y)
+        if numbers is None:
+            return call(*_even(spec.shape[:-2], x, y), out=out)
+        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
+        return call(x, y, out=out)
+
+    def call(x: Array, y: Array, *, out: Any = None) -> Array:
+        try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+            thunk, fn, shape, dtype, numbers = plans[key]
+        except KeyError:
+            return prepare(key, x, y, out)
+        except AttributeError:
+            refuse(kernel.op, (x, y), {})
+        if out is None:
+            out = empty(shape, dtype)
+        else:
+            check_out(name, out, shape, dtype)
+        status = thunk(fn, ident(x), ident(y), 0, ident(out), *numbers)
+        if status:
+            kernel.fail(status, (x, y), {})
+        return out  # type: ignore[no-any-return]
+
+    return call
+
+
+def _products(shape: tuple[int, ...], x: Array, y: Array) -> tuple[int, ...] | None:
+    """batch, m, n, k and all strides; None if the batch axes of an operand are uneven."""
+    *batch, m, n = shape
+    k = x.shape[-1]
+    a = spread_steps(x, (*batch, m, k))
+    b = spread_steps(y, (*batch, k, n))
+    if a is None or b is None:
+        return None
+    sizes, (a_batch, b_batch) = collapse(batch, a[:-2], b[:-2])
+    if len(sizes) > 1:
+        return None
+    count, a_step, b_step = (sizes[0], a_batch[0], b_batch[0]) if sizes else (1, 0, 0)
+    (a_row, a_col), (b_row, b_col) = _matrix(x, a), _matrix(y, b)
+    if b_step == 0 and a_step == m * a_row:  # one tall product instead of many
+        count, m, a_step = 1, count * m, 0
+    return count, m, n, k, a_step, a_row, a_col, b_step, b_row, b_col
+
+
+def _matrix(x: Array, strides: Sequence[int]) -> tuple[int, int]:
+    """Row and column steps, those of a contiguous matrix along axes of size 1."""
+    column = 1 if x.shape[-1] == 1 else strides[-1]
+    return (max(x.shape[-1], 1) if x.shape[-2] == 1 else strides[-2]), column
+
+
+def _even(batch: Sequence[int], x: Array, y: Array) -> list[Array]:
+    """The operands, copied as far as needed for one step to lead from product to product."""
+    def uneven(a: Array) -> bool:
+        strides = steps(a)
+        return strides is None or len(collapse(a.shape[:-2], strides[:-2])[0]) > 1
+
+    copied = [contiguous(a) if uneven(a) else a for a in (x, y)]
+    shape = (*batch, x.shape[-2], y.shape[-1])
+    if _products(shape, *copied) is None:
+        copied = [contiguous(broadcast_to(a, (*batch, *a.shape[-2:]))) for a in copied]
+    return copied
+
+
+def bind_linear(kernel: Kernel) -> Callable[..., Any]:
+    """y = x weight^T + bias, the weight read transposed as it lies."""
+    plans = Plans()
+    ident, name = kernel.host.ident, kernel.op.name
+
+    def prepare(key: Any, x: Array, weight: Array, bias: Any, out: Any) -> Array:
+        spec = kernel.op.check((x, weight, bias), {})
+        a, w = steps(x), steps(weight)
+        sizes, kept = ([], []) if a is None else collapse(x.shape[:-1], a[:-1])
+        even = bias is None or bias.flags.c_contiguous
+        if a is None or w is None or len(sizes) > 1 or not even:
+            if x.size == 0:  # it counts as contiguous, whatever its strides
+                x = empty(x.shape, x.dtype)
+            return call(dense(x), dense(weight), None if bias is None else dense(bias), out=out)
+        m, a_row = (sizes[0], kept[0][0]) if sizes else (1, x.shape[-1])
+        (n, k), (b_col, b_row) = weight.shape, _matrix(weight, w)
+        numbers = (1, m, n, k, 0, a_row, 1 if k == 1 else a[-1], 0, b_row, b_col)
+        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
+        return call(x, weight, bias, out=out)
+
+    def call(x: Array, weight: Array, bias: Any = None, *, out: Any = None) -> Array:
+        try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, weight.shape, weight.strides,
+                   weight.dtype, bias is None or (bias.shape, bias.strides, bias.dtype))
+            thunk, fn, shape, dtype, numbers = plans[key]
+        except KeyError:
+            return prepare(key, x, weight, bias, out)
+        except AttributeError:
+            refuse(kernel.op, (x, weight, bias), {})
+        if out is None:
+            out = empty(shape, dtype)
+        else:
+            check_out(name, out, shape, dtype)
+        status = thunk(fn, ident(x), ident(weight), 0 if bias is None else ident(bias),
+                       ident(out), *numbers)
+        if status:
+            kernel.fail(status, (x, weight, bias), {})
+        return out  # type: ignore[no-any-return]
+
+    return call
+
+
+# ------------------------------------------------------------------ reductions
+
+
+def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
+    """Sums, means and maxima over any axes."""
+    plans = Plans()
+    ident, name = kernel.host.ident, kernel.op.name
+
+    def prepare(key: Any, x: Array, out: Any, dim: Any, keepdim: bool) -> Array:
+        spec = kernel.op.check((x,), {"dim": dim, "keepdim": keepdim})
+        if x.__class__ is not ndarray or not x.flags.c_contiguous:
+            return call(dense(np.asarray(x)), out=out, dim=dim, keepdim=keepdim)
+        *earlier, last = passes(x.shape, axes(name, dim, x.ndim))
+        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, earlier, last)
+        return call(x, out=out, dim=dim, keepdim=keepdim)
+
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, (x,), unknown)
+        try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim,
+                   dim.__class__, keepdim.__class__)
+            thunk, fn, shape, dtype, earlier, last = plans[key]
+        except KeyError:
+            return prepare(key, x, out, dim, keepdim)
+        except AttributeError:
+            refuse(kernel.op, (x,), {"dim": dim, "keepdim": keepdim})
+        if out is None:
+            out = empty(shape, dtype)
+        else:
+            check_out(name, out, shape, dtype)
+        status = 0
+        for outer, n, inner in earlier:
+            y = empty(outer * inner, dtype)
+            status = status or thunk(fn, ident(x), ident(y), outer, n, inner)
+            x = y
+        status = status or thunk(fn, ident(x), ident(out), *last)
+        if status:
+            kernel.fail(status, (x,), {"dim": dim, "keepdim": keepdim})
+        return out  # type: ignore[no-any-return]
+
+    return call
+
+
+def passes(shape: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(outer, n, inner) of each pass: (2, 3, 4, 5) over 0, 2, 3 is (6, 20, 1), (1, 2, 3)."""
+    groups: list[list[int]] = []  # [size, whether it is reduced], neighbours merged
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        if groups and groups[-1][1] == (d in dims):
+            groups[-1][0] *= n
+        else:
+            groups.append([n, d in dims])
+    found = []
+    while any(reduced for _, reduced in groups):
+        at = max(i for i, (_, reduced) in enumerate(groups) if reduced)
+        n, _ = groups.pop(at)
+        found.append((_product(groups[:at]), n, _product(groups[at:])))
+    return found or [(_product(groups), 1, 1)]
+
+
+def _product(groups: list[list[int]]) -> int:
+    total = 1
+    for n, _ in groups:
+        total *= n
+    return total
+
+
+def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
+    """argmax along one axis, or of the flattened array."""
+    plans = Plans()
+    ident, name = kernel.host.ident, kernel.op.name
+
+    def prepare(key: Any, x: Array, out: Any, dim: Any, keepdim: bool) -> Array:
+        spec = kernel.op.check((x,), {"dim": dim, "keepdim": keepdim})
+        if x.__class__ is not ndarray or not x.flags.c_contiguous:
+            return call(dense(np.asarray(x)), out=out, dim=dim, keepdim=keepdim)
+        d = 0 if dim is None else axis(name, dim, x.ndim)
+        groups = [[n, 0] for n in x.shape] if dim is not None else [[x.size, 0]]
+        numbers = _product(groups[:d]), groups[d][0], _product(groups[d + 1 :])
+        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
+        return call(x, out=out, dim=dim, keepdim=keepdim)
+
+    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
+             **unknown: Any) -> Array:
+        if unknown:
+            refuse(kernel.op, (x,), unknown)
+        try:
+            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim,
+                   dim.__class__, keepdim.__class__)
+            thunk, fn, shape, dtype, numbers = plans[key]
+        except KeyError:
+            return prepare(key, x, out, dim, keepdim)
+        except AttributeError:
+            refuse(kernel.op, (x,), {"dim": dim, "keepdim": keepdim})
+        if out is None:
+            out = empty(shape, dtype)
+        else:
+            check_out(name, out, shape, dtype)
+        status = thunk(fn, ident(x), ident(out), *numbers)
+        if status:
+            kernel.fail(status, (x,), {"dim": dim, "keepdim": keepdim})
+        return out  # type: ignore[no-any-return]
+
+    return call

@@ -1,0 +1,147 @@
+"""Reverse-mode differentiation as people call it: ``backward()`` and ``grad()``.
+
+The recording and the walk are in ``tape.py``. This file says where a walk starts, what it computes
+with and what becomes of the gradients. The rules (in ``ops/``) are written once, through a
+namespace ``F``: normally F is the array ops of the device and no Tensor is made; under
+``create_graph`` F is the ops on Tensors, so the walk is itself recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from etude.core.array import is_contiguous, memory
+from etude.core.dispatch import TensorOps
+from etude.core.errors import ShapeError
+from etude.core.state import STATE, grad_mode
+from etude.core.tape import Mode, Node, key_of, walk
+from etude.core.tensor import Tensor
+
+
+def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
+             create_graph: bool = False) -> None:
+    """Add d t / d leaf to ``leaf.grad`` for every leaf that requires a gradient.
+
+    ``gradient`` weights the elements of ``t``; it may be left out for a single number. The saved
+    values are freed unless ``retain_graph`` (by default: unless ``create_graph``). A leaf has its
+    gradient as soon as it is complete, and its hooks run then
+    (``Tensor.register_post_accumulate_grad_hook``). If a rule or a hook raises, every ``grad`` is
+    put back as it was.
+    """
+    keep = create_graph if retain_graph is None else retain_graph
+    seed = _seed(t, gradient, create_graph)
+    taken = {memory(seed)}
+    before: list[tuple[Tensor, Tensor | None]] = []
+
+    def accumulate(leaf: Tensor, g: Any) -> None:
+        before.append((leaf, leaf.grad))
+        if create_graph:
+            leaf.grad = g if leaf.grad is None else TensorOps(g.device).add(leaf.grad, g)
+        elif leaf.grad is None:
+            leaf.grad = Tensor(_owned(g, taken))
+        else:
+            leaf.grad = Tensor(_array_ops(g).add(leaf.grad.data, g))
+        for hook in leaf.hooks():
+            hook(leaf)
+
+    with grad_mode(create_graph):
+        try:
+            walk([(t, seed)], TENSORS if create_graph else ARRAYS, keep, complete=accumulate)
+        except BaseException:
+            for leaf, g in before:
+                leaf.grad = g
+            raise
+
+
+def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+         grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+         allow_unused: bool = False) -> tuple[Any, ...]:
+    """The gradients of ``outputs`` (summed, weighted by ``grad_outputs``) in each of ``inputs``.
+
+    A tuple of Tensors, one per input; with ``create_graph`` they can be differentiated again.
+    An input that the outputs do not depend on is an error, or None with ``allow_unused``.
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    given = [None] * len(outs) if grad_outputs is None else grad_outputs
+    given = [given] if isinstance(given, Tensor) else list(given)
+    keep = create_graph if retain_graph is None else retain_graph
+    seeds = [_seed(t, g, create_graph) for t, g in zip(outs, given, strict=True)]
+    with grad_mode(create_graph):
+        found = walk(list(zip(outs, seeds, strict=True)), TENSORS if create_graph else ARRAYS,
+                     keep, targets={key_of(t) for t in ins})
+    taken = {memory(seed) for seed in seeds}
+    results: list[Tensor | None] = []
+    for i, t in enumerate(ins):
+        g = found.get(key_of(t))
+        if g is None and not allow_unused:
+            raise RuntimeError(f"inputs[{i}] was not used to compute the outputs, or does not "
+                               f"require a gradient; pass allow_unused=True to get None")
+        results.append(g if g is None or create_graph else Tensor(_owned(g, taken)))
+    return tuple(results)
+
+
+def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
+    """The gradient that starts at ``t``: given, or 1 for a single number."""
+    if not t.requires_grad:
+        raise RuntimeError("this tensor does not require a gradient: nothing that led to it was "
+                           "made with requires_grad=True, or it was computed under no_grad()")
+    if given is None:
+        if t.data.size != 1:
+            raise ShapeError(f"backward from a tensor of shape {list(t.shape)} needs a gradient of "
+                             f"that shape; only a single number starts at 1. Sum it first?")
+        one = np.ones(t.shape, t.dtype)
+        given = Tensor(STATE.get().tables[t.device].upload(one))
+    if not isinstance(given, Tensor) or given.shape != t.shape or given.dtype != t.dtype:
+        raise ShapeError(f"the gradient given must be a Tensor {t.dtype.name}{list(t.shape)} like "
+                         f"the output it belongs to, got {given!r}")
+    return given if create_graph else given.data
+
+
+def _owned(g: Any, taken: set[int]) -> Any:
+    """``g`` in C order, and in memory that no other gradient shares: somebody may write there."""
+    if memory(g) in taken or not is_contiguous(g):
+        g = _array_ops(g).contiguous(g)
+    taken.add(memory(g))
+    return g
+
+
+# ------------------------------------------------------------------ what a walk computes with
+
+
+def _array_ops(g: Any) -> Any:
+    return STATE.get().tables[g.device].F
+
+
+def _tensor_ops(g: Tensor) -> TensorOps:
+    return TensorOps(g.device)
+
+
+def _tensor_of(array: Any, node: Node | None) -> Tensor:
+    return Tensor(array, node=node)
+
+
+def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...]) -> list[Any]:
+    """Differentiate a fused op through its definition in primitives: any number of times."""
+    op, inputs = node.op, node.inputs
+    assert op.composite_rule is not None and inputs is not None
+    for name, t in zip(op.arrays, inputs, strict=False):
+        if isinstance(t, Tensor):
+            node.unwritten(name, t)
+    F = _tensor_ops(g)
+    # One input may have been computed from another: views of them keep their shares apart.
+    own = [F.reshape(t, shape=t.shape) if need else t
+           for t, need in zip(inputs, needs, strict=True)]
+    y = op.composite_rule(F, *own, **{**op.attrs, **node.attrs})
+    wanted = [t for t, need in zip(own, needs, strict=True) if need]
+    answers = iter(grad(y, wanted, g, create_graph=True, allow_unused=True))
+    return [next(answers) if need else None for need in needs]
+
+
+ARRAYS = Mode(_array_ops)
+TENSORS = Mode(_tensor_ops, _tensor_of, _through_composite)
+
+Hook = Callable[[Tensor], None]

@@ -1,0 +1,365 @@
+"""Columns, and the table of a device: which code an op call runs.
+
+A *column* implements some ops for one device. A ``Table`` is a stack of columns for that device
+with the reference under them: ``table["softmax"](x, dim=-1)`` runs the first column that has the
+op and does not decline the call. Calls in which the reference had to stand in are counted, never
+silent. Which table is in force is kept in ``state.py`` and chosen in ``backends/use.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from etude.core.errors import BackendError, DeviceError, ShapeError, Unsupported
+from etude.core.shapes import Spec, float32
+from etude.core.table import TABLE, Op, as_arrays
+
+#: What runs an op: ``implementation(*arrays, out=None, **attrs)`` returns an array or a tuple.
+Implementation = Callable[..., Any]
+
+#: (op, dtype, reason) -> how often the reference stood in. Every ``with use(...)`` counts anew.
+FALLBACKS: ContextVar[Counter[tuple[str, str, str]]] = ContextVar(
+    "etude.fallbacks", default=Counter())  # noqa: B039 - one for the process is what is meant
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column. ``ops[name](*arrays, out=None, **attrs)`` returns an array or a tuple.
+
+    For the device "cpu" arrays are NumPy's. Any other device also gives ``upload`` (NumPy array
+    to DeviceArray) and ``download`` (a contiguous DeviceArray to a NumPy array). With ``checks``
+    the column promises to run ``Op.check`` itself on every call it has not seen before;
+    otherwise the dispatcher runs it on each call, and holds the result against it.
+    """
+
+    name: str
+    device: str
+    ops: Mapping[str, Implementation] = field(repr=False)
+    isa: str = ""
+    threads: int = 1
+    checks: bool = False
+    upload: Implementation | None = None
+    download: Implementation | None = None
+    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)  # for people
+
+
+class Event(NamedTuple):
+    """One op call as a tap sees it. ``declined`` lists the (column, reason) that refused it."""
+
+    op: str
+    arrays: tuple[Any, ...]
+    attrs: dict[str, Any]
+    outputs: tuple[Any, ...]
+    column: str
+    seconds: float
+    declined: tuple[tuple[str, str], ...]
+
+
+Tap = Callable[[Event], None]
+VIEW = "view"  # the column named for ops that belong to the array type
+REFERENCE = "reference"
+
+
+class Namespace:
+    """``F`` of the gradient rules: the ops of one table as attributes."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in TABLE:
+            raise AttributeError(f"there is no op called {name!r}")
+        entry = self._table[name]
+        setattr(self, name, entry)
+        return entry
+
+
+class Table(dict[str, Implementation]):
+    """Op name -> what a call of it runs, for one device. Entries are made when first wanted."""
+
+    def __init__(self, device: str, stack: tuple[Column, ...] = (), *, strict: bool = False,
+                 fallback: bool = False, taps: tuple[Tap, ...] = ()) -> None:
+        super().__init__()
+        self.device = device
+        self.stack = stack
+        self.strict = strict
+        self.fallback = fallback
+        self.taps = taps
+        self.F = Namespace(self)
+
+    def with_taps(self, taps: tuple[Tap, ...]) -> Table:
+        """The same columns under other taps."""
+        return Table(self.device, self.stack, strict=self.strict, fallback=self.fallback,
+                     taps=taps)
+
+    def __missing__(self, name: str) -> Implementation:
+        op = TABLE[name]
+        candidates = list(self._candidates(op))
+        entry = self._tapped(op, candidates) if self.taps else self._chain(op, candidates)
+        self[name] = entry
+        return entry
+
+    def _candidates(self, op: Op) -> Iterator[tuple[str, Implementation]]:
+        """(column, call) in the order to try; the last one always answers or raises."""
+        if op.cls == "view":
+            yield VIEW, self._reshape(op) if op.name == "reshape" else _reference(op)
+            return
+        if op.cls == "create":
+            yield VIEW, self._create(op)
+            return
+        if not self.stack and self.device == "cpu":
+            yield REFERENCE, _reference(op)
+            return
+        found = [(b.name, _guarded(op, b)) for b in self.stack if op.name in b.ops]
+        yield from found
+        reason = "declined" if found else "not implemented"
+        if self.strict:
+            yield REFERENCE, self._refuse(op, reason)
+        elif self.device != "cpu":
+            yield REFERENCE, self._through_host(op, reason)
+        else:
+            yield REFERENCE, self._counted(op, reason, _reference(op))
+
+    def _chain(self, op: Op, candidates: list[tuple[str, Implementation]]) -> Implementation:
+        entry = candidates[-1][1]
+        for name, call in reversed(candidates[:-1]):
+            last = name == candidates[-2][0]  # the reference comes next
+            entry = self._attempt(op, name, call, entry, last)
+        return entry
+
+    def _attempt(self, op: Op, column: str, call: Implementation, following: Implementation, last: bool) -> Implementation:
+        def attempt(*arrays: Any, **attrs: Any) -> Any:
+            try:
+                return call(*arrays, **attrs)
+            except Unsupported as no:
+                if last:
+                    self._count(op, arrays, f"{column}: {no}")
+            return following(*arrays, **attrs)
+
+        return attempt
+
+    def _tapped(self, op: Op, candidates: list[tuple[str, Implementation]]) -> Implementation:
+        """An entry that tries the same candidates, and reports what happened."""
+        last = len(candidates) - 1
+
+        def tapped(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+            declined: tuple[tuple[str, str], ...] = ()
+            given = attrs if out is None else {**attrs, "out": out}
+            for i, (column, call) in enumerate(candidates):
+                start = time.perf_counter()
+                try:
+                    result = call(*arrays, **given)
+                except Unsupported as no:
+                    if i == last:
+                        raise
+                    declined += ((column, str(no)),)
+                    if i == last - 1:
+                        self._count(op, arrays, f"{column}: {no}")
+                    continue
+                seconds = time.perf_counter() - start
+                outputs = result if isinstance(result, tuple) else (result,)
+                event = Event(op.name, arrays, attrs, outputs, column, seconds, declined)
+                for tap in self.taps:
+                    tap(event)
+                return result
+            raise AssertionError("the last candidate answers or raises")
+
+        return tapped
+
+    def _count(self, op: Op, arrays: tuple[Any, ...], reason: str) -> None:
+        dtype = next((a.dtype.name for a in arrays if hasattr(a, "dtype")), "-")
+        FALLBACKS.get()[op.name, dtype, reason] += 1
+
+    def _counted(self, op: Op, reason: str, call: Implementation) -> Implementation:
+        if reason == "declined":  # counted with its reason when the column declined
+            return call
+
+        def counted(*arrays: Any, **attrs: Any) -> Any:
+            self._count(op, arrays, reason)
+            return call(*arrays, **attrs)
+
+        return counted
+
+    def _names(self) -> str:
+        return " + ".join(b.name for b in self.stack) or REFERENCE
+
+    def _refuse(self, op: Op, reason: str) -> Implementation:
+        def refuse(*arrays: Any, **attrs: Any) -> Any:
+            op.check(arrays, {k: v for k, v in attrs.items() if k != "out"})
+            declined = [f"{r}" for (o, _, r) in FALLBACKS.get() if o == op.name]
+            why = "; ".join(declined) if reason == "declined" else f"{reason} by {self._names()}"
+            raise BackendError(f"strict mode: {op.name} would fall back to the reference ({why}). "
+                               f"Add a column that has it, or leave strict=True away")
+
+        return refuse
+
+    def _reshape(self, op: Op) -> Implementation:
+        """A view where the strides allow; else the device makes the array contiguous first."""
+        view = _reference(op)
+
+        def reshape(x: Any, **attrs: Any) -> Any:
+            try:
+                return view(x, **attrs)
+            except ShapeError:
+                op.check((x,), attrs)  # raises if the shape itself is wrong
+                return view(self["contiguous"](x), **attrs)
+
+        return reshape
+
+    def _create(self, op: Op) -> Implementation:
+        make = _reference(op)
+        return make if self.device == "cpu" else lambda **attrs: self.upload(make(**attrs))
+
+    def _through_host(self, op: Op, reason: str) -> Implementation:
+        """Run the reference on copies in the host's memory, if the user allowed it."""
+
+        def through_host(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+            if not self.fallback:
+                op.check(arrays, attrs)
+                raise DeviceError(
+                    f"{op.name} is {reason} by {self._names()} on device {self.device!r}. Move "
+                    f"the tensors with .to('cpu'), or allow copies through the host with "
+                    f"use(..., fallback=True)")
+            if reason != "declined":
+                self._count(op, arrays, reason)
+            if out is not None:
+                raise DeviceError(f"{op.name}: out= is not available through the host")
+            host = [self.download(a) if hasattr(a, "buffer") else a for a in arrays]
+            result = op(*host, **attrs)
+            if isinstance(result, tuple):
+                return tuple(self.upload(r) for r in result)
+            return self.upload(result)
+
+        return through_host
+
+    def upload(self, x: np.ndarray[Any, Any]) -> Any:
+        """``x`` in the memory of this table's device."""
+        return x if self.device == "cpu" else self._transfer("upload")(x)
+
+    def download(self, x: Any) -> np.ndarray[Any, Any]:
+        """``x`` as a NumPy array, in the host's memory."""
+        if self.device == "cpu":
+            return x  # type: ignore[no-any-return]
+        dense = x if x.is_contiguous() else self["contiguous"](x)
+        return self._transfer("download")(dense)  # type: ignore[no-any-return]
+
+    def _transfer(self, which: str) -> Implementation:
+        for b in self.stack:
+            if getattr(b, which) is not None:
+                return getattr(b, which)  # type: ignore[no-any-return]
+        raise DeviceError(f"no backend in use for device {self.device!r} offers {which}")
+
+
+@lru_cache(maxsize=64)
+def table_of(device: str, stack: tuple[Column, ...], strict: bool = False, fallback: bool = False
+             ) -> Table:
+    """The table of a stack, kept: what its ops run is found once, however often it is used."""
+    return Table(device, stack, strict=strict, fallback=fallback)
+
+
+def _reference(op: Op) -> Implementation:
+    """The reference behind its shape rule. Elementwise calls that cannot fail skip the rule."""
+    reference, check = op.reference, op.check
+
+    plain = not (op.attrs or op.variadic or op.fixed)
+    if plain and op.cls in ("map", "binary", "equal") and len(op.arrays) <= 2:
+        if len(op.arrays) == 1:
+
+            def unary(x: Any = None, *more: Any, out: Any = None, **attrs: Any) -> Any:
+                if more or attrs or type(x) is not np.ndarray or x.dtype is not float32:
+                    check((x, *more), attrs)
+                return into(out, reference(x))
+
+            return unary
+
+        def binary(x: Any = None, y: Any = None, *more: Any, out: Any = None, **attrs: Any) -> Any:
+            if more or attrs or not (
+                    type(x) is type(y) is np.ndarray and x.dtype is y.dtype is float32
+                    and x.shape == y.shape):
+                check((x, y, *more), attrs)
+            return into(out, reference(x, y))
+
+        return binary
+
+    def run(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+        check(arrays, attrs)
+        return into(out, reference(*arrays, **attrs))
+
+    return run
+
+
+def into(out: Any, result: Any) -> Any:
+    """Make arrays of NumPy scalars, and copy into the buffers the caller gave."""
+    if out is None:
+        return as_arrays(result)
+    buffers, results = (out, result) if isinstance(out, tuple) else ((out,), (result,))
+    for buffer, r in zip(buffers, results, strict=True):
+        if buffer.shape != r.shape or buffer.dtype != r.dtype:
+            raise ShapeError(f"out= must be {Spec(r.shape, r.dtype)} like the result, got "
+                             f"{Spec(buffer.shape, buffer.dtype)}")
+        np.copyto(buffer, r)
+    return out
+
+
+def _guarded(op: Op, backend: Column) -> Implementation:
+    """A column's implementation, with the shape rule before and after unless it runs it itself."""
+    call = backend.ops[op.name]
+    if backend.checks:
+        return call
+
+    def guarded(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+        promised = op.check(arrays, attrs)
+        if backend.device == "cpu":
+            result = as_arrays(_untouched(op, backend.name, call, arrays, out, attrs))
+        else:
+            result = call(*arrays, out=out, **attrs)
+        _hold(op, backend.name, promised, result, out)
+        return result
+
+    return guarded
+
+
+def _untouched(op: Op, column: str, call: Implementation, arrays: tuple[Any, ...], out: Any,
+               attrs: dict[str, Any]) -> Any:
+    """Implementation a column with read-only views of its inputs: a pure function changes nothing."""
+    views = []
+    for a in arrays:
+        if isinstance(a, np.ndarray):
+            a = a.view()
+            a.flags.writeable = False
+        views.append(a)
+    try:
+        return call(*views, out=out, **attrs)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise BackendError(f"column {column!r}: {op.name} writes into one of its inputs. An op "
+                           f"changes nothing it was given: work on a copy") from error
+
+
+def _hold(op: Op, column: str, promised: Any, result: Any, out: Any) -> None:
+    """BackendError unless ``result`` is what the shape rule says, in the buffers ``out``."""
+    single = isinstance(promised, Spec)
+    specs, results = ((promised,), (result,)) if single else (promised, result)
+    if isinstance(result, tuple) is single or len(results) != len(specs):
+        wanted = f"a tuple of {len(specs)} arrays ({', '.join(op.outputs)})"
+        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        raise BackendError(f"column {column!r}: {op.name} must return "
+                           f"{'one array' if single else wanted}, got {got}")
+    buffers = results if out is None else (out,) if single else out
+    every = zip(specs, results, buffers, strict=True)
+    for name, (spec, r, buffer) in zip(op.outputs, every, strict=False):
+        if r.shape != spec.shape or r.dtype != spec.dtype:
+            raise BackendError(f"column {column!r}: {op.name} returned {name} as "
+                               f"{Spec(r.shape, r.dtype)}, but the op's shape rule says {spec}")
+        if r is not buffer:
+            raise BackendError(f"column {column!r}: {op.name} did not return the buffers it was "
+                               f"given as out=, so it did not write there")

@@ -1,0 +1,230 @@
+"""Calling an op on Tensors: promotion, the call, and the record that the tape keeps of it.
+
+Three closures turn an op of the table into a function of Tensors, kept in ``OPS``: calls with one
+operand and with two are frequent and small, and have a short road of their own; everything else
+takes the general one. Which column then runs is decided in ``columns.py``. The public functions
+with PyTorch's signatures are made from these in ``functional.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from etude.core.errors import DeviceError
+from etude.core.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
+from etude.core.state import STATE
+from etude.core.table import TABLE, Op
+from etude.core.tape import Node
+from etude.core.tensor import Tensor, tensor, view_of
+
+Function = Callable[..., Any]
+
+
+class _TensorFunctions(dict[str, Function]):
+    """Op name -> function of Tensors with the op's own signature: arrays, then keywords."""
+
+    def __missing__(self, name: str) -> Function:
+        self[name] = fn = function_of(TABLE[name])
+        return fn
+
+
+OPS = _TensorFunctions()
+
+
+def _result_dtype(op: Op, operands: Sequence[Any]) -> np.dtype[Any]:
+    """bool < int64 < float32 < float64 over the Tensors; Python numbers only raise the kind."""
+    dtype = max((t.dtype for t in operands if isinstance(t, Tensor)), key=DTYPES.index,
+                default=bool_)
+    for n in operands:
+        if isinstance(n, float) and dtype not in FLOATS:
+            dtype = float32
+        elif isinstance(n, int) and not isinstance(n, bool) and dtype == bool_:
+            dtype = int64
+    if op.domain == "float" and dtype not in FLOATS:
+        return float32
+    return int64 if op.domain == "number" and dtype == bool_ else dtype
+
+
+def _operand(op: Op, x: Any) -> Any:
+    """What a user may pass for an array: a Tensor, a number, an ndarray or a list of numbers."""
+    if isinstance(x, np.generic):  # before float: np.float64 is one
+        x = x.item()
+    if x is None or isinstance(x, (Tensor, bool, int, float)):
+        return x
+    if isinstance(x, np.ndarray):
+        return Tensor(supported(x))
+    if isinstance(x, list):
+        return tensor(x)
+    raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def _promote(op: Op, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], str]:
+    """Operands of one dtype on one device, and that device. Casts are ops, so they have
+    gradients. Arguments with a dtype of their own (an index, a mask, a key) are left alone.
+    """
+    operands = [_operand(op, x) for x in inputs]
+    names = op.arrays * len(operands) if op.variadic else op.arrays
+    for name, x in zip(names, operands, strict=False):
+        if x is None and name not in op.optional:
+            raise TypeError(f"{op.name}: {name} is required, got None")
+    free = [i for i, name in zip(range(len(operands)), names, strict=False)
+            if name not in op.fixed and operands[i] is not None]
+    devices = {t.device for t in operands if isinstance(t, Tensor)}
+    if len(devices) > 1:
+        raise DeviceError(f"{op.name}: operands on different devices ({', '.join(sorted(devices))}"
+                          f"); move one with .to(device)")
+    device = devices.pop() if devices else "cpu"
+    dtype = _result_dtype(op, [operands[i] for i in free])
+    for i in free:
+        t = operands[i]
+        if isinstance(t, Tensor) and t.dtype != dtype:
+            operands[i] = OPS["cast"](t, dtype=dtype)
+    if free and not any(isinstance(operands[i], Tensor) for i in free):
+        first = np.asarray(operands[free[0]], dtype)
+        operands[free[0]] = Tensor(STATE.get().tables[device].upload(first))
+    return tuple(operands), device
+
+
+def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
+            needs: tuple[bool, ...]) -> Any:
+    """Wrap what the table returned, with a Node if a gradient is wanted."""
+    outputs = result if isinstance(result, tuple) else (result,)
+    node = None
+    if True in needs and outputs and outputs[0].dtype.kind == "f":
+        if op.rule is not None or op.composite_rule is not None:
+            node = Node(op, inputs, outputs, attrs, needs)
+        elif op.internal:
+            raise RuntimeError(f"{op.name} has no gradient rule, so the op it belongs to cannot "
+                               f"be differentiated twice")
+    if op.outputs[0].startswith("*"):
+        return tuple([view_of(inputs[0], Tensor(y, node=node, index=i))
+                      for i, y in enumerate(outputs)])
+    y = Tensor(outputs[0], node=node)
+    if op.shown > 1:
+        return (y, *map(Tensor, outputs[1 : op.shown]))
+    return view_of(inputs[0], y) if op.cls == "view" else y
+
+
+def _general(op: Op) -> Function:
+    """Any number of operands. Operands of one dtype on one device need no promotion; the loop
+    finds that out while it collects their arrays.
+    """
+    name, prepare = op.name, op.prepare
+    kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
+    fixed = [not op.variadic and array in op.fixed for array in op.arrays]
+
+    def call(*inputs: Any, **attrs: Any) -> Any:
+        state = STATE.get()
+        arrays: list[Any] = []
+        needs: list[bool] = []
+        dtype = device = None
+        for i, t in enumerate(inputs):
+            if not isinstance(t, Tensor):
+                if t is None and i < len(op.arrays) and op.arrays[i] in op.optional:
+                    arrays.append(None)
+                    needs.append(False)
+                    continue
+                break
+            array = t.data
+            if device is None:
+                device = array.device
+            elif array.device != device:
+                break
+            if op.variadic or not (i < len(fixed) and fixed[i]):
+                if dtype is None:
+                    dtype = array.dtype
+                    if dtype.kind not in kinds:
+                        break
+                elif array.dtype is not dtype:
+                    break
+            arrays.append(array)
+            needs.append(t.requires_grad)
+        if device is None or len(arrays) < len(inputs):  # something to promote, or to refuse
+            inputs, device = _promote(op, inputs)
+            arrays = [t.data if isinstance(t, Tensor) else t for t in inputs]
+            needs = [isinstance(t, Tensor) and t.requires_grad for t in inputs]
+        for key, value in attrs.items():
+            if type(value) is list:
+                attrs[key] = tuple(value)
+        if prepare is not None:
+            attrs = prepare(attrs)
+        result = state.tables[device][name](*arrays, **attrs)
+        return _record(op, inputs, result, attrs, tuple(needs) if state.grad else ())
+
+    return call
+
+
+def _unary(op: Op) -> Function:
+    name, slow = op.name, _general(op)
+    differentiable = op.rule is not None
+
+    def call(x: Any) -> Any:
+        if not (isinstance(x, Tensor) and x.data.dtype.kind == "f"):
+            return slow(x)
+        state = STATE.get()
+        data = x.data
+        y = state.tables[data.device][name](data)
+        if differentiable and x.requires_grad and state.grad:
+            return Tensor(y, node=Node(op, (x,), (y,), {}, (True,)))
+        return Tensor(y)
+
+    return call
+
+
+def _binary(op: Op) -> Function:
+    name, slow = op.name, _general(op)
+    differentiable = op.rule is not None
+
+    def call(x: Any, y: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return slow(x, y)
+        a, b = x.data, y
+        grad_y = False
+        if isinstance(y, Tensor):
+            b = y.data
+            grad_y = y.requires_grad
+            if a.dtype is not b.dtype or a.dtype.kind != "f" or a.device != b.device:
+                return slow(x, y)
+        elif a.dtype.kind != "f" or (type(y) is not float and type(y) is not int):
+            return slow(x, y)
+        state = STATE.get()
+        z = state.tables[a.device][name](a, b)
+        if differentiable and state.grad and (x.requires_grad or grad_y):
+            return Tensor(z, node=Node(op, (x, y), (z,), {}, (x.requires_grad, grad_y)))
+        return Tensor(z)
+
+    return call
+
+
+def _creation(op: Op) -> Function:
+    def call(*, device: str = "cpu", **attrs: Any) -> Tensor:
+        return Tensor(STATE.get().tables[device][op.name](**attrs))
+
+    return call
+
+
+def function_of(op: Op) -> Function:
+    """The function of Tensors for ``op``; ``OPS`` keeps it."""
+    if op.cls == "create":
+        return _creation(op)
+    small = op.cls in ("map", "binary", "equal", "compare") and len(op.arrays) <= 2
+    if not small or op.attrs or op.fixed:
+        return _general(op)
+    return _unary(op) if len(op.arrays) == 1 else _binary(op)
+
+
+class TensorOps:
+    """``F`` under create_graph: the same rules, but every step is recorded."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in TABLE:
+            raise AttributeError(f"there is no op called {name!r}")
+        if TABLE[name].cls == "create":
+            return lambda **attrs: OPS[name](device=self._device, **attrs)
+        return OPS[name]

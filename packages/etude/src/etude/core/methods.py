@@ -1,0 +1,214 @@
+"""The methods and operators of ``Tensor`` that call ops. Importing this file attaches them.
+
+``Tensor`` itself (``tensor.py``) stands below the calls of ops (``dispatch.py``), so what needs
+both is written here. Below come the methods with a text of their own; every other op with an
+array in front becomes a method by its name, read from the table (``attach``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from etude.core import autograd
+from etude.core.array import plain_index
+from etude.core.dispatch import OPS
+from etude.core.errors import AxisError
+from etude.core.shapes import axis, float32, float64, int64, varargs
+from etude.core.state import STATE
+from etude.core.tape import Node
+from etude.core.tensor import Tensor
+
+
+def method(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: make the function a method of Tensor."""
+    fn.__qualname__ = f"Tensor.{fn.__name__}"
+    setattr(Tensor, fn.__name__, fn)
+    return fn
+
+
+# ---------------------------------------------------------------------------- gradients, copies
+
+
+@method
+def backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
+             create_graph: bool = False) -> None:
+    """See ``etude.backward``."""
+    autograd.backward(self, gradient, retain_graph, create_graph)
+
+
+@method
+def clone(self: Tensor) -> Tensor:
+    """A copy in memory of its own; gradients flow through it."""
+    return OPS["contiguous"](self)  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------------------- conversion, moving
+
+
+@method
+def to(self: Tensor, *targets: Any, device: Any = None, dtype: Any = None) -> Tensor:
+    """Convert to a dtype, move to a device, or both: ``x.to(etude.float64)``, ``x.to("cpu")``.
+    Returns self where nothing changes.
+    """
+    x = self
+    for target in (*targets, device, dtype):
+        if target is None:
+            continue
+        if isinstance(target, str) and target not in np.sctypeDict:
+            x = _move(x, target)
+        elif np.dtype(target) != x.dtype:
+            x = OPS["cast"](x, dtype=np.dtype(target))
+    return x
+
+
+def _float(self: Tensor) -> Tensor:
+    """The values as float32."""
+    return self.to(float32)  # type: ignore[no-any-return]
+
+
+def _double(self: Tensor) -> Tensor:
+    """The values as float64."""
+    return self.to(float64)  # type: ignore[no-any-return]
+
+
+def _long(self: Tensor) -> Tensor:
+    """The values as int64."""
+    return self.to(int64)  # type: ignore[no-any-return]
+
+
+for _name, _fn in {"float": _float, "double": _double, "long": _long}.items():
+    _fn.__name__ = _name  # not by @method alone: a function called float would hide Python's
+    method(_fn)
+
+
+def _move(x: Tensor, device: str) -> Tensor:
+    if device == x.device:
+        return x
+    tables = STATE.get().tables
+    y = Tensor(tables[device].upload(tables[x.device].download(x.data)))
+    if STATE.get().grad and x.requires_grad:
+        y.node = Node(_TO, [x], (), {"device": x.device}, (True,))
+        y.requires_grad = True
+    return y
+
+
+def _move_back(F: Any, grad: Any, *, needs: Any, device: str) -> Any:
+    if isinstance(grad, Tensor):
+        return grad.to(device)
+    tables = STATE.get().tables
+    return tables[device].upload(tables[grad.device].download(grad))
+
+
+#: What a move between devices leaves on the tape: it belongs to no column, so to no table.
+_TO: Any = SimpleNamespace(name="to", arrays=("x",), outputs=("y",), saves=(), attrs={},
+                           variadic=False, internal=False, rule=_move_back, composite_rule=None)
+
+
+# ---------------------------------------------------------------------------- views
+
+
+@method
+def reshape(self: Tensor, *shape: Any) -> Tensor:
+    """The same elements in another shape; a view where the strides allow, else a copy."""
+    return OPS["reshape"](self, shape=varargs(shape))  # type: ignore[no-any-return]
+
+
+@method
+def permute(self: Tensor, *dims: Any) -> Tensor:
+    """The axes in another order, as a view."""
+    return OPS["permute"](self, dims=varargs(dims))  # type: ignore[no-any-return]
+
+
+@method
+def expand(self: Tensor, *shape: Any) -> Tensor:
+    """Repeat axes of size 1, as a view; -1 keeps a size."""
+    sizes = varargs(shape)
+    ahead = len(sizes) - self.ndim
+    sizes = tuple([self.shape[i - ahead] if n == -1 and i >= ahead else n
+                   for i, n in enumerate(sizes)])
+    return OPS["expand"](self, shape=sizes)  # type: ignore[no-any-return]
+
+
+@method
+def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Swap two axes, as a view."""
+    dims = list(range(self.ndim))
+    i, j = axis("transpose", dim0, self.ndim), axis("transpose", dim1, self.ndim)
+    dims[i], dims[j] = j, i
+    return self.permute(*dims)  # type: ignore[no-any-return]
+
+
+def _transposed(self: Tensor) -> Tensor:
+    """The transpose of a matrix, as a view."""
+    return self.transpose(-2, -1)  # type: ignore[no-any-return]
+
+
+Tensor.T = property(_transposed)  # type: ignore[attr-defined]
+
+
+@method
+def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Merge the axes from ``start_dim`` to ``end_dim`` into one."""
+    ndim = max(self.ndim, 1)
+    start, end = axis("flatten", start_dim, ndim), axis("flatten", end_dim, ndim)
+    if start > end:
+        raise AxisError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
+    if start == end and self.ndim:
+        return self
+    merged = math.prod(self.shape[start : end + 1])
+    return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])  # type: ignore[no-any-return]
+
+
+@method
+def unsqueeze(self: Tensor, dim: int) -> Tensor:
+    """Add an axis of size 1 at ``dim``."""
+    at = axis("unsqueeze", dim, self.ndim + 1)
+    return self.reshape(*self.shape[:at], 1, *self.shape[at:])  # type: ignore[no-any-return]
+
+
+@method
+def squeeze(self: Tensor, dim: int) -> Tensor:
+    """Take away axis ``dim`` if its size is 1."""
+    at = axis("squeeze", dim, self.ndim)
+    if self.shape[at] != 1:
+        return self
+    return self.reshape(*self.shape[:at], *self.shape[at + 1 :])  # type: ignore[no-any-return]
+
+
+@method
+def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes a method
+    """Basic indexing, as a view: integers, slices, None and Ellipsis. One Tensor, array or list
+    of int64 takes whole rows, as a copy: ``x[index]`` is (*index.shape, *x.shape[1:]).
+    """
+    if isinstance(index, (list, np.ndarray)):
+        index = Tensor(np.asarray(index))
+    if isinstance(index, Tensor) and index.dtype == int64:
+        rows = OPS["index_select"](self, index.reshape(-1), dim=0)
+        return rows.reshape(*index.shape, *self.shape[1:])  # type: ignore[no-any-return]
+    return OPS["slice"](self, index=plain_index(index, self.ndim))  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------------------- from the table
+
+
+def attach(functions: dict[str, Callable[..., Any]]) -> None:
+    """Give Tensor a method for each of these public functions, and Python's operators."""
+    for name, fn in functions.items():
+        if not hasattr(Tensor, name):
+            setattr(Tensor, name, fn)
+    operators = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow",
+                 "matmul": "matmul"}
+    for python, name in operators.items():
+        fn = functions[name]
+        setattr(Tensor, f"__{python}__", fn)
+        setattr(Tensor, f"__r{python}__", lambda self, other, fn=fn: fn(other, self))
+    for name in ("lt", "le", "gt", "ge", "neg"):
+        setattr(Tensor, f"__{name}__", functions[name])
+    for name in ("eq", "ne"):  # x == None is a fair question, whose answer is False
+        setattr(Tensor, f"__{name}__", lambda self, other, fn=functions[name]: (
+            NotImplemented if other is None or isinstance(other, str) else fn(self, other)))

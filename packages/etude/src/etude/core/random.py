@@ -1,0 +1,62 @@
+"""Where random numbers come from: a Generator hands out keys, and the ops do the rest.
+
+A key is (seed, call number); the ops ``rand`` and ``dropout`` turn it into numbers, the same on
+every backend and for any number of threads. So a whole run follows from its seed, and a
+generator's state is two integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from etude.core.state import STATE
+from etude.core.tensor import Tensor
+
+
+class Generator:
+    """A stream of keys from ``seed``, 0 <= seed < 2^64."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of ``seed`` from its beginning."""
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ValueError(f"a seed is an integer from 0 to 2^64 - 1, got {seed!r}")
+        self.seed = int(seed)
+        self.calls = 0
+        return self
+
+    def key(self) -> np.ndarray[Any, Any]:
+        """The next key: int64 [seed, call number], the seed as 64 bits."""
+        key = np.array([self.seed, self.calls], np.uint64).view(np.int64)
+        self.calls += 1
+        return key
+
+    def get_state(self) -> dict[str, int]:
+        return {"seed": self.seed, "calls": self.calls}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        self.manual_seed(state["seed"])
+        self.calls = int(state["calls"])
+
+    def spawn(self) -> Generator:
+        """A generator of its own stream, drawn from this one."""
+        first, second = np.random.Philox(key=self.key().view(np.uint64)).random_raw(2)
+        return Generator(int(first ^ second))
+
+
+default_generator = Generator(0)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the generator that is used where none is given. Returns it."""
+    return default_generator.manual_seed(seed)
+
+
+def key_tensor(generator: Generator | None, device: str) -> Tensor:
+    """The next key of ``generator`` (or of the default one) on ``device``."""
+    source = default_generator if generator is None else generator
+    return Tensor(STATE.get().tables[device].upload(source.key()))

@@ -1,0 +1,242 @@
+"""The op table: what an op is, and the decorator that enters one.
+
+An op is a pure function on arrays: arrays first, attributes by keyword, an array or a tuple
+returned, nothing it was given changed. Its family file in ``ops/`` states four things together:
+the reference (NumPy, written to be read), the shape rule, the gradient rule and the cost.
+Everything else -- backends, Tensor methods, op cards, docs pages, tests -- reads them from
+``TABLE``. How a call reaches a column is in ``backend.py``; nothing here dispatches.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from etude.core.errors import DTypeError
+from etude.core.layout import Layout
+from etude.core.shapes import DOMAINS as DOMAINS  # the table's users look for it here
+from etude.core.shapes import Spec, pair, spec_of
+
+Rule = Callable[..., Any]
+
+#: The layout of a class of ops, where a row states none: it holds for every array.
+LAYOUTS = {"map": "... -> ...", "rows": "... -> ...", "equal": "... -> ...",
+           "reduce": "... -> *R", "argreduce": "... -> *R int64", "loss": "... -> *L",
+           "binary": "~Z -> *Z", "select": "~Z -> *Z", "compare": "~Z -> *Z bool"}
+
+TABLE: dict[str, Op] = {}
+
+
+@dataclass(eq=False)
+class Op:
+    """One row of the table.
+
+    ``arrays`` and ``attrs`` are read off the reference's signature: parameters before the star
+    are arrays (``None`` as default, or ``nullable``, marks an optional one), the others
+    attributes.
+    """
+
+    name: str
+    family: str  # the file it lives in, and the name of its C source, test and spec
+    cls: str  # its class of calls: map, binary, rows, ...; a function type of etude.h
+    reference: Rule
+    shape: Any  # a Layout, or a function of specs and attributes
+    arrays: tuple[str, ...]
+    optional: frozenset[str]  # arrays that may be None
+    required: int  # how many arrays a call must at least give
+    variadic: bool  # takes any number of arrays: cat(*xs, dim=0)
+    attrs: dict[str, Any]  # name -> default; inspect.Parameter.empty when there is none
+    domain: str  # the dtypes it takes: float, number or any
+    fixed: dict[str, np.dtype[Any] | None]  # not promoted: array -> its only dtype; None: several
+    order: tuple[str, ...]  # PyTorch's order of the parameters
+    prepare: Rule | None  # normalises attributes as users write them
+    cost: int | str | Rule  # FLOPs: of each element, in sizes of the layout, or by a function
+    outputs: tuple[str, ...]  # ("*ys",) means a tuple of any length, all of it shown
+    saves: tuple[str, ...]  # what its gradient rule receives: "x", "y", "x.shape", "x.dtype"
+    shown: int = 1  # how many outputs the public function returns; only the first has a gradient
+    alias: dict[str, str] = field(default_factory=dict)  # output -> input it may be written over
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # attributes that are words
+    internal: bool = False  # a backward or an optimiser step: not part of the public functions
+    rule: Rule | None = None
+    composite_rule: Rule | None = None
+    _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __call__(self, *arrays: Any, **attrs: Any) -> Any:
+        """Run the reference on arrays, after the shape rule. No dispatch, no gradient."""
+        if self.prepare is not None:
+            attrs = self.prepare(attrs)
+        self.check(arrays, attrs)
+        return as_arrays(self.reference(*arrays, **attrs))
+
+    def gradient(self, rule: Rule) -> Rule:
+        """State the gradient: ``rule(F, grad, *saved, needs, **attrs)``, one for each array.
+
+        A function, or this as its decorator. ``needs`` says of each array whether it is asked.
+        """
+        self.rule = rule
+        return rule
+
+    def composite(self, rule: Rule) -> Rule:
+        """Decorator: the op's definition in primitives, ``rule(F, *arrays, **attrs)``."""
+        self.composite_rule = rule
+        return rule
+
+    def check(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """The shape rule: Spec (or a tuple of them) of what this call returns.
+
+        Answers are remembered by shapes, dtypes and attributes. Raises ShapeError, DTypeError,
+        AxisError, or TypeError for a call that does not fit the signature.
+        """
+        key = (*[(a.shape, a.dtype.char) if hasattr(a, "shape") else type(a) for a in arrays],
+               *map(type, attrs.values()), *attrs.items())  # True equals 1, and is no axis
+        try:
+            return self._specs[key]
+        except KeyError:
+            pass
+        except TypeError:  # an attribute given as a list
+            attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
+            key = (*key[: len(arrays)], *map(type, attrs.values()), *attrs.items())
+        self._check_signature(arrays, attrs)
+        specs = [spec_of(a) for a in arrays]
+        for arg, spec in zip(self.arrays, specs, strict=False):
+            only = self.fixed.get(arg)
+            if only is not None and isinstance(spec, Spec) and spec.dtype != only:
+                raise DTypeError(f"{self.name}: {arg} must be {only.name}, got {spec}. "
+                                 f"Convert it with .to(dtype)")
+        answer = self.shape(*specs, **{**self.attrs, **attrs})
+        if len(self._specs) >= 4096:  # shapes that vary without end must not fill the memory
+            self._specs.clear()
+        self._specs[key] = answer
+        return answer
+
+    def _check_signature(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+        most = len(arrays) if self.variadic else len(self.arrays)
+        if not self.required <= len(arrays) <= most:
+            raise TypeError(f"{self.name} takes arrays ({', '.join(self.arrays)}), "
+                            f"got {len(arrays)} of them")
+        for arg, a in zip(self.arrays, arrays, strict=False):
+            if a is None and arg not in self.optional:
+                raise TypeError(f"{self.name}: {arg} is required, got None")
+        for key, value in attrs.items():
+            if key not in self.attrs:
+                takes = ", ".join(self.attrs) or "none"
+                raise TypeError(f"{self.name} has no attribute {key!r}; it takes: {takes}")
+            if key in self.choices and value not in self.choices[key]:
+                words = ", ".join(map(repr, self.choices[key]))
+                raise ValueError(f"{self.name}: {key} must be one of {words}, got {value!r}")
+        for key, default in self.attrs.items():
+            if default is inspect.Parameter.empty and key not in attrs:
+                raise TypeError(f"{self.name} needs the attribute {key!r}")
+
+    def flops(self, *arrays: Any, **attrs: Any) -> int:
+        """Floating-point operations of this call; a transcendental counts as one."""
+        given = {**self.attrs, **attrs}
+        if callable(self.cost):
+            return int(self.cost(*arrays, **given))
+        if isinstance(self.cost, str):
+            return int(self.shape.count(self.cost, [spec_of(a) for a in arrays], given))
+        return self.cost and self.cost * max(s.size for s in self._specs_of(arrays, attrs))
+
+    def bytes(self, *arrays: Any, **attrs: Any) -> int:
+        """Bytes that must move at least: every input read once, every output written once."""
+        return sum(s.nbytes for s in self._specs_of(arrays, attrs))
+
+    def _specs_of(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> list[Spec]:
+        """Of everything that goes into this call, and comes out of it."""
+        answer = self.check(arrays, attrs)
+        outputs = [answer] if isinstance(answer, Spec) else list(answer)
+        return [s for s in (*map(spec_of, arrays), *outputs) if isinstance(s, Spec)]
+
+    @property
+    def signature(self) -> str:
+        """The signature in PyTorch's order, ``softmax(x, dim=-1)``; that of the public function,
+        unless that is written out by hand (``functional.signature`` knows).
+        """
+        star = "*" if self.variadic else ""
+        words = []
+        for name in self.order:
+            if name in self.arrays:
+                words.append(star + name + ("=None" if name in self.optional else ""))
+            elif self.attrs[name] is inspect.Parameter.empty:
+                words.append(name)
+            else:
+                words.append(f"{name}={self.attrs[name]!r}")
+        return f"{self.name}({', '.join(words)})"
+
+
+def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
+       flops: int | str | Rule = 0, domain: str = "float", outputs: str = "y", saves: str = "",
+       order: str = "", nullable: str = "", pairs: dict[str, int] | None = None,
+       prepare: Rule | None = None, ieee: bool = False, **row: Any) -> Callable[[Rule], Op]:
+    """Enter the decorated reference into TABLE. Names stand in one text, "x weight"; ``row`` is
+    what else there is to be said in an ``Op``.
+
+    ``shape`` is a layout, with ``sizes`` for what it cannot say (see ``layout.py``), or a function
+    of specs and attributes; left out, it is that of the class. ``pairs`` names the attributes for
+    height and width, one integer or two, and the least that each may be. ``ieee``: infinities and
+    NaN are results like others, of which NumPy need not warn.
+    """
+
+    def enter(reference: Rule) -> Op:
+        name = reference.__name__
+        if ieee:
+            reference = np.errstate(divide="ignore", invalid="ignore", over="ignore")(reference)
+        if name in TABLE:
+            raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one")
+        parameters = inspect.signature(reference).parameters.values()
+        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        arrays = tuple(p.name for p in positional)
+        rule = shape if callable(shape) else Layout(name, shape or LAYOUTS[cls], arrays, domain,
+                                                    sizes)
+        TABLE[name] = entry = Op(
+            name=name,
+            family=reference.__module__.rsplit(".", 1)[-1],
+            cls=cls,
+            reference=reference,
+            shape=rule,
+            arrays=arrays,
+            optional=frozenset(nullable.split()) | {p.name for p in positional
+                                                    if p.default is None},
+            required=len([p for p in positional if p.default is not None]),
+            variadic=any(p.kind is p.VAR_POSITIONAL for p in positional),
+            attrs=attrs,
+            domain=domain,
+            fixed=getattr(rule, "fixed", {}),
+            order=tuple(order.split()) or (*arrays, *attrs),
+            prepare=_paired(name, pairs, prepare) if pairs else prepare,
+            cost=flops,
+            outputs=tuple(outputs.split()),
+            saves=tuple(saves.split()),
+            **row,
+        )
+        entry.__doc__ = reference.__doc__
+        return entry
+
+    return enter
+
+
+def _paired(name: str, pairs: dict[str, int], prepare: Rule | None) -> Rule:
+    """Attributes for height and width as users write them, in the form that columns see."""
+
+    def paired(attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = attrs if prepare is None else prepare(attrs)
+        for arg, least in pairs.items():
+            if attrs.get(arg) is not None:
+                attrs[arg] = pair(name, arg, attrs[arg], least)
+        return attrs
+
+    return paired
+
+
+def as_arrays(result: Any) -> Any:
+    """References may return NumPy scalars; make arrays of them. Device arrays are arrays."""
+    if type(result) is np.ndarray or hasattr(result, "buffer"):
+        return result
+    if isinstance(result, tuple):
+        return tuple([as_arrays(r) for r in result])
+    return np.asarray(result)

@@ -1,0 +1,292 @@
+"""Tensor: an array that remembers how it was computed, with PyTorch's names.
+
+This file holds the class: what a tensor is, how it leaves Etude, who may write into it. Methods
+that call ops (``reshape``, ``x + y``, ``x.softmax(-1)``, ``backward``) are attached in
+``methods.py``, because a call of an op (``dispatch.py``) needs this class first. How gradients
+flow back is in ``tape.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from etude.core.errors import DeviceError, DTypeError, ShapeError
+from etude.core.shapes import (
+    FLOATS,
+    Shape,
+    bool_,
+    float32,
+    float64,
+    int64,
+    supported,
+)
+from etude.core.state import STATE
+from etude.core.tape import Node, clock
+
+
+class Tensor:
+    """An n-dimensional array of float32, float64, int64 or bool on a device.
+
+    ``data`` is the array (NumPy's on "cpu"), ``grad`` the gradient that ``backward`` left, or
+    None. Make one with ``etude.tensor``. There is no item assignment and no in-place operator:
+    only optimisers and ``copy_`` write, and backward notices if they wrote too early.
+    """
+
+    __slots__ = ("__weakref__", "_base", "_hooks", "_written", "data", "grad", "index", "node",
+                 "requires_grad")
+    __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
+
+    def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None,
+                 index: int = 0) -> None:
+        self.data = data
+        self.node = node  # the call that computed it; None for a leaf
+        self.index = index  # which of the node's outputs it is
+        self.grad: Tensor | None = None
+        self.requires_grad = node is not None
+        self._base: Tensor | str | None = None  # the leaf, or the op, whose memory it views
+        self._written = 0  # when copy_ or an optimiser last wrote into it, by the tape's clock
+        self._hooks: dict[int, Callable[[Tensor], None]] | None = None
+        if requires_grad:
+            self.requires_grad_()
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> Shape:
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        return self.data.device  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.data.shape)
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        return int(self.data.size)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor without dimensions has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.detach().numpy(), separator=", ", prefix="tensor(")
+        extra = "" if self.dtype in (float32, int64, bool_) else f", dtype={self.dtype.name}"
+        extra += "" if self.device == "cpu" else f", device={self.device!r}"
+        if self.node is not None:
+            extra += f", op={self.node.op.name}"
+        elif self.requires_grad:
+            extra += ", requires_grad=True"
+        return f"tensor({text}{extra})"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # ------------------------------------------------------------------ out of Etude
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a read-only NumPy array; on "cpu" the same memory, not a copy."""
+        if self.requires_grad:
+            raise RuntimeError("numpy() would lose the gradient; call detach() first to say so")
+        view = STATE.get().tables[self.device].download(self.data).view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.device != "cpu":
+            raise BufferError(f"__dlpack__ of a tensor on {self.device!r}: call .to('cpu') first")
+        return self.numpy().__dlpack__(**{"max_version": (1, 0), **options})
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # kDLCPU
+
+    def item(self) -> bool | int | float:
+        """The one element, as a Python number."""
+        if self.data.size != 1:
+            raise ShapeError(f"item() is for one element; this tensor has shape {[*self.shape]}")
+        return self.detach().numpy().item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        return self.detach().numpy().tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    # ------------------------------------------------------------------ gradients
+
+    def requires_grad_(self, on: bool = True) -> Tensor:
+        """Ask for a gradient (of a leaf of float dtype), or stop asking. Returns self."""
+        if on and self.dtype not in FLOATS:
+            raise DTypeError(f"only float tensors have gradients, this one is {self.dtype.name}")
+        if not on and self.node is not None:
+            raise RuntimeError("requires_grad_(False) is for leaves; use detach() here")
+        self.requires_grad = on
+        return self
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHook:
+        """Have ``backward`` call ``hook(self)`` as soon as the gradient of this leaf is complete.
+
+        The walk goes on afterwards, so the gradient of one parameter can travel or be summed
+        while others are still worked out. ``.remove()`` on the result takes the hook away.
+        """
+        if self.node is not None:
+            raise RuntimeError(f"a gradient hook belongs to a leaf; this is the result of "
+                               f"{self.node.op.name!r}")
+        if self._hooks is None:
+            self._hooks = {}
+        return RemovableHook(self._hooks, hook)
+
+    def hooks(self) -> list[Callable[[Tensor], None]]:
+        """What ``backward`` calls when the gradient is complete, in the order of registration."""
+        return [] if self._hooks is None else list(self._hooks.values())
+
+    def detach(self) -> Tensor:
+        """The same memory, without the history."""
+        return view_of(self, Tensor(self.data))
+
+    def written(self) -> int:
+        """When the memory under this tensor was last written, by the tape's clock."""
+        owner = self._owner()
+        return 0 if isinstance(owner, str) else owner._written
+
+    def mark_written(self) -> None:
+        """To be called by whoever writes into ``data``, afterwards."""
+        owner = self._owner()
+        if isinstance(owner, str):
+            raise RuntimeError(f"the result of {owner!r} was written; only leaves may be")
+        owner._written = next(clock)
+
+    def _owner(self) -> Tensor | str:
+        """The leaf whose memory this is, or the name of the op that computed it."""
+        if self.node is not None and self._base is None:
+            return self.node.op.name
+        return self if self._base is None else self._base
+
+    def copy_(self, source: Tensor) -> Tensor:
+        """Overwrite the values of this leaf with those of ``source``; the memory stays."""
+        owner = self._owner()
+        if isinstance(owner, str):
+            raise RuntimeError(f"copy_ into the result of {owner!r}: backward may need its value. "
+                               f"copy_ writes into leaves; clone() it first")
+        if STATE.get().grad and owner.requires_grad:
+            raise RuntimeError("copy_ into a leaf that requires a gradient: do it under no_grad()")
+        if source.shape != self.shape or source.dtype != self.dtype:
+            raise ShapeError(f"copy_: need {self.dtype.name}{list(self.shape)}, got "
+                             f"{source.dtype.name}{list(source.shape)}")
+        if source.device != self.device:
+            raise DeviceError(f"copy_: from {source.device!r} to {self.device!r}; use .to() first")
+        STATE.get().tables[self.device]["contiguous"](source.data, out=self.data)
+        self.mark_written()
+        return self
+
+    # ------------------------------------------------------------------ what it refuses
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("tensors have no item assignment: backward could not see it. Build the "
+                        "result with where, cat or scatter_add, or copy_ into a leaf")
+
+    def _in_place(self, other: Any) -> Any:
+        raise TypeError("tensors have no in-place operators: write x = x + y. Optimisers and "
+                        "copy_ are the only writers")
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _in_place
+
+    if TYPE_CHECKING:  # operators and methods that call ops are attached in methods.py
+
+        def __getattr__(self, name: str) -> Any: ...
+        def _op(self, other: Any) -> Tensor: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _op
+        __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _op
+        __lt__ = __le__ = __gt__ = __ge__ = _op
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+
+
+def view_of(x: Tensor, y: Tensor) -> Tensor:
+    """``y``, noting whose memory it is; not ``x`` itself, which would keep its history alive."""
+    y._base = x._owner()
+    return y
+
+
+class RemovableHook:
+    """What registering a hook returns: ``remove()`` takes it away again."""
+
+    def __init__(self, hooks: dict[int, Callable[[Tensor], None]],
+                 hook: Callable[[Tensor], None]) -> None:
+        self._hooks = hooks
+        hooks[id(self)] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(id(self), None)
+
+
+# ---------------------------------------------------------------------------- from data
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: str = "cpu"
+           ) -> Tensor:
+    """A new tensor with a copy of ``data``: numbers, nested lists, an array or a Tensor.
+
+    Python floats become float32; arrays keep float32, float64, int64 and bool, and other dtypes
+    take the nearest of these. Raises ShapeError for ragged lists, DTypeError for text and the
+    like.
+    """
+    if isinstance(data, Tensor):
+        data = data.detach().to("cpu").numpy()
+    try:
+        x = np.array(data)
+    except ValueError:
+        raise ShapeError("tensor(): the nested lists have different lengths, so they form no "
+                         "array; pad them first") from None
+    if x.dtype.kind not in "fiub":
+        raise DTypeError(f"tensor(): needs numbers or bools, got {type(data).__name__} that NumPy "
+                         f"reads as {x.dtype}")
+    if dtype is not None:
+        x = x.astype(_float_or(dtype))
+    elif x.dtype == float64 and not isinstance(data, (np.ndarray, np.generic)):
+        x = x.astype(float32)
+    x = np.ascontiguousarray(supported(x)).reshape(x.shape)
+    return Tensor(STATE.get().tables[device].upload(x), requires_grad)
+
+
+def _float_or(dtype: Any) -> Any:
+    found = np.dtype(dtype)
+    supported(np.empty(0, found))  # raises for what Etude does not have
+    return found
+
+
+def from_numpy(x: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor over the memory of ``x``, not a copy. ``x`` has one of Etude's four dtypes."""
+    if not isinstance(x, np.ndarray) or supported(x) is not x:
+        raise DTypeError(f"from_numpy(): needs a NumPy array of float32, float64, int64 or bool, "
+                         f"got {getattr(x, 'dtype', type(x).__name__)}; etude.tensor converts")
+    return Tensor(x)

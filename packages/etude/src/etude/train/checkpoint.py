@@ -1,0 +1,251 @@
+"""Checkpoints: everything a run needs to go on, in one safetensors file that is never half there.
+
+One file, because a rename is the one thing a file system does all at once: a kill at any moment
+leaves the checkpoint before or the one after. Tensors are the file's tensors; everything else (the
+settings of the optimiser, generators, whatever ``state`` is given) is JSON in its metadata; a
+SHA-256 over both tells a damaged file. Never pickle: loading must not run code.
+
+Keys: "model." + path, "optimizer." + number of the parameter + "." + name of the moment,
+"state." + key. Format: https://github.com/huggingface/safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etude.core.random import Generator, default_generator
+from etude.core.tensor import Tensor, from_numpy
+from etude.data.files import write_atomically
+from etude.nn.module import Module
+from etude.optim.optimizer import Optimizer
+
+FORMAT = "etude-checkpoint"
+VERSION = 1
+MODEL, OPTIMIZER, STATE = "model.", "optimizer.", "state."
+
+PathLike = str | os.PathLike[str]
+Array = np.ndarray[Any, Any]
+State = dict[str, Any]
+
+
+class CheckpointError(ValueError):
+    """A file that is damaged or not what was asked for, or does not fit what it is loaded into."""
+
+
+def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None = None,
+                    scheduler: Any = None, state: Mapping[str, Any] | None = None) -> None:
+    """Write the values of ``model``, ``optimizer`` and ``scheduler``, the state of the default
+    generator and of those in the model's layers, and ``state``, all in one file.
+
+    ``state`` is yours: values are JSON, or NumPy arrays. ``path`` is the old file or the whole
+    new one at every moment. Raises OSError as ``open`` does, TypeError for a state that is not
+    JSON, ImportError without safetensors (the extra ``etude[checkpoint]``).
+    """
+    arrays = {MODEL + k: _host(t) for k, t in model.state_dict().items()}
+    document: State = {"generators": {k: g.get_state() for k, g in _generators(model).items()},
+                       "optimizer": None, "scheduler": None, "state": {}}
+    if optimizer is not None:
+        document["optimizer"] = _optimizer_state(optimizer, arrays)
+    if scheduler is not None:
+        document["scheduler"] = {"kind": type(scheduler).__name__,
+                                 "state": scheduler.state_dict()}
+    for key, value in (state or {}).items():
+        if isinstance(value, np.ndarray):
+            arrays[STATE + key] = value
+        else:
+            document["state"][key] = value
+    try:
+        text = json.dumps(document)
+    except TypeError as error:
+        raise TypeError(f"save_checkpoint: state holds what JSON cannot: {error}. Give numbers, "
+                        f"text, lists, dicts, or NumPy arrays as values of state itself"
+                        ) from None
+    write_atomically(path, _packed(arrays, {
+        "format": FORMAT, "version": str(VERSION), "state": text,
+        "sha256": _digest(arrays, text)}))
+
+
+def load_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None = None,
+                    scheduler: Any = None, accept: Callable[[State], None] | None = None
+                    ) -> State:
+    """Take over what ``save_checkpoint`` wrote; returns its ``state``.
+
+    ``accept(state)`` may raise to refuse it before anything changes. Raises FileNotFoundError;
+    CheckpointError for a file that is damaged, of another kind, of a newer Etude, or of another
+    model or optimiser. After an error all is as it was before.
+    """
+    arrays, document = _read(path)
+    state = document["state"]
+    state |= {k.removeprefix(STATE): a for k, a in arrays.items() if k.startswith(STATE)}
+    if accept is not None:
+        accept(state)
+    generators = _generators(model)
+    missing = sorted(generators.keys() - document["generators"].keys())
+    if missing:
+        raise CheckpointError(f"{path}: has no state for the generator {missing[0]!r} of this "
+                              f"model; it was saved with another one")
+    with ExitStack() as undo:
+        if optimizer is not None:
+            saved = _saved(path, document, "optimizer", optimizer)
+            undo.callback(optimizer.load_state_dict, optimizer.state_dict())
+            _fitting(path, optimizer, _optimizer_read(saved, arrays))
+        if scheduler is not None:
+            saved = _saved(path, document, "scheduler", scheduler)
+            undo.callback(scheduler.load_state_dict, scheduler.state_dict())
+            _fitting(path, scheduler, saved["state"])
+        _fitting(path, model, _weights(arrays))  # the last: it writes nothing unless all fits
+        undo.pop_all()
+    for name, generator in generators.items():
+        generator.set_state(document["generators"][name])
+    return state  # type: ignore[no-any-return]
+
+
+def save_weights(path: PathLike, model: Module) -> None:
+    """Write the parameters and buffers of ``model`` alone, as a safetensors file that other
+    programs read too: its keys are those of ``state_dict``. Errors as ``save_checkpoint``.
+    """
+    arrays = {k: _host(t) for k, t in model.state_dict().items()}
+    write_atomically(path, _packed(arrays, {"format": "etude-weights"}))
+
+
+def load_weights(path: PathLike, model: Module) -> None:
+    """Copy the values of a safetensors file, or of a checkpoint, into ``model``.
+
+    Raises FileNotFoundError, and CheckpointError if it is damaged or of another model; then the
+    model is as before.
+    """
+    arrays, metadata = _unpacked(path)
+    if metadata.get("format") == FORMAT:
+        arrays = _weights(_read(path)[0])
+    _fitting(path, model, arrays)
+
+
+# ------------------------------------------------------------------ what goes in
+
+
+def _host(t: Tensor) -> Array:
+    return np.asarray(t.detach().to("cpu").numpy(), order="C")
+
+
+def _weights(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {k.removeprefix(MODEL): a for k, a in arrays.items() if k.startswith(MODEL)}
+
+
+def _generators(model: Module) -> dict[str, Generator]:
+    """Every generator that training may draw from, by name; "" is the default one."""
+    found = {"": default_generator}
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Generator) and value is not default_generator:
+                found[f"{path}.{name}" if path else name] = value
+    return found
+
+
+def _optimizer_state(optimizer: Optimizer, arrays: dict[str, Array]) -> State:
+    """The settings and counts of ``optimizer``; its moments go into ``arrays``."""
+    saved = optimizer.state_dict()
+    plain: list[State] = []
+    for i, state in enumerate(saved["state"]):
+        plain.append({k: v for k, v in state.items() if not isinstance(v, Tensor)})
+        arrays.update({f"{OPTIMIZER}{i}.{k}": _host(v) for k, v in state.items()
+                       if isinstance(v, Tensor)})
+    return {"kind": type(optimizer).__name__, "param_groups": saved["param_groups"],
+            "state": plain}
+
+
+def _optimizer_read(saved: State, arrays: Mapping[str, Array]) -> State:
+    state = [dict(s) for s in saved["state"]]
+    for key, array in arrays.items():
+        if key.startswith(OPTIMIZER):
+            number, _, name = key.removeprefix(OPTIMIZER).partition(".")
+            state[int(number)][name] = from_numpy(array)
+    groups = [{k: tuple(v) if isinstance(v, list) and k != "params" else v
+               for k, v in group.items()} for group in saved["param_groups"]]
+    return {"state": state, "param_groups": groups}
+
+
+# ------------------------------------------------------------------ what comes out, checked
+
+
+def _saved(path: PathLike, document: State, what: str, into: Any) -> State:
+    """The part ``what`` of the document, if it is of the class of ``into``."""
+    saved = document[what]
+    kind = type(into).__name__
+    if saved is None:
+        raise CheckpointError(f"{path}: was saved without {what}, so there is nothing to load "
+                              f"into this {kind}")
+    if saved["kind"] != kind:
+        raise CheckpointError(f"{path}: its {what} is {saved['kind']}, yours is {kind}; make the "
+                              f"one it was saved with")
+    return saved  # type: ignore[no-any-return]
+
+
+def _fitting(path: PathLike, into: Any, state: Any) -> None:
+    try:
+        into.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: does not fit. {error}") from error
+
+
+def _read(path: PathLike) -> tuple[dict[str, Array], State]:
+    """(arrays, document) of a checkpoint that is whole."""
+    arrays, metadata = _unpacked(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of Etude. "
+                              f"etude.load_weights reads the weights of a model from it")
+    if int(metadata.get("version", 0)) > VERSION:
+        raise CheckpointError(f"{path}: has version {metadata['version']} of the format, and this "
+                              f"Etude reads up to {VERSION}. Update it: pip install -U etude")
+    text = metadata.get("state", "")
+    if metadata.get("sha256") != _digest(arrays, text):
+        raise _damaged(path, "its checksum does not match")
+    return arrays, json.loads(text)
+
+
+def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
+    """(arrays, metadata) of any safetensors file."""
+    safetensors = _safetensors()
+    data = Path(path).read_bytes()
+    try:
+        arrays = safetensors.numpy.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise _damaged(path, str(error)) from None
+    return arrays, header.get("__metadata__", {})
+
+
+def _damaged(path: PathLike, why: str) -> CheckpointError:
+    return CheckpointError(f"{path}: damaged, cut short, or no safetensors file ({why}). Use "
+                           f"another copy or an earlier checkpoint; nothing was loaded")
+
+
+def _packed(arrays: dict[str, Array], metadata: dict[str, str]) -> bytes:
+    return _safetensors().numpy.save(arrays, metadata)  # type: ignore[no-any-return]
+
+
+def _digest(arrays: Mapping[str, Array], text: str) -> str:
+    """SHA-256 of the text and of each array, with its name, dtype and shape."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        a = arrays[name]
+        found.update(f"{name} {a.dtype.str} {a.shape}\n".encode())
+        found.update(np.ascontiguousarray(a).data)
+    return found.hexdigest()
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError("checkpoints and weights are safetensors files, and safetensors is not "
+                          "installed: pip install 'etude[checkpoint]'") from None
+    return safetensors

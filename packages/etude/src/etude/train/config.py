@@ -1,0 +1,258 @@
+"""RunConfig: all that a training run follows from, as dataclasses that read and write TOML.
+
+What there is to choose from is in ``catalog.py``; how a file is checked in ``settings.py``; what
+is made of it in ``experiment.py``. Every default is here or in the signature of the model, data
+set, optimiser or scheduler, and a file is read whole before anything starts.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from etude.train.settings import ConfigError, arguments, chosen, dump, read, setting, unknown
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """[model]: its name, and arguments of it. What the data decide may be left out."""
+
+    name: str = setting("mlp", "what is trained")
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """[data]: a data set, arguments of it, and how it is cut into batches."""
+
+    name: str = setting("digits", "what it is trained on")
+    batch_size: int = setting(64, "samples in a batch", 1)
+    validation: float = setting(0.1, "share of the samples held out to watch the run by; 0: none",
+                                0, 0.9)
+    drop_last: bool = setting(False, "leave out a last batch that is not full")
+    workers: int = setting(0, "threads that prepare batches ahead", 0, 64)
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """[optimizer]: its name, and arguments of it."""
+
+    name: str = setting("AdamW", "how weights move")
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """[scheduler]: how the learning rate changes. Lengths that are left out are the run's."""
+
+    name: str = setting("CosineAnnealingLR", "how the learning rate changes")
+    by: str = setting("step", "what it counts: step or epoch", choices=("step", "epoch"))
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """[training]: how long, from which seed, and what is kept."""
+
+    epochs: int = setting(10, "passes over the training data", 1)
+    seed: int = setting(0, "of weights, order and dropout; one seed, one run", 0, 2**64 - 1)
+    backend: str = setting("", "a backend, .py or .so; empty: the default one")
+    clip_norm: float | None = setting(None, "largest norm of all gradients together", 0)
+    patience: int | None = setting(None, "stop after so many epochs without a better loss", 1)
+    checkpoint_steps: int = setting(0, "a checkpoint every so many steps; 0: none", 0)
+    checkpoint_epochs: int = setting(1, "a checkpoint every so many epochs; 0: none", 0)
+    keep: int = setting(3, "how many checkpoints stay", 1)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One entry of [tune.space]: a range, ``low`` to ``high``, or ``choices``."""
+
+    low: float | int | None = None
+    high: float | int | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, path: str, table: Any) -> Self:
+        """From its TOML. Raises ConfigError."""
+        found: Dimension = read(cls, path, table)
+        if bool(found.choices) == (found.low is not None or found.high is not None):
+            raise ConfigError(f"{path}: give low and high, or choices")
+        if not found.choices:
+            if found.low is None or found.high is None or not found.low < found.high:
+                raise ConfigError(f"{path}: needs low < high, got {found.low} and {found.high}")
+            if found.log and found.low <= 0:
+                raise ConfigError(f"{path}: a log range starts above 0, got low = {found.low}")
+        return found  # type: ignore[return-value]
+
+    def sample(self) -> Any:
+        """Some value of it."""
+        return self.choices[0] if self.choices else self.low
+
+    def values(self) -> tuple[Any, ...]:
+        """The values at its ends, or all choices."""
+        return self.choices or (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """[tune]: how many runs, what they are judged by; [tune.space]: what differs among them."""
+
+    trials: int = setting(20, "runs in all", 1)
+    metric: str = setting("loss", "what is made best", choices=("loss", "accuracy"))
+    seed: int = setting(0, "of the search", 0, 2**32 - 1)
+    prune: bool = setting(True, "end runs early that fall behind the median")
+    options: Options = field(default_factory=dict)  # "space" alone
+
+    def space(self) -> dict[str, Dimension]:
+        """Path of a setting -> where to look for it. Paths may be quoted, "optimizer.lr", or
+        tables in tables.
+        """
+        for key in self.options:
+            if key != "space":
+                known = [f.name for f in fields(self)[:-1]]
+                raise ConfigError(unknown(f"tune.{key}", "setting", key, [*known, "space"]))
+        return dict(_dimensions("", self.options.get("space", {})))
+
+
+def _dimensions(path: str, table: Any) -> list[tuple[str, Dimension]]:
+    if not isinstance(table, dict):
+        raise ConfigError(f"tune.space.{path}: give a table, such as {{low = 1e-4, high = 1e-1, "
+                          f"log = true}}, got {table!r}")
+    names = {f.name for f in fields(Dimension)}
+    if path and (set(table) & names or not table):
+        return [(path, Dimension.of(f"tune.space.{path}", table))]
+    return [entry for key, inner in table.items()
+            for entry in _dimensions(f"{path}.{key}" if path else key, inner)]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run. ``RunConfig.read(path)`` makes it of a TOML file, ``toml()`` goes back."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    scheduler: SchedulerConfig | None = None
+    training: TrainingConfig = TrainingConfig()
+    tune: TuneConfig | None = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> RunConfig:
+        """Raises FileNotFoundError; ConfigError for what is no TOML, with the line, for a name
+        that is unknown, with the nearest known one, and for a value of another type or range.
+        """
+        try:
+            return cls.of(tomllib.loads(Path(path).read_text("utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is no TOML: {error}") from None
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> RunConfig:
+        """From the tables of a TOML document, checked."""
+        found: dict[str, Any] = {}
+        for section, table in document.items():
+            if section not in SECTIONS:
+                raise ConfigError(unknown(section, "section", section, SECTIONS))
+            found[section] = read(SECTIONS[section], section, table)
+        config = cls(**found)
+        return config._checked()
+
+    def _checked(self) -> RunConfig:
+        """The same with every option of its own type; the space of [tune] tried out."""
+        from etude.train import catalog
+
+        found: dict[str, Any] = {}
+        for section, what, table, skip in (
+                ("model", "model", catalog.MODELS, 0), ("data", "data set", catalog.DATA, 0),
+                ("optimizer", "optimizer", catalog.OPTIMIZERS, 1),
+                ("scheduler", "scheduler", catalog.SCHEDULERS, 1)):
+            part = getattr(self, section)
+            if part is not None:
+                make = chosen(f"{section}.name", what, part.name, table)
+                found[section] = replace(part, options=arguments(section, make, part.options,
+                                                                 skip))
+        config = replace(self, **found)
+        if self.tune is not None:
+            for path, dimension in self.tune.space().items():
+                for value in dimension.values():
+                    try:
+                        config.override({path: value})
+                    except ConfigError as error:
+                        raise ConfigError(f"tune.space: {error}") from None
+        return config
+
+    def override(self, values: Mapping[str, Any]) -> RunConfig:
+        """Another config, with other ``values`` by path, such as {"optimizer.lr": 0.01}."""
+        document = self.document()
+        for path, value in values.items():
+            section, dot, key = path.partition(".")
+            if not dot or not key or section not in SECTIONS or section == "tune":
+                known = [s for s in SECTIONS if s != "tune"]
+                raise ConfigError(f"{path}: a setting is named by section.key, where section is "
+                                  f"one of {', '.join(known)}")
+            table = document.setdefault(section, {})
+            if key == "name" and value != table.get("name"):
+                table = document[section] = _without_options(section, table)
+            table[key] = value
+        document.pop("tune", None)
+        return replace(RunConfig.of(document), tune=self.tune)
+
+    def document(self) -> dict[str, dict[str, Any]]:
+        """Tables of plain values, as TOML has them, without those that are None."""
+        found = {}
+        for name, table in asdict(self).items():
+            if table is not None:
+                flat = {**table, **table.pop("options", {})}
+                found[name] = {k: v for k, v in flat.items() if k != "options" and v is not None}
+        return found
+
+    def toml(self, comments: bool = False) -> str:
+        """The text of a TOML file that ``read`` makes this of. ``comments`` explain each line."""
+        return dump(self.document(), explanations() if comments else None)
+
+
+SECTIONS: dict[str, type] = {"model": ModelConfig, "data": DataConfig,
+                             "optimizer": OptimizerConfig, "scheduler": SchedulerConfig,
+                             "training": TrainingConfig, "tune": TuneConfig}
+
+
+def _without_options(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Another name has other options: the fields that every one has stay."""
+    own = {f.name for f in fields(SECTIONS[section])}
+    return {k: v for k, v in table.items() if k in own}
+
+
+def explanations() -> dict[str, str]:
+    """A sentence for each setting, and for each section what there is to choose from."""
+    from etude.train import catalog
+    from etude.train.settings import parameters
+
+    found = {f"{name}.{f.name}": f.metadata["about"] for name, cls in SECTIONS.items()
+             for f in fields(cls) if f.name != "options"}
+    for section, table, skip in (("model", catalog.MODELS, 0), ("data", catalog.DATA, 0),
+                                 ("optimizer", catalog.OPTIMIZERS, 1),
+                                 ("scheduler", catalog.SCHEDULERS, 1)):
+        found[section] = "One of these, with its settings:\n" + "\n".join(
+            f"  {name}({', '.join(parameters(make, skip))})" for name, make in table.items())
+    return found
+
+
+def example() -> RunConfig:
+    """The run that ``etude train --example`` shows: every section in use."""
+    space = {"optimizer.lr": {"low": 1e-4, "high": 1e-1, "log": True},
+             "model.hidden": {"choices": [[32], [64], [64, 32]]}}
+    return RunConfig.of({
+        "model": {"name": "mlp", "hidden": [64]}, "data": {"name": "digits"},
+        "optimizer": {"name": "AdamW", "lr": 3e-3}, "scheduler": {},
+        "training": {"clip_norm": 1.0, "patience": 5}, "tune": {"trials": 20, "space": space}})

@@ -1,0 +1,179 @@
+"""A search for better settings: an Optuna study (the extra ``etude[tune]``) over a RunConfig.
+
+The study lives in study.db in the folder and goes on where it was, after any stop. Each trial is a
+whole run, judged by its best epoch on the validation data and ended early if it falls behind.
+Source of the search: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization (TPE).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from etude.data.files import write_atomically
+from etude.train import Callback, Run
+from etude.train.catalog import Data
+from etude.train.config import Dimension, RunConfig
+from etude.train.experiment import backend, build, keep_config
+from etude.train.settings import ConfigError
+
+SCALARS = (bool, int, float, str)
+
+
+class Watch(Callback):
+    """Tells the trial of each epoch, and ends a run that its pruner gives up."""
+
+    def __init__(self, trial: Any, metric: str, prune: bool) -> None:
+        self.trial, self.metric, self.prune = trial, metric, prune
+        self.values: list[float] = []
+        self.pruned = False
+
+    def on_epoch(self, run: Run) -> None:
+        epoch = run.history.epochs[-1]
+        self.values.append(epoch.value(self.metric))
+        self.trial.report(self.values[-1], epoch.number)
+        if self.prune and epoch.number < run.epochs and self.trial.should_prune():
+            self.pruned = True
+            run.stop = "fell behind the other trials"
+
+
+class Search:
+    """The search that ``config.tune`` describes, in ``folder``.
+
+    Raises ImportError without Optuna; ConfigError for no [tune] section or an empty space, or if
+    the folder has a search with other settings.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        if config.tune is None or not config.tune.space():
+            raise ConfigError("there is nothing to tune: name settings in [tune.space], such as "
+                              "\"optimizer.lr\" = {low = 1e-4, high = 1e-1, log = true}")
+        self.optuna = _optuna()
+        self.config, self.folder, self.tune = config, folder, config.tune
+        self.space = config.tune.space()
+        keep_config(config, folder, {"tune.trials"})
+        self.minimise = self.tune.metric == "loss"
+        self.study = self._open()
+
+    def _open(self) -> Any:
+        optuna = self.optuna
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.folder / 'study.db'}")
+        study = optuna.create_study(
+            storage=self._storage, study_name="etude", load_if_exists=True,
+            direction="minimize" if self.minimise else "maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1))
+        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # killed
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            study.enqueue_trial(trial.params)
+        study.sampler = optuna.samplers.TPESampler(seed=self.tune.seed + len(study.trials))
+        return study
+
+    def close(self) -> None:
+        """Let go of the study's database; the search is over for this process."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def trials(self) -> list[Any]:
+        """Those that came to an end: complete, pruned, or failed by a loss that is not finite."""
+        states = self.optuna.trial.TrialState
+        return [t for t in self.study.get_trials(deepcopy=False)
+                if t.state in (states.COMPLETE, states.PRUNED) or "error" in t.user_attrs]
+
+    def complete(self) -> list[Any]:
+        return [t for t in self.trials() if t.state == self.optuna.trial.TrialState.COMPLETE]
+
+    def run(self, report: Callable[[Any], None] | None = None) -> None:
+        """Do the trials that are left. ``report`` hears of each, as Optuna's FrozenTrial."""
+        left = self.tune.trials - len(self.trials())
+        with backend(self.config.training.backend) as (device, _):
+            tells = [] if report is None else [lambda study, trial: report(trial)]
+            if left > 0:
+                self.study.optimize(lambda trial: self._trial(trial, device), left,
+                                    catch=(FloatingPointError,), callbacks=tells)
+
+    def _trial(self, trial: Any, device: str) -> float:
+        config = self.config.override({path: _suggest(trial, path, dimension)
+                                       for path, dimension in self.space.items()})
+        made = build(config, device, self._data(config))
+        watch = Watch(trial, self.tune.metric, self.tune.prune)
+        try:
+            history = made.fit(callbacks=[watch], progress=False)
+        except FloatingPointError as error:
+            trial.set_user_attr("error", str(error))
+            raise
+        if history.interrupted:
+            raise KeyboardInterrupt
+        if watch.pruned:
+            raise self.optuna.TrialPruned
+        return min(watch.values) if self.minimise else max(watch.values)
+
+    _loaded: tuple[Any, Data] | None = None
+
+    def _data(self, config: RunConfig) -> Data:
+        """The data set, loaded again only if a trial has another."""
+        key = config.data.name, config.data.options
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = key, build(config).data
+        return self._loaded[1]
+
+    # ------------------------------------------------------------------ what came of it
+
+    def settings(self, trial: Any) -> dict[str, Any]:
+        """Path -> value of one trial."""
+        return {path: _value(self.space[path], v) for path, v in trial.params.items()}
+
+    def best(self) -> RunConfig:
+        """The config of the best trial. ConfigError if none came to its end."""
+        if not self.complete():
+            raise ConfigError(f"none of the {len(self.trials())} trials came to its end; try "
+                              f"smaller learning rates")
+        found = self.config.override(self.settings(self.study.best_trial))
+        return RunConfig(**{**vars(found), "tune": None})
+
+    def write_best(self) -> Path:
+        """Write best.toml, a config for ``etude train``."""
+        path = self.folder / "best.toml"
+        write_atomically(path, self.best().toml().encode())
+        return path
+
+    def draw(self, plots: Any) -> None:
+        """Write tune.png, with the module ``etude.inspect.plots``."""
+        done = [(t.number, self.value(t), self.settings(t),
+                 t.state == self.optuna.trial.TrialState.PRUNED)
+                for t in self.trials() if t.intermediate_values]
+        log = [path for path, dimension in self.space.items() if dimension.log]
+        plots.search(done, self.tune.metric, log, self.folder / "tune.png")
+
+    def value(self, trial: Any) -> float:
+        """The best epoch of a trial, a pruned one's too."""
+        values = trial.intermediate_values.values()
+        return float(min(values) if self.minimise else max(values))
+
+
+def _suggest(trial: Any, path: str, d: Dimension) -> Any:
+    if d.choices:
+        return _value(d, trial.suggest_categorical(path, [_label(c) for c in d.choices]))
+    if isinstance(d.low, int) and isinstance(d.high, int):
+        return trial.suggest_int(path, d.low, d.high, log=d.log)
+    return trial.suggest_float(path, d.low, d.high, log=d.log)
+
+
+def _label(choice: Any) -> Any:
+    """A choice as Optuna keeps it: a list as text."""
+    return choice if isinstance(choice, SCALARS) else json.dumps(choice)
+
+
+def _value(d: Dimension, stored: Any) -> Any:
+    return next((c for c in d.choices if _label(c) == stored), stored)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ImportError("etude tune is a study of Optuna, which is not installed: "
+                          "pip install 'etude[tune]'") from None
+    return optuna
