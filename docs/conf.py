@@ -1,7 +1,7 @@
 """Sphinx configuration. The op pages are written from the table by op_pages.py before reading.
 
 Nothing here lists a tutorial, an op or a public name: tutorials/ is reached through a link and a
-glob, ops through etude.core.table.TABLE, names through dir(etude). Warnings are errors (tox -e docs), so
+glob, ops through the table, names through dir(etude). Warnings are errors (tox -e docs), so
 a page that lies about a name or a link does not build.
 """
 

@@ -168,6 +168,12 @@ static void forward_items(void *arg, int64_t begin, int64_t end)
             atomic_store(c->failed, 1);
 }
 
+/* NaN stands for None: the scale of the paper. */
+static real scale_of(double scale, int64_t D)
+{
+    return (real)(isnan(scale) ? 1 / sqrt((double)D) : scale);
+}
+
 int ETUDE_NAME(scaled_dot_product_attention)(etude_context *ctx, const real *query,
                                              const real *key, const real *value, const void *mask,
                                              real *y, real *lse, int64_t batch, int64_t L,
@@ -180,7 +186,7 @@ int ETUDE_NAME(scaled_dot_product_attention)(etude_context *ctx, const real *que
     attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},
                         .query = query, .key = key, .value = value, .y = y, .lse = lse,
                         .L = L, .S = S, .D = D, .E = E, .blocks = (L + QUERIES - 1) / QUERIES,
-                        .causal = causal != 0, .scale = (real)scale, .failed = &failed};
+                        .causal = causal != 0, .scale = scale_of(scale, D), .failed = &failed};
     int64_t work = ETUDE_MIN(L, QUERIES) * S * (D + E);
     etude_parallel_for(ctx, forward_items, &c, batch * c.blocks,
                        GEMM_WORK / ETUDE_MAX(work, 1) + 1);
@@ -259,7 +265,7 @@ int ETUDE_NAME(attention_backward)(etude_context *ctx, const real *grad, const r
                         .grad = grad, .query = query, .key = key, .value = value,
                         .y_in = y, .lse_in = lse, .dquery = dquery, .dkey = dkey,
                         .dvalue = dvalue, .L = L, .S = S, .D = D, .E = E, .causal = causal != 0,
-                        .scale = (real)scale, .failed = &failed};
+                        .scale = scale_of(scale, D), .failed = &failed};
     etude_parallel_for(ctx, backward_items, &c, batch,
                        GEMM_WORK / ETUDE_MAX(L * S * (D + E), 1) + 1);
     return failed ? ETUDE_NO_MEMORY : ETUDE_OK;

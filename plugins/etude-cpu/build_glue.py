@@ -1,8 +1,9 @@
 """Writes the C source of the glue, etude_cpu._glue, from etude.h. CMake runs build_glue.py OUT.c
 
-The glue is cffi's API mode: for every family and dtype one thunk that takes the address of a
-kernel and arrays as ``id(array)``. It finds their data itself, which costs nothing; asking Python
-for three pointers would cost more than a small kernel.
+The glue is cffi's API mode: for every function type and dtype one thunk that takes the address of
+a kernel and arrays as ``id(array)``. It finds their data itself, which costs nothing; asking
+Python for three pointers would cost more than a small kernel. The thunk fills a record of the call
+and submits it (c_src/cpu/host/record.h).
 """
 
 import sys
@@ -20,10 +21,26 @@ void etude_set_threads(int32_t threads);
 int32_t etude_get_threads(void);
 int etude_cpu_runs(const char *isa);
 const char *glue_error(void);
+
+typedef struct etude_record {
+    const char *type;
+    void *kernel;
+    void *pointers[...];
+    int64_t sizes[...];
+    double attributes[...];
+    void *stream;
+    ...;
+} etude_record;
+int etude_run(const etude_record *record);
+void etude_records_start(void);
+void etude_records_stop(void);
+int64_t etude_records_count(void);
+const etude_record *etude_records_at(int64_t i);
 """
 
 PREAMBLE = """
 #include "host.h"
+#include "record.h"
 
 static size_t data_at; /* of the field `data` in NumPy's array object; 0: plain addresses come in */
 
@@ -31,8 +48,6 @@ static inline void *at(uintptr_t array)
 {
     return data_at && array ? *(void **)(array + data_at) : (void *)array;
 }
-
-static inline etude_context *host(void) { return etude_host(); }
 
 static void glue_start(size_t data_offset, int32_t threads)
 {

@@ -139,7 +139,8 @@ def test_model_optimiser_and_generator_are_as_before(mlp, column):
     fn, state = mlp
     before = [p.detach().numpy().copy() for p in state[0].parameters()]
     drawn = etude.core.random.default_generator.get_state()
-    etude_check.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state, save=False)
+    etude_check.first_divergence(fn, "reference", column(SOFTMAX, eps=1e-3), state=state,
+                                 save=False)
     for p, old in zip(state[0].parameters(), before):
         assert np.array_equal(p.detach().numpy(), old)
         assert p.grad is None
@@ -185,8 +186,10 @@ def test_nothing_is_overwritten(mlp, column, tmp_path):
                      for _ in range(2))
     assert [str(first), str(second)] == ["divergence-softmax", "divergence-softmax-2"]
     with pytest.raises(FileExistsError, match="divergence-softmax"):
-        etude_check.first_divergence(fn, "reference", mine, state=state, save="divergence-softmax")
-    found = etude_check.first_divergence(fn, "reference", mine, state=state, save=tmp_path / "a" / "b")
+        etude_check.first_divergence(fn, "reference", mine, state=state,
+                                     save="divergence-softmax")
+    found = etude_check.first_divergence(fn, "reference", mine, state=state,
+                                         save=tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b" / "repro.py").is_file()
     assert found.saved == tmp_path / "a" / "b"
 

@@ -367,3 +367,48 @@ def test_dtypes_on_the_way_come_back():
     y.backward()
     assert x.grad.dtype == float32
     assert x.grad.tolist() == [6, 10]
+
+
+# ---------------------------------------------------------------------------- complete gradients
+
+
+def test_a_leaf_has_its_gradient_as_soon_as_it_is_complete():
+    """The hook of the last layer runs before the gradient of the first is worked out."""
+    first, last = leaf(2.0), leaf(3.0)
+    seen = []
+    first.register_post_accumulate_grad_hook(lambda t: seen.append(("first", t.grad.item())))
+    last.register_post_accumulate_grad_hook(
+        lambda t: seen.append(("last", t.grad.item(), first.grad)))
+    ((first * first).exp() * last).backward()
+    e4 = pytest.approx(np.exp(4.0), rel=1e-6)
+    assert seen == [("last", e4, None), ("first", pytest.approx(12 * np.exp(4.0), rel=1e-6))]
+
+
+def test_a_leaf_used_twice_is_complete_once():
+    w = leaf(2.0)
+    seen = []
+    handle = w.register_post_accumulate_grad_hook(lambda t: seen.append(t.grad.item()))
+    (w * w + w.exp() * 0 + w).backward()
+    assert seen == [5.0]
+    (w * 2).backward()
+    assert seen == [5.0, 7.0]
+    handle.remove()
+    (w * 2).backward()
+    assert seen == [5.0, 7.0]
+
+
+def test_a_hook_is_for_leaves():
+    with pytest.raises(RuntimeError, match="a gradient hook belongs to a leaf; this is the result "
+                                           "of 'exp'"):
+        leaf(1.0).exp().register_post_accumulate_grad_hook(print)
+
+
+def test_after_an_error_in_the_middle_every_gradient_is_as_before():
+    first, last = leaf(2.0), leaf(3.0)
+    first.grad = etude.tensor(7.0)
+    loss = (first * first).exp() * last
+    last.register_post_accumulate_grad_hook(lambda t: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loss.backward()
+    assert first.grad.item() == 7
+    assert last.grad is None

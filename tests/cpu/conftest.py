@@ -27,11 +27,11 @@ def isa(request):
 @pytest.fixture
 def ops(isa):
     """The ops of the library for one instruction set; copies a binder asks for go there too."""
-    from etude import Backend, use
+    from etude import Column, use
     from etude.backends.native.library import open_library
 
     library = open_library(Path(cpu.__file__).parent / f"libetude_cpu_{isa}.so")
-    with use(Backend(f"cpu {isa}", "cpu", library, isa=isa, checks=True), strict=True):
+    with use(Column(f"cpu {isa}", "cpu", library, isa=isa, checks=True), strict=True):
         yield library
 
 

@@ -55,7 +55,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 Backend = Column
 
 #: Imported when first used: packages, and names with the package they are in.
-_LAZY = {name: "" for name in ("backends", "data", "models", "nn", "optim", "train")}
+_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),

@@ -1,8 +1,8 @@
 """The glue: compiled thunks, the thread pool and the choice of instruction set.
 
 Importing this module starts it. Every column of C kernels in the process then calls through it,
-a student's library too (see ``etude.backends.native.library``). On glibc it also tells malloc to keep large blocks
-(``c_src/cpu/host/context.c`` says why), which speeds up NumPy as well.
+a student's library too (see ``etude.backends.native.library``). On glibc it also tells malloc to
+keep large blocks (``c_src/cpu/host/context.c`` says why), which speeds up NumPy as well.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from etude.core.errors import BackendError
-from etude_cpu._glue import __file__ as COMPILED
+from etude_cpu._glue import __file__ as COMPILED  # noqa: F401 - backend.py looks beside it
 from etude_cpu._glue import ffi, lib
 
 MOST_THREADS = 256  # that c_src/cpu/host/threads.c has room for
@@ -49,14 +49,39 @@ lib.glue_start(_offset, default_threads())
 ident = id if _offset else _address
 
 
-def thunk(family, suffix):
-    """The compiled call of a family: thunk(kernel, arrays..., numbers...) -> status."""
-    return getattr(lib, f"{family}_{suffix}")
+def thunk(name, suffix):
+    """The compiled call of a function type: thunk(kernel, arrays..., numbers...) -> status."""
+    return getattr(lib, f"{name}_{suffix}")
 
 
 def error():
     """Why the last kernel that this thread called declined."""
     return ffi.string(lib.glue_error()).decode(errors="replace")
+
+
+def start_records():
+    """Keep the record of every call of this thread from now on."""
+    lib.etude_records_start()
+
+
+def stop_records():
+    """Keep no more. Returns copies of the records, C structs of record.h."""
+    lib.etude_records_stop()
+    return [ffi.new("etude_record *", lib.etude_records_at(i)[0])
+            for i in range(lib.etude_records_count())]
+
+
+def fields(record):
+    """(type, kernel, pointers, sizes, attributes, stream) of one; lists as long as there is room."""
+    address = lambda p: int(ffi.cast("uintptr_t", p))  # noqa: E731
+    return (ffi.string(record.type).decode(), address(record.kernel),
+            [address(p) for p in record.pointers], list(record.sizes), list(record.attributes),
+            address(record.stream))
+
+
+def run_record(record):
+    """Run one again. Its pointers must still be alive. Returns the status."""
+    return lib.etude_run(record)
 
 
 def runs(isa):

@@ -1,4 +1,4 @@
-"""A column of your own: functions marked with ``@etude.implements``, alone, in a module or a file."""
+"""A column of your own: functions marked with ``@etude.implements``, or a file of them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,8 @@ class Table(dict[str, Implementation]):
             entry = self._attempt(op, name, call, entry, last)
         return entry
 
-    def _attempt(self, op: Op, column: str, call: Implementation, following: Implementation, last: bool) -> Implementation:
+    def _attempt(self, op: Op, column: str, call: Implementation, following: Implementation,
+                 last: bool) -> Implementation:
         def attempt(*arrays: Any, **attrs: Any) -> Any:
             try:
                 return call(*arrays, **attrs)
@@ -329,7 +330,7 @@ def _guarded(op: Op, backend: Column) -> Implementation:
 
 def _untouched(op: Op, column: str, call: Implementation, arrays: tuple[Any, ...], out: Any,
                attrs: dict[str, Any]) -> Any:
-    """Implementation a column with read-only views of its inputs: a pure function changes nothing."""
+    """Call a column with read-only views of its inputs: a pure function changes nothing."""
     views = []
     for a in arrays:
         if isinstance(a, np.ndarray):

@@ -55,7 +55,7 @@ class Layout:
         for part in taken.split(","):
             names, _, rest = part.rpartition(":")
             attr, equals, rest = rest.rpartition("=")
-            dims, dtype = _dims(rest)
+            dims, dtype = read_dims(rest)
             if equals:
                 self.attrs[attr.strip()] = dims
                 continue
@@ -63,13 +63,13 @@ class Layout:
                 self.arrays[name] = dims
                 if dtype:
                     self.fixed[name] = WORDS[dtype]
-        self.results = [_dims(part) for part in given.split(",")]
+        self.results = [read_dims(part) for part in given.split(",")]
 
     def __call__(self, *specs: Any, **attrs: Any) -> Any:
         free = [s for name, s in zip(self.order, specs, strict=False) if name not in self.fixed]
         dtype: Any = common_dtype(self.op, free, DOMAINS[self.domain]) if free else None
-        call = self.bind(specs, attrs)
-        made = [Spec(call.shape(dims), self._dtype(word, attrs) if word else dtype)
+        sizes = self.bind(specs, attrs)
+        made = [Spec(sizes.shape(dims), self._dtype(word, attrs) if word else dtype)
                 for dims, word in self.results]
         return made[0] if len(made) == 1 else tuple(made)
 
@@ -83,47 +83,53 @@ class Layout:
             raise DTypeError(f"{self.op}: dtype must be one of {names}, got {asked.name}")
         return asked
 
-    def bind(self, specs: Sequence[Any], attrs: dict[str, Any]) -> Call:
+    def bind(self, specs: Sequence[Any], attrs: dict[str, Any]) -> Sizes:
         """The size behind every name. Raises ShapeError where two do not go together."""
-        call = Call(self.op, attrs)
+        sizes = Sizes(self.op, attrs)
         arrays = dict(zip(self.order, specs, strict=False))
         for attr, dims in self.attrs.items():
             given = attrs[attr] if np.iterable(attrs[attr]) else (attrs[attr],)
-            call.take(attr, dims, check_shape(f"{self.op}: {attr}", given), attr, repr(given))
-        self._take(call, arrays)
+            sizes.take(attr, dims, check_shape(f"{self.op}: {attr}", given), attr, repr(given))
+        self._take(sizes, arrays)
         if self.sizes is not None:
-            known = {**arrays, **attrs, **call}
+            known = {**arrays, **attrs, **sizes}
             found = self.sizes(self.op, *[known.get(name) for name in self.asks]) or {}
-            clash = any(call.get(name, size) != size for name, size in found.items())
-            call.update(found)
-            call.source.update(dict.fromkeys(found, ""))
+            clash = any(sizes.get(name, size) != size for name, size in found.items())
+            sizes.update(found)
+            sizes.source.update(dict.fromkeys(found, ""))
             if clash:
-                self._take(call, arrays)
-        return call
+                self._take(sizes, arrays)
+        return sizes
 
-    def _take(self, call: Call, arrays: dict[str, Any]) -> None:
+    def _take(self, sizes: Sizes, arrays: dict[str, Any]) -> None:
         for name, dims in self.arrays.items():
             spec = arrays.get(name)
             if spec is not None:
                 shape = spec.shape if isinstance(spec, Spec) else ()
-                call.take(name, dims, shape, f"{name} {spec}", f"{spec}")
-        for name in [name for name in call if name.startswith("~")]:
-            call[name[1:]] = broadcast(self.op, *call.pop(name))
+                sizes.take(name, dims, shape, f"{name} {spec}", f"{spec}")
+        for name in [name for name in sizes if name.startswith("~")]:
+            sizes[name[1:]] = broadcast(self.op, *sizes.pop(name))
 
     def count(self, formula: str, specs: Sequence[Any], attrs: dict[str, Any]) -> int:
         """What a cost such as "2 ... K N + ... N" comes to: products of sizes, added up."""
-        call = self.bind(specs, attrs)
-        return sum(math.prod(call.shape(_dims(term)[0])) for term in formula.split(" + "))
+        sizes = self.bind(specs, attrs)
+        return sum(math.prod(sizes.shape(read_dims(term)[0])) for term in formula.split(" + "))
+
+    def names(self) -> set[str]:
+        """Every size that has a name of its own: N and KH, but not ``...`` or ``*S``."""
+        every = [*self.arrays.values(), *self.attrs.values(), *[dims for dims, _ in self.results]]
+        return {dim.partition("/")[0] for dims in every for dim in dims
+                if dim[0] not in "*~" and not dim.isdigit() and "+" not in dim}
 
 
-def _dims(text: str) -> tuple[Dims, str]:
+def read_dims(text: str) -> tuple[Dims, str]:
     """("N", "*rest") and "int64" of "N ... int64"; "" where no dtype is given."""
     words = ["*rest" if word == "..." else word for word in text.split()]
     dtype = words.pop() if words and words[-1] in (*WORDS, "dtype") else ""
     return tuple(words), dtype
 
 
-class Call(dict[str, Any]):
+class Sizes(dict[str, Any]):
     """Name -> size (behind a star: sizes), as far as the arrays of one call have settled them."""
 
     def __init__(self, op: str, attrs: dict[str, Any]) -> None:
@@ -145,7 +151,11 @@ class Call(dict[str, Any]):
             return (self[name] // self._divisor(divisor, self[name]),)
         if dim in self.attrs:
             return check_shape(f"{self.op}: {dim}", (self.attrs[dim],))
-        return (int(dim) if dim.isdigit() else dim.count("+") + 1 if "+" in dim else self.get(dim),)
+        if dim.isdigit():
+            return (int(dim),)
+        if "+" in dim:
+            return (dim.count("+") + 1,)
+        return (self.get(dim),)
 
     def _divisor(self, attr: str, n: int) -> int:
         by = self.attrs[attr]

@@ -4,7 +4,7 @@ An op is a pure function on arrays: arrays first, attributes by keyword, an arra
 returned, nothing it was given changed. Its family file in ``ops/`` states four things together:
 the reference (NumPy, written to be read), the shape rule, the gradient rule and the cost.
 Everything else -- backends, Tensor methods, op cards, docs pages, tests -- reads them from
-``TABLE``. How a call reaches a column is in ``backend.py``; nothing here dispatches.
+``TABLE``. How a call reaches a column is in ``columns.py``; nothing here dispatches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ Rule = Callable[..., Any]
 #: The layout of a class of ops, where a row states none: it holds for every array.
 LAYOUTS = {"map": "... -> ...", "rows": "... -> ...", "equal": "... -> ...",
            "reduce": "... -> *R", "argreduce": "... -> *R int64", "loss": "... -> *L",
-           "binary": "~Z -> *Z", "select": "~Z -> *Z", "compare": "~Z -> *Z bool"}
+           "binary": "~Z -> *Z", "ternary": "~Z -> *Z", "compare": "~Z -> *Z bool"}
+
+#: What the numbers are that a kernel of this class takes, where a row does not say.
+KERNELS = {"map": "n = ..., a = 0, b = 0", "map_bool": "n = ...", "equal": "n = ..., a = 0",
+           "reduce": "outer n inner = x along dim", "argreduce": "outer n inner = x along dim",
+           "rows": "rows cols = x along dim", "rows_backward": "rows cols = grad along dim",
+           "loss": "n = ...", "adamw": "n = ...", "triangle": "batch = ..."}
 
 TABLE: dict[str, Op] = {}
 
@@ -42,7 +48,7 @@ class Op:
 
     name: str
     family: str  # the file it lives in, and the name of its C source, test and spec
-    cls: str  # its class of calls: map, binary, rows, ...; a function type of etude.h
+    cls: str  # its class: the function type of etude.h that its kernel has, or view, create
     reference: Rule
     shape: Any  # a Layout, or a function of specs and attributes
     arrays: tuple[str, ...]
@@ -56,6 +62,7 @@ class Op:
     prepare: Rule | None  # normalises attributes as users write them
     cost: int | str | Rule  # FLOPs: of each element, in sizes of the layout, or by a function
     outputs: tuple[str, ...]  # ("*ys",) means a tuple of any length, all of it shown
+    kernel: str  # the numbers its kernel takes, as far as names alone do not tell
     saves: tuple[str, ...]  # what its gradient rule receives: "x", "y", "x.shape", "x.dtype"
     shown: int = 1  # how many outputs the public function returns; only the first has a gradient
     alias: dict[str, str] = field(default_factory=dict)  # output -> input it may be written over
@@ -169,16 +176,38 @@ class Op:
 
 
 def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
-       flops: int | str | Rule = 0, domain: str = "float", outputs: str = "y", saves: str = "",
-       order: str = "", nullable: str = "", pairs: dict[str, int] | None = None,
-       prepare: Rule | None = None, ieee: bool = False, **row: Any) -> Callable[[Rule], Op]:
-    """Enter the decorated reference into TABLE. Names stand in one text, "x weight"; ``row`` is
-    what else there is to be said in an ``Op``.
+       flops: int | str | Rule = 0, domain: str = "float", outputs: str = "y", shown: int = 1,
+       saves: str = "", kernel: str = "", alias: dict[str, str] | None = None,
+       choices: dict[str, tuple[str, ...]] | None = None, pairs: dict[str, int] | None = None,
+       prepare: Rule | None = None, order: str = "", nullable: str = "", ieee: bool = False,
+       internal: bool = False) -> Callable[[Rule], Op]:
+    """Enter the decorated reference into TABLE. Where several names are given they stand in one
+    text, "x weight".
 
-    ``shape`` is a layout, with ``sizes`` for what it cannot say (see ``layout.py``), or a function
-    of specs and attributes; left out, it is that of the class. ``pairs`` names the attributes for
-    height and width, one integer or two, and the least that each may be. ``ieee``: infinities and
-    NaN are results like others, of which NumPy need not warn.
+    cls: the class of the op. It is the function type of etude.h that its kernel has ("map",
+        "rows", "conv2d"), or "view" for another shape over the same memory, or "create".
+    shape: a layout, such as "x: ... K, weight: N K -> ... N" (see ``layout.py``), or a function
+        of specs and attributes that returns specs. Left out, it is that of the class.
+    sizes: what a layout cannot say: ``sizes(op, ...)`` is given the sizes, arrays and attributes
+        that its parameters name, refuses what it must and returns the sizes that no array has.
+    flops: the cost in floating-point operations: a number for each element, a product of sizes
+        of the layout, "2 ... K N", or a function of arrays and attributes.
+    domain: the dtypes it takes: "float", "number" (float or int64) or "any".
+    outputs: the names of the results; "*ys" is a tuple of any length.
+    shown: how many of them the public function returns. Only the first has a gradient.
+    saves: what the gradient rule receives: "x", "y", "x.shape", "x.dtype".
+    kernel: the numbers that its kernel in C takes, where they are no sizes of the layout and no
+        attributes by name: "SH SW = stride, planes = N C" (see ``backends/native/numbers.py``).
+    alias: result -> the array over which a column may write it.
+    choices: attribute -> the words it may be.
+    pairs: attributes for height and width, one integer or two -> the least that each may be.
+    prepare: a function that turns attributes as users write them into those that columns see.
+    order: PyTorch's order of the parameters, where it is not arrays first.
+    nullable: arrays that may be None, besides those whose default is None.
+    ieee: infinities and NaN are results like others, of which NumPy need not warn.
+    internal: a backward op or an optimiser step: not part of the public functions.
+
+    Raises ValueError if an op of that name is there already.
     """
 
     def enter(reference: Rule) -> Op:
@@ -211,8 +240,12 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
             prepare=_paired(name, pairs, prepare) if pairs else prepare,
             cost=flops,
             outputs=tuple(outputs.split()),
+            shown=shown,
+            kernel=kernel or KERNELS.get(cls, ""),
             saves=tuple(saves.split()),
-            **row,
+            alias=alias or {},
+            choices=choices or {},
+            internal=internal,
         )
         entry.__doc__ = reference.__doc__
         return entry

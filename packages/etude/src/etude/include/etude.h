@@ -1,25 +1,29 @@
 /* etude.h: the op interface in C.
 
-   One prototype per kernel: context, input pointers, output pointers, sizes, attributes; a status.
-   A library is a backend when it exports any of the kernels declared at the end of this file:
+   A kernel computes one op for one dtype and is called etude_<op>_<dtype>. Its function type is one
+   of those below: the class of the op, which `etude ops softmax` shows. A library is a backend when
+   it exports any kernel of an op in the table:
 
        #include <etude.h>
+       etude_rows_fn_f32 etude_softmax_f32; // its type: another definition does not compile
        int etude_softmax_f32(etude_context *ctx, const float *x, float *y,
                              int64_t rows, int64_t cols)
        { ... return ETUDE_OK; }
 
        cc -O2 -shared -fPIC -I"$(etude config --include)" softmax.c -o softmax.so -lm
 
-   and etude.backends.native.library.open_library("softmax.so") runs it. It links against nothing: threads and
-   scratch memory come through the context, and with a host that has neither it runs serially.
+   and etude.use("./softmax.so") runs it. It links against nothing: threads and scratch memory come
+   through the context, and with a host that has neither it runs serially.
 
    What a kernel may count on: sizes and dtypes have passed the op's shape rule; pointers are
    aligned to their type; arrays are contiguous in C order unless strides (in elements) are passed;
    no array is NULL unless marked. Sizes may be 0. Outputs are uninitialised and may alias only what
    the op declares. It keeps no static mutable state: two threads may be inside it at once.
 
-   This text is read twice, by a C compiler and by native_header.py, which makes the Python side
-   of every family from it. So keep its forms: `*x` is an array, `size[3]` geometry (on the host). */
+   This text is read twice, by a C compiler and by backends/native/header.py, which makes the Python
+   side of every function type from it. So keep its forms: `*x` is an array, `size[3]` geometry (on
+   the host). Numbers are matched by name: with the sizes of the op's layout, with its attributes,
+   and with what its row in ops/ says of the others (backends/native/numbers.py). */
 #ifndef ETUDE_H
 #define ETUDE_H
 
@@ -96,12 +100,12 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     return ctx->buffer[slot];
 }
 
-/* ---- The families: one function type per shape of call --------------------------------------- */
+/* ---- The function types: one for each kind of call ------------------------------------------- */
 
 /* real is float, double, int64_t or uint8_t (bool), and T its suffix: f32, f64, i64, b8.
-   Attributes of an op arrive as doubles in declared order: a string as its index in the choices,
-   None as NaN (an attribute that is NaN is declined before). */
-#define ETUDE_FAMILIES(real, T)                                                                   \
+   Attributes of an op arrive as doubles: a word as its place in the choices, None as NaN (an
+   attribute that is NaN is declined before). */
+#define ETUDE_FUNCTION_TYPES(real, T)                                                             \
     /* y[i] = f(x[i]; a, b) */                                                                    \
     typedef int etude_map_fn_##T(etude_context *ctx, const real *x, real *y, int64_t n, double a, \
         double b);                                                                                \
@@ -129,6 +133,9 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[o][i] = sum over j of (x[o][j][i] - mean)^2 / (n - correction) */                        \
     typedef int etude_var_fn_##T(etude_context *ctx, const real *x, real *y, int64_t outer,       \
         int64_t n, int64_t inner, double correction);                                             \
+    /* y[o][j][i] = x[o][0][i] + ... + x[o][j][i] */                                              \
+    typedef int etude_scan_fn_##T(etude_context *ctx, const real *x, real *y, int64_t outer,      \
+        int64_t n, int64_t inner);                                                                \
     /* each row of rows x cols by itself */                                                       \
     typedef int etude_rows_fn_##T(etude_context *ctx, const real *x, real *y, int64_t rows,       \
         int64_t cols);                                                                            \
@@ -173,31 +180,31 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[o][index[o][j][i]][i] += src[o][j][i]; y holds a copy of x on entry */                   \
     typedef int etude_scatter_add_fn_##T(etude_context *ctx, const int64_t *index,                \
         const real *src, real *y, int64_t outer, int64_t n, int64_t index_n, int64_t inner);      \
-    /* y[j] = weight[index[j]] for j < count; weight: rows x cols */                              \
-    typedef int etude_embedding_fn_##T(etude_context *ctx, const int64_t *index,                  \
-        const real *weight, real *y, int64_t count, int64_t rows, int64_t cols);                  \
-    typedef int etude_embedding_backward_fn_##T(etude_context *ctx, const real *grad,             \
-        const int64_t *index, real *dweight, int64_t count, int64_t rows, int64_t cols);          \
+    /* y[j] = weight[index[j]] for j < count; weight: V x D */                                    \
+    typedef int etude_embedding_fn_##T(etude_context *ctx, const int64_t *index, const real       \
+        *weight, real *y, int64_t count, int64_t V, int64_t D);                                   \
+    typedef int etude_embedding_backward_fn_##T(etude_context *ctx, const real *grad, const       \
+        int64_t *index, real *dweight, int64_t count, int64_t V, int64_t D);                      \
     typedef int etude_one_hot_fn_##T(etude_context *ctx, const int64_t *index, real *y,           \
-        int64_t count, int64_t classes);                                                          \
-    /* y = x on one side of a diagonal of batch matrices m x n, 0 on the other */                 \
-    typedef int etude_triangle_fn_##T(etude_context *ctx, const real *x, real *y, int64_t batch,  \
-        int64_t m, int64_t n, double diagonal);                                                   \
+        int64_t count, int64_t num_classes);                                                      \
+    /* y = x on one side of a diagonal of batch matrices M x N, 0 on the other */                 \
+    typedef int etude_triangle_fn_##T(etude_context *ctx, const real *x, real *y, int64_t         \
+        batch, int64_t M, int64_t N, double diagonal);                                            \
     /* y = x over ndim dimensions (at most 16), both by element strides */                        \
     typedef int etude_copy_fn_##T(etude_context *ctx, const real *x, real *y, int64_t ndim,       \
         const int64_t size[16], const int64_t xs[16], const int64_t ys[16]);                      \
     /* y[i] = (real)x[i]; from is ETUDE_F32, ... */                                               \
     typedef int etude_cast_fn_##T(etude_context *ctx, const void *x, real *y, int64_t n,          \
         int64_t from);                                                                            \
-    /* lse[r] = log sum_c exp x[r][c]; row loss = lse[r] - (1 - s) x[r][target[r]] - s mean x[r], \
-       s the smoothing, 0 for a label equal to ignore; reduction 0 mean, 1 sum (both: loss[0]),   \
-       2 none (loss[rows]) */                                                                     \
-    typedef int etude_cross_entropy_fn_##T(etude_context *ctx, const real *x,                     \
-        const int64_t *target, real *loss, real *lse, int64_t rows, int64_t cols,                 \
-        double reduction, double ignore, double smoothing);                                       \
+    /* x: N x C; lse[r] = log sum_c exp x[r][c]; loss of a row = lse[r] - (1 - s) x[r][target[r]] \
+       - s mean x[r], s = label_smoothing, or 0 where the label is ignore_index; reduction 0 mean,\
+       1 sum (both: loss[0]), 2 none (loss[N]) */                                                 \
+    typedef int etude_cross_entropy_fn_##T(etude_context *ctx, const real *x, const int64_t       \
+        *target, real *loss, real *lse, int64_t N, int64_t C, double reduction, double            \
+        ignore_index, double label_smoothing);                                                    \
     typedef int etude_cross_entropy_backward_fn_##T(etude_context *ctx, const real *grad,         \
-        const real *x, const int64_t *target, const real *lse, real *dx, int64_t rows,            \
-        int64_t cols, double reduction, double ignore, double smoothing);                         \
+        const real *x, const int64_t *target, const real *lse, real *dx, int64_t N, int64_t       \
+        C, double reduction, double ignore_index, double label_smoothing);                        \
     /* y = (x - mean) rstd weight + bias, row by row; weight and bias: cols or NULL */            \
     typedef int etude_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,          \
         const real *bias, real *y, real *mean, real *rstd, int64_t rows, int64_t cols,            \
@@ -223,21 +230,22 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* reduction 0 mean, 1 sum (both: loss[0]), 2 none (loss[n]) */                               \
     typedef int etude_loss_fn_##T(etude_context *ctx, const real *x, const real *target,          \
         real *loss, int64_t n, double reduction);                                                 \
-    /* y = softmax(query key^T scale) value for each of batch; query, dquery: L x D; key, dkey:    \
-       S x D; value, dvalue: S x E; y, grad: L x E; lse: L. mask_kind 0: mask is NULL; 1: bool,   \
-       true takes part; 2: real, added to the scores. That of score l, s of one b of batch is at  \
-       b / count * outer + b % count * inner + l * row + s * column */                            \
+    /* y = softmax(query key^T scale) value for each of batch, scale 1 / sqrt D where it is       \
+       NaN; query, dquery: L x D; key, dkey: S x D; value, dvalue: S x E; y, grad: L x E;         \
+       lse: L. mask_kind 0: mask is NULL; 1: bool, true takes part; 2: real, added to the         \
+       scores. That of score l, s of one b of batch is at b / count * outer + b % count *         \
+       inner + l * row + s * column */                                                            \
     typedef int etude_attention_fn_##T(etude_context *ctx, const real *query, const real *key,    \
         const real *value, const void *mask, real *y, real *lse, int64_t batch, int64_t L,        \
-        int64_t S, int64_t D, int64_t E, double causal, double scale, int64_t mask_kind,          \
+        int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t mask_kind,       \
         int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);                \
     typedef int etude_attention_backward_fn_##T(etude_context *ctx, const real *grad,             \
         const real *query, const real *key, const real *value, const void *mask, const real *y,   \
         const real *lse, real *dquery, real *dkey, real *dvalue, int64_t batch, int64_t L,        \
-        int64_t S, int64_t D, int64_t E, double causal, double scale, int64_t mask_kind,          \
+        int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t mask_kind,       \
         int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);                \
     /* key: [seed, call], Philox 4x64-10 */                                                       \
-    typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);  \
+    typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);    \
     typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \
         real *y, int64_t n, double p);                                                            \
     /* hyper: lr, momentum, weight_decay. Outputs may be p and v. */                              \
@@ -250,94 +258,10 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         const real *m, const real *v, const double *hyper, real *p_out, real *m_out, real *v_out, \
         int64_t n);
 
-ETUDE_FAMILIES(float, f32)
-ETUDE_FAMILIES(double, f64)
-ETUDE_FAMILIES(int64_t, i64)
-ETUDE_FAMILIES(uint8_t, b8)
-
-/* ---- The kernels: which op is of which family ------------------------------------------------ */
-
-#define ETUDE_FLOAT_KERNELS(T)                                                                    \
-    etude_map_fn_##T etude_exp_##T, etude_log_##T, etude_sqrt_##T, etude_tanh_##T,                \
-        etude_sigmoid_##T, etude_erf_##T, etude_gelu_##T, etude_expm1_##T, etude_log1p_##T,       \
-        etude_rsqrt_##T, etude_reciprocal_##T, etude_sin_##T, etude_cos_##T, etude_floor_##T,     \
-        etude_ceil_##T, etude_round_##T, etude_leaky_relu_##T, etude_elu_##T, etude_silu_##T,     \
-        etude_softplus_##T, etude_clamp_##T;                                                      \
-    etude_map_bool_fn_##T etude_isnan_##T;                                                        \
-    etude_equal_fn_##T etude_relu_backward_##T, etude_tanh_backward_##T,                          \
-        etude_sigmoid_backward_##T, etude_gelu_backward_##T;                                      \
-    etude_binary_fn_##T etude_div_##T, etude_pow_##T;                                             \
-    etude_ternary_fn_##T etude_lerp_##T;                                                          \
-    etude_reduce_fn_##T etude_mean_##T, etude_logsumexp_##T;                                      \
-    etude_var_fn_##T etude_var_##T;                                                               \
-    etude_rows_fn_##T etude_softmax_##T, etude_log_softmax_##T;                                   \
-    etude_rows_backward_fn_##T etude_softmax_backward_##T, etude_log_softmax_backward_##T;        \
-    etude_matmul_fn_##T etude_matmul_##T, etude_linear_##T;                                       \
-    etude_conv2d_fn_##T etude_conv2d_##T;                                                         \
-    etude_conv2d_input_fn_##T etude_conv2d_input_##T;                                             \
-    etude_conv2d_weight_fn_##T etude_conv2d_weight_##T;                                           \
-    etude_pool2d_fn_##T etude_max_pool2d_##T;                                                     \
-    etude_pool2d_backward_fn_##T etude_max_pool2d_backward_##T;                                   \
-    etude_avg_pool2d_fn_##T etude_avg_pool2d_##T, etude_avg_pool2d_backward_##T;                  \
-    etude_adaptive_pool2d_fn_##T etude_adaptive_avg_pool2d_##T,                                   \
-        etude_adaptive_avg_pool2d_backward_##T;                                                   \
-    etude_cross_entropy_fn_##T etude_cross_entropy_##T;                                           \
-    etude_cross_entropy_backward_fn_##T etude_cross_entropy_backward_##T;                         \
-    etude_norm_fn_##T etude_layer_norm_##T;                                                       \
-    etude_norm_backward_fn_##T etude_layer_norm_backward_##T;                                     \
-    etude_rms_norm_fn_##T etude_rms_norm_##T;                                                     \
-    etude_rms_norm_backward_fn_##T etude_rms_norm_backward_##T;                                   \
-    etude_batch_norm_fn_##T etude_batch_norm_##T;                                                 \
-    etude_batch_norm_backward_fn_##T etude_batch_norm_backward_##T;                               \
-    etude_batch_norm_eval_fn_##T etude_batch_norm_eval_##T;                                       \
-    etude_loss_fn_##T etude_mse_loss_##T, etude_l1_loss_##T,                                      \
-        etude_binary_cross_entropy_with_logits_##T;                                               \
-    etude_embedding_fn_##T etude_embedding_##T;                                                   \
-    etude_embedding_backward_fn_##T etude_embedding_backward_##T;                                 \
-    etude_attention_fn_##T etude_scaled_dot_product_attention_##T;                                \
-    etude_attention_backward_fn_##T etude_attention_backward_##T;                                 \
-    etude_rand_fn_##T etude_rand_##T, etude_randn_##T;                                            \
-    etude_dropout_fn_##T etude_dropout_##T;                                                       \
-    etude_sgd_fn_##T etude_sgd_step_##T;                                                          \
-    etude_adamw_fn_##T etude_adamw_step_##T, etude_adam_step_##T, etude_rmsprop_step_##T;
-
-#define ETUDE_NUMBER_KERNELS(T)                                                                   \
-    etude_map_fn_##T etude_neg_##T, etude_relu_##T, etude_abs_##T, etude_sign_##T,                \
-        etude_square_##T;                                                                         \
-    etude_binary_fn_##T etude_add_##T, etude_sub_##T, etude_mul_##T, etude_maximum_##T,           \
-        etude_minimum_##T;                                                                        \
-    etude_reduce_fn_##T etude_sum_##T, etude_amax_##T, etude_prod_##T, etude_cumsum_##T;          \
-    etude_scatter_add_fn_##T etude_scatter_add_##T;
-
-#define ETUDE_EVERY_KERNELS(T)                                                                    \
-    etude_compare_fn_##T etude_eq_##T, etude_ne_##T, etude_lt_##T, etude_le_##T, etude_gt_##T,    \
-        etude_ge_##T;                                                                             \
-    etude_select_fn_##T etude_where_##T;                                                          \
-    etude_copy_fn_##T etude_contiguous_##T, etude_cat_##T, etude_slice_backward_##T,              \
-        etude_stack_##T, etude_pad_##T;                                                           \
-    etude_cast_fn_##T etude_cast_##T;                                                             \
-    etude_argreduce_fn_##T etude_argmax_##T, etude_argmin_##T;                                    \
-    etude_gather_fn_##T etude_gather_##T, etude_index_select_##T;                                 \
-    etude_triangle_fn_##T etude_tril_##T, etude_triu_##T;
-
-#define ETUDE_INDEX_KERNELS(T) etude_one_hot_fn_##T etude_one_hot_##T;
-
-#define ETUDE_BOOL_KERNELS(T)                                                                     \
-    etude_map_fn_##T etude_logical_not_##T;                                                       \
-    etude_binary_fn_##T etude_logical_and_##T, etude_logical_or_##T;                              \
-    etude_reduce_fn_##T etude_all_##T, etude_any_##T;
-
-ETUDE_FLOAT_KERNELS(f32)
-ETUDE_FLOAT_KERNELS(f64)
-ETUDE_NUMBER_KERNELS(f32)
-ETUDE_NUMBER_KERNELS(f64)
-ETUDE_NUMBER_KERNELS(i64)
-ETUDE_BOOL_KERNELS(b8)
-ETUDE_INDEX_KERNELS(i64)
-ETUDE_EVERY_KERNELS(f32)
-ETUDE_EVERY_KERNELS(f64)
-ETUDE_EVERY_KERNELS(i64)
-ETUDE_EVERY_KERNELS(b8)
+ETUDE_FUNCTION_TYPES(float, f32)
+ETUDE_FUNCTION_TYPES(double, f64)
+ETUDE_FUNCTION_TYPES(int64_t, i64)
+ETUDE_FUNCTION_TYPES(uint8_t, b8)
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@ import numpy as np
 from etude.core.table import op
 
 
-@op("map", saves="x", flops=2)
+@op("map", saves="x", flops=2, kernel="n = ..., a = negative_slope, b = 0")
 def leaky_relu(x, *, negative_slope=0.01):
     """y = x where x > 0, else negative_slope x. Source: Maas, Hannun and Ng 2013, section 2."""
     return np.where(x > 0, x, x * negative_slope)
@@ -18,7 +18,7 @@ leaky_relu.gradient(lambda F, grad, x, *, negative_slope, **_:
     F.where(F.gt(x, 0.0), grad, F.mul(grad, negative_slope)))
 
 
-@op("map", saves="x y", flops=3)
+@op("map", saves="x y", flops=3, kernel="n = ..., a = alpha, b = 0")
 def elu(x, *, alpha=1.0):
     """y = x where x > 0, else alpha (e^x - 1). Source: Clevert et al. 2016, equation 15."""
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
@@ -41,7 +41,7 @@ def _(F, grad, x, *, needs):
     return F.mul(grad, F.mul(s, F.add(F.mul(x, F.sub(1.0, s)), 1.0)))
 
 
-@op("map", saves="x", flops=5)
+@op("map", saves="x", flops=5, kernel="n = ..., a = beta, b = 0")
 def softplus(x, *, beta=1.0):
     """y = ln(1 + e^(beta x)) / beta, as max(x, 0) + ln(1 + e^-|beta x|) / beta: no overflow."""
     z = x * beta
@@ -56,7 +56,8 @@ def _bounds(op, min, max):
         raise ValueError(f"{op}: give min, max or both; got neither")
 
 
-@op("map", sizes=_bounds, domain="number", saves="x", flops=2)
+@op("map", sizes=_bounds, domain="number", saves="x", flops=2,
+    kernel="n = ..., a = min, b = max")
 def clamp(x, *, min=None, max=None):
     """y = x kept within min .. max, either of which may be None; NaN stays NaN.
 

@@ -57,10 +57,13 @@ def _probabilities(scores, lse):
     return np.exp(scores - np.where(np.isfinite(lse), lse, lse.dtype.type(0))[..., None])
 
 
+KERNEL = "batch = ..., mask_kind count outer inner row column = attn_mask over ... L S"
+
+
 @op("attention",
     shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any -> ... L E, ... L",
     sizes=_check_mask, flops="2 ... L S D + 2 ... L S E", outputs="y lse",
-    saves="query key value attn_mask y lse")
+    saves="query key value attn_mask y lse", kernel=KERNEL)
 def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal=False, scale=None):
     """y = softmax(query key^T scale + mask) value, the softmax over the keys.
 
@@ -101,7 +104,7 @@ def _(F, query, key, value, attn_mask=None, *, is_causal, scale):
 @op("attention_backward", nullable="attn_mask", outputs="dquery dkey dvalue",
     shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any, grad y: ... L E, "
           "lse: ... L -> ... L D, ... S D, ... S E",
-    flops="5 ... L S D + 5 ... L S E", internal=True)
+    flops="5 ... L S D + 5 ... L S E", kernel=KERNEL, internal=True)
 def attention_backward(grad, query, key, value, attn_mask, y, lse, *, is_causal=False, scale=None):
     """With p = exp(scores - lse):  dvalue = p^T grad;  ds = p (grad value^T - sum(grad y)) scale;
     dquery = ds key;  dkey = ds^T query.

@@ -29,7 +29,7 @@ def _affine(y, weight, bias, column):
 
 
 @op("batch_norm", shape="x: N C ..., weight bias: C -> N C ..., C, C", sizes=_more_than_one,
-    flops=8, outputs="y mean var", shown=3, saves="x weight mean var")
+    flops=8, outputs="y mean var", shown=3, saves="x weight mean var", kernel="inner = ...")
 def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with mean and var of this batch.
 
@@ -60,7 +60,7 @@ def _(F, x, weight=None, bias=None, *, eps):
 
 
 @op("batch_norm_backward", shape="x grad: N C ..., weight mean var: C -> N C ..., C, C", flops=14,
-    nullable="weight", outputs="dx dweight dbias", internal=True)
+    nullable="weight", outputs="dx dweight dbias", kernel="inner = ...", internal=True)
 def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     """dx = weight / s (grad - mean(grad) - h mean(grad h)), with s = sqrt(var + eps) and
     h = (x - mean) / s.
@@ -78,7 +78,7 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
 
 
 @op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...", flops=4,
-    internal=True, saves="x mean var weight")
+    internal=True, saves="x mean var weight", kernel="inner = ...")
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
     _, column = _over(x)

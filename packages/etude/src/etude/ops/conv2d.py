@@ -33,6 +33,7 @@ def _grouped(op, H, W, KH, KW, O, stride, padding, dilation, groups):  # noqa: E
 
 PAIRS = {"stride": 1, "padding": 0, "dilation": 1}
 COST = "2 N O OH OW C/groups KH KW"
+KERNEL = "SH SW = stride, PH PW = padding, dilation == 1 1, groups == 1"  # what C has so far
 
 
 def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
@@ -45,7 +46,7 @@ def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
 
 
 @op("conv2d", shape="x: N C H W, weight: O C/groups KH KW, bias: O -> N O OH OW", sizes=_grouped,
-    flops=COST, pairs=PAIRS, saves="x weight")
+    flops=COST, pairs=PAIRS, kernel=KERNEL, saves="x weight")
 def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """y[n,o,h,w] = b[o] + sum_{c,i,j} x[n, c, h SH + i DH - PH, w SW + j DW - PW] weight[o,c,i,j].
 
@@ -66,7 +67,7 @@ conv2d.gradient(lambda F, grad, x, weight, *, needs, **attrs: (
     F.sum(grad, dim=(0, 2, 3)) if True in needs[2:] else None))
 
 
-@op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, saves="grad weight",
+@op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, kernel=KERNEL, saves="grad weight",
     shape="input_size = H W, weight: O C/groups KH KW, grad: N O OH OW -> N C H W", internal=True)
 def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                  groups=1):
@@ -96,8 +97,8 @@ conv2d_input.gradient(lambda F, grad, first, weight, *, needs, input_size, **att
     F.conv2d_weight(first, grad, kernel_size=weight.shape[2:], **attrs) if needs[1] else None))
 
 
-@op("conv2d_weight", sizes=_grouped, flops=COST, pairs=PAIRS, saves="grad x", internal=True,
-    shape="kernel_size = KH KW, x: N C H W, grad: N O OH OW -> O C/groups KH KW")
+@op("conv2d_weight", sizes=_grouped, flops=COST, pairs=PAIRS, kernel=KERNEL, saves="grad x",
+    shape="kernel_size = KH KW, x: N C H W, grad: N O OH OW -> O C/groups KH KW", internal=True)
 def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                   groups=1):
     """dweight[o,c,i,j] = sum_{n,h,w} grad[n,o,h,w] x[n, c, h SH + i DH - PH, w SW + j DW - PW].

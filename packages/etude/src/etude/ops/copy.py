@@ -21,7 +21,8 @@ def contiguous(x):
 contiguous.gradient(lambda F, grad, **_: grad)
 
 
-@op("cast", shape="... -> ... dtype", domain="any", saves="x.dtype", ieee=True)
+@op("cast", shape="... -> ... dtype", domain="any", saves="x.dtype", ieee=True,
+    kernel="n = ..., from = dtype of x")
 def cast(x, *, dtype):
     """y = x converted to ``dtype``: towards zero for int64, x != 0 for bool.
 
@@ -46,7 +47,7 @@ def _cat_shape(*xs, dim):
     return Spec((*first.shape[:d], total, *first.shape[d + 1 :]), dtype)
 
 
-@op("cat", shape=_cat_shape, domain="any", saves="xs.shape", order="xs dim")
+@op("copy", shape=_cat_shape, domain="any", saves="xs.shape", order="xs dim")
 def cat(*xs, dim=0):
     """y = the arrays one after another along ``dim``; all other sizes agree. One dtype."""
     return np.concatenate(xs, axis=dim)
@@ -64,7 +65,7 @@ def _stack_shape(*xs, dim):
     return Spec((*xs[0].shape[:d], len(xs), *xs[0].shape[d:]), dtype)
 
 
-@op("cat", shape=_stack_shape, domain="any", saves="xs.shape", order="xs dim")
+@op("copy", shape=_stack_shape, domain="any", saves="xs.shape", order="xs dim")
 def stack(*xs, dim=0):
     """y = the arrays, all of one shape and dtype, one after another along a new axis ``dim``."""
     return np.stack(xs, axis=dim)
@@ -93,7 +94,7 @@ def _pairs(x, padding):
     return [(0, 0)] * (x.ndim - len(given)) + given[::-1]
 
 
-@op("copy_into", shape="... -> *Y", sizes=_padded, domain="any", saves="x.shape")
+@op("copy", shape="... -> *Y", sizes=_padded, domain="any", saves="x.shape")
 def pad(x, *, padding, value=0.0):
     """y = x with ``value`` around it. padding: (before, after) of the last axis, then of the one
     before it, ..., as in PyTorch. Any dtype.
@@ -109,7 +110,7 @@ def _(F, grad, x_shape, *, needs, padding, **_attrs):
     return F.slice(grad, index=index)
 
 
-@op("copy_into", shape="grad: ..., shape = *S -> *S", domain="any", internal=True)
+@op("copy", shape="grad: ..., shape = *S -> *S", domain="any", internal=True)
 def slice_backward(grad, *, shape, index):
     """dx = zeros of ``shape`` with ``grad`` written where ``index`` reads: the slice undone."""
     dx = np.zeros(shape, grad.dtype)

@@ -31,7 +31,7 @@ def _grid(index, dim, limit, name):
 
 
 @op("gather", shape="x: ..., index: *I int64 -> *I", sizes=_fits, domain="any", order="x dim index",
-    saves="x.shape index")
+    saves="x.shape index", kernel="outer n inner = x along dim, index_n = index at dim")
 def gather(x, index, *, dim):
     """y[i][j] = x[index[i][j]][j] for dim = 0, and so on: y has the shape of index."""
     return x[_grid(index, dim, x.shape[dim], "gather")]

@@ -26,8 +26,9 @@ def _selected(op, rest, count, dim):
     return {"Y": (*rest[:d], count, *rest[d + 1 :])}
 
 
-@op("index_select", shape="x: ..., index: count int64 -> *Y", sizes=_selected, domain="any",
-    order="x dim index", saves="x.shape index")
+@op("gather", shape="x: ..., index: count int64 -> *Y", sizes=_selected, domain="any",
+    order="x dim index", saves="x.shape index",
+    kernel="outer n inner = x along dim, index_n = count")
 def index_select(x, index, *, dim):
     """y[i] = x[index[i]] along ``dim``. index: (I) int64; y: x with size I in place of ``dim``."""
     check_index("index_select", index, x.shape[dim], f"dimension {dim}")
@@ -43,7 +44,8 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, places, grad, dim=d), None
 
 
-@op("embedding", shape="index: ... int64, weight: V D -> ... D", saves="index weight.shape")
+@op("embedding", shape="index: ... int64, weight: V D -> ... D", saves="index weight.shape",
+    kernel="count = ...")
 def embedding(index, weight):
     """y[...] = weight[index[...]]. index: (...) int64; weight: (V, D); y: (..., D), float."""
     check_index("embedding", index, weight.shape[0], "weight's rows")
@@ -55,7 +57,7 @@ embedding.gradient(lambda F, grad, index, weight_shape, **_:
 
 
 @op("embedding_backward", shape="index: ... int64, grad: ... D -> num_embeddings D", flops="... D",
-    saves="index", internal=True)
+    saves="index", kernel="count = ..., V = num_embeddings", internal=True)
 def embedding_backward(grad, index, *, num_embeddings):
     """dweight[v] = the sum of grad over the places where index is v. dweight: (V, D)."""
     check_index("embedding_backward", index, num_embeddings, "weight's rows")
@@ -72,7 +74,8 @@ def _classes(op, num_classes):
         raise ShapeError(f"{op}: num_classes must be an integer >= 1, got {num_classes!r}")
 
 
-@op("one_hot", shape="index: ... int64 -> ... num_classes int64", sizes=_classes, domain="any")
+@op("one_hot", shape="index: ... int64 -> ... num_classes int64", sizes=_classes, domain="any",
+    kernel="count = ...")
 def one_hot(index, *, num_classes):
     """y[..., c] = 1 where index[...] = c, else 0. index: (...) int64; y: (..., C) int64."""
     check_index("one_hot", index, num_classes, "the classes")

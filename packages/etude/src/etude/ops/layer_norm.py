@@ -30,7 +30,7 @@ def _last(normalized_shape):
 
 @op("norm", shape="normalized_shape = *D, x: ... *D, weight bias: *D -> ... *D, ..., ...",
     sizes=not_empty, flops="8 ... *D", outputs="y mean rstd", saves="x weight mean rstd",
-    prepare=prepare, order="x normalized_shape weight bias eps")
+    prepare=prepare, order="x normalized_shape weight bias eps", kernel="rows = ..., cols = *D")
 def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
     """y = (x - mean) rstd weight + bias, with rstd = 1 / sqrt(var + eps), var the biased variance.
 
@@ -66,7 +66,7 @@ def _(F, x, weight=None, bias=None, *, normalized_shape, eps):
 
 @op("norm_backward", nullable="weight", outputs="dx dweight dbias", internal=True,
     shape="normalized_shape = *D, x grad: ... *D, weight: *D, mean rstd: ... -> ... *D, *D, *D",
-    flops="14 ... *D")
+    flops="14 ... *D", kernel="rows = ..., cols = *D")
 def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     """With h = (x - mean) rstd and g = grad weight:  dx = rstd (g - mean(g) - h mean(g h)).
 

@@ -9,31 +9,31 @@ from etude.core.shapes import axes, reduction
 from etude.core.table import op
 
 
-@op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")
+@op("binary", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")
 def logical_and(x, y):
     """z = x and y, with broadcasting. x, y, z: bool."""
     return np.logical_and(x, y)
 
 
-@op("logical", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")
+@op("binary", shape="x y: ~Z bool -> *Z bool", domain="any", outputs="z")
 def logical_or(x, y):
     """z = x or y, with broadcasting. x, y, z: bool."""
     return np.logical_or(x, y)
 
 
-@op("logical_map", shape="x: ... bool -> ... bool", domain="any")
+@op("map", shape="x: ... bool -> ... bool", domain="any")
 def logical_not(x):
     """y = not x. x, y: bool, any shape."""
     return np.logical_not(x)
 
 
-@op("logical_reduce", shape="x: ... bool -> *R bool", sizes=reduction, domain="any")
+@op("reduce", shape="x: ... bool -> *R bool", sizes=reduction, domain="any")
 def all(x, *, dim=None, keepdim=False):
     """y = whether every element of x over ``dim`` holds; true where there is none. bool."""
     return x.all(axes("all", dim, x.ndim), keepdims=keepdim)
 
 
-@op("logical_reduce", shape="x: ... bool -> *R bool", sizes=reduction, domain="any")
+@op("reduce", shape="x: ... bool -> *R bool", sizes=reduction, domain="any")
 def any(x, *, dim=None, keepdim=False):
     """y = whether some element of x over ``dim`` holds; false where there is none. bool."""
     return x.any(axes("any", dim, x.ndim), keepdims=keepdim)

@@ -213,7 +213,8 @@ erf.gradient(lambda F, grad, x, **_:
     F.mul(grad, F.mul(F.exp(F.neg(F.mul(x, x))), 2 / math.sqrt(math.pi))))
 
 
-@op("map", saves="x", choices={"approximate": ("none", "tanh")}, flops=8)
+@op("map", saves="x", choices={"approximate": ("none", "tanh")}, flops=8,
+    kernel="n = ..., a = approximate, b = 0")
 def gelu(x, *, approximate="none"):
     """y = x Phi(x), with Phi the normal distribution function. x, y: any shape, float.
 
@@ -240,7 +241,8 @@ def _(F, x, *, approximate):
     return F.mul(F.mul(x, 0.5), F.add(bend, 1.0))
 
 
-@op("equal", internal=True, choices={"approximate": ("none", "tanh")}, flops=14)
+@op("equal", internal=True, choices={"approximate": ("none", "tanh")}, flops=14,
+    kernel="n = ..., a = approximate")
 def gelu_backward(grad, x, *, approximate="none"):
     """dx = grad (Phi(x) + x Phi'(x)). grad, x: one shape and dtype; dx: as x."""
     if approximate == "tanh":

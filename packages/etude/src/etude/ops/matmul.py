@@ -29,7 +29,7 @@ matmul.gradient(lambda F, grad, x, y, *, needs: (
     F.matmul(_transposed(F, x), grad) if needs[1] else None))
 
 
-@op("linear", shape="x: ... K, weight: N K, bias: N -> ... N", flops="2 ... K N", saves="x weight")
+@op("matmul", shape="x: ... K, weight: N K, bias: N -> ... N", flops="2 ... K N", saves="x weight")
 def linear(x, weight, bias=None):
     """y = x weight^T + bias. x: (..., K); weight: (N, K); bias: (N) or None; y: (..., N)."""
     y = x @ weight.T

@@ -11,6 +11,7 @@ from etude.ops.conv2d import output_size, windows
 from etude.ops.index import check_index
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
+KERNEL = "planes = N C, SH SW = stride, PH PW = padding"
 
 
 def prepare(attrs):
@@ -28,7 +29,8 @@ def _pooled(op, H, W, KH, KW, stride, padding):
 
 
 @op("pool2d", shape="kernel_size = KH KW, x: N C H W -> N C OH OW, N C OH OW int64", sizes=_pooled,
-    flops="N C OH OW KH KW", outputs="y index", saves="index x.shape", pairs=PAIRS, prepare=prepare)
+    flops="N C OH OW KH KW", outputs="y index", saves="index x.shape", pairs=PAIRS,
+    prepare=prepare, kernel=KERNEL)
 def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the largest x in the window at (h SH - PH, w SW - PW); NaN counts as largest.
 
@@ -52,7 +54,7 @@ max_pool2d.gradient(lambda F, grad, index, x_shape, **_:
     F.max_pool2d_backward(grad, index, input_size=x_shape[2:]))
 
 
-@op("pool2d_backward", flops="N C OH OW", saves="index", internal=True,
+@op("pool2d_backward", flops="N C OH OW", saves="index", kernel="planes = N C", internal=True,
     shape="input_size = H W, index: N C OH OW int64, grad: N C OH OW -> N C H W")
 def max_pool2d_backward(grad, index, *, input_size):
     """dx = zeros, plus every grad at the pixel its maximum came from; overlaps add up.
@@ -79,7 +81,7 @@ def _(F, grad, index, *, needs, input_size):
 
 
 @op("avg_pool2d", shape="kernel_size = KH KW, x: N C H W -> N C OH OW", sizes=_pooled,
-    flops="N C OH OW KH KW", saves="x.shape", pairs=PAIRS, prepare=prepare)
+    flops="N C OH OW KH KW", saves="x.shape", pairs=PAIRS, prepare=prepare, kernel=KERNEL)
 def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     """y[n,c,h,w] = the mean of x over the window at (h SH - PH, w SW - PW), zeros outside counted.
 
@@ -92,8 +94,9 @@ avg_pool2d.gradient(lambda F, grad, x_shape, *, needs, **attrs:
     F.avg_pool2d_backward(grad, input_size=x_shape[2:], **attrs))
 
 
-@op("avg_pool2d_backward", sizes=_pooled, flops="N C OH OW KH KW", pairs=PAIRS, prepare=prepare,
-    shape="kernel_size = KH KW, input_size = H W, grad: N C OH OW -> N C H W", internal=True)
+@op("avg_pool2d", sizes=_pooled, flops="N C OH OW KH KW", pairs=PAIRS, prepare=prepare,
+    shape="kernel_size = KH KW, input_size = H W, grad: N C OH OW -> N C H W", kernel=KERNEL,
+    internal=True)
 def avg_pool2d_backward(grad, *, input_size, kernel_size, stride=None, padding=(0, 0)):
     """dx = every grad, divided by KH KW, given to each pixel of its window. dx: (N, C, H, W)."""
     (n, c, oh, ow), (h, w) = grad.shape, input_size
@@ -124,8 +127,8 @@ def _has_pixels(op, x, H, W):
         raise ShapeError(f"{op}: the image of {x} has no pixels")
 
 
-@op("adaptive_avg_pool2d", shape="output_size = OH OW, x: N C H W -> N C OH OW", sizes=_has_pixels,
-    flops="N C H W", saves="x.shape", pairs={"output_size": 1})
+@op("adaptive_pool2d", shape="output_size = OH OW, x: N C H W -> N C OH OW", sizes=_has_pixels,
+    flops="N C H W", saves="x.shape", pairs={"output_size": 1}, kernel="planes = N C")
 def adaptive_avg_pool2d(x, *, output_size):
     """y[n,c,h,w] = the mean of x over the (h, w)-th of OH x OW bins that cover the image.
 
@@ -140,8 +143,8 @@ adaptive_avg_pool2d.gradient(lambda F, grad, x_shape, **_:
     F.adaptive_avg_pool2d_backward(grad, input_size=x_shape[2:]))
 
 
-@op("adaptive_avg_pool2d_backward", shape="input_size = H W, grad: N C OH OW -> N C H W",
-    flops="N C H W", saves="grad.shape", internal=True)
+@op("adaptive_pool2d", shape="input_size = H W, grad: N C OH OW -> N C H W",
+    flops="N C H W", saves="grad.shape", kernel="planes = N C", internal=True)
 def adaptive_avg_pool2d_backward(grad, *, input_size):
     """dx = every grad, divided by the size of its bin, given to the bin's pixels."""
     (oh, ow), (h, w) = grad.shape[2:], input_size

@@ -39,7 +39,8 @@ def normal(key, n, dtype):
     return np.stack(z, axis=1).reshape(-1)[:n]
 
 
-@op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="30 *S", internal=True)
+@op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="30 *S",
+    kernel="n = *S", internal=True)
 def rand(key, *, shape, dtype=float32):
     """y = uniform numbers in [0, 1): 24 random bits for float32, 53 for float64.
 
@@ -49,7 +50,8 @@ def rand(key, *, shape, dtype=float32):
     return uniform(key, math.prod(shape), np.dtype(dtype)).reshape(shape)
 
 
-@op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="40 *S", internal=True)
+@op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="40 *S",
+    kernel="n = *S", internal=True)
 def randn(key, *, shape, dtype=float32):
     """y = normal numbers of mean 0 and variance 1, by Box-Muller, at most 5.77 in size.
 
@@ -66,7 +68,7 @@ def _share(op, p):
 
 
 @op("dropout", shape="x: ..., key: seed+call int64 -> ...", sizes=_share, flops="31 ...",
-    saves="key", internal=True)
+    saves="key", kernel="n = ...", internal=True)
 def dropout(x, key, *, p):
     """y = x / (1 - p) where u >= p, else 0, with u = rand(key) in float32 for every dtype.
 

@@ -121,7 +121,8 @@ def _more_than(op, x, rest, dim, keepdim, correction):
     return _not_empty(op, x, rest, dim, keepdim)
 
 
-@op("var", shape="... -> *R", sizes=_more_than, flops=4, saves="x")
+@op("var", shape="... -> *R", sizes=_more_than, flops=4, saves="x",
+    kernel="outer n inner = x along dim")
 def var(x, *, dim=None, keepdim=False, correction=1):
     """y = sum (x - mean)^2 / (n - correction) over ``dim``; correction 1 is the unbiased one.
 

@@ -12,7 +12,7 @@ from etude.ops.layer_norm import _last, not_empty, prepare
 
 @op("rms_norm", shape="normalized_shape = *D, x: ... *D, weight: *D -> ... *D, ...",
     sizes=not_empty, flops="5 ... *D", outputs="y rstd", saves="x weight rstd",
-    prepare=prepare, order="x normalized_shape weight eps")
+    prepare=prepare, order="x normalized_shape weight eps", kernel="rows = ..., cols = *D")
 def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
     """y = x rstd weight, with rstd = 1 / sqrt(mean(x^2) + eps).
 
@@ -37,7 +37,7 @@ def _(F, x, weight=None, *, normalized_shape, eps):
 
 @op("rms_norm_backward", nullable="weight", outputs="dx dweight", flops="9 ... *D",
     shape="normalized_shape = *D, x grad: ... *D, weight: *D, rstd: ... -> ... *D, *D",
-    internal=True)
+    kernel="rows = ..., cols = *D", internal=True)
 def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):
     """With h = x rstd and g = grad weight:  dx = rstd (g - h mean(g h)); dweight = sum grad h.
 

@@ -8,7 +8,8 @@ def _along(op, rest, dim):
     axis(op, dim, len(rest))
 
 
-@op("scan", shape="... -> ...", sizes=_along, flops=1, domain="number")
+@op("scan", shape="... -> ...", sizes=_along, flops=1, domain="number",
+    kernel="outer n inner = x along dim")
 def cumsum(x, *, dim):
     """y_i = x_0 + ... + x_i along ``dim``. x: any shape but 0-d, float or int64; y: as x."""
     return x.cumsum(dim)

@@ -11,7 +11,7 @@ from etude.core.table import op
 
 
 @op("sgd", shape="p g v: ..., hyper: lr+momentum+weight_decay float64 -> ..., ...", flops="6 ...",
-    outputs="p v", alias={"p": "p", "v": "v"}, internal=True)
+    outputs="p v", alias={"p": "p", "v": "v"}, kernel="n = ...", internal=True)
 def sgd_step(p, g, v, hyper, *, nesterov=False):
     """g = g + weight_decay p;  v = momentum v + g;  p = p - lr v, or p - lr (g + momentum v) with
     ``nesterov``.   hyper: (3) float64: lr, momentum, weight_decay.
@@ -47,7 +47,7 @@ def adamw_step(p, g, m, v, hyper):
     return p * number(1 - lr * decay) - number(lr / c1) * (m / size), m, v
 
 
-@op("adam", shape=ADAMW, flops="14 ...", outputs="p m v",
+@op("adamw", shape=ADAMW, flops="14 ...", outputs="p m v",
     alias={"p": "p", "m": "m", "v": "v"}, internal=True)
 def adam_step(p, g, m, v, hyper):
     """As adamw_step, but weight decay is part of the gradient: g = g + weight_decay p.
@@ -60,7 +60,7 @@ def adam_step(p, g, m, v, hyper):
     return adamw_step.reference(p, decayed, m, v, plain)
 
 
-@op("rmsprop", flops="9 ...", outputs="p v buf",
+@op("adamw", flops="9 ...", outputs="p v buf",
     shape="p g v buf: ..., hyper: lr+alpha+eps+weight_decay+momentum float64 -> ..., ..., ...",
     alias={"p": "p", "v": "v", "buf": "buf"}, internal=True)
 def rmsprop_step(p, g, v, buf, hyper):

@@ -1,7 +1,8 @@
-"""Binders of the copies: contiguous, cat and stack, pad and slice_backward.
+"""The convention of copies: contiguous, cat and stack, pad and slice_backward.
 
 Each is one strided copy, or several, into the memory of the result or a part of it; which steps
-both sides take is worked out here, once per shape.
+both sides take is worked out here, once per shape. A constant is copied too, from one number by
+steps of 0: whatever writes memory is a native call, so that replaying the calls replays it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from etude.backends.native.geometry import (
     refuse,
     steps,
 )
-from etude.backends.native.library import Kernel
+from etude.backends.native.kernel import Kernel
 from etude.core.array import c_strides, slice_view
-from etude.core.errors import Unsupported
+from etude.core.errors import BackendError, Unsupported
 from etude.core.shapes import axis
 
-MOST_AXES = 16  # of the copy family in etude.h
+MOST_AXES = 16  # of the function type copy in etude.h
 
 
 def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
@@ -62,7 +63,7 @@ def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
 
 
 def _copy(x: Array, to: Sequence[int]) -> tuple[tuple[int, ...], list[Geometry]]:
-    """The numbers of the copy family, and what must stay alive for them."""
+    """The numbers of the function type, and what must stay alive for them."""
     strides = steps(x)
     if strides is None:
         raise Unsupported("strides that are no whole elements")
@@ -111,36 +112,35 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
-def bind_copy_into(kernel: Kernel) -> Callable[..., Any]:
-    """One strided copy into a larger array: pad, slice_backward."""
-    return bind_pad(kernel) if kernel.op.name == "pad" else bind_slice_backward(kernel)
-
-
 def bind_pad(kernel: Kernel) -> Callable[..., Any]:
     """An array full of the value, and one strided copy into its middle."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
 
+    def prepare(x: Array, padding: tuple[int, ...], value: float) -> Any:
+        spec = kernel.op.check((x,), {"padding": padding, "value": value})
+        before = [0] * (x.ndim - len(padding) // 2) + list(padding[::2])[::-1]
+        where = (..., *[slice(b, b + n) for b, n in zip(before, x.shape, strict=True)])
+        fill = _fill(spec.shape, spec.dtype, value)
+        copy = _copy(np.asarray(x), c_strides(spec.shape))
+        return (*kernel.pick(x.dtype), spec.shape, spec.dtype, fill, where, copy)
+
     def call(x: Array, *, out: Any = None, padding: Any = NEEDED, value: float = 0.0,
              **unknown: Any) -> Array:
         if unknown or padding is NEEDED or x is None:
             refuse(kernel.op, (x,), {"padding": padding, "value": value, **unknown})
-        key = (x.__class__, x.shape, x.strides, x.dtype, tuple(padding))
+        key = (x.__class__, x.shape, x.strides, x.dtype, tuple(padding), value or repr(value))
         plan = plans.get(key)
         if plan is None:
-            spec = kernel.op.check((x,), {"padding": tuple(padding), "value": value})
-            before = [0] * (x.ndim - len(padding) // 2) + list(padding[::2])[::-1]
-            where = (..., *[slice(b, b + n) for b, n in zip(before, x.shape, strict=True)])
-            copy = _copy(np.asarray(x), c_strides(spec.shape))
-            plans[key] = plan = (*kernel.pick(x.dtype), spec.shape, spec.dtype, where, *copy)
-        thunk, fn, shape, dtype, where, numbers, _ = plan
+            plans[key] = plan = prepare(x, tuple(padding), value)
+        thunk, fn, shape, dtype, (constant, around, _), where, (numbers, _) = plan
         if out is None:
-            out = np.full(shape, value, dtype)
+            out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
-            out.fill(value)
-        part = out[where]
-        status = thunk(fn, ident(x), ident(part), *numbers)
+        part = out[where]  # named: an id is worth nothing once its object is gone
+        status = (thunk(fn, ident(constant), ident(out), *around)
+                  or thunk(fn, ident(x), ident(part), *numbers))
         if status:
             kernel.fail(status, (x,), {"padding": padding, "value": value})
         return out  # type: ignore[no-any-return]
@@ -148,33 +148,56 @@ def bind_pad(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
+def _fill(shape: tuple[int, ...], dtype: np.dtype[Any], value: float
+          ) -> tuple[Array, tuple[int, ...], list[Geometry]]:
+    """One number, and the copy of it to everywhere in ``shape``."""
+    constant = np.array(value).astype(dtype)
+    return constant, *_copy(broadcast_to(constant, shape), c_strides(shape))
+
+
 def bind_slice_backward(kernel: Kernel) -> Callable[..., Any]:
     """Zeros, and one strided copy into the view that the slice was."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
+
+    def prepare(grad: Array, shape: tuple[int, ...], index: Any, part: Array) -> Any:
+        kernel.op.check((grad,), {"shape": shape, "index": index})
+        to = steps(part)
+        assert to is not None  # part is a view of a contiguous array
+        copy = _copy(broadcast_to(grad, part.shape), to)
+        return (*kernel.pick(grad.dtype), _fill(shape, grad.dtype, 0), copy)
 
     def call(grad: Array, *, out: Any = None, shape: Any = NEEDED, index: Any = NEEDED,
              **unknown: Any) -> Array:
         if unknown or shape is NEEDED or index is NEEDED or grad is None:
             refuse(kernel.op, (grad,), {"shape": shape, "index": index, **unknown})
         if out is None:
-            out = np.zeros(shape, grad.dtype)
+            out = empty(shape, grad.dtype)
         else:
             check_out(name, out, tuple(shape), grad.dtype)
-            out.fill(0)
         part = slice_view(out, index)
         key = (grad.__class__, grad.shape, grad.strides, grad.dtype, shape, index)
         plan = plans.get(key)
         if plan is None:
-            kernel.op.check((grad,), {"shape": shape, "index": index})
-            grad = broadcast_to(grad, part.shape)
-            to = steps(part)
-            assert to is not None  # out is contiguous
-            plans[key] = plan = (*kernel.pick(grad.dtype), *_copy(grad, to))
-        thunk, fn, numbers, _ = plan
-        status = thunk(fn, ident(grad), ident(part), *numbers)
+            plans[key] = plan = prepare(grad, tuple(shape), index, part)
+        thunk, fn, (constant, around, _), (numbers, _) = plan
+        status = (thunk(fn, ident(constant), ident(out), *around)
+                  or thunk(fn, ident(grad), ident(part), *numbers))
         if status:
             kernel.fail(status, (grad,), {"shape": shape, "index": index})
         return out  # type: ignore[no-any-return]
 
     return call
+
+
+#: op -> its binder; all share the function type, a strided copy
+COPIES = {"contiguous": bind_contiguous, "cat": bind_cat, "stack": bind_cat, "pad": bind_pad,
+          "slice_backward": bind_slice_backward}
+
+
+def bind_copy(kernel: Kernel) -> Callable[..., Any]:
+    """The binder of an op of the type copy. Raises BackendError for one that has none."""
+    if kernel.op.name not in COPIES:
+        raise BackendError(f"{kernel.op.name}: the function type copy is for the ops "
+                           f"{', '.join(COPIES)}")
+    return COPIES[kernel.op.name](kernel)

@@ -1,18 +1,20 @@
-"""The binder of every class whose inputs a kernel takes contiguous: all but broadcasts and strides.
+"""The convention of most kernels: every array contiguous, and a few numbers.
 
 What such calls do is the same, and only their numbers differ: look up the plan by shapes, strides,
-dtypes and attributes; make the outputs; call the thunk. A *planner* (``binders.py``) says what
-the numbers are, when the plan is made. Until then the op's own shape rule runs, so a kernel never
+dtypes and attributes; make the outputs; call the thunk. The numbers follow from the op's row
+(``numbers.py``) when a plan is made. Until then the op's own shape rule runs, so a kernel never
 sees a call that the rule would refuse; an input that is not contiguous goes through the op
 ``contiguous``.
 
 The function is written out for the op's own parameters and compiled, as ``dataclasses`` does it:
 a general one, looping over arrays and attributes, takes a microsecond more, which is as much as a
-small kernel.
+small kernel. Its text is registered with linecache, so a debugger steps through it and a traceback
+shows its lines.
 """
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +22,15 @@ import numpy as np
 from numpy import empty
 
 from etude.backends.native.geometry import NEEDED, Plans, check_out, dense, refuse
-from etude.backends.native.library import Kernel
+from etude.backends.native.kernel import Kernel
+from etude.backends.native.numbers import Numbers
 from etude.core.shapes import Spec
 from etude.core.table import Op
 
-Planner = Callable[..., tuple[float, ...]]
-
 # Names of its own begin with an underscore; those of an op's parameters do not.
-TEMPLATE = """
+TEMPLATE = """\
 def {name}({parameters}, **_unknown):
+    # Written by etude/backends/native/dense.py for the op {name}.
     if _unknown:
         _refuse(_op, ({arrays},), {attrs} | _unknown)
     try:
@@ -49,14 +51,16 @@ def {name}({parameters}, **_unknown):
 """
 
 
-def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Callable[..., Any]:
-    """``impl(*arrays, out=None, **attrs)`` for an op of one of these classes.
+def bind_dense(kernel: Kernel) -> Callable[..., Any]:
+    """``impl(*arrays, out=None, **attrs)`` for an op of one of these function types.
 
-    Its kernels are named after the dtype of the first output, or ``by_input`` of the first array.
+    Its kernels are named after the dtype of the first array that etude.h calls ``real``.
     """
-    op, plans = kernel.op, Plans()
+    op, plans, numbers = kernel.op, Plans(), Numbers(kernel)
+    real = [p.real for p in kernel.parameters if p.kind == "array"].index(True)
 
     def prepare(key: Any, arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
+        """The first call of its kind: check it, make arrays contiguous, and keep a plan."""
         if NEEDED in attrs.values():
             refuse(op, arrays, attrs)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
@@ -64,10 +68,9 @@ def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Call
         plain = [a if a is None else dense(np.asarray(a)) for a in arrays]
         if given == attrs and all(a is b for a, b in zip(arrays, plain)):
             specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
-            numbers = planner(kernel, specs, *arrays, **given)
+            named = [*arrays, *specs][real].dtype
             flat = [part for spec in specs for part in spec]
-            named = arrays[0].dtype if by_input else specs[0].dtype
-            plans[key] = (*kernel.pick(named), numbers, *flat)
+            plans[key] = (*kernel.pick(named), numbers(arrays, given), *flat)
         return call(*plain, out=out, **given)
 
     namespace: dict[str, Any] = {
@@ -75,9 +78,16 @@ def bind_dense(kernel: Kernel, planner: Planner, by_input: bool = False) -> Call
         "_check_out": check_out, "_ident": kernel.host.ident, "_refuse": refuse, "_op": op,
         **{f"_default_{k}": v for k, v in op.attrs.items()},
     }
-    exec(_text(op), namespace)
-    call: Callable[..., Any] = namespace[op.name]
+    call: Callable[..., Any] = _compiled(op.name, _text(op), namespace)
     return call
+
+
+def _compiled(name: str, text: str, namespace: dict[str, Any]) -> Any:
+    """The function ``name`` of a text that debuggers and tracebacks can read."""
+    file = f"<etude {name}>"
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+    exec(compile(text, file, "exec"), namespace)
+    return namespace[name]
 
 
 def _text(op: Op) -> str:

@@ -111,7 +111,9 @@ def _number(value: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def two_operands(op: Op, x: Any, y: Any) -> tuple[Array, ...]:
-    """The same for two, an array and a number seen before coming first: they are frequent."""
+    """Two operands. An array, or a number seen before, takes the short road; most calls are
+    like that.
+    """
     try:
         if type(x) is np.ndarray and type(y) in (float, int):
             return x, _scalars[y or repr(y), x.dtype]

@@ -1,87 +1,38 @@
 """Opens libraries that export kernels of etude.h, and makes columns of them.
 
 ``open_library("softmax.so")`` is all a student's kernel needs; the package etude-cpu opens its own
-libraries through the same door. What stands between an op call and a kernel: a *binder*
-(``binders.py``) does the geometry, once per shape, and a *thunk* carries the call over into C.
-Thunks come from the glue of etude-cpu where that is installed, else from cffi's ABI mode, some
-2 us slower a call. This file loads, picks and reports; it computes nothing.
+libraries through the same door. What stands between an op call and a kernel is the op's calling
+convention (``bind.py``) and a thunk, which carries the call over into C: that of the glue of
+etude-cpu where that is installed, else of cffi's ABI mode, some 2 us slower a call.
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from etude.backends.native.header import SUFFIXES, Header, function_type, read_header
-from etude.core.errors import BackendError, Unsupported
-from etude.core.shapes import bool_, float32, float64, int64
-from etude.core.table import TABLE, Op
+from etude.backends.native.bind import bind
+from etude.backends.native.header import (
+    SUFFIXES,
+    Header,
+    function_type,
+    places,
+    read_header,
+)
+from etude.backends.native.kernel import SUFFIX, Host, Kernel, Record, Thunk
+from etude.core.errors import BackendError
+from etude.core.table import TABLE
 
-SUFFIX = {float32: "f32", float64: "f64", int64: "i64", bool_: "b8"}
-OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED = range(4)  # the status codes of etude.h
-
-Thunk = Callable[..., int]
 header: Callable[[], Header] = cache(read_header)
-
-
-@dataclass(frozen=True)
-class Host:
-    """Who carries calls into C. ``ident`` is what a thunk takes for an array."""
-
-    name: str
-    thunk: Callable[[str, str], Thunk]  # family, suffix -> call(kernel address, ...) -> status
-    ident: Callable[[np.ndarray[Any, Any]], int]
-    error: Callable[[], str]  # why the last kernel of this thread declined
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The kernels of one op in one library: what a binder binds."""
-
-    op: Op
-    family: str
-    addresses: Mapping[str, int]  # suffix -> address
-    host: Host
-
-    def pick(self, dtype: np.dtype[Any]) -> tuple[Thunk, int]:
-        """(thunk, kernel) for a dtype. Raises Unsupported where the library has none."""
-        suffix = SUFFIX.get(dtype, "none")
-        if suffix not in self.addresses:
-            raise Unsupported(f"no kernel for {dtype.name}")
-        return self.host.thunk(self.family, suffix), self.addresses[suffix]
-
-    def fail(self, status: int, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
-        """Raise what a status other than ETUDE_OK stands for."""
-        if status == BAD_INDEX:
-            self.op(*arrays, **attrs)  # the reference finds the bad index and words the error
-            raise BackendError(f"{self.op.name}: the kernel reports an index out of range, the "
-                               f"reference finds none")
-        if status == NO_MEMORY:
-            raise MemoryError(f"{self.op.name}: no memory for the kernel's work space")
-        if status == UNSUPPORTED:
-            raise Unsupported(self.host.error() or "declined by the kernel")
-        raise BackendError(f"{self.op.name}: the kernel returned the unknown status {status}")
-
-    def attributes(self, attrs: dict[str, Any]) -> list[float]:
-        """Attributes as kernels take them: in declared order, words as their place in choices,
-        None as NaN. Raises Unsupported for an attribute that is NaN itself.
-        """
-        merged = {**self.op.attrs, **attrs}
-        if any(v != v for v in merged.values()):
-            raise Unsupported("an attribute is NaN")
-        return [float(self.op.choices[k].index(v)) if k in self.op.choices else
-                math.nan if v is None else float(v) for k, v in merged.items()]
 
 
 class Ops(dict[str, Callable[..., Any]]):
@@ -96,10 +47,9 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
     """The ops that a shared library implements: every ``etude_<op>_<dtype>`` it exports.
 
     An op without a kernel for some dtype declines calls of that dtype. Raises BackendError if
-    the file is no library this machine can load or exports no kernel of an op in the table.
+    the file is no library this machine can load, exports no kernel of an op in the table, or one
+    whose row does not agree with its function type in etude.h.
     """
-    from etude.backends.native.bind import bind
-
     path = Path(path).resolve()
     try:
         library = _load(path)
@@ -109,10 +59,13 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
     names = {str(dtype): suffix for dtype, suffix in SUFFIX.items()}
     for op in TABLE.values():
         addresses = {s: a for s in SUFFIXES if (a := _address(library, f"etude_{op.name}_{s}"))}
-        family = header().kernels.get(op.name, op.cls)
-        if addresses and family in header().families:
-            ops[op.name] = bind(Kernel(op, family, addresses, host()))
-            ops.dtypes[op.name] = tuple(n for n, s in names.items() if s in addresses)
+        if not addresses:
+            continue
+        if op.cls not in header().types:
+            raise BackendError(f"{path.name} exports a kernel of {op.name}, but etude.h has no "
+                               f"function type {op.cls!r}, which is the class of that op")
+        ops[op.name] = bind(Kernel(op, header().types[op.cls], addresses, host()))
+        ops.dtypes[op.name] = tuple(n for n, s in names.items() if s in addresses)
     if not ops:
         raise BackendError(
             f"{path.name} exports no kernel of etude.h. A kernel is called etude_<op>_<dtype>, "
@@ -153,7 +106,20 @@ def host() -> Host:
         from etude_cpu import glue
     except ImportError:
         return abi_host()
-    return Host("glue", glue.thunk, glue.ident, glue.error)
+    return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
+                lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
+                lambda record: int(glue.run_record(record.handle)))
+
+
+def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: list[int],
+            attributes: list[float], stream: int) -> Record:
+    """A record as C keeps it, cut to what its function type uses."""
+    lists = {"pointers": pointers, "sizes": sizes, "attributes": attributes}
+    used = dict.fromkeys(lists, 0)
+    for _, where, i in places(header().types[kind.rpartition("_")[0]]):
+        used[where] = i + 1
+    cut = {where: tuple(values[: used[where]]) for where, values in lists.items()}
+    return Record(kind, kernel, stream=stream, handle=handle, **cut)
 
 
 @cache
@@ -176,16 +142,37 @@ def abi_host() -> Host:
             return local.context
 
     @cache
-    def thunk(family: str, suffix: str) -> Thunk:
-        kind = ffi.typeof(function_type(header().families[family]))
+    def thunk(name: str, suffix: str) -> Thunk:
+        order = places(header().types[name])
+        kind = ffi.typeof(function_type(header().types[name]))
         functions: dict[int, Any] = {}
 
         def call(kernel: int, *arguments: float) -> int:
             if kernel not in functions:
                 functions[kernel] = ffi.cast(kind, kernel)
-            return int(functions[kernel](context(), *arguments))
+            lists: dict[str, list[Any]] = {"pointers": [], "sizes": [], "attributes": []}
+            for (_, where, _), value in zip(order, arguments, strict=True):
+                lists[where].append(value)
+            record = Record(f"{name}_{suffix}", kernel, *map(tuple, lists.values()), 0,
+                            (functions[kernel], order))
+            kept = getattr(local, "records", None)
+            if kept is not None:
+                kept.append(record)
+            return run(record)
 
         return call
+
+    def run(record: Record) -> int:
+        function, order = record.handle
+        return int(function(context(), *[getattr(record, where)[i] for _, where, i in order]))
+
+    def start() -> None:
+        local.records = []
+
+    def stop() -> list[Record]:
+        kept: list[Record] = local.records
+        local.records = None
+        return kept
 
     def address(array: np.ndarray[Any, Any]) -> int:
         return int(array.__array_interface__["data"][0])
@@ -193,4 +180,4 @@ def abi_host() -> Host:
     def error() -> str:
         return str(ffi.string(context().error).decode(errors="replace"))
 
-    return Host("abi", thunk, address, error)
+    return Host("abi", thunk, address, error, start, stop, run)

@@ -1,7 +1,7 @@
-"""Binders of the elementwise classes whose operands broadcast: binary, compare, select.
+"""The convention of elementwise kernels whose operands broadcast: binary, compare, select, ternary.
 
-One closure per arity, because here the cost of a call is most of a small op: one look-up for the
-plan, one np.empty, one thunk. The look-up is by shapes, strides and dtypes; the shape rule and the
+There is one closure for two operands and one for three, because here the cost of a call is most of
+a small op: one look-up for the plan, one np.empty, one thunk. The look-up is by shapes, strides and dtypes; the shape rule and the
 geometry run when it fails, so a kernel never sees a call that the rule would refuse. An operand
 whose strides a kernel cannot take goes through the op ``contiguous`` first.
 """
@@ -26,7 +26,7 @@ from etude.backends.native.geometry import (
     spread_steps,
     two_operands,
 )
-from etude.backends.native.library import Kernel
+from etude.backends.native.kernel import Kernel
 
 AXES = 3  # collapsed axes that a pointwise kernel walks
 

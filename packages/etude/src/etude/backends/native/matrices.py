@@ -1,7 +1,6 @@
-"""Binders of the classes that walk strides or several axes: matmul, linear, reductions.
+"""The convention of matrix products: matmul and linear.
 
-Transposed and batched matrices reach the kernel as they lie, by their strides. A reduction over
-several separate axes takes one pass for each run of neighbouring ones, the innermost first.
+Transposed and batched matrices reach the kernel as they lie, by their strides.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from numpy import empty, ndarray
+from numpy import empty
 
 from etude.backends.native.geometry import (
     Array,
@@ -24,10 +22,17 @@ from etude.backends.native.geometry import (
     spread_steps,
     steps,
 )
-from etude.backends.native.library import Kernel
-from etude.core.shapes import axes, axis
+from etude.backends.native.kernel import Kernel
+from etude.core.errors import BackendError
 
-# ------------------------------------------------------------------ matrices
+
+def bind_matrices(kernel: Kernel) -> Callable[..., Any]:
+    """The binder of an op of the type matmul. Raises BackendError for one that has none."""
+    binders = {"matmul": bind_matmul, "linear": bind_linear}
+    if kernel.op.name not in binders:
+        raise BackendError(f"{kernel.op.name}: the function type matmul is for the ops "
+                           f"{', '.join(binders)}")
+    return binders[kernel.op.name](kernel)
 
 
 def bind_matmul(kernel: Kernel) -> Callable[..., Any]:
@@ -137,115 +142,6 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
                        ident(out), *numbers)
         if status:
             kernel.fail(status, (x, weight, bias), {})
-        return out  # type: ignore[no-any-return]
-
-    return call
-
-
-# ------------------------------------------------------------------ reductions
-
-
-def bind_reduce(kernel: Kernel) -> Callable[..., Any]:
-    """Sums, means and maxima over any axes."""
-    plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
-
-    def prepare(key: Any, x: Array, out: Any, dim: Any, keepdim: bool) -> Array:
-        spec = kernel.op.check((x,), {"dim": dim, "keepdim": keepdim})
-        if x.__class__ is not ndarray or not x.flags.c_contiguous:
-            return call(dense(np.asarray(x)), out=out, dim=dim, keepdim=keepdim)
-        *earlier, last = passes(x.shape, axes(name, dim, x.ndim))
-        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, earlier, last)
-        return call(x, out=out, dim=dim, keepdim=keepdim)
-
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
-             **unknown: Any) -> Array:
-        if unknown:
-            refuse(kernel.op, (x,), unknown)
-        try:
-            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim,
-                   dim.__class__, keepdim.__class__)
-            thunk, fn, shape, dtype, earlier, last = plans[key]
-        except KeyError:
-            return prepare(key, x, out, dim, keepdim)
-        except AttributeError:
-            refuse(kernel.op, (x,), {"dim": dim, "keepdim": keepdim})
-        if out is None:
-            out = empty(shape, dtype)
-        else:
-            check_out(name, out, shape, dtype)
-        status = 0
-        for outer, n, inner in earlier:
-            y = empty(outer * inner, dtype)
-            status = status or thunk(fn, ident(x), ident(y), outer, n, inner)
-            x = y
-        status = status or thunk(fn, ident(x), ident(out), *last)
-        if status:
-            kernel.fail(status, (x,), {"dim": dim, "keepdim": keepdim})
-        return out  # type: ignore[no-any-return]
-
-    return call
-
-
-def passes(shape: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """(outer, n, inner) of each pass: (2, 3, 4, 5) over 0, 2, 3 is (6, 20, 1), (1, 2, 3)."""
-    groups: list[list[int]] = []  # [size, whether it is reduced], neighbours merged
-    for d, n in enumerate(shape):
-        if n == 1:
-            continue
-        if groups and groups[-1][1] == (d in dims):
-            groups[-1][0] *= n
-        else:
-            groups.append([n, d in dims])
-    found = []
-    while any(reduced for _, reduced in groups):
-        at = max(i for i, (_, reduced) in enumerate(groups) if reduced)
-        n, _ = groups.pop(at)
-        found.append((_product(groups[:at]), n, _product(groups[at:])))
-    return found or [(_product(groups), 1, 1)]
-
-
-def _product(groups: list[list[int]]) -> int:
-    total = 1
-    for n, _ in groups:
-        total *= n
-    return total
-
-
-def bind_argreduce(kernel: Kernel) -> Callable[..., Any]:
-    """argmax along one axis, or of the flattened array."""
-    plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
-
-    def prepare(key: Any, x: Array, out: Any, dim: Any, keepdim: bool) -> Array:
-        spec = kernel.op.check((x,), {"dim": dim, "keepdim": keepdim})
-        if x.__class__ is not ndarray or not x.flags.c_contiguous:
-            return call(dense(np.asarray(x)), out=out, dim=dim, keepdim=keepdim)
-        d = 0 if dim is None else axis(name, dim, x.ndim)
-        groups = [[n, 0] for n in x.shape] if dim is not None else [[x.size, 0]]
-        numbers = _product(groups[:d]), groups[d][0], _product(groups[d + 1 :])
-        plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
-        return call(x, out=out, dim=dim, keepdim=keepdim)
-
-    def call(x: Array, *, out: Any = None, dim: Any = None, keepdim: bool = False,
-             **unknown: Any) -> Array:
-        if unknown:
-            refuse(kernel.op, (x,), unknown)
-        try:
-            key = (x.__class__, x.shape, x.strides, x.dtype, dim, keepdim,
-                   dim.__class__, keepdim.__class__)
-            thunk, fn, shape, dtype, numbers = plans[key]
-        except KeyError:
-            return prepare(key, x, out, dim, keepdim)
-        except AttributeError:
-            refuse(kernel.op, (x,), {"dim": dim, "keepdim": keepdim})
-        if out is None:
-            out = empty(shape, dtype)
-        else:
-            check_out(name, out, shape, dtype)
-        status = thunk(fn, ident(x), ident(out), *numbers)
-        if status:
-            kernel.fail(status, (x,), {"dim": dim, "keepdim": keepdim})
         return out  # type: ignore[no-any-return]
 
     return call

@@ -1,0 +1,34 @@
+/* record.h: one native call as data. The glue fills a record for every call and submits it.
+   Counterpart in Python: packages/etude/src/etude/backends/native/record.py. */
+#ifndef ETUDE_RECORD_H
+#define ETUDE_RECORD_H
+
+#include "etude.h"
+
+/* Room for the longest function type of etude.h; the glue does not compile if it is too small. */
+enum { ETUDE_RECORD_POINTERS = 12, ETUDE_RECORD_SIZES = 16, ETUDE_RECORD_ATTRIBUTES = 4 };
+
+typedef struct etude_record {
+    const char *type; /* function type and dtype: "rows_f32" */
+    int (*run)(etude_context *, const struct etude_record *); /* that of the type: calls kernel */
+    void *kernel;
+    void *pointers[ETUDE_RECORD_POINTERS]; /* arrays and geometry, in the order of the type */
+    int64_t sizes[ETUDE_RECORD_SIZES];
+    double attributes[ETUDE_RECORD_ATTRIBUTES];
+    void *stream; /* the queue of the device; NULL on the cpu */
+} etude_record;
+
+/* Run the call in this thread's context, keeping its record if records are kept. */
+int etude_submit(etude_record *record);
+
+/* Run a record again, as it stands: nothing is kept of it. */
+int etude_run(const etude_record *record);
+
+/* Keep the records of this thread from now on, after forgetting those of before. */
+void etude_records_start(void);
+/* Keep no more. The records stay until the next start. */
+void etude_records_stop(void);
+int64_t etude_records_count(void);
+const etude_record *etude_records_at(int64_t i);
+
+#endif

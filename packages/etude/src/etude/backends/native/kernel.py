@@ -1,0 +1,78 @@
+"""The kernels of one op, and the host that carries calls over into C.
+
+A *host* is the compiled glue of etude-cpu or, where that is not installed, cffi's ABI mode
+(``library.py`` picks). A *thunk* is its call for one function type and dtype. Every call, whoever
+carries it, fills one record (``record.py``) and is run from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from etude.backends.native.header import Parameter
+from etude.core.errors import BackendError, Unsupported
+from etude.core.shapes import bool_, float32, float64, int64
+from etude.core.table import Op
+
+SUFFIX = {float32: "f32", float64: "f64", int64: "i64", bool_: "b8"}
+OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED = range(4)  # the status codes of etude.h
+
+Thunk = Callable[..., int]
+
+
+class Record(NamedTuple):
+    """One native call as data, enough to run it again. ``handle`` is the host's own."""
+
+    type: str  # function type and dtype: "rows_f32"
+    kernel: int  # its address
+    pointers: tuple[int, ...]  # of arrays and geometry, in the order of the function type
+    sizes: tuple[int, ...]
+    attributes: tuple[float, ...]
+    stream: int  # the device's queue; 0 on the cpu
+    handle: Any
+
+
+@dataclass(frozen=True)
+class Host:
+    """Who carries calls into C. ``ident`` is what a thunk takes for an array."""
+
+    name: str
+    thunk: Callable[[str, str], Thunk]  # function type, suffix -> call(kernel, ...) -> status
+    ident: Callable[[np.ndarray[Any, Any]], int]
+    error: Callable[[], str]  # why the last kernel of this thread declined
+    start: Callable[[], None]  # keep the records of this thread from now on
+    stop: Callable[[], list[Record]]  # no longer; returns them
+    run: Callable[[Record], int]  # one of them, again -> status
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernels of one op in one library: what a calling convention binds."""
+
+    op: Op
+    parameters: tuple[Parameter, ...]  # of the function type that is called like ``op.cls``
+    addresses: Mapping[str, int]  # suffix -> address
+    host: Host
+
+    def pick(self, dtype: np.dtype[Any]) -> tuple[Thunk, int]:
+        """(thunk, kernel) for a dtype. Raises Unsupported where the library has none."""
+        suffix = SUFFIX.get(dtype, "none")
+        if suffix not in self.addresses:
+            raise Unsupported(f"no kernel for {dtype.name}")
+        return self.host.thunk(self.op.cls, suffix), self.addresses[suffix]
+
+    def fail(self, status: int, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+        """Raise what a status other than ETUDE_OK stands for."""
+        if status == BAD_INDEX:
+            self.op(*arrays, **attrs)  # the reference finds the bad index and words the error
+            raise BackendError(f"{self.op.name}: the kernel reports an index out of range, the "
+                               f"reference finds none")
+        if status == NO_MEMORY:
+            raise MemoryError(f"{self.op.name}: no memory for the kernel's work space")
+        if status == UNSUPPORTED:
+            raise Unsupported(self.host.error() or "declined by the kernel")
+        raise BackendError(f"{self.op.name}: the kernel returned the unknown status {status}")
