@@ -8,7 +8,7 @@ namespace ``F``: normally F is the array ops of the device and no Tensor is made
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from etude.core.array import is_contiguous, memory
 from etude.core.dispatch import TensorOps
 from etude.core.errors import ShapeError
-from etude.core.state import STATE, grad_mode
+from etude.core.state import STATE, State, grad_mode
 from etude.core.tape import Mode, Node, key_of, walk
 from etude.core.tensor import Tensor
 
@@ -44,16 +44,19 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
             leaf.grad = Tensor(_owned(g, taken))
         else:
             leaf.grad = Tensor(_array_ops(g).add(leaf.grad.data, g))
-        for hook in leaf.hooks():
-            hook(leaf)
+        if leaf.hooks:
+            for hook in list(leaf.hooks.values()):
+                hook(leaf)
 
-    with grad_mode(create_graph):
-        try:
-            walk([(t, seed)], TENSORS if create_graph else ARRAYS, keep, complete=accumulate)
-        except BaseException:
-            for leaf, g in before:
-                leaf.grad = g
-            raise
+    token = STATE.set(State(STATE.get().tables, create_graph))
+    try:
+        walk([(t, seed)], TENSORS if create_graph else ARRAYS, keep, complete=accumulate)
+    except BaseException:
+        for leaf, g in before:
+            leaf.grad = g
+        raise
+    finally:
+        STATE.reset(token)
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
@@ -95,7 +98,8 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
                              f"that shape; only a single number starts at 1. Sum it first?")
         one = np.ones(t.shape, t.dtype)
         given = Tensor(STATE.get().tables[t.device].upload(one))
-    if not isinstance(given, Tensor) or given.shape != t.shape or given.dtype != t.dtype:
+    if not isinstance(given, Tensor) or (given.data.shape, given.data.dtype) != (
+            t.data.shape, t.data.dtype):
         raise ShapeError(f"the gradient given must be a Tensor {t.dtype.name}{list(t.shape)} like "
                          f"the output it belongs to, got {given!r}")
     return given if create_graph else given.data
@@ -143,5 +147,3 @@ def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...]) -> list[A
 
 ARRAYS = Mode(_array_ops)
 TENSORS = Mode(_tensor_ops, _tensor_of, _through_composite)
-
-Hook = Callable[[Tensor], None]

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from etude.core import autograd
 from etude.core.array import plain_index
+from etude.core.autograd import backward
 from etude.core.dispatch import OPS
 from etude.core.errors import AxisError
 from etude.core.shapes import axis, float32, float64, int64, varargs
@@ -26,7 +26,6 @@ from etude.core.tensor import Tensor
 
 def method(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: make the function a method of Tensor."""
-    fn.__qualname__ = f"Tensor.{fn.__name__}"
     setattr(Tensor, fn.__name__, fn)
     return fn
 
@@ -34,11 +33,7 @@ def method(fn: Callable[..., Any]) -> Callable[..., Any]:
 # ---------------------------------------------------------------------------- gradients, copies
 
 
-@method
-def backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
-             create_graph: bool = False) -> None:
-    """See ``etude.backward``."""
-    autograd.backward(self, gradient, retain_graph, create_graph)
+method(backward)
 
 
 @method

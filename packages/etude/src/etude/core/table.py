@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,19 @@ class Op:
         answer = self.check(arrays, attrs)
         outputs = [answer] if isinstance(answer, Spec) else list(answer)
         return [s for s in (*map(spec_of, arrays), *outputs) if isinstance(s, Spec)]
+
+    @cached_property
+    def saved_from(self) -> list[tuple[str, str, bool, int]]:
+        """``saves`` as a tape reads it: name, what of it ("" for all), whether it is an input,
+        and its place among the inputs or the results.
+        """
+        found = []
+        for entry in self.saves:
+            name, _, field = entry.partition(".")
+            is_input = name in self.arrays
+            place = (self.arrays if is_input else self.outputs).index(name)
+            found.append((name, field, is_input, place))
+        return found
 
     @property
     def signature(self) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from etude.core.shapes import sum_to
@@ -68,28 +69,24 @@ class Node:
 
     def saved(self, wrap: Callable[..., Any] | None) -> list[Any]:
         """What the gradient rule asked for: arrays or, with ``wrap``, Tensors."""
-        return [self._saved(entry, wrap) for entry in self.op.saves]
-
-    def _saved(self, entry: str, wrap: Callable[..., Any] | None) -> Any:
-        """One of them: "x", an input or output, or "x.shape", something about it."""
         assert self.inputs is not None
-        name, _, field = entry.partition(".")
-        if name not in self.op.arrays:
-            position = self.op.outputs.index(name)
-            array = self.outputs[position]
-            if wrap is None:
-                return array
-            return wrap(array, self if position == 0 else None)  # others are not differentiable
-        if self.op.variadic:
-            return [getattr(t, field) for t in self.inputs]
-        position = self.op.arrays.index(name)
-        value = self.inputs[position] if position < len(self.inputs) else None
-        if field:
-            return getattr(value, field)
-        if not hasattr(value, "data"):  # a number, or None
-            return value
-        self.unwritten(name, value)
-        return value if wrap is not None else value.data
+        op, values = self.op, []
+        for name, field, is_input, position in op.saved_from:
+            if not is_input:
+                value: Any = self.outputs[position]
+                if wrap is not None:  # only the first result can be differentiated again
+                    value = wrap(value, self if position == 0 else None)
+            elif op.variadic:
+                value = [getattr(t, field) for t in self.inputs]
+            else:
+                value = self.inputs[position] if position < len(self.inputs) else None
+                if field:
+                    value = getattr(value, field)
+                elif hasattr(value, "data"):  # a Tensor, and no number or None
+                    self.unwritten(name, value)
+                    value = value if wrap is not None else value.data
+            values.append(value)
+        return values
 
 
 @dataclass(frozen=True)
@@ -116,22 +113,25 @@ def walk(starts: Sequence[tuple[Any, Any]], mode: Mode, keep: bool,
     gradients of these alone are worked out, and returned by key. Nodes keep what they saved only
     if ``keep``.
     """
-    nodes, coming = reachable([t for t, _ in starts], targets)
+    nodes, coming = reachable(starts, targets)
     useful = None if targets is None else leading_to(targets, nodes)
     gathered: dict[Key, Any] = {}
     for t, g in starts:
         if targets is None or key_of(t) in targets or t.node in (useful or ()):
             _gather(gathered, t, g, mode)
-        if targets is None and t.node is None and not coming.get(id(t)):
+        if complete is not None and t.node is None and id(t) not in coming:
             _settle(gathered, t, complete)
     for node in nodes:
+        inputs, needs = node.inputs, node.needs
+        assert inputs is not None
         if useful is None or node in useful:
             _through(node, gathered, targets, useful, mode)
-        for t in node.parents() if targets is None else ():
-            if t.node is None:
-                coming[id(t)] -= 1
-                if not coming[id(t)]:
-                    _settle(gathered, t, complete)
+        if complete is not None:
+            for t, need in zip(inputs, needs, strict=True):
+                if need and t.node is None:
+                    coming[id(t)] -= 1
+                    if not coming[id(t)]:
+                        _settle(gathered, t, complete)
         if not keep:
             node.free()
     return gathered
@@ -142,9 +142,9 @@ def key_of(t: Any) -> Key:
     return id(t) if t.node is None else (t.node, t.index)
 
 
-def reachable(outputs: Iterable[Any], targets: set[Key] | None = None
+def reachable(starts: Iterable[tuple[Any, Any]], targets: set[Key] | None = None
               ) -> tuple[list[Node], dict[int, int]]:
-    """Every node behind ``outputs``, the newest first; and how often each leaf went in (by id).
+    """Every node behind ``starts``, the newest first; and how often each leaf went in (by id).
 
     What was recorded before all of the targets is left out: no path to them leads through it.
     """
@@ -153,20 +153,18 @@ def reachable(outputs: Iterable[Any], targets: set[Key] | None = None
         oldest = min(node.order for node, _ in targets)
     found: set[Node] = set()
     uses: dict[int, int] = {}
-    todo = list(outputs)
-    for t in todo:
-        node = t.node
-        if node is not None and node.order > oldest and node not in found:
-            found.add(node)
-            for parent in node.parents():
-                if parent.node is None:
-                    uses[id(parent)] = uses.get(id(parent), 0) + 1
+    todo = [t for t, _ in starts]
+    while todo:
+        node = todo.pop().node
+        if node is None or node.order <= oldest or node in found:
+            continue
+        found.add(node)
+        for parent in node.parents():
+            if parent.node is None:
+                uses[id(parent)] = uses.get(id(parent), 0) + 1
+            else:
                 todo.append(parent)
-    return sorted(found, key=_order, reverse=True), uses
-
-
-def _order(node: Node) -> int:
-    return node.order
+    return sorted(found, key=attrgetter("order"), reverse=True), uses
 
 
 def leading_to(targets: set[Key], nodes: list[Node]) -> set[Node]:
@@ -180,27 +178,27 @@ def leading_to(targets: set[Key], nodes: list[Node]) -> set[Node]:
 
 def _gather(gathered: dict[Key, Any], t: Any, g: Any, mode: Mode) -> None:
     """Add ``g`` to what has arrived for ``t``."""
-    key = key_of(t)
+    key = id(t) if t.node is None else (t.node, t.index)
     gathered[key] = mode.F(g).add(gathered[key], g) if key in gathered else g
 
 
-def _settle(gathered: dict[Key, Any], leaf: Any, complete: Callable[[Any, Any], None] | None
-            ) -> None:
-    """All of the leaf's gradient has arrived, if any did."""
+def _settle(gathered: dict[Key, Any], leaf: Any, complete: Callable[[Any, Any], None]) -> None:
+    """Everything that goes to this leaf has arrived, if there was anything."""
     g = gathered.pop(id(leaf), None)
-    if g is not None and complete is not None:
+    if g is not None:
         complete(leaf, g)
 
 
 def _through(node: Node, gathered: dict[Key, Any], targets: set[Key] | None,
              useful: set[Node] | None, mode: Mode) -> None:
     """Take what has arrived for the outputs of ``node``, and gather what its inputs get."""
-    arrived = []
+    arrived, anything = [], False
     for i in range(len(node.outputs) if node.op.outputs[0].startswith("*") else 1):
-        key = (node, i)
-        arrived.append(gathered.get(key) if targets is not None and key in targets
-                       else gathered.pop(key, None))
-    if all(g is None for g in arrived):
+        key = node, i
+        asked = targets is not None and key in targets
+        arrived.append(gathered.get(key) if asked else gathered.pop(key, None))
+        anything = anything or arrived[-1] is not None
+    if not anything:
         return
     assert node.inputs is not None
     needs = node.needs
@@ -233,6 +231,6 @@ def apply_rule(node: Node, arrived: list[Any], needs: tuple[bool, ...], mode: Mo
         grads = (grads,)
     shaped = list(grads)
     for i, (g, t) in enumerate(zip(grads, inputs, strict=False)):
-        if g is not None and needs[i] and g.shape != t.shape:  # the op broadcast this input
-            shaped[i] = sum_to(F, g, t.shape)
+        if g is not None and needs[i] and g.shape != t.data.shape:  # the op broadcast this input
+            shaped[i] = sum_to(F, g, t.data.shape)
     return shaped

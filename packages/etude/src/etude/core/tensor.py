@@ -35,7 +35,7 @@ class Tensor:
     only optimisers and ``copy_`` write, and backward notices if they wrote too early.
     """
 
-    __slots__ = ("__weakref__", "_base", "_hooks", "_written", "data", "grad", "index", "node",
+    __slots__ = ("__weakref__", "_base", "_written", "data", "grad", "hooks", "index", "node",
                  "requires_grad")
     __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
 
@@ -48,7 +48,8 @@ class Tensor:
         self.requires_grad = node is not None
         self._base: Tensor | str | None = None  # the leaf, or the op, whose memory it views
         self._written = 0  # when copy_ or an optimiser last wrote into it, by the tape's clock
-        self._hooks: dict[int, Callable[[Tensor], None]] | None = None
+        #: what ``backward`` calls when the gradient is complete, in the order of registration
+        self.hooks: dict[int, Callable[[Tensor], None]] | None = None
         if requires_grad:
             self.requires_grad_()
 
@@ -160,13 +161,9 @@ class Tensor:
         if self.node is not None:
             raise RuntimeError(f"a gradient hook belongs to a leaf; this is the result of "
                                f"{self.node.op.name!r}")
-        if self._hooks is None:
-            self._hooks = {}
-        return RemovableHook(self._hooks, hook)
-
-    def hooks(self) -> list[Callable[[Tensor], None]]:
-        """What ``backward`` calls when the gradient is complete, in the order of registration."""
-        return [] if self._hooks is None else list(self._hooks.values())
+        if self.hooks is None:
+            self.hooks = {}
+        return RemovableHook(self.hooks, hook)
 
     def detach(self) -> Tensor:
         """The same memory, without the history."""
