@@ -19,7 +19,7 @@ int32_t etude_get_threads(void);
 /* Whether this machine runs code compiled for "portable", "avx2" or "avx512". */
 int etude_cpu_runs(const char *isa);
 
-/* ---- Between the files of this folder: each uses those above it, and none below --------------- */
+/* ---- Between the files of this folder: each uses those above it, and none below -------------- */
 
 /* scratch.c */
 typedef struct {
