@@ -88,7 +88,7 @@ MAP(expm1, ETUDE_GRAIN_MATH, v_expm1_of_all(v))
 MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
 
 /* sin and cos are computed in double for both dtypes, so that a float is right to the last bit
-   except in rare ties. Angles that are too large for trig.h the C library does again. */
+   except in rare ties. Where angles are too large for trig.h, the C library has the last word. */
 #define ANGLE(op, value, library)                                                                 \
     static void op##_run(const real *x, const real *y, real *z, int64_t n)                        \
     {                                                                                             \

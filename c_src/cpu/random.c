@@ -11,9 +11,9 @@
    processor overlaps them better than several blocks interleaved by hand, which run out of
    registers. About 3 cycles a float.
 
-   Normal numbers take a radius and an angle from each word. Both have 24 bits, so every
-   possible result was compared with the reference's: rounded to float they are the same bits, on
-   every instruction set. The logarithm is the C library's, as good as the reference's. */
+   Normal numbers take a radius and an angle from each word. Both have 24 bits, so every possible
+   result was compared with the reference's: rounded to float they are the same bits, on every
+   instruction set. The logarithm is the C library's, as good as the reference's. */
 #include <math.h>
 #include <string.h>
 

@@ -11,7 +11,7 @@
 typedef struct {
     const real *grad, *x, *weight, *rstd_in;
     real *y, *rstd; /* y is dx in backward */
-    real *sums;     /* blocks x cols: those of grad h; h: below */
+    real *sums;     /* blocks x cols: of grad h, as in backward_row */
     int64_t rows, cols, block;
     real eps;
 } rms_call;

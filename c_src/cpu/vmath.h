@@ -186,7 +186,7 @@ VMATH real v_sigmoid(real x)
 }
 
 /* x = 2^i (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2; log(1 + f) = f - f^2/2 + s (f^2/2 + tail)
-   with s = f / (2 + f), where tail is what the series of 2 artanh s has beyond 2 s. */
+   with s = f / (2 + f), where s tail is what the series of 2 artanh s has beyond 2 s. */
 VMATH real v_log(real x)
 {
     const real two_up = sizeof(real) == 8 ? R(0x1p54) : R(0x1p25);

@@ -1,8 +1,8 @@
 /* matmul.c, plain: matmul and linear as three loops, to be read before the fast ones.
 
-   It refuses to be fast: no blocks, no vectors, no threads. On one core the fast one takes a 40th to
-   a 70th of its time (512 x 512 float32, AVX-512, November 2026). It is right in every case, NaN and
-   empty matrices included, and it is checked as the fast one is:
+   It refuses to be fast: no blocks, no vectors, no threads. Even on one core it takes 40 to 70
+   times as long as the fast one (512 x 512 float32, a core with AVX-512, November 2026). It is
+   right in every case, NaN and empty matrices included, and it is checked as the fast one is:
 
        etude check --source c_src/cpu/plain/matmul.c                              float32
        CFLAGS=-DETUDE_REAL=64 etude check --source c_src/cpu/plain/matmul.c       float64

@@ -1,9 +1,9 @@
 /* softmax.c, plain: softmax, its logarithm, and their backwards, one row at a time, to be read
    before the fast ones.
 
-   It refuses to be fast: no vectors, no threads, and the exponential is that of the C library. On
-   one core the fast softmax takes some 7th of its time (1024 x 1024 float32, AVX-512, November
-   2026). It is right in every case, and it is checked as the fast one is:
+   It refuses to be fast: no vectors, no threads, and the exponential is that of the C library. Even
+   on one core it takes some 7 times as long as the fast one (1024 x 1024 float32, a core with
+   AVX-512, November 2026). It is right in every case, and it is checked as the fast one is:
 
        etude check --source c_src/cpu/plain/softmax.c                             float32
        CFLAGS=-DETUDE_REAL=64 etude check --source c_src/cpu/plain/softmax.c      float64
