@@ -1,9 +1,10 @@
 /* activation.c: leaky_relu, elu, silu, softplus and clamp.
    Reference: packages/etude/src/etude/ops/activation.py.
 
-   Plan. As map.c: memory is contiguous, each op is one loop that the compiler vectorises, and the
-   mathematics is vmath.h's. leaky_relu and clamp run at the speed of memory; the others compute for
-   as long as the loads and stores take. a and b are the op's attributes. NaN stays NaN. */
+   Plan. As in map.c: memory is contiguous, each op is one loop that the compiler vectorises, and
+   the mathematics is in vmath.h. leaky_relu and clamp run at the speed of memory; the others
+   compute for about as long as the loads and stores take. a and b are the attributes of the op. NaN
+   stays NaN. */
 #include "kernel.h"
 #include "vmath.h"
 
@@ -20,7 +21,7 @@ static void activation_body(void *arg, int64_t begin, int64_t end)
     c->run(c->x + begin, c->y + begin, end - begin, c->a, c->b);
 }
 
-/* v is x[i] */
+/* `value` is y[i], computed from v, which is x[i], and from a and b. */
 #define ACTIVATION(op, grain, value)                                                              \
     static void op##_run(const real *x, real *y, int64_t n, real a, real b)                       \
     {                                                                                             \
@@ -51,7 +52,8 @@ VMATH real softplus_of(real v, real beta)
     return ((z > 0 ? z : 0) + v_log1p(v_exp_below_0(-absolute(z)))) / beta;
 }
 
-VMATH real clamp_of(real v, real low, real high) /* NaN: no bound, and no comparison holds */
+/* NaN compares false: as a bound it bounds nothing, and as v it stays. */
+VMATH real clamp_of(real v, real low, real high)
 {
     v = v < low ? low : v;
     return v > high ? high : v;

@@ -1,18 +1,19 @@
 /* attention.c: scaled dot-product attention and its gradient, without the L x S matrix of scores.
    Reference: packages/etude/src/etude/ops/attention.py.
 
-   Legend: batch products of L queries and S keys; D numbers in a query or key, E in a value. query
-   L x D, key S x D, value S x E, y and grad L x E, lse L: one for each of the batch, contiguous.
+   Legend: batch problems, each of L queries and S keys; a query or a key has D numbers, a value E.
+   For each problem, contiguous: query L x D, key S x D, value S x E, y and grad L x E, lse L.
 
    Plan (Dao et al. 2022, FlashAttention). Scores live in a tile of QUERIES x KEYS that stays in L2
    between two small matrix products (gemm.h). Forward: an item of work is a block of queries. It
    walks the keys, keeping for each query the maximum so far and the sum of exponentials; where the
-   maximum grows, what was added up before shrinks in proportion (the online softmax). Only
-   lse = log sum exp is kept, from which backward makes the probabilities again. Backward: an item
-   is one of the batch, because all its queries add to dkey and dvalue. The order of all sums depends
-   on the sizes alone. With is_causal, blocks of which no query sees a key are left out, about half.
-   A mask is a bool (true: takes part) or a number to add for each score, by steps that are 0 where
-   it is broadcast; a query that sees no key has y = 0 and lse = -infinity. */
+   maximum grows, what was added up before shrinks in proportion (the online softmax). Only lse =
+   log sum exp is kept, from which backward makes the probabilities again. Backward: an item is one
+   of the batch, because all its queries add to dkey and dvalue. The order of all sums depends on
+   the sizes alone. With is_causal a query sees the keys up to its own place, and blocks in which no
+   query sees a key are left out, about half of them. A mask has for each score a bool (true: the
+   key takes part) or a number to add, at strides that are 0 where it is broadcast. A query that
+   sees no key has y = 0 and lse = -infinity. */
 #include <math.h>
 #include <stdatomic.h>
 
@@ -24,7 +25,9 @@ enum { QUERIES = 60, KEYS = 128 }; /* of a tile; QUERIES is a multiple of most M
 typedef struct {
     int64_t kind; /* 0 none, 1 bool, 2 real */
     const void *at;
-    int64_t count, outer, inner; /* which of the batch: which / count outer + which % count inner */
+    /* Problem `which` of the batch finds its mask at which / count * outer + which % count * inner,
+       and from there score (l, s) at l * row + s * column. */
+    int64_t count, outer, inner;
     int64_t row, column;
 } attention_mask;
 
@@ -41,13 +44,13 @@ typedef struct {
 
 /* ---- Products of blocks ---------------------------------------------------------------------- */
 
-/* Numbers that n columns, packed to a depth of k, take. */
+/* How many numbers n packed columns of depth k take: n is rounded up to whole vectors. */
 static int64_t packed_size(int64_t n, int64_t k)
 {
     return (n + VL - 1) / VL * VL * k;
 }
 
-/* The panels of B, k x n by its steps, one after another. Returns the end. */
+/* Packs B, k x n at the strides row and column, panel after panel (gemm.h). Returns the end. */
 static real *pack_panels(real *to, const real *b, int64_t row, int64_t column, int64_t k, int64_t n)
 {
     for (int64_t j = 0; j < n; j += NR) {
@@ -57,7 +60,8 @@ static real *pack_panels(real *to, const real *b, int64_t row, int64_t column, i
     return to + packed_size(n, k);
 }
 
-/* C = A B, or C += A B; A m x k by its steps, B packed, C m x n in rows `ldc` apart. */
+/* C = A B, or C += A B where `add` says so. A is m x k at the strides row and step, B is packed,
+   and C is m x n with its rows `ldc` apart. */
 static void multiply(int add, int64_t m, int64_t n, int64_t k, const real *a, int64_t row,
                      int64_t step, const real *panels, real *c, int64_t ldc)
 {
@@ -72,13 +76,14 @@ static void multiply(int add, int64_t m, int64_t n, int64_t k, const real *a, in
         }
 }
 
-/* How many of the keys k0 .. k0 + n query number l sees. */
+/* How many of the keys k0 .. k0 + n are seen by query l; with is_causal those up to l. */
 static int64_t seen(const attention_call *c, int64_t l, int64_t k0, int64_t n)
 {
     return c->causal ? ETUDE_MAX(0, ETUDE_MIN(n, l - k0 + 1)) : n;
 }
 
-/* The scores of query l and the keys k0 .. k0 + n, of which `seen` count: scaled and masked. */
+/* Scales and masks the scores of query l with the keys from k0 on, of which the first `seen`
+   count. */
 static void finish_scores(const attention_call *c, real *p, int64_t which, int64_t l, int64_t k0,
                           int64_t seen)
 {
@@ -113,7 +118,9 @@ static inline real finite_or_0(real x)
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-/* One query: its scores become exponentials, sum and top take them in, y shrinks to match. */
+/* One query meets a block of keys. Its scores p become exponentials, top (the largest score so far)
+   and sum take them in, and y (the values added up so far) shrinks to the new top. y is NULL at the
+   first block, where nothing has been added up. */
 static void take_in(real *p, int64_t seen, int64_t n, real *y, int64_t E, real *top, real *sum)
 {
     real largest = row_max(p, seen);
@@ -195,7 +202,7 @@ int ETUDE_NAME(scaled_dot_product_attention)(etude_context *ctx, const real *que
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-/* ds = p (dp - delta) scale, in the place of dp */
+/* ds = p (dp - delta) scale, written over dp; delta is sum_e grad[e] y[e] of the query. */
 static void score_gradient(const attention_call *c, const real *p, real *dp, int64_t n, real delta)
 {
     ETUDE_SIMD for (int64_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * c->scale;

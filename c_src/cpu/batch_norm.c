@@ -1,11 +1,11 @@
 /* batch_norm.c: normalisation of each channel, in training and in evaluation, and the gradient.
    Reference: packages/etude/src/etude/ops/batch_norm.py.
-   x, y, grad, dx: N x C x inner, inner the pixels of an image, or 1; all others: C.
+   x, y, grad, dx: N x C x inner, where inner is the pixels of an image, or 1; all others: C.
 
    Plan. inner > 1: an item of work is a channel, N runs of inner numbers, three passes over them:
    sum, sum of squared deviations, result. inner = 1: an item is COLUMNS channels side by side, so
-   that the passes run along memory. Sums over a run are real, and runs add up as doubles, in order,
-   so results do not depend on threads. Bound by memory. */
+   that the passes run along memory. A run is added up in real, and the sums of runs in double, in
+   order, so results do not depend on threads. Bound by memory. */
 #include <math.h>
 
 #include "sums.h"
@@ -19,7 +19,7 @@ typedef struct {
     real eps;
 } norm_call;
 
-/* The channels of an item, and the numbers that follow one another in each sample. */
+/* What an item covers: `channels` channels from `first` on, `run` numbers together per sample. */
 typedef struct {
     int64_t first, channels, run;
 } part;
@@ -44,7 +44,8 @@ static inline real deviation(real var, real eps)
     return sizeof(real) == 8 ? (real)sqrt(var + eps) : (real)sqrtf((float)(var + eps));
 }
 
-/* y = (x - mean) scale + bias for the channels of a part: one for a run, or one for a number. */
+/* y = (x - mean) scale + bias for the channels of a part. A run is one channel, or where inner is 1
+   one number of each channel. */
 static void write_part(const norm_call *c, part p, const real *mean, const real *scale)
 {
     real bias[COLUMNS] = {0};
@@ -63,7 +64,7 @@ static void write_part(const norm_call *c, part p, const real *mean, const real 
     }
 }
 
-/* total[k] = sum of x, or of (x - mean)^2 where mean is given, over the channels of a part */
+/* total[k] = the sum of x, or where mean is given of (x - mean)^2, over channel k of a part */
 static void sum_part(const norm_call *c, part p, const real *mean, double *total)
 {
     memset(total, 0, COLUMNS * sizeof *total);
@@ -130,7 +131,7 @@ int ETUDE_NAME(batch_norm_eval)(etude_context *ctx, const real *x, const real *m
     return norm_items(ctx, eval_items, &c);
 }
 
-/* The sums of grad and of grad (x - mean) over a run, a block at a time. */
+/* Adds the sums of grad and of grad (x - mean) over a run to of_g and of_gx, block by block. */
 static void add_run(const real *grad, const real *x, real mean, int64_t n, double *of_g,
                     double *of_gx)
 {

@@ -1,10 +1,12 @@
 /* binary.c: arithmetic on two broadcast operands.
    Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
 
-   Plan. Three loops per op: both operands run, or one of them is a single value for the row. All
-   but pow are bound by memory. int64 has all but div and pow; it wraps, as in NumPy. */
+   Plan. One loop for each pattern: along a row an operand runs, or is one value for all of it. All
+   ops but pow are bound by memory. int64 has all of them but div and pow, and wraps around where a
+   result is too large, as in NumPy. */
 #include "pointwise.h"
 
+/* `value` is z[i], computed from v, which is x[i], and from w, which is y[i]. */
 #define BINARY(op, value)                                                                         \
     static inline __attribute__((always_inline)) void op##_steps(                                 \
         const real *x, const real *y, real *z, int64_t xs, int64_t ys, int64_t n)                 \
@@ -49,7 +51,8 @@ BINARY(div, v / w)
 BINARY(maximum, v >= w || v != v ? v : w) /* NaN if either is */
 BINARY(minimum, v <= w || v != v ? v : w)
 
-/* One exponent for a row has fast and exact cases; else the C library, element by element. */
+/* pow: where a row has one exponent, some exponents are fast and exact. All else is left to the C
+   library, element by element. */
 static real power(real x, real y)
 {
     return sizeof(real) == 8 ? (real)pow(x, y) : (real)powf((float)x, (float)y);

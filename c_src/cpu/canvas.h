@@ -5,7 +5,7 @@
 
        canvas[c][row][column % SW][column / SW]
 
-   Counterpart: `windows` in packages/etude/src/etude/ops/conv2d.py, which does it with strides. */
+   Reference: `windows` in packages/etude/src/etude/ops/conv2d.py, which does it with strides. */
 #ifndef ETUDE_CANVAS_H
 #define ETUDE_CANVAS_H
 
@@ -21,7 +21,7 @@ static inline int64_t round_up(int64_t n, int64_t to)
 typedef struct {
     int64_t rows, columns; /* of the image as the taps see it, padding included */
     int64_t top, left;     /* how much of it is padding; negative: so much is cut off */
-    int64_t phases, phase; /* SW, and the length of the columns of one remainder */
+    int64_t phases, phase; /* SW, and how many columns have one remainder */
     int64_t line;          /* phases * phase */
 } canvas;
 
@@ -31,7 +31,7 @@ static canvas make_canvas(int64_t rows, int64_t columns, int64_t top, int64_t le
     return (canvas){rows, columns, top, left, SW, phase, SW * phase};
 }
 
-/* Lines first .. first + rows of the canvas, for each of the planes of x: H x W. */
+/* Fills `to` with lines first .. first + rows of the padded planes of x, which are H x W. */
 static void paint(const canvas *v, real *to, const real *x, int64_t planes, int64_t H, int64_t W,
                   int64_t first)
 {

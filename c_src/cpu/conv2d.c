@@ -1,6 +1,7 @@
 /* conv2d.c: conv2d and its gradient in the image, conv2d_input. conv2d_weight.c has the other one.
 
-   Counterpart: packages/etude/src/etude/ops/conv2d.py.
+   Reference: packages/etude/src/etude/ops/conv2d.py.
+   Read first: c_src/cpu/plain/conv2d.c, the same as plain loops.
 
    Legend: N images, C input channels, H x W pixels; O output channels, KH x KW taps, OH x OW output
    pixels; strides SH SW, padding PH PW. Everything NCHW contiguous.
@@ -37,7 +38,7 @@ typedef struct {
     /* Pixel (h, w) is y[n][o][h * row_step + row][w * column_step + column], YH x YW planes. */
     int64_t YH, YW, row, row_step, column, column_step;
 
-    canvas view;            /* of one task: the lines for `lines` lines of output */
+    canvas view;            /* of one task: what `lines` lines of output read */
     int64_t lines, parts;   /* tasks of an image */
     int64_t taps, depths;
     int64_t slots, slot_size, canvas_size;
@@ -50,7 +51,7 @@ typedef struct {
     atomic_llong next;
 } conv;
 
-/* The tiles begin .. end of the weights, at every depth. */
+/* Packs tiles begin .. end of the weights, at every depth. */
 static void pack_weights(void *arg, int64_t begin, int64_t end)
 {
     const conv *q = arg;
@@ -69,8 +70,9 @@ static void pack_weights(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* For each of kc taps, `copies` vectors from the image to the panel, in order. One instance per
-   number of copies keeps where they go in registers. */
+/* Copies `copies` vectors from the image to the panel for each of kc taps, in order, because a
+   later one may overwrite the end of an earlier one. One instance per number of copies keeps the
+   places in registers. */
 GEMM_INLINE void copy_taps(int copies, real *to, int64_t padded, const real *image,
                            const int64_t *offset, int64_t kc, const int64_t *sources,
                            const int64_t *targets)
@@ -85,9 +87,9 @@ GEMM_INLINE void copy_taps(int copies, real *to, int64_t padded, const real *ima
     }
 }
 
-/* The panel of `width` pixels from `pixel` on, taps p0 .. p0 + kc. Copies go along the lines of the
-   output in whole vectors: what one writes too much the next overwrites, and there is room for one
-   vector behind the panel and behind the image. */
+/* Packs the panel of `width` pixels from `pixel` on, taps p0 .. p0 + kc. Copies go along the lines
+   of the output in whole vectors: what one writes past the end of a line the next overwrites, and
+   behind the panel and behind the image there is room for one vector. */
 static void pack_pixels(const conv *q, real *to, const real *image, int64_t p0, int64_t kc,
                         int64_t pixel, int64_t width)
 {
@@ -115,7 +117,7 @@ static void pack_pixels(const conv *q, real *to, const real *image, int64_t p0, 
             *(vec *)(to + target[i]) = *(const vec *)(image + offset[p] + source[i]);
 }
 
-/* Lines h0 .. h1 of the output of one image. */
+/* A task: lines h0 .. h1 of the output of one image. */
 static void conv_task(const conv *q, int64_t task, real *space)
 {
     int64_t n = task / q->parts, part = task % q->parts;
@@ -163,8 +165,8 @@ static void conv_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* A task is an image, or so many of its lines that the padded copy stays in cache and every thread
-   has one. */
+/* A task is an image, or part of its lines: so few that their padded copy stays in cache, and that
+   there is a task for every thread. */
 static int run_conv(etude_context *ctx, conv *q)
 {
     if (q->N == 0 || q->O == 0 || q->OH == 0 || q->OW == 0)

@@ -1,26 +1,28 @@
 /* conv2d_weight.c: the gradient of conv2d in its weight.
 
-   Counterpart: conv2d_weight in packages/etude/src/etude/ops/conv2d.py.
+   Reference: conv2d_weight in packages/etude/src/etude/ops/conv2d.py.
+   Read first: conv2d_weight in c_src/cpu/plain/conv2d.c, the same as plain loops.
 
    Legend: as in conv2d.c.
 
    Plan. dw[tap][o] = sum_pixel x[tap][pixel] grad[pixel][o], tap = (c, i, j): a product taps x O on
-   the tiles of gemm.h, vectors along O. The tile reads x through MR pointers into the padded
-   image (canvas.h) and copies none of it; grad is transposed into L1, a panel of about KC pixels
-   x NR at a time.
-   The images are summed in groups, as many as the sizes say and not the threads; a group is a
-   task, cut along the channels where that makes too few. The groups are then added in order.
+   the tiles of gemm.h, vectors along O. The tile reads x through MR pointers into the padded image
+   (canvas.h) and copies none of it; grad is transposed into L1, a panel of about KC pixels x NR at
+   a time.
+   The images are summed in groups. Their number depends on the sizes and not on the threads, so
+   that results do not either. A group is a task; where that makes too few tasks, it is cut along
+   the channels. The sums of the groups are then added in order.
 
    Expected: 80 to 85 % of the peak of all cores from 64 channels up; with fewer output channels
-   than a vector holds, the share of it that they fill. */
+   than a vector holds, only the share of the vector that they fill is of use. */
 #include <stdatomic.h>
 
 #include "canvas.h"
 #include "gemm.h"
 
 enum {
-    MOST_GROUPS = 16,        /* of images that are summed apart */
-    GROUP_NUMBERS = 1 << 20  /* in all of their sums together, unless there is but one */
+    MOST_GROUPS = 16,        /* of images, each with sums of its own */
+    GROUP_NUMBERS = 1 << 20  /* at most in the sums of all groups, if there are several */
 };
 
 typedef struct {

@@ -1,10 +1,12 @@
 /* copy.c: strided copies (contiguous, cat, stack, pad, slice_backward) and casts between dtypes.
    Reference: packages/etude/src/etude/ops/copy.py.
 
-   Plan. Neighbouring axes are merged already where they can be, so the last is as long as it gets.
-   If both sides run along it by 1, a row is one memcpy. If x runs by 1 along another axis, the copy
-   is a transpose of these two axes and goes in square tiles, so that every cache line is used up
-   while it is in L1. Anything else goes element by element. Threads share the rows. */
+   Plan. The caller has merged neighbouring axes where that is possible, so the last is as long as
+   it gets. If x and y both have stride 1 along it, a row is one memcpy. If x has stride 1 along
+   another axis, the copy is a transpose of these two axes and goes through square tiles, so that
+   every cache line is used up while it is in L1. Anything else is copied element by element.
+   Threads share the rows. Compiled for ETUDE_INT too: labels and masks are copied and cast as well
+   as floats. */
 #include <string.h>
 
 #include "kernel.h"
@@ -17,11 +19,11 @@ typedef struct {
     int ndim; /* axes outside of the inner loops */
     int64_t size[MOST_AXES], xs[MOST_AXES], ys[MOST_AXES];
     int64_t n, x_step, y_step;       /* the last axis */
-    int64_t m, x_across, y_across;   /* transposes: the axis along which x runs by 1 */
-    int64_t tiles;                   /* of that axis */
+    int64_t m, x_across, y_across;   /* of a transpose: the axis where x has stride 1 */
+    int64_t tiles;                   /* how many that axis has */
 } copy_call;
 
-/* Where the row of this number begins. */
+/* Where row number `row` begins in x and in y. */
 static void locate(const copy_call *c, int64_t row, const real **x, real **y)
 {
     *x = c->x;
@@ -52,7 +54,7 @@ static void copy_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* One row that is worth several threads. */
+/* Part of the only row there is, which is long enough for several threads. */
 static void copy_part(void *arg, int64_t begin, int64_t end)
 {
     copy_call part = *(const copy_call *)arg;
@@ -62,12 +64,12 @@ static void copy_part(void *arg, int64_t begin, int64_t end)
     copy_rows(&part, 0, 1);
 }
 
-/* y[i][j] = x[j][i]: x runs along i, y along j. An item is TILE of i and all of j. */
+/* y[i][j] = x[j][i]: x is contiguous along i. An item of work is TILE of the i and all of the j. */
 static void copy_transposed(void *arg, int64_t begin, int64_t end)
 {
     const copy_call *c = arg;
     const real *x;
-    real *y, tile[TILE][TILE + 1]; /* an odd row, so that columns fall into different sets */
+    real *y, tile[TILE][TILE + 1]; /* rows of odd length: a column is in many cache sets */
     for (int64_t item = begin; item < end; item++) {
         locate(c, item / c->tiles, &x, &y);
         int64_t i0 = item % c->tiles * TILE, rows = ETUDE_MIN(TILE, c->m - i0);
@@ -164,5 +166,3 @@ int ETUDE_NAME(cast)(etude_context *ctx, const void *x, real *y, int64_t n, int6
     etude_parallel_for(ctx, cast_body, &c, n, ETUDE_GRAIN_MEMORY);
     return ETUDE_OK;
 }
-
-/* Compiled for ETUDE_INT too: labels and masks are copied and cast as well as floats. */

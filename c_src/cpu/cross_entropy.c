@@ -2,10 +2,10 @@
    Reference: packages/etude/src/etude/ops/cross_entropy.py.
    x, dx: rows x cols logits; target: rows class numbers; lse: rows; loss: rows, or one number.
 
-   Plan. As softmax.c: blocks of rows in L1, one exponential for the whole block. The losses of the
-   rows add up after the threads are done, in one order. Rows whose label is `ignore` have loss and
-   gradient 0 and do not count in the mean. A label out of range ends in ETUDE_BAD_INDEX, and the
-   reference words the error. */
+   Plan. As in softmax.c: blocks of rows stay in L1, and one loop takes the exponentials of a whole
+   block. The losses of the rows add up after the threads are done, in one order. Rows whose label
+   is `ignore` have loss and gradient 0 and do not count in the mean. A label out of range ends in
+   ETUDE_BAD_INDEX, and the reference words the error. */
 #include <string.h>
 
 #include "rows.h"
@@ -18,12 +18,12 @@ typedef struct {
     real *loss, *lse, *dx;
     int64_t cols;
     int64_t ignore;
-    int64_t grad_step; /* 1: one gradient for each row */
+    int64_t grad_step; /* 1: grad has a number for each row; 0: one for all */
     real scale;
-    real smoothing; /* that share of the target is spread over all classes */
+    real smoothing; /* this share of the target is spread over all classes */
 } loss_call;
 
-/* How many rows count; -1 if a label is out of range. */
+/* How many rows are not ignored; -1 if a label is out of range. */
 static int64_t count_labels(const int64_t *target, int64_t rows, int64_t cols, int64_t ignore)
 {
     int fit = 1;

@@ -17,7 +17,7 @@ typedef struct {
     atomic_int *bad;
 } gather_call;
 
-/* Whether all of these fit; without a branch, so that the loop is vectorised. */
+/* Whether every index is in 0 .. n - 1. The loop has no branch, so that it is vectorised. */
 static int indices_fit(const int64_t *index, int64_t count, int64_t n)
 {
     int outside = 0;
@@ -27,7 +27,7 @@ static int indices_fit(const int64_t *index, int64_t count, int64_t n)
 }
 
 /* The elements begin <= j < end of y, counted over all of outer x index_n x inner. They are taken
-   in runs that share a row of y, or for inner = 1 an index of outer. */
+   in runs: a run lies in one row of y, or where inner is 1 in one index of outer. */
 static void gather_part(void *arg, int64_t begin, int64_t end)
 {
     const gather_call *c = arg;
@@ -61,7 +61,7 @@ int ETUDE_NAME(gather)(etude_context *ctx, const real *x, const int64_t *index, 
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
-enum { COLUMNS = 64 }; /* of inner, in one item of work */
+enum { COLUMNS = 64 }; /* columns of inner in one item of work */
 
 static void scatter_columns(void *arg, int64_t begin, int64_t end)
 {

@@ -12,8 +12,8 @@
 
    The text is GCC vector extensions, so it serves SSE, NEON, AVX2 and AVX-512. Each tile height is
    an instance of its own, because the loops over the accumulators must unroll for them to stay in
-   registers. Full tiles out of L1 run at 97 % of the peak of a core. An element of C is the same
-   chain of operations in a tile of any size: where work is split never shows in a result. */
+   registers. Full tiles with A and B in L1 run at 97 % of the peak of a core. An element of C is
+   the same chain of operations in a tile of any size: how work is split never shows in a result. */
 #ifndef ETUDE_GEMM_H
 #define ETUDE_GEMM_H
 

@@ -4,15 +4,16 @@
    embedding: index count, weight rows x cols, y and grad count x cols.
 
    Plan. Bound by memory: a row is one memcpy, and threads share the rows of the result. The
-   gradient of embedding adds up rows that have the same number; threads share the rows of dweight,
-   each reads all of index and takes what is its own, in order, so sums do not depend on the split.
-   Reading index a few times costs little beside rows of some length. An index out of range ends in
-   ETUDE_BAD_INDEX, found before anything is written. */
+   gradient of embedding adds up rows that have the same number. Threads share the rows of dweight:
+   each reads all of index and takes the rows that are its own, in order, so sums do not depend on
+   the split; reading index a few times costs little beside rows of some length. An index out of
+   range ends in ETUDE_BAD_INDEX before anything is written. Compiled for ETUDE_INT too: labels are
+   selected by index as well as floats. */
 #include <string.h>
 
 #include "kernel.h"
 
-enum { SHARES = 8 }; /* into which the rows of dweight are cut at most */
+enum { SHARES = 8 }; /* the most parts that the rows of dweight are cut into */
 
 typedef struct {
     const real *x;
@@ -21,7 +22,7 @@ typedef struct {
     int64_t count, rows, cols;
 } index_call;
 
-/* Whether all of these fit; without a branch, so that the loop is vectorised. */
+/* Whether every index is in 0 .. n - 1. The loop has no branch, so that it is vectorised. */
 static int indices_fit(const int64_t *index, int64_t count, int64_t n)
 {
     int outside = 0;
@@ -115,4 +116,3 @@ int ETUDE_NAME(one_hot)(etude_context *ctx, const int64_t *index, int64_t *y, in
 }
 
 #endif
-/* Compiled for ETUDE_INT too: labels are selected by index as well as floats. */

@@ -1,4 +1,4 @@
-/* kernel.h: what every kernel in this folder starts with.
+/* kernel.h: what every kernel in this folder and in plain/ starts with.
 
    A file is compiled once per dtype and once per instruction set, from one text:
      -DETUDE_REAL=32 or 64   real is float or double, names end in _f32 or _f64

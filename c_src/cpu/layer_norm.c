@@ -12,7 +12,7 @@
 typedef struct {
     const real *grad, *x, *weight, *bias, *mean_in, *rstd_in;
     real *y, *mean, *rstd; /* y is dx in backward */
-    real *sums;            /* blocks x 2 x cols: of grad h, of grad */
+    real *sums;            /* blocks x 2 x cols: of grad h and of grad, as in backward_row */
     int64_t rows, cols, block;
     real eps;
 } norm_call;

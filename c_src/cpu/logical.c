@@ -1,5 +1,5 @@
 /* logical.c: and, or, not on bools, and whether all or any along an axis hold.
-   Reference: packages/etude/src/etude/ops/logical.py. For ETUDE_INT = 8 alone.
+   Reference: packages/etude/src/etude/ops/logical.py. Compiled for bools alone (ETUDE_INT = 8).
 
    Plan. A bool is a byte, 0 or 1, so these are bit operations on bytes, bound by memory; the walk
    over broadcast operands is pointwise.h's. all, any: x is outer x n x inner, y outer x inner. */
@@ -52,7 +52,7 @@ int ETUDE_NAME(logical_not)(etude_context *ctx, const real *x, real *y, int64_t 
     return ETUDE_OK;
 }
 
-/* start is the result over nothing, and what the operation leaves as it is. */
+/* `start` is the result over no elements; combined with any x it gives that x. */
 #define REDUCED(op, sign, start)                                                                  \
     static void op##_body(void *arg, int64_t begin, int64_t end)                                  \
     {                                                                                             \

@@ -1,10 +1,11 @@
 /* logsumexp.c: log sum exp over one axis.
    Reference: logsumexp in packages/etude/src/etude/ops/reduce.py. x: outer x n x inner.
 
-   Plan. inner = 1: as softmax.c, blocks of rows in L1, one exponential for the whole block. inner >
-   1: COLUMNS columns at a time, their maxima and sums in L1, two passes down the rows. Bound by the
-   exponential. Where the maximum is infinite it is not taken off: then exp gives 0 or infinity, and
-   the logarithm minus or plus infinity, as it should. NaN stays NaN. */
+   Plan. inner = 1: as in softmax.c, blocks of rows stay in L1, and one loop takes the exponentials
+   of a whole block. inner > 1: COLUMNS columns at a time, with their maxima and sums in L1, in two
+   passes down the rows. Bound by the exponential. An infinite maximum is not subtracted, since
+   infinity less infinity is NaN: exp then gives 0 or infinity, and the logarithm of that is minus
+   or plus infinity, as it should be. NaN stays NaN. */
 #include "rows.h"
 
 enum { COLUMNS = 256 };

@@ -3,7 +3,7 @@
 
    Plan. One pass over memory. A reduced loss is computed in blocks of ETUDE_BLOCK elements that
    stay in L1 until they are added up, and the blocks add up pairwise (sums.h): the order depends on
-   n alone. Bound by memory, but the last, which takes an exponential and a logarithm. */
+   n alone. Bound by memory, except binary cross-entropy: an exponential and a logarithm. */
 #include "sums.h"
 #include "vmath.h"
 
@@ -52,7 +52,7 @@ static int loss_of(etude_context *ctx, loss_run *run, const real *x, const real 
     return ETUDE_OK;
 }
 
-/* v is x[i], w is target[i] */
+/* `value` is loss[i], computed from v, which is x[i], and from w, which is target[i]. */
 #define LOSS(op, value)                                                                           \
     static void op##_run(const real *x, const real *target, real *loss, int64_t n)                \
     {                                                                                             \

@@ -1,4 +1,5 @@
-/* map.c: one number in, one number out, and the backward ops of maps (class "equal").
+/* map.c: one number in, one number out; and the backward ops of maps, which take two arrays of one
+   shape (class "equal" in the table).
    Reference: packages/etude/src/etude/ops/map.py.
 
    Plan. Memory is contiguous, so each op is one loop over a range of it that the compiler
@@ -86,7 +87,8 @@ MAP(rsqrt, ETUDE_GRAIN_MATH, 1 / (sizeof(real) == 8 ? (real)sqrt(v) : (real)sqrt
 MAP(expm1, ETUDE_GRAIN_MATH, v_expm1_of_all(v))
 MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
 
-/* In double for both dtypes, which makes float exact to the last bit but in rare ties. */
+/* sin and cos are computed in double for both dtypes, so that a float is right to the last bit
+   except in rare ties. Where angles are too large for trig.h, the C library has the last word. */
 #define ANGLE(op, value, library)                                                                 \
     static void op##_run(const real *x, const real *y, real *z, int64_t n)                        \
     {                                                                                             \
@@ -120,7 +122,7 @@ LOOP(gelu_tanh, v_gelu_tanh(v))
 LOOP2(gelu_backward, v * v_gelu_slope(w))
 LOOP2(gelu_tanh_backward, v * v_gelu_tanh_slope(w))
 
-/* a: approximate, 0 none, 1 tanh */
+/* a is the attribute `approximate`: 0 none, 1 tanh */
 int ETUDE_NAME(gelu)(etude_context *ctx, const real *x, real *y, int64_t n, double a, double b)
 {
     (void)b;

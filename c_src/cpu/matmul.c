@@ -1,6 +1,7 @@
 /* matmul.c: matmul and linear, C[s] = A[s] B[s] + bias for a stack of s < batch products.
 
-   Counterpart: packages/etude/src/etude/ops/matmul.py, where both are one line of NumPy.
+   Reference: packages/etude/src/etude/ops/matmul.py, where both are one line of NumPy.
+   Read first: c_src/cpu/plain/matmul.c, the same as three loops.
 
    Legend: A m x k and B k x n by element strides, so a transpose costs nothing here; C m x n
    contiguous; bias n or NULL. Blocking in BLAS's names (tuning.h):
@@ -18,7 +19,7 @@
    The order of the sums depends on k alone: any number of threads gives the same bits.
 
    Expected: 85 to 90 % of the peak of all cores from n = 256 up. One row (m = 1, or n = 1 with the
-   operands exchanged) is a sum over B's memory at the speed of that memory, below. */
+   operands exchanged) has a part of its own, which reads B once at the speed of memory. */
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -111,7 +112,7 @@ static void row_body(void *arg, int64_t begin, int64_t end)
         row_by_columns(g, begin, end);
 }
 
-/* Whether m = 1 has a path of its own: what must be contiguous is. */
+/* Whether this part takes the product: one row, and what it reads in vectors is contiguous. */
 static int is_row(const product *g)
 {
     return g->m == 1 && (g->b_col == 1 || (g->b_row == 1 && g->a_col == 1));
@@ -145,8 +146,9 @@ typedef struct {
     atomic_llong next;       /* task */
 } plan;
 
-/* Columns j0 .. j1 of B at depth p0 .. p0 + kc, panel after panel. Whole panels of contiguous rows
-   are read line by line: a panel by itself would touch a page of memory for every NR numbers. */
+/* Packs columns j0 .. j1 of B at depth p0 .. p0 + kc into panels. Where B's rows are contiguous,
+   all whole panels are filled together, a row of B at a time: one panel after another would touch
+   another page of memory for every NR numbers. */
 static void pack_strip(const product *g, int64_t p0, int64_t kc, int64_t j0, int64_t j1, real *to)
 {
     const real *b = g->b + p0 * g->b_row + j0 * g->b_col;
@@ -169,8 +171,8 @@ static void pack_strip(const product *g, int64_t p0, int64_t kc, int64_t j0, int
     }
 }
 
-/* The packed strip s at depth d. Shared ones are packed by the first thread to come; who comes
-   second waits, and cannot wait for ever, since who packs waits for nobody. */
+/* The packed strip s at depth d. A shared strip is packed by the first thread that needs it.
+   Another that needs it meanwhile waits, and not for ever: a thread that packs waits for nobody. */
 static const real *strip_of_b(plan *q, const product *g, int64_t slot, int64_t d, int64_t s,
                               int64_t p0, int64_t kc, int64_t j0, int64_t j1)
 {

@@ -1,8 +1,9 @@
 /* pointwise.h: how kernels with several broadcast operands walk them.
 
-   Geometry: three dimensions, rows = size[0] x size[1] of size[2] elements. An operand's stride
-   along a row is 0 (one value for the whole row) or 1, so an inner loop has a variant per
-   pattern and no strides; `run` picks it. Threads share the rows, or the one row there is. */
+   Geometry: three dimensions, that is size[0] x size[1] rows of size[2] elements. Along a row an
+   operand has stride 0 (one value for the whole row) or 1. So `run` needs no strides in its inner
+   loops: it has one for each pattern of zeros and ones. Threads share the rows, or the elements of
+   the only row. */
 #ifndef ETUDE_POINTWISE_H
 #define ETUDE_POINTWISE_H
 

@@ -1,6 +1,6 @@
 /* pool2d.c: max_pool2d, avg_pool2d, adaptive_avg_pool2d and their gradients.
 
-   Counterpart: packages/etude/src/etude/ops/pool2d.py.
+   Reference: packages/etude/src/etude/ops/pool2d.py.
 
    Legend: planes = N * C planes of H x W pixels; KH x KW windows, strides SH SW, padding PH PW,
    OH x OW outputs. index says where in its plane of H * W pixels the maximum stands.
@@ -8,8 +8,8 @@
    Plan. Windows are clipped to the plane, which is not padded; planes are independent. Four windows
    of a line are reduced side by side in a vector, because which pixel wins is random and a branch
    on it would be mispredicted; the last four of a line overlap those before them. Clipped windows
-   go one by one, and so do lines of fewer than four. The first of equal values wins, and a NaN over
-   everything before it: take x if it is not <= best, unless best is NaN.
+   go one by one, and so do lines of fewer than four. The first of equal values wins, and a NaN
+   wins over everything before it: x is taken if it is not <= best, unless best is NaN already.
    Means are added up a line of output at a time, tap by tap of the window, so that the loops run
    along memory; their gradients walk the same windows the other way. */
 #include "kernel.h"
@@ -32,7 +32,7 @@ static void four_windows(const pool *q, const real *x, int64_t h0, int64_t h1, i
 {
     int64_t corner = h0 * q->W + o * q->SW - q->PW;
     lanes best = {0};
-    lane_bits where = {0}; /* from the corner of the window on */
+    lane_bits where = {0}; /* counted from the corner of the window */
     for (int64_t h = 0; h < h1 - h0; h++)
         for (int64_t w = h * q->W; w < h * q->W + q->KW; w++) {
             const real *tap = x + corner + w;
@@ -129,7 +129,7 @@ int ETUDE_NAME(max_pool2d_backward)(etude_context *ctx, const real *grad, const 
 
 /* ---- Means ----------------------------------------------------------------------------------- */
 
-/* The outputs o0 .. o1 whose tap w of the window, in columns, lies inside of the plane. */
+/* The outputs o0 .. o1: those for which column w of the window lies inside of the plane. */
 static void tap_inside(const pool *q, int64_t w, int64_t *o0, int64_t *o1)
 {
     int64_t first = q->PW - w, last = q->W - 1 + q->PW - w; /* o SW is first .. last */

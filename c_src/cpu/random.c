@@ -7,13 +7,13 @@
    double, or two floats, low half first.
 
    Plan. Words are made a chunk at a time into L1; a second, vectorised loop turns them into
-   numbers. A block is a chain of latencies, but nothing ties it to the next: the processor overlaps
-   them better than several blocks interleaved by hand, which run out of registers. About 3 cycles
-   a float.
+   numbers. In a block each round waits for the one before, but no block waits for another: the
+   processor overlaps them better than several blocks interleaved by hand, which run out of
+   registers. About 3 cycles a float.
 
-   Normal numbers take a radius and an angle from each word. Both have 24 bits, so all results that
-   there can be were compared with the reference's: rounded to float they are the same bits, on
-   every instruction set. The logarithm is the C library's, as good as the reference's. */
+   Normal numbers take a radius and an angle from each word. Both have 24 bits, so every possible
+   result was compared with the reference's: rounded to float they are the same bits, on every
+   instruction set. The logarithm is the C library's, as good as the reference's. */
 #include <math.h>
 #include <string.h>
 
@@ -44,7 +44,7 @@ typedef struct {
     const real *x;
     real *y;
     int64_t n;
-    float p; /* drop below */
+    float p; /* an element is dropped where its uniform number is below it */
     real scale;
 } random_call;
 
@@ -130,7 +130,7 @@ int ETUDE_NAME(randn)(etude_context *ctx, const int64_t *key, real *y, int64_t n
     return ETUDE_OK;
 }
 
-/* The float rule for every dtype, so that the mask is the same. */
+/* The uniform numbers are floats whatever the dtype, so that the mask is the same. */
 static void dropout_chunks(void *arg, int64_t begin, int64_t end)
 {
     const random_call *call = arg;

@@ -7,8 +7,8 @@
    long row is cut into blocks too. Blocks depend on the shape alone, so results do not depend on
    threads. All are bound by memory.
 
-   The largest element is NaN if there is one; so is the smallest; of equals argmax and
-   argmin take the first. */
+   A NaN counts as the largest element, and as the smallest too; of equal elements argmax and argmin
+   take the first. */
 #include <math.h>
 
 #include "sums.h"
@@ -16,7 +16,7 @@
 enum {
     ROW_BLOCK = 16 * ETUDE_BLOCK, /* elements of a long row in one item of work */
     NARROW = 256,                 /* a row as wide as this fills the vectors by itself */
-    SHORT = 64,                   /* rows added up directly; longer columns in two levels */
+    SHORT = 64,                   /* this many rows add up directly; longer columns in two levels */
     MOST_COLUMNS = 4096           /* columns whose sums lie in L1 */
 };
 
@@ -117,7 +117,7 @@ static int reduce_rows(etude_context *ctx, reduce_call *c)
 
 /* ---- Down columns ---------------------------------------------------------------------------- */
 
-/* y = the n rows of x, each `step` from the next, combined; cols of them lie together. */
+/* y = the n rows of x combined; a row is cols numbers and begins `step` after the one before. */
 INLINE void rows_combined(kind kind, const real *x, real *y, int64_t n, int64_t cols, int64_t step)
 {
     memcpy(y, x, (size_t)cols * sizeof(real));
@@ -125,7 +125,7 @@ INLINE void rows_combined(kind kind, const real *x, real *y, int64_t n, int64_t 
         ETUDE_SIMD for (int64_t i = 0; i < cols; i++) y[i] = combine(kind, y[i], x[j * step + i]);
 }
 
-/* The same over many rows: SHORT of them at a time, then what these came to. */
+/* The same for many rows: SHORT of them at a time, then their results, for less rounding error. */
 INLINE void columns(kind kind, const real *x, real *y, int64_t n, int64_t cols, int64_t step)
 {
     real part[MOST_COLUMNS];
@@ -136,7 +136,7 @@ INLINE void columns(kind kind, const real *x, real *y, int64_t n, int64_t cols, 
     }
 }
 
-/* Narrow rows that follow one another: `fold` of them are one wide row. */
+/* Narrow rows lie one after another: `fold` of them are taken as one wide row. */
 INLINE void narrow_columns(kind kind, const real *x, real *y, int64_t n, int64_t inner)
 {
     real wide[2 * NARROW];
@@ -214,8 +214,9 @@ static inline int reduce(etude_context *ctx, kind kind, const real *x, real *y, 
 
 /* ---- argmax and argmin ----------------------------------------------------------------------- */
 
-/* `least`, a constant wherever it is passed on, asks for the smallest instead of the largest. */
-INLINE int replaces(int least, real v, real m) /* a later v in the place of m */
+/* Whether a later v takes the place of m. `least` asks for the smallest instead of the largest; it
+   is a constant in every call, so that each of the two has loops of its own. */
+INLINE int replaces(int least, real v, real m)
 {
     return (least ? v < m : v > m) || (IS_NAN(v) && !IS_NAN(m));
 }
@@ -232,7 +233,7 @@ static real smallest(const real *x, int64_t n)
     return found ? (real)NAN : low;
 }
 
-/* Where a value stands first in a row that has it; NaN finds NaN. */
+/* Where `value` first stands in a row that has it, or the first NaN, if there is one. */
 static int64_t find(const real *x, real value, int64_t n)
 {
     int64_t from = 0;

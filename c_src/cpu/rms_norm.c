@@ -1,8 +1,8 @@
-/* rms_norm.c: each row by its root mean square, and the gradient in x and weight.
+/* rms_norm.c: each row divided by its root mean square, and the gradient in x and weight.
    Reference: packages/etude/src/etude/ops/rms_norm.py.
    x, y, grad, dx: rows x cols; weight, dweight: cols; rstd: rows.
 
-   Plan. As layer_norm.c without the mean: a row stays in L1 for its two passes. Backward needs sums
+   Plan. layer_norm.c without the mean: a row stays in L1 for its two passes. Backward needs sums
    along rows and, for dweight, down columns of the same products: rows are cut into blocks whose
    size depends on cols alone, each adds up columns of its own, and the blocks add up in order, so
    results do not depend on threads. Bound by memory from about 64 columns on. */
@@ -11,7 +11,7 @@
 typedef struct {
     const real *grad, *x, *weight, *rstd_in;
     real *y, *rstd; /* y is dx in backward */
-    real *sums;     /* blocks x cols: of grad h */
+    real *sums;     /* blocks x cols: of grad h, as in backward_row */
     int64_t rows, cols, block;
     real eps;
 } rms_call;

@@ -1,8 +1,8 @@
 /* rounding.c: floor, ceil, round and isnan.
    Reference: packages/etude/src/etude/ops/rounding.py.
 
-   Plan. One loop per op at the speed of memory; from SSE4 on rounding is one instruction, before it
-   a call of the C library. */
+   Plan. One loop per op at the speed of memory. Rounding is one instruction where the instruction
+   set has it (SSE4 and later, NEON), and a call of the C library elsewhere. */
 #include <math.h>
 
 #include "kernel.h"
@@ -38,7 +38,7 @@ static void isnan_body(void *arg, int64_t begin, int64_t end)
 {
     const rounding_call *c = arg;
     const real *x = c->x;
-    uint8_t *nan = c->nan; /* bytes might alias c itself */
+    uint8_t *nan = c->nan; /* in a local, since bytes might overlap c itself */
     ETUDE_SIMD for (int64_t i = begin; i < end; i++) nan[i] = x[i] != x[i];
 }
 

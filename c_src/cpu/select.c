@@ -1,9 +1,9 @@
 /* select.c: where and lerp, three broadcast operands.
    Reference: packages/etude/src/etude/ops/select.py. The walk over rows is pointwise.h's.
-   where is compiled for ETUDE_INT too; bound by memory, both. */
+   Both are bound by memory. where is compiled for ETUDE_INT too. */
 #include "pointwise.h"
 
-/* One loop for each of the eight patterns of running and repeated operands. */
+/* One loop for each of eight patterns: an operand runs along the row, or is one value for it. */
 #define RUN(op)                                                                                   \
     static void op##_run(char *const *p, const int64_t *step, int64_t n)                          \
     {                                                                                             \
@@ -27,7 +27,7 @@ where_steps(char *const *p, int64_t cs, int64_t xs, int64_t ys, int64_t n)
     real *z = (real *)p[3];
     ETUDE_SIMD for (int64_t i = 0; i < n; i++)
     {
-        real v = x[i * xs], w = y[i * ys]; /* both read: no branch, no masked load */
+        real v = x[i * xs], w = y[i * ys]; /* both are read: no branch, no masked load */
         z[i] = condition[i * cs] ? v : w;
     }
 }

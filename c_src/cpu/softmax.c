@@ -1,5 +1,7 @@
 /* softmax.c: softmax, its logarithm, and their backwards, row by row.
-   Reference: packages/etude/src/etude/ops/softmax.py.   x, y, grad, dx: rows x cols, contiguous.
+   Reference: packages/etude/src/etude/ops/softmax.py.
+   Read first: c_src/cpu/plain/softmax.c, the same as plain loops.
+   x, y, grad, dx: rows x cols, contiguous.
 
    Plan. Rows go through L1 in blocks, as many whole rows as fit ETUDE_BLOCK elements (or one long
    row). Each pass over a block is one vectorised loop, and the exponential runs over the whole

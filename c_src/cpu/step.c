@@ -12,7 +12,7 @@ typedef struct {
     real *p_out, *m_out, *v_out;
     real lr, momentum, decay;                       /* sgd */
     int nesterov;
-    real keep, beta1, rest1, beta2, rest2, root, eps, rate; /* adam, adamw; beta2 is alpha too */
+    real keep, beta1, rest1, beta2, rest2, root, eps, rate; /* adam; rmsprop's alpha is beta2 */
 } step_call;
 
 static void sgd_body(void *arg, int64_t begin, int64_t end)
@@ -41,7 +41,8 @@ static inline real root_of(real x)
     return sizeof(real) == 8 ? (real)sqrt(x) : (real)sqrtf((float)x);
 }
 
-/* `decayed`, a constant, adds the decay to the gradient: adam. */
+/* adam (decayed = 1) adds the decay to the gradient; adamw (0) shrinks p by `keep`. `decayed` is a
+   constant in both calls, so that each has a loop of its own. */
 static inline __attribute__((always_inline)) void adam_range(int decayed, const step_call s,
                                                              int64_t begin, int64_t end)
 {

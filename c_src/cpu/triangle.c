@@ -33,7 +33,7 @@ static void triangle_rows(void *arg, int64_t begin, int64_t end)
 static int triangle(etude_context *ctx, const real *x, real *y, int64_t batch, int64_t m,
                     int64_t n, double diagonal, int upper)
 {
-    double most = (double)(m + n); /* beyond, all or nothing is kept */
+    double most = (double)(m + n); /* a diagonal beyond it keeps all or nothing */
     diagonal = diagonal < -most ? -most : diagonal > most ? most : diagonal;
     triangle_call c = {x, y, m, n, (int64_t)diagonal, upper};
     etude_parallel_for(ctx, triangle_rows, &c, batch * m,

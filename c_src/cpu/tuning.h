@@ -28,8 +28,8 @@
                32 with AVX2, for both dtypes)
    GEMM_MC     most rows of a block of A: MC x KC stays in L2
    GEMM_STRIP  most panels of B packed together, so that packing reads long runs
-   GEMM_PACK_A panels of C from which packing A pays; half of it where each step along k of A is in
-               another page. Below, A is read where it lies, by one pointer per row.
+   GEMM_PACK_A how many panels C must have for packing A to pay; half as many where each step along
+               k of A is in another page. With fewer, A is read where it lies, by one pointer a row
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us */
 #define GEMM_NV 2
 #define GEMM_KC 256

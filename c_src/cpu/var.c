@@ -2,7 +2,8 @@
    Reference: var in packages/etude/src/etude/ops/reduce.py. x: outer x n x inner.
 
    Plan. inner = 1: sums.h along each row. inner > 1: COLUMNS columns at a time, whose sums lie in
-   L1; they are doubles, because a column is added up in order. Bound by memory. */
+   L1; they are doubles, because a column adds up one number after another, and in floats the
+   rounding errors would grow with its length. Bound by memory. */
 #include "sums.h"
 
 enum { COLUMNS = 256 };

@@ -6,7 +6,7 @@
    units of the last place:
                  exp    log    tanh   sigmoid  erf
        float     1.05   0.76   1.91   1.86     1.3
-       double    0.97   0.75   2.05   1.81     libm's, which is not worth vectorising for checks
+       double    0.97   0.75   2.05   1.81     that of libm: doubles check, and need no speed
    NaN and infinities come out as in libm, subnormal results included. */
 #ifndef ETUDE_VMATH_H
 #define ETUDE_VMATH_H
@@ -117,7 +117,8 @@ VMATH real power_of_two(real_bits i)
     return real_of((real_bits)((uint64_t)(i + BIAS) << MANTISSA));
 }
 
-/* e^x for x <= 0, cheaper because it cannot overflow: 2^i times 2^LIFT is a normal number. */
+/* e^x for x <= 0, cheaper than v_exp because it cannot overflow: 2^(i + LIFT) is a normal number
+   even where 2^i is not, and LOWER takes the LIFT off again. */
 VMATH real v_exp_below_0(real x)
 {
     const real low = sizeof(real) == 8 ? R(-746.0) : R(-105.0);
@@ -130,7 +131,7 @@ VMATH real v_exp_below_0(real x)
 
 VMATH real v_exp(real x)
 {
-    /* Beyond these the result is 0 or infinity; NaN passes both comparisons by. */
+    /* Beyond these the result is 0 or infinity. NaN compares false with both, and stays. */
     const real low = sizeof(real) == 8 ? R(-746.0) : R(-105.0);
     const real high = sizeof(real) == 8 ? R(710.0) : R(89.0);
     real n;
@@ -154,15 +155,17 @@ VMATH real v_expm1(real x)
     return fused(p, scale, scale - R(1.0));
 }
 
-/* q = a / sum, where sum is b + c rounded, b a power of two and c <= b. The rounding can cost an
-   ulp, so what it lost is given back, to which end 1 / sum is known well enough from its chord. */
+/* q = a / sum, where sum is b + c rounded, b a power of two and c <= b. The rounding left `lost`
+   out of sum, which can make q wrong by an ulp; q (1 - lost / sum) mends that. A straight line
+   stands for 1 / sum, which is near enough in so small a correction. */
 VMATH real regain(real q, real sum, real b, real c)
 {
     real lost = c - (sum - b);
     return fused(q * lost, fused(sum, R(0.5) / (b * b), R(-1.4571) / b), q);
 }
 
-/* With t = e^(2 |x|) - 1, tanh |x| is t / (t + 2), or where t > 2 better 1 - 2 / (t + 2). */
+/* With t = e^(2 |x|) - 1, tanh |x| is t / (t + 2). Where t > 2 the same written as 1 - 2 / (t + 2)
+   has the smaller error. */
 VMATH real v_tanh(real x)
 {
     const real enough = sizeof(real) == 8 ? R(20.0) : R(10.0); /* tanh is 1 to the last bit */
@@ -183,7 +186,7 @@ VMATH real v_sigmoid(real x)
 }
 
 /* x = 2^i (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2; log(1 + f) = f - f^2/2 + s (f^2/2 + tail)
-   with s = f / (2 + f) and the series of 2 artanh s behind it. */
+   with s = f / (2 + f), where s tail is what the series of 2 artanh s has beyond 2 s. */
 VMATH real v_log(real x)
 {
     const real two_up = sizeof(real) == 8 ? R(0x1p54) : R(0x1p25);

@@ -19,18 +19,23 @@ int32_t etude_get_threads(void);
 /* Whether this machine runs code compiled for "portable", "avx2" or "avx512". */
 int etude_cpu_runs(const char *isa);
 
-/* ---- Between the files of this folder -------------------------------------------------------- */
+/* ---- Between the files of this folder: each uses those above it, and none below -------------- */
 
+/* scratch.c */
 typedef struct {
-    etude_context context;
-    int level; /* 1 inside the body of a parallel_for */
+    int level; /* 1 inside the body of a parallel_for: which buffer is in use */
     void *buffer[2];
     size_t bytes[2];
 } etude_thread;
 
 etude_thread *etude_this_thread(void);
+void *etude_thread_scratch(etude_context *ctx, size_t bytes);
+void etude_scratch_start(void);
 
+/* threads.c */
 void etude_pool_start(int32_t threads);
 void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain);
+
+/* context.c makes a context of these; it is what the glue calls. */
 
 #endif
