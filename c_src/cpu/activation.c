@@ -32,8 +32,8 @@ static void activation_body(void *arg, int64_t begin, int64_t end)
             y[i] = value;                                                                         \
         }                                                                                         \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t n, double a,          \
-                       double b)                                                                  \
+    ETUDE_KERNEL(map, op)(etude_context *ctx, const real *x, real *y, int64_t n, double a,        \
+                          double b)                                                               \
     {                                                                                             \
         activation_call c = {op##_run, x, y, (real)a, (real)b};                                   \
         etude_parallel_for(ctx, activation_body, &c, n, grain);                                   \

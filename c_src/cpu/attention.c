@@ -181,13 +181,14 @@ static real scale_of(double scale, int64_t D)
     return (real)(isnan(scale) ? 1 / sqrt((double)D) : scale);
 }
 
-int ETUDE_NAME(scaled_dot_product_attention)(etude_context *ctx, const real *query,
-                                             const real *key, const real *value, const void *mask,
-                                             real *y, real *lse, int64_t batch, int64_t L,
-                                             int64_t S, int64_t D, int64_t E, double causal,
-                                             double scale, int64_t kind, int64_t count,
-                                             int64_t outer, int64_t inner, int64_t row,
-                                             int64_t column)
+ETUDE_KERNEL(attention, scaled_dot_product_attention)(etude_context *ctx, const real *query,
+                                                      const real *key, const real *value,
+                                                      const void *mask, real *y, real *lse,
+                                                      int64_t batch, int64_t L, int64_t S,
+                                                      int64_t D, int64_t E, double causal,
+                                                      double scale, int64_t kind, int64_t count,
+                                                      int64_t outer, int64_t inner, int64_t row,
+                                                      int64_t column)
 {
     atomic_int failed = 0;
     attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},
@@ -259,13 +260,15 @@ static void backward_items(void *arg, int64_t begin, int64_t end)
             atomic_store(c->failed, 1);
 }
 
-int ETUDE_NAME(attention_backward)(etude_context *ctx, const real *grad, const real *query,
-                                   const real *key, const real *value, const void *mask,
-                                   const real *y, const real *lse, real *dquery, real *dkey,
-                                   real *dvalue, int64_t batch, int64_t L, int64_t S, int64_t D,
-                                   int64_t E, double causal, double scale, int64_t kind,
-                                   int64_t count, int64_t outer, int64_t inner, int64_t row,
-                                   int64_t column)
+ETUDE_KERNEL(attention_backward, attention_backward)(etude_context *ctx, const real *grad,
+                                                     const real *query, const real *key,
+                                                     const real *value, const void *mask,
+                                                     const real *y, const real *lse, real *dquery,
+                                                     real *dkey, real *dvalue, int64_t batch,
+                                                     int64_t L, int64_t S, int64_t D, int64_t E,
+                                                     double causal, double scale, int64_t kind,
+                                                     int64_t count, int64_t outer, int64_t inner,
+                                                     int64_t row, int64_t column)
 {
     atomic_int failed = 0;
     attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},

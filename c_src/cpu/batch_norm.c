@@ -100,9 +100,9 @@ static void forward_items(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(batch_norm)(etude_context *ctx, const real *x, const real *weight, const real *bias,
-                           real *y, real *mean, real *var, int64_t N, int64_t C, int64_t inner,
-                           double eps)
+ETUDE_KERNEL(batch_norm, batch_norm)(etude_context *ctx, const real *x, const real *weight,
+                                     const real *bias, real *y, real *mean, real *var, int64_t N,
+                                     int64_t C, int64_t inner, double eps)
 {
     norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean = mean, .var = var,
                    .N = N, .C = C, .inner = inner, .eps = (real)eps};
@@ -122,9 +122,10 @@ static void eval_items(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(batch_norm_eval)(etude_context *ctx, const real *x, const real *mean,
-                                const real *var, const real *weight, const real *bias, real *y,
-                                int64_t N, int64_t C, int64_t inner, double eps)
+ETUDE_KERNEL(batch_norm_eval, batch_norm_eval)(etude_context *ctx, const real *x, const real *mean,
+                                               const real *var, const real *weight,
+                                               const real *bias, real *y, int64_t N, int64_t C,
+                                               int64_t inner, double eps)
 {
     norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean_in = mean, .var_in = var,
                    .N = N, .C = C, .inner = inner, .eps = (real)eps};
@@ -193,10 +194,11 @@ static void backward_items(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(batch_norm_backward)(etude_context *ctx, const real *grad, const real *x,
-                                    const real *weight, const real *mean, const real *var,
-                                    real *dx, real *dweight, real *dbias, int64_t N, int64_t C,
-                                    int64_t inner, double eps)
+ETUDE_KERNEL(batch_norm_backward, batch_norm_backward)(etude_context *ctx, const real *grad,
+                                                       const real *x, const real *weight,
+                                                       const real *mean, const real *var, real *dx,
+                                                       real *dweight, real *dbias, int64_t N,
+                                                       int64_t C, int64_t inner, double eps)
 {
     norm_call c = {.grad = grad, .x = x, .weight = weight, .mean_in = mean, .var_in = var, .y = dx,
                    .dweight = dweight, .dbias = dbias, .N = N, .C = C, .inner = inner,

@@ -33,8 +33,8 @@
     ENTRY(op)
 
 #define ENTRY(op)                                                                                 \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *y, real *z,                \
-                       const int64_t size[3], const int64_t xs[3], const int64_t ys[3])           \
+    ETUDE_KERNEL(binary, op)(etude_context *ctx, const real *x, const real *y, real *z,           \
+                             const int64_t size[3], const int64_t xs[3], const int64_t ys[3])     \
     {                                                                                             \
         pointwise c = {op##_run, 3, {(char *)x, (char *)y, (char *)z},                            \
                        {sizeof *x, sizeof *y, sizeof *z}, {xs, ys}, size};                        \

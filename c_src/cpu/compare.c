@@ -22,8 +22,8 @@
         else                                                                                      \
             op##_steps(x, y, z, 0, 0, n);                                                         \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *y, uint8_t *z,             \
-                       const int64_t size[3], const int64_t xs[3], const int64_t ys[3])           \
+    ETUDE_KERNEL(compare, op)(etude_context *ctx, const real *x, const real *y, uint8_t *z,       \
+                              const int64_t size[3], const int64_t xs[3], const int64_t ys[3])    \
     {                                                                                             \
         pointwise c = {op##_run, 3, {(char *)x, (char *)y, (char *)z},                            \
                        {sizeof *x, sizeof *y, sizeof *z}, {xs, ys}, size};                        \

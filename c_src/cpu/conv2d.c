@@ -219,10 +219,10 @@ static int run_conv(etude_context *ctx, conv *q)
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(conv2d)(etude_context *ctx, const real *x, const real *weight, const real *bias,
-                       real *y, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH,
-                       int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH,
-                       int64_t PW)
+ETUDE_KERNEL(conv2d, conv2d)(etude_context *ctx, const real *x, const real *weight,
+                             const real *bias, real *y, int64_t N, int64_t C, int64_t H, int64_t W,
+                             int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH,
+                             int64_t SW, int64_t PH, int64_t PW)
 {
     if (C == 0 || KH == 0 || KW == 0) {
         for (int64_t i = 0; i < N * O * OH * OW; i++)
@@ -258,10 +258,10 @@ static residue residue_class(int64_t r, int64_t H, int64_t KH, int64_t SH, int64
     return e;
 }
 
-int ETUDE_NAME(conv2d_input)(etude_context *ctx, const real *grad, const real *weight, real *dx,
-                             int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH,
-                             int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW,
-                             int64_t PH, int64_t PW)
+ETUDE_KERNEL(conv2d_input, conv2d_input)(etude_context *ctx, const real *grad, const real *weight,
+                                         real *dx, int64_t N, int64_t C, int64_t H, int64_t W,
+                                         int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW,
+                                         int64_t SH, int64_t SW, int64_t PH, int64_t PW)
 {
     if (O == 0 || KH == 0 || KW == 0) {
         memset(dx, 0, (size_t)(N * C * H * W) * sizeof(real));

@@ -109,10 +109,11 @@ static void weight_sum(void *arg, int64_t begin, int64_t end)
         }
 }
 
-int ETUDE_NAME(conv2d_weight)(etude_context *ctx, const real *grad, const real *x, real *dw,
-                              int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH,
-                              int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW,
-                              int64_t PH, int64_t PW)
+ETUDE_KERNEL(conv2d_weight, conv2d_weight)(etude_context *ctx, const real *grad, const real *x,
+                                           real *dw, int64_t N, int64_t C, int64_t H, int64_t W,
+                                           int64_t O, int64_t KH, int64_t KW, int64_t OH,
+                                           int64_t OW, int64_t SH, int64_t SW, int64_t PH,
+                                           int64_t PW)
 {
     int64_t taps = C * KH * KW;
     if (O == 0 || taps == 0)

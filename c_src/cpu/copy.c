@@ -116,8 +116,8 @@ static int copy(etude_context *ctx, const real *x, real *y, int64_t ndim, const 
 }
 
 #define COPY(op)                                                                                  \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t ndim,                 \
-                       const int64_t size[16], const int64_t xs[16], const int64_t ys[16])        \
+    ETUDE_KERNEL(copy, op)(etude_context *ctx, const real *x, real *y, int64_t ndim,              \
+                           const int64_t size[16], const int64_t xs[16], const int64_t ys[16])    \
     {                                                                                             \
         return copy(ctx, x, y, ndim, size, xs, ys);                                               \
     }
@@ -160,7 +160,7 @@ static void cast_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(cast)(etude_context *ctx, const void *x, real *y, int64_t n, int64_t from)
+ETUDE_KERNEL(cast, cast)(etude_context *ctx, const void *x, real *y, int64_t n, int64_t from)
 {
     cast_call c = {x, y, from};
     etude_parallel_for(ctx, cast_body, &c, n, ETUDE_GRAIN_MEMORY);

@@ -63,9 +63,9 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(cross_entropy)(etude_context *ctx, const real *x, const int64_t *target, real *loss,
-                              real *lse, int64_t rows, int64_t cols, double reduction,
-                              double ignore, double smoothing)
+ETUDE_KERNEL(cross_entropy, cross_entropy)(etude_context *ctx, const real *x, const int64_t *target,
+                                           real *loss, real *lse, int64_t rows, int64_t cols,
+                                           double reduction, double ignore, double smoothing)
 {
     int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
     if (count < 0)
@@ -111,10 +111,12 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(cross_entropy_backward)(etude_context *ctx, const real *grad, const real *x,
-                                       const int64_t *target, const real *lse, real *dx,
-                                       int64_t rows, int64_t cols, double reduction,
-                                       double ignore, double smoothing)
+ETUDE_KERNEL(cross_entropy_backward, cross_entropy_backward)(etude_context *ctx, const real *grad,
+                                                             const real *x, const int64_t *target,
+                                                             const real *lse, real *dx,
+                                                             int64_t rows, int64_t cols,
+                                                             double reduction, double ignore,
+                                                             double smoothing)
 {
     int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
     if (count < 0)

@@ -50,8 +50,8 @@ static void gather_part(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(gather)(etude_context *ctx, const real *x, const int64_t *index, real *y,
-                       int64_t outer, int64_t n, int64_t index_n, int64_t inner)
+ETUDE_KERNEL(gather, gather)(etude_context *ctx, const real *x, const int64_t *index, real *y,
+                             int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
     atomic_int bad = 0;
     gather_call c = {x, index, y, n, index_n, inner, &bad};
@@ -83,8 +83,9 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(scatter_add)(etude_context *ctx, const int64_t *index, const real *src, real *y,
-                            int64_t outer, int64_t n, int64_t index_n, int64_t inner)
+ETUDE_KERNEL(scatter_add, scatter_add)(etude_context *ctx, const int64_t *index, const real *src,
+                                       real *y, int64_t outer, int64_t n, int64_t index_n,
+                                       int64_t inner)
 {
     gather_call c = {src, index, y, n, index_n, inner, NULL};
     int64_t parts = (inner + COLUMNS - 1) / COLUMNS;

@@ -54,16 +54,16 @@ static inline int take_rows(etude_context *ctx, index_call c, int64_t outer)
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(index_select)(etude_context *ctx, const real *x, const int64_t *index, real *y,
-                             int64_t outer, int64_t n, int64_t index_n, int64_t inner)
+ETUDE_KERNEL(gather, index_select)(etude_context *ctx, const real *x, const int64_t *index, real *y,
+                                   int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
     return take_rows(ctx, (index_call){x, index, y, index_n, n, inner}, outer);
 }
 
 #if !defined(ETUDE_INT)
 
-int ETUDE_NAME(embedding)(etude_context *ctx, const int64_t *index, const real *weight, real *y,
-                          int64_t count, int64_t rows, int64_t cols)
+ETUDE_KERNEL(embedding, embedding)(etude_context *ctx, const int64_t *index, const real *weight,
+                                   real *y, int64_t count, int64_t rows, int64_t cols)
 {
     return take_rows(ctx, (index_call){weight, index, y, count, rows, cols}, 1);
 }
@@ -82,8 +82,9 @@ static void embedding_backward_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(embedding_backward)(etude_context *ctx, const real *grad, const int64_t *index,
-                                   real *dweight, int64_t count, int64_t rows, int64_t cols)
+ETUDE_KERNEL(embedding_backward, embedding_backward)(etude_context *ctx, const real *grad,
+                                                     const int64_t *index, real *dweight,
+                                                     int64_t count, int64_t rows, int64_t cols)
 {
     index_call c = {grad, index, dweight, count, rows, cols};
     if (!indices_fit(index, count, rows))
@@ -105,8 +106,8 @@ static void one_hot_rows(void *arg, int64_t begin, int64_t end)
         c->y[j * classes + c->index[j]] = 1;
 }
 
-int ETUDE_NAME(one_hot)(etude_context *ctx, const int64_t *index, int64_t *y, int64_t count,
-                        int64_t classes)
+ETUDE_KERNEL(one_hot, one_hot)(etude_context *ctx, const int64_t *index, int64_t *y, int64_t count,
+                               int64_t classes)
 {
     index_call c = {.index = index, .y = y, .cols = classes};
     if (!indices_fit(index, count, classes))

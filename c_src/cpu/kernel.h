@@ -37,6 +37,14 @@ typedef int32_t real_bits;
 #define ETUDE_PASTE(a, b) ETUDE_PASTE_(a, b)
 #define ETUDE_NAME(op) ETUDE_PASTE(op, ETUDE_SUFFIX)
 
+/* ETUDE_KERNEL(rows, softmax) begins the definition of etude_softmax_f32 and says that it is of the
+   function type rows of etude.h: with other parameters it does not compile. */
+#define ETUDE_TYPE_(type, suffix) etude_##type##_fn##suffix
+#define ETUDE_TYPE(type, suffix) ETUDE_TYPE_(type, suffix)
+#define ETUDE_KERNEL(type, op)                                                                    \
+    ETUDE_TYPE(type, ETUDE_SUFFIX) ETUDE_NAME(op);                                                \
+    int ETUDE_NAME(op)
+
 #define ETUDE_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define ETUDE_MAX(a, b) ((a) > (b) ? (a) : (b))
 

@@ -44,8 +44,9 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(layer_norm)(etude_context *ctx, const real *x, const real *weight, const real *bias,
-                           real *y, real *mean, real *rstd, int64_t rows, int64_t cols, double eps)
+ETUDE_KERNEL(norm, layer_norm)(etude_context *ctx, const real *x, const real *weight,
+                               const real *bias, real *y, real *mean, real *rstd, int64_t rows,
+                               int64_t cols, double eps)
 {
     norm_call call = {.x = x, .weight = weight, .bias = bias, .y = y, .mean = mean, .rstd = rstd,
                       .cols = cols, .eps = (real)eps};
@@ -90,10 +91,11 @@ static void backward_blocks(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(layer_norm_backward)(etude_context *ctx, const real *grad, const real *x,
-                                    const real *weight, const real *mean, const real *rstd,
-                                    real *dx, real *dweight, real *dbias, int64_t rows,
-                                    int64_t cols)
+ETUDE_KERNEL(norm_backward, layer_norm_backward)(etude_context *ctx, const real *grad,
+                                                 const real *x, const real *weight,
+                                                 const real *mean, const real *rstd, real *dx,
+                                                 real *dweight, real *dbias, int64_t rows,
+                                                 int64_t cols)
 {
     norm_call call = {.grad = grad, .x = x, .weight = weight, .mean_in = mean, .rstd_in = rstd,
                       .y = dx, .rows = rows, .cols = cols, .block = rows_grain(cols)};

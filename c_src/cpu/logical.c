@@ -20,8 +20,8 @@
             for (int64_t i = 0; i < n; i++)                                                       \
                 z[i] = x[i * step[0]] sign y[i * step[1]];                                        \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *y, real *z,                \
-                       const int64_t size[3], const int64_t xs[3], const int64_t ys[3])           \
+    ETUDE_KERNEL(binary, op)(etude_context *ctx, const real *x, const real *y, real *z,           \
+                             const int64_t size[3], const int64_t xs[3], const int64_t ys[3])     \
     {                                                                                             \
         pointwise c = {op##_run, 3, {(char *)x, (char *)y, (char *)z},                            \
                        {sizeof *x, sizeof *y, sizeof *z}, {xs, ys}, size};                        \
@@ -43,8 +43,8 @@ static void not_body(void *arg, int64_t begin, int64_t end)
     ETUDE_SIMD for (int64_t i = begin; i < end; i++) c->y[i] = c->x[i] ^ 1;
 }
 
-int ETUDE_NAME(logical_not)(etude_context *ctx, const real *x, real *y, int64_t n, double a,
-                            double b)
+ETUDE_KERNEL(map, logical_not)(etude_context *ctx, const real *x, real *y, int64_t n, double a,
+                               double b)
 {
     (void)a, (void)b;
     logical_call c = {.x = x, .y = y};
@@ -74,8 +74,8 @@ int ETUDE_NAME(logical_not)(etude_context *ctx, const real *x, real *y, int64_t 
                     y[i] = (real)(y[i] sign x[j * inner + i]);                                    \
         }                                                                                         \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t outer, int64_t n,     \
-                       int64_t inner)                                                             \
+    ETUDE_KERNEL(reduce, op)(etude_context *ctx, const real *x, real *y, int64_t outer,           \
+                             int64_t n, int64_t inner)                                            \
     {                                                                                             \
         logical_call c = {x, y, n, inner};                                                        \
         etude_parallel_for(ctx, op##_body, &c, outer,                                             \

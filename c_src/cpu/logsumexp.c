@@ -67,8 +67,8 @@ static void lse_columns(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(logsumexp)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                          int64_t inner)
+ETUDE_KERNEL(reduce, logsumexp)(etude_context *ctx, const real *x, real *y, int64_t outer,
+                                int64_t n, int64_t inner)
 {
     lse_call c = {x, y, n, inner, (inner + COLUMNS - 1) / COLUMNS};
     if (inner == 1)

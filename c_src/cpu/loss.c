@@ -62,8 +62,8 @@ static int loss_of(etude_context *ctx, loss_run *run, const real *x, const real 
             loss[i] = value;                                                                      \
         }                                                                                         \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *target, real *loss,        \
-                       int64_t n, double reduction)                                               \
+    ETUDE_KERNEL(loss, op)(etude_context *ctx, const real *x, const real *target, real *loss,     \
+                           int64_t n, double reduction)                                           \
     {                                                                                             \
         return loss_of(ctx, op##_run, x, target, loss, n, reduction);                             \
     }

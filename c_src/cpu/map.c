@@ -51,8 +51,8 @@ static inline int map(etude_context *ctx, void (*run)(const real *, const real *
 
 #define MAP(op, grain, value)                                                                     \
     LOOP(op, value)                                                                               \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t n, double a,          \
-                       double b)                                                                  \
+    ETUDE_KERNEL(map, op)(etude_context *ctx, const real *x, real *y, int64_t n, double a,        \
+                          double b)                                                               \
     {                                                                                             \
         (void)a, (void)b;                                                                         \
         return map(ctx, op##_run, x, NULL, y, n, grain);                                          \
@@ -60,8 +60,8 @@ static inline int map(etude_context *ctx, void (*run)(const real *, const real *
 
 #define EQUAL(op, value)                                                                          \
     LOOP2(op, value)                                                                              \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, const real *y, real *z, int64_t n,     \
-                       double a)                                                                  \
+    ETUDE_KERNEL(equal, op)(etude_context *ctx, const real *x, const real *y, real *z, int64_t n, \
+                            double a)                                                             \
     {                                                                                             \
         (void)a;                                                                                  \
         return map(ctx, op##_run, x, y, z, n, ETUDE_GRAIN_MEMORY);                                \
@@ -106,8 +106,8 @@ MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
                     z[from + i] = (real)library(given[i]);                                        \
         }                                                                                         \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t n, double a,          \
-                       double b)                                                                  \
+    ETUDE_KERNEL(map, op)(etude_context *ctx, const real *x, real *y, int64_t n, double a,        \
+                          double b)                                                               \
     {                                                                                             \
         (void)a, (void)b;                                                                         \
         return map(ctx, op##_run, x, NULL, y, n, ETUDE_GRAIN_MATH);                               \
@@ -123,14 +123,14 @@ LOOP2(gelu_backward, v * v_gelu_slope(w))
 LOOP2(gelu_tanh_backward, v * v_gelu_tanh_slope(w))
 
 /* a is the attribute `approximate`: 0 none, 1 tanh */
-int ETUDE_NAME(gelu)(etude_context *ctx, const real *x, real *y, int64_t n, double a, double b)
+ETUDE_KERNEL(map, gelu)(etude_context *ctx, const real *x, real *y, int64_t n, double a, double b)
 {
     (void)b;
     return map(ctx, a == 0 ? gelu_run : gelu_tanh_run, x, NULL, y, n, ETUDE_GRAIN_MATH);
 }
 
-int ETUDE_NAME(gelu_backward)(etude_context *ctx, const real *x, const real *y, real *z,
-                              int64_t n, double a)
+ETUDE_KERNEL(equal, gelu_backward)(etude_context *ctx, const real *x, const real *y, real *z,
+                                   int64_t n, double a)
 {
     return map(ctx, a == 0 ? gelu_backward_run : gelu_tanh_backward_run, x, y, z, n,
                ETUDE_GRAIN_MATH);

@@ -333,10 +333,10 @@ static int run_stack(etude_context *ctx, product g, int64_t batch, int64_t a_bat
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(matmul)(etude_context *ctx, const real *a, const real *b, const real *bias, real *c,
-                       int64_t batch, int64_t m, int64_t n, int64_t k, int64_t a_batch,
-                       int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,
-                       int64_t b_col)
+ETUDE_KERNEL(matmul, matmul)(etude_context *ctx, const real *a, const real *b, const real *bias,
+                             real *c, int64_t batch, int64_t m, int64_t n, int64_t k,
+                             int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch,
+                             int64_t b_row, int64_t b_col)
 {
     if (batch == 0 || m == 0 || n == 0)
         return ETUDE_OK;
@@ -360,10 +360,10 @@ int ETUDE_NAME(matmul)(etude_context *ctx, const real *a, const real *b, const r
     return run_stack(ctx, g, batch, a_batch, b_batch);
 }
 
-int ETUDE_NAME(linear)(etude_context *ctx, const real *a, const real *b, const real *bias, real *c,
-                       int64_t batch, int64_t m, int64_t n, int64_t k, int64_t a_batch,
-                       int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,
-                       int64_t b_col)
+ETUDE_KERNEL(matmul, linear)(etude_context *ctx, const real *a, const real *b, const real *bias,
+                             real *c, int64_t batch, int64_t m, int64_t n, int64_t k,
+                             int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch,
+                             int64_t b_row, int64_t b_col)
 {
     return ETUDE_NAME(matmul)(ctx, a, b, bias, c, batch, m, n, k, a_batch, a_row, a_col, b_batch,
                               b_row, b_col);

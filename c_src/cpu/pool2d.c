@@ -87,9 +87,10 @@ static void pool_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(max_pool2d)(etude_context *ctx, const real *x, real *y, int64_t *index,
-                           int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH,
-                           int64_t KW, int64_t SH, int64_t SW, int64_t PH, int64_t PW)
+ETUDE_KERNEL(pool2d, max_pool2d)(etude_context *ctx, const real *x, real *y, int64_t *index,
+                                 int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW,
+                                 int64_t KH, int64_t KW, int64_t SH, int64_t SW, int64_t PH,
+                                 int64_t PW)
 {
     pool q = {.x = x, .y = y, .index = index, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH,
               .KW = KW, .SH = SH, .SW = SW, .PH = PH, .PW = PW};
@@ -113,9 +114,9 @@ static void pool_backward_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(max_pool2d_backward)(etude_context *ctx, const real *grad, const int64_t *index,
-                                    real *dx, int64_t planes, int64_t H, int64_t W, int64_t OH,
-                                    int64_t OW)
+ETUDE_KERNEL(pool2d_backward, max_pool2d_backward)(etude_context *ctx, const real *grad,
+                                                   const int64_t *index, real *dx, int64_t planes,
+                                                   int64_t H, int64_t W, int64_t OH, int64_t OW)
 {
     pool q = {.grad = grad, .from = index, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW};
     for (int64_t i = 0; i < planes * OH * OW; i++)
@@ -190,18 +191,19 @@ static int pool_planes(etude_context *ctx, etude_body *body, pool *q, int64_t pl
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(avg_pool2d)(etude_context *ctx, const real *x, real *y, int64_t planes, int64_t H,
-                           int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW, int64_t SH,
-                           int64_t SW, int64_t PH, int64_t PW)
+ETUDE_KERNEL(avg_pool2d, avg_pool2d)(etude_context *ctx, const real *x, real *y, int64_t planes,
+                                     int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH,
+                                     int64_t KW, int64_t SH, int64_t SW, int64_t PH, int64_t PW)
 {
     pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW, .SH = SH,
               .SW = SW, .PH = PH, .PW = PW};
     return pool_planes(ctx, avg_body, &q, planes, OH * OW * KH * KW);
 }
 
-int ETUDE_NAME(avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx, int64_t planes,
-                                    int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH,
-                                    int64_t KW, int64_t SH, int64_t SW, int64_t PH, int64_t PW)
+ETUDE_KERNEL(avg_pool2d, avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx,
+                                              int64_t planes, int64_t H, int64_t W, int64_t OH,
+                                              int64_t OW, int64_t KH, int64_t KW, int64_t SH,
+                                              int64_t SW, int64_t PH, int64_t PW)
 {
     pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW,
               .SH = SH, .SW = SW, .PH = PH, .PW = PW};
@@ -258,16 +260,17 @@ static void adaptive_backward_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(adaptive_avg_pool2d)(etude_context *ctx, const real *x, real *y, int64_t planes,
-                                    int64_t H, int64_t W, int64_t OH, int64_t OW)
+ETUDE_KERNEL(adaptive_pool2d, adaptive_avg_pool2d)(etude_context *ctx, const real *x, real *y,
+                                                   int64_t planes, int64_t H, int64_t W, int64_t OH,
+                                                   int64_t OW)
 {
     pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW};
     return pool_planes(ctx, adaptive_body, &q, planes, H * W);
 }
 
-int ETUDE_NAME(adaptive_avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx,
-                                             int64_t planes, int64_t H, int64_t W, int64_t OH,
-                                             int64_t OW)
+ETUDE_KERNEL(adaptive_pool2d, adaptive_avg_pool2d_backward)(etude_context *ctx, const real *grad,
+                                                            real *dx, int64_t planes, int64_t H,
+                                                            int64_t W, int64_t OH, int64_t OW)
 {
     pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW};
     return pool_planes(ctx, adaptive_backward_body, &q, planes, 2 * H * W);

@@ -89,7 +89,7 @@ static void rand_chunks(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(rand)(etude_context *ctx, const int64_t *key, real *y, int64_t n)
+ETUDE_KERNEL(rand, rand)(etude_context *ctx, const int64_t *key, real *y, int64_t n)
 {
     const int64_t per_chunk = sizeof(real) == 8 ? CHUNK_WORDS : 2 * CHUNK_WORDS;
     random_call call = {.key0 = (uint64_t)key[0], .key1 = (uint64_t)key[1], .y = y, .n = n};
@@ -122,7 +122,7 @@ static void randn_chunks(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(randn)(etude_context *ctx, const int64_t *key, real *y, int64_t n)
+ETUDE_KERNEL(rand, randn)(etude_context *ctx, const int64_t *key, real *y, int64_t n)
 {
     random_call call = {.key0 = (uint64_t)key[0], .key1 = (uint64_t)key[1], .y = y, .n = n};
     etude_parallel_for(ctx, randn_chunks, &call, (n + 2 * CHUNK_WORDS - 1) / (2 * CHUNK_WORDS),
@@ -148,8 +148,8 @@ static void dropout_chunks(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(dropout)(etude_context *ctx, const real *x, const int64_t *key, real *y, int64_t n,
-                        double p)
+ETUDE_KERNEL(dropout, dropout)(etude_context *ctx, const real *x, const int64_t *key, real *y,
+                               int64_t n, double p)
 {
     random_call call = {.key0 = (uint64_t)key[0], .key1 = (uint64_t)key[1], .x = x, .y = y, .n = n,
                         .p = (float)p, .scale = (real)(1 / (1 - p))};

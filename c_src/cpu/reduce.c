@@ -296,20 +296,20 @@ static void argmin_body(void *arg, int64_t begin, int64_t end)
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
-int ETUDE_NAME(sum)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                    int64_t inner)
+ETUDE_KERNEL(reduce, sum)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                          int64_t inner)
 {
     return reduce(ctx, SUM, x, y, outer, n, inner);
 }
 
-int ETUDE_NAME(amax)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                     int64_t inner)
+ETUDE_KERNEL(reduce, amax)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                           int64_t inner)
 {
     return reduce(ctx, MAX, x, y, outer, n, inner);
 }
 
-int ETUDE_NAME(prod)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                     int64_t inner)
+ETUDE_KERNEL(reduce, prod)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                           int64_t inner)
 {
     return reduce(ctx, PROD, x, y, outer, n, inner);
 }
@@ -318,8 +318,8 @@ int ETUDE_NAME(prod)(etude_context *ctx, const real *x, real *y, int64_t outer, 
 
 #if !defined(ETUDE_INT)
 
-int ETUDE_NAME(mean)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                     int64_t inner)
+ETUDE_KERNEL(reduce, mean)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                           int64_t inner)
 {
     int status = reduce(ctx, SUM, x, y, outer, n, inner);
     for (int64_t i = 0; status == ETUDE_OK && i < outer * inner; i++)
@@ -329,8 +329,8 @@ int ETUDE_NAME(mean)(etude_context *ctx, const real *x, real *y, int64_t outer, 
 
 #endif
 
-int ETUDE_NAME(argmax)(etude_context *ctx, const real *x, int64_t *y, int64_t outer, int64_t n,
-                       int64_t inner)
+ETUDE_KERNEL(argreduce, argmax)(etude_context *ctx, const real *x, int64_t *y, int64_t outer,
+                                int64_t n, int64_t inner)
 {
     reduce_call c = {.x = x, .index = y, .outer = outer, .n = n, .inner = inner};
     etude_parallel_for(ctx, argmax_body, &c, outer,
@@ -338,8 +338,8 @@ int ETUDE_NAME(argmax)(etude_context *ctx, const real *x, int64_t *y, int64_t ou
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(argmin)(etude_context *ctx, const real *x, int64_t *y, int64_t outer, int64_t n,
-                       int64_t inner)
+ETUDE_KERNEL(argreduce, argmin)(etude_context *ctx, const real *x, int64_t *y, int64_t outer,
+                                int64_t n, int64_t inner)
 {
     reduce_call c = {.x = x, .index = y, .outer = outer, .n = n, .inner = inner};
     etude_parallel_for(ctx, argmin_body, &c, outer,

@@ -34,8 +34,8 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(rms_norm)(etude_context *ctx, const real *x, const real *weight, real *y,
-                         real *rstd, int64_t rows, int64_t cols, double eps)
+ETUDE_KERNEL(rms_norm, rms_norm)(etude_context *ctx, const real *x, const real *weight, real *y,
+                                 real *rstd, int64_t rows, int64_t cols, double eps)
 {
     rms_call call = {.x = x, .weight = weight, .y = y, .rstd = rstd, .cols = cols,
                      .eps = (real)eps};
@@ -75,9 +75,10 @@ static void backward_blocks(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(rms_norm_backward)(etude_context *ctx, const real *grad, const real *x,
-                                  const real *weight, const real *rstd, real *dx, real *dweight,
-                                  int64_t rows, int64_t cols)
+ETUDE_KERNEL(rms_norm_backward, rms_norm_backward)(etude_context *ctx, const real *grad,
+                                                   const real *x, const real *weight,
+                                                   const real *rstd, real *dx, real *dweight,
+                                                   int64_t rows, int64_t cols)
 {
     rms_call call = {.grad = grad, .x = x, .weight = weight, .rstd_in = rstd, .y = dx,
                      .rows = rows, .cols = cols, .block = rows_grain(cols)};

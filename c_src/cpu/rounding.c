@@ -21,8 +21,8 @@ typedef struct {
             c->y[i] = sizeof(real) == 8 ? (real)function(c->x[i])                                 \
                                         : (real)function##f((float)c->x[i]);                      \
     }                                                                                             \
-    int ETUDE_NAME(op)(etude_context * ctx, const real *x, real *y, int64_t n, double a,          \
-                       double b)                                                                  \
+    ETUDE_KERNEL(map, op)(etude_context *ctx, const real *x, real *y, int64_t n, double a,        \
+                          double b)                                                               \
     {                                                                                             \
         (void)a, (void)b;                                                                         \
         rounding_call c = {.x = x, .y = y};                                                       \
@@ -42,7 +42,7 @@ static void isnan_body(void *arg, int64_t begin, int64_t end)
     ETUDE_SIMD for (int64_t i = begin; i < end; i++) nan[i] = x[i] != x[i];
 }
 
-int ETUDE_NAME(isnan)(etude_context *ctx, const real *x, uint8_t *y, int64_t n)
+ETUDE_KERNEL(map_bool, isnan)(etude_context *ctx, const real *x, uint8_t *y, int64_t n)
 {
     rounding_call c = {.x = x, .nan = y};
     etude_parallel_for(ctx, isnan_body, &c, n, ETUDE_GRAIN_MEMORY);

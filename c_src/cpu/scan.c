@@ -47,8 +47,8 @@ static void scan_items(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(cumsum)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                       int64_t inner)
+ETUDE_KERNEL(scan, cumsum)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                           int64_t inner)
 {
     int64_t parts = (inner + COLUMNS - 1) / COLUMNS;
     scan_call c = {x, y, n, inner, parts};

@@ -34,9 +34,9 @@ where_steps(char *const *p, int64_t cs, int64_t xs, int64_t ys, int64_t n)
 
 RUN(where)
 
-int ETUDE_NAME(where)(etude_context *ctx, const uint8_t *condition, const real *x, const real *y,
-                      real *z, const int64_t size[3], const int64_t cs[3], const int64_t xs[3],
-                      const int64_t ys[3])
+ETUDE_KERNEL(select, where)(etude_context *ctx, const uint8_t *condition, const real *x,
+                            const real *y, real *z, const int64_t size[3], const int64_t cs[3],
+                            const int64_t xs[3], const int64_t ys[3])
 {
     pointwise c = {where_run, 4, {(char *)condition, (char *)x, (char *)y, (char *)z},
                    {sizeof *condition, sizeof *x, sizeof *y, sizeof *z}, {cs, xs, ys}, size};
@@ -56,9 +56,9 @@ lerp_steps(char *const *p, int64_t xs, int64_t ys, int64_t ws, int64_t n)
 
 RUN(lerp)
 
-int ETUDE_NAME(lerp)(etude_context *ctx, const real *x, const real *y, const real *w, real *z,
-                     const int64_t size[3], const int64_t xs[3], const int64_t ys[3],
-                     const int64_t ws[3])
+ETUDE_KERNEL(ternary, lerp)(etude_context *ctx, const real *x, const real *y, const real *w,
+                            real *z, const int64_t size[3], const int64_t xs[3],
+                            const int64_t ys[3], const int64_t ws[3])
 {
     pointwise c = {lerp_run, 4, {(char *)x, (char *)y, (char *)w, (char *)z},
                    {sizeof *x, sizeof *y, sizeof *w, sizeof *z}, {xs, ys, ws}, size};

@@ -80,30 +80,32 @@ static void log_softmax_backward_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(softmax)(etude_context *ctx, const real *x, real *y, int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows, softmax)(etude_context *ctx, const real *x, real *y, int64_t rows, int64_t cols)
 {
     rows_call call = {x, NULL, y, cols};
     etude_parallel_for(ctx, softmax_rows, &call, rows, rows_grain(cols));
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(log_softmax)(etude_context *ctx, const real *x, real *y, int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows, log_softmax)(etude_context *ctx, const real *x, real *y, int64_t rows,
+                                int64_t cols)
 {
     rows_call call = {x, NULL, y, cols};
     etude_parallel_for(ctx, log_softmax_rows, &call, rows, rows_grain(cols));
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(softmax_backward)(etude_context *ctx, const real *grad, const real *y, real *dx,
-                                 int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows_backward, softmax_backward)(etude_context *ctx, const real *grad, const real *y,
+                                              real *dx, int64_t rows, int64_t cols)
 {
     rows_call call = {grad, y, dx, cols};
     etude_parallel_for(ctx, softmax_backward_rows, &call, rows, rows_grain(cols));
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(log_softmax_backward)(etude_context *ctx, const real *grad, const real *y, real *dx,
-                                     int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows_backward, log_softmax_backward)(etude_context *ctx, const real *grad,
+                                                  const real *y, real *dx, int64_t rows,
+                                                  int64_t cols)
 {
     rows_call call = {grad, y, dx, cols};
     etude_parallel_for(ctx, log_softmax_backward_rows, &call, rows, rows_grain(cols));

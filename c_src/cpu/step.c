@@ -27,8 +27,9 @@ static void sgd_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(sgd_step)(etude_context *ctx, const real *p, const real *g, const real *v,
-                         const double *hyper, real *p_out, real *v_out, int64_t n, double nesterov)
+ETUDE_KERNEL(sgd, sgd_step)(etude_context *ctx, const real *p, const real *g, const real *v,
+                            const double *hyper, real *p_out, real *v_out, int64_t n,
+                            double nesterov)
 {
     step_call s = {.p = p, .g = g, .v = v, .p_out = p_out, .v_out = v_out, .lr = (real)hyper[0],
                    .momentum = (real)hyper[1], .decay = (real)hyper[2], .nesterov = nesterov != 0};
@@ -68,9 +69,9 @@ static void adam_body(void *arg, int64_t begin, int64_t end)
     adam_range(1, *(const step_call *)arg, begin, end);
 }
 
-int ETUDE_NAME(adamw_step)(etude_context *ctx, const real *p, const real *g, const real *m,
-                           const real *v, const double *hyper, real *p_out, real *m_out,
-                           real *v_out, int64_t n)
+ETUDE_KERNEL(adamw, adamw_step)(etude_context *ctx, const real *p, const real *g, const real *m,
+                                const real *v, const double *hyper, real *p_out, real *m_out,
+                                real *v_out, int64_t n)
 {
     double lr = hyper[0], beta1 = hyper[1], beta2 = hyper[2], decay = hyper[4];
     step_call s = {.p = p, .g = g, .m = m, .v = v, .p_out = p_out, .m_out = m_out, .v_out = v_out,
@@ -81,9 +82,9 @@ int ETUDE_NAME(adamw_step)(etude_context *ctx, const real *p, const real *g, con
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(adam_step)(etude_context *ctx, const real *p, const real *g, const real *m,
-                          const real *v, const double *hyper, real *p_out, real *m_out,
-                          real *v_out, int64_t n)
+ETUDE_KERNEL(adamw, adam_step)(etude_context *ctx, const real *p, const real *g, const real *m,
+                               const real *v, const double *hyper, real *p_out, real *m_out,
+                               real *v_out, int64_t n)
 {
     double lr = hyper[0], beta1 = hyper[1], beta2 = hyper[2];
     step_call s = {.p = p, .g = g, .m = m, .v = v, .p_out = p_out, .m_out = m_out, .v_out = v_out,
@@ -110,9 +111,9 @@ static void rmsprop_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(rmsprop_step)(etude_context *ctx, const real *p, const real *g, const real *v,
-                             const real *m, const double *hyper, real *p_out, real *v_out,
-                             real *m_out, int64_t n)
+ETUDE_KERNEL(adamw, rmsprop_step)(etude_context *ctx, const real *p, const real *g, const real *v,
+                                  const real *m, const double *hyper, real *p_out, real *v_out,
+                                  real *m_out, int64_t n)
 {
     step_call s = {.p = p, .g = g, .m = m, .v = v, .p_out = p_out, .m_out = m_out, .v_out = v_out,
                    .lr = (real)hyper[0], .beta2 = (real)hyper[1], .rest2 = (real)(1 - hyper[1]),

@@ -41,14 +41,14 @@ static int triangle(etude_context *ctx, const real *x, real *y, int64_t batch, i
     return ETUDE_OK;
 }
 
-int ETUDE_NAME(tril)(etude_context *ctx, const real *x, real *y, int64_t batch, int64_t m,
-                     int64_t n, double diagonal)
+ETUDE_KERNEL(triangle, tril)(etude_context *ctx, const real *x, real *y, int64_t batch, int64_t m,
+                             int64_t n, double diagonal)
 {
     return triangle(ctx, x, y, batch, m, n, diagonal, 0);
 }
 
-int ETUDE_NAME(triu)(etude_context *ctx, const real *x, real *y, int64_t batch, int64_t m,
-                     int64_t n, double diagonal)
+ETUDE_KERNEL(triangle, triu)(etude_context *ctx, const real *x, real *y, int64_t batch, int64_t m,
+                             int64_t n, double diagonal)
 {
     return triangle(ctx, x, y, batch, m, n, diagonal, 1);
 }

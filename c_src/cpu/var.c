@@ -51,8 +51,8 @@ static void var_columns(void *arg, int64_t begin, int64_t end)
     }
 }
 
-int ETUDE_NAME(var)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
-                    int64_t inner, double correction)
+ETUDE_KERNEL(var, var)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                       int64_t inner, double correction)
 {
     var_call c = {x, y, n, inner, (inner + COLUMNS - 1) / COLUMNS, (real)((double)n - correction)};
     if (inner == 1)

@@ -12,12 +12,14 @@ QUIET = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 #: at the left margin: a return type, a name, parameters, a body
 FUNCTION = re.compile(r"^((?:\w+[ \t*]+)+)(\w+)\([^;{}]*\)\s*\{", re.M)
-KERNEL = re.compile(r"\bETUDE_NAME\((\w+)\)")  # kernel.h makes the name of it
+#: kernel.h makes names of these: that of a kernel, and the beginning of its definition
+NAME = re.compile(r"\bETUDE_NAME\((\w+)\)")
+KERNEL = re.compile(r"\bETUDE_KERNEL\(\w+, (\w+)\)")
 
 
 def code(text):
     """Without comments and without what stands in quotes; kernels under their names."""
-    return KERNEL.sub(r"etude_\1", QUIET.sub(" ", text))
+    return NAME.sub(r"etude_\1", KERNEL.sub(r"int etude_\1", QUIET.sub(" ", text)))
 
 
 def defines(text):

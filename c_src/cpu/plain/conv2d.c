@@ -28,10 +28,10 @@ static real pixel(const real *x, int64_t H, int64_t W, int64_t row, int64_t colu
 
 /* y[n][o][h][w] = bias[o] + sum_{c,i,j} x[n][c][row][column] weight[o][c][i][j].
    Threads would each take some of the images, or of the output channels. */
-int ETUDE_NAME(conv2d)(etude_context *ctx, const real *x, const real *weight, const real *bias,
-                       real *y, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH,
-                       int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH,
-                       int64_t PW)
+ETUDE_KERNEL(conv2d, conv2d)(etude_context *ctx, const real *x, const real *weight,
+                             const real *bias, real *y, int64_t N, int64_t C, int64_t H, int64_t W,
+                             int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH,
+                             int64_t SW, int64_t PH, int64_t PW)
 {
     (void)ctx;
     for (int64_t n = 0; n < N; n++)
@@ -56,10 +56,10 @@ int ETUDE_NAME(conv2d)(etude_context *ctx, const real *x, const real *weight, co
    meet there: each output pixel gives back to the pixels it was made of. What it would give to the
    padding is dropped. Threads would each take some of the planes (n, c): two output pixels may give
    to the same input pixel. */
-int ETUDE_NAME(conv2d_input)(etude_context *ctx, const real *grad, const real *weight, real *dx,
-                             int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH,
-                             int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW,
-                             int64_t PH, int64_t PW)
+ETUDE_KERNEL(conv2d_input, conv2d_input)(etude_context *ctx, const real *grad, const real *weight,
+                                         real *dx, int64_t N, int64_t C, int64_t H, int64_t W,
+                                         int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW,
+                                         int64_t SH, int64_t SW, int64_t PH, int64_t PW)
 {
     (void)ctx;
     for (int64_t i = 0; i < N * C * H * W; i++)
@@ -84,10 +84,11 @@ int ETUDE_NAME(conv2d_input)(etude_context *ctx, const real *grad, const real *w
 
 /* dw[o][c][i][j] = sum_{n,h,w} grad[n][o][h][w] x[n][c][row][column]: what the tap saw in every
    image and at every place, weighted by grad. Threads would each take some of the taps. */
-int ETUDE_NAME(conv2d_weight)(etude_context *ctx, const real *grad, const real *x, real *dw,
-                              int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH,
-                              int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW,
-                              int64_t PH, int64_t PW)
+ETUDE_KERNEL(conv2d_weight, conv2d_weight)(etude_context *ctx, const real *grad, const real *x,
+                                           real *dw, int64_t N, int64_t C, int64_t H, int64_t W,
+                                           int64_t O, int64_t KH, int64_t KW, int64_t OH,
+                                           int64_t OW, int64_t SH, int64_t SW, int64_t PH,
+                                           int64_t PW)
 {
     (void)ctx;
     for (int64_t o = 0; o < O; o++)

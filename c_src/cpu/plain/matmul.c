@@ -16,10 +16,10 @@
 
 /* C[s][i][j] = sum_p A[s][i][p] B[s][p][j] + bias[j].   Threads would each take some of the rows i:
    no two of them write the same element. */
-int ETUDE_NAME(matmul)(etude_context *ctx, const real *a, const real *b, const real *bias, real *c,
-                       int64_t batch, int64_t m, int64_t n, int64_t k, int64_t a_batch,
-                       int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,
-                       int64_t b_col)
+ETUDE_KERNEL(matmul, matmul)(etude_context *ctx, const real *a, const real *b, const real *bias,
+                             real *c, int64_t batch, int64_t m, int64_t n, int64_t k,
+                             int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch,
+                             int64_t b_row, int64_t b_col)
 {
     (void)ctx;
     for (int64_t s = 0; s < batch; s++)
@@ -36,10 +36,10 @@ int ETUDE_NAME(matmul)(etude_context *ctx, const real *a, const real *b, const r
 
 /* The weight of a linear layer is n x k, so y = x weight^T + bias. The caller says the transpose
    with strides, and what is left to do is the same. */
-int ETUDE_NAME(linear)(etude_context *ctx, const real *a, const real *b, const real *bias, real *c,
-                       int64_t batch, int64_t m, int64_t n, int64_t k, int64_t a_batch,
-                       int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,
-                       int64_t b_col)
+ETUDE_KERNEL(matmul, linear)(etude_context *ctx, const real *a, const real *b, const real *bias,
+                             real *c, int64_t batch, int64_t m, int64_t n, int64_t k,
+                             int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch,
+                             int64_t b_row, int64_t b_col)
 {
     return ETUDE_NAME(matmul)(ctx, a, b, bias, c, batch, m, n, k, a_batch, a_row, a_col, b_batch,
                               b_row, b_col);

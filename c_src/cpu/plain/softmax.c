@@ -28,7 +28,7 @@ static real largest(const real *x, int64_t cols)
 
 /* y[c] = exp(x[c] - top) / sum_c exp(x[c] - top).   Any top gives the same y on paper. With the
    largest x, no exponential overflows, and the sum is at least 1. */
-int ETUDE_NAME(softmax)(etude_context *ctx, const real *x, real *y, int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows, softmax)(etude_context *ctx, const real *x, real *y, int64_t rows, int64_t cols)
 {
     (void)ctx;
     for (int64_t r = 0; r < rows; r++, x += cols, y += cols) {
@@ -45,7 +45,8 @@ int ETUDE_NAME(softmax)(etude_context *ctx, const real *x, real *y, int64_t rows
 
 /* y[c] = x[c] - top - log(sum_c exp(x[c] - top)), the logarithm of the y above. Taken from y itself
    it would be -infinity wherever the exponential is 0. */
-int ETUDE_NAME(log_softmax)(etude_context *ctx, const real *x, real *y, int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows, log_softmax)(etude_context *ctx, const real *x, real *y, int64_t rows,
+                                int64_t cols)
 {
     (void)ctx;
     for (int64_t r = 0; r < rows; r++, x += cols, y += cols) {
@@ -60,8 +61,8 @@ int ETUDE_NAME(log_softmax)(etude_context *ctx, const real *x, real *y, int64_t 
 }
 
 /* dx[c] = y[c] (grad[c] - sum_d grad[d] y[d]), from dy[d]/dx[c] = y[d] ([c = d] - y[c]). */
-int ETUDE_NAME(softmax_backward)(etude_context *ctx, const real *grad, const real *y, real *dx,
-                                 int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows_backward, softmax_backward)(etude_context *ctx, const real *grad, const real *y,
+                                              real *dx, int64_t rows, int64_t cols)
 {
     (void)ctx;
     for (int64_t r = 0; r < rows; r++, grad += cols, y += cols, dx += cols) {
@@ -75,8 +76,9 @@ int ETUDE_NAME(softmax_backward)(etude_context *ctx, const real *grad, const rea
 }
 
 /* dx[c] = grad[c] - exp(y[c]) sum_d grad[d], from dy[d]/dx[c] = [c = d] - exp(y[c]). */
-int ETUDE_NAME(log_softmax_backward)(etude_context *ctx, const real *grad, const real *y, real *dx,
-                                     int64_t rows, int64_t cols)
+ETUDE_KERNEL(rows_backward, log_softmax_backward)(etude_context *ctx, const real *grad,
+                                                  const real *y, real *dx, int64_t rows,
+                                                  int64_t cols)
 {
     (void)ctx;
     for (int64_t r = 0; r < rows; r++, grad += cols, y += cols, dx += cols) {
