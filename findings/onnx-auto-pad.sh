@@ -3,20 +3,20 @@
 #
 # Versions   onnx 1.23.2, onnxruntime 1.32.0, numpy 2.4.6.
 # Expected   The pages of MaxPool and AveragePool give, for SAME_UPPER and SAME_LOWER, the length of
-#            the output, ceil(size / stride), and the padding that leads to it, dilation included. The
-#            attribute is deprecated, but valid: the checker passes it, and exporters still write it.
-#            The shape inference of the onnx package follows the pages.
-# Seen       Dilated: ONNX Runtime pads as if there were no dilation, and of 8 numbers 6 come out, with
-#            no more than a warning in the log. (Its Conv refuses the same case with an error.) The
-#            reference evaluator of the onnx package, which is there to say what an operator means,
-#            does so too for AveragePool, and fills up to 8 with zeros that no window gave.
-#            Undilated: its MaxPool gives 4 numbers where SAME_LOWER asks for 5.
-#            With the same padding written out as pads, both agree and are right.
-# Matters    A stack of layers of another length runs to its end, or fails far from the cause.
-#            So an exporter must write pads, never auto_pad; an importer must work the pads out
-#            itself and compare with the inferred shape; and whoever takes either program as the
-#            oracle for "same" padding must check lengths against the formula first. Odd, undilated
-#            kernels at stride 1, which is what one tests with, show none of it.
+#            the output, ceil(size / stride), and the padding that leads to it, dilation included.
+#            The attribute is deprecated, but valid: the checker passes it, and exporters still
+#            write it. The shape inference of the onnx package follows the pages.
+# Seen       Dilated: ONNX Runtime pads as if there were no dilation, and of 8 numbers 6 come out,
+#            with no more than a warning in the log. (Its Conv refuses the same case with an error.)
+#            The reference evaluator of the onnx package, which is there to say what an operator
+#            means, does so too for AveragePool, and fills up to 8 with zeros that no window gave.
+#            Undilated: its MaxPool gives 4 numbers where SAME_LOWER asks for 5. With the same
+#            padding written out as pads, both agree and are right.
+# Matters    A stack of layers of another length runs to its end, or fails far from the cause. So an
+#            exporter must write pads, never auto_pad; an importer must work the pads out itself and
+#            compare with the inferred shape; and whoever takes either program as the oracle for
+#            "same" padding must check lengths against the formula first. An undilated 3 x 3
+#            kernel at stride 1, which is what one tests with, shows none of it.
 # Source     The MaxPool and AveragePool pages of the ONNX operators. Pull request 3037 of
 #            microsoft/onnxscript mends the same slip, for Conv, in an optimiser.
 set -euo pipefail

@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# In ONNX Runtime the greatest of three numbers depends on where the NaN stands, and on the operator.
+# In ONNX Runtime the greatest of three numbers depends on where a NaN stands, and on the operator.
 #
 # Versions   onnxruntime 1.32.0, onnx 1.23.2, numpy 2.4.6.
 # Expected   The maximum of some numbers does not depend on their order. The ONNX pages of these
-#            operators say nothing of NaN; the reference evaluator of the onnx package, NumPy and
-#            PyTorch give NaN whenever there is one.
-# Seen       On [nan 1 3], [1 nan 3], [1 3 nan]:
-#            Max and TopK give NaN each time. ReduceMax gives NaN for the first and 3 for the others.
-#            ArgMax gives 0, 2, 1: the place of the NaN, of the 3, and of the 3.
-#            So in one session ReduceMax, Max and TopK disagree on the same three numbers.
-#            MaxPool gave 3 each time (shown, not checked: a vector unit may decide it).
+#            operators say nothing of NaN. NumPy and PyTorch give NaN whenever there is one, and so
+#            does the reference evaluator of the onnx package, but for MaxPool.
+# Seen       On [nan 1 3], [1 nan 3], [1 3 nan]: Max and TopK give NaN each time. ReduceMax gives
+#            NaN for the first and 3 for the others. ArgMax gives 0, 2, 1: the place of the NaN, of
+#            the 3, and of the 3. So in one session ReduceMax, Max and TopK disagree on the same
+#            three numbers. MaxPool gave 3 each time, as in the reference evaluator (shown, not
+#            checked: in the runtime a vector instruction may decide it).
 # Matters    Exported models are checked by running them here. A NaN that training would show can be
-#            gone from the output, and come back when the batch is shuffled or an axis is moved.
-#            So test for NaN before the maximum, not after; do not take this runtime as an oracle for
-#            NaN; and when an op is defined, write its rule for NaN down and check it with the NaN in
-#            first, middle and last place. A kernel that keeps "acc < x ? x : acc" has this very bug.
-# Source     Issue 10514 of microsoft/onnxruntime (ReduceMax, open); pull request 21492 mended Max and
-#            Min alone.
+#            gone from the output, and come back when the batch is shuffled or an axis is moved. So
+#            test for NaN before the maximum, not after; do not take this runtime as an oracle for
+#            NaN; and when an op is defined, write its rule for NaN down and check it with the NaN
+#            in first, middle and last place. A kernel that keeps "acc < x ? x : acc" has this very
+#            bug.
+# Source     Issue 10514 of microsoft/onnxruntime (ReduceMax, open); pull request 21492 mended Max
+#            and Min alone.
 set -euo pipefail
 
 work=$(mktemp -d)

@@ -3,16 +3,16 @@
 #
 # Versions   safetensors 0.8.0 against 0.7.0; numpy 2.4.6.
 # Expected   What was saved is what is loaded. The docstring of save asks for tensors that are
-#            "contiguous and dense", which an array in Fortran order is; 0.7.0 brings any strided array
-#            back right; and the writer of the same package for PyTorch raises ValueError on a
+#            "contiguous and dense", which an array in Fortran order is; 0.7.0 brings any strided
+#            array back right; and the writer of the same package for PyTorch raises ValueError on a
 #            tensor that does not lie in C order.
 # Seen       0.7.0 is right in each case. 0.8.0 writes the memory as it lies under the shape of the
 #            view: values trade places, or values come back that were sliced away. No error, no
 #            warning, and a valid file.
-# Matters    A layer's weight is often a transposed view. The model loads, runs and is wrong. So whoever
-#            writes such files must lay each array out in C order first (np.ascontiguousarray), and
-#            must test the round trip with a transposed array that is not square: a test with a
-#            fresh array passes.
+# Matters    A layer's weight is often a transposed view. The model loads, runs and is wrong. So
+#            whoever writes such files must lay each array out in C order first
+#            (np.ascontiguousarray), and must test the round trip with a transposed array that is
+#            not square: a test with a fresh array passes.
 # Source     Issue 825 of the repository safetensors/safetensors, open when this was written.
 set -euo pipefail
 
@@ -49,7 +49,8 @@ PYTHON
 
 look() { # version, the cases it gets wrong
     python3 -m venv "$work/$1"
-    "$work/$1/bin/pip" install -q --no-compile --disable-pip-version-check "safetensors==$1" numpy==2.4.6
+    "$work/$1/bin/pip" install -q --no-compile --disable-pip-version-check \
+        "safetensors==$1" numpy==2.4.6
     "$work/$1/bin/python" "$work/look.py" "$2"
 }
 look 0.7.0 ""

@@ -3,25 +3,26 @@
 #
 # Versions   torch 2.13.0, numpy 2.4.6. (Where pip's index has only torch's CUDA build, that is a
 #            large download; the CPU build does as well.)
-# Expected   A query whose every key is masked has no softmax. Whatever a library answers, one module
-#            with one set of weights answers it each time; need_weights is documented to say whether
-#            the weights are returned as well, and the fast path of evaluation to be faster.
+# Expected   A query whose every key is masked has no softmax. Whatever a library answers, one
+#            module with one set of weights answers it each time; need_weights is documented to say
+#            whether the weights are returned as well, and the fast path of evaluation to be faster.
 # Seen       nn.MultiheadAttention without dropout, one such query. need_weights=True: NaN.
 #            need_weights=False: 0 while gradients are recorded, in train() and in eval(), and NaN
-#            in eval() under no_grad, where the fast path runs. In train() under no_grad: 0.
-#            The other queries agree throughout.
+#            in eval() under no_grad, where the fast path runs. In train() under no_grad: 0. The
+#            other queries agree throughout.
 # Matters    Padding makes such rows. A model trains cleanly and its first evaluation is NaN, or the
 #            NaN comes when someone asks to see the weights. So a framework must write down what an
 #            empty row gives (0 is the one that composes: a sum over nothing), check each
-#            implementation of attention against that, fused or not, and not take this module
-#            for an oracle there. nn.functional.scaled_dot_product_attention alone gives 0.
+#            implementation of attention against that, fused or not, and not take this module for an
+#            oracle there. nn.functional.scaled_dot_product_attention alone gives 0.
 # Source     Issue 160064 (need_weights) and pull request 190486 (fast path) of pytorch/pytorch.
 set -euo pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --no-compile --disable-pip-version-check torch==2.13.0 numpy==2.4.6
+"$work/venv/bin/pip" install -q --no-compile --disable-pip-version-check \
+    torch==2.13.0 numpy==2.4.6
 
 "$work/venv/bin/python" -W ignore - <<'PYTHON'
 import sys
