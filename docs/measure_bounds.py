@@ -14,10 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from etude.core.table import TABLE
-from etude_check.candidate import Candidate
 from etude_check.engine import check
-from etude_check.record import Verdict
-from etude_check.spec import specs
+from etude_check.report.record import Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 HERE = Path(__file__).parent
 FAMILIES = ("tail", "broadcast", "layout", "special", "duplicate-index", "cotangent", "large")

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from etude_check.candidate import Candidate, prepare
 from etude_check.engine import check
+from etude_check.worker.candidate import Candidate, prepare
 
 #: Right values, and what no kernel may do: each writes where nobody but a sanitizer looks.
 WRONG = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from etude_check.record import Record, Report, Screen, Verdict
+from etude_check.report.record import Record, Report, Screen, Verdict
 from etude_check.report.summary import HEADINGS
 
 NASTY = 'it said </script><script>alert(1)</script> & "x" \x00\x1b[31m'

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from etude import TABLE
-from etude_check.bounds import Question
-from etude_check.cases import find
-from etude_check.noise import Noise
-from etude_check.spec import specs
+from etude_check.bounds.noise import Noise
+from etude_check.bounds.question import Question
+from etude_check.judge.names import find
+from etude_check.specs import specs
 
 U, TINY = 2.0**-24, 2.0**-149
 

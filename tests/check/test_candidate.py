@@ -5,9 +5,9 @@ import json
 import pytest
 
 from etude import TABLE
-from etude_check.candidate import Candidate, load_candidate, prepare
 from etude_check.errors import CheckError
-from etude_check.sandbox import Sandbox
+from etude_check.worker.candidate import Candidate, load_candidate, prepare
+from etude_check.worker.sandbox import Sandbox
 
 RELU = """
 #include <etude.h>

@@ -11,10 +11,11 @@ import made_reports as made
 import pytest
 from click.testing import CliRunner
 
-from etude_check import commands, engine
+from etude_check import engine
+from etude_check.commands import check as command
 from etude_check.engine import Progress
-from etude_check.record import Verdict
 from etude_check.report import json as as_json
+from etude_check.report.record import Verdict
 
 WRONG = """
     import etude, numpy as np
@@ -27,7 +28,7 @@ WRONG = """
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return lambda *args: CliRunner().invoke(commands.check, [str(a) for a in args])
+    return lambda *args: CliRunner().invoke(command.check, [str(a) for a in args])
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_ctrl_c_shows_and_writes_what_was_done(run, found, tmp_path):
 def test_a_run_that_is_ended_writes_what_was_done():
     """SIGTERM is what a CI sends when its time is over."""
     before = signal.getsignal(signal.SIGTERM)
-    watch = commands._Watch("reference", "full", 0)
+    watch = command._Watch("reference", "full", 0)
 
     def ended():
         watch(Progress("softmax", 3, 70, 1, 2, [made.record()]))
@@ -152,7 +153,7 @@ def test_a_run_that_is_ended_writes_what_was_done():
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(run, found, monkeypatch):
-    monkeypatch.setattr(commands, "EVERY", 0.0)
+    monkeypatch.setattr(command, "EVERY", 0.0)
     found(made.report(made.record()), Progress("softmax", 3, 70, 1, 2000, []))
     done = run("reference")
     assert "0 s: 3 of 70 ops, 2,000 cases, 1 failed" in done.stderr

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from etude_check.candidate import Candidate
-from etude_check.cases import find
-from etude_check.draw import COPIED, LAYOUTS, Draw, lay
-from etude_check.property import random_cases
-from etude_check.runner import Runner, Screening, Settings
-from etude_check.spec import specs
+from etude_check.cases.draw import COPIED, LAYOUTS, Draw, lay
+from etude_check.judge.names import find
+from etude_check.judge.property import random_cases
+from etude_check.judge.runner import Runner, Screening, Settings
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 
 @pytest.mark.parametrize("layout", sorted({*LAYOUTS, *COPIED} - {"stride0", "expanded"}))

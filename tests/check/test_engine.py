@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from etude import TABLE
-from etude_check import waivers
-from etude_check.candidate import Candidate
-from etude_check.cases import cases, find
+from etude_check.cases.case import cases
+from etude_check.cases.spec import FAMILIES
 from etude_check.engine import check
 from etude_check.errors import CheckError
-from etude_check.record import Record, Report, Verdict
-from etude_check.spec import FAMILIES, specs
+from etude_check.judge import waivers
+from etude_check.judge.names import find
+from etude_check.report.record import Record, Report, Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 SOFTMAX = """
     import numpy as np

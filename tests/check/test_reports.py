@@ -13,10 +13,10 @@ import made_reports as made
 import pytest
 from rich.console import Console
 
-from etude_check.record import Record, Report, Verdict
+from etude_check.cases.spec import FAMILIES
 from etude_check.report import html, junit, summary, terminal
 from etude_check.report import json as as_json
-from etude_check.spec import FAMILIES
+from etude_check.report.record import Record, Report, Verdict
 
 
 def text_of(report, width=80):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etude_check.candidate import Candidate, prepare
 from etude_check.engine import conduct
 from etude_check.errors import CheckError
-from etude_check.sandbox import Sandbox
+from etude_check.worker.candidate import Candidate, prepare
+from etude_check.worker.sandbox import Sandbox
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 LIKE_X = [(X.shape, X.dtype)]
@@ -315,11 +315,11 @@ def test_a_copy_made_by_fork_does_not_answer(module):
     ("np.allclose = lambda *a, **k: True", "replaces numpy.allclose"),
     ("etude.TABLE['exp'].reference = abs", "replaces the reference of exp"),
     ("etude.core.columns._hold = print", "replaces etude.core.columns._hold"),
-    ("import etude_check.arena\netude_check.arena.Arena.view = None",
-     "replaces etude_check.arena.Arena.view"),
+    ("import etude_check.worker.arena\netude_check.worker.arena.Arena.view = None",
+     "replaces etude_check.worker.arena.Arena.view"),
     ("import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)",
      "replaces the handler of SIGALRM"),
-    ("import etude_check.record", "imports etude_check.record"),
+    ("import etude_check.report.record", "imports etude_check.report.record"),
 ])
 def test_what_a_candidate_patches_is_reported(tmp_path, code, sentence):
     path = tmp_path / "f.py"

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from etude_check.arena import Arena
-from etude_check.wire import decode, encode
+from etude_check.worker.arena import Arena
+from etude_check.worker.wire import decode, encode
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

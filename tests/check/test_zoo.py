@@ -11,13 +11,16 @@ from click.testing import CliRunner
 
 from etude import TABLE
 from etude.core.table import as_arrays
-from etude_check import judge
-from etude_check.cases import cases
-from etude_check.spec import FAMILIES, specs
-from etude_check.zoo import ENTRIES, PUBLISHED, Animal, animals, candidate, load, published
-from etude_check.zoo.command import zoo
+from etude_check.cases.case import cases
+from etude_check.cases.spec import FAMILIES
+from etude_check.commands.zoo import zoo
+from etude_check.errors import CheckError
+from etude_check.judge import judge
+from etude_check.score import Fate, Score, run
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate, prepare
+from etude_check.zoo import ENTRIES, PUBLISHED, Animal, animals, load, published
 from etude_check.zoo.likely import likely
-from etude_check.zoo.score import Fate, Score, run
 
 ANIMALS = animals()
 MUTANTS = [a for a in ANIMALS.values() if a.kind == "mutant"]
@@ -114,9 +117,14 @@ def test_native_animals_are_sources():
     native = [a for a in MUTANTS if a.path is not None]
     assert len(native) >= 12
     for a in native:
-        assert candidate(a.name).kind == "source"
+        assert a.path.suffix == ".c"
         assert f"etude_{a.ops[0]}_f32" in a.source
-    assert candidate("relu_tail").kind == "zoo"
+    compiled = prepare(Candidate("zoo", native[0].name))
+    assert compiled.kind == "library"
+    assert compiled.target == f"zoo:{native[0].name}"
+    assert prepare(Candidate("zoo", "relu_tail")).kind == "zoo"
+    with pytest.raises(CheckError, match=r"no animal called 'relu_tial'.*Did you mean"):
+        prepare(Candidate("zoo", "relu_tial"))
 
 
 def test_score_of_a_few():

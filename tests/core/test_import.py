@@ -6,6 +6,7 @@ import sys
 
 import etude
 
+
 def modules(code):
     """Top-level modules, the standard library's aside, that a new process has after ``code``."""
     script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"

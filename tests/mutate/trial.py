@@ -11,9 +11,10 @@ from pathlib import Path
 
 import build as builder
 
-from etude_check.candidate import Candidate
+from etude_check.cases.spec import FAMILIES
 from etude_check.engine import check
-from etude_check.spec import FAMILIES, specs
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 REST = ("f64", "i64", "b8")
 SERIAL = tuple(f for f in FAMILIES if f != "threads")

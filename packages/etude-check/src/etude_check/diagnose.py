@@ -30,12 +30,15 @@ from etude.core.random import default_generator
 from etude.core.shapes import Spec
 from etude.core.state import tap
 from etude.core.table import TABLE
-from etude_check import judge, reproducer
-from etude_check.bounds import Ensemble, Question
-from etude_check.cases import Case
+from etude_check.bounds.models import Ensemble
+from etude_check.bounds.question import Question
+from etude_check.cases.case import Case
+from etude_check.cases.spec import Call, OpSpec
+from etude_check.divergence import reproducer
+from etude_check.divergence.runs import Divergence, Recorder, compare, host, line, line_of
 from etude_check.errors import CheckError
-from etude_check.runs import Divergence, Recorder, compare, host, line, line_of
-from etude_check.spec import Call, OpSpec, specs
+from etude_check.judge import judge
+from etude_check.specs import specs
 
 Array = np.ndarray[Any, Any]
 Fn = Callable[..., Any]

@@ -19,15 +19,17 @@ import numpy as np
 
 import etude
 from etude import TABLE
-from etude_check import probes, waivers
-from etude_check.candidate import Candidate, prepare
-from etude_check.cases import BIAS, LEVELS, Name, find
+from etude_check.cases.case import BIAS, LEVELS
+from etude_check.cases.spec import FAMILIES
 from etude_check.errors import CheckError
-from etude_check.record import Record, Report, Verdict
-from etude_check.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
-from etude_check.sandbox import Description
-from etude_check.spec import FAMILIES, specs
-from etude_check.tamper import DURING
+from etude_check.judge import probes, waivers
+from etude_check.judge.names import Name, find
+from etude_check.judge.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
+from etude_check.report.record import Record, Report, Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate, prepare
+from etude_check.worker.sandbox import Description
+from etude_check.worker.tamper import DURING
 from etude_check.zoo import published
 
 

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from etude_check.engine import check
-from etude_check.record import Record, Report, Verdict
-from etude_check.spec import specs
-from etude_check.zoo import Animal, animals, candidate
+from etude_check.report.record import Record, Report, Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
+from etude_check.zoo import Animal, animals
 
 
 @dataclass
@@ -117,11 +118,11 @@ def _failed(report: Report) -> list[Record]:
 def _mutant(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jobs: int) -> Fate:
     family = animal.kills.partition("/")[2]
     fate = Fate(animal.name, animal.kind, animal.ops, "killed")
-    found = _failed(check(candidate(animal.name), ops=ops, families=[family], level=level,
+    found = _failed(check(Candidate("zoo", animal.name), ops=ops, families=[family], level=level,
                           seed=seeds[0], stop_at_first=True))
     if not any(r.family == family for r in found):
         fate.outcome = "elsewhere"
-        found = found or _failed(check(candidate(animal.name), ops=ops, level=level,
+        found = found or _failed(check(Candidate("zoo", animal.name), ops=ops, level=level,
                                        seed=seeds[0]))
     if not found:
         fate.outcome = "survived"
@@ -133,7 +134,7 @@ def _mutant(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jo
 def _honest(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jobs: int) -> Fate:
     fate = Fate(animal.name, animal.kind, animal.ops, "passed")
     for seed in seeds:
-        report = check(candidate(animal.name), ops=ops, level=level, seed=seed, jobs=jobs)
+        report = check(Candidate("zoo", animal.name), ops=ops, level=level, seed=seed, jobs=jobs)
         found = _failed(report)
         if found or not report.scored:
             worst = found[0] if found else None
@@ -147,7 +148,7 @@ def _honest(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jo
 def _cheat(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jobs: int) -> Fate:
     """Everything of the first ops at the level "smoke": a cheat shows itself at once."""
     fate = Fate(animal.name, animal.kind, animal.ops, "survived", message="it passes")
-    report = check(candidate(animal.name), ops=ops, level="smoke", seed=seeds[0])
+    report = check(Candidate("zoo", animal.name), ops=ops, level="smoke", seed=seeds[0])
     if report.passed:
         return fate
     said = " | ".join([*{r.message + " " + r.likely for r in report.records}, *report.notes,

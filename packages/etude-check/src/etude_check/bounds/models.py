@@ -11,15 +11,14 @@ softmax. docs/bounds.md derives the models one by one and shows how near honest 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from etude.core.table import Op, as_arrays
-from etude_check import noise
+from etude_check.bounds import noise
+from etude_check.bounds.question import Question
 
 Array = np.ndarray[Any, Any]
 DRAWS = 8  # of the ensemble
@@ -31,58 +30,6 @@ class Bounds(NamedTuple):
 
     allowed: Array
     certain: Array
-
-
-@dataclass(frozen=True)
-class Question:
-    """One call as the judge sees it: the arrays the candidate got, and what the oracle says."""
-
-    op: Op
-    arrays: tuple[Any, ...]  # as given to the candidate
-    attrs: dict[str, Any]  # prepared
-    seed: int = 0
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The widest float among the arrays, else that of the first, else of the attribute."""
-        given = [a.dtype for n, a in zip(self._names(), self.arrays) if isinstance(a, np.ndarray)
-                 and n not in self.op.fixed]
-        if not given:
-            dtype: np.dtype[Any] = np.dtype(self.attrs.get("dtype", "float32"))
-        else:
-            dtype = next((d for d in given if d.kind == "f"), given[0])
-        return dtype
-
-    def _names(self) -> Sequence[str]:
-        return self.op.arrays * len(self.arrays) if self.op.variadic else self.op.arrays
-
-    @property
-    def u(self) -> float:
-        """Unit roundoff, doubled where the oracle itself is no more precise than the kernel."""
-        return 2.0**-24 if self.dtype == np.float32 else 2.0**-52
-
-    @property
-    def tiny(self) -> float:
-        return 2.0**-149 if self.dtype == np.float32 else 2.0**-1074
-
-    def run(self, change: Callable[[Array], Array] = lambda a: a) -> tuple[Array, ...]:
-        """The reference in float64, on float arrays changed by ``change``; the others as given."""
-        with np.errstate(all="ignore"):
-            arrays = [change(a.astype(np.float64)) if isinstance(a, np.ndarray)
-                      and a.dtype.kind == "f" else a for a in self.arrays]
-            result = as_arrays(self.op.reference(*arrays, **self.attrs))
-        return result if isinstance(result, tuple) else (result,)
-
-    @cached_property
-    def oracle(self) -> tuple[Array, ...]:
-        return self.run()
-
-    @cached_property
-    def same_dtype(self) -> tuple[Array, ...]:
-        """The reference at the candidate's own dtype: decides what overflows on the way."""
-        with np.errstate(all="ignore"):
-            result = as_arrays(self.op.reference(*self.arrays, **self.attrs))
-        return result if isinstance(result, tuple) else (result,)
 
 
 class Model:

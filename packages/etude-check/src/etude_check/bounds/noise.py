@@ -17,7 +17,7 @@ import numpy as np
 from etude.core.table import as_arrays
 
 if TYPE_CHECKING:
-    from etude_check.bounds import Question
+    from etude_check.bounds.question import Question
 
 Array = np.ndarray[Any, Any]
 

@@ -12,16 +12,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from etude import TABLE
 from etude.core.table import Op
-from etude_check.bounds import Question
-from etude_check.draw import Draw
-from etude_check.errors import CheckError
-from etude_check.spec import FAMILIES, RESERVED, Call, OpSpec, Plan, specs
+from etude_check.bounds.question import Question
+from etude_check.cases.draw import Draw
+from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
@@ -100,7 +99,7 @@ def prepared(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
 def cases(spec: OpSpec, family: str, level: str, seed: int = 0,
           dtypes: Sequence[str] | None = None) -> Iterator[Case]:
     """The numbered cases of one family at one level, in order."""
-    plans = _plans(spec, family)
+    plans = plans_of(spec, family)
     for d, dtype in enumerate(spec.dtypes):
         if dtypes is not None and dtype not in dtypes:
             continue
@@ -108,7 +107,7 @@ def cases(spec: OpSpec, family: str, level: str, seed: int = 0,
             yield Case(spec, family, plans[i], dtype, seed, d * len(plans) + i)
 
 
-def _plans(spec: OpSpec, family: str) -> list[dict[str, Any]]:
+def plans_of(spec: OpSpec, family: str) -> list[dict[str, Any]]:
     """Of a case family. Threads meet arrays that are empty or smaller than their number, too."""
     plans = list(spec.plans(family))
     if family == "threads" and plans:
@@ -122,54 +121,3 @@ def _chosen(n: int, family: str, level: str) -> list[int]:
     if level != "smoke" or n <= few:
         return list(range(n))
     return sorted({round(i * (n - 1) / max(few - 1, 1)) for i in range(few)})
-
-
-class Name(NamedTuple):
-    """The parts of a case's name. ``which`` is a number or a plan."""
-
-    op: str
-    family: str
-    which: str
-    seed: int
-
-    @classmethod
-    def parse(cls, case_id: str) -> Name:
-        """Raises CheckError for a name that nothing can have."""
-        body, at, seed = case_id.rpartition("@")
-        parts = body.split("/", 2)
-        if not at or len(parts) != 3 or not seed.isdigit():
-            raise CheckError(f"a case is named like softmax/tail/17@0 (op, case family, number, "
-                             f"seed); got {case_id!r}")
-        op, family, which = parts
-        if op not in specs():
-            raise CheckError(f"case {case_id!r}: there is no op called {op!r}")
-        if family not in (*FAMILIES, BIAS):
-            raise CheckError(f"case {case_id!r}: there is no case family {family!r}; known are "
-                             f"{', '.join(FAMILIES)}")
-        return cls(op, family, which, int(seed))
-
-    def number(self, count: int) -> int:
-        """``which`` as a number below ``count``."""
-        if not self.which.isdigit() or int(self.which) >= count:
-            raise CheckError(f"case {self.op}/{self.family}/{self.which}: {self.op}/{self.family} "
-                             f"has {count} cases, numbered from 0")
-        return int(self.which)
-
-
-def find(case_id: str) -> Case:
-    """The case of a name, unless it is one of "errors" or "bias", which have no arrays to judge.
-    Raises CheckError for one that cannot be.
-    """
-    name = Name.parse(case_id)
-    spec, family, which = specs()[name.op], name.family, name.which
-    if which.startswith("{"):
-        try:
-            plan = json.loads(which)
-            return Case(spec, family, {k: v for k, v in plan.items() if k != "dtype"},
-                        plan["dtype"], name.seed)
-        except (ValueError, KeyError) as error:
-            raise CheckError(f"case {case_id!r}: the plan is not JSON with a dtype") from error
-    plans = _plans(spec, family)
-    number = name.number(len(plans) * len(spec.dtypes))
-    d, i = divmod(number, len(plans))
-    return Case(spec, family, plans[i], spec.dtypes[d], name.seed, number)

@@ -12,8 +12,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from etude_check.draw import LAYOUTS, SPECIALS
-from etude_check.spec import Plan
+from etude_check.cases.draw import LAYOUTS, SPECIALS
+from etude_check.cases.spec import Plan
 
 #: around 4, 8, 16, 32, 64 lanes and unrolls of them
 TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 255, 257, 1000, 1023,

@@ -9,8 +9,6 @@ spec, and tests fail for an op without. Nothing here runs a case: see ``engine.p
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,7 @@ from etude.core.table import DOMAINS
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from etude_check.bounds import Model
+    from etude_check.bounds.models import Model
 
 #: What one case asks, as JSON: sizes and attributes for ``make``, and the keys of RESERVED.
 Plan = dict[str, Any]
@@ -127,24 +125,12 @@ class OpSpec:
 
 
 ORDER = ("float32", "float64", "int64", "bool")
-_SPECS: dict[str, OpSpec] = {}
-_loaded = False
+SPECS: dict[str, OpSpec] = {}  # those entered so far; ``etude_check.specs.specs()`` has them all
 
 
 def spec(op: str, **fields: Any) -> OpSpec:
     """Enter a spec. Raises ValueError for an unknown op or a second spec of one."""
-    if op in _SPECS:
+    if op in SPECS:
         raise ValueError(f"op {op!r} has two specs")
-    _SPECS[op] = entry = OpSpec(op, **fields)
+    SPECS[op] = entry = OpSpec(op, **fields)
     return entry
-
-
-def specs() -> Mapping[str, OpSpec]:
-    """Every spec, by op: the files of ``specs/`` are imported on the first call."""
-    global _loaded
-    if not _loaded:
-        package = importlib.import_module("etude_check.specs")
-        for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
-            importlib.import_module(f"etude_check.specs.{module}")
-        _loaded = True
-    return _SPECS

@@ -1,7 +1,7 @@
-"""``etude check`` and ``etude zoo``: the commands this package adds to ``etude``.
+"""``etude check``: arguments, progress and files.
 
-Arguments, progress and files; what is found comes from ``engine.check``, how it looks from
-``report/``. Every ``etude`` command loads this module, so it imports nothing heavy at the top.
+What is found comes from ``engine.check``, how it looks from ``report/``. Every ``etude`` command
+loads this module, so it imports nothing heavy at the top.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from etude.backends.plugins import hookimpl
-
 if TYPE_CHECKING:
-    from etude_check.candidate import Candidate
     from etude_check.engine import Progress
-    from etude_check.record import Report
+    from etude_check.report.record import Report
+    from etude_check.worker.candidate import Candidate
 
 EVERY = 60.0  # seconds between lines of progress where there is no terminal
 INTERRUPTED = 130
@@ -48,15 +44,6 @@ class Refused(click.ClickException):
     """A request that cannot be carried out."""
 
     exit_code = 2
-
-
-@hookimpl
-def etude_commands() -> list[click.Command]:
-    """The commands for ``etude``."""
-    found = [check]
-    if find_spec("etude_check.zoo.command") is not None:
-        found.append(import_module("etude_check.zoo.command").zoo)
-    return found
 
 
 @click.command(epilog=EPILOG)
@@ -94,10 +81,10 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     says what to check. The candidate runs in a process of its own: a crash or a
     hang costs one case. Only a case that was executed and right scores.
     """
-    from etude_check.candidate import Candidate
-    from etude_check.cases import BIAS
+    from etude_check.cases.case import BIAS
     from etude_check.engine import check as run
     from etude_check.errors import CheckError
+    from etude_check.worker.candidate import Candidate
 
     for name, path in (("--json", json_), ("--html", html), ("--junit", junit)):
         if path is not None and not (path == "-" and name == "--json"):
@@ -153,7 +140,8 @@ def _known(ops: tuple[str, ...], groups: tuple[str, ...], families: tuple[str, .
            dtypes: tuple[str, ...]) -> None:
     """Refused for a name that nothing has."""
     from etude.core.table import TABLE
-    from etude_check.spec import FAMILIES, ORDER, specs
+    from etude_check.cases.spec import FAMILIES, ORDER
+    from etude_check.specs import specs
 
     kinds = {"op": set(specs()), "op family": {TABLE[n].family for n in specs()},
              "case family": set(FAMILIES), "dtype": set(ORDER)}
@@ -206,7 +194,7 @@ class _Watch:
     """Shows how far a run is, and keeps what was done for the moment somebody stops it."""
 
     def __init__(self, target: str, level: str, seed: int) -> None:
-        from etude_check.record import Report
+        from etude_check.report.record import Report
 
         self.so_far = Report(target, level, seed, [])
         self.interrupted = False
@@ -274,7 +262,7 @@ def _print(report: Report, json_: str | None, whole: bool) -> None:
 
 def _print_case(report: Report, case: str, candidate: Candidate) -> None:
     """What was given, expected and got. What is wrong with it is printed after."""
-    from etude_check.detail import arrays
+    from etude_check.commands.detail import arrays
 
     click.echo(f"{case}\n{report.records[0].asked}\n")
     for label, text in arrays(case, candidate):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from etude_check.score import Fate, Score
     from etude_check.zoo import Animal
-    from etude_check.zoo.score import Fate, Score
 
 #: Why somebody should care about a mutant that lives, by where its mistake is.
 MATTERS = {
@@ -133,7 +133,7 @@ def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where:
 
     Exit status: 0 every wrong kernel was killed and no honest one failed; 1 otherwise.
     """
-    from etude_check.zoo.score import run as score
+    from etude_check.score import run as score
 
     kinds = {"honest"} if honest else {"mutant", "cheat", "honest"}
     chosen = _chosen(names, ops, where, kinds)

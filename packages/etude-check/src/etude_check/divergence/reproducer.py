@@ -20,7 +20,7 @@ from etude.core.shapes import Spec
 from etude.core.table import TABLE
 
 if TYPE_CHECKING:
-    from etude_check.runs import Divergence
+    from etude_check.divergence.runs import Divergence
 
 Array = np.ndarray[Any, Any]
 SCRIPT, DATA = "repro.py", "call.npz"

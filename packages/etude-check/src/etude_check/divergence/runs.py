@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import etude
+import etude_check
 from etude.core.columns import VIEW, Event
 from etude.core.shapes import Spec
 from etude.core.state import current
 from etude.core.table import TABLE
-from etude_check.record import Verdict
-from etude_check.reproducer import SCRIPT
+from etude_check.divergence.reproducer import SCRIPT
+from etude_check.report.record import Verdict
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +31,8 @@ Array = np.ndarray[Any, Any]
 #: measured against the inputs instead (the gradient of a bias before a batch norm is 0 but for
 #: rounding).
 CANCELLED = 2.0**-10
-PACKAGES = tuple(str(Path(str(f)).parent / "_")[:-1] for f in (etude.__file__, __file__))
+PACKAGES = tuple(str(Path(str(package.__file__)).parent / "_")[:-1]
+                 for package in (etude, etude_check))
 
 
 @dataclass

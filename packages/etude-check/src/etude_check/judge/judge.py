@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from etude_check.bounds import Question
-from etude_check.cases import Case
-from etude_check.record import Verdict
+from etude_check.bounds.question import Question
+from etude_check.cases.case import Case
+from etude_check.report.record import Verdict
 
 Array = np.ndarray[Any, Any]
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude import TABLE
-from etude_check.cases import Case, cases
-from etude_check.record import Record, Verdict
-from etude_check.spec import Adjoint, Call, OpSpec, Refusal
+from etude_check.cases.case import Case, cases
+from etude_check.cases.spec import Adjoint, Call, OpSpec, Refusal
+from etude_check.report.record import Record, Verdict
 
 if TYPE_CHECKING:
-    from etude_check.runner import Draft, Runner
+    from etude_check.judge.runner import Draft, Runner
 
 THREADS = (1, 2, 3, 8)
 LEAK_CALLS = 40

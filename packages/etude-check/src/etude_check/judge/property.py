@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from etude_check.cases import RANDOM, Case
-from etude_check.spec import RESERVED, OpSpec, Plan
+from etude_check.cases.case import RANDOM, Case
+from etude_check.cases.spec import RESERVED, OpSpec, Plan
 
 if TYPE_CHECKING:
-    from etude_check.runner import Draft, Runner, Screening
+    from etude_check.judge.runner import Draft, Runner, Screening
 
 
 RUN = 9  # examples of one run: hypothesis varies what it has, so that few runs see little

@@ -15,14 +15,15 @@ import numpy as np
 
 from etude import TABLE
 from etude.core.shapes import Spec
-from etude_check import judge, probes, waivers
-from etude_check.candidate import Candidate
-from etude_check.cases import BIAS, SOAK_SEEDS, Case, cases, prepared
+from etude_check.cases.case import BIAS, SOAK_SEEDS, Case, cases, prepared
+from etude_check.cases.spec import FAMILIES, Call, OpSpec
 from etude_check.errors import CheckError
-from etude_check.property import random_cases
-from etude_check.record import ALL, Record, Screen, Verdict
-from etude_check.sandbox import Description, Outcome, Sandbox
-from etude_check.spec import FAMILIES, Call, OpSpec, specs
+from etude_check.judge import judge, probes, waivers
+from etude_check.judge.property import random_cases
+from etude_check.report.record import ALL, Record, Screen, Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
+from etude_check.worker.sandbox import Description, Outcome, Sandbox
 from etude_check.zoo.likely import likely
 
 TIMEOUT = 20.0  # seconds a call may take

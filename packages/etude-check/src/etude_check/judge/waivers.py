@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from etude import TABLE
-from etude_check.record import Record, Verdict
+from etude_check.report.record import Record, Verdict
 
 FIELDS = ("op", "family", "dtype", "reason", "expires")
 

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from importlib.resources import files
 from typing import Any
 
-from etude_check.record import Record, Report, Verdict
 from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.terminal import facts
 
 DETAILED = 40  # failures of an op that keep message, values and command

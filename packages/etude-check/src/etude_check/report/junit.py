@@ -11,8 +11,8 @@ import re
 from collections import defaultdict
 from xml.etree import ElementTree as ET
 
-from etude_check.record import Record, Report, Verdict
 from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.terminal import facts
 
 KINDS = {Verdict.CERTAIN: "failure", Verdict.INACCURATE: "failure",

@@ -9,7 +9,7 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from etude_check.record import Record, Report, Verdict
+from etude_check.report.record import Record, Report, Verdict
 
 #: Case families in the order they run -> their heading in a narrow matrix. ``spec.FAMILIES`` is
 #: the authority (a test compares); reading a report needs neither NumPy nor the specs.

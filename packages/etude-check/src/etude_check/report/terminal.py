@@ -13,8 +13,8 @@ from io import StringIO
 from rich.console import Console
 from rich.text import Text
 
-from etude_check.record import Record, Report, Verdict
 from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.summary import Failing
 
 COLOURS = {Verdict.PASS: "green", Verdict.CERTAIN: "bold red", Verdict.INACCURATE: "red",

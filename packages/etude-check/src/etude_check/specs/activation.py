@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Bounds, Elementary, Ensemble, Exact
-from etude_check.plans import also, at, broadcasting, crossed, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Bounds, Elementary, Ensemble, Exact
+from etude_check.cases.plans import also, at, broadcasting, crossed, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.map import MAP, drawer, plans_of
 
 ZERO = (0.0, -0.0, 1e-45, -1e-45, 5e-324, -5e-324, 1.0, -1.0, np.inf, -np.inf)

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Refusal, call, spec
 
 SDPA = "scaled_dot_product_attention"
 MASKS = ("bool", "float", "-inf", "one row", "stretched", "hidden rows", "padding", "left", "heads",

@@ -6,10 +6,10 @@ An operand may be a Python number, which takes the other's dtype: plans with "nu
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Elementary, Exact
-from etude_check.draw import Draw
-from etude_check.plans import also, at, broadcasting, crossed, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Elementary, Exact
+from etude_check.cases.draw import Draw
+from etude_check.cases.plans import also, at, broadcasting, crossed, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 
 EDGES = (0.0, -0.0, 1.0, -1.0, 3.0, 1e-40, -1e-40, 3e38, -3e38, 1e-310, 1e308, np.inf, -np.inf,
          np.nan)

@@ -7,9 +7,9 @@ no window reaches, count as much as squares do. Stride, padding and dilation dif
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 
 def _layer(x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, **more):

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.draw import COPIED
-from etude_check.plans import (
+from etude_check.bounds.models import Exact
+from etude_check.cases.draw import COPIED
+from etude_check.cases.plans import (
     COTANGENTS,
     LAYOUTS,
     TAILS,
@@ -18,7 +18,7 @@ from etude_check.plans import (
     layouts,
     shapes,
 )
-from etude_check.spec import Refusal, call, spec
+from etude_check.cases.spec import Refusal, call, spec
 
 
 def listed(base, tail, **sized):

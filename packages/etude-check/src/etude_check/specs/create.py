@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import TAILS, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import TAILS, shapes
+from etude_check.cases.spec import Refusal, call, spec
 
 VALUES = (2.5, -7.0, 0.0, 1.0, 1e30)
 

@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Exact
-from etude_check.draw import COPIED
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.draw import COPIED
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 
 def _plan(x, index, dim, **more):

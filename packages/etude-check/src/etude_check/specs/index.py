@@ -3,9 +3,17 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Exact
-from etude_check.plans import COTANGENTS, SPECIALS, TAILS, along_axis, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.plans import (
+    COTANGENTS,
+    SPECIALS,
+    TAILS,
+    along_axis,
+    common,
+    crossed,
+    layouts,
+)
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 OUTSIDE = np.array([0, 3]), np.array([-1, 0])
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from etude_check.bounds import Exact
-from etude_check.plans import (
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import (
     TAILS,
     also,
     broadcasting,
@@ -12,7 +12,7 @@ from etude_check.plans import (
     over_axes,
     reductions,
 )
-from etude_check.spec import Refusal, call, spec
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.binary import WIDTHS
 
 BOOL = ("bool",)

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Ensemble
-from etude_check.plans import alike, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import alike, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.reduce import heavy
 
 REDUCTIONS = ("mean", "sum", "none")

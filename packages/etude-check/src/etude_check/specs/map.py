@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Bounds, Elementary, Ensemble, Exact, Model
-from etude_check.draw import SPECIALS, Draw
-from etude_check.plans import alike, also, at, broadcasting, crossed, elementwise, equal
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Bounds, Elementary, Ensemble, Exact, Model
+from etude_check.cases.draw import SPECIALS, Draw
+from etude_check.cases.plans import alike, also, at, broadcasting, crossed, elementwise, equal
+from etude_check.cases.spec import Refusal, call, spec
 
 PI = np.pi
 SERIES = 2.5e-15  # relative error of the reference's erf in float64

@@ -7,9 +7,9 @@ transposes, and rows and columns with their own exponents, which expose a rounde
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate
-from etude_check.plans import common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate
+from etude_check.cases.plans import common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 SIZES = [(1, 1, 1), (1, 5, 1), (7, 1, 9), (8, 8, 8), (5, 3, 7), (17, 16, 15), (6, 33, 4),
          (65, 64, 63), (2, 2, 3), (1, 257, 1), (1, 65, 33), (33, 65, 1), (13, 4, 129), (12, 7, 32),

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Accumulate, Exact
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 
 def _window(x, kernel, stride=None, padding=(0, 0), **more):

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import COTANGENTS, LAYOUTS, SPECIALS, TAILS, crossed, layouts, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import COTANGENTS, LAYOUTS, SPECIALS, TAILS, crossed, layouts, shapes
+from etude_check.cases.spec import Refusal, call, spec
 
 #: seed and call number: both count, over all their 64 bits
 KEYS = ([3, 5], [5, 3], [0, 0], [0, 1], [1, 0], [-1, 2], [2**31, 2**32 + 7], [2**63 - 1, -(2**63)])

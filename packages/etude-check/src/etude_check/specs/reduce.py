@@ -7,9 +7,9 @@ that tie, and from rows all below 0 or of infinities, where a maximum that start
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Ensemble, Exact, updating
-from etude_check.plans import COTANGENTS, also, crossed, over_axes, reductions
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Ensemble, Exact, updating
+from etude_check.cases.plans import COTANGENTS, also, crossed, over_axes, reductions
+from etude_check.cases.spec import Refusal, call, spec
 
 
 def plan(shape, dim, keepdim=False, **more):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from etude_check.bounds import Exact
-from etude_check.plans import broadcasting
-from etude_check.spec import call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import broadcasting
+from etude_check.cases.spec import call, spec
 from etude_check.specs.map import MAP, entry
 
 #: halves, their neighbours (0.49999997 + 0.5 rounds to 1), and beyond int32, 2^23 and 2^52

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from etude_check.bounds import Accumulate
-from etude_check.plans import along_axis, also, rows
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Accumulate
+from etude_check.cases.plans import along_axis, also, rows
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.reduce import no_overflow, only
 
 #: a square and a cube, in which a wrong axis gives the right shape; one long row

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from etude_check.bounds import Ensemble, Exact
-from etude_check.plans import TAILS, also, at, broadcasting, crossed, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble, Exact
+from etude_check.cases.plans import TAILS, also, at, broadcasting, crossed, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.binary import EDGES, WIDTHS, with_number
 
 #: each operand in turn the one that stretches, and a Python number

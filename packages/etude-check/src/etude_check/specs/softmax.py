@@ -3,10 +3,10 @@
 import numpy as np
 
 from etude import TABLE
-from etude_check.bounds import Ensemble, Softmax
-from etude_check.draw import Draw
-from etude_check.plans import along_axis, crossed, rows
-from etude_check.spec import call, spec
+from etude_check.bounds.models import Ensemble, Softmax
+from etude_check.cases.draw import Draw
+from etude_check.cases.plans import along_axis, crossed, rows
+from etude_check.cases.spec import call, spec
 from etude_check.specs.reduce import no_overflow, only
 
 

@@ -7,9 +7,9 @@ the root in some plans and negligible in others; the first step starts from mome
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Ensemble
-from etude_check.plans import LAYOUTS, TAILS, crossed, layouts, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import LAYOUTS, TAILS, crossed, layouts, shapes
+from etude_check.cases.spec import Refusal, call, spec
 
 BASE = [[7, 9], [3, 5, 4]]
 SGD = ([0.1, 0.9, 0.01], [0.1, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.0, 0.5], [0.01, 0.99, 0.0],

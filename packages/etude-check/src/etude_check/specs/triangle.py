@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import common, crossed, layouts, shapes
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import common, crossed, layouts, shapes
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 BASE = [{"shape": [7, 7], "diagonal": 0}, {"shape": [5, 9], "diagonal": 2},
         {"shape": [9, 5], "diagonal": -1}, {"shape": [2, 3, 4, 5], "diagonal": 1}]

@@ -6,9 +6,9 @@ An answer is judged by its values alone; whether it shares memory is no part of 
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import layouts, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import layouts, shapes
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.copy import BACK, CUTS, EMPTY, LARGE, MORE, as_index, listed
 
 

@@ -23,10 +23,10 @@ from etude.core.array import memory
 from etude.core.columns import Table
 from etude.core.errors import Unsupported
 from etude.core.table import TABLE
-from etude_check.arena import Arena
-from etude_check.candidate import Candidate, load_candidate
-from etude_check.tamper import Searches, Watch
-from etude_check.wire import decode, pack, unpack
+from etude_check.worker.arena import Arena
+from etude_check.worker.candidate import Candidate, load_candidate
+from etude_check.worker.tamper import Searches, Watch
+from etude_check.worker.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker
 EVERY = 256  # calls between looks at what may have been patched

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.table import TABLE
-from etude_check.process import Ended
+from etude_check.worker.process import Ended
 
 Array = np.ndarray[Any, Any]
 Wanted = tuple[tuple[int, ...], Any]  # shape and dtype of an output

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from etude.core.errors import did_you_mean
 from etude_check.errors import CheckError
 
 Kind = Literal["backend", "module", "source", "library", "zoo"]
@@ -86,8 +87,10 @@ class Candidate:
 
 def prepare(candidate: Candidate) -> Candidate:
     """The candidate with absolute paths, and compiled if it is a source. Raises CheckError."""
-    if candidate.kind in ("backend", "zoo"):
+    if candidate.kind == "backend":
         return candidate
+    if candidate.kind == "zoo":
+        return _animal(candidate)
     path = Path(candidate.value).absolute()
     if not path.is_file():
         raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
@@ -102,6 +105,20 @@ def prepare(candidate: Candidate) -> Candidate:
                          f"etude_<op>_<dtype>, such as etude_softmax_f32; it must not be static, "
                          f"and a C++ source needs extern \"C\"")
     return Candidate("library", str(path), options)
+
+
+def _animal(candidate: Candidate) -> Candidate:
+    """An animal of the zoo: one in C is compiled like any source, one in Python is loaded by name."""
+    from etude_check.zoo import animals
+
+    known = animals()
+    if candidate.value not in known:
+        raise CheckError(f"there is no animal called {candidate.value!r}"
+                         f"{did_you_mean(candidate.value, known)} 'etude zoo list' names them all")
+    path = known[candidate.value].path
+    if path is None:
+        return candidate
+    return prepare(Candidate("source", str(path), {"target": candidate.target}))
 
 
 def _look_at(path: Path) -> None:
@@ -182,9 +199,9 @@ def load_candidate(candidate: Candidate) -> Loaded:
 
     waivers: Any = ()
     if candidate.kind == "zoo":
-        from importlib import import_module
+        from etude_check.zoo import load
 
-        backend = import_module("etude_check.zoo").load(candidate.value)
+        backend = load(candidate.value)
     elif candidate.kind == "backend" and candidate.value == "reference":
         backend = _reference()
     elif candidate.kind == "backend":

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from etude_check.errors import CheckError
-from etude_check.wire import LIMIT, pack, unpack
+from etude_check.worker.wire import LIMIT, pack, unpack
 
 STEP = 0.05  # seconds between looks at whether a silent worker is still there
 TAIL = 4000  # characters of what it printed that are shown
@@ -42,7 +42,7 @@ class Ended(Exception):  # noqa: N818 - one of the ways a call can go
 def environment(threads: int, extra: dict[str, str] | None) -> dict[str, str]:
     """The worker's: one thread for every BLAS, ``threads`` for kernels, this kit importable."""
     env = {**os.environ, **dict.fromkeys(ONE, "1"), "ETUDE_NUM_THREADS": str(threads)}
-    package = Path(__file__).parent.parent
+    package = Path(__file__).parents[2]
     if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway
         env["PYTHONPATH"] = os.pathsep.join(
             p for p in (env.get("PYTHONPATH", ""), str(package)) if p)

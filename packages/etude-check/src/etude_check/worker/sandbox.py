@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from etude.core.table import TABLE
-from etude_check.answers import (
+from etude_check.errors import CheckError
+from etude_check.worker.answers import (
     Description,
     Outcome,
     Wanted,
@@ -32,11 +33,10 @@ from etude_check.answers import (
     returned,
     strings,
 )
-from etude_check.arena import SLOT, SLOTS, Arena, Place
-from etude_check.candidate import Candidate
-from etude_check.errors import CheckError
-from etude_check.process import Ended, Process, environment
-from etude_check.wire import encode
+from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
+from etude_check.worker.candidate import Candidate
+from etude_check.worker.process import Ended, Process, environment
+from etude_check.worker.wire import encode
 
 __all__ = ["Description", "Outcome", "Sandbox"]
 

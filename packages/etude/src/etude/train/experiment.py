@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from etude.backends.use import use
-from etude.core.random import manual_seed
 from etude.core.columns import FALLBACKS
+from etude.core.random import manual_seed
 from etude.core.state import no_grad
 from etude.data.files import write_atomically
 from etude.data.loader import DataLoader
