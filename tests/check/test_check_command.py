@@ -60,10 +60,10 @@ def found(monkeypatch):
     (["reference", "--module", "f.py"], "got 2 of them"),
     (["--module", "missing.py"], "no file 'missing.py'"),
     (["reference", "--op", "sofmax"], "no op called 'sofmax'. Did you mean 'softmax'?"),
-    (["reference", "--op", "tail"], "is a case family: --cases tail"),
-    (["reference", "--family", "tail"], "is a case family: --cases tail"),
-    (["reference", "--family", "sofmax"], "no op family called 'sofmax'. Did you mean 'softmax'?"),
-    (["reference", "--cases", "tial"], "no case family called 'tial'. Did you mean 'tail'?"),
+    (["reference", "--op", "tail"], "is a kind of case: --cases tail"),
+    (["reference", "--family", "tail"], "is a kind of case: --cases tail"),
+    (["reference", "--family", "sofmax"], "no family called 'sofmax'. Did you mean 'softmax'?"),
+    (["reference", "--cases", "tial"], "no kind of case called 'tial'. Did you mean 'tail'?"),
     (["reference", "--dtype", "float23"], "no dtype called 'float23'. Did you mean 'float32'?"),
     (["reference", "--case", "softmax/tial/1@0"], "Did you mean 'tail'?"),
     (["reference", "--case", "softmax"], "a case is named like softmax/tail/17@0"),
@@ -100,9 +100,9 @@ def test_what_is_asked_reaches_the_engine(run, found):
     run("reference", "--op", "softmax", "--op", "add", "--family", "softmax", "--cases", "tail",
         "--dtype", "float64", "--level", "soak", "--seed", 7, "--jobs", 3, "--first")
     assert asked["candidate"].value == "reference"
-    assert {k: asked[k] for k in ("ops", "groups", "families", "dtypes", "level", "seed", "jobs",
+    assert {k: asked[k] for k in ("ops", "families", "kinds", "dtypes", "level", "seed", "jobs",
                                   "stop_at_first", "case")} == {
-        "ops": ("softmax", "add"), "groups": ("softmax",), "families": ("tail",),
+        "ops": ("softmax", "add"), "families": ("softmax",), "kinds": ("tail",),
         "dtypes": ("float64",), "level": "soak", "seed": 7, "jobs": 3, "stop_at_first": True,
         "case": None}
 

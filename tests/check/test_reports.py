@@ -13,7 +13,7 @@ import made_reports as made
 import pytest
 from rich.console import Console
 
-from etude_check.cases.spec import FAMILIES
+from etude_check.cases.spec import KINDS
 from etude_check.report import html, junit, summary, terminal
 from etude_check.report import json as as_json
 from etude_check.report.record import Record, Report, Verdict
@@ -29,8 +29,8 @@ def text_of(report, width=80):
 
 
 def test_every_case_family_has_a_heading_of_its_own():
-    assert tuple(summary.HEADINGS) == FAMILIES
-    assert len(set(summary.HEADINGS.values())) == len(FAMILIES)
+    assert tuple(summary.HEADINGS) == KINDS
+    assert len(set(summary.HEADINGS.values())) == len(KINDS)
 
 
 def test_every_verdict_has_a_place_and_a_colour():
@@ -39,7 +39,7 @@ def test_every_verdict_has_a_place_and_a_colour():
 
 def test_the_failure_shown_first_is_the_smallest_that_has_wrong_values():
     big, small = made.wrong(number=1, size=90), made.wrong(number=2, size=8)
-    words = made.wrong(family="errors", size=0, verdict=Verdict.INACCURATE)
+    words = made.wrong(kind="errors", size=0, verdict=Verdict.INACCURATE)
     one, = summary.failing(made.report(big, words, small, made.record()))
     assert one.first is small
     assert one.total == 4
@@ -63,7 +63,7 @@ def test_a_failure_is_run_again_by_its_name():
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_terminal_report_fits_and_is_ascii(width):
-    long = [made.record("binary_cross_entropy_with_logits", f) for f in FAMILIES]
+    long = [made.record("binary_cross_entropy_with_logits", f) for f in KINDS]
     for report in (made.of_every_verdict(), made.report(*long, *made.large(2000).records)):
         text = text_of(report, width)
         assert max(map(len, text.splitlines())) <= width
@@ -196,7 +196,7 @@ def test_junit_gives_the_reason_of_what_was_skipped_or_failed():
 
 def data_in(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page,
-                                re.S).group(1))
+                                re.S).family(1))
 
 
 def test_the_page_needs_no_network_and_nothing_breaks_out_of_its_data():
@@ -212,9 +212,9 @@ def test_the_page_needs_no_network_and_nothing_breaks_out_of_its_data():
 def test_the_page_holds_every_record_and_the_details_of_failures():
     report = made.of_every_verdict()
     data = data_in(html.dumps(report))
-    found = [(data["ops"][o][0], data["families"][f], data["verdicts"][v])
+    found = [(data["ops"][o][0], data["kinds"][f], data["verdicts"][v])
              for o, f, _, v, names, *_ in data["runs"] for _ in names]
-    assert sorted(found) == sorted((r.op, r.family, r.verdict.value) for r in report.records)
+    assert sorted(found) == sorted((r.op, r.kind, r.verdict.value) for r in report.records)
     facts = [dict(d) for run in data["runs"] if len(run) == 7 for d in run[6].values()]
     assert {"asked": "softmax(x: float32[2, 5])", "expected": "0.5 at y[1, 4]", "got": "0.0",
             "error": "0.5, 5e+05 times its bound of 1e-06; 7 elements are wrong",
@@ -230,7 +230,7 @@ def test_thirty_thousand_cases_make_a_page_that_can_be_mailed():
 
 
 def test_a_failure_of_each_cell_keeps_its_details_however_many_there_are():
-    records = [made.wrong(family=f, number=i) for f in ("tail", "layout", "special")
+    records = [made.wrong(kind=f, number=i) for f in ("tail", "layout", "special")
                for i in range(html.DETAILED)]
     data = data_in(html.dumps(made.report(*records)))
     assert all(len(run) == 7 for run in data["runs"])

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from etude import TABLE
 from etude.core.table import as_arrays
 from etude_check.cases.case import cases
-from etude_check.cases.spec import FAMILIES
+from etude_check.cases.spec import KINDS
 from etude_check.commands.zoo import zoo
 from etude_check.errors import CheckError
 from etude_check.judge import judge
@@ -62,10 +62,10 @@ def test_every_entry_of_the_zoo_has_an_animal():
 
 @pytest.mark.parametrize("animal", MUTANTS, ids=lambda a: a.name)
 def test_a_mutant_says_what_it_is(animal):
-    op, _, family = animal.kills.partition("/")
+    op, _, kind = animal.kills.partition("/")
     assert animal.ops == (op,)
     assert op in TABLE
-    assert family in FAMILIES
+    assert kind in KINDS
     assert animal.mistake.endswith(".")
     assert animal.where in ("index", "memory", "parallel", "numerics", "backward")
     assert animal.ops[0] in animal.source
@@ -73,10 +73,10 @@ def test_a_mutant_says_what_it_is(animal):
 
 @pytest.mark.parametrize("animal", PLAIN, ids=lambda a: a.name)
 def test_a_mutant_is_wrong_in_the_family_it_names(animal):
-    op, _, family = animal.kills.partition("/")
+    op, _, kind = animal.kills.partition("/")
     if op not in specs():
         pytest.skip("its op has no spec yet")
-    assert any(wrong(animal, c) for c in cases(specs()[op], family, "full"))
+    assert any(wrong(animal, c) for c in cases(specs()[op], kind, "full"))
 
 
 @pytest.mark.parametrize("animal", PLAIN, ids=lambda a: a.name)

@@ -251,7 +251,7 @@ def _case(op: str, given: tuple[Any, ...], attrs: dict[str, Any]) -> Case:
     """The call as a case, so that the judge of ``etude check`` judges it. An op of the user's own
     has no spec; its bound is that of any composite.
     """
-    spec = specs().get(op) or OpSpec(op, lambda family: (), Call, Ensemble())
+    spec = specs().get(op) or OpSpec(op, lambda kind: (), Call, Ensemble())
     dtype = next((a.dtype.name for a in given if isinstance(a, np.ndarray)), "float32")
     case = Case(spec, "random", {}, dtype, 0)
     vars(case)["call"] = Call(given, attrs)  # where cached_property would keep what it had drawn

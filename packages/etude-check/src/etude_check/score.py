@@ -1,6 +1,6 @@
 """The mutation score: every animal through the engine that checks everybody else.
 
-A mutant is dead when a case of the family it names fails; where none does, the other families are
+A mutant is dead when a case of the kind it names fails; where none does, the other kinds are
 run too, so that the report can say who caught it instead. An honest variant must pass whatever the
 level asks. A cheat must fail, and be called what it is.
 """
@@ -28,7 +28,7 @@ class Fate:
     kind: str
     ops: tuple[str, ...]
     outcome: str  # killed, elsewhere, survived, passed, alarm, unnamed, unchecked
-    by: list[str] = field(default_factory=list)  # case families that failed
+    by: list[str] = field(default_factory=list)  # kinds of cases that failed
     message: str = ""  # of the first failure, or why nothing was run
     seconds: float = 0.0
 
@@ -39,7 +39,7 @@ class Fate:
 
 @dataclass
 class Score:
-    """Of a whole run. ``elsewhere`` are dead too, but not by the family that names them."""
+    """Of a whole run. ``elsewhere`` are dead too, but not by the kind that names them."""
 
     level: str
     seeds: list[int]
@@ -116,17 +116,17 @@ def _failed(report: Report) -> list[Record]:
 
 
 def _mutant(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jobs: int) -> Fate:
-    family = animal.kills.partition("/")[2]
+    kind = animal.kills.partition("/")[2]
     fate = Fate(animal.name, animal.kind, animal.ops, "killed")
-    found = _failed(check(Candidate("zoo", animal.name), ops=ops, families=[family], level=level,
+    found = _failed(check(Candidate("zoo", animal.name), ops=ops, kinds=[kind], level=level,
                           seed=seeds[0], stop_at_first=True))
-    if not any(r.family == family for r in found):
+    if not any(r.kind == kind for r in found):
         fate.outcome = "elsewhere"
         found = found or _failed(check(Candidate("zoo", animal.name), ops=ops, level=level,
                                        seed=seeds[0]))
     if not found:
         fate.outcome = "survived"
-    fate.by = sorted({r.family for r in found})
+    fate.by = sorted({r.kind for r in found})
     fate.message = found[0].message if found else "every case passed"
     return fate
 
@@ -139,7 +139,7 @@ def _honest(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], jo
         if found or not report.scored:
             worst = found[0] if found else None
             fate.outcome = "alarm"
-            fate.by = sorted({f"{r.op}/{r.family}" for r in found})
+            fate.by = sorted({f"{r.op}/{r.kind}" for r in found})
             fate.message = f"{worst.case}: {worst.message}" if worst else "nothing was executed"
             break
     return fate
@@ -152,9 +152,9 @@ def _cheat(animal: Animal, ops: list[str], level: str, seeds: Sequence[int], job
     if report.passed:
         return fate
     said = " | ".join([*{r.message + " " + r.likely for r in report.records}, *report.notes,
-                       *{f"{r.family} status {report.exit_status}" for r in report.records},
+                       *{f"{r.kind} status {report.exit_status}" for r in report.records},
                        "" if report.scored else "not executed"])
-    fate.by = sorted({r.family for r in _failed(report)})
+    fate.by = sorted({r.kind for r in _failed(report)})
     fate.outcome = "killed" if animal.report in said else "unnamed"
     fate.message = next((n for n in report.notes if animal.report in n), "") or next(
         (r.message for r in report.records if animal.report in r.message + r.likely),

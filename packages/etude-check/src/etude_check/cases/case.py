@@ -1,9 +1,9 @@
 """Cases: numbered plans of the specs, which of them a level runs, and their one-line names.
 
-``softmax/tail/17@0`` is plan 17 of the family "tail" of softmax, drawn with seed 0; the number runs
+``softmax/tail/17@0`` is plan 17 of the kind "tail" of softmax, drawn with seed 0; the number runs
 over the dtypes first. A property-based case has its plan for a number, as JSON, so that it too
 can be run again from its name alone. Levels choose among the same cases: "smoke" takes a few of
-each family, spread evenly; "full" all; "soak" all, with more seeds and more random ones.
+each kind, spread evenly; "full" all; "soak" all, with more seeds and more random ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
-BIAS = "bias"  # the case family of what the errors of all cases of an op show together
+BIAS = "bias"  # the kind of case of what the errors of all cases of an op show together
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
-#: How many cases of a family "smoke" takes per dtype; 3 where nothing is said.
+#: How many cases of a kind "smoke" takes per dtype; 3 where nothing is said.
 SMOKE = {"tail": 6, "layout": 6, "special": 5, "broadcast": 4, "large": 1, "empty": 2, "0d": 1,
          "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
 
@@ -37,7 +37,7 @@ class Case:
     """One case of a spec. ``number`` is None for a random plan."""
 
     spec: OpSpec
-    family: str
+    kind: str
     plan: Plan
     dtype: str
     seed: int
@@ -46,9 +46,9 @@ class Case:
     @property
     def id(self) -> str:
         if self.number is not None:
-            return f"{self.spec.op}/{self.family}/{self.number}@{self.seed}"
+            return f"{self.spec.op}/{self.kind}/{self.number}@{self.seed}"
         plan = json.dumps({"dtype": self.dtype, **self.plan}, separators=(",", ":"))
-        return f"{self.spec.op}/{self.family}/{plan}@{self.seed}"
+        return f"{self.spec.op}/{self.kind}/{plan}@{self.seed}"
 
     @property
     def op(self) -> Op:
@@ -96,28 +96,28 @@ def prepared(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
     return attrs if op.prepare is None else op.prepare(dict(attrs))
 
 
-def cases(spec: OpSpec, family: str, level: str, seed: int = 0,
+def cases(spec: OpSpec, kind: str, level: str, seed: int = 0,
           dtypes: Sequence[str] | None = None) -> Iterator[Case]:
-    """The numbered cases of one family at one level, in order."""
-    plans = plans_of(spec, family)
+    """The numbered cases of one kind at one level, in order."""
+    plans = plans_of(spec, kind)
     for d, dtype in enumerate(spec.dtypes):
         if dtypes is not None and dtype not in dtypes:
             continue
-        for i in _chosen(len(plans), family, level):
-            yield Case(spec, family, plans[i], dtype, seed, d * len(plans) + i)
+        for i in _chosen(len(plans), kind, level):
+            yield Case(spec, kind, plans[i], dtype, seed, d * len(plans) + i)
 
 
-def plans_of(spec: OpSpec, family: str) -> list[dict[str, Any]]:
-    """Of a case family. Threads meet arrays that are empty or smaller than their number, too."""
-    plans = list(spec.plans(family))
-    if family == "threads" and plans:
+def plans_of(spec: OpSpec, kind: str) -> list[dict[str, Any]]:
+    """Of a kind of case. Threads meet arrays that are empty or smaller than their number, too."""
+    plans = list(spec.plans(kind))
+    if kind == "threads" and plans:
         plans += [*spec.plans("empty"), *list(spec.plans("tail"))[:2]]
     return plans
 
 
-def _chosen(n: int, family: str, level: str) -> list[int]:
+def _chosen(n: int, kind: str, level: str) -> list[int]:
     """Places of the plans that a level runs: all, or a few spread evenly."""
-    few = SMOKE.get(family, 3)
+    few = SMOKE.get(kind, 3)
     if level != "smoke" or n <= few:
         return list(range(n))
     return sorted({round(i * (n - 1) / max(few - 1, 1)) for i in range(few)})

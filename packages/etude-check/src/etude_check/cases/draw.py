@@ -1,7 +1,7 @@
 """Draw: the seeded source of a case's arrays, in the values and layouts its plan asks for.
 
 ``make`` of a spec asks for arrays by role (``floats``, ``positive``, ``index``, ``grad``, ...);
-what the case family wants of them -- integers that add up exactly, a NaN here and there, a
+what a kind of cases wants of them -- integers that add up exactly, a NaN here and there, a
 transposed layout, a zero cotangent -- happens in here, so that specs do not repeat it.
 """
 
@@ -20,7 +20,7 @@ LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset", "rows", "swa
            "flipped")
 COPIED = ("steps", "expanded")  # more of them, for ops that copy
 
-#: What the family "special" puts among ordinary numbers.
+#: What the kind "special" puts among ordinary numbers.
 SPECIALS: dict[str, tuple[float, ...]] = {
     "nan": (np.nan, np.copysign(np.nan, -1)),
     "inf": (np.inf, -np.inf),
@@ -49,7 +49,7 @@ class Draw:
 
     def floats(self, shape: Any, low: float = -2.0, high: float = 2.0) -> Array:
         """The ordinary operand, uniform in low .. high; small integers where the dtype is int64,
-        a fair coin where it is bool. In the family "exact": odd integers up to 4095 in the first
+        a fair coin where it is bool. For the kind "exact": odd integers up to 4095 in the first
         array of a call, -3 .. 3 in the others, so that any order of summation is exact.
         """
         shape = tuple(shape)
@@ -115,7 +115,7 @@ class Draw:
         return self._lay((self.rng.uniform(-2, 2, shape) * rows).astype(self.dtype))
 
     def grad(self, shape: Any) -> Array:
-        """A cotangent: random, or as the family "cotangent" wants it: "zero", "one-hot" (all zeros
+        """A cotangent: random, or as the kind "cotangent" wants it: "zero", "one-hot" (all zeros
         but one element, so that each element's own derivative counts), "strided", "small" and
         "large" (of 2^-29 and 2^21, where half precision ends; powers of 2, which change no digit).
         """
@@ -184,7 +184,7 @@ class Draw:
     def exact(self) -> bool:
         return self.plan.get("values") == "exact"
 
-    # ------------------------------------------------------------------ what the family does
+    # ------------------------------------------------------------------ what the kind does
 
     def _integers(self, shape: tuple[int, ...]) -> Array:
         if self._count == 0:

@@ -1,6 +1,6 @@
-"""Stock plans: which shapes the case families ask of elementwise ops, rows and reductions.
+"""Stock plans: which shapes the kinds of cases ask of elementwise ops, rows and reductions.
 
-A spec hands one of these (or its own function) to ``spec(plans=...)``: case family -> plans. Case
+A spec hands one of these (or its own function) to ``spec(plans=...)``: kind of case -> plans. Case
 numbers are places in these lists: from the first release on they are appended to only. Sizes lie
 around the widths of vectors and unrolled loops, where kernels go wrong.
 """
@@ -29,19 +29,19 @@ def crossed(base: Iterable[Plan], **keys: Sequence[Any]) -> list[Plan]:
     return found
 
 
-def common(family: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan] | None:
-    """What most specs answer for the families that bend ordinary calls: ``base`` plans in every
+def common(kind: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan] | None:
+    """What most specs answer for the kinds that bend ordinary calls: ``base`` plans in every
     layout (all arrays, and each of the first two alone), with specials, repeated with fresh
-    values, as exact integers. None for a family that needs shapes of its own.
+    values, as exact integers. None for a kind that needs shapes of its own.
     """
-    if family == "layout":
+    if kind == "layout":
         every = crossed(base, layout=LAYOUTS)
         return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1, 2))
-    if family == "special":
+    if kind == "special":
         return crossed(base, special=tuple(SPECIALS))
-    if family == "repeat":
+    if kind == "repeat":
         return crossed(base[:1], round=(0, 1, 2))
-    if family == "tail":
+    if kind == "tail":
         return list(tail)
     return None
 
@@ -54,27 +54,27 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
     same: Callable[[list[int]], Plan] = lambda shape: {"shapes": [shape] * arity}  # noqa: E731
     base = crossed([same([7, 9]), same([3, 5, 4])], **attrs)
 
-    def plans(family: str) -> list[Plan]:
-        if family == "special" and not special:
+    def plans(kind: str) -> list[Plan]:
+        if kind == "special" and not special:
             return []
         five = [same([2, 3, 2, 3, 5]), {**same([2, 3, 2, 3, 5]), "layout": "transposed"}]
-        found = common(family, crossed([*[same([n]) for n in TAILS], *five],
+        found = common(kind, crossed([*[same([n]) for n in TAILS], *five],
                                        **{k: v[:1] for k, v in attrs.items()}),
-                       crossed([same([33])], **attrs) if family == "special" else base)
+                       crossed([same([33])], **attrs) if kind == "special" else base)
         if found is not None:
             return found
         first = {k: v[:1] for k, v in attrs.items()}
-        if family == "empty":
+        if kind == "empty":
             return crossed([same([0]), same([3, 0])], **first)
-        if family == "0d":
+        if kind == "0d":
             return crossed([same([])], **attrs)
-        if family == "broadcast" and arity > 1:
+        if kind == "broadcast" and arity > 1:
             pairs: list[tuple[list[int], list[int]]] = [
                 ([5, 7], [7]), ([7], [5, 7]), ([5, 1], [1, 7]), ([2, 3, 4], [3, 1]), ([4, 1], [4]),
                 ([], [6]), ([6], []), ([1], [1, 9]), ([2, 1, 33], [3, 1]), ([0, 3], [3]),
                 ([17, 16], [17, 1]), ([3, 4, 1, 5], [4, 6, 1]), ([2, 3, 1, 2, 5], [2, 1, 4, 2, 1])]
             return crossed([{"shapes": [a, b, *[b] * (arity - 2)]} for a, b in pairs], **first)
-        if family == "large":
+        if kind == "large":
             more = [{"shapes": [[301, 1], *[[1, 299]] * (arity - 1)]},
                     {"shapes": [[257, 1031], *[[1031]] * (arity - 1)]}] * (arity > 1)
             others = {k: v[1:] for k, v in attrs.items()} or {"round": ()}
@@ -82,7 +82,7 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
                 [same([70001])], **others) + crossed(
                 [*more, {**same([257, 301]), "layout": "transposed"},
                  *crossed([same([4099])] * special, special=("nan", "inf"))], **first)
-        if family == "threads":
+        if kind == "threads":
             return crossed([same([1031, 1021])], **first)
         return []
 
@@ -102,8 +102,8 @@ def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
         {"shape": [2, 3, 2, 4, 3], "dim": 2}]
     first = {k: v[:1] for k, v in attrs.items()}
 
-    def plans(family: str) -> list[Plan]:
-        found = common(family, crossed(tail, **first), base)
+    def plans(kind: str) -> list[Plan]:
+        found = common(kind, crossed(tail, **first), base)
         if found is not None:
             return found
         sized: dict[str, list[Plan]] = {
@@ -114,13 +114,13 @@ def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
                       {"shape": [3, 70001], "dim": 1}, {"shape": [3, 70001], "dim": 0}],
             "threads": [{"shape": [4099, 257], "dim": 1}, {"shape": [2053, 129], "dim": 0}],
         }
-        if family in sized:
-            return crossed(sized[family], **first)
-        if family == "exact" and exact:
+        if kind in sized:
+            return crossed(sized[kind], **first)
+        if kind == "exact" and exact:
             return crossed(base, values=("exact",))
-        if family == "cotangent" and cotangent:
+        if kind == "cotangent" and cotangent:
             return crossed(base, cotangent=COTANGENTS)
-        if family == "alias" and alias:
+        if kind == "alias" and alias:
             return [*base, {**base[0], "shape": [5, 65]}]
         return []
 
@@ -146,8 +146,8 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
         plan((4, 4, 4), (-1, -2)), plan((5, 5, 5), (0, -1)), plan((5, 5, 5), (-1, 0))]
     first = {k: v[:1] for k, v in attrs.items()}
 
-    def plans(family: str) -> list[Plan]:
-        found = common(family, crossed(tail, **first), base)
+    def plans(kind: str) -> list[Plan]:
+        found = common(kind, crossed(tail, **first), base)
         if found is not None:
             return found
         sized = {
@@ -159,9 +159,9 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
                       plan((64, 33, 129), (0, 2)), plan((70001, 3), 1), plan((3, 70001), 0)],
             "threads": [plan((1031, 1021), None), plan((4099, 257), 1), plan((2053, 129), 0)],
         }
-        if family in sized:
-            return crossed(sized[family], **first)
-        if family == "exact" and exact:
+        if kind in sized:
+            return crossed(sized[kind], **first)
+        if kind == "exact" and exact:
             return crossed([*base, plan((3, 1000), 1), plan((1000, 3), 0), plan((31, 33), None)],
                            values=("exact",))
         return []
@@ -171,8 +171,8 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
 
 def also(plans: Callable[[str], Iterable[Plan]], **more: Sequence[Plan]
          ) -> Callable[[str], list[Plan]]:
-    """``plans`` and more of them behind, by case family."""
-    return lambda family: [*plans(family), *more.get(family, ())]
+    """``plans`` and more of them behind, by kind of case."""
+    return lambda kind: [*plans(kind), *more.get(kind, ())]
 
 
 def at(shape: Sequence[int], *where: str, arity: int = 1, **attrs: Any) -> list[Plan]:
@@ -184,12 +184,12 @@ def equal(arity: int, **attrs: Any) -> Callable[[str], list[Plan]]:
     """Like ``elementwise`` for arrays of one shape, the first of them a cotangent."""
     plans = elementwise(arity, **attrs)
 
-    def with_cotangents(family: str) -> list[Plan]:
-        if family == "cotangent":
+    def with_cotangents(kind: str) -> list[Plan]:
+        if kind == "cotangent":
             return crossed([{"shapes": [[7, 9]] * arity}, {"shapes": [[65]] * arity}], **attrs,
                            cotangent=COTANGENTS)
-        return [] if family == "broadcast" else [
-            p for p in plans(family) if len({tuple(s) for s in p["shapes"]}) == 1]
+        return [] if kind == "broadcast" else [
+            p for p in plans(kind) if len({tuple(s) for s in p["shapes"]}) == 1]
 
     return with_cotangents
 

@@ -3,7 +3,7 @@
 The signature, the shape rule, aliasing and cost stand in ``etude.TABLE`` and are not repeated; the
 oracle is the reference itself, run in float64 on copies the candidate never sees (tests/ops holds
 it against independent sources). A spec adds how calls are drawn, how large an error may be, and
-what must hold besides. One file per family in ``specs/``, found by name; every op has exactly one
+what must hold besides. One file per family of ops in ``specs/``, found by name; every op has exactly one
 spec, and tests fail for an op without. Nothing here runs a case: see ``engine.py``.
 """
 
@@ -29,9 +29,9 @@ Plan = dict[str, Any]
 #: Keys of a plan that ``Draw`` reads, so that ``make`` does not have to.
 RESERVED = ("layout", "which", "special", "values", "duplicates", "cotangent", "round")
 
-#: Case families in the order they run. ``plans(family)`` of a spec answers for all of them but
+#: Kinds of cases in the order they run. ``plans(kind)`` of a spec answers for all of them but
 #: "random", whose plans hypothesis draws from ``OpSpec.random``, and "errors".
-FAMILIES = ("empty", "0d", "tail", "broadcast", "layout", "special", "exact", "duplicate-index",
+KINDS = ("empty", "0d", "tail", "broadcast", "layout", "special", "exact", "duplicate-index",
             "cotangent", "alias", "repeat", "adjoint", "large", "threads", "random", "errors")
 
 
@@ -78,10 +78,10 @@ Invariant = Callable[[Call, tuple[Any, ...]], tuple[Any, Any]]
 class OpSpec:
     """How one op is checked.
 
-    plans       case family -> its plans, in a fixed order: their numbers name the cases
+    plans       kind of case -> its plans, in a fixed order: their numbers name the cases
     make        ``make(draw, **plan)`` -> Call; the same plan and seed give the same call
     model       error model of the outputs, one for all or one by output name
-    random      hypothesis strategy of plans, for the family "random"
+    random      hypothesis strategy of plans, for the kind "random"
     dtypes      dtypes of the data; by default those of the op's domain
     adjoint     the ops that transpose this one in one of its arrays
     blind       impostor -> why this op may equal it in every case ("copy" for a copying op)

@@ -53,14 +53,14 @@ class Refused(click.ClickException):
 @click.option("--source", metavar="FILE.c", help="Compile this file and check the kernels of "
               "etude.h in it (.c, .cpp, .cu).")
 @click.option("--op", "ops", metavar="OP", multiple=True, help="Only this op. Repeatable.")
-@click.option("--family", "groups", metavar="F", multiple=True,
+@click.option("--family", "families", metavar="FAMILY", multiple=True,
               help="Only the ops of this family (a file in ops/: softmax, conv2d). Repeatable.")
-@click.option("--cases", "families", metavar="CF", multiple=True,
-              help="Only cases of this family (tail, layout, special). Repeatable.")
+@click.option("--cases", "kinds", metavar="KIND", multiple=True,
+              help="Only cases of this kind (tail, layout, special). Repeatable.")
 @click.option("--dtype", "dtypes", metavar="D", multiple=True,
               help="Only this dtype (float32). Repeatable.")
 @click.option("--level", type=click.Choice(LEVELS), default="full", show_default=True,
-              help="smoke: some cases of each family; full: all; soak: all, for five seeds.")
+              help="smoke: some cases of each kind; full: all; soak: all, for five seeds.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Inputs are drawn from it.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N",
@@ -72,7 +72,7 @@ class Refused(click.ClickException):
 @click.option("--junit", metavar="FILE", help="Write it as JUnit XML, for CI.")
 @click.pass_context
 def check(ctx: click.Context, backend: str | None, module: str | None, source: str | None,
-          ops: tuple[str, ...], groups: tuple[str, ...], families: tuple[str, ...],
+          ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
           dtypes: tuple[str, ...], level: str, seed: int, jobs: int | None, case: str | None,
           first: bool, json_: str | None, html: str | None, junit: str | None) -> None:
     """Hold a backend's kernels against the reference.
@@ -89,22 +89,22 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     for name, path in (("--json", json_), ("--html", html), ("--junit", junit)):
         if path is not None and not (path == "-" and name == "--json"):
             _writable(name, path)
-    if case is not None and (ops or groups or families or dtypes):
+    if case is not None and (ops or families or kinds or dtypes):
         raise Refused("--case names one case; it does not go with --op, --family, --cases or "
                       "--dtype.")
     if backend is module is source is None:
         raise Refused("Name what to check: a backend ('etude backends' lists them), or "
                       "--module FILE.py, or --source FILE.c.")
-    _known(ops, groups, families, dtypes)
+    _known(ops, families, kinds, dtypes)
     if case is not None and case.count("/") >= 2:
-        op, family, _ = case.split("/", 2)
-        _known((op,), (), (family,) if family != BIAS else (), ())
+        op, kind, _ = case.split("/", 2)
+        _known((op,), (), (kind,) if kind != BIAS else (), ())
     try:
         candidate = Candidate.parse(backend, module, source)
         installed(candidate)
         with _Watch(candidate.target, level, seed) as watch:
             report = watch.guard(lambda: run(
-                candidate, ops=ops or None, groups=groups or None, families=families or None,
+                candidate, ops=ops or None, families=families or None, kinds=kinds or None,
                 dtypes=dtypes or None, level=level, seed=seed, jobs=jobs or _cores(), case=case,
                 stop_at_first=first, progress=watch))
         if case is not None and json_ != "-" and report.executed and not watch.interrupted:
@@ -136,31 +136,31 @@ def _writable(option: str, path: str) -> None:
         raise Refused(f"{option} {path}: the folder {str(folder)!r} cannot be written to.")
 
 
-def _known(ops: tuple[str, ...], groups: tuple[str, ...], families: tuple[str, ...],
+def _known(ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
            dtypes: tuple[str, ...]) -> None:
     """Refused for a name that nothing has."""
     from etude.core.table import TABLE
-    from etude_check.cases.spec import FAMILIES, ORDER
+    from etude_check.cases.spec import KINDS, ORDER
     from etude_check.specs import specs
 
-    kinds = {"op": set(specs()), "op family": {TABLE[n].family for n in specs()},
-             "case family": set(FAMILIES), "dtype": set(ORDER)}
-    options = {"op": "--op", "op family": "--family", "case family": "--cases",
+    known = {"op": set(specs()), "family": {TABLE[n].family for n in specs()},
+             "kind of case": set(KINDS), "dtype": set(ORDER)}
+    options = {"op": "--op", "family": "--family", "kind of case": "--cases",
                "dtype": "--dtype"}
-    for kind, names in (("op", ops), ("op family", groups), ("case family", families),
+    for what, names in (("op", ops), ("family", families), ("kind of case", kinds),
                         ("dtype", dtypes)):
         for name in names:
-            if name in kinds[kind]:
+            if name in known[what]:
                 continue
-            other = next((k for k, known in kinds.items() if name in known), None)
+            other = next((w for w, there in known.items() if name in there), None)
             if other is not None:
-                raise Refused(f"{name!r} is no {kind}, but it is {_a(other)}: "
+                raise Refused(f"{name!r} is no {what}, but it is {_a(other)}: "
                               f"{options[other]} {name}.")
-            raise Refused(f"There is no {kind} called {name!r}{_hint(name, kinds[kind])}")
+            raise Refused(f"There is no {what} called {name!r}{_hint(name, known[what])}")
 
 
-def _a(kind: str) -> str:
-    return f"{'an' if kind[0] == 'o' else 'a'} {kind}"
+def _a(what: str) -> str:
+    return f"{'an' if what[0] == 'o' else 'a'} {what}"
 
 
 def _hint(name: str, known: set[str]) -> str:
@@ -240,7 +240,7 @@ class _Watch:
         except KeyboardInterrupt:
             self.interrupted = True
             self.so_far.notes = self.so_far.notes or ["interrupted before the first op was done"]
-            self.so_far.records.sort(key=lambda r: (r.group, r.op))
+            self.so_far.records.sort(key=lambda r: (r.family, r.op))
             self.so_far.seconds = time.monotonic() - self.start
             return self.so_far
         finally:

@@ -21,9 +21,9 @@ SHOWN = 60  # elements of an array that are printed; of larger ones, the corners
 def arrays(case_id: str, candidate: Candidate) -> list[tuple[str, str]]:
     """(label, text) of every array of the case. The candidate is asked once more, in a worker."""
     name = Name.parse(case_id)
-    if name.family == BIAS:
+    if name.kind == BIAS:
         return []
-    if name.family == "errors":
+    if name.kind == "errors":
         return refused(name)
     case = find(case_id)
     found = given(case.op, case.call)

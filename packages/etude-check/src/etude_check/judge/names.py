@@ -10,7 +10,7 @@ import json
 from typing import NamedTuple
 
 from etude_check.cases.case import BIAS, Case, plans_of
-from etude_check.cases.spec import FAMILIES
+from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
 from etude_check.specs import specs
 
@@ -19,7 +19,7 @@ class Name(NamedTuple):
     """The parts of a case's name. ``which`` is a number or a plan."""
 
     op: str
-    family: str
+    kind: str
     which: str
     seed: int
 
@@ -29,20 +29,20 @@ class Name(NamedTuple):
         body, at, seed = case_id.rpartition("@")
         parts = body.split("/", 2)
         if not at or len(parts) != 3 or not seed.isdigit():
-            raise CheckError(f"a case is named like softmax/tail/17@0 (op, case family, number, "
+            raise CheckError(f"a case is named like softmax/tail/17@0 (op, kind of case, number, "
                              f"seed); got {case_id!r}")
-        op, family, which = parts
+        op, kind, which = parts
         if op not in specs():
             raise CheckError(f"case {case_id!r}: there is no op called {op!r}")
-        if family not in (*FAMILIES, BIAS):
-            raise CheckError(f"case {case_id!r}: there is no case family {family!r}; known are "
-                             f"{', '.join(FAMILIES)}")
-        return cls(op, family, which, int(seed))
+        if kind not in (*KINDS, BIAS):
+            raise CheckError(f"case {case_id!r}: there is no kind of case {kind!r}; known are "
+                             f"{', '.join(KINDS)}")
+        return cls(op, kind, which, int(seed))
 
     def number(self, count: int) -> int:
         """``which`` as a number below ``count``."""
         if not self.which.isdigit() or int(self.which) >= count:
-            raise CheckError(f"case {self.op}/{self.family}/{self.which}: {self.op}/{self.family} "
+            raise CheckError(f"case {self.op}/{self.kind}/{self.which}: {self.op}/{self.kind} "
                              f"has {count} cases, numbered from 0")
         return int(self.which)
 
@@ -52,15 +52,15 @@ def find(case_id: str) -> Case:
     Raises CheckError for one that cannot be.
     """
     name = Name.parse(case_id)
-    spec, family, which = specs()[name.op], name.family, name.which
+    spec, kind, which = specs()[name.op], name.kind, name.which
     if which.startswith("{"):
         try:
             plan = json.loads(which)
-            return Case(spec, family, {k: v for k, v in plan.items() if k != "dtype"},
+            return Case(spec, kind, {k: v for k, v in plan.items() if k != "dtype"},
                         plan["dtype"], name.seed)
         except (ValueError, KeyError) as error:
             raise CheckError(f"case {case_id!r}: the plan is not JSON with a dtype") from error
-    plans = plans_of(spec, family)
+    plans = plans_of(spec, kind)
     number = name.number(len(plans) * len(spec.dtypes))
     d, i = divmod(number, len(plans))
-    return Case(spec, family, plans[i], spec.dtypes[d], name.seed, number)
+    return Case(spec, kind, plans[i], spec.dtypes[d], name.seed, number)

@@ -16,7 +16,7 @@ import numpy as np
 from etude import TABLE
 from etude.core.shapes import Spec
 from etude_check.cases.case import BIAS, SOAK_SEEDS, Case, cases, prepared
-from etude_check.cases.spec import FAMILIES, Call, OpSpec
+from etude_check.cases.spec import KINDS, Call, OpSpec
 from etude_check.errors import CheckError
 from etude_check.judge import judge, probes, waivers
 from etude_check.judge.property import random_cases
@@ -37,7 +37,7 @@ class Settings:
     level: str = "full"
     seed: int = 0
     dtypes: tuple[str, ...] | None = None
-    families: tuple[str, ...] = FAMILIES
+    kinds: tuple[str, ...] = KINDS
     stop_at_first: bool = False
     timeout: float = TIMEOUT
 
@@ -108,7 +108,7 @@ class Runner:
             pass
         else:
             result.records += state.biased(self.settings.seed)
-        whole = not self.settings.stop_at_first and set(self.settings.families) == set(FAMILIES)
+        whole = not self.settings.stop_at_first and set(self.settings.kinds) == set(KINDS)
         result.screens = state.screens() if whole else []
         _mistrust(result)
         result.tampering = sorted({t for b in self._boxes.values() for t in (*b.tampering,
@@ -125,38 +125,38 @@ class Runner:
         records = self.check(op).records
         if not any(r.verdict.executed for r in records):
             return records
-        return [r for r in records if r.family == BIAS] or [
+        return [r for r in records if r.kind == BIAS] or [
             _bias(op, seed, Verdict.PASS, "they lean to no side")]
 
     def _records(self, spec: OpSpec, seed: int, state: Screening) -> Iterator[Record]:
         level = self.settings.level
-        for family in self.settings.families:
-            if family == "random":
+        for kind in self.settings.kinds:
+            if kind == "random":
                 yield from random_cases(self, spec, level, seed, self.settings.dtypes, state)
                 continue
-            if family == "errors":
+            if kind == "errors":
                 if seed == self.settings.seed:
                     for i, refusal in enumerate(probes.refusals(spec)):
                         yield probes.refuse(self, spec, i, refusal)
                 continue
-            found = cases(spec, family, level, seed, self.settings.dtypes)
-            if level == "smoke" and family in ("large", "threads"):
+            found = cases(spec, kind, level, seed, self.settings.dtypes)
+            if level == "smoke" and kind in ("large", "threads"):
                 found = (c for c in found if c.dtype == spec.dtypes[0])
             for number, case in enumerate(found):
-                if family == "adjoint":
+                if kind == "adjoint":
                     yield from probes.adjoint(self, case)
-                elif family == "threads":
+                elif kind == "threads":
                     if spec.threads:
                         yield probes.threads(self, case)
                 else:
                     yield self.judge(case, state)
-                if family == "large" and number == 0:
+                if kind == "large" and number == 0:
                     yield from probes.leak(self, case)
 
     # ------------------------------------------------------------------ a case
 
     def blank(self, case: Case, suffix: str = "") -> Draft:
-        return Draft(case.id, case.spec.op, case.op.family, case.family, case.dtype,
+        return Draft(case.id, case.spec.op, case.op.family, case.kind, case.dtype,
                        Verdict.PASS, asked=case.asked + suffix, size=case.size)
 
     def judge(self, case: Case, state: Screening) -> Draft:
@@ -200,7 +200,7 @@ class Runner:
         """The candidate's outputs for a case. Whether buffers are given, their poison and the side
         of the guard page follow from the case's name, so that it is the same call every time.
         """
-        alias = _aliases(case) if case.family == "alias" else None
+        alias = _aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
                          bits=zlib.crc32(case.id.encode()))
 
@@ -299,7 +299,7 @@ def _mistrust(result: Result) -> None:
     blind = {s.dtype: s for s in result.screens if not s.trusted}
     for r in result.records:
         screen = blind.get(r.dtype)
-        if screen is not None and r.verdict is Verdict.PASS and r.family != "errors":
+        if screen is not None and r.verdict is Verdict.PASS and r.kind != "errors":
             missed = [k for k, n in screen.caught.items()
                       if n < screen.least and k not in screen.exempt]
             r.verdict = Verdict.MISTRUSTED

@@ -1,6 +1,6 @@
 """Waivers: failures that a plugin declares, with a reason and a day on which the excuse ends.
 
-A plugin's Backend has them as ``waivers``, a module as ``ETUDE_WAIVERS``: dicts with op, family,
+A plugin's Backend has them as ``waivers``, a module as ``ETUDE_WAIVERS``: dicts with op, kind,
 dtype ("*" for any), reason, expires ("2027-01-31"). A waiver is a strict expected failure: past
 its day, or with nothing left that fails, it is a failure itself.
 """
@@ -16,26 +16,26 @@ from typing import Any
 from etude import TABLE
 from etude_check.report.record import Record, Verdict
 
-FIELDS = ("op", "family", "dtype", "reason", "expires")
+FIELDS = ("op", "kind", "dtype", "reason", "expires")
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """One declared failure; ``op``, ``family`` and ``dtype`` may be "*"."""
+    """One declared failure; ``op``, ``kind`` and ``dtype`` may be "*"."""
 
     op: str
-    family: str
+    kind: str
     dtype: str
     reason: str
     expires: datetime.date
 
     def covers(self, r: Record) -> bool:
         """What a column does besides computing belongs to no op, and is never waived."""
-        pairs = ((r.op, self.op), (r.family, self.family), (r.dtype, self.dtype))
+        pairs = ((r.op, self.op), (r.kind, self.kind), (r.dtype, self.dtype))
         return r.op != "-" and all(fnmatchcase(a, b) for a, b in pairs)
 
     def __str__(self) -> str:
-        return f"{self.op}/{self.family} {self.dtype} ({self.reason}; until {self.expires})"
+        return f"{self.op}/{self.kind} {self.dtype} ({self.reason}; until {self.expires})"
 
 
 def read(declared: Sequence[Any]) -> tuple[list[Waiver], list[str]]:
@@ -44,7 +44,7 @@ def read(declared: Sequence[Any]) -> tuple[list[Waiver], list[str]]:
     for item in declared:
         try:
             text = {k: str(item[k]) for k in FIELDS}
-            waiver = Waiver(text["op"], text["family"], text["dtype"], text["reason"].strip(),
+            waiver = Waiver(text["op"], text["kind"], text["dtype"], text["reason"].strip(),
                             datetime.date.fromisoformat(text["expires"]))
         except (KeyError, TypeError, ValueError) as error:
             wrong.append(f"a waiver needs {', '.join(FIELDS)} (a date as 2027-01-31): {item!r} "
@@ -52,8 +52,8 @@ def read(declared: Sequence[Any]) -> tuple[list[Waiver], list[str]]:
             continue
         if waiver.op != "*" and waiver.op not in TABLE:
             wrong.append(f"a waiver for {waiver.op!r}, which is no op")
-        elif waiver.op == waiver.family == "*":
-            wrong.append(f"a waiver for every op and every case family: {waiver}")
+        elif waiver.op == waiver.kind == "*":
+            wrong.append(f"a waiver for every op and every kind of case: {waiver}")
         elif not waiver.reason:
             wrong.append(f"a waiver without a reason: {waiver}")
         else:
@@ -90,5 +90,5 @@ def apply(declared: Sequence[Any], records: list[Record], complete: bool,
     return extra
 
 
-def _failure(family: str, message: str) -> Record:
-    return Record(f"-/{family}/0@0", "-", "-", family, "", Verdict.CERTAIN, message)
+def _failure(kind: str, message: str) -> Record:
+    return Record(f"-/{kind}/0@0", "-", "-", kind, "", Verdict.CERTAIN, message)

@@ -27,7 +27,7 @@ def dumps(report: Report) -> str:
     """The document. Its counts are exactly those of the cases in it."""
     suites: dict[str, list[Record]] = defaultdict(list)
     for r in report.records:
-        suites[r.group if r.op != "-" else "run"].append(r)
+        suites[r.family if r.op != "-" else "run"].append(r)
     root = ET.Element("testsuites", name=f"etude check {report.target}")
     for name, records in sorted(suites.items()):
         suite = ET.SubElement(root, "testsuite", name=name)
@@ -46,7 +46,7 @@ def dumps(report: Report) -> str:
 
 
 def _case(report: Report, r: Record, suite: ET.Element) -> None:
-    case = ET.SubElement(suite, "testcase", classname=_clean(f"{r.group}.{r.op}"),
+    case = ET.SubElement(suite, "testcase", classname=_clean(f"{r.family}.{r.op}"),
                          name=_clean(f"{r.case} {r.dtype}".rstrip()), time=f"{r.seconds:.6f}")
     kind = KINDS.get(r.verdict)
     if kind is None:

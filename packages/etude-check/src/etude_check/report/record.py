@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 ALL = "every impostor"  # in Record.blind: the case could not have told any of them from right
-SCHEMA = 1  # of the JSON report; a new number when a field changes its meaning
+SCHEMA = 2  # of the JSON report; a new number when a field changes its meaning
 
 
 class Verdict(StrEnum):
@@ -39,10 +39,10 @@ class Verdict(StrEnum):
 class Record:
     """One case. ``expected``, ``got``, ``error`` and ``bound`` are those of the worst element."""
 
-    case: str  # "softmax/tail/17@0": op, case family, number or plan, seed
+    case: str  # "softmax/tail/17@0": op, kind of case, number or plan, seed
     op: str
-    group: str  # the op's family: the file it lives in
-    family: str  # the case family: tail, layout, special, ...
+    family: str  # the op's family: the file it lives in
+    kind: str  # the kind of case: tail, layout, special, ...
     dtype: str
     verdict: Verdict
     message: str = ""  # a sentence: what is wrong, or why it did not run
@@ -112,14 +112,14 @@ class Report:
         """Cases that passed and mean something. Not those that must be refused, which the table
         does for the column, and not those that every impostor would have passed.
         """
-        return sum(r.verdict is Verdict.PASS and r.family != "errors" and r.blind != [ALL]
+        return sum(r.verdict is Verdict.PASS and r.kind != "errors" and r.blind != [ALL]
                    for r in self.records)
 
     @property
     def failures(self) -> list[Record]:
         """Failed cases, the smallest of each op first."""
         return sorted((r for r in self.records if r.verdict.failed),
-                      key=lambda r: (r.group, r.op, r.size))
+                      key=lambda r: (r.family, r.op, r.size))
 
     @property
     def passed(self) -> bool:

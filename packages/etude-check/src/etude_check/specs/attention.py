@@ -41,7 +41,7 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
 
 
 def _plans(backward):
-    def plans(family):
+    def plans(kind):
         own = {"empty": [_plan((0,), 2, 3, 4, 5), _plan((2,), 0, 3, 4, 5), _plan((2,), 2, 3, 4, 0)],
                "0d": [_plan((), 1, 1, 1, 1, causal=True), _plan((1, 1), 1, 1, 1, 1)],
                "large": [_plan((2, 2), 129, 257, 33, 17), _plan((1, 2), 200, 200, 64, 64,
@@ -49,9 +49,9 @@ def _plans(backward):
                "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
                                                                causal=True)],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
-        if family == "special":
+        if kind == "special":
             return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 

@@ -29,16 +29,16 @@ STILL = [_plan((4, 7, 5), at="still"), _plan((9, 5), "", at="still")]  # channel
 
 
 def _plans(evaluating=False, cotangent=False):
-    def plans(family):
+    def plans(kind):
         own = {"tail": STILL * evaluating,
                "empty": [_plan((3, 0, 4)), _plan((2, 0))] + [_plan((0, 3, 4))] * evaluating,
                "0d": [_plan((2, 1)), _plan((1, 1, 2), "")],
                "large": [_plan((8, 17, 65, 67)), _plan((2053, 129))],
                "threads": [_plan((8, 17, 65, 67)), _plan((2053, 129), "")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
-        if family == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
+        if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
             return crossed(BASE, special=("nan", "zero", "subnormal"))
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 

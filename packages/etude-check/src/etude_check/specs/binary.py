@@ -110,9 +110,9 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
     return call(*with_number(arrays, number, value if number != 1 else abs(value), d.dtype))
 
 
-def _powers(family):
+def _powers(kind):
     """Squares and cubes are often special cases of a kernel, in a number or in an array."""
-    if family != "special":
+    if kind != "special":
         return []
     return [{"shapes": [[33, 1], [1, 37]], "at": "exactly"}, *at([257], "one", arity=2)] + [
         {"shapes": [[19], []], "number": 1, "value": v, "at": a}
@@ -123,7 +123,7 @@ def _powers(family):
 
 
 _two = two(elementwise(2))
-spec("pow", plans=lambda family: [*_two(family), *_powers(family)], make=_pow, model=Elementary(2),
+spec("pow", plans=lambda kind: [*_two(kind), *_powers(kind)], make=_pow, model=Elementary(2),
      random=broadcasting(2, at=st.sampled_from([None, "wide", "exactly"])),
      refusals=(*apart("pow"), Refusal("int64 to a power below 0", lambda: call(
          np.array([2, 3]), np.array([-1, 2])), "ValueError")),

@@ -91,23 +91,23 @@ def _plans(first, cotangent=False):
     def with_bias(plans):
         return [{**p, **some[i % len(some)]} for i, p in enumerate(plans)]
 
-    def plans(family):
+    def plans(kind):
         base, tail = with_bias(BASE), with_bias(TAIL)
-        if family == "special":
+        if kind == "special":
             return crossed(base, special=("nan", "inf", "zero", "subnormal"))
-        if family == "exact":
+        if kind == "exact":
             return crossed([*base, *tail], values=("exact",))
-        if family == "cotangent":
+        if kind == "cotangent":
             return crossed(base, cotangent=COTANGENTS) if cotangent else []
-        if family == "adjoint":
+        if kind == "adjoint":
             return [{**p, "values": "exact", **({"bias": False} if first else {})}
                     for p in BASE + GEOMETRY[10:24]]
-        if family == "repeat":  # a weight worth packing once among them
+        if kind == "repeat":  # a weight worth packing once among them
             return crossed(with_bias([BASE[0], _layer((1, 64, 4, 4), (130, 64, 3, 3))]),
                            round=(0, 1, 2))
         own = {"empty": EMPTY, "0d": [_layer((1, 1, 1, 1), (1, 1, 1, 1))], "large": LARGE,
                "threads": LARGE[:2]}
-        return common(family, tail, base) or with_bias(own.get(family, []))
+        return common(kind, tail, base) or with_bias(own.get(kind, []))
 
     return plans
 

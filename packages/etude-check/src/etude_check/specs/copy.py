@@ -23,11 +23,11 @@ from etude_check.cases.spec import Refusal, call, spec
 
 def listed(base, tail, **sized):
     """Plans of an op with shapes of its own: ``base`` bent by layouts and specials, the other
-    families as they are ("zero" is 0d).
+    kinds as they are ("zero" is 0d).
     """
-    def plans(family):
-        found = common(family, tail, base)
-        return list(sized.get(family.replace("0d", "zero"), ())) if found is None else found
+    def plans(kind):
+        found = common(kind, tail, base)
+        return list(sized.get(kind.replace("0d", "zero"), ())) if found is None else found
     return plans
 
 

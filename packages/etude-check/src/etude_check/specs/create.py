@@ -10,12 +10,12 @@ from etude_check.cases.spec import Refusal, call, spec
 VALUES = (2.5, -7.0, 0.0, 1.0, 1e30)
 
 
-def _plans(family):
+def _plans(kind):
     sized = {"tail": [[n] for n in TAILS[::2]] + [[3, 5]], "0d": [[]], "empty": [[0], [3, 0]],
              "large": [[70001]]}
-    values = VALUES[::3] if family == "large" else VALUES
-    return [{"shape": s, "value": v} for s in sized.get(family, ()) for v in values] + (
-        [{"shape": [5], "value": v} for v in ("nan", "inf", "-inf")] if family == "special" else [])
+    values = VALUES[::3] if kind == "large" else VALUES
+    return [{"shape": s, "value": v} for s in sized.get(kind, ()) for v in values] + (
+        [{"shape": [5], "value": v} for v in ("nan", "inf", "-inf")] if kind == "special" else [])
 
 
 def _make(d, shape, value):

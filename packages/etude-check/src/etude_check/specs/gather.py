@@ -27,7 +27,7 @@ LARGE = [_plan((1031, 257), (1031, 513), 1), _plan((2053, 129), (4001, 129), 0),
 
 
 def _plans(adds):
-    def plans(family):
+    def plans(kind):
         own = {
             "empty": [_plan((3, 4), (0, 4), 0), _plan((3, 4), (3, 0), 1), _plan((0, 4), (0, 4), 0),
                       _plan((3, 0), (3, 0), 0)],
@@ -48,10 +48,10 @@ def _plans(adds):
             own["tail"] = crossed([*BASE, *TAIL[:12]], src=("larger",)) + [
                 _plan((2, 3, 2, 3, 4), (2, 3, 2, 5, 4), 3)]
             own["special"] = crossed([*BASE, _plan((3, 5), (17, 5), 0)], at=("whole",))
-        if family == "special":
+        if kind == "special":
             return crossed(BASE, special=("nan", "inf", "zero", "subnormal") if adds else (
-                "nan", "inf", "zero", "subnormal", "huge")) + own.get(family, [])
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+                "nan", "inf", "zero", "subnormal", "huge")) + own.get(kind, [])
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 

@@ -30,16 +30,16 @@ TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)
 
 def plans(cotangent=False, bias=True):
     """For layer_norm, rms_norm and their backward ops; without ``bias``, which some do not take."""
-    def found(family):
+    def found(kind):
         own = {"empty": [plan((0, 5)), plan((2, 0, 3)), plan((0, 2, 3), 2)],
                "0d": [plan((1,)), plan((1, 1), affine="")],
                "large": [plan((37, 30011)), plan((4099, 257)), plan((70001, 3)),
                          plan((3, 4097), at="far")],
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
-        if family == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
+        if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
             return crossed(BASE, special=("nan", "zero", "subnormal"))
-        answer = [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        answer = [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
         if not bias:
             answer = [{**p, "affine": p["affine"].replace("b", "")} for p in answer]
         return [{**p, "affine": p["affine"].replace("b", "")} if cotangent else p for p in answer]

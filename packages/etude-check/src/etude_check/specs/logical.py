@@ -64,8 +64,8 @@ ENDS = crossed([{"shape": [n], "dim": None, "keepdim": False} for n in TAILS] + 
 _reductions = reductions()
 
 
-def _plain(family):
-    return [] if family == "special" else _reductions(family)
+def _plain(kind):
+    return [] if kind == "special" else _reductions(kind)
 
 
 EVERY = crossed([{"shape": [n], "dim": None, "keepdim": False} for n in (256, 65536)] + [

@@ -37,11 +37,11 @@ def plans_of(attrs, *ways):
 
 def slow(plans):
     """``plans`` without arrays of a million: the reference of erf adds up 120 terms."""
-    def fewer(family):
-        found = plans(family)
-        return [p for p in found if np.prod(p["shapes"][0]) < 1e5] if family == "large" else [
+    def fewer(kind):
+        found = plans(kind)
+        return [p for p in found if np.prod(p["shapes"][0]) < 1e5] if kind == "large" else [
             {**p, "shapes": [[257, 1021]] * len(p["shapes"])} for p in found
-        ] if family == "threads" else found
+        ] if kind == "threads" else found
     return fewer
 
 

@@ -40,7 +40,7 @@ VALUES = ("below", "ties", "same", "empty")  # what a maximum is taken of
 
 
 def _plans(op, exact=True, cotangent=False, values=()):
-    def plans(family):
+    def plans(kind):
         own = {"empty": EMPTY, "0d": [_window((1, 1, 1, 1), (1, 1))], "large": LARGE,
                "threads": LARGE}
         if values:
@@ -53,10 +53,10 @@ def _plans(op, exact=True, cotangent=False, values=()):
                 own["adjoint"] = crossed(fours, values=("exact",))
         if cotangent:
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
-        if family == "special":
+        if kind == "special":
             names = ("nan", "inf", "zero", "subnormal") + (("huge",) if values else ())
             return crossed([*BASE, TAIL[-1]], special=names)
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -165,16 +165,16 @@ POWERS = [_bins((2, 3, 8, 4), (4, 2)), _bins((1, 2, 8, 8), (2, 8)), _bins((1, 2,
 
 
 def _bin_plans(cotangent):
-    def plans(family):
+    def plans(kind):
         own = {"empty": [_bins((0, 2, 4, 4), (2, 2)), _bins((2, 0, 4, 4), (1, 1))],
                "0d": [_bins((1, 1, 1, 1), (1, 1))], "exact": crossed(POWERS, values=("exact",)),
                "adjoint": crossed(POWERS, values=("exact",)),
                "large": [_bins((4, 16, 65, 67), (7, 7)), _bins((4, 64, 32, 32), (1, 1))],
                "threads": [_bins((4, 16, 65, 67), (7, 7)), _bins((4, 64, 32, 32), (1, 1))],
                "cotangent": crossed(BINS, cotangent=COTANGENTS) if cotangent else []}
-        if family == "special":  # a NaN outside a bin meets the reference's weight 0
+        if kind == "special":  # a NaN outside a bin meets the reference's weight 0
             return crossed(BINS, special=("zero", "subnormal"))
-        return [*(common(family, MORE, BINS) or ()), *own.get(family, ())]
+        return [*(common(kind, MORE, BINS) or ()), *own.get(kind, ())]
     return plans
 
 

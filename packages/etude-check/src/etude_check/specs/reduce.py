@@ -24,7 +24,7 @@ SQUARE = [plan((7, 7), 0), plan((7, 7), 1), plan((5, 5, 5), 1), plan((5, 5, 5), 
 
 def only(plans, keep):
     """``plans`` that ``keep`` finds possible."""
-    return lambda family: [p for p in plans(family) if keep(p)]
+    return lambda kind: [p for p in plans(kind) if keep(p)]
 
 
 def no_overflow(p):

@@ -22,7 +22,7 @@ def _x(d: Draw, shape, dim, shift=0, at=None):
     return call(d.floats(shape, -8 + shift, 8 + shift), dim=dim)
 
 
-def _shifted(family):
+def _shifted(kind):
     """Rows far from 0 besides, whose exponentials all vanish, or are all infinite, unless the
     maximum is taken off, and is the row's own.
     """
@@ -31,7 +31,7 @@ def _shifted(family):
     long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
-    return rows(alias=True)(family) + {"special": far, "tail": long}.get(family, [])
+    return rows(alias=True)(kind) + {"special": far, "tail": long}.get(kind, [])
 
 
 def _backward(forward):

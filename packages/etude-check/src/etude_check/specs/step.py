@@ -25,7 +25,7 @@ RMSPROP = ([0.1, 0.9, 1e-8, 0.3, 0.8], [0.05, 0.99, 0.5, 0.2, 0.0], [0.2, 0.7, 1
 
 
 def _plans(hypers, **attrs):
-    def plans(family):
+    def plans(kind):
         def made(sizes, hyper=hypers[:1], **more):
             return crossed([{"shape": s} for s in sizes], hyper=hyper, **{**attrs, **more})
 
@@ -42,7 +42,7 @@ def _plans(hypers, **attrs):
             "repeat": lambda: crossed(made(BASE[:1]), round=(0, 1, 2)),
             "large": lambda: made([[70001], [513, 1021]]), "threads": lambda: made([[513, 1021]]),
         }
-        return found.get(family, list)()
+        return found.get(kind, list)()
     return plans
 
 

@@ -21,11 +21,11 @@ SIZED = {"empty": [{"shape": s, "diagonal": 0} for s in ([0, 3], [3, 0], [2, 0, 
          "threads": [{"shape": [1031, 1021], "diagonal": -3}]}
 
 
-def _plans(family):
-    found = common(family, TAIL, BASE)
+def _plans(kind):
+    found = common(kind, TAIL, BASE)
     if found is not None:
         return found
-    return crossed(BASE, values=("exact",)) if family == "adjoint" else SIZED.get(family, [])
+    return crossed(BASE, values=("exact",)) if kind == "adjoint" else SIZED.get(kind, [])
 
 
 def _make(d, shape, diagonal):

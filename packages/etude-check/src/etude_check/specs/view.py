@@ -23,7 +23,7 @@ def view(x, **attrs):
 
 def _without_layout(plans):
     """reshape takes what lies in order, and may refuse the rest."""
-    return lambda family: [p for p in plans(family) if p.get("layout") in (None, "offset")]
+    return lambda kind: [p for p in plans(kind) if p.get("layout") in (None, "offset")]
 
 
 _reshape = listed(

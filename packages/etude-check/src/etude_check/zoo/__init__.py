@@ -48,7 +48,7 @@ ENTRIES = (
 class Animal:
     """One entry of the zoo.
 
-    ``kills`` is the spec and the case family that must catch a mutant ("softmax/special"; "" for a
+    ``kills`` is the spec and the kind of case that must catch a mutant ("softmax/special"; "" for a
     cheat that is caught on the way). ``fn`` is the kernel, or with ``whole`` makes {op: kernel};
     a native one has its C file in ``path``. A ``safe`` mutant is a plain function of its arrays,
     and may be run in the checker to explain somebody else's wrong answer.
