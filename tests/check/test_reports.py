@@ -196,7 +196,7 @@ def test_junit_gives_the_reason_of_what_was_skipped_or_failed():
 
 def data_in(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page,
-                                re.S).family(1))
+                                re.S).group(1))
 
 
 def test_the_page_needs_no_network_and_nothing_breaks_out_of_its_data():

@@ -66,9 +66,9 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     """Hold a candidate against the reference; every case becomes a Record of the Report.
 
     ``candidate`` is the name of a backend, or what ``Candidate.parse`` made of a file.
-    ``ops`` and ``families`` (families of ops: "softmax", "conv2d") choose rows of the table,
-    ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by name. Raises CheckError for
-    a request that cannot be carried out; never for what the candidate does.
+    ``ops`` and ``families`` (the files of ops: "softmax", "conv2d") choose rows of the table,
+    ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by its name. Raises
+    CheckError for a request that cannot be carried out; never for what the candidate does.
     """
     start = time.perf_counter()
     if level not in LEVELS:

@@ -3,8 +3,8 @@
 The signature, the shape rule, aliasing and cost stand in ``etude.TABLE`` and are not repeated; the
 oracle is the reference itself, run in float64 on copies the candidate never sees (tests/ops holds
 it against independent sources). A spec adds how calls are drawn, how large an error may be, and
-what must hold besides. One file per family of ops in ``specs/``, found by name; every op has exactly one
-spec, and tests fail for an op without. Nothing here runs a case: see ``engine.py``.
+what must hold besides. ``specs/`` has one file per family of ops, found by name; every op has
+exactly one spec, and tests fail for an op without. Nothing here runs a case: see ``runner.py``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Runs in the checker's process after the candidate has answered, on copies of its own. Everything is
 written ``not (error <= bound)``, so that a NaN fails. Beside the verdict it notes which impostors
 (zeros, a copy of the input, ...) would have passed the case too: a case that could not have failed
-proves nothing, and ``engine.py`` counts who was caught.
+proves nothing, and ``runner.py`` counts who was caught.
 """
 
 from __future__ import annotations

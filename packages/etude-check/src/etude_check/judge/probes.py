@@ -1,7 +1,7 @@
 """Probes: what is asked of a candidate besides single calls held against the oracle.
 
 Adjoint identities on integers, thread counts, leaks, calls that must be refused. Each takes a
-``Runner`` (see ``engine.py``), asks the candidate, and returns Records.
+``Runner`` (see ``runner.py``), asks the candidate, and returns Records.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def prepare(candidate: Candidate) -> Candidate:
 
 
 def _animal(candidate: Candidate) -> Candidate:
-    """An animal of the zoo: one in C is compiled like any source, one in Python is loaded by name."""
+    """An animal of the zoo: one in C is compiled as a source is, one in Python is left as it is."""
     from etude_check.zoo import animals
 
     known = animals()

@@ -56,7 +56,7 @@
     }
     if (family !== last) {
       const name = element("th", {scope: "rowgroup"},
-                           chooser(family, {family}, `Op family ${family}`));
+                           chooser(family, {family}, `Family ${family}`));
       body.append(element("tr", {className: "family"}, name,
                           element("td", {colSpan: columns.length + 2})));
       last = family;
