@@ -12,7 +12,7 @@ import pytest
 
 from etude.core.table import TABLE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "docs" / "howto" / "scipy-plugin"
 
 
