@@ -10,7 +10,7 @@ import pytest
 from cpu_cases import agree, normal
 
 import etude
-from etude import native
+from etude.backends.native import library as native
 from etude.core.table import TABLE
 
 INCLUDE = Path(etude.__file__).parent / "include"
