@@ -2,9 +2,9 @@
 
 The program runs twice. On the second backend every column is wrapped, so that each call is held
 against the oracle *for the inputs it really got*: an op that merely passes on a wrong input is not
-blamed. The first run says what the sequence of calls and the values were, for programs whose every
-op is within its bound (``runs.py``). ``reproducer.py`` writes what is saved for later. Public as
-``etude_check.first_divergence``; whole columns are checked by ``engine.py``.
+blamed. Every op of a program may be within its bound, and the runs part all the same; then
+``runs.py`` compares their calls and values. ``reproducer.py`` writes what is saved for later. The
+function is public as ``etude_check.first_divergence``; ``engine.py`` checks whole columns.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from etude_check.specs import specs
 
 Array = np.ndarray[Any, Any]
 Fn = Callable[..., Any]
+
 
 def first_divergence(fn: Fn, first: Any = REFERENCE, second: Any = "cpu", *,
                      state: Sequence[Any] = (), drift: float = 1e-3,

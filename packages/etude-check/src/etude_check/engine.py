@@ -1,8 +1,8 @@
 """The engine: ``check(candidate)`` holds a candidate against the reference and returns a Report.
 
-Ops are the unit of work; with ``jobs`` several are checked at a time, each process with a runner
-(``runner.py``) and a sandbox of its own. The command line and the zoo come in through ``check``,
-the pytest plugin op by op through ``inspector.py``.
+Work is divided by ops: with ``jobs`` several are checked at a time, and each process has a runner
+(``runner.py``) and a sandbox of its own. The command line and the zoo come in through ``check``;
+the pytest plugin goes op by op, through ``inspector.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from etude_check.zoo import published
 
 @dataclass
 class Progress:
-    """Told after each op."""
+    """What ``check`` tells after each op."""
 
     op: str
     done: int
@@ -110,7 +110,9 @@ def not_loaded(described: Description) -> Record:
 
 
 def conduct(notes: Sequence[str]) -> list[Record]:
-    """What a column replaced fails it. Where it looked is told beside the failures it caused."""
+    """A failure for everything that a column has replaced. Where it looked is a note, no
+    failure.
+    """
     return [Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
                    f"a column computes, and does nothing else; this one {note}")
             for note in notes if not note.endswith(DURING)]
@@ -164,7 +166,9 @@ def _pooled(settings: Settings, wanted: list[str], jobs: int) -> Iterator[Result
 
 def _gather(report: Report, results: Iterator[Result], total: int,
             progress: Callable[[Progress], None] | None, waived: list[Any] | None) -> None:
-    """``waived``: stop at the first failure that these do not declare; None: never stop."""
+    """Put results into the report as they come. ``waived``: stop at the first failure that these
+    waivers do not declare; None: do not stop.
+    """
     notes: set[str] = set()
     failed = executed = 0
     for done, result in enumerate(results, 1):

@@ -10,7 +10,7 @@ from etude_check.worker.candidate import Candidate
 
 
 class Inspector:
-    """Holds one candidate's ops against the reference, in one sandbox. ``check`` in the library
+    """Holds one candidate's ops against the reference, in one sandbox. ``check`` in ``engine.py``
     does the same for a whole run.
     """
 

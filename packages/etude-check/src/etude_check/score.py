@@ -1,8 +1,8 @@
 """The mutation score: every animal through the engine that checks everybody else.
 
-A mutant is dead when a case of the kind it names fails; where none does, the other kinds are
-run too, so that the report can say who caught it instead. An honest variant must pass whatever the
-level asks. A cheat must fail, and be called what it is.
+A mutant is killed when a case fails that is of the kind it names. If none does, the other kinds are
+run too, so that the report can say who caught it instead. An honest variant must pass everything
+the level asks. A cheat must fail, and the report must say what it did.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Fate:
 
 @dataclass
 class Score:
-    """Of a whole run. ``elsewhere`` are dead too, but not by the kind that names them."""
+    """What became of all of them. Those killed "elsewhere" are dead too, but the kind of case that
+    they name did not catch them.
+    """
 
     level: str
     seeds: list[int]

@@ -1,9 +1,10 @@
 """Error models: how far from the float64 oracle an honest float32 kernel may be, elementwise.
 
 Each model gives two bounds for every element: ``allowed``, and ``certain``, beyond which no order
-of summation and no choice of formula explains the error. With u = 2^-24 for float32 (2^-53 for
-float64, whose oracle is the same reference and errs as much, so bounds are doubled), S the sum of
-the magnitudes added up and n their number. Sources: Higham, Accuracy and Stability of Numerical
+of summation and no choice of formula explains the error. In the formulas u is 2^-24 for float32; S
+is the sum of the magnitudes that were added up, and n their number. For float64 u is 2^-52, twice
+the unit roundoff, because the oracle computes in float64 too and errs as much as the kernel.
+Sources: Higham, Accuracy and Stability of Numerical
 Algorithms (2002), sections 3.1 and 4.2, for dot products and sums; Higham and Mary (SIAM J. Sci.
 Comput. 41, 2019) for sqrt(n); Blanchard, Higham and Higham (IMA J. Numer. Anal. 41, 2021) for
 softmax. docs/bounds.md derives the models one by one and shows how near honest kernels come.
@@ -22,7 +23,7 @@ from etude_check.bounds.question import Question
 
 Array = np.ndarray[Any, Any]
 DRAWS = 8  # of the ensemble
-MANY = 10_000  # elements, from which on twice as many are needed: see docs/bounds.md
+MANY = 10_000  # outputs with more elements need twice as many draws: see docs/bounds.md
 
 
 class Bounds(NamedTuple):
@@ -72,10 +73,10 @@ class Elementary(Model):
 class Accumulate(Model):
     """Model 3: |y - r| <= u (min(n, 8 sqrt n) S + 2 |r|), certain beyond n u S / (1 - n u).
 
-    The op must be linear in each of its float arrays with
-    weights that are never negative, so that S is the op on magnitudes and n the op on ones;
-    ``terms(arrays, attrs)`` gives n for an op that averages. ``independent``: no output is part
-    of another's sum, so that the bias test may count them.
+    The op must be linear in each of its float arrays, with weights that are never negative: then
+    the op gives S when it is run on magnitudes, and n when it is run on ones. For an op that
+    averages, ``terms(arrays, attrs)`` gives n. ``independent`` says that no output is part of
+    another's sum, so that the bias test may count each of them.
     """
 
     terms: Callable[..., Any] | None = None
@@ -87,7 +88,7 @@ class Accumulate(Model):
         n = self.count(q, i)
         few = np.minimum(n, 8 * np.sqrt(n))
         r = np.abs(q.oracle[i])
-        # The last rounding is a relative u of the result, and a division by n one more.
+        # The last rounding errs by u of the result, and a division by n by as much again.
         last = 2 * q.u * r + q.tiny
         nu = np.minimum(n * q.u, 0.5)
         return Bounds(q.u * few * size + last, nu / (1 - nu) * size + last)
@@ -145,12 +146,12 @@ class LayerNorm(Model):
 
 @dataclass(frozen=True)
 class Ensemble(Model):
-    """Model 6, for every other composite: 4 times the largest error of an ensemble of honest
-    variants, which includes the response to relative-u changes of the inputs.
+    """Model 6, for every other composite: 4 times the largest error among a few honest variants.
 
-    A variant is the reference itself with every rounding drawn at random and every sum rounded as
-    some order of summation would (``noise.py``). ``floor`` is a relative error allowed on top, in
-    units of u; ``more(question, i)`` is what another honest formula may err besides.
+    A variant is the reference itself, on inputs changed by a relative u, with every rounding drawn
+    at random and every sum rounded as some order of summation would (``noise.py``). Two things may
+    be allowed on top: ``floor`` is a relative error in units of u, and ``more(question, i)`` is
+    what another honest formula errs besides.
     """
 
     floor: float = 4.0
@@ -167,9 +168,10 @@ class Ensemble(Model):
 
 
 def updating(q: Question, dims: tuple[int, ...], keepdim: bool = False) -> Array:
-    """What a variance over ``dims`` of the first array may be off by if it is updated element by
-    element, as Welford does: 4 u mean|x| sqrt(var), its condition number times u (Chan, Golub and
-    LeVeque, The American Statistician 37, 1983). One pass over the squares errs by u mean^2.
+    """How far a variance over ``dims`` of the first array may be off if it is updated element by
+    element, as Welford's formula does: 4 u mean|x| sqrt(var), which is u times the condition number
+    (Chan, Golub and LeVeque, The American Statistician 37, 1983). One pass over the squares would
+    err by u mean^2, which is more than this allows.
     """
     x = q.arrays[0].astype(np.float64)
     with np.errstate(all="ignore"):

@@ -1,10 +1,10 @@
 """Noisy arrays: NumPy arrays on which a reference runs as some other honest kernel would round.
 
-``variant`` runs an op's reference in float64 on arrays whose every operation errs by a random
-relative amount of up to u, whose every result among the subnormal numbers errs by up to half their
-gap, and whose every sum of n terms errs by up to u min(n, 2 sqrt n) sum|x|, as one order of
-summation or another would. This is Monte Carlo arithmetic (Parker, 1997) with sums treated as a
-whole. It knows no op: what the reference calls is what is perturbed.
+``variant`` runs an op's reference in float64 on arrays that err on purpose. Every operation is off
+by a random relative amount of up to u. A result among the subnormal numbers is off by up to half
+the gap between them. A sum of n terms is off by up to u min(n, 2 sqrt n) sum|x|, as one order of
+summation or another would be. This is Monte Carlo arithmetic (Parker, 1997) with each sum treated
+as a whole. Nothing here knows an op: whatever the reference calls is what errs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-#: Results that are exact, or whose rounding is that of an operand.
+#: Functions whose result is exact, or is one of their operands.
 EXACT = {np.negative, np.positive, np.absolute, np.fabs, np.sign, np.maximum, np.minimum, np.fmax,
          np.fmin, np.floor, np.ceil, np.rint, np.trunc, np.copysign, np.ldexp, np.conjugate}
 #: Elementary functions, which a good libm gets right to an ulp or two.
@@ -30,7 +30,7 @@ DOTS = {np.dot, np.tensordot, np.einsum, np.inner, np.vdot}
 
 
 class Noise:
-    """Where the random errors come from; u, and the smallest subnormal number."""
+    """Draws the random errors. ``u`` is their size, ``tiny`` the smallest subnormal number."""
 
     def __init__(self, rng: np.random.Generator, u: float, tiny: float) -> None:
         self.rng, self.u, self.tiny = rng, u, tiny
@@ -51,7 +51,9 @@ class Noise:
 
 
 def terms(n: Any) -> Any:
-    """How a sum of n terms errs, in u sum|x|: 4 times this stays within min(n, 8 sqrt n)."""
+    """The error of a sum of n terms in units of u sum|x|. Four times this, which is what the
+    Ensemble model allows, is about the min(n, 8 sqrt n) that Accumulate allows.
+    """
     return np.minimum(n, 2 * np.sqrt(n))
 
 

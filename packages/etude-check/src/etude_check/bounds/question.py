@@ -29,7 +29,9 @@ class Question:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The widest float among the arrays, else that of the first, else of the attribute."""
+        """The dtype of the first float array; without one, that of the first array; without any
+        array, the attribute ``dtype``. Arrays of a fixed dtype, such as an index, do not count.
+        """
         given = [a.dtype for n, a in zip(self._names(), self.arrays) if isinstance(a, np.ndarray)
                  and n not in self.op.fixed]
         if not given:
@@ -43,7 +45,9 @@ class Question:
 
     @property
     def u(self) -> float:
-        """Unit roundoff, doubled where the oracle itself is no more precise than the kernel."""
+        """Unit roundoff. Doubled for float64, where the oracle is no more precise than the
+        kernel.
+        """
         return 2.0**-24 if self.dtype == np.float32 else 2.0**-52
 
     @property
@@ -51,7 +55,9 @@ class Question:
         return 2.0**-149 if self.dtype == np.float32 else 2.0**-1074
 
     def run(self, change: Callable[[Array], Array] = lambda a: a) -> tuple[Array, ...]:
-        """The reference in float64, on float arrays changed by ``change``; the others as given."""
+        """The reference in float64. ``change`` is applied to the float arrays, others are as
+        given.
+        """
         with np.errstate(all="ignore"):
             arrays = [change(a.astype(np.float64)) if isinstance(a, np.ndarray)
                       and a.dtype.kind == "f" else a for a in self.arrays]
@@ -64,7 +70,9 @@ class Question:
 
     @cached_property
     def same_dtype(self) -> tuple[Array, ...]:
-        """The reference at the candidate's own dtype: decides what overflows on the way."""
+        """The reference at the candidate's own dtype, which decides what may overflow on the
+        way.
+        """
         with np.errstate(all="ignore"):
             result = as_arrays(self.op.reference(*self.arrays, **self.attrs))
         return result if isinstance(result, tuple) else (result,)

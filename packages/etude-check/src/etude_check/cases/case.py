@@ -1,9 +1,10 @@
 """Cases: numbered plans of the specs, which of them a level runs, and their one-line names.
 
-``softmax/tail/17@0`` is plan 17 of the kind "tail" of softmax, drawn with seed 0; the number runs
-over the dtypes first. A property-based case has its plan for a number, as JSON, so that it too
-can be run again from its name alone. Levels choose among the same cases: "smoke" takes a few of
-each kind, spread evenly; "full" all; "soak" all, with more seeds and more random ones.
+``softmax/tail/17@0`` is case 17 of the kind "tail" of softmax, drawn with seed 0. Numbers count
+through the plans of the first dtype, then through those of the next. A property-based case has its
+plan, as JSON, in place of a number, so that it too can be run again from its name alone. The level
+chooses among the same cases: "smoke" takes a few of each kind, spread evenly over the plans; "full"
+takes all; "soak" takes all, with more seeds and more random plans.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
-BIAS = "bias"  # the kind of case of what the errors of all cases of an op show together
+BIAS = "bias"  # a kind with one case: it looks at the errors of all cases of an op together
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
 #: How many cases of a kind "smoke" takes per dtype; 3 where nothing is said.
@@ -108,7 +109,9 @@ def cases(spec: OpSpec, kind: str, level: str, seed: int = 0,
 
 
 def plans_of(spec: OpSpec, kind: str) -> list[dict[str, Any]]:
-    """Of a kind of case. Threads meet arrays that are empty or smaller than their number, too."""
+    """The plans of one kind. "threads" gets some of other kinds too: a kernel must also divide
+    arrays that are empty, or smaller than the number of threads.
+    """
     plans = list(spec.plans(kind))
     if kind == "threads" and plans:
         plans += [*spec.plans("empty"), *list(spec.plans("tail"))[:2]]

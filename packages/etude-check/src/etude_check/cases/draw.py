@@ -36,7 +36,9 @@ INTS = (0, 1, -1, 7, -8, 2**24 + 1, -(2**24) - 1, 2**31, -(2**31) - 1, 2**53 + 1
 
 
 class Draw:
-    """Arrays for one case; equal (op, plan, dtype, seed) give equal arrays on every machine."""
+    """Draws the arrays of one case. The same op, plan, dtype and seed give the same arrays on every
+    machine.
+    """
 
     def __init__(self, op: str, plan: Mapping[str, Any], dtype: str, seed: int) -> None:
         key = json.dumps([op, dtype, plan], sort_keys=True)
@@ -48,9 +50,10 @@ class Draw:
     # ------------------------------------------------------------------ values by role
 
     def floats(self, shape: Any, low: float = -2.0, high: float = 2.0) -> Array:
-        """The ordinary operand, uniform in low .. high; small integers where the dtype is int64,
-        a fair coin where it is bool. For the kind "exact": odd integers up to 4095 in the first
-        array of a call, -3 .. 3 in the others, so that any order of summation is exact.
+        """The ordinary operand: uniform in low .. high. An int64 array gets small integers, a bool
+        array True or False with equal chance. Cases of the kind "exact" get odd integers up to 4095
+        in the first array of a call and -3 .. 3 in the others: whatever order a kernel adds their
+        products in, the sum is exact.
         """
         shape = tuple(shape)
         if self.dtype.kind == "b":
@@ -67,8 +70,8 @@ class Draw:
         return self._lay(self._sprinkle(values))
 
     def plain(self, shape: Any, low: float = -2.0, high: float = 2.0) -> Array:
-        """Like ``floats``, without specials: for an array whose NaN or infinity would meet a 0 in
-        one honest kernel, and be skipped in another.
+        """Like ``floats``, without specials. For arrays in which a NaN or an infinity proves
+        nothing: one honest kernel multiplies it by 0 and gets NaN, another skips it.
         """
         if self.dtype.kind != "f" or self.exact:
             return self.floats(shape)
@@ -83,8 +86,8 @@ class Draw:
         return self.floats(shape, low, high)
 
     def wide(self, shape: Any, least: int = -20, most: int = 7) -> Array:
-        """Magnitudes from 2^least to 2^most, evenly by exponent and of either sign: inputs of
-        elementary functions sampled over bit patterns rather than over the line.
+        """Magnitudes from 2^least to 2^most of either sign, every exponent as likely as any other.
+        Elementary functions need it: numbers drawn uniformly are hardly ever small.
         """
         if self.dtype.kind != "f" or self.exact:
             return self.floats(shape)
@@ -115,9 +118,10 @@ class Draw:
         return self._lay((self.rng.uniform(-2, 2, shape) * rows).astype(self.dtype))
 
     def grad(self, shape: Any) -> Array:
-        """A cotangent: random, or as the kind "cotangent" wants it: "zero", "one-hot" (all zeros
-        but one element, so that each element's own derivative counts), "strided", "small" and
-        "large" (of 2^-29 and 2^21, where half precision ends; powers of 2, which change no digit).
+        """A cotangent, the gradient that comes in. It is random, or what the plan of a case of the
+        kind "cotangent" says: "zero"; "one-hot", where a single element is not 0, so that its
+        derivative alone decides the result; "strided"; "small" and "large", which scale by 2^-30
+        and 2^20 to where half precision ends, and as powers of 2 change no digit.
         """
         shape = tuple(shape)
         kind = self.plan.get("cotangent", "random")
@@ -134,7 +138,7 @@ class Draw:
         return lay(g, "sliced") if kind == "strided" and g.ndim else g
 
     def index(self, high: int, shape: Any) -> Array:
-        """int64 in 0 .. high-1; only a few different ones where duplicates are asked for."""
+        """int64 in 0 .. high-1. Where the plan asks for duplicates, only two different ones."""
         shape = tuple(shape)
         most = min(high, 2) if self.plan.get("duplicates") else high
         drawn = self.rng.integers(0, max(most, 1), shape)
@@ -146,9 +150,9 @@ class Draw:
         return self._lay(self.rng.random(tuple(shape)) < share)
 
     def among(self, points: Any, shape: Any, ints: Any = None, *, near: bool = True) -> Array:
-        """Values drawn from ``points`` -- kinks, ties, limits -- and in floats, a third of the
-        time each, the next number below and above. Where the dtype is int64 ``ints`` are taken,
-        by default numbers that neither int32 nor a float can hold.
+        """Values drawn from ``points``: kinks, ties, limits. A float array holds the point itself
+        a third of the time, else the next number below or above it. An int64 array is drawn from
+        ``ints`` instead, by default numbers that neither int32 nor a float can hold.
         """
         shape = tuple(shape)
         if self.dtype.kind == "b":
@@ -164,8 +168,8 @@ class Draw:
         return self._lay(self._sprinkle(np.asarray(values)))
 
     def bits(self, shape: Any) -> Array:
-        """Floats of random bits: every exponent as likely as any other, subnormal numbers, NaN and
-        infinity among them.
+        """Floats of random bits: every exponent is as likely as any other, and subnormal numbers,
+        NaN and infinity are among them.
         """
         if self.dtype.kind != "f":
             return self.among((), shape)
@@ -184,7 +188,7 @@ class Draw:
     def exact(self) -> bool:
         return self.plan.get("values") == "exact"
 
-    # ------------------------------------------------------------------ what the kind does
+    # ------------------------------------------------------------------ what the plan changes
 
     def _integers(self, shape: tuple[int, ...]) -> Array:
         if self._count == 0:
@@ -212,8 +216,8 @@ class Draw:
 
 
 def lay(a: Array, layout: str) -> Array:
-    """``a`` in another layout. Two do not keep the values: "stride0" repeats the first slice of
-    the longest axis with a stride of 0, "expanded" those of all other axes.
+    """``a`` in another layout, with the same values except in two: "stride0" repeats the first
+    slice along the longest axis, and "expanded" the first slices along all other axes.
     """
     if a.ndim == 0 and layout != "offset":
         return a

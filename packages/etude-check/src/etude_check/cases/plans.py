@@ -1,8 +1,9 @@
 """Stock plans: which shapes the kinds of cases ask of elementwise ops, rows and reductions.
 
-A spec hands one of these (or its own function) to ``spec(plans=...)``: kind of case -> plans. Case
-numbers are places in these lists: from the first release on they are appended to only. Sizes lie
-around the widths of vectors and unrolled loops, where kernels go wrong.
+A spec hands one of these, or a function of its own, to ``spec(plans=...)``. It is given a kind of
+case and returns its plans. The number of a case is its place in that list: since the first release
+plans are only added, and only at the end. Sizes lie around the widths of vectors and unrolled
+loops, because that is where kernels go wrong.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ def crossed(base: Iterable[Plan], **keys: Sequence[Any]) -> list[Plan]:
 
 
 def common(kind: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan] | None:
-    """What most specs answer for the kinds that bend ordinary calls: ``base`` plans in every
-    layout (all arrays, and each of the first two alone), with specials, repeated with fresh
-    values, as exact integers. None for a kind that needs shapes of its own.
+    """What most specs answer for the kinds that only bend an ordinary call.
+
+    "layout": the ``base`` plans in every layout, first for all arrays, then for each of the first
+    three alone. "special": with NaN, infinities and the like. "repeat": drawn three times. "tail":
+    the plans of ``tail``. None for a kind that needs shapes of its own.
     """
     if kind == "layout":
         every = crossed(base, layout=LAYOUTS)
@@ -48,8 +51,8 @@ def common(kind: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan] 
 
 def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
                 ) -> Callable[[str], list[Plan]]:
-    """Plans {"shapes": [...]} for an op of ``arity`` arrays that broadcast, crossed with the
-    attributes where a call is small.
+    """Plans {"shapes": [...]} for an op of ``arity`` arrays that broadcast. Small calls are asked
+    for with every combination of the attributes, larger ones with the first.
     """
     same: Callable[[list[int]], Plan] = lambda shape: {"shapes": [shape] * arity}  # noqa: E731
     base = crossed([same([7, 9]), same([3, 5, 4])], **attrs)
@@ -171,7 +174,7 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
 
 def also(plans: Callable[[str], Iterable[Plan]], **more: Sequence[Plan]
          ) -> Callable[[str], list[Plan]]:
-    """``plans`` and more of them behind, by kind of case."""
+    """``plans``, with more of them added behind for the kinds that ``more`` names."""
     return lambda kind: [*plans(kind), *more.get(kind, ())]
 
 
@@ -181,7 +184,9 @@ def at(shape: Sequence[int], *where: str, arity: int = 1, **attrs: Any) -> list[
 
 
 def equal(arity: int, **attrs: Any) -> Callable[[str], list[Plan]]:
-    """Like ``elementwise`` for arrays of one shape, the first of them a cotangent."""
+    """Like ``elementwise``, for arrays that all have one shape and of which the first is a
+    cotangent, as the backward ops of maps take them.
+    """
     plans = elementwise(arity, **attrs)
 
     def with_cotangents(kind: str) -> list[Plan]:
@@ -216,7 +221,7 @@ layouts = st.sampled_from([None, *LAYOUTS])
 
 @st.composite
 def broadcasting(draw: Any, /, arity: int, **attrs: Any) -> Plan:
-    """{"shapes": ...}: some sizes stretched from 1, some leading axes left away."""
+    """{"shapes": ...} that broadcast: some sizes are 1, and some leading axes are left away."""
     full = draw(shapes(0, 4))
     found = []
     for _ in range(arity):

@@ -61,8 +61,8 @@ class Adjoint:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A call that must raise: ``make()`` builds it, ``error`` is the exception's class name or
-    that of a base, ``match`` a regular expression its message contains.
+    """A call that must raise. ``make()`` builds it; ``error`` names the exception's class or one
+    of its bases; ``match`` is a regular expression that must be found in the message.
     """
 
     why: str

@@ -178,7 +178,7 @@ def _print(score: Score) -> None:
                       str(unchecked))
     to.print(table)
     for title, fates in (("Survived", score.survivors), ("False alarms", score.alarms),
-                         ("Killed, but not by the kind that names them",
+                         ("Killed, but not by the kind of case they name",
                           score.of("elsewhere"))):
         if fates:
             click.echo(f"\n{title}:")

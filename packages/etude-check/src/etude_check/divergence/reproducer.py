@@ -1,8 +1,8 @@
 """Reproducers: a folder with one op call and a script that makes it again.
 
-``call.npz`` has the inputs, the expected values and the bounds; ``repro.py`` needs Etude and the
-column, and nothing of the kit. Only ``diagnose.py`` writes them. What a column does because of
-*earlier* calls (a cached result) one call cannot show.
+``call.npz`` has the inputs, the expected values and the bounds. ``repro.py`` needs Etude and the
+column, and nothing of the kit. Only ``diagnose.py`` has them written. One call cannot show what a
+column does because of *earlier* calls, such as returning a result that it has cached.
 """
 
 from __future__ import annotations

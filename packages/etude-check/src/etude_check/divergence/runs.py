@@ -27,9 +27,9 @@ from etude_check.report.record import Verdict
 
 Array = np.ndarray[Any, Any]
 
-#: An output smaller than its inputs by this much has lost its digits to cancellation, and drift is
-#: measured against the inputs instead (the gradient of a bias before a batch norm is 0 but for
-#: rounding).
+#: An output that is smaller than its inputs by this factor has lost its digits to cancellation.
+#: Drift is then measured against the inputs instead. (The gradient of a bias before a batch norm is
+#: like that: 0 but for rounding.)
 CANCELLED = 2.0**-10
 PACKAGES = tuple(str(Path(str(package.__file__)).parent / "_")[:-1]
                  for package in (etude, etude_check))
@@ -98,8 +98,8 @@ class Step(NamedTuple):
 
 
 class Recorder:
-    """A tap that keeps the calls of a run. Views and copies for the sake of layout are left out:
-    backends may lay results out as they like.
+    """A tap that keeps the calls of a run. It leaves out views, and copies that only change the
+    layout: backends may lay results out as they like.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """The judge: outputs of a candidate against the oracle, element by element, into a verdict.
 
-Runs in the checker's process after the candidate has answered, on copies of its own. Everything is
-written ``not (error <= bound)``, so that a NaN fails. Beside the verdict it notes which impostors
-(zeros, a copy of the input, ...) would have passed the case too: a case that could not have failed
-proves nothing, and ``runner.py`` counts who was caught.
+It runs in the checker's process after the candidate has answered, on copies that the candidate
+cannot reach. Every comparison is written ``not (error <= bound)``, so that a NaN fails. Beside the
+verdict the judge notes which impostors (zeros, a copy of the input, ...) would have passed the case
+too: a case that could not have failed proves nothing, and ``runner.py`` counts who was caught.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ IMPOSTORS = ("zeros", "ones", "input", "mean", "previous", "negated")
 SAID = {"zeros": "it returns zeros", "ones": "it returns ones", "input": "it returns its input",
         "mean": "it returns the mean everywhere", "previous": "it returns an earlier result",
         "negated": "the sign is wrong"}
-MISS = 100  # bounds by which an impostor must miss to count as caught
+MISS = 100  # an impostor counts as caught if it is off by this many times the bound
 SAMPLE = 4096  # elements looked at for impostors
 EXACT_LIMIT = 2.0**24  # integers up to here are exact in float32, in any order
 
@@ -113,7 +113,9 @@ def _within(y: Array, r: Array, error: Array, allowed: Array, dtype: Any) -> Arr
 
 
 def caught(q: Question, want: Array, allowed: Array, previous: Array | None) -> dict[str, bool]:
-    """For each impostor, whether this output would have shown it up by MISS bounds."""
+    """For each impostor, whether it would have been wrong here by more than MISS times the
+    bound.
+    """
     if not want.size:
         return dict.fromkeys(IMPOSTORS, False)
     step = max(1, want.size // SAMPLE)
@@ -152,7 +154,7 @@ def _same(fake: Array, r: Array, bound: Array) -> Array:
 
 
 def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
-    """The impostor that a wrong output is, in words, or ""."""
+    """A sentence on the impostor that a wrong output is equal to; "" if it is none."""
     want = q.oracle[i]
     if not y.size:
         return ""

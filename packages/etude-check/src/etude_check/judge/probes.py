@@ -1,7 +1,8 @@
 """Probes: what is asked of a candidate besides single calls held against the oracle.
 
-Adjoint identities on integers, thread counts, leaks, calls that must be refused. Each takes a
-``Runner`` (see ``runner.py``), asks the candidate, and returns Records.
+Is the backward op the transpose of the forward op? Does the number of threads change the result?
+Does memory leak? Is a wrong call refused? Each probe takes a Runner (``runner.py``), asks the
+candidate, and returns Records.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
 THREADS = (1, 2, 3, 8)
 LEAK_CALLS = 40
-LEAK_LEAST = 4 << 20  # bytes; below it the interpreter's own growth is seen
+LEAK_LEAST = 4 << 20  # bytes; the interpreter itself may grow by less than this
 
 
 def adjoint(runner: Runner, case: Case) -> Iterator[Record]:
-    """<f(x), c> = <x, f*(c)> in integers, f and f* both the candidate's."""
+    """Whether <f(x), c> = <x, f*(c)>, where f and f* are both the candidate's. On integers both
+    sides are exact, so they must be equal.
+    """
     for pair in case.spec.adjoint:
         record = runner.blank(case)
         if pair.op in runner.ops:
@@ -62,7 +65,7 @@ def _inner(a: Any, b: Any) -> float:
 
 
 def threads(runner: Runner, case: Case) -> Record:
-    """The same bits on 1, 2, 3 and 8 threads."""
+    """Whether 1, 2, 3 and 8 threads give the same bits."""
     record = runner.blank(case)
     first: list[bytes] | None = None
     for n in THREADS:
@@ -80,7 +83,9 @@ def threads(runner: Runner, case: Case) -> Record:
 
 
 def leak(runner: Runner, case: Case) -> Iterator[Record]:
-    """Memory after many calls. What is kept for good is kept once: a leak grows every time."""
+    """Whether memory grows with the number of calls. A cache that is filled once grows once; a leak
+    grows in each of three rounds.
+    """
     record = runner.blank(case, suffix=" repeated")
     for _ in range(3):
         outputs = runner.call(case.spec.op, case.call, record, repeats=LEAK_CALLS)
@@ -101,7 +106,9 @@ def leak(runner: Runner, case: Case) -> Iterator[Record]:
 
 
 def refusals(spec: OpSpec) -> list[Refusal]:
-    """Those of the spec, and what every op must refuse: judged by what the reference raises."""
+    """The calls that the spec says must raise, and mistakes that any caller may make, as far as the
+    reference refuses them.
+    """
     plain = next((c for f in ("tail", "exact", "layout") for c in cases(spec, f, "smoke")), None)
     return list(spec.refusals) + ([] if plain is None else list(_shared(spec, plain)))
 

@@ -1,7 +1,7 @@
 """Property-based cases: hypothesis draws plans of a spec, and shrinks the one that fails.
 
-A plan is JSON, so that the smallest failing case is named by its plan and runs again without
-hypothesis. Examples are drawn from op, dtype and seed alone; no database is kept.
+A plan is JSON. The smallest failing case is named by its plan, and so it runs again without
+hypothesis. What is drawn depends on op, dtype and seed alone: no database of examples is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from etude_check.judge.runner import Draft, Runner, Screening
 
 
-RUN = 9  # examples of one run: hypothesis varies what it has, so that few runs see little
+RUN = 9  # examples of one run; many short runs see more, as hypothesis varies what it has drawn
 
 
 class CaseFailedError(Exception):
@@ -28,7 +28,9 @@ class CaseFailedError(Exception):
 
 def random_cases(runner: Runner, spec: OpSpec, level: str, number: int,
                  dtypes: Sequence[str] | None, state: Screening) -> Iterator[Draft]:
-    """The records of the drawn plans of every dtype; of those that fail only the smallest."""
+    """A record for each plan that was drawn, dtype by dtype. Of plans that fail, only the smallest
+    is recorded.
+    """
     if spec.random is None:
         return
     for dtype in spec.dtypes:

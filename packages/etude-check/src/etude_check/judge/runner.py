@@ -1,7 +1,8 @@
 """The runner: every case of one op after another against one candidate, in this process.
 
 A case is drawn, the candidate answers in its sandbox, and only then is the oracle computed and the
-judge asked. Which ops, how many processes, and what becomes of the records is ``engine.py``'s.
+judge asked. ``engine.py`` decides which ops are checked, in how many processes, and what becomes of
+the records.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TIMEOUT = 20.0  # seconds a call may take
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run was asked for; sent to every process."""
+    """What a run was asked for. Every process of the run gets a copy."""
 
     candidate: Candidate
     level: str = "full"
@@ -54,7 +55,9 @@ class Result:
 
 @dataclass
 class Draft(Record):
-    """A record under way."""
+    """A record that is still being written. ``growth``: bytes of memory that the calls left
+    behind.
+    """
 
     growth: int = 0
 
@@ -116,8 +119,8 @@ class Runner:
         return result
 
     def bias(self, op: str, seed: int) -> list[Record]:
-        """Whether the errors of an op lean to one side. It takes all of its cases to tell. Raises
-        CheckError for an op whose results are no independent sums.
+        """Whether the errors of an op lean to one side, which only all of its cases together can
+        tell. Raises CheckError for an op whose results are no independent sums.
         """
         if not any(specs()[op].model_of(o).independent for o in TABLE[op].outputs):
             raise CheckError(f"{op} has no case of bias: its results are no sums of their own")
@@ -197,8 +200,9 @@ class Runner:
         return record
 
     def ask(self, case: Case, record: Draft) -> list[Any] | None:
-        """The candidate's outputs for a case. Whether buffers are given, their poison and the side
-        of the guard page follow from the case's name, so that it is the same call every time.
+        """The candidate's outputs for a case. The name of the case decides whether buffers are
+        given, what they hold before, and on which side of the arrays the guard page lies: half of
+        the cases try each, and a case is the same call every time.
         """
         alias = _aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
@@ -232,7 +236,7 @@ class Runner:
 
 
 def _blame(record: Record, outcome: Outcome) -> None:
-    """The verdict of a call that gave nothing to judge, or did what no kernel may do."""
+    """Sets the verdict of a call that returned nothing to judge, or did what no kernel may do."""
     verdicts = {"unsupported": Verdict.UNSUPPORTED, "missing": Verdict.UNSUPPORTED,
                 "timeout": Verdict.TIMEOUT, "crash": Verdict.CRASH, "protocol": Verdict.CRASH,
                 "raised": Verdict.CRASH}
@@ -295,7 +299,7 @@ def _bias(op: str, seed: int, verdict: Verdict, message: str, dtype: str = "",
 
 
 def _mistrust(result: Result) -> None:
-    """A PASS of an op whose cases cannot tell it from an impostor is worth nothing."""
+    """Turns PASS into MISTRUSTED where the cases of an op cannot tell it from an impostor."""
     blind = {s.dtype: s for s in result.screens if not s.trusted}
     for r in result.records:
         screen = blind.get(r.dtype)

@@ -30,7 +30,9 @@ class Waiver:
     expires: datetime.date
 
     def covers(self, r: Record) -> bool:
-        """What a column does besides computing belongs to no op, and is never waived."""
+        """Whether it is about this record. What a column does besides computing has the op "-", and
+        is never waived.
+        """
         pairs = ((r.op, self.op), (r.kind, self.kind), (r.dtype, self.dtype))
         return r.op != "-" and all(fnmatchcase(a, b) for a, b in pairs)
 

@@ -1,8 +1,8 @@
 """A Report as one HTML page: matrix, error over bound, every case behind filters. No network.
 
 The page is ``assets/page.html`` with its style, its scripts and the data put in. Thirty thousand
-cases fit: those that passed are a number and a ratio in a list per op, kind of case and dtype, and
-only failures have their details with them, the smallest DETAILED of each op.
+cases fit, because one that passed is only a number and a ratio in the list of its op, kind and
+dtype. Failures have their details with them, the smallest DETAILED of each op.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _runs(report: Report, *names: list[str]) -> list[list[Any]]:
 
 
 def _detailed(report: Report) -> set[int]:
-    """The records that keep their details, by id(): the smallest of each verdict in each cell of
-    the matrix too, so that no cell is without.
+    """The records that keep their details, by id(). Besides the smallest failures of each op, that
+    is one for each verdict in each cell of the matrix, so that no cell is without.
     """
     kept, of_op, of_cell = set(), Counter[str](), Counter[tuple[str, ...]]()
     rest = [r for r in report.records if r.verdict in (Verdict.UNSUPPORTED, Verdict.WAIVED)]

@@ -1,4 +1,4 @@
-"""A Report as JUnit XML, for the test pages of CI systems: a suite per op family, a case per case.
+"""A Report as JUnit XML, for the test pages of CI systems: a suite per family of ops.
 
 FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors, UNSUPPORTED and WAIVED skipped with
 their reason. CI reads a file of skipped cases as green; a run that executed nothing, or was

@@ -1,7 +1,8 @@
 """What a check found: verdicts, one record per case, one report per run. Plain data, no NumPy.
 
-Reports in every form (``report/``), the exit status and whoever calls the kit from Python read
-these; ``report/schema.json`` publishes them. How a verdict is reached stands in ``judge.py``.
+The other files here turn them into text, the exit status follows from them, and whoever calls the
+kit from Python gets them; ``schema.json`` publishes their form. ``judge.py`` says how a verdict is
+reached.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Verdict(StrEnum):
 
     PASS = "PASS"
     CERTAIN = "FAIL (certain)"  # no order of summation, no rounding explains it
-    INACCURATE = "FAIL (inaccurate)"  # over the bound, and not impossible
+    INACCURATE = "FAIL (inaccurate)"  # over the bound, though some rounding might explain it
     CRASH = "CRASH"
     TIMEOUT = "TIMEOUT"
     MISTRUSTED = "MISTRUSTED"  # it could not have failed
@@ -109,8 +110,9 @@ class Report:
 
     @property
     def scored(self) -> int:
-        """Cases that passed and mean something. Not those that must be refused, which the table
-        does for the column, and not those that every impostor would have passed.
+        """How many cases passed and mean something. A call that must be refused does not count,
+        because the table refuses it for the column; nor does a case that every impostor would have
+        passed.
         """
         return sum(r.verdict is Verdict.PASS and r.kind != "errors" and r.blind != [ALL]
                    for r in self.records)

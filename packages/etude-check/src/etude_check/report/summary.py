@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from etude_check.report.record import Record, Report, Verdict
 
-#: Kinds of cases in the order they run -> their heading in a narrow matrix. ``spec.KINDS`` is
-#: the authority (a test compares); reading a report needs neither NumPy nor the specs.
+#: Kinds of cases in the order they run -> their heading in a narrow matrix. KINDS in ``spec.py`` is
+#: the authority, and a test compares; it is not imported, so that reading a report needs no NumPy.
 HEADINGS = {"empty": "em", "0d": "0d", "tail": "ta", "broadcast": "br", "layout": "la",
             "special": "sp", "exact": "ex", "duplicate-index": "du", "cotangent": "co",
             "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg", "threads": "th",
@@ -63,7 +63,7 @@ def heading(kind: str) -> str:
 
 
 def families(report: Report) -> dict[str, list[str]]:
-    """Op family -> its ops, both by name."""
+    """Family of ops -> its ops, both sorted by name."""
     found: dict[str, set[str]] = defaultdict(set)
     for r in report.records:
         if r.op != "-":
@@ -104,7 +104,7 @@ def failing(report: Report) -> list[Failing]:
         head = first(records)
         messages: dict[str, list[Record]] = defaultdict(list)
         for r in records:
-            # Numbers differ from case to case where the words say the same.
+            # Messages that differ in their numbers alone say the same.
             messages[_words(r.message or r.likely or "wrong values")].append(r)
         others = [(rs[0].message or rs[0].likely or "wrong values", first(rs), len(rs))
                   for rs in messages.values() if not any(r is head for r in rs)]

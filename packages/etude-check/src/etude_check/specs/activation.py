@@ -1,6 +1,7 @@
 """Activations with a parameter. Reference: etude/ops/activation.py.
 
-A parameter is a float64 number that a float32 kernel may round first: hence an ulp or two more.
+A parameter is a float64 number, which a float32 kernel may round before it computes: the bounds
+allow an ulp or two for it.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ spec("elu", plans=plans_of({"alpha": (1.0, 0.7, 2.5)}, "kink", "wide", "range"),
 
 @dataclass(frozen=True)
 class Silu(Elementary):
-    """Where e^x is a subnormal number, its rounding is multiplied by x."""
+    """Where e^x is a subnormal number, the formula multiplies its rounding error by x."""
 
     def bound(self, q, i):
         x = np.abs(np.asarray(q.arrays[0], np.float64))

@@ -1,7 +1,8 @@
 """scaled_dot_product_attention and its backward. Reference: etude/ops/attention.py.
 
-More keys than queries and fewer, since a causal mask counts from the first of both; values wider
-than queries; scores that overflow an exponential whose maximum was not taken away.
+Cases have more keys than queries and fewer, since a causal mask counts from the first of both;
+values that are wider than the queries; and scores whose exponential overflows unless the maximum is
+taken away first.
 """
 
 import numpy as np
@@ -96,7 +97,7 @@ def _backward(d, lead, size, causal=False, mask="", scale=None, at=""):
 
 
 def _convex(given, outputs):
-    """How far y lies outside the range of the values; only what rounds."""
+    """How far y lies outside the range of the values. Rounding alone may bring it there."""
     value, y = given.arrays[2].astype(np.float64), outputs[0].astype(np.float64)
     if not y.size:
         return np.zeros(0), np.zeros(0)

@@ -106,7 +106,9 @@ spec("batch_norm_backward", plans=_plans(cotangent=True), make=_backward, model=
 
 
 def _folded(q, i):
-    """Of y = x a + (bias - mean a), a = weight / sqrt(var + eps): what cancels, times 4 u."""
+    """An honest kernel may compute y = x a + (bias - mean a), a = weight / sqrt(var + eps). The
+    terms may cancel: 4 u times their size.
+    """
     x, mean, var, weight = (*q.arrays, None, None)[:4]
     column = (-1, *(1 for _ in x.shape[2:]))
     a = (1 if weight is None else weight) / np.sqrt(

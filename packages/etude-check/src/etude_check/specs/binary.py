@@ -1,6 +1,7 @@
 """Binary arithmetic with broadcasting. Reference: etude/ops/binary.py.
 
-An operand may be a Python number, which takes the other's dtype: plans with "number" ask for one.
+An operand may be a Python number, which takes the dtype of the other. Plans with "number" ask for
+one.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from etude_check.cases.spec import Refusal, call, spec
 
 EDGES = (0.0, -0.0, 1.0, -1.0, 3.0, 1e-40, -1e-40, 3e38, -3e38, 1e-310, 1e308, np.inf, -np.inf,
          np.nan)
-#: int64 that float64 and int32 do not hold; sums and products of two still fit
+#: int64 values that neither float64 nor int32 can hold, while a sum or product of two still fits
 SUMS = (0, 1, -1, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53) - 1, 2**61 + 1, -(2**61))
 PRODUCTS = (0, 1, -1, 3, 46341, -65537, 2**31 - 1, -(2**31) - 1)
 NUMBERS = [{"shapes": [[17], []], "number": 1, "value": v} for v in (
@@ -35,7 +36,9 @@ def two(plans, *more):
 
 
 def with_number(arrays, number, value, dtype):
-    """``arrays`` with a Python number for one of them: a fraction in floats."""
+    """``arrays`` with a Python number for one of them, not a whole one where the dtype is a
+    float.
+    """
     if number is not None:
         value = value + 0.5 if dtype.kind == "f" and value > 0 else value
         fits = dtype.kind == "f" or (np.isfinite(value) and value == int(value))
@@ -98,7 +101,7 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
     near = at != "exactly"  # (-2)^3, but not (-2)^3.0000002
     if at in ("edges", "exactly"):
         arrays = [d.among(BASES, shapes[0], near=near), d.among(POWERS, shapes[1], near=False)]
-    elif at == "wide":  # results from the smallest number to the largest
+    elif at == "wide":  # its results reach from the smallest number to the largest
         arrays = [d.positive(shapes[0], 0.0, 60.0), d.floats(shapes[1], -24, 24)]
     elif at == "one":  # where ln x is small, and an error in it is multiplied by y
         arrays = [1 + d.floats(shapes[0]) / 2000, d.floats(shapes[1], -4e4, 4e4)]
@@ -111,7 +114,9 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
 
 
 def _powers(kind):
-    """Squares and cubes are often special cases of a kernel, in a number or in an array."""
+    """Kernels often have a short road for squares and cubes: exponents as a number and as an
+    array.
+    """
     if kind != "special":
         return []
     return [{"shapes": [[33, 1], [1, 37]], "at": "exactly"}, *at([257], "one", arity=2)] + [

@@ -1,6 +1,6 @@
 """Comparisons. Reference: etude/ops/compare.py.
 
-Ordinary operands come from nine values, so that a third of the pairs tie or nearly.
+Ordinary operands are drawn from nine values, so that a third of the pairs are equal or nearly so.
 """
 
 import numpy as np

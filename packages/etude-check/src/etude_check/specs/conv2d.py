@@ -1,7 +1,8 @@
 """conv2d and its two transposes. Reference: etude/ops/conv2d.py.
 
-conv1d and conv_transpose are calls of these, so images one pixel high, and images with pixels that
-no window reaches, count as much as squares do. Stride, padding and dilation differ by axis.
+conv1d and conv_transpose call these ops, so images that are one pixel high, or have pixels that no
+window reaches, matter as much as square ones. Stride, padding and dilation differ between the axes,
+because a kernel that swaps them is right otherwise.
 """
 
 import numpy as np
@@ -85,7 +86,7 @@ def _pixels(x, w, stride, padding, dilation):
 
 
 def _plans(first, cotangent=False):
-    """``first``: what only the forward op is asked for, along with a bias."""
+    """``first``: plans for the forward op alone, which also takes a bias."""
     some = [{"bias": True}, {"bias": False}, {"bias": None}] if first else [{}]
 
     def with_bias(plans):

@@ -22,8 +22,8 @@ from etude_check.cases.spec import Refusal, call, spec
 
 
 def listed(base, tail, **sized):
-    """Plans of an op with shapes of its own: ``base`` bent by layouts and specials, the other
-    kinds as they are ("zero" is 0d).
+    """Plans of an op that needs shapes of its own: ``base`` for layouts and specials, and for the
+    other kinds what ``sized`` has by keyword ("zero" stands for the kind "0d").
     """
     def plans(kind):
         found = common(kind, tail, base)
@@ -174,7 +174,7 @@ spec("pad", plans=listed(
 
 
 def as_index(index):
-    """An index of a plan, in which JSON knows lists alone."""
+    """The index that a plan stands for: JSON has only lists."""
     return tuple(tuple(e) if isinstance(e, list) else e for e in index)
 
 

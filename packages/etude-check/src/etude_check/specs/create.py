@@ -19,7 +19,9 @@ def _plans(kind):
 
 
 def _make(d, shape, value):
-    """JSON has no NaN: it is a word in plans. Whole numbers for int64, truth values for bool."""
+    """A plan writes NaN as a word, since JSON has none. int64 gets whole numbers, bool truth
+    values.
+    """
     value = float(value)
     if d.dtype.kind == "i":
         value = int(np.clip(np.nan_to_num(value), -(2**62), 2**53)) + (value > 2)

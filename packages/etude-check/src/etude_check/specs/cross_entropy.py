@@ -49,7 +49,7 @@ def _logits(d, n, c, at, plain=False):
 
 
 def _target(d, n, c, ignore, at):
-    """Labels, some of them ignored, never all unless asked for."""
+    """Labels. Some of them are ignored, and all of them only where the plan asks for it."""
     target = np.array(d.index(c, [n]))
     if at == "all ignored":
         target[:] = ignore

@@ -59,7 +59,7 @@ def _gather(d, x, index, dim):
     return call(d.floats(x), d.index(x[dim], index), dim=dim)
 
 
-#: int64 that float64 does not hold, and whose sums fit
+#: int64 values that float64 cannot hold, and whose sums still fit
 WHOLE = (0, 1, -1, 200, 2**24 + 1, 2**31 + 3, 2**53 + 1, -(2**53) - 1)
 
 

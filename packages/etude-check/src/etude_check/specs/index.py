@@ -19,7 +19,7 @@ OUTSIDE = np.array([0, 3]), np.array([-1, 0])
 
 
 def _outside(op, make):
-    """An index one too large, and a negative one, into 3."""
+    """Refusals for an axis of size 3: an index that is one too large, and a negative one."""
     return (Refusal("an index too large", lambda: make(OUTSIDE[0]), "IndexError", f"{op}.*3"),
             Refusal("a negative index", lambda: make(OUTSIDE[1]), "IndexError", f"{op}.*-1"),
             Refusal("an index of floats", lambda: make(np.zeros(2)), "DTypeError", f"{op}.*index"))

@@ -1,7 +1,7 @@
 """layer_norm and its backward. Reference: etude/ops/layer_norm.py.
 
-Rows far from 0 expose a variance from one pass, rows of small numbers where eps stands, short rows
-the divisor of the variance. rms_norm draws the same calls.
+Rows far from 0 expose a variance that is computed in one pass. Rows of small numbers show where eps
+is added, and short rows what the variance is divided by. rms_norm draws the same calls.
 """
 
 import numpy as np
@@ -87,7 +87,7 @@ def _backward(d, shape, over, affine, at="", eps=None):
 
 
 def _welford(q, i):
-    """rstd = (var + eps)^-1/2 is off by rstd^3 / 2 of what the variance is off by."""
+    """How far rstd = (var + eps)^-1/2 may be off: rstd^3 / 2 times the error of the variance."""
     ndim, last = q.arrays[0].ndim, len(q.attrs["normalized_shape"])
     return q.oracle[i] ** 3 / 2 * updating(q, tuple(range(ndim - last, ndim))).reshape(
         q.oracle[i].shape)

@@ -41,8 +41,9 @@ spec("logical_not", plans=elementwise(1, special=False), make=_bools, model=Exac
 
 
 def _reduced(odd):
-    """Groups of all but nothing: about half of them hold one element that is ``odd``; where asked,
-    the first or the last of all elements, which a loop that ends early does not see.
+    """Nearly all elements are alike: about half of the groups hold one that is ``odd``. Where the
+    plan asks for it, that is the first or the last of all elements, which a loop that starts late
+    or ends early does not see.
     """
     def make(d, shape, dim, keepdim=False, only=None):
         dims = range(len(shape)) if dim is None else [dim] if isinstance(dim, int) else dim

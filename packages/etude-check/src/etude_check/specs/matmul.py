@@ -1,7 +1,8 @@
 """matmul and linear. Reference: etude/ops/matmul.py.
 
-Odd sizes around the tiles and unrolls of a kernel, k smaller than any of them, operands that are
-transposes, and rows and columns with their own exponents, which expose a rounded-down inside.
+Cases have odd sizes around the tiles and unrolls of a kernel, a k that is smaller than any of them,
+and operands that are transposes. Rows and columns have exponents of their own, which expose a
+kernel that computes at a lower precision inside.
 """
 
 import numpy as np
@@ -24,7 +25,7 @@ def _sizes(m, k, n, **more):
 
 
 def _kinds(kind, tail, base, exact, **own):
-    """What matmul and linear answer alike."""
+    """The plans of those kinds for which matmul and linear answer alike."""
     if kind == "special":
         return crossed(base, special=FINITE)
     if kind == "exact":

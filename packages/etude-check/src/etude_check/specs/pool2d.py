@@ -1,7 +1,8 @@
 """Pooling. Reference: etude/ops/pool2d.py.
 
-Images of negative numbers show a border that counts as 0 in a maximum, images of few values show
-which of two equal pixels wins, and windows over the border what a mean divides by.
+Images of negative numbers show whether the border counts as 0 in a maximum. Images with few
+different values show which of two equal pixels wins. Windows over the border show what a mean
+divides by.
 """
 
 import numpy as np
@@ -186,12 +187,14 @@ def _random_bins(draw):
 
 
 def _most(many, few):
-    """The most of ``many`` that fall to one of ``few``, and roundings of the weights."""
+    """How many terms one result adds up at most, and the roundings of their weights."""
     return float(np.prod([-(-m // f) + 1 for m, f in zip(many, few)])) + 4
 
 
 def _binned(attr):
-    """The weights 1 / size are rounded once for a whole bin, so that errors lean to one side."""
+    """Not independent: the weight 1 / size is rounded once for a whole bin, and so the errors lean
+    to one side.
+    """
     return Accumulate(independent=False, terms=lambda arrays, attrs: _most(
         arrays[0].shape[2:], attrs[attr]))
 

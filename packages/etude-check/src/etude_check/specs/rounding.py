@@ -19,7 +19,9 @@ entry("round", Exact(), "To the nearest, halves to the even one; infinities and 
 
 
 def _with_nans(d, shapes, at=None):
-    """NaN among numbers in every case, or an answer of all False would do."""
+    """Every case has a NaN among the numbers: without one, an answer of all False would be
+    right.
+    """
     (shape,) = shapes
     x = d.bits(shape) if at == "bits" else d.among(HALVES, shape) if at else d.floats(shape)
     nan = d.rng.choice([np.nan, np.copysign(np.nan, -1)], shape)

@@ -20,7 +20,7 @@ def _make(d, shape, dim, at=None):
 
 
 def _last_is_sum(given, outputs):
-    """The last running total is the sum: |y_n - sum x| <= n u sum|x|, with some room."""
+    """The last running total must be the sum: |y_n - sum x| <= n u sum|x|, with some room."""
     x, y, dim = np.asarray(given.arrays[0]), outputs[0], given.attrs["dim"]
     if not y.size or y.dtype.kind != "f":
         return np.zeros(()), np.zeros(())

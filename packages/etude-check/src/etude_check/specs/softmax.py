@@ -11,7 +11,7 @@ from etude_check.specs.reduce import no_overflow, only
 
 
 def _x(d: Draw, shape, dim, shift=0, at=None):
-    """"masked": the first half of every row, and of some rows all but the last, are -inf."""
+    """With "masked", the first half of every row is -inf, and in the first row all but the last."""
     if at == "wide":
         return call(d.floats(shape, -100, 100), dim=dim)
     if at == "masked":
@@ -23,8 +23,8 @@ def _x(d: Draw, shape, dim, shift=0, at=None):
 
 
 def _shifted(kind):
-    """Rows far from 0 besides, whose exponentials all vanish, or are all infinite, unless the
-    maximum is taken off, and is the row's own.
+    """Adds rows far from 0. Their exponentials all become 0, or all infinite, unless the row's own
+    maximum is subtracted first.
     """
     far = [{"shape": s, "dim": d, "shift": k} for k in (-1000, 1000)
            for s, d in (([5, 9], 1), ([33, 3], 0))]
@@ -42,7 +42,7 @@ def _backward(forward):
 
 
 def _rows_sum_to_one(given, outputs):
-    """|sum y - 1| <= the sum of n rounded probabilities' errors."""
+    """A row adds up to 1, but for the rounding of its n probabilities."""
     y, dim = outputs[0].astype(np.float64), given.attrs["dim"]
     x = np.asarray(given.arrays[0], np.float64)
     fine = np.isfinite(x).all(dim)

@@ -47,7 +47,9 @@ def _plans(hypers, **attrs):
 
 
 def _make(*roles):
-    """``roles``: of the arrays behind p and g, whether each is a mean square, never negative."""
+    """``roles`` says of each array after p and g whether it is a mean square, and so never
+    negative.
+    """
     def make(d, shape, hyper, at="", **attrs):
         scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3}.get(at, 1.0)
         p, g = d.floats(shape), d.floats(shape, -2 * scale, 2 * scale)

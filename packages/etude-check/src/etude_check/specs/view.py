@@ -22,7 +22,7 @@ def view(x, **attrs):
 
 
 def _without_layout(plans):
-    """reshape takes what lies in order, and may refuse the rest."""
+    """Those of ``plans`` whose arrays lie in order: reshape may refuse the others."""
     return lambda kind: [p for p in plans(kind) if p.get("layout") in (None, "offset")]
 
 

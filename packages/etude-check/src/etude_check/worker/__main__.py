@@ -1,9 +1,9 @@
 """The worker: a process that loads one candidate and runs calls of it, one at a time.
 
-Started by ``process.py`` as ``python -m etude_check.worker SOCKET ARENA``. Arrays are in the arena,
-messages are lines of JSON. It judges nothing and knows no expected values; whatever it answers, the
-checker looks at the memory itself, because by then the candidate's code has been running here.
-Imports nothing of the kit but what it needs to load and call.
+``process.py`` starts it as ``python -m etude_check.worker SOCKET ARENA``. Arrays are in the arena,
+messages are lines of JSON. The worker judges nothing and knows no expected values. Whatever it
+answers, the checker looks at the memory itself, because by then the candidate's code has been
+running here. It imports nothing of the kit but what it needs to load and call.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from etude_check.worker.tamper import Searches, Watch
 from etude_check.worker.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker
-EVERY = 256  # calls between looks at what may have been patched
+EVERY = 256  # after so many calls it looks at what may have been patched
 WORDS = 2000  # characters of an exception's message that are passed on
 MEMORY = 4 << 30  # bytes that calls may take, or half of the machine's if that is less
 
@@ -200,8 +200,8 @@ def limits() -> None:
 
 
 def limit_memory() -> None:
-    """What calls may take beyond what the loaded candidate has, so that one that takes all there
-    is fails alone. Needs Linux, where /proc says how much it has.
+    """Limit the memory that calls may take beyond what the loaded candidate holds already, so that
+    a call that wants all there is fails alone. Only on Linux, where /proc says how much it holds.
     """
     if not os.path.exists("/proc/self/statm"):
         return

@@ -1,8 +1,8 @@
-"""What a worker answers, and what is believed of it: shapes, names and words, each one checked.
+"""What a worker answers, and how much of it is believed.
 
-The candidate's code runs in the worker and may write its answers, so nothing here is taken for
-true that the checker can see in the arena itself (``sandbox.py``). Types that do not fit become
-empty; values are read elsewhere.
+The candidate's code runs in the worker and may have written the answer. So every field is checked
+for its type, and one that does not fit is taken as empty. Values are not read from answers at all:
+the checker looks at the arena itself (``sandbox.py``).
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Outcome:
 
 
 def name_of(what: str, names: tuple[str, ...], i: int) -> str:
-    """input x, output rstd, input xs[2] of an op that takes any number."""
+    """The name of an array in a sentence: "input x", "output rstd", or "input xs[2]" of an op that
+    takes any number of arrays.
+    """
     if i < len(names) and not names[i].startswith("*") and not (
             what == "input" and i == len(names) - 1 == 0 and names[0] == "xs"):
         return f"{what} {names[i]}"

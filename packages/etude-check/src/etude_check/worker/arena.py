@@ -4,10 +4,10 @@
               ^start           end^
 
 An array lies flush against the end of its slot, where reading on kills the worker at once, or
-flush against the start. On its other side a canary shows what was written there; gaps of a
-strided array are part of it, filled like the canary. All of it is written and verified by the
-checker, which maps the same memory without guards: the worker is not asked whether it behaved.
-This file knows arrays, not ops; messages about ops are ``sandbox.py``'s.
+flush against the start. On its other side lies a canary, bytes of a known pattern: if they have
+changed, somebody wrote there. The gaps of a strided array hold the same pattern. The checker writes
+and verifies all of it through a mapping of its own, without guards: the worker is not asked whether
+it behaved. This file knows arrays; ``sandbox.py`` knows ops, and words the messages.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ GUARD = 4 << 20  # wide, because a wrong stride may step over a single page
 CANARY = 4096
 EDGE = 64 << 10  # bytes of a guard, at either end, that hold a pattern when writes are sought
 
-#: What lies around arrays and in their gaps: a NaN as float32 and as float64, out of range as an
-#: index, no bool; every word is different, so that writing just any NaN over it shows.
+#: What lies around arrays and in their gaps. Read as float32 or float64 it is NaN, as an index it
+#: is out of range, as a bool it is neither True nor False. Every word is different, so that writing
+#: some other NaN over it shows.
 TILE = (np.arange(1, CANARY // 4 + 1, dtype="<u4") | np.uint32(0xFFC00000)).tobytes()
 POISON = {"nan": b"\xff", "garbage": b"\xa5"}  # what outputs hold before the call
 

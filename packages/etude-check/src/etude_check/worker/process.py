@@ -1,8 +1,8 @@
 """A worker process as the checker sees it: started, asked, timed, and killed with its children.
 
-Every reply is treated as if the candidate had written it, because it can: its size is limited, it
-must be JSON, and it must carry the random number of the question. How a worker ended is put into
-words here; what it did to the arrays is ``sandbox.py``'s to find out.
+Every reply is treated as if the candidate had written it, because it can have: its size is limited,
+it must be JSON, and it must carry the random number of the question. This file also puts into words
+how a worker ended; ``sandbox.py`` finds out what it did to the arrays.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Ended(Exception):  # noqa: N818 - one of the ways a call can go
 
 
 def environment(threads: int, extra: dict[str, str] | None) -> dict[str, str]:
-    """The worker's: one thread for every BLAS, ``threads`` for kernels, this kit importable."""
+    """The environment of a worker: every BLAS gets one thread, kernels get ``threads``, and this
+    kit can be imported.
+    """
     env = {**os.environ, **dict.fromkeys(ONE, "1"), "ETUDE_NUM_THREADS": str(threads)}
     package = Path(__file__).parents[2]
     if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway

@@ -159,7 +159,9 @@ class Sandbox:
         return reply
 
     def _ready(self) -> list[str]:
-        """Before a call: what the one before it did too late, and a worker that is silent."""
+        """Before a call: find out what the one before it wrote too late, and end a worker that
+        speaks without being asked.
+        """
         faults = self._afterwards()
         self._arena.release(self._large)
         self._large = []
@@ -179,7 +181,7 @@ class Sandbox:
                  if self._arena.memory[begin : begin + len(content)] != content]
         if found:
             self.late += found
-            self._stop()  # whatever still writes there
+            self._stop()  # it is still writing there
         return found
 
     # ------------------------------------------------------------------ one call
@@ -308,7 +310,7 @@ class Sandbox:
             outcome.outputs.append(values)
 
     def _verify(self, laid: _Laid) -> list[str]:
-        """What a call did to memory that is not its own. Looks, and asks nobody."""
+        """What a call did to memory that is not its own, seen by looking at that memory."""
         faults = []
         aliased = set(laid.aliased.values())
         for i, (name, p) in enumerate(laid.inputs):
@@ -343,8 +345,9 @@ class Sandbox:
         return Outcome(status, message=text, faults=faults, log=end.log)
 
     def _reached_for(self, message: dict[str, Any], laid: _Laid, timeout: float) -> str:
-        """Run a call that crashed once more with the guards open: only if it gets through then,
-        it was a guard it ran into. Costs two starts of a worker, so not for every crash of an op.
+        """What a call that crashed was reaching for. The call is made once more with the guards
+        open: if it gets through, a guard is what it ran into. That costs two starts of a worker, so
+        it is done for the first crashes of an op only.
         """
         if message["do"] != "run" or self._explained[message["op"]] >= EXPLAINED:
             return ""

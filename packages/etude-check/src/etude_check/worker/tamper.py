@@ -1,8 +1,9 @@
 """Notices what a candidate replaced in its own process, and where it looks for answers.
 
-A hint to whoever reads the report, and no defence: the verdict never depends on the worker's
-honesty. What may be replaced (comparisons, clocks, the op table) is noted before the candidate is
-loaded and compared after that and now and then; where it looks, Python's audit events tell.
+This is a hint to whoever reads the report, and no defence: the verdict never depends on the
+worker's honesty. Before the candidate is loaded, ``Watch`` notes everything that a cheat would
+replace (comparisons, clocks, the op table); afterwards, and now and then, it compares. ``Searches``
+hears from Python's audit events where a call looks.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ import etude.core.table
 WATCHED: tuple[ModuleType, ...] = (np.testing, np, np.linalg, time, gc, builtins, json,
                                    etude.core.columns, etude.core.table)
 
-#: Audit events that no arithmetic causes, and what they mean when they come during a call. None
-#: proves anything, a compiler of kernels keeps files too: a note in the report, and no failure.
+#: Audit events that no arithmetic causes, and what they mean when they come during a call. They
+#: prove nothing, since a column that compiles its kernels opens files too: they make a note in the
+#: report, and no failure.
 DURING = "during a call"
 SEARCHES = {**dict.fromkeys(("gc.get_objects", "gc.get_referrers", "gc.get_referents"),
                             f"looks through the objects of the garbage collector {DURING}"),
@@ -94,8 +96,8 @@ class Searches:
 
 
 def _python_itself(frame: FrameType | None) -> bool:
-    """Whether it is a late import, which looks for a file and runs what is in there, a warning,
-    which is shown with its line of source, or a named tuple, which asks where it was made.
+    """Whether Python itself caused the event: a late import looks for a file and runs it, a warning
+    is shown with its line of source, and a named tuple asks where it was made.
     """
     while frame is not None and frame.f_code.co_filename not in ITSELF:
         frame = frame.f_back

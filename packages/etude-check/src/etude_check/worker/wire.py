@@ -1,7 +1,8 @@
 """Messages between the checker and its worker: one JSON document per line, both ways.
 
-Attributes keep what JSON would lose: tuples, dtypes, numbers of NumPy. Nothing is ever unpickled,
-because whoever writes the candidate may also write to the worker's end of the connection.
+JSON would lose tuples, dtypes and NumPy's numbers, so ``encode`` marks them. Nothing is ever
+unpickled, because whoever writes the candidate may also write to the worker's end of the
+connection.
 """
 
 from __future__ import annotations
