@@ -1,8 +1,8 @@
 """Stock plans: which shapes the kinds of cases ask of elementwise ops, rows and reductions.
 
 A spec hands one of these, or a function of its own, to ``spec(plans=...)``. It is given a kind of
-case and returns its plans. The number of a case is its place in that list: from the first release on
-plans are only added, and only at the end. Sizes lie around the widths of vectors and unrolled
+case and returns its plans. The number of a case is its place in that list: from the first release
+on plans are only added, and only at the end. Sizes lie around the widths of vectors and unrolled
 loops, because that is where kernels go wrong.
 """
 
