@@ -14,7 +14,7 @@ import etude
 import etude_check
 from etude import models, nn, optim
 from etude_check.errors import CheckError
-from etude_check.record import Verdict
+from etude_check.report.record import Verdict
 
 SOFTMAX = """
     import numpy as np
