@@ -40,6 +40,8 @@ def resolve(column: Any) -> tuple[Column, ...]:
     """The columns that one argument of ``use`` stands for; none for the reference."""
     if isinstance(column, Column):
         return (column,)
+    if isinstance(column, str) and column in registry().backends:  # most often; needs no path
+        return (registry().load(column),)
     if callable(column) and hasattr(column, "_etude_ops"):
         return (column_of_function(column),)
     if inspect.ismodule(column):
