@@ -149,7 +149,7 @@ SAVING = textwrap.dedent("""
     class Save(train.Callback):
         def on_step(self, run):  # fit saves the step after this
             print("saving", flush=True)
-            ballast = np.full((2, 2**18), float(run.step)).T
+            ballast = np.full((2, 2**14), float(run.step)).T
             etude.save_checkpoint(one, run.model, run.optimizer,
                                   state={"step": run.step, "ballast": ballast})
             print(run.step, flush=True)
@@ -174,7 +174,7 @@ def test_kill_9_in_the_midst_of_saving_leaves_what_was_saved(tmp_path, soak):
         assert tried <= 10 * wanted, f"only {counted} of {tried} kills hit the saving"
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout.readline() == "saving\n"
-            time.sleep(moments.uniform(0.0, 0.1))
+            time.sleep(moments.uniform(0.0, 0.3))
             child.kill()
             steps = [int(line) for line in child.stdout.read().split() if line != "saving"]
         assert child.returncode == -signal.SIGKILL
