@@ -4,7 +4,12 @@ import importlib
 import importlib.util
 import os
 
+import hypothesis
 import pytest
+
+# A busy machine is no reason to fail: no test here is about time.
+hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.load_profile("any speed")
 
 PREFIX = "NOT RUN: "
 

@@ -1,5 +1,5 @@
-"""Runs a command as an older processor would: with the instruction sets of NumPy, of its BLAS and of
-etude-cpu forced down one level. What then fails rests on how one processor rounds.
+"""Runs a command as an older processor would: with the instruction sets of NumPy, of its BLAS and
+of etude-cpu forced down one level. What then fails rests on how one processor rounds.
 
     python tests/lower.py                      says what would be forced down, or why nothing can be
     python tests/lower.py python -m pytest ...
