@@ -12,7 +12,6 @@ import pytest
 from etude_check.candidate import Candidate, prepare
 from etude_check.engine import conduct
 from etude_check.errors import CheckError
-from etude_check.process import environment
 from etude_check.sandbox import Sandbox
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -112,16 +111,6 @@ def test_views_may_be_views():
         outcome = box.run("permute", [X], {"dims": (1, 0)}, [((4, 3), X.dtype)], mode="return")
         assert (outcome.status, outcome.faults) == ("ok", [])
         assert np.array_equal(outcome.outputs[0], X.T)
-
-
-def test_a_worker_runs_on_the_instruction_sets_of_its_parent(monkeypatch):
-    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX2")
-    assert environment(1, None)["NPY_DISABLE_CPU_FEATURES"] == "AVX2"
-    monkeypatch.undo()
-    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
-    monkeypatch.setenv("ETUDE_CPU_ISA", "portable")
-    with Sandbox(Candidate.parse("cpu")) as box:
-        assert box.describe().isa == "portable"
 
 
 def test_honest_columns_tamper_with_nothing(honest):
