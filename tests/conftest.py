@@ -8,12 +8,17 @@ import importlib
 import importlib.util
 import os
 
+import hypothesis
 import numpy as np
 import pytest
 
 import etude
 from etude import Unsupported, ops
 from etude.core.state import DEFAULT
+
+# A busy machine is no reason to fail: no test here is about time.
+hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.load_profile("any speed")
 
 PREFIX = "NOT RUN: "
 

@@ -7,6 +7,7 @@ import pytest
 from etude import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate, load_candidate, prepare
+from etude_check.worker.process import environment
 from etude_check.worker.sandbox import Sandbox
 
 RELU = """
@@ -115,3 +116,13 @@ def test_a_candidate_that_does_not_load_says_how(tmp_path, text, match):
 def test_an_unknown_backend_is_an_error_of_the_description():
     with Sandbox(Candidate.parse("no-such-backend")) as box:
         assert "no backend 'no-such-backend'" in box.describe().error
+
+
+def test_a_worker_runs_on_the_instruction_sets_of_its_parent(monkeypatch):
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX2")
+    assert environment(1, None)["NPY_DISABLE_CPU_FEATURES"] == "AVX2"
+    monkeypatch.undo()
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    monkeypatch.setenv("ETUDE_CPU_ISA", "portable")
+    with Sandbox(Candidate.parse("cpu")) as box:
+        assert box.describe().isa == "portable"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from etude.backends.native.kernel import Record
+from etude.backends.native.kernel import Record, keep_in
 from etude.backends.native.library import host
 from etude.core.columns import Event
 from etude.core.errors import BackendError
@@ -50,8 +50,10 @@ def recording() -> Iterator[Records]:
     """
     records = Records()
     host().start()
+    keep_in(records.arrays)
     try:
         with tap(records.note):
             yield records
     finally:
+        keep_in(None)
         records.extend(host().stop())
