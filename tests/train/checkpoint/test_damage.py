@@ -1,12 +1,13 @@
 """Checkpoints that are damaged, foreign, too new or of another run: refused, and nothing loaded."""
 
+import json
 import sys
 
 import pytest
 from trained import StopAt, bits, parts, run, snapshot
 
 import etude
-from etude import models, optim, train
+from etude import models, nn, optim, train
 from etude.train.checkpoint import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("safetensors")
@@ -41,6 +42,16 @@ def test_a_foreign_safetensors_file_is_told_apart(tmp_path):
     etude.save_weights(tmp_path / "w", model)
     with pytest.raises(CheckpointError, match=r"no checkpoint of Etude. etude.load_weights reads"):
         etude.load_checkpoint(tmp_path / "w", model)
+
+
+def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
+    """A whole file with a weight in bfloat16, as PyTorch writes it, is not called damaged."""
+    header = json.dumps({"weight": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(CheckpointError, match="holds an array of dtype BF16, which NumPy does not "
+                                              "have. Convert it to F32"):
+        etude.load_weights(path, nn.Linear(1, 2, bias=False))
 
 
 def test_a_newer_version_says_to_update(tmp_path, monkeypatch):

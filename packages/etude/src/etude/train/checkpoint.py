@@ -269,7 +269,11 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         arrays = safetensors.numpy.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except KeyError as error:  # how safetensors 0.8.0 answers a dtype that NumPy lacks
+        raise CheckpointError(f"{path}: holds an array of dtype {error.args[0]}, which NumPy does "
+                              f"not have. Convert it to F32 with the program that wrote it; "
+                              f"nothing was loaded") from None
+    except (safetensors.SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     return arrays, header.get("__metadata__", {})
 

@@ -41,7 +41,7 @@ _recorded = threading.local()  # where this thread keeps arrays while its calls 
 
 
 def keep(array: Any) -> None:
-    """For arrays between two kernel calls that nobody else sees: a record points to their memory."""
+    """For arrays between two kernel calls, which nobody else holds: a record points into them."""
     arrays = getattr(_recorded, "arrays", None)
     if arrays is not None:
         arrays.append(array)
