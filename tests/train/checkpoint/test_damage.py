@@ -46,11 +46,12 @@ def test_a_foreign_safetensors_file_is_told_apart(tmp_path):
 
 def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
     """A whole file with a weight in bfloat16, as PyTorch writes it, is not called damaged."""
-    header = json.dumps({"weight": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    weight = {"dtype": "BF16", "shape": [2, 1], "data_offsets": [0, 4]}
+    header = json.dumps({"weight": weight}).encode()
     path = tmp_path / "w.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(CheckpointError, match="holds an array of dtype BF16, which NumPy does not "
-                                              "have. Convert it to F32"):
+    with pytest.raises(CheckpointError, match=r"holds an array of dtype BF16, which NumPy does not "
+                                              r"have\. Convert it to F32"):
         etude.load_weights(path, nn.Linear(1, 2, bias=False))
 
 

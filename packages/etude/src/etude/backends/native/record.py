@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from etude.backends.native.geometry import Geometry
 from etude.backends.native.kernel import Record, keep_in
 from etude.backends.native.library import host
 from etude.core.columns import Event
@@ -57,3 +58,5 @@ def recording() -> Iterator[Records]:
     finally:
         keep_in(None)
         records.extend(host().stop())
+        for record in records:  # geometry belongs to a plan, which may be forgotten before a run
+            records.arrays.extend([Geometry.alive.get(p) for p in record.pointers])
