@@ -8,8 +8,12 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
+from pathlib import Path
 
 import pytest
+
+from etude.backends import plugins
 
 GOOD = """
     import numpy as np
@@ -38,8 +42,11 @@ class Site:
             f"Metadata-Version: 2.1\nName: {dist or name}\nVersion: {version}\n")
         (info / "entry_points.txt").write_text(f"[etude]\n{name} = {target or module}\n")
 
-    def run(self, code, **env):
-        """The JSON that ``code`` prints last, in an environment with nothing of Etude's else."""
+    def run(self, code, told=None, **env):
+        """The JSON that ``code`` prints last, in an environment with nothing of Etude's else.
+
+        What it writes to stderr is added to the list ``told``.
+        """
         clean = {k: v for k, v in os.environ.items() if not k.startswith("ETUDE_")}
         clean["PYTHONPATH"] = os.pathsep.join([str(self.folder), *sys.path])
         script = textwrap.dedent(PRELUDE) + textwrap.dedent(code)
@@ -47,6 +54,8 @@ class Site:
             [sys.executable, "-W", "error", "-c", script],
             env={**clean, **env}, capture_output=True, text=True, timeout=60, cwd=self.folder)
         assert done.returncode == 0, done.stderr
+        if told is not None:
+            told.append(done.stderr)
         return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -125,6 +134,30 @@ BROKEN = {
         def etude_backends(device):
             return []
      """, "PluginValidationError: "),
+    "t_noinfo": ("""
+        import etude
+        @etude.hookimpl
+        def etude_backends():
+            return ["noinfo"]
+     """, "etude_backends must return a list of BackendInfo, got 'noinfo' in it"),
+    "t_interface": ("""
+        import etude
+        @etude.hookimpl
+        def etude_backends():
+            return [etude.BackendInfo("interface", "cpu", "1.0", None)]
+     """, "backend 'interface': interface must be two numbers such as (1, 0), got '1.0'"),
+    "t_noname": ("""
+        import etude
+        @etude.hookimpl
+        def etude_backends():
+            return [etude.BackendInfo(None, "cpu", (1, 0), None)]
+     """, "a backend is called None"),
+    "t_commands": ("""
+        import etude
+        @etude.hookimpl
+        def etude_commands():
+            return 3
+     """, "TypeError: 'int' object is not iterable"),
     "t_nolist": ("""
         import etude
         @etude.hookimpl
@@ -218,13 +251,262 @@ def test_a_backend_that_does_not_load_says_why_each_time(site, name):
     assert (site.folder / "loads").read_text() == "x"
 
 
+# ------------------------------------------------------------------ names that two want
+
+
 def test_two_distributions_with_an_entry_point_of_one_name(site):
     site.add("t_good", GOOD.format(name="second"), dist="t_another")
-    states = site.run("""
-        print(json.dumps(sorted([p.state, p.reason.partition(":")[0]] for p in registry().plugins
-                         if p.name == "t_good")))
+    plugins, y = site.run("""
+        found = [[p.origin, p.state, p.reason] for p in registry().plugins if p.name == "t_good"]
+        with etude.use("second"):
+            print(json.dumps([found, etude.zeros(1).exp().item()]))
     """)
-    assert states == [["active", ""], ["broken", "ValueError"]]
+    assert plugins == [
+        ["t_another 1.2.3", "active", ""],
+        ["t_good 1.2.3", "broken",
+         "the entry point 't_good' of t_good 1.2.3 was not loaded: t_another 1.2.3 has one of that "
+         "name and comes first. Rename one, or uninstall one"]]
+    assert y == 41
+
+
+@pytest.mark.parametrize("name", ["t_aaa", "cpu"])
+def test_nobody_takes_the_name_of_a_backend_of_ours(site, name):
+    """Neither by its own entry point of that name nor by one that is earlier in the alphabet."""
+    site.add("cpu", GOOD.format(name="cpu").replace("41", "1"), dist="Etude_CPU")
+    site.add(name, GOOD.format(name="cpu"), dist="a_stranger")
+    found, y = site.run("""
+        found = {p.origin: [p.state, p.reason] for p in registry().plugins}
+        with etude.use("cpu"):
+            print(json.dumps([found, etude.zeros(1).exp().item()]))
+    """)
+    assert y == 1
+    assert found["Etude_CPU 1.2.3"] == ["active", ""]
+    state, reason = found["a_stranger 1.2.3"]
+    assert state == "broken"
+    assert "Etude_CPU 1.2.3" in reason
+    assert "a_stranger 1.2.3" in reason
+
+
+def test_the_distributions_that_come_first_are_those_of_this_repository():
+    root = Path(__file__).parents[2]
+    projects = [tomllib.loads(path.read_text())["project"]
+                for path in root.glob("p*/*/pyproject.toml")]
+    assert projects
+    ours = {p["name"] for p in projects if plugins.GROUP in p.get("entry-points", {})}
+    assert ours == set(plugins.OWN)
+
+
+def test_a_damaged_file_of_entry_points_costs_its_own_plugin_only(site):
+    site.add("t_damaged", GOOD.format(name="damaged"))
+    (site.folder / "t_damaged-1.2.3.dist-info" / "entry_points.txt").write_text("[etude]\ngarbage\n")
+    found = site.run("""
+        with etude.use("good"):
+            print(json.dumps([[p.name, p.state, p.reason] for p in registry().plugins
+                              if p.state != "active"]))
+    """)
+    (name, state, reason), = found
+    assert (name, state) == ("t-damaged", "broken")
+    assert reason.startswith("its file entry_points.txt cannot be read: ")
+
+
+# ------------------------------------------------------------------ plugins that misbehave
+
+HOOK = """
+    import etude, os, signal, sys, threading, time
+    class Own(BaseException):
+        pass
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError("no message")
+    def act():
+        {body}
+    {at_import}
+    @etude.hookimpl
+    def etude_backends():
+        def load():
+            {at_load}
+            return etude.Backend("{name}", "cpu", {{"exp": lambda x, out=None: x + 1}})
+        return [etude.BackendInfo("{name}", "cpu", (1, 0), load)]
+"""
+
+
+def acting(name, body, when):
+    at_import, at_load = ("act()", "pass") if when == "import" else ("pass", "act()")
+    return HOOK.format(name=name, body=body, at_import=at_import, at_load=at_load)
+
+
+HANGS = {
+    "sleep": "time.sleep(600)",
+    "loop": "\n        while True: pass",
+    "lock": "threading.Event().wait()",
+    "child": "__import__('subprocess').run(['sleep', '600'])",
+    "deaf": """
+        try: time.sleep(600)
+        except BaseException: pass
+        time.sleep(600)
+    """,
+}
+
+
+def all_of(site, bodies, when, code="", **options):
+    """name -> (state, reason, traceback, what ``use`` said), with each as a plugin of its own."""
+    for name, body in bodies.items():
+        site.add(f"t_{name}", acting(name, body, when))
+    y, found, *more = site.run(f"""
+        said = {{name: error(etude.use, name) for name in {list(bodies)}}}
+        with etude.use("good"):
+            y = etude.zeros(1).exp().item()
+        found = {{p.name[2:]: [p.state, p.reason, p.detail, said[p.name[2:]]]
+                 for p in registry().plugins if p.name[2:] in said}}
+        more = []
+    """ + textwrap.indent(textwrap.dedent(code), " " * 8) + """
+        print(json.dumps([y, found, *more]))
+    """, **options)
+    assert y == 41
+    assert set(found) == set(bodies)
+    return (found, *more) if more else found
+
+
+@pytest.mark.parametrize("when", ["import", "load"])
+def test_a_plugin_that_hangs_is_stopped_and_named(site, when):
+    for name, (state, reason, detail, said) in all_of(
+            site, HANGS, when, ETUDE_PLUGIN_SECONDS="0.5").items():
+        assert state == "broken", name
+        assert reason.startswith("TimeLimit: it was stopped when 0.5 s were over. If it needs "
+                                 "longer, set ETUDE_PLUGIN_SECONDS to more")
+        assert "in act" in detail
+        assert repr(name) in said
+        assert "TimeLimit: it was stopped" in said
+
+
+def test_a_plugin_that_hangs_is_left_behind_in_another_thread(site):
+    """And what it offers when it is done after all changes nothing."""
+    site.add("t_ill", acting("ill", "time.sleep(1.5)", "import"))
+    site.add("t_slow", acting("slow", "time.sleep(1.5)", "load"))
+    first, slow, second = site.run("""
+        import threading, time
+        def ask():
+            answers.append(states()["t_ill"])
+            answers.append(error(etude.use, "slow"))
+        answers = []
+        worker = threading.Thread(target=ask)
+        worker.start()
+        worker.join()
+        time.sleep(1.5)
+        print(json.dumps([*answers, states()["t_ill"]]))
+        assert "ill" not in registry().backends
+        assert error(etude.use, "slow") == answers[1]
+    """, ETUDE_PLUGIN_SECONDS="0.5")
+    assert first == second
+    assert first[0] == "broken"
+    assert first[1].startswith("TimeLimit: it was stopped when 0.5 s were over")
+    assert "TimeLimit" in slow
+
+
+def test_what_cannot_be_interrupted_is_named_at_least(site):
+    """A call in C that no signal ends: here, one for which the signal is blocked."""
+    body = ("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); time.sleep(4.5); "
+            "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])")
+    told = []
+    all_of(site, {"blocked": body}, "import", told=told, ETUDE_PLUGIN_SECONDS="0.5")
+    assert "etude: the plugin 't_blocked' has been loading for more than 0.5 s and" in told[0]
+
+
+RAISES = {
+    "own": ("raise Own('its own kind')", "Own: its own kind"),
+    "keyboard": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "generator": ("raise GeneratorExit('odd')", "GeneratorExit: odd"),
+    "exit": ("sys.exit(0)", "SystemExit: 0"),
+    "mute": ("raise Mute", "Mute"),
+}
+
+
+@pytest.mark.parametrize("when", ["import", "load"])
+def test_whatever_a_plugin_raises_is_its_own_trouble(site, when):
+    found = all_of(site, {name: body for name, (body, _) in RAISES.items()}, when)
+    for name, (state, reason, detail, _) in found.items():
+        assert state == "broken", name
+        assert reason.startswith(RAISES[name][1])
+        assert "in act" in detail
+
+
+def test_a_real_ctrl_c_while_a_plugin_loads_is_a_ctrl_c(site):
+    site.add("t_ill", acting("ill", "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", "load"))
+    assert site.run("""
+        try:
+            etude.use("ill")
+        except KeyboardInterrupt:
+            print(json.dumps("stopped"))
+    """) == "stopped"
+
+
+CHANGES = {
+    "chdir": ("os.chdir('/')", "changed the working directory"),
+    "close": ("sys.stdout.close()", "closed sys.stdout"),
+    "close_fd": ("os.close(1)", "closed or replaced the file descriptor of sys.stdout"),
+    "dup": ("os.dup2(os.open(os.devnull, os.O_WRONLY), 1)",
+            "closed or replaced the file descriptor of sys.stdout"),
+    "devnull": ("sys.stdout = open(os.devnull, 'w')", "replaced sys.stdout"),
+    "wrap": ("sys.stdout = __import__('io').TextIOWrapper(sys.stdout.buffer)",
+             "replaced sys.stdout"),
+    "none": ("sys.stdout = None", "replaced sys.stdout"),
+    "stderr": ("sys.stderr.close(); os.close(2)", "closed sys.stderr"),
+    "stdin": ("sys.stdin = None", "replaced sys.stdin"),
+    "both": ("os.chdir('/'); sys.stderr = None",
+             "changed the working directory, replaced sys.stderr"),
+}
+
+
+@pytest.mark.parametrize("when", ["import", "load"])
+def test_what_a_plugin_changes_around_it_is_put_back_and_told(site, when):
+    """And the plugin is of use all the same."""
+    told = []
+    found, folder, y = all_of(site, {name: body for name, (body, _) in CHANGES.items()}, when, """
+        import gc, os, sys
+        gc.collect()
+        assert not sys.stdin.closed
+        print("on stderr", file=sys.stderr)
+        with etude.use("devnull"):
+            more = [os.getcwd(), etude.zeros(1).exp().item()]
+    """, told=told)
+    for name, (state, reason, _, said) in found.items():
+        assert reason == f"it {CHANGES[name][1]} while it was loaded; this was put back", name
+        assert (state, said) == ("broken", "no error")
+    assert (folder, y) == (str(site.folder.resolve()), 1)
+    assert "on stderr" in told[0]
+
+
+def test_a_plugin_may_use_signals_context_variables_and_alarms(site):
+    """It runs where its caller does, and finds nothing of the guard afterwards."""
+    site.add("t_ill", acting("ill", "", "load").replace("def act():", """
+    import contextvars
+    from etude.core.random import manual_seed
+    mark = contextvars.ContextVar("mark", default=0)
+    def act():
+        mark.set(7)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        assert threading.current_thread() is threading.main_thread()
+    """))
+    mark, interrupt, alarm, usr1, threads, state = site.run("""
+        import signal, sys, threading
+        etude.use("ill")
+        mark = sys.modules["plugin_t_ill_"].mark.get()
+        print(json.dumps([
+            mark, signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+            callable(signal.getsignal(signal.SIGALRM)), callable(signal.getsignal(signal.SIGUSR1)),
+            threading.active_count(), states()["t_ill"]]))
+    """)
+    assert (mark, interrupt, alarm, usr1, threads) == (7, True, True, True, 1)
+    assert state == ["active", ""]
+
+
+@pytest.mark.parametrize("limit", ["soon", "0", "nan", "inf"])
+def test_a_time_limit_that_is_none(site, limit):
+    states = site.run("print(json.dumps(states()))", ETUDE_PLUGIN_SECONDS=limit)
+    assert states["t_good"] == [
+        "broken", f"BackendError: ETUDE_PLUGIN_SECONDS={limit} is no time limit: give a number of "
+                  f"seconds above 0, or leave it away for 20"]
 
 
 def test_the_allow_list(site):

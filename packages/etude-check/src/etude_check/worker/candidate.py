@@ -207,8 +207,7 @@ def load_candidate(candidate: Candidate) -> Loaded:
     elif candidate.kind == "backend":
         backend = registry().load(candidate.value)
         plugin = registry().backends[candidate.value][1]
-        module = registry().manager.get_plugin(plugin.name)
-        waivers = getattr(module, "ETUDE_WAIVERS", ())
+        waivers = getattr(plugin.module, "ETUDE_WAIVERS", ())
     else:
         before = set(sys.modules)
         backend, = resolve(Path(candidate.value))

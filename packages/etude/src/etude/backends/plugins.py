@@ -1,26 +1,31 @@
 """Plugins: what they may offer (two hooks), and how they are found.
 
 A distribution announces itself with an entry point in the group ``etude``. Each is loaded under
-its own guard, when backends are first asked for and never by ``import etude``: one broken plugin
-takes down neither another nor the framework, and ``etude backends`` says what is wrong with it.
+its own guard (``guard.py``), when backends are first asked for and never by ``import etude``: one
+broken plugin takes down neither another nor the framework, and ``etude backends`` says what is
+wrong with it.
 """
 
 from __future__ import annotations
 
 import os
+import reprlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 import pluggy
 
+from etude.backends.guard import attempt
 from etude.core.columns import REFERENCE, Column
 from etude.core.errors import BackendError, did_you_mean
 from etude.core.table import TABLE
 
 GROUP = "etude"
+#: Distributions of this project that are plugins. They come first: nobody takes a name from them.
+OWN = ("etude-check", "etude-cpu")
 INTERFACE = (1, 0)  # of the op interface; a plugin must have the major number and no newer minor
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -60,57 +65,69 @@ class Plugin:
     detail: str = ""  # a traceback, where there is one
     backends: list[BackendInfo] = field(default_factory=list)
     commands: list[Any] = field(default_factory=list)
+    origin: str = ""  # the distribution and its version
+    module: Any = None
+
+
+@dataclass
+class Answers:
+    """What a plugin said when it was asked, as far as it came."""
+
+    module: Any = None
+    wrong: str = ""  # a sentence about a hook that is misspelt or not marked
+    infos: list[Any] = field(default_factory=list)
+    commands: list[Any] = field(default_factory=list)
 
 
 class Registry:
     """Every plugin found, and every backend loaded so far."""
 
     def __init__(self) -> None:
-        self.manager = pluggy.PluginManager(GROUP)
-        self.manager.add_hookspecs(Hooks)
         self.plugins: list[Plugin] = []
         self.backends: dict[str, tuple[BackendInfo, Plugin]] = {}
         self._loaded: dict[str, Column | BackendError] = {}
         allowed = os.environ.get("ETUDE_PLUGINS")
         names = None if allowed is None else {n.strip() for n in allowed.split(",")}
-        for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
-            plugin = Plugin(point.name, point.dist.version if point.dist else "?")
+        first: dict[str, Plugin] = {}
+        points, unreadable = _found()
+        self.plugins += unreadable
+        for point in sorted(points, key=_precedence):
+            plugin = _described(point)
             self.plugins.append(plugin)
             if names is not None and point.name not in names:
                 plugin.state = "blocked"
                 plugin.reason = "not in the allow-list ETUDE_PLUGINS"
-                continue
-            try:
+            elif first.setdefault(point.name, plugin) is not plugin:
+                plugin.state = "broken"
+                plugin.reason = (
+                    f"the entry point {point.name!r} of {plugin.origin} was not loaded: "
+                    f"{first[point.name].origin} has one of that name and comes first. Rename one, "
+                    f"or uninstall one")
+            else:
                 self._register(point, plugin)
-            except (Exception, SystemExit) as error:
-                _broken(plugin, error)
 
     def _register(self, point: EntryPoint, plugin: Plugin) -> None:
-        module = point.load()
-        self.manager.register(module, name=point.name)
-        wrong = _misspelt(self.manager, module)
+        answers = Answers()
+        outcome = attempt(plugin.name, lambda: _ask(point, answers))
+        plugin.module, wrong = answers.module, answers.wrong or outcome.changed
+        if outcome.error is not None:
+            _broken(plugin, outcome.error)
+        elif wrong:
+            plugin.state, plugin.reason = "broken", wrong
+        for info in answers.infos:
+            self._offer(info, plugin)
+        plugin.commands = answers.commands
+
+    def _offer(self, info: Any, plugin: Plugin) -> None:
+        wrong = _unfit(info)
+        if not wrong and info.name == REFERENCE:
+            wrong = f"the name {info.name!r} is taken by another backend, Etude's own"
+        elif not wrong and info.name in self.backends:
+            wrong = (f"the name {info.name!r} is taken by another backend, which comes from "
+                     f"{self.backends[info.name][1].origin}; this one, from {plugin.origin}, needs "
+                     f"another name")
         if wrong:
             plugin.state, plugin.reason = "broken", wrong
-        others = [p for n, p in self.manager.list_name_plugin() if n != point.name]
-
-        def ask(hook: str) -> list[Any]:
-            caller = self.manager.subset_hook_caller(hook, remove_plugins=others)
-            return [item for answer in caller() for item in answer]
-
-        for info in ask("etude_backends"):
-            self._offer(info, plugin)
-        plugin.commands = ask("etude_commands")
-
-    def _offer(self, info: BackendInfo, plugin: Plugin) -> None:
-        major, minor = info.interface
-        if major != INTERFACE[0] or minor > INTERFACE[1]:
-            plugin.state = "broken"
-            plugin.reason = (
-                f"backend {info.name!r} is built for op interface {major}.{minor}, this Etude has "
-                f"{INTERFACE[0]}.{INTERFACE[1]}; install matching versions of both")
-        elif info.name == REFERENCE or info.name in self.backends:
-            plugin.state = "broken"
-            plugin.reason = f"the name {info.name!r} is taken by another backend"
         else:
             plugin.backends.append(info)
             self.backends[info.name] = (info, plugin)
@@ -120,21 +137,25 @@ class Registry:
         if name not in self.backends:
             raise BackendError(self._unknown(name))
         if name not in self._loaded:
-            info, plugin = self.backends[name]
-            try:
-                self._loaded[name] = _as_promised(info, info.load())
-            except BackendError as reason:
-                plugin.state, plugin.reason = "unavailable", str(reason)
-                self._loaded[name] = BackendError(f"backend {name!r} is unavailable: {reason}")
-            except (Exception, SystemExit) as error:
-                _broken(plugin, error)
-                self._loaded[name] = BackendError(
-                    f"backend {name!r} is broken: {plugin.reason.rstrip('.')}. 'etude backends' "
-                    f"shows more")
+            self._loaded[name] = self._load(*self.backends[name])
         found = self._loaded[name]
         if isinstance(found, BackendError):
             raise found
         return found
+
+    def _load(self, info: BackendInfo, plugin: Plugin) -> Column | BackendError:
+        outcome = attempt(plugin.name, lambda: _as_promised(info, info.load()))
+        error = outcome.error
+        if isinstance(error, BackendError):
+            plugin.state, plugin.reason = "unavailable", str(error)
+            return BackendError(f"backend {info.name!r} is unavailable: {error}")
+        if error is not None:
+            _broken(plugin, error)
+            return BackendError(f"backend {info.name!r} is broken: {plugin.reason.rstrip('.')}. "
+                                f"'etude backends' shows more")
+        if outcome.changed:
+            plugin.state, plugin.reason = "broken", outcome.changed
+        return outcome.value  # type: ignore[no-any-return]
 
     def _unknown(self, name: str) -> str:
         known = [REFERENCE, *self.backends]
@@ -146,6 +167,72 @@ class Registry:
         if name == "cpu" and not self.plugins:
             text += " The C kernels come with the package etude-cpu: pip install etude-cpu"
         return text
+
+
+def _found() -> tuple[list[EntryPoint], list[Plugin]]:
+    """Every entry point, and the distributions whose file of entry points cannot be read."""
+    try:
+        return list(entry_points(group=GROUP)), []
+    except Exception:  # one is damaged, and importlib then reads none: look at each by itself
+        pass
+    points: dict[str, list[EntryPoint]] = {}
+    unreadable: list[Plugin] = []
+    for dist in distributions():
+        name = _normal(dist.metadata["Name"] or "?")
+        if name in points:  # the first on the path is the one that is imported
+            continue
+        points[name] = []
+        try:
+            points[name] += dist.entry_points.select(group=GROUP)
+        except Exception as error:
+            if f"[{GROUP}]" in (dist.read_text("entry_points.txt") or ""):
+                unreadable.append(Plugin(name, dist.version or "?", "broken", "its file "
+                                         f"entry_points.txt cannot be read: {error}. Install it "
+                                         f"again", origin=name))
+    return [point for group in points.values() for point in group], unreadable
+
+
+def _precedence(point: EntryPoint) -> tuple[bool, str, str]:
+    """The order of loading, which decides who has a name: ours, then the others by name."""
+    name = _normal(point.dist.name or "") if point.dist else ""
+    return name not in OWN, point.name, name
+
+
+def _described(point: EntryPoint) -> Plugin:
+    version = (point.dist.version if point.dist else None) or "?"
+    name = (point.dist.name if point.dist else None) or "an unnamed distribution"
+    return Plugin(point.name, version, origin=f"{name} {version}")
+
+
+def _normal(distribution: str) -> str:
+    return distribution.lower().replace("_", "-").replace(".", "-")
+
+
+def _ask(point: EntryPoint, answers: Answers) -> None:
+    """Import a plugin and ask its hooks. What it answers before it fails counts."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(Hooks)
+    answers.module = module = point.load()
+    manager.register(module, name=point.name)
+    answers.wrong = _misspelt(manager, module)
+    answers.infos = [item for answer in manager.hook.etude_backends() for item in answer]
+    answers.commands = [item for answer in manager.hook.etude_commands() for item in answer]
+
+
+def _unfit(info: Any) -> str:
+    """A sentence about what is no description of a backend for this Etude, or ""."""
+    if not isinstance(info, BackendInfo):
+        return f"etude_backends must return a list of BackendInfo, got {reprlib.repr(info)} in it"
+    try:
+        major, minor = info.interface
+        if major == INTERFACE[0] and minor <= INTERFACE[1]:
+            name = info.name
+            return "" if isinstance(name, str) and name else f"a backend is called {name!r}"
+    except (TypeError, ValueError):
+        return (f"backend {info.name!r}: interface must be two numbers such as {INTERFACE}, got "
+                f"{reprlib.repr(info.interface)}")
+    return (f"backend {info.name!r} is built for op interface {major}.{minor}, this Etude has "
+            f"{INTERFACE[0]}.{INTERFACE[1]}; install matching versions of both")
 
 
 def _as_promised(info: BackendInfo, made: Any) -> Column:
@@ -162,8 +249,11 @@ def _as_promised(info: BackendInfo, made: Any) -> Column:
 
 def _broken(plugin: Plugin, error: BaseException) -> None:
     plugin.state = "broken"
-    plugin.reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    plugin.detail = traceback.format_exc()
+    try:
+        plugin.reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    except Exception:  # its message is broken too
+        plugin.reason = type(error).__name__
+    plugin.detail = "".join(traceback.format_exception(error))
 
 
 def _misspelt(manager: pluggy.PluginManager, module: Any) -> str:
