@@ -36,7 +36,7 @@ FILE = '''
 
     @etude.implements("softmax")
     def mine(x, *, dim=-1):
-        return x
+        return x.copy()
 '''
 
 

@@ -219,6 +219,14 @@ LOADS = {
     "t_typo": ("return etude.Backend('typo', 'cpu', {'sofmax': None})", "broken",
                "TypeError: there is no op called 'sofmax'. Did you mean 'softmax'?",
                "BackendError: backend 'typo' is broken: TypeError: there is no op called 'sofmax'"),
+    "t_entry": ("return etude.Backend('entry', 'cpu', {'exp': 3})", "broken",
+                "TypeError: its entry for exp is 3, which cannot be called; it must be a function "
+                "of the op's arrays and attributes",
+                "BackendError: backend 'entry' is broken: TypeError: its entry for exp is 3"),
+    "t_noout": ("return etude.Backend('noout', 'cpu', {'exp': lambda x: x}, checks=True)", "broken",
+                "TypeError: its entry for exp has no parameter out, and checks=True promises the "
+                "full interface: exp(*arrays, out=None, **attrs)",
+                "BackendError: backend 'noout' is broken: TypeError: its entry for exp has no"),
     "t_far": ("return etude.Backend('far', 'moon', {})", "broken",
               "TypeError: load() made a Column for 'moon', announced for 'cpu'",
               "BackendError: backend 'far' is broken: TypeError: load() made a Column for 'moon'"),
@@ -298,7 +306,8 @@ def test_the_distributions_that_come_first_are_those_of_this_repository():
 
 def test_a_damaged_file_of_entry_points_costs_its_own_plugin_only(site):
     site.add("t_damaged", GOOD.format(name="damaged"))
-    (site.folder / "t_damaged-1.2.3.dist-info" / "entry_points.txt").write_text("[etude]\ngarbage\n")
+    entries = site.folder / "t_damaged-1.2.3.dist-info" / "entry_points.txt"
+    entries.write_text("[etude]\ngarbage\n")
     found = site.run("""
         with etude.use("good"):
             print(json.dumps([[p.name, p.state, p.reason] for p in registry().plugins

@@ -391,3 +391,144 @@ def test_a_column_that_writes_into_its_input_is_stopped():
             BackendError, match=r"column 'hasty': softmax writes into one of its inputs\."):
         F.softmax(x, dim=0)
     assert x.tolist() == [1, 2]
+
+
+# ------------------------------------------------------------------ memory of its own
+
+
+def kept(shape, view):
+    """A function that writes each result into one buffer."""
+    buffer = np.empty(shape, np.float32)
+
+    def keeps(x, out=None):
+        np.exp(x, out=buffer)
+        return buffer[:] if view else buffer
+
+    return keeps
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_column_that_returns_one_buffer_again_and_again_is_stopped(view):
+    with etude.use(Column("keeps", "cpu", {"exp": kept((2, 3), view)})):
+        first = F.exp(X)
+        with pytest.raises(BackendError, match=r"column 'keeps': exp returned memory that an "
+                                               r"earlier result is in, which changes when .* a "
+                                               r"new array each time, or a copy"):
+            F.exp(X)
+        del first
+
+
+def test_two_buffers_in_turn_and_one_for_two_ops_are_noticed_too():
+    turn = [kept((2, 3), False), kept((2, 3), False)]
+
+    def takes_turns(x, out=None):
+        turn.reverse()
+        return turn[0](x)
+
+    one = kept((2, 3), True)
+    with etude.use(Column("turns", "cpu", {"exp": takes_turns})):
+        results = [F.exp(X), F.exp(X)]
+        with pytest.raises(BackendError, match="column 'turns': exp returned memory that an"):
+            F.exp(X)
+    with etude.use(Column("shared", "cpu", {"exp": one, "log": one})):
+        results.append(F.exp(X))
+        with pytest.raises(BackendError, match="column 'shared': log returned memory that an"):
+            F.log(X)
+
+
+def test_a_buffer_is_noticed_under_a_tap_and_in_another_block():
+    column = Column("keeps", "cpu", {"exp": kept((2, 3), True)})
+    with etude.use(column):
+        first = F.exp(X)
+    with etude.receipt(), etude.use(column), pytest.raises(BackendError, match="earlier result"):
+        F.exp(X)
+    del first
+
+
+@pytest.mark.parametrize("answer", [
+    lambda x: x, lambda x: x[:], lambda x: x.reshape(-1).reshape(x.shape), lambda x: x[::-1],
+    lambda x: np.asarray(memoryview(x)),
+])
+def test_a_column_that_returns_its_input_is_stopped(answer):
+    @etude.implements("relu")
+    def hands_back(x):
+        return answer(x)
+
+    with etude.use(hands_back), pytest.raises(
+            BackendError, match=r"column 'hands_back': relu returned memory of an input, which"):
+        F.relu(X)
+
+
+def test_an_output_in_the_memory_of_another_is_stopped():
+    @etude.implements("layer_norm")
+    def twice(x, *rest, **attrs):
+        y, mean, _ = ops.layer_norm(x, *rest, **attrs)
+        return y, mean, mean
+
+    with etude.use(twice), pytest.raises(BackendError, match="layer_norm returned memory that"):
+        F.layer_norm(X, 3)
+
+
+def test_memory_that_nobody_else_holds_may_be_used_again():
+    """A pool that hands out parts of one block, and an ``out`` over the input, are in order."""
+    block, at = np.empty(600, np.float32), []
+
+    def pool(x, out=None):
+        if out is None:
+            at.append(x.size)
+            out = block[sum(at) - x.size: sum(at)].reshape(x.shape)
+        return np.maximum(x, 0, out=out)
+
+    with etude.use(Column("pool", "cpu", {"relu": pool}), strict=True):
+        held = [F.relu(X) for _ in range(100)]
+        assert len(held) == 100
+        mine = np.full((2, 3), -1.0, np.float32)
+        assert current()["relu"](mine, out=mine) is mine
+        at.clear()
+        del held
+        F.relu(X)
+    with etude.use(Column("view", "cpu", {"exp": kept((2, 3), True)})):
+        for _ in range(3):
+            assert F.exp(X).shape == (2, 3)  # dropped before the next call
+
+
+def test_the_note_of_results_does_not_grow_with_the_calls():
+    column = Column("plain", "cpu", {"exp": lambda x: np.exp(x)})
+    with etude.use(column):
+        held = [F.exp(X) for _ in range(1000)]
+        assert len(held) <= len(column.results._held) <= 2000
+        del held
+        for _ in range(3000):
+            F.exp(X)
+    assert len(column.results._held) <= 2001
+
+
+# ------------------------------------------------------------------ columns made by hand
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"ops": {"exp": 3}}, "column 'mine': its entry for exp is 3, which cannot be called"),
+    ({"ops": {"exp": None}}, "its entry for exp is None, which cannot be called"),
+    ({"ops": {"sofmax": np.exp}}, "there is no op called 'sofmax'. Did you mean 'softmax'?"),
+    ({"ops": {3: np.exp}}, "there is no op called 3"),
+    ({"ops": [np.exp]}, "ops must be a dict from names of ops to functions, got ["),
+    ({"ops": {"exp": lambda x: x}, "checks": True},
+     "its entry for exp has no parameter out, and checks=True promises the full interface: "
+     "exp(*arrays, out=None, **attrs)"),
+    ({"ops": {"exp": lambda x: x}, "device": "moon"}, "and device 'moon' needs the full interface"),
+])
+def test_a_column_with_an_entry_that_cannot_run_is_refused_when_chosen(options, words):
+    with pytest.raises(BackendError) as caught:
+        etude.use(Column(**{"name": "mine", "device": "cpu"} | options))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", [
+    np.exp, lambda x: np.exp(x), lambda x, out=None: np.exp(x, out=out),
+    lambda *arrays, **options: np.exp(*arrays, **options)])
+def test_a_plain_function_in_a_column_is_given_its_out(entry):
+    with etude.use(Column("mine", "cpu", {"exp": entry}), strict=True):
+        buffer = np.zeros((2, 3), np.float32)
+        assert current()["exp"](X.data, out=buffer) is buffer
+        assert np.allclose(buffer, np.e)
+        assert np.allclose(F.exp(X).numpy(), np.e)

@@ -314,7 +314,7 @@ def test_a_copy_made_by_fork_does_not_answer(module):
     ("time.perf_counter = lambda: 0.0", "replaces time.perf_counter"),
     ("np.allclose = lambda *a, **k: True", "replaces numpy.allclose"),
     ("etude.TABLE['exp'].reference = abs", "replaces the reference of exp"),
-    ("etude.core.columns._hold = print", "replaces etude.core.columns._hold"),
+    ("etude.core.contract._hold = print", "replaces etude.core.contract._hold"),
     ("import etude_check.worker.arena\netude_check.worker.arena.Arena.view = None",
      "replaces etude_check.worker.arena.Arena.view"),
     ("import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)",

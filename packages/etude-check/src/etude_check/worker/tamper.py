@@ -27,10 +27,11 @@ import numpy.linalg
 import numpy.testing
 
 import etude.core.columns
+import etude.core.contract
 import etude.core.table
 
 WATCHED: tuple[ModuleType, ...] = (np.testing, np, np.linalg, time, gc, builtins, json,
-                                   etude.core.columns, etude.core.table)
+                                   etude.core.columns, etude.core.contract, etude.core.table)
 
 #: Audit events that no arithmetic causes, and what they mean when they come during a call. They
 #: prove nothing, since a column that compiles its kernels opens files too: they make a note in the

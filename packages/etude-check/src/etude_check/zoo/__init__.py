@@ -147,8 +147,8 @@ def load(name: str) -> Column:
     """An animal written in Python as a column; called in the worker. One in C is compiled and
     opened as any source is (``candidate.py``). KeyError for a name that no animal has.
     """
-    from etude.backends.implements import with_out
     from etude.core.columns import Column
+    from etude.core.contract import with_out
 
     animal = animals()[name]
     assert animal.fn is not None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from etude.core.columns import Column, Implementation, into
+from etude.core.columns import Column, Implementation
+from etude.core.contract import with_out
 from etude.core.errors import BackendError, did_you_mean
-from etude.core.table import TABLE, as_arrays
+from etude.core.table import TABLE
 
 
 def implements(*names: str) -> Callable[[Implementation], Implementation]:
@@ -44,21 +44,6 @@ def column_of_functions(name: str, functions: list[Implementation]) -> Column:
     """One column of several marked functions."""
     ops = {op: with_out(fn) for fn in functions for op in fn._etude_ops}  # type: ignore[attr-defined]
     return Column(name, "cpu", ops, isa="python")
-
-
-def with_out(fn: Implementation) -> Implementation:
-    """Give a plain function the ``out`` of the column interface."""
-    if "out" in inspect.signature(fn).parameters:
-        return fn
-
-    def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        result = as_arrays(fn(*arrays, **attrs))
-        try:
-            return into(out, result)
-        except ValueError:  # not what the op promises: the dispatcher says how, and names the op
-            return result
-
-    return call
 
 
 def column_of_module(name: str, module: Any) -> Column:

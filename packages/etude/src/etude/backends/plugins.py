@@ -20,8 +20,8 @@ import pluggy
 
 from etude.backends.guard import attempt
 from etude.core.columns import REFERENCE, Column
+from etude.core.contract import unfit
 from etude.core.errors import BackendError, did_you_mean
-from etude.core.table import TABLE
 
 GROUP = "etude"
 #: Distributions of this project that are plugins. They come first: nobody takes a name from them.
@@ -241,9 +241,8 @@ def _as_promised(info: BackendInfo, made: Any) -> Column:
         raise TypeError(f"load() must return a Column, got {type(made).__name__}")
     if made.device != info.device:
         raise TypeError(f"load() made a Column for {made.device!r}, announced for {info.device!r}")
-    for op in made.ops:
-        if op not in TABLE:
-            raise TypeError(f"there is no op called {op!r}{did_you_mean(op, TABLE)}")
+    if wrong := unfit(made):
+        raise TypeError(wrong)
     return made
 
 

@@ -16,6 +16,7 @@ from etude.backends.implements import (
 from etude.backends.native.library import open_library
 from etude.backends.plugins import registry
 from etude.core.columns import REFERENCE, Column
+from etude.core.contract import unfit
 from etude.core.errors import BackendError
 
 
@@ -39,6 +40,8 @@ def default_stack(device: str) -> tuple[Column, ...]:
 def resolve(column: Any) -> tuple[Column, ...]:
     """The columns that one argument of ``use`` stands for; none for the reference."""
     if isinstance(column, Column):
+        if wrong := unfit(column):
+            raise BackendError(f"column {column.name!r}: {wrong}")
         return (column,)
     if isinstance(column, str) and column in registry().backends:  # most often; needs no path
         return (registry().load(column),)

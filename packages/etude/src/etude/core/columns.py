@@ -3,7 +3,8 @@
 A *column* implements some ops for one device. A ``Table`` is a stack of columns for that device
 with the reference under them: ``table["softmax"](x, dim=-1)`` runs the first column that has the
 op and does not decline the call. Calls in which the reference had to stand in are counted, never
-silent. Which table is in force is kept in ``state.py`` and chosen in ``backends/use.py``.
+silent. What is asked of a column is in ``contract.py``; which table is in force is kept in
+``state.py`` and chosen in ``backends/use.py``.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from etude.core.contract import Results, guarded
 from etude.core.errors import BackendError, DeviceError, ShapeError, Unsupported
-from etude.core.shapes import Spec, float32
-from etude.core.table import TABLE, Op, as_arrays
+from etude.core.shapes import float32
+from etude.core.table import TABLE, Op, into
 
 #: What runs an op: ``implementation(*arrays, out=None, **attrs)`` returns an array or a tuple.
 Implementation = Callable[..., Any]
@@ -37,7 +39,8 @@ class Column:
     For the device "cpu" arrays are NumPy's. Any other device also gives ``upload`` (NumPy array
     to DeviceArray) and ``download`` (a contiguous DeviceArray to a NumPy array). With ``checks``
     the column promises to run ``Op.check`` itself on every call it has not seen before;
-    otherwise the dispatcher runs it on each call, and holds the result against it.
+    otherwise the dispatcher runs it on each call, and holds the result against it; an entry
+    without ``out`` is then given one (``contract.py``).
     """
 
     name: str
@@ -49,6 +52,7 @@ class Column:
     upload: Implementation | None = None
     download: Implementation | None = None
     dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)  # for people
+    results: Results = field(default_factory=Results, repr=False, init=False)
 
 
 class Event(NamedTuple):
@@ -118,7 +122,7 @@ class Table(dict[str, Implementation]):
         if not self.stack and self.device == "cpu":
             yield REFERENCE, _reference(op)
             return
-        found = [(b.name, _guarded(op, b)) for b in self.stack if op.name in b.ops]
+        found = [(b.name, _checked(op, b)) for b in self.stack if op.name in b.ops]
         yield from found
         reason = "declined" if found else "not implemented"
         if self.strict:
@@ -303,70 +307,6 @@ def _reference(op: Op) -> Implementation:
     return run
 
 
-def into(out: Any, result: Any) -> Any:
-    """Make arrays of NumPy scalars, and copy into the buffers the caller gave."""
-    if out is None:
-        return as_arrays(result)
-    buffers, results = (out, result) if isinstance(out, tuple) else ((out,), (result,))
-    for buffer, r in zip(buffers, results, strict=True):
-        if buffer.shape != r.shape or buffer.dtype != r.dtype:
-            raise ShapeError(f"out= must be {Spec(r.shape, r.dtype)} like the result, got "
-                             f"{Spec(buffer.shape, buffer.dtype)}")
-        np.copyto(buffer, r)
-    return out
-
-
-def _guarded(op: Op, backend: Column) -> Implementation:
-    """A column's implementation, with the shape rule before and after unless it runs it itself."""
-    call = backend.ops[op.name]
-    if backend.checks:
-        return call
-
-    def guarded(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        promised = op.check(arrays, attrs)
-        if backend.device == "cpu":
-            result = as_arrays(_untouched(op, backend.name, call, arrays, out, attrs))
-        else:
-            result = call(*arrays, out=out, **attrs)
-        _hold(op, backend.name, promised, result, out)
-        return result
-
-    return guarded
-
-
-def _untouched(op: Op, column: str, call: Implementation, arrays: tuple[Any, ...], out: Any,
-               attrs: dict[str, Any]) -> Any:
-    """Call a column with read-only views of its inputs: a pure function changes nothing."""
-    views = []
-    for a in arrays:
-        if isinstance(a, np.ndarray):
-            a = a.view()
-            a.flags.writeable = False
-        views.append(a)
-    try:
-        return call(*views, out=out, **attrs)
-    except ValueError as error:
-        if "read-only" not in str(error):
-            raise
-        raise BackendError(f"column {column!r}: {op.name} writes into one of its inputs. An op "
-                           f"changes nothing it was given: work on a copy") from error
-
-
-def _hold(op: Op, column: str, promised: Any, result: Any, out: Any) -> None:
-    """BackendError unless ``result`` is what the shape rule says, in the buffers ``out``."""
-    single = isinstance(promised, Spec)
-    specs, results = ((promised,), (result,)) if single else (promised, result)
-    if isinstance(result, tuple) is single or len(results) != len(specs):
-        wanted = f"a tuple of {len(specs)} arrays ({', '.join(op.outputs)})"
-        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
-        raise BackendError(f"column {column!r}: {op.name} must return "
-                           f"{'one array' if single else wanted}, got {got}")
-    buffers = results if out is None else (out,) if single else out
-    every = zip(specs, results, buffers, strict=True)
-    for name, (spec, r, buffer) in zip(op.outputs, every, strict=False):
-        if r.shape != spec.shape or r.dtype != spec.dtype:
-            raise BackendError(f"column {column!r}: {op.name} returned {name} as "
-                               f"{Spec(r.shape, r.dtype)}, but the op's shape rule says {spec}")
-        if r is not buffer:
-            raise BackendError(f"column {column!r}: {op.name} did not return the buffers it was "
-                               f"given as out=, so it did not write there")
+def _checked(op: Op, column: Column) -> Implementation:
+    """A column's entry, held to the op interface unless it promises to check for itself."""
+    return column.ops[op.name] if column.checks else guarded(op, column)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.errors import DTypeError
+from etude.core.errors import DTypeError, ShapeError
 from etude.core.layout import Layout
 from etude.core.shapes import DOMAINS as DOMAINS  # the table's users look for it here
 from etude.core.shapes import Spec, pair, spec_of
@@ -287,3 +287,16 @@ def as_arrays(result: Any) -> Any:
     if isinstance(result, tuple):
         return tuple([as_arrays(r) for r in result])
     return np.asarray(result)
+
+
+def into(out: Any, result: Any) -> Any:
+    """Make arrays of NumPy scalars, and copy into the buffers the caller gave."""
+    if out is None:
+        return as_arrays(result)
+    buffers, results = (out, result) if isinstance(out, tuple) else ((out,), (result,))
+    for buffer, r in zip(buffers, results, strict=True):
+        if buffer.shape != r.shape or buffer.dtype != r.dtype:
+            raise ShapeError(f"out= must be {Spec(r.shape, r.dtype)} like the result, got "
+                             f"{Spec(buffer.shape, buffer.dtype)}")
+        np.copyto(buffer, r)
+    return out
