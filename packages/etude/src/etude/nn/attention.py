@@ -1,4 +1,6 @@
-"""MultiheadAttention and TransformerBlock. The op: ops/attention.py.
+"""MultiheadAttention and TransformerBlock.
+
+The op: ``scaled_dot_product_attention`` in ``ops/attention.py``.
 
 Legend: N sequences, L queries, S keys, E numbers per token, H heads of E/H numbers each.
 """

@@ -1,4 +1,4 @@
-"""Conv1d, Conv2d and ConvTranspose2d. The ops: ops/conv2d.py.
+"""Conv1d, Conv2d and ConvTranspose2d. The op: ``conv2d`` in ``ops/conv2d.py``.
 
 Legend: N images, C channels, H x W pixels (L of a sequence); O output channels, G groups,
 KH x KW kernel, OH x OW output; S stride, P padding, D dilation.

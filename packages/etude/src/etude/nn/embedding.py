@@ -1,4 +1,4 @@
-"""Embedding: a row of numbers for each token. The op: ops/index.py."""
+"""Embedding: a row of numbers for each token. The op: ``embedding`` in ``ops/index.py``."""
 
 from __future__ import annotations
 

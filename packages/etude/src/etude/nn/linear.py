@@ -1,4 +1,4 @@
-"""Linear and Flatten. The op: ops/matmul.py."""
+"""Linear and Flatten. The op: ``linear`` in ``ops/matmul.py``."""
 
 from __future__ import annotations
 

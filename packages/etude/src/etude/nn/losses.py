@@ -1,4 +1,4 @@
-"""Losses as layers. The ops: ops/cross_entropy.py, ops/loss.py.
+"""Losses as layers. The ops: ``ops/cross_entropy.py``, ``ops/loss.py``.
 
 ``reduction`` is "mean" or "sum" over the samples, or "none" for one loss each.
 """

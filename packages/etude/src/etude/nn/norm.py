@@ -1,6 +1,7 @@
 """LayerNorm, RMSNorm, GroupNorm, BatchNorm1d and BatchNorm2d.
 
-The ops: ops/layer_norm.py, ops/rms_norm.py, ops/batch_norm.py.
+The ops: ``layer_norm`` (``ops/layer_norm.py``), ``rms_norm`` (``ops/rms_norm.py``) and
+``batch_norm`` (``ops/batch_norm.py``). ``GroupNorm`` is composed of ``layer_norm``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rows by number: index_select, embedding, one_hot, topk. C: c_src/cpu/index.c.
 
-Legend: V rows of a table, D numbers in each; index is int64 and runs from 0, and a value outside
-raises IndexError. Element-by-element indexing is in ``gather.py``.
+Legend: V rows of a table, D numbers in each. index is int64 and counts from 0; a value outside
+raises IndexError. To pick single elements there is ``gather`` (``gather.py``).
 """
 
 import math

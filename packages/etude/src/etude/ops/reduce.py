@@ -1,4 +1,6 @@
-"""Reductions over one axis, several, or all: sums, extremes, their places. C: reduce.c.
+"""Reductions over one axis, several, or all: sums, extremes, their places.
+
+C: c_src/cpu/reduce.c; ``var`` has c_src/cpu/var.c, ``logsumexp`` c_src/cpu/logsumexp.c.
 
 Legend: x has any shape; ``dim`` is None (all axes), an integer or a tuple; with ``keepdim`` the
 reduced axes stay, as size 1.
