@@ -3,8 +3,9 @@
 The program runs twice. On the second backend every column is wrapped, so that each call is held
 against the oracle *for the inputs it really got*: an op that merely passes on a wrong input is not
 blamed. Every op of a program may be within its bound, and the runs part all the same; then
-``runs.py`` compares their calls and values. ``reproducer.py`` writes what is saved for later. The
-function is public as ``etude_check.first_divergence``; ``engine.py`` checks whole columns.
+``divergence/runs.py`` compares their calls and values, and ``divergence/reproducer.py`` writes what
+is saved for later. The function is public as ``etude_check.first_divergence``; ``engine.py``
+checks whole columns.
 """
 
 from __future__ import annotations

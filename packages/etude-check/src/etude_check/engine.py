@@ -1,8 +1,8 @@
 """The engine: ``check(candidate)`` holds a candidate against the reference and returns a Report.
 
 Work is divided by ops: with ``jobs`` several are checked at a time, and each process has a runner
-(``runner.py``) and a sandbox of its own. The command line and the zoo come in through ``check``;
-the pytest plugin goes op by op, through ``inspector.py``.
+(``judge/runner.py``) and a sandbox of its own. The command line and the zoo come in through
+``check``; the pytest plugin goes op by op, through ``inspector.py``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ The signature, the shape rule, aliasing and cost stand in ``etude.TABLE`` and ar
 oracle is the reference itself, run in float64 on copies the candidate never sees (tests/ops holds
 it against independent sources). A spec adds how calls are drawn, how large an error may be, and
 what must hold besides. ``specs/`` has one file per family of ops, found by name; every op has
-exactly one spec, and tests fail for an op without. Nothing here runs a case: see ``runner.py``.
+exactly one spec, and tests fail for an op without. Nothing here runs a case: see
+``judge/runner.py``.
 """
 
 from __future__ import annotations

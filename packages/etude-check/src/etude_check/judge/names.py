@@ -1,7 +1,7 @@
 """Names of cases, read: ``softmax/tail/17@0`` gives the Case that it names.
 
-How a case makes its name stands in ``case.py``. Reading one needs the spec of its op, and so the
-floor of the specs.
+How a case makes its name stands in ``cases/case.py``. Reading one needs the spec of its op, and so
+the floor of the specs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a check found: verdicts, one record per case, one report per run. Plain data, no NumPy.
 
 The other files here turn them into text, the exit status follows from them, and whoever calls the
-kit from Python gets them; ``schema.json`` publishes their form. ``judge.py`` says how a verdict is
-reached.
+kit from Python gets them; ``schema.json`` publishes their form. ``judge/judge.py`` says how a
+verdict is reached.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
 
 The candidate runs in a worker process, which a crash, a hang or an exit ends; the next call gets
 another. An Outcome says what was returned and what was done besides that no kernel may do. It says
-nothing of whether the values are right: ``judge.py`` does, which runs after this.
+nothing of whether the values are right: ``judge/judge.py`` does, which runs after
+this.
 """
 
 from __future__ import annotations

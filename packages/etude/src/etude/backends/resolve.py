@@ -43,6 +43,8 @@ def resolve(column: Any) -> tuple[Column, ...]:
         if wrong := unfit(column):
             raise BackendError(f"column {column.name!r}: {wrong}")
         return (column,)
+    if isinstance(column, str) and column == REFERENCE:
+        return ()  # asks no plugin
     if isinstance(column, str) and column in registry().backends:  # most often; needs no path
         return (registry().load(column),)
     if callable(column) and hasattr(column, "_etude_ops"):
@@ -53,8 +55,6 @@ def resolve(column: Any) -> tuple[Column, ...]:
     if text is None:
         raise BackendError(f"a column is a name, a path, a function with @etude.implements or a "
                            f"Column; got {type(column).__name__}")
-    if text == REFERENCE:
-        return ()
     path = Path(text)
     if path.suffix == ".py":
         return (column_of_file(path),)
