@@ -3,8 +3,11 @@
 import importlib.util
 import json
 import math
+import os
+import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +166,87 @@ def test_what_is_no_command_costs_a_warning(site):
     assert (status, out) == (0, "hello from a plugin\n")
     assert "plugin 'good' offers a command 'ops', but that name is taken; left out" in told
     assert "plugin 'good' offers 'no command' as a command" in told
+
+
+@pytest.fixture
+def trouble(tmp_path):
+    """A folder with one plugin whose commands are broken in every way, and one that hangs."""
+    sources = {"awkward": """
+        import click, etude
+        class Sly(click.Command):
+            def get_short_help_str(self, limit=45):
+                raise RuntimeError("no help")
+        class Mute:
+            def __repr__(self):
+                raise RuntimeError("no repr")
+        @click.command()
+        @click.option("--n", default=lambda: 1 / 0)
+        def parse(n): ...
+        @click.command()
+        def fine():
+            click.echo("fine")
+        @etude.hookimpl
+        def etude_commands():
+            return [Sly("sly"), Mute(), click.Command(None), click.Command(3), click.Command(""),
+                    click.Command("number", help=3), None, parse, fine]
+    """, "hangs": """
+        import time
+        time.sleep(600)
+    """, "nolist": """
+        import etude
+        @etude.hookimpl
+        def etude_commands():
+            raise RuntimeError("no list")
+    """}
+    for name, source in sources.items():
+        (tmp_path / f"etude_test_{name}.py").write_text(textwrap.dedent(source))
+        info = tmp_path / f"etude_test_{name}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[etude]\n{name} = etude_test_{name}\n")
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+            "ETUDE_PLUGIN_SECONDS": "0.5"}
+
+
+def test_plugins_in_any_trouble_leave_the_help_and_the_other_commands_alone(trouble):
+    status, out, told = python(MAIN, "--help", **trouble)
+    assert status == 0
+    assert "\n  backends " in out
+    assert "\n  fine " in out
+    assert "Traceback" not in told
+    assert told.count("which is no click command with a name; left out") == 5
+    assert told.count("whose help fails with ") == 2
+    assert python(MAIN, "fine", **trouble)[:2] == (0, "fine\n")
+    status, _, told = python(MAIN, "parse", **trouble)
+    assert status == 1
+    assert "'parse' comes from the plugin 'awkward' 1.5, and failed there with Zero" in told
+    status, _, told = python(MAIN, "wanted", **trouble)
+    assert status == 2
+    assert "(Plugin 'hangs' is broken: TimeLimit: it was stopped when 0.5 s were over." in told
+    assert "(Plugin 'nolist' is broken: RuntimeError: no list)" in told
+    status, out, told = python(MAIN, "backends", **trouble)
+    assert status == 0, told
+    assert "broken: plugin 'hangs' 1.5 TimeLimit: it was stopped when 0.5 s" in words(out)
+
+
+@pytest.mark.parametrize("args", [("--help",), ("backends",), ("ops",), ("backends", "--json")])
+@pytest.mark.parametrize("how", [">&-", "2>&-", ">&- 2>&-", "<&-", "| head -c 1 > /dev/null",
+                                 "| true", "> /dev/full"])
+def test_nobody_listens(args, how):
+    """No stdout, no stderr, a pipe whose reader has left, a full disk: no traceback of ours."""
+    if "/dev/full" in how and not Path("/dev/full").exists():
+        pytest.skip("NOT RUN: this system has no /dev/full")
+    command = shlex.join([sys.executable, "-c", MAIN, *args])
+    done = subprocess.run(["bash", "-c", f"{command} {how}"], text=True, capture_output=True)
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+    if "full" in how:
+        assert done.returncode == 1
+        assert done.stderr == ("etude: the output could not be written: No space left on "
+                               "device\n")
+    else:
+        assert done.returncode == 0
+        assert done.stderr == ""
 
 
 # ------------------------------------------------------------------ ops

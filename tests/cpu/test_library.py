@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ from cpu_cases import agree, normal
 
 import etude
 from etude.backends.native import library as native
+from etude.backends.native.image import missing
 from etude.core.table import TABLE
 
 INCLUDE = Path(etude.__file__).parent / "include"
+MAPS = Path("/proc/self/maps")
 CC = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang") or "cc"
 
 SOFTMAX = r"""
@@ -163,6 +167,91 @@ def test_what_is_no_library_or_has_no_kernel_is_refused(tmp_path):
         native.open_library(text)
     with pytest.raises(etude.BackendError, match=r"empty\.so exports no kernel of etude\.h"):
         native.open_library(compiled(tmp_path, "int unrelated(void) { return 1; }", "empty"))
+
+
+OPEN_EACH = """
+import sys
+import etude
+from etude.backends.native.library import open_library
+for path in sys.argv[1:]:
+    try:
+        open_library(path)
+    except etude.BackendError as error:
+        print(error)
+    else:
+        print("whole")
+"""
+
+
+def test_a_library_cut_short_is_refused_and_does_not_end_the_process(tmp_path):
+    """In a process of its own: dlopen of most of these ends it with SIGBUS."""
+    whole = compiled(tmp_path, SOFTMAX, "softmax").read_bytes()
+    size = len(whole)
+    lengths = sorted({0, 1, 3, 4, 17, 40, 63, 64, 65, 200, 1000, *range(2048, size, 1024),
+                      size - 64, size - 1})
+    paths = []
+    for n in [*lengths, size]:
+        paths.append(tmp_path / f"cut{n}.so")
+        paths[-1].write_bytes(whole[:n])
+    done = subprocess.run([sys.executable, "-c", OPEN_EACH, *map(str, paths)], text=True,
+                          capture_output=True)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    *cut, last = done.stdout.splitlines()
+    assert last == "whole"
+    assert len(cut) == len(lengths)
+    for n, said in zip(lengths, cut, strict=True):
+        assert said.startswith(f"cut{n}.so cannot be opened as a library: "), said
+        if n >= 4 and whole[:4] == b"\x7fELF":
+            assert "it is cut short: " in said
+            assert said.endswith("still writing it? Wait until it is done, or compile it again")
+
+
+def test_every_library_of_this_machine_is_taken_for_whole():
+    """Those that a process here has opened: none is cut short, whoever linked it."""
+    from etude_cpu import glue
+
+    folders = [Path(glue.COMPILED).parent, *Path(np.__file__).parents[1].glob("numpy*/")]
+    found = [path for folder in folders for path in folder.rglob("*.so*")]
+    found += [Path(line.split()[-1]) for line in MAPS.read_text().splitlines()
+              if ".so" in line] if MAPS.exists() else []
+    assert len(set(found)) > 5
+    assert {path: missing(path) for path in set(found)} == dict.fromkeys(found, "")
+
+
+def made_mach(order, wide, offset, length):
+    """A Mach-O file of headers alone: one segment that maps ``length`` bytes at ``offset``."""
+    magic = 0xFEEDFACF if wide else 0xFEEDFACE
+    form = "II16sQQQQ" if wide else "II16sIIII"
+    command = struct.pack(order + form, 0x19 if wide else 1, struct.calcsize(order + form), b"",
+                          0, length, offset, length)
+    head = struct.pack(order + "7I", magic, 0, 0, 6, 1, len(command), 0)
+    return head + (bytes(4) if wide else b"") + command
+
+
+def made_elf32(order, end):
+    """A 32-bit ELF file of headers alone: one segment and one section, which end at ``end``."""
+    head = b"\x7fELF" + bytes([1, 1 if order == "<" else 2]) + bytes(10) + struct.pack(
+        order + "HHIIIIIHHHHHH", 3, 3, 1, 0, 52, 84, 0, 52, 32, 1, 40, 2, 0)
+    return (head + struct.pack(order + "8I", 1, 0, 0, 0, end, end, 5, 4096)
+            + struct.pack(order + "10I", 0, 1, 0, 0, end - 10, 10, 0, 0, 0, 0)
+            + struct.pack(order + "10I", 0, 8, 0, 0, end, 10**6, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_headers_of_other_machines_are_understood(tmp_path, order):
+    files = [made_elf32(order, 300), *(made_mach(order, wide, 100, 200) for wide in (False, True))]
+    fat = struct.pack(">II5I", 0xCAFEBABE, 1, 7, 3, 100, 200, 0)
+    path = tmp_path / "foreign.so"
+    for whole in (*files, fat):
+        whole = whole.ljust(300, b"\0")
+        path.write_bytes(whole)
+        assert missing(path) == ""
+        path.write_bytes(whole[:299])
+        assert missing(path) == "it is cut short: it has 299 bytes, and by its headers at least 300"
+        path.write_bytes(whole[:20])
+        assert missing(path) == "it is cut short: its 20 bytes end within its headers"
+    path.write_bytes(b"\x7fELF\x02\x01" + b"\xff" * 300)
+    assert "it is cut short" in missing(path)
 
 
 def test_a_library_compiled_again_is_read_again(tmp_path, mode):

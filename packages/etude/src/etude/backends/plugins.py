@@ -157,13 +157,15 @@ class Registry:
             plugin.state, plugin.reason = "broken", outcome.changed
         return outcome.value  # type: ignore[no-any-return]
 
+    def troubles(self) -> str:
+        """A sentence in brackets about each plugin that is not active."""
+        return "".join(f" (Plugin {p.name!r} is {p.state}: {p.reason})"
+                       for p in self.plugins if p.state != "active")
+
     def _unknown(self, name: str) -> str:
         known = [REFERENCE, *self.backends]
         text = (f"there is no backend {name!r}; known are {', '.join(known)}"
-                f"{did_you_mean(name, known)}")
-        for plugin in self.plugins:
-            if plugin.state != "active":
-                text += f" (Plugin {plugin.name!r} is {plugin.state}: {plugin.reason})"
+                f"{did_you_mean(name, known)}{self.troubles()}")
         if name == "cpu" and not self.plugins:
             text += " The C kernels come with the package etude-cpu: pip install etude-cpu"
         return text

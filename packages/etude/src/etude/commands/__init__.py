@@ -7,9 +7,15 @@ warning, never the command line.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import pkgutil
+import reprlib
+import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -26,7 +32,7 @@ Examples:
   etude ops softmax      one op: formula, cost, gradient, source
 
 ETUDE_BACKEND=cpu chooses a backend for a whole run; ETUDE_PLUGINS=a,b loads only the plugins
-named.
+named, each within ETUDE_PLUGIN_SECONDS.
 """
 
 
@@ -46,7 +52,7 @@ class Commands(click.Group):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             known = self.list_commands(ctx)
             raise click.UsageError(f"There is no command {args[0]!r}{did_you_mean(args[0], known)} "
-                                   f"Known are {', '.join(known)}", ctx)
+                                   f"Known are {', '.join(known)}{registry().troubles()}", ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -55,15 +61,26 @@ class Commands(click.Group):
         except (BackendError, DeviceError) as error:  # worded for a reader
             raise click.ClickException(str(error)) from error
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            with suppress(OSError):  # what is still in the buffer of stdout has nowhere to go
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(f"etude: the output could not be written: {error.strerror}")
+
 
 def plugin_commands() -> dict[str, click.Command]:
     """Name -> command, over every plugin; what cannot be used is left out with a warning."""
     found: dict[str, click.Command] = {}
     for plugin in registry().plugins:
         for command in plugin.commands:
-            if not isinstance(command, click.Command) or not command.name:
-                warn(f"plugin {plugin.name!r} offers {command!r} as a command, which is no click "
-                     f"command with a name; left out")
+            wrong = unusable(command)
+            if wrong:
+                warn(f"plugin {plugin.name!r} offers {reprlib.repr(command)} as a command, "
+                     f"{wrong}; left out")
             elif command.name in etude.commands or command.name in found:
                 warn(f"plugin {plugin.name!r} offers a command {command.name!r}, but that name is "
                      f"taken; left out")
@@ -72,24 +89,38 @@ def plugin_commands() -> dict[str, click.Command]:
     return found
 
 
+def unusable(command: Any) -> str:
+    """Why something cannot be a command, or "" if it can: the help must be able to list it."""
+    try:
+        if not (isinstance(command, click.Command) and command.name.strip()):  # type: ignore[union-attr]
+            return "which is no click command with a name"
+        command.get_short_help_str()
+    except Exception as error:
+        return f"whose help fails with {type(error).__name__}"
+    return ""
+
+
 def guarded(command: click.Command, plugin: Plugin) -> click.Command:
     """The same command; an exception it lets through is laid at its plugin's door."""
-    inside = command.invoke
 
-    def invoke(ctx: click.Context) -> Any:
-        try:
-            return inside(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BackendError,
-                BrokenPipeError):  # the reader of a pipe left; click knows what to do
-            raise
-        except Exception as error:
-            traceback.print_exception(error)
-            raise click.ClickException(
-                f"{command.name!r} comes from the plugin {plugin.name!r} {plugin.version}, and "
-                f"failed there with {type(error).__name__}: {error}") from error
+    def guard(inside: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                return inside(*args, **options)
+            except (click.ClickException, click.exceptions.Exit, click.Abort, BackendError,
+                    BrokenPipeError):  # the reader of a pipe left; click knows what to do
+                raise
+            except Exception as error:
+                traceback.print_exception(error)
+                raise click.ClickException(
+                    f"{command.name!r} comes from the plugin {plugin.name!r} {plugin.version}, and "
+                    f"failed there with {type(error).__name__}: {error}") from error
 
-    if "invoke" not in vars(command):
-        command.invoke = invoke  # type: ignore[method-assign]
+        return call
+
+    for step in ("make_context", "invoke"):
+        if step not in vars(command):
+            setattr(command, step, guard(getattr(command, step)))
     return command
 
 

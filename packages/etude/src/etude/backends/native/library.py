@@ -28,6 +28,7 @@ from etude.backends.native.header import (
     places,
     read_header,
 )
+from etude.backends.native.image import missing
 from etude.backends.native.kernel import SUFFIX, Host, Kernel, Record, Thunk
 from etude.core.errors import BackendError
 from etude.core.table import TABLE
@@ -47,8 +48,8 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
     """The ops that a shared library implements: every ``etude_<op>_<dtype>`` it exports.
 
     An op without a kernel for some dtype declines calls of that dtype. Raises BackendError if
-    the file is no library this machine can load, exports no kernel of an op in the table, or one
-    whose row does not agree with its function type in etude.h.
+    the file is no library this machine can load, is cut short, exports no kernel of an op in the
+    table, or one whose row does not agree with its function type in etude.h.
     """
     path = Path(path).resolve()
     try:
@@ -81,6 +82,9 @@ def _load(path: Path) -> ctypes.CDLL:
 
     dlopen knows libraries by name and would return the old one; a copy has a name of its own.
     """
+    if cut := missing(path):
+        raise BackendError(f"{path.name} cannot be opened as a library: {cut}. Is a compiler "
+                           f"still writing it? Wait until it is done, or compile it again")
     status = path.stat()
     stamp = status.st_ino, status.st_size, status.st_mtime_ns
     if _loaded.setdefault(path, stamp) == stamp:
