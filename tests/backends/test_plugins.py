@@ -314,8 +314,14 @@ def test_a_damaged_file_of_entry_points_costs_its_own_plugin_only(site):
                               if p.state != "active"]))
     """)
     (name, state, reason), = found
-    assert (name, state) == ("t-damaged", "broken")
+    assert (name, state) == ("t_damaged", "broken")
     assert reason.startswith("its file entry_points.txt cannot be read: ")
+
+
+def test_a_distribution_without_metadata_is_loaded_all_the_same(site):
+    site.add("t_bare", GOOD.format(name="bare"))
+    (site.folder / "t_bare-1.2.3.dist-info" / "METADATA").unlink()
+    assert site.run("print(json.dumps(states()))")["t_bare"] == ["active", ""]
 
 
 # ------------------------------------------------------------------ plugins that misbehave

@@ -459,6 +459,15 @@ def test_a_column_that_returns_its_input_is_stopped(answer):
         F.relu(X)
 
 
+def test_a_column_of_the_host_returns_arrays_of_the_host():
+    def elsewhere(x, out=None):
+        return etude.DeviceArray(x.copy(), "moon", x.shape, x.dtype)
+
+    with etude.use(Column("moony", "cpu", {"relu": elsewhere})), pytest.raises(
+            BackendError, match="column 'moony': relu must return NumPy arrays, got DeviceArray"):
+        F.relu(X)
+
+
 def test_an_output_in_the_memory_of_another_is_stopped():
     @etude.implements("layer_norm")
     def twice(x, *rest, **attrs):

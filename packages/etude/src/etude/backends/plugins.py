@@ -13,7 +13,7 @@ import reprlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, distributions, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any
 
 import pluggy
@@ -180,15 +180,15 @@ def _found() -> tuple[list[EntryPoint], list[Plugin]]:
     points: dict[str, list[EntryPoint]] = {}
     unreadable: list[Plugin] = []
     for dist in distributions():
-        name = _normal(dist.metadata["Name"] or "?")
-        if name in points:  # the first on the path is the one that is imported
+        name = _stated(dist, "Name")
+        if _normal(name) in points:  # the first on the path is the one that is imported
             continue
-        points[name] = []
+        points[_normal(name)] = []
         try:
-            points[name] += dist.entry_points.select(group=GROUP)
+            points[_normal(name)] += dist.entry_points.select(group=GROUP)
         except Exception as error:
             if f"[{GROUP}]" in (dist.read_text("entry_points.txt") or ""):
-                unreadable.append(Plugin(name, dist.version or "?", "broken", "its file "
+                unreadable.append(Plugin(name, _stated(dist, "Version"), "broken", "its file "
                                          f"entry_points.txt cannot be read: {error}. Install it "
                                          f"again", origin=name))
     return [point for group in points.values() for point in group], unreadable
@@ -196,14 +196,21 @@ def _found() -> tuple[list[EntryPoint], list[Plugin]]:
 
 def _precedence(point: EntryPoint) -> tuple[bool, str, str]:
     """The order of loading, which decides who has a name: ours, then the others by name."""
-    name = _normal(point.dist.name or "") if point.dist else ""
+    name = _normal(_stated(point.dist, "Name"))
     return name not in OWN, point.name, name
 
 
 def _described(point: EntryPoint) -> Plugin:
-    version = (point.dist.version if point.dist else None) or "?"
-    name = (point.dist.name if point.dist else None) or "an unnamed distribution"
+    name, version = _stated(point.dist, "Name"), _stated(point.dist, "Version")
     return Plugin(point.name, version, origin=f"{name} {version}")
+
+
+def _stated(dist: Distribution | None, key: str) -> str:
+    """What a distribution says of itself; "?" where its file METADATA is damaged or not there."""
+    try:
+        return str(dist.metadata[key] or "?") if dist else "?"
+    except Exception:
+        return "?"
 
 
 def _normal(distribution: str) -> str:

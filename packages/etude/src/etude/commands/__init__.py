@@ -92,8 +92,10 @@ def plugin_commands() -> dict[str, click.Command]:
 def unusable(command: Any) -> str:
     """Why something cannot be a command, or "" if it can: the help must be able to list it."""
     try:
-        if not (isinstance(command, click.Command) and command.name.strip()):  # type: ignore[union-attr]
+        if not isinstance(command, click.Command) or not str(command.name or "").strip():
             return "which is no click command with a name"
+        if not isinstance(command.name, str):
+            return "whose name is no text"
         command.get_short_help_str()
     except Exception as error:
         return f"whose help fails with {type(error).__name__}"

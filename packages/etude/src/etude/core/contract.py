@@ -147,6 +147,9 @@ class Results:
     def enter(self, op: Op, column: str, arrays: tuple[Any, ...], result: Any) -> None:
         """Note the results of a call. BackendError if one is in memory that is not its own."""
         for r in result if isinstance(result, tuple) else (result,):
+            if not isinstance(r, np.ndarray):
+                raise BackendError(f"column {column!r}: {op.name} must return NumPy arrays, got "
+                                   f"{type(r).__name__}")
             owner = r.base
             if owner is None:
                 owner = r

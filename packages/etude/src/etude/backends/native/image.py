@@ -5,7 +5,7 @@ the headers speak of bytes that the file lacks, the first touch of them ends the
 SIGBUS; no exception tells why. Only the headers are read. What is no library at all passes: dlopen
 has words for that.
 
-ELF: the System V ABI, chapter 4 and 5. Mach-O: <mach-o/loader.h> and <mach-o/fat.h>.
+ELF: the System V ABI, chapters 4 and 5. Mach-O: Apple's OS X ABI Mach-O File Format Reference.
 """
 
 from __future__ import annotations
