@@ -52,8 +52,8 @@ def attempt(name: str, fn: Callable[[], Any]) -> Outcome:
         limit = seconds()
         here = threading.current_thread() is threading.main_thread()
         if here and signal.getsignal(signal.SIGALRM) is not None:
-            with _ctrl_c() as pressed, _interrupted_after(name, limit):
-                outcome.value = fn()
+            with _ctrl_c() as pressed:
+                outcome.value = _interrupted(name, limit, fn)
         else:
             outcome = _in_thread(name, limit, fn)
     except KeyboardInterrupt as error:
@@ -88,19 +88,18 @@ def _up(limit: float) -> TimeLimit:
 # ------------------------------------------------------------------ the two ways to keep time
 
 
-@contextmanager
-def _interrupted_after(name: str, limit: float) -> Iterator[None]:
-    """In the main thread: raise TimeLimit inside the block when ``limit`` seconds are over.
+def _interrupted(name: str, limit: float, fn: Callable[[], Any]) -> Any:
+    """In the main thread: ``fn()``, with TimeLimit raised inside it after ``limit`` seconds.
 
     A thread keeps the time and sends SIGALRM, which also ends a sleep or a wait for a lock.
     Somebody else's alarm that comes meanwhile goes to the handler it was meant for.
     """
-    done = threading.Event()
-    up = False
+    main, done = threading.get_ident(), threading.Event()
     theirs = signal.getsignal(signal.SIGALRM)
+    up = running = False
 
     def ring(number: int, frame: Any) -> None:
-        if up and not done.is_set():
+        if up and running:
             raise _up(limit)
         if not up and callable(theirs):
             theirs(number, frame)
@@ -120,15 +119,19 @@ def _interrupted_after(name: str, limit: float) -> Iterator[None]:
                      f"cannot be interrupted. ETUDE_PLUGINS=, with the names of others, leaves it "
                      f"out")
 
-    main = threading.get_ident()
     watcher = threading.Thread(target=watch, name=f"time limit of {name}", daemon=True)
     signal.signal(signal.SIGALRM, ring)
     try:
         watcher.start()
-        yield
+        running = True
+        try:
+            return fn()
+        finally:
+            running = False  # Python runs a handler at a call, and here is none: nothing is missed
     finally:
         done.set()
-        watcher.join()
+        if watcher.ident is not None:
+            watcher.join()
         if signal.getsignal(signal.SIGALRM) is ring:
             signal.signal(signal.SIGALRM, theirs)
 
