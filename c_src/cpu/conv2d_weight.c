@@ -1,7 +1,7 @@
 /* conv2d_weight.c: the gradient of conv2d in its weight.
 
-   Reference: conv2d_weight in packages/etude/src/etude/ops/conv2d.py.
-   Read first: conv2d_weight in c_src/cpu/plain/conv2d.c, the same as plain loops.
+   Reference: `conv2d_weight` in packages/etude/src/etude/ops/conv2d.py.
+   Read first: `conv2d_weight` in c_src/cpu/plain/conv2d.c, the same as plain loops.
 
    Legend: as in conv2d.c.
 

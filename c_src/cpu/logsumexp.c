@@ -1,5 +1,5 @@
 /* logsumexp.c: log sum exp over one axis.
-   Reference: logsumexp in packages/etude/src/etude/ops/reduce.py. x: outer x n x inner.
+   Reference: `logsumexp` in packages/etude/src/etude/ops/reduce.py. x: outer x n x inner.
 
    Plan. inner = 1: as in softmax.c, blocks of rows stay in L1, and one loop takes the exponentials
    of a whole block. inner > 1: COLUMNS columns at a time, with their maxima and sums in L1, in two

@@ -1,5 +1,5 @@
 /* var.c: the variance over one axis, in two passes: the mean, then squared deviations from it.
-   Reference: var in packages/etude/src/etude/ops/reduce.py. x: outer x n x inner.
+   Reference: `var` in packages/etude/src/etude/ops/reduce.py. x: outer x n x inner.
 
    Plan. inner = 1: sums.h along each row. inner > 1: COLUMNS columns at a time, whose sums lie in
    L1; they are doubles, because a column adds up one number after another, and in floats the

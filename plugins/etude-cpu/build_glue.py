@@ -1,9 +1,10 @@
-"""Writes the C source of the glue, etude_cpu._glue, from etude.h. CMake runs build_glue.py OUT.c
+"""Writes the C source of the glue from etude.h. CMake runs it: ``build_glue.py OUT``.
 
-The glue is cffi's API mode: for every function type and dtype one thunk that takes the address of
-a kernel and arrays as ``id(array)``. It finds their data itself, which costs nothing; asking
-Python for three pointers would cost more than a small kernel. The thunk fills a record of the call
-and submits it (c_src/cpu/host/record.h).
+The glue is the compiled module ``_glue`` of etude_cpu, built in cffi's API mode. It has one thunk
+for every function type and dtype, which takes the address of a kernel, and arrays as ``id(array)``.
+The thunk finds their data itself, which costs nothing; asking Python for three pointers would cost
+more than a small kernel does. It fills ``etude_record`` (``c_src/cpu/host/record.h``) with the call
+and submits it.
 """
 
 import sys

@@ -1,5 +1,6 @@
 /* isa.c: which of the compiled instruction sets this machine can run.
-   What each name stands for is said a second time by the compiler flags in CMakeLists.txt. */
+   What each name stands for is said a second time by the compiler flags in
+   plugins/etude-cpu/CMakeLists.txt. */
 #include <string.h>
 
 #include "host.h"

@@ -1,7 +1,7 @@
 """``etude backends``: the matrix of what is installed, and what is wrong with it.
 
-Every backend is loaded, each under its own guard. What a plugin is and what its states mean is
-in ``etude/plugins.py``.
+Every backend is loaded, each under its own guard, so that a broken one is a line of the matrix and
+not the end of it. ``Plugin`` (``backends/plugins.py``) says what the states mean.
 """
 
 from __future__ import annotations

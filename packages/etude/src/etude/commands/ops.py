@@ -2,7 +2,7 @@
 
 Everything is read from TABLE, from the source of the op and from the installed backends, so an
 op entered anywhere is listed here with nothing edited. The docs write their op pages from the
-same row: ``docs/op_pages.py``.
+same row (``docs/op_pages.py``).
 """
 
 from __future__ import annotations

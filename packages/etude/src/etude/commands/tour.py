@@ -1,6 +1,7 @@
 """``etude tour``: a network learns to read digits on every backend, and the backends are compared.
 
-The work is in ``runs.py``, the picture in ``picture.py``; this file asks, shows and concludes.
+``runs.py`` holds ``train`` and ``compare``, the work; ``picture.py`` holds ``draw``. This file has
+the command, its table and its conclusions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``etude train``: a run from a TOML file. The work is in ``etude/experiment.py``."""
+"""``etude train``: a run from a TOML file. The work is in ``train/experiment.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``etude tune``: a search for better settings. The work is in ``etude/tuning.py``."""
+"""``etude tune``: a search for better settings. The work: ``Search`` in ``train/tuning.py``."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ DEPTH = 2  # batches that each worker may be ahead
 
 
 def ahead(make: Callable[[int], T], n: int, workers: int) -> Generator[T]:
-    """make(0), make(1), ... make(n - 1), prepared by ``workers`` threads; with 0, when asked for.
+    """make(0), make(1), ... make(n - 1), prepared by ``workers`` threads. With 0 workers, each is
+    made when it is asked for.
 
     Each call runs in a copy of the caller's context, so that ``with use(...)`` and ``no_grad``
     hold there too. An exception comes out where its result would have. Closing the iterator, or
@@ -31,10 +32,11 @@ def ahead(make: Callable[[int], T], n: int, workers: int) -> Generator[T]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="etude-data")
     try:
         pending: deque[Future[T]] = deque()
-        for i in range(n + DEPTH * workers):
+        lead = DEPTH * workers  # how many are begun before the first is handed out
+        for i in range(n + lead):
             if i < n:
                 pending.append(pool.submit(copy_context().run, make, i))
-            if i >= DEPTH * workers and pending:
+            if i >= lead and pending:
                 yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

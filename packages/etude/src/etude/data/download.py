@@ -1,7 +1,7 @@
-"""Fetching the files of a data set: only when asked, checked, and never half there.
+"""Downloads of the files of a data set: only when asked for, checked, and never half there.
 
 pooch (the extra ``etude[download]``) does the work: it writes to a temporary file, compares the
-SHA-256, and only then gives the file its name. Where files are kept: ``cache_folder``.
+SHA-256, and only then gives the file its name. ``cache_folder`` says where files are kept.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _from_mirrors(title: str, path: Path, sha256: str, mirrors: Sequence[str],
     import requests  # type: ignore[import-untyped, unused-ignore]
 
     def download(url: str, target: str, _: Any) -> None:
-        # Unlike pooch's own it closes the connection after an error, and counts bytes.
+        # Unlike pooch's own download this closes the connection after an error, and counts bytes.
         with requests.get(url, stream=True, timeout=TIMEOUT, headers=AS_IT_IS) as response:
             response.raise_for_status()
             with open(target, "wb") as file:
@@ -76,15 +76,16 @@ def _from_mirrors(title: str, path: Path, sha256: str, mirrors: Sequence[str],
             problems.append((mirror, e))
     told = "\n".join(f"  {mirror}{path.name}: {_short(e)}" for mirror, e in problems)
     network = all(isinstance(e, requests.RequestException) for _, e in problems)
-    raise (ConnectionError if network else ValueError)(
-        f"{title}: no mirror gave {path.name} as it should be:\n{told}\nNothing was kept. Check "
-        f"the network and try again, or put the file into {path.parent} by hand")
+    kind = ConnectionError if network else ValueError
+    raise kind(f"{title}: no mirror gave {path.name} as it should be:\n{told}\nNothing was kept. "
+               f"Check the network and try again, or put the file into {path.parent} by hand")
 
 
 def _short(error: Exception) -> str:
-    """The gist of an error: requests wraps the cause in errors of its own."""
-    cause = getattr(error.args[0] if error.args else None, "reason", None)
-    text = " ".join(str(cause or error).split())
+    """What an error says, on one line; requests wraps the cause in errors of its own."""
+    inner = error.args[0] if error.args else None
+    cause = getattr(inner, "reason", None) or error
+    text = " ".join(str(cause).split())
     return text if len(text) <= 200 else text[:200] + " ..."
 
 

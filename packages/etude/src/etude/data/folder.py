@@ -78,7 +78,9 @@ class ImageFolder:
         if len(image) != CHANNELS[self.mode]:
             raise ValueError(f"{path}: {len(image)} channels, but mode={self.mode!r} has "
                              f"{CHANNELS[self.mode]}; convert the file or change the mode")
-        return (image if self.size is None else self._resize(image)), label
+        if self.size is not None:
+            image = self._resize(image)
+        return image, label
 
     def _with_pillow(self, path: Path) -> Array:
         from PIL import Image
@@ -97,8 +99,12 @@ class ImageFolder:
         from PIL import Image
 
         assert self.size is not None
-        return np.stack([np.asarray(Image.fromarray(channel).resize(
-            self.size[::-1], Image.Resampling.BILINEAR)) for channel in image])
+        width_first = self.size[::-1]
+        channels = []
+        for channel in image:
+            picture = Image.fromarray(channel).resize(width_first, Image.Resampling.BILINEAR)
+            channels.append(np.asarray(picture))
+        return np.stack(channels)
 
     def __repr__(self) -> str:
         return f"ImageFolder({str(self.root)!r}, {len(self)} images, {len(self.classes)} classes)"
@@ -126,8 +132,11 @@ def _read_npy(path: Path) -> Array:
     if x.dtype not in (np.uint8, float32) or x.ndim not in (2, 3):
         raise ValueError(f"{path}: an image is uint8 (0..255) or float32 (0..1), (H, W) or "
                          f"(C, H, W); this is {x.dtype}{list(x.shape)}")
-    x = x[None] if x.ndim == 2 else x
-    return x.astype(float32) / float32.type(255) if x.dtype == np.uint8 else x
+    if x.ndim == 2:
+        x = x[None]
+    if x.dtype == np.uint8:
+        x = x.astype(float32) / float32.type(255)
+    return x
 
 
 def _read_netpbm(path: Path) -> Array:
@@ -137,7 +146,8 @@ def _read_netpbm(path: Path) -> Array:
     at = 0
     while len(words) < 4 and at < len(data):
         if data[at : at + 1] == b"#":  # a comment, up to the end of its line
-            at = (data.find(b"\n", at) + 1) or len(data)
+            end = data.find(b"\n", at)
+            at = len(data) if end < 0 else end + 1
         elif data[at : at + 1].isspace():
             at += 1
         else:
@@ -151,7 +161,7 @@ def _read_netpbm(path: Path) -> Array:
         raise ValueError(f"{path}: not a binary PGM or PPM image (it must start with P5 or P6, "
                          f"the width, the height and the largest value)")
     width, height, largest = (int(w) for w in words[1:])
-    pixels = data[at + 1 :]  # one space after the header
+    pixels = data[at + 1 :]  # a single space ends the header
     if not 1 <= largest <= 255 or len(pixels) != width * height * channels:
         raise ValueError(f"{path}: {width} x {height} pixels of {channels} x 8 bits take "
                          f"{width * height * channels} bytes, the file has {len(pixels)} (and "

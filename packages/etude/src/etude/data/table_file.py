@@ -1,7 +1,8 @@
-"""CSVDataset: a table in a text file, one sample a line. Strict: what is wrong is named by line.
+"""CSVDataset: a table in a text file, one sample a line.
 
-Legend: N samples, F features. It reads numbers and class names, and guesses nothing: text in a
-feature, a gap or a line that is too short is an error. Clean a table with a tool made for it.
+Legend: N samples, F features. It reads numbers and class names and guesses nothing: text in a
+feature, a gap or a line that is too short is an error, which names the line. To clean a table, use
+a tool made for that.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class CSVDataset:
             raise ValueError(f"CSVDataset: kind is 'class' or 'number', got {kind!r}")
         self.path = Path(path)
         lines = self._lines(delimiter)
-        header = [name.strip() for name in next(lines, (0, []))[1]]
+        _, first = next(lines, (0, []))
+        header = [name.strip() for name in first]
         if not any(header):
             raise ValueError(f"{path}: empty, without even a line that names the columns")
         twice = sorted({name for name in header if header.count(name) > 1})
@@ -142,7 +144,7 @@ class CSVDataset:
 
 
 def _in_order(names: set[str]) -> list[str]:
-    """By number if all are integers, so that 10 comes after 9; else as text."""
+    """Names sorted as numbers if all are integers, so that 10 comes after 9; else as text."""
     try:
         return sorted(names, key=lambda name: (int(name), name))
     except ValueError:

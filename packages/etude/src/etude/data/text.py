@@ -1,7 +1,8 @@
 """Text that comes with Etude, names and Shakespeare, and blocks of tokens to learn from.
 
 Sources and licences (both public domain) are in names.LICENSE.txt and shakespeare.LICENSE.txt
-beside this file. What turns text into tokens is in ``tokenizers.py``.
+beside this file. ``tokenizers.py`` holds ``CharTokenizer`` and ``BPETokenizer``, which turn text
+into tokens.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def _packaged(name: str) -> str:
 def text_split(text: Any, validation: float = 0.1) -> tuple[Any, Any]:
     """Cut a text, a list or an array of tokens in two, (train, validation), in its order.
 
-    ``validation`` is the share of the second part, 0 < validation < 1. Text is cut, not shuffled:
-    else the model would have read the neighbours of what it is tested on. ValueError if a part
-    would be empty.
+    ``validation`` is the share of the second part, 0 < validation < 1. Text is cut and not
+    shuffled, because a model must not have read the neighbours of what it is tested on. ValueError
+    if a part would be empty.
     """
     n = len(text)
     if not 0 < validation < 1:
@@ -53,9 +54,9 @@ class LanguageModelDataset:
     """Blocks of ``block`` + 1 tokens: x is the first ``block`` of them, y the last, so that y[t]
     is what comes after x[0..t]. Both are int64 (T), T = ``block``.
 
-    tokens: (n) integers; block i starts at token i * ``stride``. The default stride, T, goes
-    through the text once in an epoch; 1 gives every place it can start at. Tokens at the end that
-    fill no block are left out. ShapeError if there are not enough for one.
+    tokens: (n) integers; block i starts at token i * ``stride``. With the default stride, T, an
+    epoch goes through the text once; with 1, blocks start at every token. Tokens at the end that
+    fill no block are left out. ShapeError if there are too few for one block.
     """
 
     def __init__(self, tokens: Any, block: int, stride: int | None = None) -> None:

@@ -1,7 +1,7 @@
 """Tokenizers: text to int64 token numbers and back. By character, and by byte pairs.
 
 ``decode(encode(text)) == text`` for every text that ``encode`` takes; the byte-pair tokenizer
-takes every Python string there is. How its merges are learned is in ``bpe.py``.
+takes every Python string there is. Its merges are learned by ``learn`` (``bpe.py``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PIECES = 1 << 16  # how many different pieces of text a BPETokenizer remembers t
 
 
 class _Tokenizer:
-    """What both have in common: files, and the checks of ``decode``."""
+    """What both tokenizers share: their files, and the checks of ``decode``."""
 
     kind: str
     vocab_size: int
@@ -97,8 +97,8 @@ class CharTokenizer(_Tokenizer):
             raise ValueError("CharTokenizer: needs at least one character, got none")
         twice = [c for c, n in Counter(characters).items() if n > 1]
         if twice:
-            raise ValueError(f"CharTokenizer: each character once, but {twice[0]!r} is given "
-                             f"more often")
+            raise ValueError(f"CharTokenizer: each character stands for one token, but "
+                             f"{twice[0]!r} is given more often than once")
         self.characters = characters
         self.vocab_size = len(characters)
         codes = _code_points(characters)
@@ -143,8 +143,8 @@ def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
 class BPETokenizer(_Tokenizer):
     """Byte-pair tokens: 0..255 are the bytes of UTF-8, 256 + k is the k-th merge of two tokens.
 
-    ``BPETokenizer.train(text, vocab_size)`` learns the merges. Every string can be encoded, text
-    the merges were not learned from too: at worst each byte is a token.
+    ``BPETokenizer.train(text, vocab_size)`` learns the merges. Every string can be encoded, also
+    one that the merges were not learned from: at worst each byte is a token.
     Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units,
     section 3.2; on bytes as in Radford et al. 2019 (GPT-2), section 2.2.
     """
@@ -168,11 +168,12 @@ class BPETokenizer(_Tokenizer):
 
     @classmethod
     def train(cls, text: str, vocab_size: int = 512, progress: bool = True) -> Self:
-        """Learn ``vocab_size - 256`` merges: again and again the two neighbouring tokens that
-        occur together most often become one; of pairs that are equally frequent, the one with the
-        smaller token numbers. Merges never cross the pieces of ``bpe.pieces``, roughly words.
+        """Learn ``vocab_size - 256`` merges. Each makes one token of the two neighbours that occur
+        together most often; of pairs that are equally frequent it takes the one with the smaller
+        token numbers. Merges never cross the pieces of ``bpe.pieces``, which are roughly words.
 
-        Stops early, with a smaller vocabulary, when no pair occurs twice. ``progress`` shows a bar.
+        Learning stops early, with a smaller vocabulary, when no pair occurs twice. ``progress``
+        shows a bar.
         """
         if not isinstance(vocab_size, int) or vocab_size < 256:
             raise ValueError(f"BPETokenizer: vocab_size is an integer >= 256, one token for each "

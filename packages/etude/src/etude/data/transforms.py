@@ -1,10 +1,11 @@
 """Transforms of images: scaling, and the random changes that make few images do for many.
 
 Legend: B batch, C channels, H height, W width. A transform is called as ``t(x, rng)`` with one
-image (C, H, W) or a batch (B, C, H, W), and returns a new array; it never writes into ``x``. All
-that is random is drawn from ``rng``, a numpy Generator, anew for each image. Give transforms to a
-DataLoader (``transform=``), which hands in an rng that follows from its seed, the epoch and the
-batch; those for sequences are in ``sequences.py``. Everything works on the host, in NumPy.
+image (C, H, W) or a batch (B, C, H, W), and returns a new array; it never writes into ``x``. What
+is random is drawn from ``rng``, a numpy Generator, for each image anew. Give a transform to a
+DataLoader as ``transform=``: it hands in an rng that follows from its seed, the epoch and the
+batch.
+All of it runs on the host, in NumPy. Transforms of sequences are in ``sequences.py``.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ class Normalize(_ImageTransform):
         if len(self.mean) not in (1, x.shape[1]):
             raise ShapeError(f"Normalize: mean has {len(self.mean)} channels, the images have "
                              f"{x.shape[1]}")
-        mean, std = (v.astype(x.dtype)[:, None, None] for v in (self.mean, self.std))
+        mean = self.mean.astype(x.dtype)[:, None, None]
+        std = self.std.astype(x.dtype)[:, None, None]
         return (x - mean) / std  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -174,7 +176,8 @@ class RandomRotation(_ImageTransform):
         column = np.clip(cos * right - sin * down + (W + 1) / 2, 0, W + 1)
         top = np.minimum(row.astype(np.int64), H)
         left = np.minimum(column.astype(np.int64), W)
-        y, z = ((a - b)[..., None].astype(x.dtype) for a, b in ((row, top), (column, left)))
+        y = (row - top)[..., None].astype(x.dtype)  # from 0, at the pixel above, to 1 below
+        z = (column - left)[..., None].astype(x.dtype)  # from 0, at the left, to 1 at the right
         framed = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=self.fill)
         pixels = framed.transpose(0, 2, 3, 1)  # (B, H+2, W+2, C): one index picks all channels
         n = np.arange(B)[:, None, None]
@@ -186,8 +189,8 @@ class RandomRotation(_ImageTransform):
 
 @dataclass(frozen=True)
 class RandomErasing(_ImageTransform):
-    """Cover a rectangle with ``fill``, in each image with probability ``p``; it takes a share of
-    the image between ``area[0]`` and ``area[1]``, with sides in a ratio of 0.3 to 1 / 0.3.
+    """Cover a rectangle with ``fill``, in each image with probability ``p``. The rectangle takes a
+    share of the image between ``area[0]`` and ``area[1]``; its sides have a ratio of 0.3 to 1/0.3.
 
     Source: Zhong et al. 2017, Random Erasing Data Augmentation, algorithm 1 (here a rectangle
     that is too long is cut at the image's size, not drawn again).

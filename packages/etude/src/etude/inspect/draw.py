@@ -1,10 +1,13 @@
 """draw(tensor): the graph of ops behind a tensor, as graphviz text and, where ``dot`` is
 installed, as SVG.
 
-Small enough to read: a parameter is a line in the box of the op that uses it, views and casts are
-part of the edge they lie on, and if there are still too many boxes, elementwise ops join the op
-they follow, then whole straight lines become one box, and what is farthest from the result is cut
-off. Nothing is recorded for it: what it draws is the tape that backward walks, see ``autograd.py``.
+Nothing is recorded for it: it draws the tape that backward walks, from ``Node`` (``core/tape.py``)
+to node. The picture is kept small enough to read:
+
+    a parameter is a line in the box of the op that uses it; views and casts lie on the edge
+    if there are too many boxes, an elementwise op joins the op that it follows
+    if there still are, each straight line of ops becomes one box
+    if there still are, the boxes farthest from the result become one box, "n more"
 """
 
 from __future__ import annotations

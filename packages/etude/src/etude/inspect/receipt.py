@@ -1,4 +1,6 @@
-"""What ran where: receipts, and ``check_nan``. Short functions on the tap of ``backend.py``."""
+"""What ran where: receipts, and ``check_nan``. Both are short functions on ``tap``, the one place
+where op calls can be watched: ``tap`` in ``core/state.py``, ``Event`` in ``core/columns.py``.
+"""
 
 from __future__ import annotations
 

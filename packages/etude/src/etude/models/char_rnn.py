@@ -1,4 +1,4 @@
-"""char_rnn: a recurrent network that reads characters and foretells the next one.
+"""char_rnn: a recurrent network that reads characters and predicts the next one.
 
 Legend: N sequences, T steps, V characters, H hidden numbers. Source: Graves 2013, Generating
 Sequences With Recurrent Neural Networks, section 2.

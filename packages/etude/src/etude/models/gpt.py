@@ -2,7 +2,8 @@
 
 Legend: N sequences, T tokens, V vocabulary, E numbers per token. The output layer shares the
 embedding's weight. Source: Radford et al. 2019, Language Models are Unsupervised Multitask
-Learners, section 2.3; initialisation as there, residual projections scaled by 1/sqrt(2 layers).
+Learners, section 2.3. Weights start as there: with deviation 0.02, and those of the projections
+into the residual stream with 0.02 / sqrt(2 layers).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class GPT(Module):
         """``count`` more tokens after x: (N, T) int64, each drawn from the model's prediction.
 
         Logits are divided by ``temperature`` (0: always take the likeliest); ``top_k`` keeps the
-        k likeliest. Returns (N, T + count). Same generator, same text, on every backend.
+        k likeliest. Returns (N, T + count). One generator gives one text, on every backend.
         """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
@@ -95,7 +96,8 @@ def sample(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
     totals = F.cumsum(F.softmax(logits / temperature, dim=-1), dim=-1)
     u = F.rand(logits.shape[0], 1, generator=generator, device=logits.device, dtype=logits.dtype)
     below = F.le(totals, u * totals[:, -1:]).to("int64")
-    # The last total is the whole, which u, being below 1, never reaches but for rounding.
+    # u < 1, so u times the last total lies below that total. Rounding may make the two equal, and
+    # then the last token is meant.
     place = F.clamp(F.sum(below, dim=-1, keepdim=True), max=logits.shape[1] - 1)
     return place if tokens is None else F.gather(tokens, -1, place)
 

@@ -17,5 +17,7 @@ def mlp(*sizes: int) -> Sequential:
         raise ValueError(f"mlp needs at least two sizes, inputs and outputs, got {sizes}")
     layers: list[Module] = [Flatten()]
     for i, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        layers += [ReLU(), Linear(n, m)] if i else [Linear(n, m)]
+        if i:
+            layers.append(ReLU())
+        layers.append(Linear(n, m))
     return Sequential(*layers)

@@ -1,4 +1,4 @@
-"""Activations as layers. The ops: ops/map.py, ops/activation.py, ops/softmax.py.
+"""Activations as layers. The ops: ``ops/map.py``, ``ops/activation.py``, ``ops/softmax.py``.
 
 x, y: any shape, float32 or float64.
 """

@@ -1,4 +1,6 @@
-"""MultiheadAttention and TransformerBlock. The op: ops/attention.py.
+"""MultiheadAttention and TransformerBlock.
+
+The op: ``scaled_dot_product_attention`` in ``ops/attention.py``.
 
 Legend: N sequences, L queries, S keys, E numbers per token, H heads of E/H numbers each.
 """
@@ -42,21 +44,25 @@ class MultiheadAttention(Module):
         if any(t is not None and t.ndim != 3 for t in (query, key, value)):
             raise ShapeError(f"MultiheadAttention: query, key and value must be (N, L, E), got a "
                              f"query {list(query.shape)}")
-        if key is None and value is None:
+        if key is None and value is None:  # one matrix product makes all three
             q, k, v = F.split(self.in_proj(query), self.embed_dim, -1)
         else:
             key = query if key is None else key
             value = key if value is None else value
-            weights = F.split(self.in_proj.weight, self.embed_dim, 0)
-            biases = (None,) * 3 if self.in_proj.bias is None else F.split(
-                self.in_proj.bias, self.embed_dim, 0)
-            q, k, v = (F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases,
-                                                            strict=True))
-        y = F.scaled_dot_product_attention(*map(self._heads, (q, k, v)), attn_mask=attn_mask,
-                                           is_causal=is_causal)
-        n, _, length, _ = y.shape
-        return self.dropout(self.out_proj(y.permute(0, 2, 1, 3).reshape(n, length,
-                                                                        self.embed_dim)))
+            q, k, v = self._project(query, key, value)
+        y = F.scaled_dot_product_attention(self._heads(q), self._heads(k), self._heads(v),
+                                           attn_mask=attn_mask, is_causal=is_causal)
+        n, _, length, _ = y.shape  # N, H, L, E/H
+        side_by_side = y.permute(0, 2, 1, 3).reshape(n, length, self.embed_dim)
+        return self.dropout(self.out_proj(side_by_side))
+
+    def _project(self, *given: Tensor) -> list[Any]:
+        """Query, key and value, each by its own third of ``in_proj``."""
+        weights = F.split(self.in_proj.weight, self.embed_dim, 0)
+        biases: Any = [None, None, None]
+        if self.in_proj.bias is not None:
+            biases = F.split(self.in_proj.bias, self.embed_dim, 0)
+        return [F.linear(x, w, b) for x, w, b in zip(given, weights, biases, strict=True)]
 
     def _heads(self, x: Tensor) -> Tensor:
         """(N, L, E) -> (N, H, L, E/H)."""

@@ -1,4 +1,4 @@
-"""Conv1d, Conv2d and ConvTranspose2d. The ops: ops/conv2d.py.
+"""Conv1d, Conv2d and ConvTranspose2d. The op: ``conv2d`` in ``ops/conv2d.py``.
 
 Legend: N images, C channels, H x W pixels (L of a sequence); O output channels, G groups,
 KH x KW kernel, OH x OW output; S stride, P padding, D dilation.
@@ -19,14 +19,19 @@ from etude.nn.module import Module, Parameter
 Size = int | tuple[int, int]
 
 
-class _Conv(Module):
-    """What the convolutions share: a weight, a bias, and settings that ``repr`` shows."""
+#: The settings that ``repr`` shows where they are not these.
+PLAIN = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
 
-    settings: dict[str, Any]  # keyword arguments of the function, by their names
+
+class _Conv(Module):
+    """What the convolutions share: a weight, a bias, and how they are shown."""
+
+    groups: int
     weight: Parameter
     bias: Parameter | None
 
     def start(self, shape: tuple[int, ...], out_channels: int, bias: bool, dtype: Any) -> None:
+        """Make weight and bias, and draw their first values."""
         self.weight = Parameter(zeros(shape, dtype=dtype))
         self.bias = Parameter(zeros(out_channels, dtype=dtype)) if bias else None
         self.reset_parameters()
@@ -37,15 +42,17 @@ class _Conv(Module):
 
     def channels(self) -> tuple[int, int]:
         """(in, out), read off the weight."""
-        return self.weight.shape[1] * self.settings["groups"], self.weight.shape[0]
+        return self.weight.shape[1] * self.groups, self.weight.shape[0]
 
     def extra_repr(self) -> str:
-        text = "{}, {}, ".format(*self.channels()) + f"kernel_size={short(self.weight.shape[2:])}"
-        plain = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
-        for name, value in self.settings.items():
+        in_channels, out_channels = self.channels()
+        text = f"{in_channels}, {out_channels}, kernel_size={short(self.weight.shape[2:])}"
+        for name, plain in PLAIN.items():
+            value = getattr(self, name, plain)  # only one of the layers has output_padding
             shown = short(value) if isinstance(value, tuple) else str(value)
-            text += "" if shown == str(plain[name]) else f", {name}={shown}"
-        return text + ("" if self.bias is not None else ", bias=False")
+            if shown != str(plain):
+                text += f", {name}={shown}"
+        return text if self.bias is not None else text + ", bias=False"
 
 
 class Conv2d(_Conv):
@@ -61,14 +68,16 @@ class Conv2d(_Conv):
                  padding: Size = 0, dilation: Size = 1, groups: int = 1, bias: bool = True,
                  dtype: Any = "float32") -> None:
         divides("Conv2d", groups, in_channels, out_channels)
-        self.settings = {"stride": pair("Conv2d", "stride", stride, 1),
-                         "padding": pair("Conv2d", "padding", padding, 0),
-                         "dilation": pair("Conv2d", "dilation", dilation, 1), "groups": groups}
+        self.groups = groups
+        self.stride = pair("Conv2d", "stride", stride, 1)
+        self.padding = pair("Conv2d", "padding", padding, 0)
+        self.dilation = pair("Conv2d", "dilation", dilation, 1)
         kernel = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.start((out_channels, in_channels // groups, *kernel), out_channels, bias, dtype)
 
     def forward(self, x: Tensor) -> Any:
-        return F.conv2d(x, self.weight, self.bias, **self.settings)
+        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding,
+                        dilation=self.dilation, groups=self.groups)
 
 
 class Conv1d(_Conv):
@@ -78,17 +87,17 @@ class Conv1d(_Conv):
                  padding: int = 0, dilation: int = 1, groups: int = 1, bias: bool = True,
                  dtype: Any = "float32") -> None:
         divides("Conv1d", groups, in_channels, out_channels)
-        given = {"kernel_size": (kernel_size, 1), "stride": (stride, 1), "padding": (padding, 0),
-                 "dilation": (dilation, 1)}
-        for name, (value, least) in given.items():
+        for name, value, least in (("kernel_size", kernel_size, 1), ("stride", stride, 1),
+                                   ("padding", padding, 0), ("dilation", dilation, 1)):
             if not isinstance(value, int) or value < least:
                 raise ShapeError(f"Conv1d: {name} must be an integer >= {least}, got {value!r}")
-        self.settings = {"stride": stride, "padding": padding, "dilation": dilation,
-                         "groups": groups}
+        self.stride, self.padding = stride, padding
+        self.dilation, self.groups = dilation, groups
         self.start((out_channels, in_channels // groups, kernel_size), out_channels, bias, dtype)
 
     def forward(self, x: Tensor) -> Any:
-        return F.conv1d(x, self.weight, self.bias, **self.settings)
+        return F.conv1d(x, self.weight, self.bias, stride=self.stride, padding=self.padding,
+                        dilation=self.dilation, groups=self.groups)
 
 
 class ConvTranspose2d(_Conv):
@@ -102,18 +111,22 @@ class ConvTranspose2d(_Conv):
                  padding: Size = 0, output_padding: Size = 0, groups: int = 1, bias: bool = True,
                  dilation: Size = 1, dtype: Any = "float32") -> None:
         divides("ConvTranspose2d", groups, in_channels, out_channels)
-        two = {"stride": (stride, 1), "padding": (padding, 0), "output_padding":
-               (output_padding, 0), "dilation": (dilation, 1)}
-        self.settings = {k: pair("ConvTranspose2d", k, v, least) for k, (v, least) in two.items()}
-        self.settings["groups"] = groups
-        kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
+        self.groups = groups
+        name = "ConvTranspose2d"
+        self.stride = pair(name, "stride", stride, 1)
+        self.padding = pair(name, "padding", padding, 0)
+        self.output_padding = pair(name, "output_padding", output_padding, 0)
+        self.dilation = pair(name, "dilation", dilation, 1)
+        kernel = pair(name, "kernel_size", kernel_size, 1)
         self.start((in_channels, out_channels // groups, *kernel), out_channels, bias, dtype)
 
     def channels(self) -> tuple[int, int]:
-        return self.weight.shape[0], self.weight.shape[1] * self.settings["groups"]
+        return self.weight.shape[0], self.weight.shape[1] * self.groups
 
     def forward(self, x: Tensor) -> Any:
-        return F.conv_transpose2d(x, self.weight, self.bias, **self.settings)
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=self.stride,
+                                  padding=self.padding, output_padding=self.output_padding,
+                                  groups=self.groups, dilation=self.dilation)
 
 
 def divides(name: str, groups: int, *channels: int) -> None:
@@ -124,5 +137,5 @@ def divides(name: str, groups: int, *channels: int) -> None:
 
 
 def short(size: tuple[int, ...]) -> str:
-    """One number where all are the same, for ``repr``."""
+    """A size for ``repr``: one number where all its numbers are the same."""
     return str(size[0]) if len(set(size)) == 1 else str(size)

@@ -1,4 +1,4 @@
-"""Dropout. The op: ops/random.py."""
+"""Dropout. The op: ``dropout`` in ``ops/random.py``."""
 
 from __future__ import annotations
 

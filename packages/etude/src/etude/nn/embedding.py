@@ -1,4 +1,4 @@
-"""Embedding: a row of numbers for each token. The op: ops/index.py."""
+"""Embedding: a row of numbers for each token. The op: ``embedding`` in ``ops/index.py``."""
 
 from __future__ import annotations
 
@@ -29,4 +29,5 @@ class Embedding(Module):
         return F.embedding(x, self.weight)
 
     def extra_repr(self) -> str:
-        return "{}, {}".format(*self.weight.shape)
+        num_embeddings, embedding_dim = self.weight.shape
+        return f"{num_embeddings}, {embedding_dim}"

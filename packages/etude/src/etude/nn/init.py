@@ -1,6 +1,6 @@
-"""First values of parameters: drawn by ops, so every device gets the same ones from one seed.
+"""First values of parameters: drawn by ops, so that one seed gives the same ones on every device.
 
-Each function overwrites ``tensor`` and returns it; its name ends in an underscore for that. The
+Each function overwrites ``tensor`` and returns it, which is why its name ends in an underscore. The
 numbers come from ``generator``, or from the one that ``etude.manual_seed`` sets.
 """
 
@@ -57,8 +57,19 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
+def _fan(tensor: Tensor, mode: str) -> int:
+    """The fan-in or the fan-out of a weight. ValueError for another ``mode``."""
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan_in, fan_out = fans(tensor)
+    return fan_in if mode == "fan_in" else fan_out
+
+
 def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
-    """How much a nonlinearity shrinks its input, as a factor to undo it."""
+    """The factor for weights that makes up for what a nonlinearity takes off the variance.
+
+    ``param`` is the negative slope of a leaky ReLU. The numbers are PyTorch's.
+    """
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
              "leaky_relu": math.sqrt(2 / (1 + param**2))}
     if nonlinearity not in gains:
@@ -75,9 +86,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in",
     ``a`` is the negative slope of a leaky ReLU. Source: He et al. 2015, Delving Deep into
     Rectifiers, section 2.2.
     """
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    fan = fans(tensor)[mode == "fan_out"]
+    fan = _fan(tensor, mode)
     if fan == 0:  # a layer without inputs: there is nothing to scale
         return zeros_(tensor)
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / fan)
@@ -100,9 +109,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in",
                     nonlinearity: str = "leaky_relu", generator: Generator | None = None
                     ) -> Tensor:
     """Normal with deviation gain / sqrt(fan). Source as ``kaiming_uniform_``."""
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    fan = fans(tensor)[mode == "fan_out"]
+    fan = _fan(tensor, mode)
     std = calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
     return normal_(tensor, 0.0, std, generator)
 
@@ -111,7 +118,8 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
                    ) -> Tensor:
     """Normal with deviation gain sqrt(2 / (fan_in + fan_out)). Source as ``xavier_uniform_``."""
     total = sum(fans(tensor))
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / total) if total else 0.0, generator)
+    std = gain * math.sqrt(2 / total) if total else 0.0
+    return normal_(tensor, 0.0, std, generator)
 
 
 def default_(weight: Tensor, bias: Tensor | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Linear and Flatten. The op: ops/matmul.py."""
+"""Linear and Flatten. The op: ``linear`` in ``ops/matmul.py``."""
 
 from __future__ import annotations
 
@@ -47,5 +47,6 @@ class Flatten(Module):
         return x.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
-        return "" if (self.start_dim, self.end_dim) == (1, -1) else (
-            f"start_dim={self.start_dim}, end_dim={self.end_dim}")
+        if (self.start_dim, self.end_dim) == (1, -1):
+            return ""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -1,4 +1,4 @@
-"""Losses as layers. The ops: ops/cross_entropy.py, ops/loss.py.
+"""Losses as layers. The ops: ``ops/cross_entropy.py``, ``ops/loss.py``.
 
 ``reduction`` is "mean" or "sum" over the samples, or "none" for one loss each.
 """
@@ -44,10 +44,14 @@ class CrossEntropyLoss(_Loss):
                                label_smoothing=self.label_smoothing)
 
     def extra_repr(self) -> str:
-        words = [super().extra_repr()]
-        words += [f"ignore_index={self.ignore_index}"] if self.ignore_index != -100 else []
-        words += [f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else []
-        return ", ".join(filter(None, words))
+        words = []
+        if self.reduction != "mean":
+            words.append(super().extra_repr())
+        if self.ignore_index != -100:
+            words.append(f"ignore_index={self.ignore_index}")
+        if self.label_smoothing:
+            words.append(f"label_smoothing={self.label_smoothing}")
+        return ", ".join(words)
 
 
 class MSELoss(_Loss):

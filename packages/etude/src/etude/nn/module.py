@@ -1,8 +1,8 @@
 """Module: a tree of parameters with a ``forward``. Parameter: a Tensor that belongs to one.
 
 There are no registries. A parameter, buffer or submodule is a plain attribute, so reading one in
-``forward`` costs what any attribute costs; whoever wants them all looks through ``vars(self)``.
-Values are only ever touched by ops, so a module works on any device.
+``forward`` costs what any attribute costs; what needs them all looks through ``vars(self)``. Only
+ops touch values, so a module works on any device.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Module:
         """(path, tensor), a module's own before those of its children, repetitions included."""
         for path, m in self._walk(""):
             for name, value in vars(m).items():
-                own = isinstance(value, Parameter) if parameters else False
+                own = parameters and isinstance(value, Parameter)
                 if own or (buffers and name in m._buffers):
                     yield (f"{path}.{name}" if path else name), value
 
@@ -151,9 +151,9 @@ class Module:
                 problems.append(f"{k} is {Spec(t.shape, t.dtype)} in the module, but {given} in "
                                 f"the state")
         if problems:
-            raise RuntimeError("\n  ".join([
-                f"load_state_dict: the state does not fit this {type(self).__name__}. Build the "
-                f"module with the arguments it was saved with.", *problems]))
+            head = (f"load_state_dict: the state does not fit this {type(self).__name__}. Build "
+                    f"the module with the arguments it was saved with.")
+            raise RuntimeError("\n  ".join([head, *problems]))
         with no_grad():
             for k, t in mine.items():
                 value = state[k]

@@ -1,6 +1,7 @@
 """LayerNorm, RMSNorm, GroupNorm, BatchNorm1d and BatchNorm2d.
 
-The ops: ops/layer_norm.py, ops/rms_norm.py, ops/batch_norm.py.
+The ops: ``layer_norm`` (``ops/layer_norm.py``), ``rms_norm`` (``ops/rms_norm.py``) and
+``batch_norm`` (``ops/batch_norm.py``). ``GroupNorm`` is composed of ``layer_norm``.
 """
 
 from __future__ import annotations
@@ -97,9 +98,10 @@ class GroupNorm(Module):
 class _BatchNorm(Module):
     """y = (x - mean) / sqrt(var + eps) weight + bias, for each channel over all other axes.
 
-    In training mean and var are the batch's, and the running ones move towards them by
-    ``momentum`` (None: to the average over all batches so far); in evaluation the running ones
-    are used. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithms 1 and 2.
+    In training mean and var are those of the batch, and the running mean and var move towards them
+    by the share ``momentum`` (None: they become the average over all batches so far). In evaluation
+    the running ones are taken. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithms 1
+    and 2.
     """
 
     dims: tuple[int, ...]  # how many axes x may have
@@ -124,14 +126,16 @@ class _BatchNorm(Module):
         if x.ndim not in self.dims:
             raise ShapeError(f"{type(self).__name__}: x must be {self.layout}, got "
                              f"{list(x.shape)}")
-        tracks, momentum = self.track_running_stats, self.momentum
-        mean, var = (self.running_mean, self.running_var) if tracks else (None, None)
-        counts = tracks and self.training
-        if momentum is None:
-            momentum = 1 / (self.num_batches_tracked.item() + 1) if counts else 0.0
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, self.training or not tracks,
-                         momentum, self.eps)
-        if counts:
+        mean = var = None
+        if self.track_running_stats:
+            mean, var = self.running_mean, self.running_var
+        by_batch = self.training or not self.track_running_stats
+        updates = self.training and self.track_running_stats
+        momentum = self.momentum
+        if momentum is None:  # the running values are the averages over all batches so far
+            momentum = 1 / (self.num_batches_tracked.item() + 1) if updates else 0.0
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, by_batch, momentum, self.eps)
+        if updates:
             with no_grad():
                 self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
         return y
@@ -145,16 +149,18 @@ class _BatchNorm(Module):
 class BatchNorm1d(_BatchNorm):
     """For each channel of x, (N, C) or (N, C, L): y = (x - mean) / sqrt(var + eps) weight + bias.
 
-    Where mean and var come from is told at ``_BatchNorm``.
+    Its base ``_BatchNorm`` says where mean and var come from.
     """
 
-    dims, layout = (2, 3), "(N, C) or (N, C, L)"
+    dims = (2, 3)
+    layout = "(N, C) or (N, C, L)"
 
 
 class BatchNorm2d(_BatchNorm):
     """For each channel of x, (N, C, H, W): y = (x - mean) / sqrt(var + eps) weight + bias.
 
-    Where mean and var come from is told at ``_BatchNorm``.
+    Its base ``_BatchNorm`` says where mean and var come from.
     """
 
-    dims, layout = (4,), "(N, C, H, W)"
+    dims = (4,)
+    layout = "(N, C, H, W)"

@@ -1,4 +1,6 @@
-"""MaxPool2d, AvgPool2d and AdaptiveAvgPool2d. The ops: ops/pool2d.py.
+"""MaxPool2d, AvgPool2d and AdaptiveAvgPool2d.
+
+The ops: ``max_pool2d``, ``avg_pool2d`` and ``adaptive_avg_pool2d`` in ``ops/pool2d.py``.
 
 Legend: N images, C channels, H x W pixels, OH x OW output. Sizes are one integer or two.
 """

@@ -1,8 +1,8 @@
 """RNN, LSTM and GRU: layers that read a sequence step by step, written out in ops.
 
 Legend: N sequences, T steps, D numbers in, H hidden numbers. Sequences are (T, N, D), as in
-PyTorch, or with ``batch_first=True`` (N, T, D). What x contributes is one
-matrix product for all steps; only the recurrence itself is a loop.
+PyTorch, or with ``batch_first=True`` (N, T, D). What x adds to the gates is one matrix product for
+all steps; only what h adds has to wait for the step before, and is a loop.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class _Recurrent(Module):
         rows = self.gates * hidden_size
         for i in range(num_layers):
             columns = hidden_size if i else input_size
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, columns),
-                                                  "weight_hh": (rows, hidden_size)}
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {}
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (rows, columns), "weight_hh": (rows, hidden_size)}
+            if bias:
+                shapes["bias_ih"] = shapes["bias_hh"] = (rows,)
             for name, shape in shapes.items():
                 setattr(self, f"{name}_l{i}", Parameter(zeros(shape, dtype=dtype)))
         self.reset_parameters()
@@ -56,16 +57,16 @@ class _Recurrent(Module):
         return [getattr(self, f"{name}_l{layer}", None) for name in names]
 
     def step(self, gates_x: Tensor, state: tuple[Any, ...], w: Any, b: Any) -> tuple[Any, ...]:
-        """The state after one step: h first. gates_x: (N, gates H), what x contributes."""
+        """The state after one step, h first. gates_x: (N, gates H), what x adds to the gates."""
         raise NotImplementedError
 
     def start(self, x: Tensor) -> tuple[Tensor, ...]:
         """The state before the first step, of one layer."""
         return (zeros(x.shape[1], self.hidden_size, dtype=x.dtype, device=x.device),)
 
-    def run(self, x: Tensor, given: tuple[Any, ...] | None
-            ) -> tuple[Any, list[tuple[Any, ...]]]:
-        """(outputs of the last layer, final state of each layer); ``given``: the first states."""
+    def run(self, x: Tensor,
+            given: tuple[Any, ...] | None) -> tuple[Any, list[tuple[Any, ...]]]:
+        """(outputs of the last layer, final state of each layer), from the states ``given``."""
         if x.ndim != 3 or x.shape[2] != self.input_size:
             layout = "(N, T, D)" if self.batch_first else "(T, N, D)"
             raise ShapeError(f"{type(self).__name__}: x must be {layout} with D = "
@@ -147,8 +148,8 @@ class LSTM(_Recurrent):
 
 class GRU(_Recurrent):
     """r, z, n = the three blocks;  r = sigmoid(x_r + h_r);  z = sigmoid(x_z + h_z);
-    n = tanh(x_n + r h_n);  h_t = (1 - z) n + z h_{t-1}, with x_. from W_ih x_t + b_ih and h_.
-    from W_hh h_{t-1} + b_hh.
+    n = tanh(x_n + r h_n);  h_t = (1 - z) n + z h_{t-1}, where x_r, x_z, x_n are the blocks of
+    W_ih x_t + b_ih, and h_r, h_z, h_n those of W_hh h_{t-1} + b_hh.
 
     ``forward(x, h0=None)`` returns (y, h), shapes as in RNN. Source: Cho et al. 2014, in the form
     of PyTorch, where the reset gate acts after the product.

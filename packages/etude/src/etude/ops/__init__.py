@@ -1,7 +1,7 @@
 """The reference: one file per family of ops, each entering its ops into the table.
 
 ``etude.ops.softmax(x, dim=-1)`` runs the reference on NumPy arrays: no Tensor, no gradient, no
-accelerator. Every file in this folder is imported, so a new family needs no list edited.
+accelerator. Every file in this folder is imported, so whoever adds a family edits no list.
 """
 
 import importlib

@@ -1,6 +1,7 @@
 """Activations with a parameter or a formula of their own. C: c_src/cpu/activation.c.
 
-Legend: x, y, grad have any shape, all the same. relu, gelu, sigmoid and tanh are in ``map.py``.
+Legend: x, y, grad have any shape, all the same. ``relu``, ``gelu``, ``sigmoid`` and ``tanh`` are in
+``map.py``.
 """
 
 import numpy as np

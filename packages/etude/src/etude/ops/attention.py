@@ -1,8 +1,9 @@
 """Scaled dot-product attention. C: c_src/cpu/attention.c.
 
 Legend: ... batch axes (batch and heads), L queries, S keys, D numbers in a query or key, E in a
-value. Source: Vaswani et al. 2017, equation 1. Keeping the logsumexp of each query's scores is
-all that backward needs to make the probabilities again.
+value. The forward pass keeps the logsumexp of each query's scores, (..., L), and not the
+probabilities, (..., L, S): backward makes them again from it. Source: Vaswani et al. 2017,
+equation 1.
 """
 
 import math
@@ -53,7 +54,7 @@ def _scores(query, key, attn_mask, is_causal, scale):
 
 
 def _probabilities(scores, lse):
-    """softmax of the scores; a query that sees no key has none, and gives 0."""
+    """softmax of the scores. A query that sees no key (lse = -inf) gives a row of zeros."""
     return np.exp(scores - np.where(np.isfinite(lse), lse, lse.dtype.type(0))[..., None])
 
 
@@ -70,7 +71,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal
     query: (..., L, D); key: (..., S, D); value: (..., S, E); y: (..., L, E). attn_mask broadcasts
     to (..., L, S): bool (true takes part) or float (added). ``is_causal`` lets query l see the
     keys 0 .. l. ``scale`` is 1 / sqrt D unless given. A query that sees no key gives 0. Hidden
-    output lse: (..., L). No dropout: apply it to y.
+    output lse: (..., L). The op has no dropout; apply that to y.
     """
     scores = _scores(query, key, attn_mask, is_causal, scale)
     lse = logsumexp.reference(scores, dim=-1)

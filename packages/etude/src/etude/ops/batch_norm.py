@@ -1,7 +1,8 @@
 """Batch normalisation, in training and in evaluation. C: c_src/cpu/batch_norm.c.
 
-Legend: x is (N, C, ...): N samples, C channels, any axes of space behind; everything is taken
-over all axes but the channels. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithm 1.
+Legend: x is (N, C, ...): N samples, C channels, then any axes of space. Means, variances and sums
+are taken over all axes but the channels. Source: Ioffe and Szegedy 2015, Batch Normalization,
+algorithm 1.
 """
 
 import math
@@ -23,6 +24,7 @@ def _over(x):
 
 
 def _affine(y, weight, bias, column):
+    """y weight + bias, channel by channel; either may be None."""
     if weight is not None:
         y = y * weight.reshape(column)
     return y if bias is None else y + bias.reshape(column)
@@ -91,7 +93,9 @@ def _(F, grad, x, mean, var, weight, *, needs, eps):
     dims, column = _over(x)
     s = F.reshape(F.sqrt(F.add(var, eps)), shape=column)
     h = F.div(F.sub(x, F.reshape(mean, shape=column)), s)
-    dx = F.div(grad if weight is None else F.mul(grad, F.reshape(weight, shape=column)), s)
+    scaled = grad if weight is None else F.mul(grad, F.reshape(weight, shape=column))
+    dx = F.div(scaled, s)
+    # needs[3:] is short or empty in a call without weight or bias.
     return (dx,
             F.neg(F.sum(dx, dim=dims)) if needs[1] else None,
             F.mul(F.sum(F.div(F.mul(dx, h), s), dim=dims), -0.5) if needs[2] else None,

@@ -1,8 +1,8 @@
 """Arithmetic on two operands, with broadcasting. C: c_src/cpu/binary.c.
 
 Legend: x and y broadcast to the shape of z by NumPy's rule; either may be a Python number, which
-takes the other's dtype. Gradient rules speak of the broadcast shape: autograd sums a gradient
-back to its operand's shape, once, for every op.
+takes the other's dtype. Gradient rules return gradients of the broadcast shape; autograd then sums
+each back to the shape of its operand, in one place for every op.
 """
 
 import math
@@ -58,7 +58,7 @@ def pow(x, y):
 
     NaN where x < 0 and y is no integer. The gradient in y takes ln x as 0 where x is 0.
     """
-    if np.ndim(y) == 0 and y == 0.5:  # a lone 0.5 is sqrt to NumPy, which differs at -inf and -0
+    if np.ndim(y) == 0 and y == 0.5:  # NumPy would take sqrt(x), another value at -inf and -0
         y = np.full_like(x, y)
     return x**y
 
@@ -80,7 +80,9 @@ def _one_less(F, y, x):
 def _log_or_zero(F, x):
     """ln x, and 0 where x is 0: there x^y is flat in y for every y > 0."""
     if isinstance(x, (int, float)):
-        return math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+        if x == 0:
+            return 0.0
+        return math.log(x) if x > 0 else math.nan
     return F.log(F.where(F.eq(x, 0.0), 1.0, x))
 
 

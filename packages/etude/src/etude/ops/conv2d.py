@@ -33,11 +33,15 @@ def _grouped(op, H, W, KH, KW, O, stride, padding, dilation, groups):  # noqa: E
 
 PAIRS = {"stride": 1, "padding": 0, "dilation": 1}
 COST = "2 N O OH OW C/groups KH KW"
-KERNEL = "SH SW = stride, PH PW = padding, dilation == 1 1, groups == 1"  # what C has so far
+#: The C kernels know neither dilation nor groups; the reference does those calls.
+KERNEL = "SH SW = stride, PH PW = padding, dilation == 1 1, groups == 1"
 
 
 def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
-    """Every kernel-sized window of x as a view: (N, C, OH, OW, KH, KW); ``value`` outside."""
+    """Every window of x that the kernel meets, as a view (N, C, OH, OW, KH, KW).
+
+    Outside of the image x counts as ``value``.
+    """
     (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=value)
@@ -64,14 +68,14 @@ def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 
 conv2d.gradient(lambda F, grad, x, weight, *, needs, **attrs: (
     F.conv2d_input(grad, weight, input_size=x.shape[2:], **attrs) if needs[0] else None,
     F.conv2d_weight(grad, x, kernel_size=weight.shape[2:], **attrs) if needs[1] else None,
-    F.sum(grad, dim=(0, 2, 3)) if True in needs[2:] else None))
+    F.sum(grad, dim=(0, 2, 3)) if True in needs[2:] else None))  # needs[2:] is () without a bias
 
 
 @op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, kernel=KERNEL, saves="grad weight",
     shape="input_size = H W, weight: O C/groups KH KW, grad: N O OH OW -> N C H W", internal=True)
 def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                  groups=1):
-    """dx[n,c,y,x] = sum of grad[n,o,h,w] weight[o,c,i,j] over all that meet there:
+    """dx[n,c,y,x] = sum of grad[n,o,h,w] weight[o,c,i,j] over all o, h, w, i, j that meet there:
     y = h SH + i DH - PH and x = w SW + j DW - PW.
 
     The gradient of conv2d in its input: every output pixel gives back to its window.

@@ -1,7 +1,7 @@
 """Copies: the same values in other memory. C: c_src/cpu/copy.c.
 
-``contiguous`` is what a binder asks for when it cannot take an array's strides, so every such
-copy shows in the receipt under this name.
+A C kernel that cannot take the strides of an array gets a copy of it from ``contiguous``, so every
+such copy shows in the receipt under that name.
 """
 
 import numpy as np
@@ -79,19 +79,20 @@ def _(F, grad, shapes, *, needs, dim):
 
 def _padded(op, x, padding):
     pairs = _pairs(x, padding)
-    return {"Y": tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True))}
+    return {"Y": tuple(before + n + after
+                       for n, (before, after) in zip(x.shape, pairs, strict=True))}
 
 
 def _pairs(x, padding):
     """(before, after) of every axis, from PyTorch's flat list, which begins at the last axis."""
-    if len(padding) % 2 or len(padding) > 2 * x.ndim or any(
-        not isinstance(n, int) or n < 0 for n in padding
-    ):
+    countable = all(isinstance(n, int) and n >= 0 for n in padding)
+    if not countable or len(padding) % 2 or len(padding) > 2 * x.ndim:
         raise ShapeError(f"pad: padding is (before, after) of the last axis, then of the one "
                          f"before it, and so on, integers >= 0 and at most {2 * x.ndim} of them "
                          f"for {x.dtype.name}{list(x.shape)}; got {tuple(padding)}")
     given = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]
-    return [(0, 0)] * (x.ndim - len(given)) + given[::-1]
+    untouched = [(0, 0)] * (x.ndim - len(given))
+    return untouched + given[::-1]
 
 
 @op("copy", shape="... -> *Y", sizes=_padded, domain="any", saves="x.shape")
@@ -99,20 +100,22 @@ def pad(x, *, padding, value=0.0):
     """y = x with ``value`` around it. padding: (before, after) of the last axis, then of the one
     before it, ..., as in PyTorch. Any dtype.
     """
-    return np.pad(x, _pairs(x, padding), constant_values=value) if x.ndim else x.copy()
+    if x.ndim == 0:  # np.pad refuses it
+        return x.copy()
+    return np.pad(x, _pairs(x, padding), constant_values=value)
 
 
 @pad.gradient
-def _(F, grad, x_shape, *, needs, padding, **_attrs):
-    ahead = len(x_shape) - len(padding) // 2
-    before = [0] * ahead + list(padding[::2])[::-1]
-    index = tuple((b, b + n, 1) for b, n in zip(before, x_shape, strict=True))
-    return F.slice(grad, index=index)
+def _(F, grad, x_shape, *, needs, padding, value):
+    untouched = len(x_shape) - len(padding) // 2
+    before = [0] * untouched + list(padding[::2])[::-1]
+    inside = tuple((b, b + n, 1) for b, n in zip(before, x_shape, strict=True))
+    return F.slice(grad, index=inside)
 
 
 @op("copy", shape="grad: ..., shape = *S -> *S", domain="any", internal=True)
 def slice_backward(grad, *, shape, index):
-    """dx = zeros of ``shape`` with ``grad`` written where ``index`` reads: the slice undone."""
+    """dx = zeros of ``shape``, with ``grad`` at the places that ``index`` picked: slice, undone."""
     dx = np.zeros(shape, grad.dtype)
     slice_view(dx, index)[...] = grad
     return dx

@@ -1,7 +1,7 @@
 """Cross-entropy of logits, fused with log_softmax. C: c_src/cpu/cross_entropy.c.
 
-Legend: N rows (samples), C classes. Keeping the logsumexp of each row, rather than the
-probabilities, is all that backward needs.
+Legend: N rows (samples), C classes. The forward pass keeps the logsumexp of each row, (N), and not
+the probabilities, (N, C): backward makes them again from it.
 """
 
 import numpy as np
@@ -54,8 +54,10 @@ def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoot
     if reduction == "none":
         return loss, lse
     total = loss.sum()
-    with np.errstate(invalid="ignore"):  # every row ignored: 0 / 0, as in PyTorch
-        return (total / x.dtype.type(counts.sum()) if reduction == "mean" else total), lse
+    if reduction == "sum":
+        return total, lse
+    with np.errstate(invalid="ignore"):  # if every row is ignored: 0 / 0 is NaN, as in PyTorch
+        return total / x.dtype.type(counts.sum()), lse
 
 
 cross_entropy.gradient(lambda F, grad, x, target, lse, *, needs, **attrs:
@@ -90,8 +92,9 @@ def cross_entropy_backward(grad, x, target, lse, *, reduction="mean", ignore_ind
     """
     _check_labels(target, x.shape[1], ignore_index)
     counts = target != ignore_index
+    label = np.where(counts, target, 0)
     dx = np.exp(x - lse[:, None])
-    dx[np.arange(len(x)), np.where(counts, target, 0)] -= x.dtype.type(1 - label_smoothing)
+    dx[np.arange(len(x)), label] -= x.dtype.type(1 - label_smoothing)
     if label_smoothing:
         dx -= x.dtype.type(label_smoothing / x.shape[1])
     scale = grad / max(int(counts.sum()), 1) if reduction == "mean" else grad

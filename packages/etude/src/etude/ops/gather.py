@@ -1,7 +1,7 @@
 """Indexing by an array: gather and its transpose, scatter_add. C: c_src/cpu/gather.c.
 
-Legend: x has any shape; index has as many dimensions, and apart from ``dim`` no more elements
-along each than x. Indices run from 0; a negative or too large one raises IndexError.
+Legend: x has any shape. index has as many dimensions as x and is no larger along any of them, apart
+from ``dim``. Indices count from 0; a negative or too large one raises IndexError.
 """
 
 import numpy as np
@@ -13,17 +13,25 @@ from etude.ops.index import check_index
 
 
 def _fits(op, x, index, src, dim):
-    d = axis(op, dim, x.ndim)
-    for arg, a in (("x", x), ("src", src)):
-        free, apart = (d, f", apart from dim={dim}") if arg == "x" else (None, "")
-        if a is not None and (index.ndim != a.ndim or any(
-                i != free and s > n for i, (s, n) in enumerate(zip(index.shape, a.shape)))):
-            raise ShapeError(f"{op}: index {index} must have the dimensions of {arg} {a} and be no "
-                             f"larger along any{apart}")
+    """Along ``dim`` index may be of any size: repeats are allowed, and so is leaving out."""
+    picked = axis(op, dim, x.ndim)
+    if not _within(index.shape, x.shape, picked):
+        raise ShapeError(f"{op}: index {index} must have the dimensions of x {x} and be no "
+                         f"larger along any, apart from dim={dim}")
+    if src is not None and not _within(index.shape, src.shape):
+        raise ShapeError(f"{op}: index {index} must have the dimensions of src {src} and be no "
+                         f"larger along any")
+
+
+def _within(small, large, free=None):
+    """Whether one shape is no larger than another along any dimension but ``free``."""
+    if len(small) != len(large):
+        return False
+    return all(m <= n for d, (m, n) in enumerate(zip(small, large)) if d != free)
 
 
 def _grid(index, dim, limit, name):
-    """NumPy's index of every element: its own place, with ``index`` in place of axis ``dim``."""
+    """For NumPy's indexing: each element's own place, but ``index`` along ``dim``."""
     check_index(name, index, limit, f"dimension {dim}")
     places = list(np.indices(index.shape, sparse=True))
     places[dim] = index

@@ -1,7 +1,7 @@
 """Rows by number: index_select, embedding, one_hot, topk. C: c_src/cpu/index.c.
 
-Legend: V rows of a table, D numbers in each; index is int64 and runs from 0, and a value outside
-raises IndexError. Element-by-element indexing is in ``gather.py``.
+Legend: V rows of a table, D numbers in each. index is int64 and counts from 0; a value outside
+raises IndexError. To pick single elements there is ``gather`` (``gather.py``).
 """
 
 import math
@@ -22,6 +22,7 @@ def check_index(name, index, size, what):
 
 
 def _selected(op, rest, count, dim):
+    """The sizes of y: those of x, with ``count`` along ``dim``."""
     d = axis(op, dim, len(rest))
     return {"Y": (*rest[:d], count, *rest[d + 1 :])}
 
@@ -38,8 +39,8 @@ def index_select(x, index, *, dim):
 @index_select.gradient
 def _(F, grad, x_shape, index, *, needs, dim):
     d = dim % len(x_shape)
-    lined_up = tuple(-1 if i == d else 1 for i in range(len(x_shape)))
-    places = F.expand(F.reshape(index, shape=lined_up), shape=grad.shape)
+    along = tuple(-1 if i == d else 1 for i in range(len(x_shape)))  # the I indices lie along d
+    places = F.expand(F.reshape(index, shape=along), shape=grad.shape)
     zeros = F.full(shape=x_shape, value=0.0, dtype=grad.dtype)
     return F.scatter_add(zeros, places, grad, dim=d), None
 
@@ -98,8 +99,8 @@ def topk(x, *, k, dim=-1):
 
     Of equal elements the one with the lower index comes first; NaN counts as largest.
     """
-    nan_first = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
-    order = np.lexsort((-x, ~nan_first), axis=dim)
+    is_nan = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
+    order = np.lexsort((-x, ~is_nan), axis=dim)  # by the last key first: NaN, then falling x
     index = np.take(order, range(k), axis=dim).astype(np.int64)
     return np.take_along_axis(x, index, dim), index
 

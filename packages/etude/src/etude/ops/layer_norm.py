@@ -20,11 +20,13 @@ def prepare(attrs):
 
 
 def not_empty(op, D):
+    """ShapeError for a row without elements."""
     if not D or 0 in D:
         raise ShapeError(f"{op}: normalized_shape {list(D)} is empty; it has no mean")
 
 
-def _last(normalized_shape):
+def last_axes(normalized_shape):
+    """The axes that are normalised, counted from the end."""
     return tuple(range(-len(normalized_shape), 0))
 
 
@@ -36,7 +38,7 @@ def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
 
     x: (..., D); weight, bias: (D) or None; y: (..., D). Hidden outputs mean and rstd: (...).
     """
-    dims = _last(normalized_shape)
+    dims = last_axes(normalized_shape)
     mean = x.mean(dims, keepdims=True)
     centred = x - mean
     rstd = 1 / np.sqrt((centred * centred).mean(dims, keepdims=True) + eps)
@@ -55,7 +57,7 @@ layer_norm.gradient(lambda F, grad, x, weight, mean, rstd, *, normalized_shape, 
 
 @layer_norm.composite
 def _(F, x, weight=None, bias=None, *, normalized_shape, eps):
-    dims = _last(normalized_shape)
+    dims = last_axes(normalized_shape)
     centred = F.sub(x, F.mean(x, dim=dims, keepdim=True))
     var = F.mean(F.mul(centred, centred), dim=dims, keepdim=True)
     y = F.div(centred, F.sqrt(F.add(var, eps)))
@@ -73,12 +75,12 @@ def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     dweight = sum grad h and dbias = sum grad over the leading axes. grad, x: (..., D);
     weight: (D) or None; mean, rstd: (...). Returns dx (..., D), dweight (D), dbias (D).
     """
-    dims = _last(normalized_shape)
+    dims = last_axes(normalized_shape)
     lead = tuple(range(x.ndim - len(dims)))
     column = (*mean.shape, *(1 for _ in dims))
     h = (x - mean.reshape(column)) * rstd.reshape(column)
     g = grad if weight is None else grad * weight
-    dx = rstd.reshape(column) * (
-        g - g.mean(dims, keepdims=True) - h * (g * h).mean(dims, keepdims=True)
-    )
+    mean_g = g.mean(dims, keepdims=True)
+    mean_gh = (g * h).mean(dims, keepdims=True)
+    dx = rstd.reshape(column) * (g - mean_g - h * mean_gh)
     return dx, (grad * h).sum(lead), grad.sum(lead)

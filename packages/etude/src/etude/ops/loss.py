@@ -1,8 +1,8 @@
 """Losses between two arrays of one shape: mse_loss, l1_loss and binary cross-entropy on logits.
 
-C: c_src/cpu/loss.c. Legend: x (the prediction) and target have any shape, the same, float; the
-loss is () or, with reduction="none", has that shape. The rules are in other ops, so they can be
-differentiated again.
+C: c_src/cpu/loss.c. Legend: x (the prediction) and target have any shape, the same, and are float;
+the loss is () or, with reduction="none", has that shape. The gradient rules are written in other
+ops, so they can be differentiated again.
 """
 
 import math

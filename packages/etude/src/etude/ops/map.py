@@ -23,6 +23,7 @@ def neg(x):
 
 neg.gradient(lambda F, grad, **_: F.neg(grad))
 
+
 @op("map", domain="number", saves="x", flops=1)
 def abs(x):
     """y = |x|, elementwise. x: any shape, float or int64; y: as x. The subgradient at 0 is 0."""
@@ -195,8 +196,9 @@ relu_backward.gradient(lambda F, grad, y, *, needs:
 def erf(x):
     """y = 2/sqrt(pi) integral_0^x e^(-t^2) dt, elementwise. x, y: any shape, float.
 
-    Series 7.1.6 of Abramowitz and Stegun, e^(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, in float64,
-    up to |x| = 6, beyond which erf is 1 to the last bit; never above 1.
+    Up to |x| = 6 by series 7.1.6 of Abramowitz and Stegun, in float64:
+    erf x = 2/sqrt(pi) e^(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!. Beyond, erf is 1 to the last bit;
+    where rounding takes the series above 1, it is cut to 1.
     """
     wide = x.astype(np.result_type(x, np.float64))
     z = np.where(np.abs(wide) > 6, 0, wide)

@@ -42,4 +42,4 @@ def _(F, grad, x, weight, *, needs):
     flat = F.reshape(x, shape=(rows.shape[0], weight.shape[1]))
     return (F.reshape(F.matmul(rows, weight), shape=x.shape) if needs[0] else None,
             F.matmul(_transposed(F, rows), flat) if needs[1] else None,
-            F.sum(rows, dim=0) if True in needs[2:] else None)
+            F.sum(rows, dim=0) if True in needs[2:] else None)  # needs[2:] is () without a bias

@@ -42,7 +42,8 @@ def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
     oh, ow = patches.shape[2:4]
     flat = patches.reshape(*patches.shape[:4], kh * kw)
     inside = windows(np.ones((1, 1, *x.shape[2:]), bool), kernel_size, stride, padding)
-    first = inside.reshape(1, 1, oh, ow, kh * kw).argmax(-1)  # where all is -inf, not the border
+    # Of a window of -inf alone the first pixel wins, not the padding, which is -inf as well.
+    first = inside.reshape(1, 1, oh, ow, kh * kw).argmax(-1)
     best = np.where(flat.max(-1) == -np.inf, first, flat.argmax(-1))
     y = np.take_along_axis(flat, best[..., None], -1)[..., 0]
     row = np.arange(oh)[:, None] * sh - ph + best // kw
@@ -67,8 +68,8 @@ def max_pool2d_backward(grad, index, *, input_size):
     check_index("max_pool2d_backward", index, pixels, "the image")
     dx = np.zeros((n, c, pixels), grad.dtype)
     plane = np.arange(n)[:, None, None], np.arange(c)[None, :, None]
-    windows = grad.shape[2] * grad.shape[3]
-    np.add.at(dx, (*plane, index.reshape(n, c, windows)), grad.reshape(n, c, windows))
+    count = grad.shape[2] * grad.shape[3]  # windows of a plane
+    np.add.at(dx, (*plane, index.reshape(n, c, count)), grad.reshape(n, c, count))
     return dx.reshape(n, c, *input_size)
 
 
@@ -117,7 +118,8 @@ def _bins(size, count, dtype):
     """(count, size): row i averages pixels floor(i size / count) to ceil((i+1) size / count)."""
     weights = np.zeros((count, size), dtype)
     for i in range(count):
-        first, last = i * size // count, -(-(i + 1) * size // count)
+        first = i * size // count
+        last = -(-(i + 1) * size // count)  # rounded up
         weights[i, first:last] = 1 / (last - first)
     return weights
 

@@ -19,7 +19,9 @@ def words(key, n):
 
 
 def uniform(key, n, dtype):
-    """n numbers in [0, 1): float32 from the halves of each word, low half first; float64 whole."""
+    """n numbers in [0, 1): a float32 from each half of a word, low half first, a float64 from each
+    whole word.
+    """
     if dtype == np.float64:
         return (words(key, n) >> np.uint64(11)) * 2.0**-53
     halves = words(key, (n + 1) // 2).astype("<u8").view("<u4")[:n]
@@ -29,7 +31,7 @@ def uniform(key, n, dtype):
 def normal(key, n, dtype):
     """n normal numbers by Box-Muller, two from each word: radius from its low half, angle from
     its high one. Radius, sine and cosine are computed in float64 and rounded once to float32, so
-    that any decent mathematics library gives the same bits; only then do they meet ``dtype``.
+    that any decent mathematics library gives the same bits; only then are they made ``dtype``.
     """
     halves = words(key, (n + 1) // 2).astype("<u8").view("<u4").reshape(-1, 2) >> np.uint32(8)
     u = (halves[:, 0] + 1.0) * 2.0**-24  # in (0, 1], for the logarithm

@@ -1,4 +1,6 @@
-"""Reductions over one axis, several, or all: sums, extremes, their places. C: reduce.c.
+"""Reductions over one axis, several, or all: sums, extremes, their places.
+
+C: c_src/cpu/reduce.c; ``var`` has c_src/cpu/var.c, ``logsumexp`` c_src/cpu/logsumexp.c.
 
 Legend: x has any shape; ``dim`` is None (all axes), an integer or a tuple; with ``keepdim`` the
 reduced axes stay, as size 1.
@@ -14,6 +16,7 @@ from etude.core.table import op
 
 
 def _axes(x, dim):
+    """The axes that ``dim`` means, as a tuple for NumPy."""
     return axes("reduce", dim, x.ndim)
 
 
@@ -23,7 +26,7 @@ def _count(shape, dim):
 
 
 def _not_empty(op, x, rest, dim, keepdim):
-    """As ``reduction``; but of no elements there is no mean, and none is the largest."""
+    """As ``reduction``, for ops without a value over an empty axis: no elements have no mean."""
     if any(rest[d] == 0 for d in axes(op, dim, len(rest))):
         raise ShapeError(f"{op}: no value over an empty axis, got {x} with dim={dim}")
     return reduction(op, rest, dim, keepdim)
@@ -86,19 +89,26 @@ prod.gradient(lambda F, grad, x, *, dim, keepdim, **_:
 
 @prod.composite
 def _(F, x, *, dim, keepdim):
+    dims = axes("prod", dim, len(x.shape))
     y = x
-    for d in axes("prod", dim, len(x.shape)):  # one factor after another, keeping the axis
+    for d in dims:  # one factor after another; the axis stays, with size 1
         factors = F.split(y, sizes=(1,) * y.shape[d], dim=d)
-        y = factors[0] if factors else F.add(F.sum(y, dim=d, keepdim=True), 1)  # empty: 0 + 1
+        if not factors:  # an empty product is 1: an empty sum is 0, and 1 more
+            y = F.add(F.sum(y, dim=d, keepdim=True), 1)
+            continue
+        y = factors[0]
         for factor in factors[1:]:
             y = F.mul(y, factor)
-    dims = axes("prod", dim, len(x.shape))
     return y if keepdim else F.reshape(y, shape=reduced(x.shape, dims, keepdim=False))
 
 
 @op("prod_backward", shape="x: ..., grad: *R -> ...", sizes=reduction, flops=4, internal=True)
 def prod_backward(grad, x, *, dim=None, keepdim=False):
-    """dx_i = grad times the product of all other elements; right where x holds zeros too."""
+    """dx_i = grad times the product of all other elements.
+
+    That is grad y / x_i, but also where x_i is 0: it is the product of the elements before i times
+    the product of those after it.
+    """
     dims = axes("prod", dim, x.ndim)
     if not keepdim:
         grad = grad.reshape(reduced(x.shape, dims, keepdim=True))
@@ -130,15 +140,15 @@ def var(x, *, dim=None, keepdim=False, correction=1):
     """
     dims = _axes(x, dim)
     centred = x - x.mean(dims, keepdims=True)
-    return (centred * centred).sum(dims, keepdims=keepdim) / x.dtype.type(
-        _count(x.shape, dim) - correction)
+    squares = (centred * centred).sum(dims, keepdims=keepdim)
+    return squares / x.dtype.type(_count(x.shape, dim) - correction)
 
 
 @var.gradient
 def _(F, grad, x, *, needs, dim, keepdim, correction):
     centred = F.sub(x, F.mean(x, dim=dim, keepdim=True))
-    share = F.mul(spread(F, grad, x.shape, dim, keepdim), 2.0 / (_count(x.shape, dim) - correction))
-    return F.mul(share, centred)
+    factor = 2.0 / (_count(x.shape, dim) - correction)
+    return F.mul(F.mul(spread(F, grad, x.shape, dim, keepdim), factor), centred)
 
 
 @op("reduce", sizes=_not_empty, flops=4, saves="x y", ieee=True)
@@ -156,7 +166,9 @@ def logsumexp(x, *, dim=None, keepdim=False):
 
 @logsumexp.gradient
 def _(F, grad, x, y, *, needs, dim, keepdim):
-    y = F.where(F.eq(y, -math.inf), 0.0, y)  # of a row of -inf: exp(x - y) is then 0, as it should
+    # A row of -inf alone has y = -inf, and x - y is NaN. With 0 for y, exp(x - y) is 0, as it
+    # should be.
+    y = F.where(F.eq(y, -math.inf), 0.0, y)
     weight = F.exp(F.sub(x, spread(F, y, x.shape, dim, keepdim)))
     return F.mul(weight, spread(F, grad, x.shape, dim, keepdim))
 

@@ -7,7 +7,7 @@ mean square) for each index before it. Source: Zhang and Sennrich 2019, equation
 import numpy as np
 
 from etude.core.table import op
-from etude.ops.layer_norm import _last, not_empty, prepare
+from etude.ops.layer_norm import last_axes, not_empty, prepare
 
 
 @op("rms_norm", shape="normalized_shape = *D, x: ... *D, weight: *D -> ... *D, ...",
@@ -18,7 +18,7 @@ def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
 
     x, y: (..., D); weight: (D) or None. Hidden output rstd: (...).
     """
-    dims = _last(normalized_shape)
+    dims = last_axes(normalized_shape)
     rstd = 1 / np.sqrt((x * x).mean(dims, keepdims=True) + eps)
     y = x * rstd
     return (y if weight is None else y * weight), rstd.reshape(x.shape[: -len(dims)])
@@ -30,7 +30,7 @@ rms_norm.gradient(lambda F, grad, x, weight, rstd, *, normalized_shape, **_:
 
 @rms_norm.composite
 def _(F, x, weight=None, *, normalized_shape, eps):
-    square = F.mean(F.mul(x, x), dim=_last(normalized_shape), keepdim=True)
+    square = F.mean(F.mul(x, x), dim=last_axes(normalized_shape), keepdim=True)
     y = F.div(x, F.sqrt(F.add(square, eps)))
     return y if weight is None else F.mul(y, weight)
 
@@ -43,7 +43,7 @@ def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):
 
     grad, x: (..., D); weight: (D) or None; rstd: (...). Returns dx (..., D) and dweight (D).
     """
-    dims = _last(normalized_shape)
+    dims = last_axes(normalized_shape)
     column = rstd.reshape(*rstd.shape, *(1 for _ in dims))
     h = x * column
     g = grad if weight is None else grad * weight

@@ -1,8 +1,9 @@
 """One step of an optimiser as a pure function: SGD, Adam, AdamW, RMSprop. C: c_src/cpu/step.c.
 
-Legend: p parameter, g its gradient, v and m running moments, all of one shape and dtype; hyper a
-float64 array, because learning rates change from step to step and attributes may not.
-``etude.optim`` calls these with ``out=(p, ...)``, so the memory of p is updated in place.
+Legend: p is a parameter, g its gradient, v and m are running moments, all of one shape and dtype.
+hyper is a float64 array and no attribute, because learning rates change from step to step and
+attributes may not. ``etude.optim`` calls these ops with ``out=(p, ...)``, so that the memory of p
+is updated in place.
 """
 
 import numpy as np
@@ -22,7 +23,8 @@ def sgd_step(p, g, v, hyper, *, nesterov=False):
     lr, momentum, weight_decay = (p.dtype.type(h) for h in hyper)
     g = g + weight_decay * p
     v = momentum * v + g
-    return p - lr * (g + momentum * v if nesterov else v), v
+    move = g + momentum * v if nesterov else v
+    return p - lr * move, v
 
 
 ADAMW = ("p g m v: ..., hyper: lr+beta1+beta2+eps+weight_decay+correction1+correction2 float64 "
@@ -56,7 +58,7 @@ def adam_step(p, g, m, v, hyper):
     """
     decayed = g + p.dtype.type(hyper[4]) * p
     plain = hyper.copy()
-    plain[4] = 0
+    plain[4] = 0  # the weight decay, which is in the gradient now
     return adamw_step.reference(p, decayed, m, v, plain)
 
 

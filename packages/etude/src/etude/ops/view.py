@@ -1,8 +1,8 @@
 """Views: another shape over the same memory. No column implements them.
 
-They belong to the array type: the same lines below serve NumPy arrays and device arrays
-(``etude.core.array``), moving no data. Tensor copies first (op ``contiguous``) where ``reshape``
-finds no view.
+They belong to the array type: the lines below serve NumPy arrays and device arrays
+(``etude.core.array``) alike, and move no data. Where ``reshape`` finds no view, Tensor makes a copy
+first, with the op ``contiguous`` (``copy.py``).
 """
 
 import builtins
@@ -13,7 +13,8 @@ from etude.core.errors import AxisError, ShapeError
 from etude.core.shapes import Spec, axes, axis, broadcast, check_shape, sum_to
 from etude.core.table import op
 
-Index = tuple[object, ...]  # one entry per axis: an int, or (start, stop, step); None: a new axis
+#: One entry for each axis: an int, or (start, stop, step). None adds an axis and takes none of x.
+Index = tuple[object, ...]
 
 
 def _reshaped(op, x, shape):
@@ -35,7 +36,8 @@ def reshape(x, *, shape):
 
     As an op on arrays it never copies, and raises ShapeError where the strides allow no view.
     """
-    return reshape_view(x, _reshaped("reshape", x, shape)["Y"] if -1 in shape else tuple(shape))
+    sizes = _reshaped("reshape", x, shape)["Y"] if -1 in shape else tuple(shape)
+    return reshape_view(x, sizes)
 
 
 reshape.gradient(lambda F, grad, x_shape, **_: F.reshape(grad, shape=x_shape))
@@ -97,7 +99,7 @@ def _sliced(op, x, index):
 
 
 def consumed(index):
-    """How many axes an index consumes."""
+    """How many axes of x an index takes: one for each entry that is not None."""
     return len([entry for entry in index if entry is not None])
 
 

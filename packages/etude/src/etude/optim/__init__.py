@@ -1,5 +1,6 @@
-"""Optimisers, schedules and clipping: what turns gradients into steps. The arithmetic of a step is
-in ops/step.py.
+"""Optimisers, schedules and clipping: what turns gradients into steps.
+
+Read ``optimizer.py`` first. The arithmetic of a step is an op, in ``ops/step.py``.
 """
 
 from etude.optim.adam import Adam

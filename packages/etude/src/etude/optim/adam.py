@@ -1,4 +1,7 @@
-"""Adam: steps scaled by running moments of the gradient. The op: adam_step in ops/step.py."""
+"""Adam: steps scaled by running moments of the gradient.
+
+The op: ``adam_step`` in ``ops/step.py``.
+"""
 
 from __future__ import annotations
 

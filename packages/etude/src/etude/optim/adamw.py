@@ -1,4 +1,7 @@
-"""AdamW: steps scaled by running moments, with weight decay apart. The op: adamw_step."""
+"""AdamW: steps scaled by running moments, with weight decay apart.
+
+The op: ``adamw_step`` in ``ops/step.py``.
+"""
 
 from __future__ import annotations
 

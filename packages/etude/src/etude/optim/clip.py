@@ -1,4 +1,7 @@
-"""Clipping gradients, between backward and step: by their common norm, or each number by itself."""
+"""Clipping of gradients, after backward and before step.
+
+``clip_grad_norm_`` shrinks all of them by one factor, ``clip_grad_value_`` each number by itself.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
                     error_if_nonfinite: bool = False) -> float:
     """Scale all gradients by max_norm / norm if their common 2-norm is larger; returns the norm.
 
-    A norm that is infinite or NaN is returned as such and spoils the gradients, or, with
-    ``error_if_nonfinite``, raises FloatingPointError before it does. Source: Pascanu, Mikolov and
+    A norm that is infinite or NaN is returned, and the gradients become NaN or 0; with
+    ``error_if_nonfinite`` it raises FloatingPointError instead. Source: Pascanu, Mikolov and
     Bengio 2013, On the difficulty of training recurrent neural networks, algorithm 1.
     """
     if not max_norm >= 0:

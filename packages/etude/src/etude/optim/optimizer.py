@@ -1,8 +1,8 @@
-"""Optimizer: the parameters, their settings and their running state; subclasses do the step.
+"""Optimizer: the parameters, their settings and their running state; subclasses name the op.
 
-A step is one op call per parameter, with the parameter's own memory as output: ``p.data`` keeps
-its identity, any device works, and a column that has the op runs it. What changes from step to
-step goes in as the array ``hyper``.
+A step is one op call for each parameter, with the parameter's own memory as output. So ``p.data``
+stays the same array, any device works, and a column that has the op runs it. What changes from step
+to step goes in as the array ``hyper``.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Optimizer:
         raise NotImplementedError
 
     def attrs(self, group: Group) -> dict[str, Any]:
-        """What the op is told besides: settings that never change from step to step."""
+        """Attributes of the op: settings that never change from step to step."""
         return {}
 
     def zero_grad(self) -> None:
@@ -159,14 +159,17 @@ class Optimizer:
                              f"{sizes} parameters, this one has {mine}")
         for group, new in zip(self.param_groups, state["param_groups"], strict=True):
             if new.keys() != group.keys():
-                theirs, ours = ([k for k in g if k != "params"] for g in (new, group))
+                theirs = [k for k in new if k != "params"]
+                ours = [k for k in group if k != "params"]
                 raise ValueError(f"load_state_dict: the state has the settings "
                                  f"{', '.join(theirs)}; {type(self).__name__} has "
                                  f"{', '.join(ours)}")
         loaded: list[dict[str, Any]] = []
         for i, (p, s) in enumerate(zip(self._parameters(), state["state"], strict=True)):
             loaded.append(dict(s))
-            for name in self.moments if s else ():
+            if not s:  # a parameter that had no step yet
+                continue
+            for name in self.moments:
                 m = s.get(name)
                 if not (isinstance(m, Tensor) and m.shape == p.shape and m.dtype == p.dtype):
                     given = Spec(m.shape, m.dtype) if isinstance(m, Tensor) else m

@@ -1,4 +1,7 @@
-"""RMSprop: steps scaled by a running mean of squares. The op: rmsprop_step in ops/step.py."""
+"""RMSprop: steps scaled by a running mean of squares.
+
+The op: ``rmsprop_step`` in ``ops/step.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Learning-rate schedules: StepLR, CosineAnnealingLR, LinearLR (warm-up), OneCycleLR,
 ReduceLROnPlateau, and SequentialLR to put one after another. Names and numbers are PyTorch's.
 
-A scheduler owns no optimiser state: it writes ``lr`` into ``param_groups``, from the rates they
-had when it was made and the number of its steps, so its own state is a few numbers. Call
-``step()`` after each epoch, or after each batch, whichever the schedule counts.
+A scheduler works out ``lr`` from the rates that the ``param_groups`` had when it was made and from
+the number of its steps, and writes it into them. So its own state is a few numbers. Call ``step()``
+after each epoch or after each batch, whichever the schedule counts.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _positive(name: str, value: int) -> int:
 
 
 class StepLR(Scheduler):
-    """Times ``gamma`` every ``step_size`` steps."""
+    """The rate is multiplied by ``gamma`` every ``step_size`` steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size, self.gamma = _positive("step_size", step_size), gamma
@@ -117,9 +117,11 @@ class OneCycleLR(Scheduler):
                  ) -> None:
         if not 0 < pct_start < 1:
             raise ValueError(f"pct_start must be between 0 and 1, got {pct_start}")
-        self.max_lr, self.total_steps = max_lr, _positive("total_steps", total_steps)
-        self.pct_start, self.div_factor, self.final_div_factor = (
-            pct_start, div_factor, final_div_factor)
+        self.max_lr = max_lr
+        self.total_steps = _positive("total_steps", total_steps)
+        self.pct_start = pct_start
+        self.div_factor = div_factor
+        self.final_div_factor = final_div_factor
         super().__init__(optimizer)
 
     def rates(self) -> list[float]:
@@ -139,7 +141,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 class ReduceLROnPlateau(Scheduler):
-    """Times ``factor`` after more than ``patience`` steps without a better metric.
+    """The rate is multiplied by ``factor`` after ``patience`` + 1 steps without a better metric.
 
     ``step(metric)``; better is smaller (mode "min") or larger ("max") by the share ``threshold``;
     NaN is never better. A rate never rises, and falls no lower than ``min_lr``.
@@ -174,7 +176,8 @@ class ReduceLROnPlateau(Scheduler):
         else:
             self.bad += 1
         if self.bad > self.patience:
-            self.cuts, self.bad = self.cuts + 1, 0
+            self.cuts += 1
+            self.bad = 0
             self.apply()
 
     def state_dict(self) -> dict[str, Any]:
@@ -201,13 +204,15 @@ class SequentialLR(Scheduler):
             raise ValueError("SequentialLR: ReduceLROnPlateau needs a metric at each step, so it "
                              "stands alone")
         self.schedulers, self.milestones = list(schedulers), list(milestones)
-        base = list(schedulers[0].base)  # since then each scheduler has changed the rates
+        base = list(schedulers[0].base)  # the optimiser's rates are others: each scheduler set them
         super().__init__(optimizer)
         self.base = base
         self.apply()
 
     def rates(self) -> list[float]:
         i = sum(self.count >= m for m in self.milestones)
+        began = self.milestones[i - 1] if i else 0
         active = self.schedulers[i]
-        active.base, active.count = self.base, self.count - (self.milestones[i - 1] if i else 0)
+        active.base = self.base
+        active.count = self.count - began
         return active.rates()

@@ -1,4 +1,7 @@
-"""SGD: stochastic gradient descent with momentum. The op: sgd_step in ops/step.py."""
+"""SGD: stochastic gradient descent with momentum.
+
+The op: ``sgd_step`` in ``ops/step.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,12 @@
 """Training: the loop, what it records, what may watch it, and how it goes on after a stop.
 
-``loop.py`` is the loop to read first. ``run.py`` holds all that a run consists of, which is what a
-checkpoint holds; ``record.py`` what a run leaves behind; ``callbacks.py`` early stopping and the
-folder of checkpoints. The file format is in ``etude/checkpoint.py``.
+Read ``loop.py`` first: ``fit`` is the loop. ``run.py`` holds ``Run``, all that a run consists of
+and therefore all that a checkpoint keeps; ``record.py`` holds ``History``, what a run leaves
+behind; ``callbacks.py`` holds ``EarlyStopping`` and ``Checkpoints``, the folder that a stopped run
+goes on from. How a checkpoint becomes a file is in ``checkpoint.py``.
+
+A run from a TOML file: ``config.py`` says what may stand in the file, ``experiment.py`` makes a run
+of it, and ``tuning.py`` searches for better settings.
 """
 
 from etude.train.callbacks import Callback, Checkpoints, EarlyStopping

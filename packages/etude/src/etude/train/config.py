@@ -1,8 +1,9 @@
 """RunConfig: all that a training run follows from, as dataclasses that read and write TOML.
 
-What there is to choose from is in ``catalog.py``; how a file is checked in ``settings.py``; what
-is made of it in ``experiment.py``. Every default is here or in the signature of the model, data
-set, optimiser or scheduler, and a file is read whole before anything starts.
+The models and data sets to choose from are in ``catalog.py``; ``checked`` (``settings.py``) holds a
+value against its type; ``build`` (``experiment.py``) makes the run. Every default is here or in the
+signature of the model, data set, optimiser or scheduler. A file is read and checked to its end
+before anything starts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,13 @@
 """A run from a RunConfig: what it is made of, and the folder that it fills.
 
-In the folder: config.toml, checkpoints/, and at the end history.json and weights.safetensors. Each
-file is written whole or not at all. The command is ``etude train``, see ``commands/train.py``.
+The folder of a run:
+
+    config.toml          the settings, every one of them
+    checkpoints/         the last few, to go on from
+    history.json         at the end: what was recorded
+    weights.safetensors  at the end: what was learned
+
+Each file is written whole or not at all. The command is ``etude train`` (``commands/train.py``).
 """
 
 from __future__ import annotations

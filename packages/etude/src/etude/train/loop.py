@@ -1,8 +1,9 @@
 """Training and evaluation: the loop, and the errors it stops with.
 
 The loop is the one you would write by hand: predict, loss, backward, step. It uses the public
-interface alone, so read it as an example. What a run consists of is in ``run.py``, what it
-records in ``record.py``, how progress is shown in ``etude/progress.py``.
+interface alone, so read it as an example. What a run consists of is
+``Run`` (``run.py``), what it records ``History`` (``record.py``), and how progress is shown is in
+``progress.py``.
 """
 
 from __future__ import annotations
