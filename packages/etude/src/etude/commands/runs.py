@@ -1,9 +1,9 @@
-"""The work behind ``etude tour``: training one backend, watching its ops, holding it to the
+"""The work behind ``etude tour``: it trains on one backend, watches the ops, and compares with the
 reference.
 
-Three separate runs, so that none disturbs another: the timed training, on which nothing looks;
-a few steps under a receipt, which says what ran where and for how long; and steps from the same
-weights on both sides, which say whether a backend computes what the reference computes.
+These are three separate runs, so that none disturbs another. The training is timed, and nothing
+watches it. A few steps under a receipt say what ran where and for how long. Steps from the same
+weights on both sides say whether a backend computes what the reference computes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ SLACK = 0.02
 
 @dataclass
 class Setting:
-    """A model before its first step, with all that training needs. It follows from the seed."""
+    """A model before its first step, with all that training needs. All of it follows from the seed.
+    """
 
     model: Any
     optimizer: Any
@@ -129,8 +130,11 @@ class Run:
             for row in found.rows():
                 step[row.op] = step.get(row.op, 0.0) + 1e3 * row.seconds
             steps.append(step)
-        ops = {op: min(s.get(op, math.inf) for s in steps) for op in {o for s in steps for o in s}}
-        return dict(sorted(ops.items(), key=lambda item: -item[1]))
+        fastest: dict[str, float] = {}
+        for step in steps:
+            for op, spent in step.items():
+                fastest[op] = min(spent, fastest.get(op, math.inf))
+        return dict(sorted(fastest.items(), key=lambda item: -item[1]))
 
     def problem(self, reference: Run) -> str:
         """Why this backend does not agree with the reference; "" if it does."""
@@ -189,10 +193,10 @@ def _watch(run: Run, seed: int, device: str) -> None:
 
 
 def compare(run: Run, reference: Run, seed: int) -> None:
-    """Fill in ``run.apart``: on each batch both sides start from the same weights, say the loss,
-    take one step and say the loss again. A difference then is the work of that step's kernels,
-    forward, backward and optimiser. Over a whole run it would not be: training amplifies the
-    last bit of one step into something visible a few hundred steps later.
+    """Fill in ``run.apart``. On each batch both sides start from the same weights, say the loss,
+    take one step and say the loss again. So a difference comes from the kernels of that step:
+    forward, backward and optimiser. A difference between whole runs says less, because training
+    amplifies the last bit of one step into something visible a few hundred steps later.
     """
     if run.error or run.setting is None or reference.setting is None:
         return
@@ -202,14 +206,15 @@ def compare(run: Run, reference: Run, seed: int) -> None:
         ours = prepare(seed)
         fresh = _largest(run.column, twin, ours, sync=False)
         ours.become(reference.setting)
-        run.apart = max(fresh, _largest(run.column, twin, ours, sync=True))
+        trained = _largest(run.column, twin, ours, sync=True)
+        run.apart = float(np.maximum(fresh, trained))  # NaN if either is
     except Exception as error:
         run.error = f"{type(error).__name__}: {error}"
 
 
 def _largest(column: str, twin: Setting, ours: Setting, sync: bool) -> float:
-    """The largest difference over some batches. Without ``sync`` the first of them shows whether
-    the seed alone makes both alike.
+    """The largest difference over some batches, NaN if there is one. Without ``sync`` the two sides
+    are not made equal before the first batch: it shows whether the seed alone makes them so.
     """
     worst = 0.0
     for (x, y), (theirs, labels) in islice(zip(ours.train, twin.train, strict=True), COMPARED):
@@ -222,5 +227,5 @@ def _largest(column: str, twin: Setting, ours: Setting, sync: bool) -> float:
         sync = True
         for e, g in zip(expected, got, strict=True):
             gap = abs(e - g) / max(1.0, abs(e))
-            worst = gap if not gap <= worst else worst  # a NaN stays
+            worst = float(np.maximum(worst, gap))  # a NaN stays
     return worst

@@ -43,8 +43,8 @@ FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epo
 
 @dataclass
 class Experiment:
-    """All that a config stands for, before the first step. One config makes one of these, always the
-    same: whatever is drawn follows from its seed.
+    """All that a config stands for, before the first step. A config always makes the same: whatever
+    is drawn follows from its seed.
     """
 
     config: RunConfig

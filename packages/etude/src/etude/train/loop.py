@@ -34,7 +34,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
         checkpoints: Checkpoints | None = None, resume: bool | str | Path = False,
         config: dict[str, Any] | None = None) -> History:
     """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after each
-    epoch. With ``validation`` that takes its place, and ``test`` is used once, at the end: data that
+    epoch. ``validation`` takes its place, and then ``test`` is used once, at the end: data that
     choose when to stop or which rate to take cannot also say how good the model is.
 
     ``loss(model(x), y)`` gives the mean over the batch, as one number, and so does each of

@@ -144,8 +144,8 @@ class Search:
 
     def draw(self, plots: Any) -> None:
         """Write tune.png, with the module ``etude.inspect.plots``."""
-        done = [(t.number, self.value(t), self.settings(t),
-                 t.state == self.optuna.trial.TrialState.PRUNED)
+        pruned = self.optuna.trial.TrialState.PRUNED
+        done = [plots.Trial(t.number, self.value(t), self.settings(t), t.state == pruned)
                 for t in self.trials() if t.intermediate_values]
         log = [path for path, dimension in self.space.items() if dimension.log]
         plots.search(done, self.tune.metric, log, self.folder / "tune.png")
