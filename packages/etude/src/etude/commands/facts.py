@@ -144,9 +144,11 @@ def _search_backward(parent: Op, op: Op) -> Call | None:
     specs, attrs = call
     calls: list[Event] = []
     names = parent.arrays * len(specs) if parent.variadic else parent.arrays
-    inputs = [Tensor(np.full(s.shape, 1 if s.dtype == bool_ else 0.5, s.dtype),
-                     requires_grad=s.dtype == float32 and n not in parent.optional)
-              for n, s in zip(names, specs, strict=False)]
+    inputs = []
+    for name, spec in zip(names, specs, strict=False):
+        value = np.full(spec.shape, 1 if spec.dtype == bool_ else 0.5, spec.dtype)
+        wanted = spec.dtype == float32 and name not in parent.optional
+        inputs.append(Tensor(value, requires_grad=wanted))
     with use("reference"), tap(calls.append):
         y = OPS[parent.name](*inputs, **attrs)
         y = y[0] if isinstance(y, tuple) else y  # only the first is differentiable

@@ -105,9 +105,7 @@ def card(op: Op) -> dict[str, Any]:
         "doc": _doc(op),
         "arrays": {a: {"dtypes": _dtypes(op, a), "optional": a in op.optional}
                    for a in op.arrays},
-        "attributes": {k: {"required": v is inspect.Parameter.empty,
-                           "default": None if v is inspect.Parameter.empty else _plain(v),
-                           "choices": list(op.choices.get(k, ()))} for k, v in op.attrs.items()},
+        "attributes": {name: _about(op, name) for name in op.attrs},
         "outputs": list(op.outputs),
         "saves": list(op.saves),
         "alias": op.alias,
@@ -123,7 +121,15 @@ def card(op: Op) -> dict[str, Any]:
     }
 
 
+def _about(op: Op, attribute: str) -> dict[str, Any]:
+    default = op.attrs[attribute]
+    required = default is inspect.Parameter.empty
+    return {"required": required, "default": None if required else _plain(default),
+            "choices": list(op.choices.get(attribute, ()))}
+
+
 def _plain(value: Any) -> Any:
+    """``value`` as JSON has it; a dtype as its name."""
     return value if isinstance(value, (int, float, str, type(None), tuple)) else str(value)
 
 
@@ -180,7 +186,8 @@ def _facts(op: Op, width: int) -> Table:
     add("arrays", [star + _array(name, about) for name, about in info["arrays"].items()])
     add("attributes", [_attribute(name, about) for name, about in info["attributes"].items()])
     add("returns", _returns(op))
-    add("saves", [f"{', '.join(op.saves)}, for the gradient"] if op.saves else [])
+    if op.saves:
+        add("saves", [f"{', '.join(op.saves)}, for the gradient"])
     add("out", [f"{o} may be written over {i}" for o, i in op.alias.items()])
     add("gradient", [differentiable(op)])
     _cost(op, table, width)

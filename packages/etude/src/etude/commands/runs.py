@@ -116,7 +116,8 @@ class Run:
         """
         gap = np.abs(np.subtract(self.loss, reference.loss))
         beyond = np.flatnonzero(gap > BOUND * np.maximum(1, reference.loss))
-        return float(gap.max(initial=0)), int(beyond[0]) + 1 if beyond.size else 0
+        first = int(beyond[0]) + 1 if beyond.size else 0
+        return float(gap.max(initial=0)), first
 
     def calls(self) -> dict[str, int]:
         """Column -> how many ops of one training step it ran."""
@@ -155,7 +156,8 @@ def train(column: str, epochs: int, seed: int, report: Callable[[Run], None]) ->
     try:
         with use(column, fallback=True) as chosen:
             run.about = describe(chosen.table.stack)
-            run.setting = setting = prepare(seed, chosen.device)
+            setting = prepare(seed, chosen.device)
+            run.setting = setting
             start = time.perf_counter(), time.thread_time()
             for epoch in range(epochs):
                 setting.optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / epochs)

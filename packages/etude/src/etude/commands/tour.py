@@ -85,13 +85,13 @@ def _table(found: list[Run], to: Console) -> None:
         if not run.epochs:
             table.add_row(name, *["-"] * 6)
             continue
-        gap, _ = run.curve(reference)
-        own = run is not reference
-        table.add_row(
-            name, f"{run.seconds:.3f}", f"{reference.seconds / run.seconds:.1f} x",
-            f"{run.accuracy:.1%}", f"{gap:.1e}" if own else "-",
-            f"{run.apart:.1e}" if own else "-",
-            "\n".join(f"{n} {c}" for c, n in run.calls().items()))
+        curves, step = "-", "-"
+        if run is not reference:
+            gap, _ = run.curve(reference)
+            curves, step = f"{gap:.1e}", f"{run.apart:.1e}"
+        where = "\n".join(f"{n} {column}" for column, n in run.calls().items())
+        table.add_row(name, f"{run.seconds:.3f}", f"{reference.seconds / run.seconds:.1f} x",
+                      f"{run.accuracy:.1%}", curves, step, where)
     to.print(table)
 
 

@@ -146,7 +146,9 @@ def _scheduler(config: RunConfig, optimizer: Optimizer, steps: int) -> Any:
     if wanted.by == "step" and "patience" in taken:
         raise ConfigError(f"[scheduler] {wanted.name} looks at the loss of each epoch; set by = "
                           f"\"epoch\"")
-    total = config.training.epochs * (steps if wanted.by == "step" else 1)
+    total = config.training.epochs
+    if wanted.by == "step":
+        total *= steps
     known = {"T_max": total, "total_steps": total, "max_lr": optimizer.param_groups[0]["lr"]}
     given = {k: v for k, v in known.items() if k in taken} | wanted.options
     return make(optimizer, **given)

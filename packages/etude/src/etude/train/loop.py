@@ -67,16 +67,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
             while run.epoch <= epochs and not run.stop:
                 if not _train(run, per_step, clip_norm, checkpoints, report):
                     break
-                trained = run.mean.result("train on")
-                watched = test if validation is None else validation
-                found = None if watched is None else evaluate(model, watched, loss, run.metrics)
-                epoch = Epoch(number=run.epoch, loss=trained.loss, accuracy=trained.accuracy,
-                              seconds=run.seconds, metrics=trained.metrics,
-                              test=found if validation is None else None,
-                              validation=None if validation is None else found)
-                run.history.epochs.append(epoch)
-                run.epoch += 1
-                run.batch, run.mean, run.seconds = 0, Mean(), 0.0
+                epoch = _end_epoch(run)
                 if per_epoch is not None:
                     _step_scheduler(per_epoch, epoch)
                 report.epoch(str(epoch))
@@ -139,6 +130,23 @@ def _train(run: Run, scheduler: optim.Scheduler | None, clip_norm: float | None,
             return False
         start = time.perf_counter()
     return True
+
+
+def _end_epoch(run: Run) -> Epoch:
+    """Evaluate the model, record the epoch, and put the run at the beginning of the next one."""
+    trained = run.mean.result("train on")
+    watched = run.test if run.validation is None else run.validation
+    found = None
+    if watched is not None:
+        found = evaluate(run.model, watched, run.loss, run.metrics)
+    epoch = Epoch(number=run.epoch, loss=trained.loss, accuracy=trained.accuracy,
+                  seconds=run.seconds, metrics=trained.metrics,
+                  test=found if run.validation is None else None,
+                  validation=None if run.validation is None else found)
+    run.history.epochs.append(epoch)
+    run.epoch += 1
+    run.batch, run.mean, run.seconds = 0, Mean(), 0.0
+    return epoch
 
 
 def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
