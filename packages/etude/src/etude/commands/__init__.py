@@ -99,7 +99,7 @@ _warned: set[str] = set()
 
 
 def warn(text: str) -> None:
-    """One line on stderr, once."""
+    """Print a line on stderr, each text once."""
     if text not in _warned:
         _warned.add(text)
         click.echo(f"Warning: {text}", err=True)

@@ -139,7 +139,7 @@ def _place(op: Op) -> tuple[str, int]:
 
 
 def _source(op: Op) -> str:
-    """The source of the reference and of its rules; empty where it was typed into a session."""
+    """The source of the reference and of its rules; "" for an op typed into a session."""
     parts = []
     for function in (op.reference, op.rule, op.composite_rule):
         if function is None:
@@ -235,7 +235,7 @@ def _either(words: list[str]) -> str:
 
 
 def _short_path(path: str) -> str:
-    """As seen from here, if that is shorter."""
+    """The path as seen from here, if that is shorter."""
     return min(os.path.relpath(path), path, key=len)
 
 

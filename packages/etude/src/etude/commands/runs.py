@@ -39,8 +39,7 @@ SLACK = 0.02
 
 @dataclass
 class Setting:
-    """A model before its first step, with all that training needs. All of it follows from the seed.
-    """
+    """A model before its first step, with all that training needs. The seed decides all of it."""
 
     model: Any
     optimizer: Any
@@ -66,7 +65,7 @@ class Setting:
 
 
 def prepare(seed: int, device: str = "cpu") -> Setting:
-    """lenet, AdamW and the digits."""
+    """lenet, AdamW and the digits, ready for the first step."""
     manual_seed(seed)
     model = models.lenet().to(device)
     train, test = data.digits()
@@ -76,7 +75,7 @@ def prepare(seed: int, device: str = "cpu") -> Setting:
 
 
 def accuracy(epoch: Epoch) -> float:
-    """On the test digits."""
+    """The share of the test digits that is read right; NaN if that was not measured."""
     return math.nan if epoch.test is None else epoch.test.accuracy
 
 
@@ -102,12 +101,12 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Of the fastest epoch: whatever else the machine does only adds to it."""
+        """Seconds of the fastest epoch, because what else the machine does only adds to them."""
         return min((e.seconds for e in self.epochs), default=math.nan)
 
     @property
     def accuracy(self) -> float:
-        """On the test digits, after the last epoch."""
+        """The share of the test digits that is read right after the last epoch."""
         return accuracy(self.epochs[-1]) if self.epochs else math.nan
 
     def curve(self, reference: Run) -> tuple[float, int]:

@@ -24,7 +24,7 @@ SHORT = {"float32": "f32", "float64": "f64", "int64": "i64", "bool": "bool"}
 
 
 class Plain(Console):
-    """For files and pipes: 80 columns, and no spaces at the ends of lines."""
+    """A console for files and pipes: 80 columns, and no spaces at the ends of lines."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         with self.capture() as text:

@@ -61,7 +61,7 @@ class Summary:
 
     @property
     def flops(self) -> int:
-        """Of one forward pass."""
+        """FLOPs of one forward pass."""
         return self.rows[0].flops
 
     @property

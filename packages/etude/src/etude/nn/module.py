@@ -112,7 +112,7 @@ class Module:
                     yield _path(path, name), value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(path, parameter); one that is shared comes once, under its first path."""
+        """(path, parameter) of each. One that is shared comes once, under its first path."""
         seen: set[int] = set()
         for path, p in self._named(parameters=True, buffers=False):
             if id(p) not in seen:
