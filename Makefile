@@ -19,7 +19,7 @@ CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour test check lint types docs sanitizers bench lock clean cpu no-compiler
+.PHONY: help tour test lower check lint types docs sanitizers bench lock clean cpu no-compiler
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
@@ -32,6 +32,12 @@ tour: $(VENV)/core cpu ## Train a network on digits: NumPy, then the C kernels, 
 test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests, on all cores
 	$(call say,Running the tests)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+# The tests whose arrays are computed in more than one way. The rest is about files, words and processes.
+lower: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run those that rounding reaches, as on an older processor
+	$(call say,Running the tests of ops, kernels and the kit with lower instruction sets)
+	@$(BIN)/python tests/lower.py $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal \
+	  tests/backends tests/check tests/core tests/cpu tests/inspect tests/nn tests/ops tests/optim
 
 check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a minute
 	$(call say,Checking the backend named cpu)

@@ -14,13 +14,13 @@ from datetime import date
 from pathlib import Path
 
 from etude.core.table import TABLE
-from etude_check.candidate import Candidate
 from etude_check.engine import check
-from etude_check.record import Verdict
-from etude_check.spec import specs
+from etude_check.report.record import Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 HERE = Path(__file__).parent
-FAMILIES = ("tail", "broadcast", "layout", "special", "duplicate-index", "cotangent", "large")
+KINDS = ("tail", "broadcast", "layout", "special", "duplicate-index", "cotangent", "large")
 LEAST = 1e-3  # the left end of the plot: what is nearer to 0 is drawn there
 ROW, LEFT, WIDTH = 18, 122, 560
 CSS = """
@@ -38,7 +38,7 @@ CSS = """
 
 def measure(target):
     """(op -> the largest error over bound among the cases that passed, number of cases)."""
-    report = check(Candidate.parse(target), families=FAMILIES, dtypes=("float32",), jobs=2)
+    report = check(Candidate.parse(target), kinds=KINDS, dtypes=("float32",), jobs=2)
     worst, count = defaultdict(float), 0
     for r in report.records:
         if r.verdict is Verdict.PASS and r.ratio is not None:
@@ -122,7 +122,7 @@ def write(found, targets):
     asked = f"python docs/measure_bounds.py {' '.join(targets)}"
     (HERE / "measured.md").write_text(
         f"Measured {date.today()} with `{asked}`, level full, seed 0, float32, cases of "
-        f"{', '.join(FAMILIES)}. Cases: {counts}. The largest of all is {top[0]:.3f} ({top[1]}, "
+        f"{', '.join(KINDS)}. Cases: {counts}. The largest of all is {top[0]:.3f} ({top[1]}, "
         f"{top[2]}). Exact ops, whose bound is 0, are left out.\n\n{table(found)}\n")
 
 

@@ -13,8 +13,11 @@ from collections import defaultdict
 from contextlib import suppress
 from html import escape
 
+import numpy as np
+
 from etude.backends import plugins
-from etude.backends.native.header import HEADER, read_header
+from etude.backends.native.header import HEADER, SUFFIXES, read_header
+from etude.backends.native.kernel import SUFFIX
 from etude.commands import facts
 from etude.core.errors import BackendError
 from etude.core.table import TABLE
@@ -27,7 +30,7 @@ def write(folder):
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
-    prototypes = _prototypes()
+    prototypes = _prototypes(columns)
     pages = {name: _family(name, ops, columns, prototypes) for name, ops in families.items()}
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
@@ -45,11 +48,11 @@ def replace(path, text):
 
 
 def _columns():
-    """The accelerators active where the docs are built: name -> names of the ops they implement."""
+    """The accelerators active where the docs are built: name -> Column."""
     columns = {}
     for name in plugins.registry().backends:
         with suppress(BackendError):
-            columns[name] = set(plugins.registry().load(name).ops)
+            columns[name] = plugins.registry().load(name)
     return columns
 
 
@@ -82,7 +85,7 @@ def _index(families, columns, folder):
             "|" + " --- |" + " --- |" + " :-: |" * (len(heads) - 2),
         ]
         for op in ops:
-            marks = ["●", *("●" if op.name in have else "" for have in columns.values())]
+            marks = ["●", *("●" if op.name in c.ops else "" for c in columns.values())]
             lines.append(
                 f"| [`{signature(op)}`]({folder}/{name}.md#{_anchor(op)}) | {_times(op)} | "
                 + " | ".join(marks)
@@ -121,7 +124,7 @@ def _facts(op, columns):
         yield "Kept for the gradient", ", ".join(f"`{n}`" for n in op.saves)
     if op.alias:
         yield "In place", ", ".join(f"`{o}` may be written into `{i}`" for o, i in op.alias.items())
-    have = [f"`{name}`" for name, ops in columns.items() if op.name in ops]
+    have = [f"`{name}`" for name, column in columns.items() if op.name in column.ops]
     yield "Columns", ", ".join(["the reference", *have])
 
 
@@ -141,22 +144,43 @@ def _linked(text):
     )
 
 
-def _prototypes():
-    """Op name -> its float32 prototype in C, with the comment that stands over its family."""
+def _prototypes(columns):
+    """Op name -> its prototype in C, with the comment that stands over its function type.
+
+    The function type of an op is its class; views, and what has no kernel in C, have none. Shown
+    is float32, or the first dtype that a column has a kernel for.
+    """
     text = re.sub(r"[ \t]*\\\n", "\n", HEADER.read_text(encoding="ascii"))
-    families, comment = {}, ""
+    types, comment = {}, ""
     for said, name, arguments in re.findall(
         r"(/\*.*?\*/)|typedef int etude_(\w+)_fn_##T\((.*?)\);", text, re.S
     ):
-        comment = _wrapped(said.split(), "   ") if said else comment
-        parts = re.split(r",\s+", arguments.replace("real", "float"))
-        families[name] = comment, [" ".join(p.split()) + "," for p in parts[:-1]] + [parts[-1]]
+        if said:
+            comment = _wrapped(said.split(), "   ")
+        else:
+            types[name] = comment, re.split(r",\s+", " ".join(arguments.split()))
+    if types.keys() != read_header().types.keys():
+        raise ValueError("op_pages.py and backends/native/header.py read etude.h differently")
     prototypes = {}
-    for op, family in read_header().kernels.items():
-        comment, (first, *rest) = families[family]
-        words = [f"int etude_{op}_f32({first}", *rest]
-        prototypes[op] = comment + "\n" + _wrapped(words, "    ") + ");"
+    for op in TABLE.values():
+        if op.cls in types:
+            comment, arguments = types[op.cls]
+            suffix = _suffix(op, columns)
+            first, *rest = (f"{a}," for a in arguments)
+            words = [f"int etude_{op.name}_{suffix}({first}", *rest]
+            typed = _wrapped(words, "    ").removesuffix(",")
+            prototypes[op.name] = (
+                comment + "\n" + re.sub(r"\breal\b", SUFFIXES[suffix], typed) + ");")
     return prototypes
+
+
+def _suffix(op, columns):
+    """f32, or what stands for the first dtype of which some column has a kernel of ``op``."""
+    for column in columns.values():
+        dtypes = column.dtypes.get(op.name, ("float32",))
+        if "float32" not in dtypes:
+            return SUFFIX[np.dtype(dtypes[0])]
+    return "f32"
 
 
 def _wrapped(words, indent):

@@ -1,10 +1,24 @@
-"""What a test needs and does not find is listed as NOT RUN at the end, with the reason."""
+"""What a test needs and does not find is listed as NOT RUN at the end, with the reason.
+
+Here too: what the folders of the framework share, a process default that is put back and a column
+that notes its calls.
+"""
 
 import importlib
 import importlib.util
 import os
 
+import hypothesis
+import numpy as np
 import pytest
+
+import etude
+from etude import Unsupported, ops
+from etude.core.state import DEFAULT
+
+# A busy machine is no reason to fail: no test here is about time.
+hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.load_profile("any speed")
 
 PREFIX = "NOT RUN: "
 
@@ -48,6 +62,34 @@ def backend(request):
 def soak():
     """Whether the long form of a test is wanted: ETUDE_SOAK=1."""
     return os.environ.get("ETUDE_SOAK", "") not in ("", "0")
+
+
+@pytest.fixture
+def same_default():
+    """No process default is set during the test, and the one there was is set again after it."""
+    before = dict(DEFAULT.tables)
+    DEFAULT.tables.clear()
+    yield
+    DEFAULT.tables.clear()
+    DEFAULT.tables.update(before)
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def column(calls):
+    """A column with softmax, which notes its calls and declines float64."""
+    @etude.implements("softmax")
+    def mine(x, *, dim=-1):
+        if x.dtype == np.float64:
+            raise Unsupported("float64")
+        calls.append(x.shape)
+        return ops.softmax(x, dim=dim)
+
+    return mine
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,6 +1,6 @@
 """The conformance kit over kernels built with a sanitizer; tests/sanitize.sh runs it.
 
-    python tests/sanitize_kit.py address,undefined "LIBRARIES TO PRELOAD" [--families threads]
+    python tests/sanitize_kit.py address,undefined "LIBRARIES TO PRELOAD" [--kinds threads]
 
 Only the workers load the sanitizer's runtime. What it reports ends a worker, and so is a CRASH of
 the case. Values are judged as always. Before that, a kernel with a mistake that only a sanitizer
@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from etude_check.candidate import Candidate, prepare
 from etude_check.engine import check
+from etude_check.worker.candidate import Candidate, prepare
 
 #: Right values, and what no kernel may do: each writes where nobody but a sanitizer looks.
 WRONG = {
@@ -56,8 +56,8 @@ def wrong(kind, folder):
 
 
 def reported(library, kind):
-    families = ("threads",) if kind == "thread" else ("tail",)
-    report = check(library, ops=["relu"], dtypes=["float32"], families=families, level="smoke",
+    kinds = ("threads",) if kind == "thread" else ("tail",)
+    report = check(library, ops=["relu"], dtypes=["float32"], kinds=kinds, level="smoke",
                    timeout=120)
     return any(r.verdict == "CRASH" for r in report.failures)
 
@@ -66,7 +66,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=list(WRONG))
     parser.add_argument("preload")
-    parser.add_argument("--families", nargs="*")
+    parser.add_argument("--kinds", nargs="*")
     parser.add_argument("--ops", nargs="*")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
@@ -77,7 +77,7 @@ def main():
             sys.exit(f"-fsanitize={arguments.kind} does not report a kernel that it should: "
                      f"nothing would be found")
     report = check(Candidate("backend", "cpu"), level="smoke", ops=arguments.ops,
-                   families=arguments.families, jobs=arguments.jobs, timeout=120)
+                   kinds=arguments.kinds, jobs=arguments.jobs, timeout=120)
     counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
     print(f"etude check cpu --level smoke, {report.environment['isa']}: {counts} in "
           f"{report.seconds:.0f} s")

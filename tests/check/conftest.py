@@ -1,4 +1,4 @@
-"""Lets the files of this folder share made_reports.py, however pytest was started."""
+"""Lets the files here and below share made_reports.py, however pytest was started."""
 
 import sys
 from pathlib import Path

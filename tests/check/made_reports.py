@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 import random
 
-from etude_check.record import Record, Report, Screen, Verdict
+from etude_check.report.record import Record, Report, Screen, Verdict
 from etude_check.report.summary import HEADINGS
 
 NASTY = 'it said </script><script>alert(1)</script> & "x" \x00\x1b[31m'
 
 
-def record(op="softmax", family="tail", number=0, verdict=Verdict.PASS, **fields):
-    group = fields.pop("group", op.removesuffix("_backward"))
+def record(op="softmax", kind="tail", number=0, verdict=Verdict.PASS, **fields):
+    family = fields.pop("family", op.removesuffix("_backward"))
     given = {"dtype": "float32", "ratio": 0.25, "size": 10, "asked": f"{op}(x: float32[2, 5])"}
-    return Record(f"{op}/{family}/{number}@0", op, group, family, verdict=verdict,
+    return Record(f"{op}/{kind}/{number}@0", op, family, kind, verdict=verdict,
                   **{**given, **fields})
 
 
-def wrong(op="softmax", family="tail", number=0, verdict=Verdict.CERTAIN, **fields):
+def wrong(op="softmax", kind="tail", number=0, verdict=Verdict.CERTAIN, **fields):
     given = {"output": "y", "index": [1, 4], "expected": 0.5, "got": 0.0, "error": 0.5,
              "bound": 1e-6, "ratio": 5e5, "wrong": 7, "likely": "it returns zeros"}
-    return record(op, family, number, verdict, **{**given, **fields})
+    return record(op, kind, number, verdict, **{**given, **fields})
 
 
 def report(*records, **fields):
@@ -34,7 +34,7 @@ def of_every_verdict():
     """One report with all that can be in one."""
     return report(
         record(), record(number=1, ratio=0.0), record("softmax_backward"),
-        wrong(number=2), wrong(number=3, size=4), wrong(family="layout", size=90),
+        wrong(number=2), wrong(number=3, size=4), wrong(kind="layout", size=90),
         wrong("add", "special", 1, Verdict.INACCURATE, message="", expected=math.inf, got=math.nan,
               error=math.nan, ratio=1e30, likely=""),
         record("matmul", "large", 5, Verdict.CRASH, message=NASTY, ratio=None, size=99),
@@ -55,16 +55,16 @@ def of_every_verdict():
 def large(count=30_000, failing=0.02, ops=100):
     """``count`` records over ``ops`` ops, of which a share fails; the same ones every time."""
     draw = random.Random(0)
-    families = list(HEADINGS)
+    kinds = list(HEADINGS)
     records = []
     for i in range(count):
         op = f"op_{i % ops:03d}"
-        family = families[i // ops % len(families)]
-        fields = {"group": f"family_{i % ops // 5:02d}", "size": draw.randrange(1, 5000),
+        kind = kinds[i // ops % len(kinds)]
+        fields = {"family": f"family_{i % ops // 5:02d}", "size": draw.randrange(1, 5000),
                   "dtype": draw.choice(("float32", "float64")), "seconds": 1e-4}
         if i % ops % 9 == 0 and draw.random() < failing * 9:
-            records.append(wrong(op, family, i, ratio=10 ** draw.uniform(0.1, 9), **fields))
+            records.append(wrong(op, kind, i, ratio=10 ** draw.uniform(0.1, 9), **fields))
         else:
             ratio = 0.0 if i % ops % 7 == 1 else 10 ** min(draw.gauss(-1.2, 0.5), -0.01)
-            records.append(record(op, family, i, ratio=ratio, **fields))
+            records.append(record(op, kind, i, ratio=ratio, **fields))
     return report(*records)

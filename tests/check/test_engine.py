@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from etude import TABLE
-from etude_check import waivers
-from etude_check.candidate import Candidate
-from etude_check.cases import cases, find
+from etude_check.cases.case import cases
+from etude_check.cases.spec import KINDS
 from etude_check.engine import check
 from etude_check.errors import CheckError
-from etude_check.record import Record, Report, Verdict
-from etude_check.spec import FAMILIES, specs
+from etude_check.judge import waivers
+from etude_check.judge.names import find
+from etude_check.report.record import Record, Report, Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 SOFTMAX = """
     import numpy as np
@@ -75,7 +77,7 @@ def test_a_right_column_passes(tmp_path):
     assert report.exit_status == 0
     assert report.executed > 40
     assert all(s.trusted for s in report.screens)
-    assert {r.family for r in report.records} >= set(FAMILIES) - {
+    assert {r.kind for r in report.records} >= set(KINDS) - {
         "broadcast", "duplicate-index", "cotangent", "adjoint", "exact", "alias"}
 
 
@@ -103,7 +105,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_column_does_not(tmp_path, wrong):
     body, likely = WRONG[wrong]
-    report = run(column(tmp_path, body), families=["tail", "layout", "special", "repeat"])
+    report = run(column(tmp_path, body), kinds=["tail", "layout", "special", "repeat"])
     assert report.exit_status == 1
     assert report.failures
     assert likely in " ".join(r.likely for r in report.failures)
@@ -127,7 +129,7 @@ def test_what_is_not_there_is_not_passed(tmp_path):
 
 def test_a_column_that_declines_every_call_has_executed_nothing(tmp_path):
     report = run(column(tmp_path, "raise etude.Unsupported('not today')"),
-                 families=["tail", "errors"])
+                 kinds=["tail", "errors"])
     assert report.scored == 0 < report.executed
     assert not report.passed
     assert report.exit_status == 3
@@ -135,7 +137,7 @@ def test_a_column_that_declines_every_call_has_executed_nothing(tmp_path):
 
 def test_a_column_that_does_not_load_is_one_failure(tmp_path):
     report = run(column(tmp_path, RIGHT, "\n    import os; os._exit(0)"))
-    assert [r.family for r in report.failures] == ["load"]
+    assert [r.kind for r in report.failures] == ["load"]
     assert report.exit_status == 1
 
 
@@ -143,7 +145,7 @@ def test_a_column_that_does_not_load_is_one_failure(tmp_path):
                                    "import time; time.perf_counter = lambda: 0.0"])
 def test_a_column_that_patches_the_comparison_is_told_so(tmp_path, patch):
     report = run(column(tmp_path, RIGHT, f"\n    {patch}"))
-    conduct = [r for r in report.failures if r.family == "conduct"]
+    conduct = [r for r in report.failures if r.kind == "conduct"]
     assert conduct
     assert "replaces" in conduct[0].message
 
@@ -170,12 +172,12 @@ def test_sums_that_are_truncated_are_told_apart_from_rounded_ones(tmp_path):
                 z = towards_zero(z + term)
             return z
     """))
-    report = check(Candidate.parse(module=path), ops=["matmul"], families=["tail", "layout"])
-    assert {r.family for r in report.failures} == {"bias"}
+    report = check(Candidate.parse(module=path), ops=["matmul"], kinds=["tail", "layout"])
+    assert {r.kind for r in report.failures} == {"bias"}
     assert "lean towards zero" in report.failures[0].message
     again = check(Candidate.parse(module=path), case=report.failures[0].case, level="smoke",
-                  families=["tail", "layout"])
-    assert {r.family for r in again.records} == {"bias"}
+                  kinds=["tail", "layout"])
+    assert {r.kind for r in again.records} == {"bias"}
 
 
 def test_levels_ops_and_families_are_known(tmp_path):
@@ -185,7 +187,9 @@ def test_levels_ops_and_families_are_known(tmp_path):
     with pytest.raises(CheckError, match="no op called 'softmux'"):
         run(candidate, ops=["softmux"])
     with pytest.raises(CheckError, match="no family 'rows'"):
-        run(candidate, groups=["rows"])
+        run(candidate, families=["rows"])
+    with pytest.raises(CheckError, match="no kind of case 'softmax'"):
+        run(candidate, kinds=["softmax"])
 
 
 def test_several_jobs_find_the_same(tmp_path):
@@ -209,12 +213,12 @@ def test_a_failure_runs_again_from_its_name(tmp_path):
 
 
 def test_a_case_of_any_family_runs_again_from_its_name():
-    one = {r.family: r for r in check("reference", ops=["matmul"], level="smoke").records}
+    one = {r.kind: r for r in check("reference", ops=["matmul"], level="smoke").records}
     assert one.keys() >= {"adjoint", "threads", "random", "errors"}
-    for family, record in one.items():
+    for kind, record in one.items():
         again = check("reference", case=record.case).records
         assert {(r.case, r.asked, r.verdict) for r in again} == {
-            (record.case, record.asked, Verdict.PASS)}, family
+            (record.case, record.asked, Verdict.PASS)}, kind
     with pytest.raises(CheckError, match="matmul/errors has"):
         check("reference", case="matmul/errors/99@0")
     with pytest.raises(CheckError, match="softmax has no case of bias"):
@@ -225,7 +229,7 @@ def test_bits_that_depend_on_the_threads_are_seen(tmp_path):
     body = f"""import os
         y = x * (1 + int(os.environ["ETUDE_NUM_THREADS"]) * 1e-9)
         {RIGHT.replace("x", "y").replace("eyp", "exp").replace("may(", "max(")}"""
-    report = run(column(tmp_path, body), families=["threads"], level="full", dtypes=["float64"])
+    report = run(column(tmp_path, body), kinds=["threads"], level="full", dtypes=["float64"])
     assert {r.verdict for r in report.records if r.size > 100} == {Verdict.CERTAIN}
     assert {r.verdict for r in report.records if not r.size} == {Verdict.PASS}  # no bits at all
     assert "threads give other bits than 1" in report.failures[0].message
@@ -245,14 +249,14 @@ def test_a_backward_that_is_not_the_adjoint_is_seen(tmp_path):
         def backward(grad, **attrs):
             return 2 * TABLE["avg_pool2d_backward"].reference(grad, **attrs)
     """))
-    report = check(Candidate.parse(module=path), ops=["avg_pool2d"], families=["adjoint"])
+    report = check(Candidate.parse(module=path), ops=["avg_pool2d"], kinds=["adjoint"])
     assert report.failures
     assert "not adjoint" in report.failures[0].message
 
 
 # ------------------------------------------------------------------ waivers
 
-WAIVER = {"op": "softmax", "family": "*", "dtype": "float64", "reason": "no float64 yet",
+WAIVER = {"op": "softmax", "kind": "*", "dtype": "float64", "reason": "no float64 yet",
           "expires": "2999-01-31"}
 
 
@@ -281,11 +285,11 @@ def test_the_first_failure_is_one_that_is_not_declared(tmp_path):
     """Whole rows of float64 are declared; that longer ones are wrong in float32 is not."""
     body = "if x.dtype == 'f8': return x.copy()\n        " + RIGHT + " * (1 + (x.size >= 30))"
     report = run(column(tmp_path, body, f"\n    ETUDE_WAIVERS = [{WAIVER}]"), level="full",
-                 families=["tail"], stop_at_first=True)
+                 kinds=["tail"], stop_at_first=True)
     assert [r.dtype for r in report.failures] == ["float32"]
     assert report.exit_status == 1
     alone = run(column(tmp_path, body, f"\n    ETUDE_WAIVERS = [{WAIVER}]"), level="full",
-                families=["tail"], dtypes=["float64"], stop_at_first=True)
+                kinds=["tail"], dtypes=["float64"], stop_at_first=True)
     assert not alone.failures
     assert len(alone.records) > 40, "waived ones end no run"
 
@@ -294,10 +298,10 @@ def test_no_waiver_excuses_what_a_column_does_besides(tmp_path):
     waiver = {**WAIVER, "op": "*", "dtype": "*"}
     patch = "np.testing.assert_allclose = lambda *a, **k: None"
     [everything] = waivers.apply([waiver], [], True)
-    assert "every op and every case family" in everything.message
+    assert "every op and every kind of case" in everything.message
     report = run(column(tmp_path, RIGHT, f"\n    {patch}\n    ETUDE_WAIVERS = "
-                        f"[{ {**waiver, 'family': 'con*'} }]"))
-    assert [r.verdict for r in report.records if r.family == "conduct"] == [Verdict.CERTAIN]
+                        f"[{ {**waiver, 'kind': 'con*'} }]"))
+    assert [r.verdict for r in report.records if r.kind == "conduct"] == [Verdict.CERTAIN]
 
 
 @pytest.mark.parametrize("change", [{"op": "softmux"}, {"reason": " "}, {"expires": "soon"}])

@@ -96,7 +96,7 @@ def test_the_plugin_leaves_other_test_suites_alone(run, tmp_path):
     (tmp_path / "test_other.py").write_text(textwrap.dedent("""
         import sys
         def test_nothing_heavy_is_loaded():
-            heavy = {"numpy", "etude", "click", "hypothesis", "etude_check.spec"}
+            heavy = {"numpy", "etude", "click", "hypothesis", "etude_check.cases.spec"}
             assert not heavy & set(sys.modules)
     """))
     # hypothesis has a plugin of its own, which imports it.

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,30 @@ def test_the_core_knows_neither_backends_nor_layers():
         assert not outside, f"{module} imports {outside}"
     for module in (m for m in below if m.startswith("etude.core")):
         assert not {m for m in edges[module] if m.startswith("etude.ops")}, module
+
+
+def kit_floors():
+    """The floors of the kit from the ground up, as its first docstring lists them."""
+    text = ast.get_docstring(ast.parse((PACKAGES["etude_check"] / "__init__.py").read_text()))
+    return re.findall(r"^    ([a-z_]+)(?:/|\.py) ", text, re.M)
+
+
+def test_the_kit_lists_all_its_floors():
+    folder = PACKAGES["etude_check"]
+    there = {p.stem for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert sorted(kit_floors()) == sorted(there - {"__init__", "__main__"})
+
+
+def test_each_floor_of_the_kit_imports_only_from_floors_below():
+    order = {floor: level for level, floor in enumerate(kit_floors())}
+    order["__main__"] = len(order)
+    checked = 0
+    for module, others in graph("etude_check").items():
+        for other in others - {"etude_check"}:
+            mine, theirs = module.split(".")[1], other.split(".")[1]
+            assert order[theirs] <= order[mine], f"{module} imports {other}, from a floor above"
+            checked += 1
+    assert checked > 200
 
 
 def test_the_framework_does_not_know_its_judge():

@@ -58,10 +58,15 @@ def hold(ops, name, *arrays, terms=1, **attrs):
     return got[0] if isinstance(got, tuple) else got
 
 
-MAPS = ("neg", "exp", "tanh", "sigmoid", "relu", "erf", "gelu", "abs", "sign", "square", "expm1",
-        "sin", "cos", "floor", "ceil", "round", "isnan", "leaky_relu", "elu", "silu", "softplus")
-BINARY = ("add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge")
+#: asked where they are defined; every other map on any number, every other binary op on any two
 POSITIVE_MAPS = ("log", "sqrt", "log1p", "rsqrt", "reciprocal")
+ASKED_BELOW = ("clamp", "pow")  # with attributes or operands of their own
+
+
+def of_class(*classes):
+    """The ops of these classes that take float arrays; a new one is among them by itself."""
+    return [name for name, op in TABLE.items() if op.cls in classes and not op.fixed
+            and name not in (*POSITIVE_MAPS, *ASKED_BELOW)]
 
 
 def _maps_with_attributes(x):
@@ -144,16 +149,14 @@ def calls(dtype, scale=1):
     pooled, where = TABLE["max_pool2d"](image, **window)
     _, lse = TABLE["cross_entropy"](x, labels)
     _, mean, rstd = TABLE["layer_norm"](x, normalized_shape=(c,))
-    yield from ((op, (x,), {}) for op in MAPS)
+    yield from ((op, (x,), {}) for op in of_class("map", "map_bool"))
     yield from ((op, (positive,), {}) for op in POSITIVE_MAPS)
     yield from _maps_with_attributes(x)
     yield from _on_bools(x > 0, row > 0)
     yield "gelu", (x,), {"approximate": "tanh"}
-    for op in ("relu_backward", "tanh_backward", "sigmoid_backward", "gelu_backward"):
-        yield op, (x, y), {}
+    yield from ((op, (x, y), {}) for op in of_class("equal"))
     yield "gelu_backward", (x, y), {"approximate": "tanh"}
-    for op in BINARY:
-        yield op, (x, row), {}
+    yield from ((op, (x, row), {}) for op in of_class("binary", "compare"))
     yield "pow", (positive, y), {}
     yield "where", (x > y, x, y), {}
     yield "lerp", (x, y, 0.25), {}

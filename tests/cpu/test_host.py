@@ -60,7 +60,8 @@ def test_instruction_set_is_the_best_that_runs_or_the_one_asked_for():
 
 
 def test_the_environment_chooses_the_instruction_set(isa):
-    code = "import etude; etude.set_default_backend('cpu'); print(etude.current('cpu').stack[0].isa)"
+    code = ("import etude; etude.set_default_backend('cpu'); "
+            "print(etude.current('cpu').stack[0].isa)")
     assert python(code, ETUDE_CPU_ISA=isa) == isa
 
 

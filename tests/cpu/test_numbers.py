@@ -59,7 +59,7 @@ def test_products_and_renamed_attributes_are_what_the_row_says():
 
 def test_calls_that_a_row_rules_out_are_declined_by_the_attribute():
     x, weight = np.zeros((1, 4, 8, 8), np.float32), np.zeros((4, 2, 3, 3), np.float32)
-    with pytest.raises(etude.Unsupported, match="^groups$"):
+    with pytest.raises(etude.Unsupported, match=r"^groups$"):
         numbers("conv2d", x, weight, groups=2)
     with pytest.raises(etude.Unsupported, match="an attribute is NaN"):
         numbers("leaky_relu", x, negative_slope=math.nan)
@@ -123,8 +123,9 @@ def test_rows_header_and_library_that_disagree_fail_with_a_sentence(newcomer):
     def two(x, y):
         return x + y
 
-    with pytest.raises(etude.BackendError, match="two has 2 arrays and 1 results, and the function "
-                                                 "type 'map' of etude.h takes 2 of both"):
+    with pytest.raises(etude.BackendError, match=r"two has 2 arrays and 1 results, and the "
+                                                 r"function type 'map' of etude.h takes 2 of "
+                                                 r"both"):
         bind(kernel_of(newcomer("map", two)))
 
 

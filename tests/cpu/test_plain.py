@@ -10,8 +10,8 @@ import pytest
 from c_sources import CPU, defines
 
 import etude
-from etude_check.candidate import Candidate
 from etude_check.engine import check
+from etude_check.worker.candidate import Candidate
 
 INCLUDE = Path(etude.__file__).parent / "include"
 FAST = {"matmul": ["matmul"], "conv2d": ["conv2d", "conv2d_weight"], "softmax": ["softmax"]}

@@ -110,6 +110,24 @@ def test_ops_of_several_calls_are_all_in_the_records(op):
     np.testing.assert_array_equal(y, want)
 
 
+def test_records_outlive_the_plans_of_their_calls():
+    """Sizes and strides that a kernel reads belong to a plan; forgetting it must not free them."""
+    import gc
+
+    from etude.backends.native.geometry import Geometry, Plans
+
+    x = np.arange(24.0).reshape(2, 3, 4)
+    with etude.use("cpu", strict=True), recording() as records:
+        y = etude.current()["contiguous"](x.transpose(2, 0, 1))
+    for plans in [p for p in gc.get_objects() if type(p) is Plans]:
+        plans.clear()
+    gc.collect()
+    assert Geometry.alive[records[0].pointers[2]]
+    y[...] = -1
+    records.run()
+    np.testing.assert_array_equal(y, x.transpose(2, 0, 1))
+
+
 def test_nothing_is_kept_outside_of_the_block_nor_of_another_thread():
     x = np.ones(4)
     with etude.use("cpu"):

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import build as builder
 
-from etude_check.candidate import Candidate
+from etude_check.cases.spec import KINDS
 from etude_check.engine import check
-from etude_check.spec import FAMILIES, specs
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate
 
 REST = ("f64", "i64", "b8")
-SERIAL = tuple(f for f in FAMILIES if f != "threads")
+SERIAL = tuple(f for f in KINDS if f != "threads")
 SECONDS = 3.0  # a call; the slowest of the honest kernels needs 0.1
 
 
@@ -27,7 +28,7 @@ class Trials:
         self.build = builder.Build(Path(folder) / "build")
         self.folder = Path(folder) / f"tree-{os.getpid()}"
         self.whole = self.build.folder / f"libetude_cpu_{self.build.isa}.so"
-        self.honest = {}  # (op, family, level) -> cases that the unmodified kernels fail
+        self.honest = {}  # (op, kind, level) -> cases that the unmodified kernels fail
 
     def ops(self, file):
         known = specs()
@@ -43,7 +44,7 @@ class Trials:
         for level in levels:
             # All files for float32, where most mutants die, before any is compiled once more; and
             # several threads last, because they need workers of their own.
-            for dtypes, families in ((("f32",), SERIAL), (REST, SERIAL),
+            for dtypes, kinds in ((("f32",), SERIAL), (REST, SERIAL),
                                      (("f32", *REST), ("threads",))):
                 for user in users:
                     if level == levels[0] and not self._compile(tree, user, dtypes, changed,
@@ -51,7 +52,7 @@ class Trials:
                         return self._done(mutant, {"verdict": "broken"}, start)
                     if not touched.get(user, set()) & set(dtypes):
                         continue
-                    found = self._check(tree, changed, user, dtypes, families, level)
+                    found = self._check(tree, changed, user, dtypes, kinds, level)
                     if found["verdict"] == "killed":
                         return self._done(mutant, found, start)
         return self._done(mutant, found, start)
@@ -72,13 +73,13 @@ class Trials:
                     touched.setdefault(file, set()).add(dtype)
         return True
 
-    def _check(self, tree, changed, file, dtypes, families, level):
+    def _check(self, tree, changed, file, dtypes, kinds, level):
         library = self.build.link(tree, changed)
         if library is None:
             return {"verdict": "killed", "by": "link", "message": "the library cannot be linked"}
         names = [n for n in sorted({d for s in specs().values() for d in s.dtypes})
                  if ("f32" if n == "float32" else REST[0]) in dtypes]
-        asked = self.ops(file), families, names, level
+        asked = self.ops(file), kinds, names, level
         failures = self._ask(library, *asked, stop=True).failures
         # Where the kernels as they are fail too, only a run of all cases can tell.
         if failures and self._known(failures[0], names, level):
@@ -90,19 +91,19 @@ class Trials:
                     "how": first.verdict.value, "message": first.message[:300]}
         return {"verdict": "survived"}
 
-    def _ask(self, library, ops, families, names, level, stop=False):
+    def _ask(self, library, ops, kinds, names, level, stop=False):
         candidate = Candidate("library", str(library))
-        return check(candidate, ops=ops, families=families, dtypes=names, level=level,
+        return check(candidate, ops=ops, kinds=kinds, dtypes=names, level=level,
                      stop_at_first=stop, timeout=SECONDS)
 
     def _known(self, failure, names, level):
         """Whether the unmodified kernels fail this case too."""
         if failure.op not in specs():
             return False
-        families = (failure.family,) if failure.family in FAMILIES else FAMILIES
-        key = failure.op, families, tuple(names), level
+        kinds = (failure.kind,) if failure.kind in KINDS else KINDS
+        key = failure.op, kinds, tuple(names), level
         if key not in self.honest:
-            report = self._ask(self.whole, [failure.op], families, names, level)
+            report = self._ask(self.whole, [failure.op], kinds, names, level)
             self.honest[key] = {f.case for f in report.failures}
         return failure.case in self.honest[key]
 

@@ -15,7 +15,7 @@ def each(cases):
 
 
 every_case = each(CASES)
-BASES = {nn.Module, nn.Sequential, nn.ModuleList}  # tests/test_nn.py, test_containers.py
+BASES = {nn.Module, nn.Sequential, nn.ModuleList}  # test_module.py, test_containers.py
 
 
 def layer_classes():

@@ -3,6 +3,7 @@
 What an op needs to be taken in is a ``Case`` in ``test_<family>.py``; see ``op_cases.py``.
 """
 
+import dataclasses
 import inspect
 import math
 import re
@@ -27,7 +28,7 @@ from etude import TABLE, DTypeError, Spec, Tensor
 from etude.core.columns import Table
 from etude.core.dispatch import OPS
 from etude.core.shapes import DTYPES, float32, float64, int64
-from etude.core.table import as_arrays
+from etude.core.table import Op, as_arrays
 
 FLOATS = (float32, float64)
 
@@ -342,7 +343,7 @@ def test_dtypes_it_does_not_take_are_refused_by_name(name):
                      for i, a in enumerate(sample.arrays))
 
     wrong = {"float": int64, "number": np.dtype(bool), "any": np.dtype("int16")}[op.domain]
-    if op.domain != "any" or op.cls not in ("view", "copy_into", "cast"):
+    if op.domain != "any" or op.cls not in ("view", "cast"):
         with pytest.raises(DTypeError, match=rf"^{name}: "):
             op.check(given(wrong, free), attrs)
     if len(free) > 1:
@@ -381,3 +382,21 @@ def test_near_lets_no_nan_and_no_infinity_pass():
     with pytest.raises(AssertionError, match="shape"):
         near(np.zeros(2), np.zeros(3))
     near(np.array([np.nan, np.inf]), np.array([np.nan, np.inf]))
+
+
+# ---------------------------------------------------------------------------- entering one
+
+
+def test_op_lists_its_keywords_and_catches_a_misspelt_one():
+    keywords = inspect.signature(etude.op).parameters
+    assert all(p.kind is not p.VAR_KEYWORD for p in keywords.values())
+    text = inspect.getdoc(etude.op)
+    assert [name for name in keywords if f"\n{name}: " not in text] == []
+    with pytest.raises(TypeError, match="unexpected keyword argument 'flop'"):
+        etude.op("map", flop=1)
+
+
+def test_what_a_row_says_is_a_field_of_the_op():
+    said = set(inspect.signature(etude.op).parameters) - {"sizes", "flops", "nullable", "pairs",
+                                                          "ieee"}  # part of another field
+    assert said <= {field.name for field in dataclasses.fields(Op)}

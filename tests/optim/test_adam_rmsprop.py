@@ -1,6 +1,6 @@
 """Adam, RMSprop and Nesterov's momentum, against their formulas over plain numbers.
 
-SGD and AdamW, and what holds for every optimiser: tests/test_optim.py.
+SGD and AdamW, and what holds for every optimiser: test_optimizer.py.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A backend of two ops: SciPy's erf and softmax as a column beside the reference."""
+"""A plugin of two ops: SciPy's erf and softmax as a column beside the reference."""
 
 import numpy as np
 
@@ -30,4 +30,4 @@ def load():
         np.copyto(out, y)
         return out
 
-    return etude.Backend("scipy", "cpu", ops={"erf": erf, "softmax": softmax}, isa="python")
+    return etude.Column("scipy", "cpu", ops={"erf": erf, "softmax": softmax}, isa="python")

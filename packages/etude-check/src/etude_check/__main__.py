@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etude_check.commands import check
+from etude_check.commands.check import check
 
 if __name__ == "__main__":  # the pool's processes import this module too
     check(prog_name="etude check")

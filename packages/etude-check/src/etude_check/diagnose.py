@@ -2,9 +2,10 @@
 
 The program runs twice. On the second backend every column is wrapped, so that each call is held
 against the oracle *for the inputs it really got*: an op that merely passes on a wrong input is not
-blamed. The first run says what the sequence of calls and the values were, for programs whose every
-op is within its bound (``runs.py``). ``reproducer.py`` writes what is saved for later. Public as
-``etude_check.first_divergence``; whole columns are checked by ``engine.py``.
+blamed. Every op of a program may be within its bound, and the runs part all the same; then
+``divergence/runs.py`` compares their calls and values, and ``divergence/reproducer.py`` writes what
+is saved for later. The function is public as ``etude_check.first_divergence``; ``engine.py``
+checks whole columns.
 """
 
 from __future__ import annotations
@@ -30,15 +31,19 @@ from etude.core.random import default_generator
 from etude.core.shapes import Spec
 from etude.core.state import tap
 from etude.core.table import TABLE
-from etude_check import judge, reproducer
-from etude_check.bounds import Ensemble, Question
-from etude_check.cases import Case
+from etude_check.bounds.models import Ensemble
+from etude_check.bounds.question import Question
+from etude_check.cases.case import Case
+from etude_check.cases.spec import Call, OpSpec
+from etude_check.divergence import reproducer
+from etude_check.divergence.runs import Divergence, Recorder, compare, host, line, line_of
 from etude_check.errors import CheckError
-from etude_check.runs import Divergence, Recorder, compare, host, line, line_of
-from etude_check.spec import Call, OpSpec, specs
+from etude_check.judge import judge
+from etude_check.specs import specs
 
 Array = np.ndarray[Any, Any]
 Fn = Callable[..., Any]
+
 
 def first_divergence(fn: Fn, first: Any = REFERENCE, second: Any = "cpu", *,
                      state: Sequence[Any] = (), drift: float = 1e-3,
@@ -248,7 +253,7 @@ def _case(op: str, given: tuple[Any, ...], attrs: dict[str, Any]) -> Case:
     """The call as a case, so that the judge of ``etude check`` judges it. An op of the user's own
     has no spec; its bound is that of any composite.
     """
-    spec = specs().get(op) or OpSpec(op, lambda family: (), Call, Ensemble())
+    spec = specs().get(op) or OpSpec(op, lambda kind: (), Call, Ensemble())
     dtype = next((a.dtype.name for a in given if isinstance(a, np.ndarray)), "float32")
     case = Case(spec, "random", {}, dtype, 0)
     vars(case)["call"] = Call(given, attrs)  # where cached_property would keep what it had drawn

@@ -1,8 +1,8 @@
 """The engine: ``check(candidate)`` holds a candidate against the reference and returns a Report.
 
-Ops are the unit of work; with ``jobs`` several are checked at a time, each process with a runner
-(``runner.py``) and a sandbox of its own. The command line and the zoo come in through ``check``,
-the pytest plugin op by op through ``inspector.py``.
+Work is divided by ops: with ``jobs`` several are checked at a time, and each process has a runner
+(``judge/runner.py``) and a sandbox of its own. The command line and the zoo come in through
+``check``; the pytest plugin goes op by op, through ``inspector.py``.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ import numpy as np
 
 import etude
 from etude import TABLE
-from etude_check import probes, waivers
-from etude_check.candidate import Candidate, prepare
-from etude_check.cases import BIAS, LEVELS, Name, find
+from etude_check.cases.case import BIAS, LEVELS
+from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
-from etude_check.record import Record, Report, Verdict
-from etude_check.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
-from etude_check.sandbox import Description
-from etude_check.spec import FAMILIES, specs
-from etude_check.tamper import DURING
+from etude_check.judge import probes, waivers
+from etude_check.judge.names import Name, find
+from etude_check.judge.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
+from etude_check.report.record import Record, Report, Verdict
+from etude_check.specs import specs
+from etude_check.worker.candidate import Candidate, prepare
+from etude_check.worker.sandbox import Description
+from etude_check.worker.tamper import DURING
 from etude_check.zoo import published
 
 
 @dataclass
 class Progress:
-    """Told after each op."""
+    """What ``check`` tells after each op."""
 
     op: str
     done: int
@@ -57,23 +59,26 @@ def _one(op: str) -> Result:
 
 
 def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
-          groups: Sequence[str] | None = None, families: Sequence[str] | None = None,
+          families: Sequence[str] | None = None, kinds: Sequence[str] | None = None,
           dtypes: Sequence[str] | None = None, level: str = "full", seed: int = 0, jobs: int = 1,
           case: str | None = None, stop_at_first: bool = False, timeout: float = TIMEOUT,
           progress: Callable[[Progress], None] | None = None) -> Report:
     """Hold a candidate against the reference; every case becomes a Record of the Report.
 
     ``candidate`` is the name of a backend, or what ``Candidate.parse`` made of a file.
-    ``ops`` and ``groups`` (families of ops: "softmax", "conv2d") choose rows of the table,
-    ``families`` case families ("tail", "layout"), ``case`` one case by name. Raises CheckError for
-    a request that cannot be carried out; never for what the candidate does.
+    ``ops`` and ``families`` (the files of ops: "softmax", "conv2d") choose rows of the table,
+    ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by its name. Raises
+    CheckError for a request that cannot be carried out; never for what the candidate does.
     """
     start = time.perf_counter()
     if level not in LEVELS:
         raise CheckError(f"there is no level {level!r}; known are {', '.join(LEVELS)}")
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise CheckError(f"there is no kind of case {kind!r}; known are {', '.join(KINDS)}")
     candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate)
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
-                        FAMILIES if families is None else tuple(families), stop_at_first, timeout)
+                        KINDS if kinds is None else tuple(kinds), stop_at_first, timeout)
     runner = Runner(settings)
     try:
         described = runner.describe()
@@ -84,7 +89,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
         elif case is not None:
             report.records += [plain(r) for r in _single(runner, Name.parse(case), case)]
         else:
-            wanted = _wanted(runner.ops, ops, groups)
+            wanted = _wanted(runner.ops, ops, families)
             results = _pooled(settings, wanted, jobs) if jobs > 1 and len(wanted) > 1 else (
                 runner.check(op) for op in wanted)
             _gather(report, results, len(wanted), progress,
@@ -105,31 +110,33 @@ def not_loaded(described: Description) -> Record:
 
 
 def conduct(notes: Sequence[str]) -> list[Record]:
-    """What a column replaced fails it. Where it looked is told beside the failures it caused."""
+    """A failure for everything that a column has replaced. Where it looked is a note, no
+    failure.
+    """
     return [Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
                    f"a column computes, and does nothing else; this one {note}")
             for note in notes if not note.endswith(DURING)]
 
 
 def _single(runner: Runner, name: Name, case_id: str) -> Iterator[Record]:
-    if name.family == "errors":
+    if name.kind == "errors":
         refusals = probes.refusals(specs()[name.op])
         number = name.number(len(refusals))
         yield probes.refuse(runner, specs()[name.op], number, refusals[number])
         return
-    if name.family == BIAS:
+    if name.kind == BIAS:
         yield from runner.bias(name.op, name.seed)
         return
     case = find(case_id)
-    if case.family == "adjoint":
+    if case.kind == "adjoint":
         yield from probes.adjoint(runner, case)
-    elif case.family == "threads":
+    elif case.kind == "threads":
         yield probes.threads(runner, case)
     else:
         yield runner.judge(case, Screening(case.spec))
 
 
-def _wanted(has: set[str], ops: Sequence[str] | None, groups: Sequence[str] | None) -> list[str]:
+def _wanted(has: set[str], ops: Sequence[str] | None, families: Sequence[str] | None) -> list[str]:
     """The ops to check. Views and creation belong to the array type, not to a column: they are
     checked only where the candidate has them.
     """
@@ -137,13 +144,13 @@ def _wanted(has: set[str], ops: Sequence[str] | None, groups: Sequence[str] | No
     for name in ops or ():
         if name not in known:
             raise CheckError(f"there is no op called {name!r}")
-    families = {TABLE[n].family for n in known}
-    for group in groups or ():
-        if group not in families:
-            raise CheckError(f"there is no family {group!r}; known are "
-                             f"{', '.join(sorted(families))}")
+    there = {TABLE[n].family for n in known}
+    for family in families or ():
+        if family not in there:
+            raise CheckError(f"there is no family {family!r}; known are "
+                             f"{', '.join(sorted(there))}")
     return [n for n in sorted(known, key=lambda n: (TABLE[n].family, n))
-            if (ops is None or n in ops) and (groups is None or TABLE[n].family in groups)
+            if (ops is None or n in ops) and (families is None or TABLE[n].family in families)
             and (n in has or TABLE[n].cls not in ("view", "create") or ops is not None)]
 
 
@@ -159,7 +166,9 @@ def _pooled(settings: Settings, wanted: list[str], jobs: int) -> Iterator[Result
 
 def _gather(report: Report, results: Iterator[Result], total: int,
             progress: Callable[[Progress], None] | None, waived: list[Any] | None) -> None:
-    """``waived``: stop at the first failure that these do not declare; None: never stop."""
+    """Put results into the report as they come. ``waived``: stop at the first failure that these
+    waivers do not declare; None: do not stop.
+    """
     notes: set[str] = set()
     failed = executed = 0
     for done, result in enumerate(results, 1):
@@ -173,7 +182,7 @@ def _gather(report: Report, results: Iterator[Result], total: int,
         if waived is not None and any(r.verdict.failed and not waivers.holds(waived, r)
                                       for r in result.records):
             break
-    report.records.sort(key=lambda r: (r.group, r.op))
+    report.records.sort(key=lambda r: (r.family, r.op))
     report.notes += sorted(notes)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from etude_check import waivers
-from etude_check.candidate import Candidate
 from etude_check.engine import conduct, not_loaded
-from etude_check.record import Report
-from etude_check.runner import Runner, Settings
+from etude_check.judge import waivers
+from etude_check.judge.runner import Runner, Settings
+from etude_check.report.record import Report
+from etude_check.worker.candidate import Candidate
 
 
 class Inspector:
-    """Holds one candidate's ops against the reference, in one sandbox. ``check`` in the library
+    """Holds one candidate's ops against the reference, in one sandbox. ``check`` in ``engine.py``
     does the same for a whole run.
     """
 

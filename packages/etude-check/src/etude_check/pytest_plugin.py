@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etude_check.candidate import Candidate
+    from etude_check.worker.candidate import Candidate
 
 OPTIONS = ("--etude-backend", "--etude-module", "--etude-source")
 
@@ -53,9 +53,9 @@ def named(config: pytest.Config) -> Candidate | None:
 def _named(backend: str | None, module: str | None, source: str | None) -> Candidate | None:
     if backend is None and module is None and source is None:
         return None
-    from etude_check.candidate import Candidate, prepare
-    from etude_check.commands import installed
+    from etude_check.commands.check import installed
     from etude_check.errors import CheckError
+    from etude_check.worker.candidate import Candidate, prepare
 
     try:
         candidate = Candidate.parse(backend, module, source)

@@ -20,7 +20,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                                        f"{OPTIONS[-1]}")
         metafunc.parametrize("etude_op", [pytest.param("none", marks=skip)])
         return
-    from etude_check.spec import specs
+    from etude_check.specs import specs
 
     metafunc.parametrize("etude_op", sorted(specs()))
 

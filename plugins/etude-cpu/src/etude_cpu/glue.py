@@ -74,11 +74,16 @@ def stop_records():
 
 
 def fields(record):
-    """(type, kernel, pointers, sizes, attributes, stream) of one; lists as long as there is room."""
-    address = lambda p: int(ffi.cast("uintptr_t", p))  # noqa: E731
-    return (ffi.string(record.type).decode(), address(record.kernel),
-            [address(p) for p in record.pointers], list(record.sizes), list(record.attributes),
-            address(record.stream))
+    """(type, kernel, pointers, sizes, attributes, stream) of one. The lists have all the room that
+    a record has; how much of it is used, the function type tells.
+    """
+    return (ffi.string(record.type).decode(), _number(record.kernel),
+            [_number(p) for p in record.pointers], list(record.sizes), list(record.attributes),
+            _number(record.stream))
+
+
+def _number(pointer):
+    return int(ffi.cast("uintptr_t", pointer))
 
 
 def run_record(record):

@@ -1,4 +1,5 @@
-"""A Report in the forms people and programs read: terminal, HTML, JUnit XML, JSON.
+"""What a check found: a Report (``record.py``), and the forms that people and programs read.
 
-Each file turns a finished Report into text. None runs a case or changes a verdict.
+Terminal, HTML, JUnit XML and JSON: each file turns a finished Report into text. None runs a case or
+changes a verdict.
 """

@@ -1,8 +1,8 @@
 """A Report as one HTML page: matrix, error over bound, every case behind filters. No network.
 
 The page is ``assets/page.html`` with its style, its scripts and the data put in. Thirty thousand
-cases fit: those that passed are a number and a ratio in a list per op, case family and dtype, and
-only failures have their details with them, the smallest DETAILED of each op.
+cases fit, because one that passed is only a number and a ratio in the list of its op, kind and
+dtype. Failures have their details with them, the smallest DETAILED of each op.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from importlib.resources import files
 from typing import Any
 
-from etude_check.record import Record, Report, Verdict
 from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.terminal import facts
 
 DETAILED = 40  # failures of an op that keep message, values and command
@@ -50,10 +50,10 @@ def _safe(document: Any) -> str:
 
 def encode(report: Report) -> dict[str, Any]:
     """The report as the scripts read it; ``data.js`` is the other side."""
-    groups = summary.groups(report)
-    ops = [(op, g) for g, members in groups.items() for op in members]
-    columns = summary.families(report)
-    families = columns + sorted({r.family for r in report.records} - set(columns))
+    families = summary.families(report)
+    ops = [(op, g) for g, members in families.items() for op in members]
+    columns = summary.kinds(report)
+    kinds = columns + sorted({r.kind for r in report.records} - set(columns))
     dtypes = sorted({r.dtype for r in report.records})
     verdicts = [v.value for v in Verdict]
     if any(r.op == "-" for r in report.records):
@@ -69,20 +69,20 @@ def encode(report: Report) -> dict[str, Any]:
                            if n < s.least and i not in s.exempt}}
                   for s in report.screens if not s.trusted],
         "screens": len(report.screens), "ops": ops, "columns": len(columns),
-        "families": families, "dtypes": dtypes, "verdicts": verdicts,
+        "kinds": kinds, "dtypes": dtypes, "verdicts": verdicts,
         "failed": [v.value for v in Verdict if v.failed],
-        "runs": _runs(report, [o for o, _ in ops], families, dtypes, verdicts),
+        "runs": _runs(report, [o for o, _ in ops], kinds, dtypes, verdicts),
     }
 
 
 def _runs(report: Report, *names: list[str]) -> list[list[Any]]:
-    """Records that agree in op, case family, dtype and verdict, as one list each:
-    [op, family, dtype, verdict, names of the cases, ratios, details by place].
+    """Records that agree in op, kind of case, dtype and verdict, as one list each:
+    [op, kind, dtype, verdict, names of the cases, ratios, details by place].
     """
     places = [{name: i for i, name in enumerate(known)} for known in names]
     together: dict[tuple[int, ...], list[Record]] = defaultdict(list)
     for r in report.records:
-        fields = r.op, r.family, r.dtype, r.verdict.value
+        fields = r.op, r.kind, r.dtype, r.verdict.value
         together[tuple(p[f] for p, f in zip(places, fields))].append(r)
     kept = _detailed(report)
     runs: list[list[Any]] = []
@@ -94,16 +94,16 @@ def _runs(report: Report, *names: list[str]) -> list[list[Any]]:
 
 
 def _detailed(report: Report) -> set[int]:
-    """The records that keep their details, by id(): the smallest of each verdict in each cell of
-    the matrix too, so that no cell is without.
+    """The records that keep their details, by id(). Besides the smallest failures of each op, that
+    is one for each verdict in each cell of the matrix, so that no cell is without.
     """
     kept, of_op, of_cell = set(), Counter[str](), Counter[tuple[str, ...]]()
     rest = [r for r in report.records if r.verdict in (Verdict.UNSUPPORTED, Verdict.WAIVED)]
     for r in [*report.failures, *rest]:
-        if of_op[r.op] < DETAILED or not of_cell[r.op, r.family, r.verdict]:
+        if of_op[r.op] < DETAILED or not of_cell[r.op, r.kind, r.verdict]:
             kept.add(id(r))
         of_op[r.op] += 1
-        of_cell[r.op, r.family, r.verdict] += 1
+        of_cell[r.op, r.kind, r.verdict] += 1
     return kept
 
 

@@ -11,8 +11,8 @@ import math
 from importlib.resources import files
 from typing import Any
 
-from etude_check.record import Report
 from etude_check.report import summary
+from etude_check.report.record import Report
 
 VALUES = ("expected", "got", "error", "bound", "ratio")  # fields of a record that hold a float
 

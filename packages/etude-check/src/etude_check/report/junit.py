@@ -1,4 +1,4 @@
-"""A Report as JUnit XML, for the test pages of CI systems: a suite per op family, a case per case.
+"""A Report as JUnit XML, for the test pages of CI systems: a suite per family of ops.
 
 FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors, UNSUPPORTED and WAIVED skipped with
 their reason. CI reads a file of skipped cases as green; a run that executed nothing, or was
@@ -11,8 +11,8 @@ import re
 from collections import defaultdict
 from xml.etree import ElementTree as ET
 
-from etude_check.record import Record, Report, Verdict
 from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.terminal import facts
 
 KINDS = {Verdict.CERTAIN: "failure", Verdict.INACCURATE: "failure",
@@ -27,7 +27,7 @@ def dumps(report: Report) -> str:
     """The document. Its counts are exactly those of the cases in it."""
     suites: dict[str, list[Record]] = defaultdict(list)
     for r in report.records:
-        suites[r.group if r.op != "-" else "run"].append(r)
+        suites[r.family if r.op != "-" else "run"].append(r)
     root = ET.Element("testsuites", name=f"etude check {report.target}")
     for name, records in sorted(suites.items()):
         suite = ET.SubElement(root, "testsuite", name=name)
@@ -46,7 +46,7 @@ def dumps(report: Report) -> str:
 
 
 def _case(report: Report, r: Record, suite: ET.Element) -> None:
-    case = ET.SubElement(suite, "testcase", classname=_clean(f"{r.group}.{r.op}"),
+    case = ET.SubElement(suite, "testcase", classname=_clean(f"{r.family}.{r.op}"),
                          name=_clean(f"{r.case} {r.dtype}".rstrip()), time=f"{r.seconds:.6f}")
     kind = KINDS.get(r.verdict)
     if kind is None:

@@ -9,10 +9,10 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from etude_check.record import Record, Report, Verdict
+from etude_check.report.record import Record, Report, Verdict
 
-#: Case families in the order they run -> their heading in a narrow matrix. ``spec.FAMILIES`` is
-#: the authority (a test compares); reading a report needs neither NumPy nor the specs.
+#: Kinds of cases in the order they run -> their heading in a narrow matrix. KINDS in ``spec.py`` is
+#: the authority, and a test compares; it is not imported, so that reading a report needs no NumPy.
 HEADINGS = {"empty": "em", "0d": "0d", "tail": "ta", "broadcast": "br", "layout": "la",
             "special": "sp", "exact": "ex", "duplicate-index": "du", "cotangent": "co",
             "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg", "threads": "th",
@@ -30,7 +30,7 @@ class Failing:
     """The failures of one op: the one to look at first, and how many there are."""
 
     op: str
-    group: str
+    family: str
     first: Record
     verdicts: Cell  # of the failed cases
     total: int  # cases of the op
@@ -40,10 +40,10 @@ class Failing:
 
 
 def cells(report: Report) -> dict[tuple[str, str], Cell]:
-    """(op, case family) -> how often each verdict."""
+    """(op, kind of case) -> how often each verdict."""
     found: dict[tuple[str, str], Cell] = defaultdict(Counter)
     for r in report.records:
-        found[r.op, r.family][r.verdict] += 1
+        found[r.op, r.kind][r.verdict] += 1
     return dict(found)
 
 
@@ -51,23 +51,23 @@ def worst(cell: Cell) -> Verdict:
     return next(v for v in WORST if cell[v])
 
 
-def families(report: Report) -> list[str]:
-    """Case families of the matrix's columns: those that occur, in the order they run."""
-    present = {r.family for r in report.records if r.op != "-"} - {"-"}
+def kinds(report: Report) -> list[str]:
+    """Kinds of cases of the matrix's columns: those that occur, in the order they run."""
+    present = {r.kind for r in report.records if r.op != "-"} - {"-"}
     extra = sorted(present - set(HEADINGS))
     return [f for f in HEADINGS if f in present] + extra
 
 
-def heading(family: str) -> str:
-    return HEADINGS.get(family, family[:2])
+def heading(kind: str) -> str:
+    return HEADINGS.get(kind, kind[:2])
 
 
-def groups(report: Report) -> dict[str, list[str]]:
-    """Op family -> its ops, both by name."""
+def families(report: Report) -> dict[str, list[str]]:
+    """Family of ops -> its ops, both sorted by name."""
     found: dict[str, set[str]] = defaultdict(set)
     for r in report.records:
         if r.op != "-":
-            found[r.group].add(r.op)
+            found[r.family].add(r.op)
     return {g: sorted(found[g]) for g in sorted(found)}
 
 
@@ -88,7 +88,7 @@ def largest(report: Report) -> dict[str, float]:
 def first(records: list[Record]) -> Record:
     """The failure that teaches most: wrong values before wrong error messages, then the smallest.
     """
-    return min(records, key=lambda r: (r.verdict is Verdict.MISTRUSTED, r.family == "errors",
+    return min(records, key=lambda r: (r.verdict is Verdict.MISTRUSTED, r.kind == "errors",
                                        r.size))
 
 
@@ -98,19 +98,19 @@ def failing(report: Report) -> list[Failing]:
     by_op: dict[tuple[str, str], list[Record]] = defaultdict(list)
     totals = Counter(r.op for r in report.records)
     for r in report.failures:
-        by_op[r.group, r.op].append(r)
+        by_op[r.family, r.op].append(r)
     found = []
-    for (group, op), records in by_op.items():
+    for (family, op), records in by_op.items():
         head = first(records)
-        kinds: dict[str, list[Record]] = defaultdict(list)
+        messages: dict[str, list[Record]] = defaultdict(list)
         for r in records:
-            # Numbers differ from case to case where the words say the same.
-            kinds[_words(r.message or r.likely or "wrong values")].append(r)
+            # Messages that differ in their numbers alone say the same.
+            messages[_words(r.message or r.likely or "wrong values")].append(r)
         others = [(rs[0].message or rs[0].likely or "wrong values", first(rs), len(rs))
-                  for rs in kinds.values() if not any(r is head for r in rs)]
+                  for rs in messages.values() if not any(r is head for r in rs)]
         (likely, alike), = Counter(r.likely for r in records if r.likely).most_common(1) or [
             ("", 0)]
-        found.append(Failing(op, group, head, Counter(r.verdict for r in records), totals[op],
+        found.append(Failing(op, family, head, Counter(r.verdict for r in records), totals[op],
                              sorted(others, key=lambda o: -o[2]), likely, alike))
     return found
 

@@ -1,4 +1,4 @@
-"""A Report on a terminal: the matrix of ops and case families, each failing op once, the sum.
+"""A Report on a terminal: the matrix of ops and kinds of cases, each failing op once, the sum.
 
 Fits 80 columns, is readable without colour and is ASCII. Everything goes through one rich console,
 so that a file or a pipe gets plain text.
@@ -13,8 +13,8 @@ from io import StringIO
 from rich.console import Console
 from rich.text import Text
 
-from etude_check.record import Record, Report, Verdict
 from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.summary import Failing
 
 COLOURS = {Verdict.PASS: "green", Verdict.CERTAIN: "bold red", Verdict.INACCURATE: "red",
@@ -60,21 +60,21 @@ def failure_text(report: Report) -> str:
 
 
 def _matrix(report: Report, width: int) -> list[Text]:
-    columns = summary.families(report)
+    columns = summary.kinds(report)
     cells, largest = summary.cells(report), summary.largest(report)
     absent = summary.absent(report)
-    groups = {g: [op for op in ops if op not in absent]
-              for g, ops in summary.groups(report).items()}
-    shown = [op for ops in groups.values() for op in ops]
+    families = {g: [op for op in ops if op not in absent]
+              for g, ops in summary.families(report).items()}
+    shown = [op for ops in families.values() for op in ops]
     lines: list[Text] = []
     if shown:
-        # Two columns for the indent, three for each case family, twelve for the two numbers.
+        # Two columns for the indent, three for each kind of case, twelve for the two numbers.
         room = max(LEAST_NAME, min(max(map(len, shown)), width - 3 * len(columns) - 14))
         head = "".join(f"{summary.heading(c):>3}" for c in columns)
         lines.append(Text(f"{'':{room + 2}}{head} cases worst", "bold"))
-        for group, ops in groups.items():
+        for family, ops in families.items():
             if ops:
-                lines.append(Text(group, "bold"))
+                lines.append(Text(family, "bold"))
             for op in ops:
                 lines += _row(op, room, columns, cells, largest.get(op))
         lines += [Text(), *_legend(columns, cells, width)]
@@ -139,7 +139,7 @@ def _paragraph(text: str, width: int) -> Text:
 def _print(report: Report, one: Failing, to: Console) -> None:
     r = one.first
     name = one.op if one.op != "-" else {"load": "loading", "waiver": "waivers"}.get(
-        r.family, "conduct")
+        r.kind, "conduct")
     to.print(Text.assemble((name, "bold red"), f"  {_counted(one)}"))
     for label, text in facts(report, r):
         if label == "run again" and one.likely and not r.likely:

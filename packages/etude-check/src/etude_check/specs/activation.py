@@ -1,6 +1,7 @@
 """Activations with a parameter. Reference: etude/ops/activation.py.
 
-A parameter is a float64 number that a float32 kernel may round first: hence an ulp or two more.
+A parameter is a float64 number, which a float32 kernel may round before it computes: the bounds
+allow an ulp or two for it.
 """
 
 from dataclasses import dataclass
@@ -8,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Bounds, Elementary, Ensemble, Exact
-from etude_check.plans import also, at, broadcasting, crossed, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Bounds, Elementary, Ensemble, Exact
+from etude_check.cases.plans import also, at, broadcasting, crossed, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.map import MAP, drawer, plans_of
 
 ZERO = (0.0, -0.0, 1e-45, -1e-45, 5e-324, -5e-324, 1.0, -1.0, np.inf, -np.inf)
@@ -30,7 +31,7 @@ spec("elu", plans=plans_of({"alpha": (1.0, 0.7, 2.5)}, "kink", "wide", "range"),
 
 @dataclass(frozen=True)
 class Silu(Elementary):
-    """Where e^x is a subnormal number, its rounding is multiplied by x."""
+    """Where e^x is a subnormal number, the formula multiplies its rounding error by x."""
 
     def bound(self, q, i):
         x = np.abs(np.asarray(q.arrays[0], np.float64))

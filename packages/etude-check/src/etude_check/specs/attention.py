@@ -1,16 +1,17 @@
 """scaled_dot_product_attention and its backward. Reference: etude/ops/attention.py.
 
-More keys than queries and fewer, since a causal mask counts from the first of both; values wider
-than queries; scores that overflow an exponential whose maximum was not taken away.
+Cases have more keys than queries and fewer, since a causal mask counts from the first of both;
+values that are wider than the queries; and scores whose exponential overflows unless the maximum is
+taken away first.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Refusal, call, spec
 
 SDPA = "scaled_dot_product_attention"
 MASKS = ("bool", "float", "-inf", "one row", "stretched", "hidden rows", "padding", "left", "heads",
@@ -41,7 +42,7 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
 
 
 def _plans(backward):
-    def plans(family):
+    def plans(kind):
         own = {"empty": [_plan((0,), 2, 3, 4, 5), _plan((2,), 0, 3, 4, 5), _plan((2,), 2, 3, 4, 0)],
                "0d": [_plan((), 1, 1, 1, 1, causal=True), _plan((1, 1), 1, 1, 1, 1)],
                "large": [_plan((2, 2), 129, 257, 33, 17), _plan((1, 2), 200, 200, 64, 64,
@@ -49,9 +50,9 @@ def _plans(backward):
                "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
                                                                causal=True)],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
-        if family == "special":
+        if kind == "special":
             return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -96,7 +97,7 @@ def _backward(d, lead, size, causal=False, mask="", scale=None, at=""):
 
 
 def _convex(given, outputs):
-    """How far y lies outside the range of the values; only what rounds."""
+    """How far y lies outside the range of the values. Rounding alone may bring it there."""
     value, y = given.arrays[2].astype(np.float64), outputs[0].astype(np.float64)
     if not y.size:
         return np.zeros(0), np.zeros(0)

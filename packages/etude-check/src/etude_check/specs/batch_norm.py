@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble, updating
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble, updating
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Refusal, call, spec
 
 
 def _plan(shape, affine="wb", **more):
@@ -29,16 +29,16 @@ STILL = [_plan((4, 7, 5), at="still"), _plan((9, 5), "", at="still")]  # channel
 
 
 def _plans(evaluating=False, cotangent=False):
-    def plans(family):
+    def plans(kind):
         own = {"tail": STILL * evaluating,
                "empty": [_plan((3, 0, 4)), _plan((2, 0))] + [_plan((0, 3, 4))] * evaluating,
                "0d": [_plan((2, 1)), _plan((1, 1, 2), "")],
                "large": [_plan((8, 17, 65, 67)), _plan((2053, 129))],
                "threads": [_plan((8, 17, 65, 67)), _plan((2053, 129), "")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
-        if family == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
+        if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
             return crossed(BASE, special=("nan", "zero", "subnormal"))
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -106,7 +106,9 @@ spec("batch_norm_backward", plans=_plans(cotangent=True), make=_backward, model=
 
 
 def _folded(q, i):
-    """Of y = x a + (bias - mean a), a = weight / sqrt(var + eps): what cancels, times 4 u."""
+    """An honest kernel may compute y = x a + (bias - mean a), a = weight / sqrt(var + eps). The
+    terms may cancel: 4 u times their size.
+    """
     x, mean, var, weight = (*q.arrays, None, None)[:4]
     column = (-1, *(1 for _ in x.shape[2:]))
     a = (1 if weight is None else weight) / np.sqrt(

@@ -1,19 +1,20 @@
 """Binary arithmetic with broadcasting. Reference: etude/ops/binary.py.
 
-An operand may be a Python number, which takes the other's dtype: plans with "number" ask for one.
+An operand may be a Python number, which takes the dtype of the other. Plans with "number" ask for
+one.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Elementary, Exact
-from etude_check.draw import Draw
-from etude_check.plans import also, at, broadcasting, crossed, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Elementary, Exact
+from etude_check.cases.draw import Draw
+from etude_check.cases.plans import also, at, broadcasting, crossed, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 
 EDGES = (0.0, -0.0, 1.0, -1.0, 3.0, 1e-40, -1e-40, 3e38, -3e38, 1e-310, 1e308, np.inf, -np.inf,
          np.nan)
-#: int64 that float64 and int32 do not hold; sums and products of two still fit
+#: int64 values that neither float64 nor int32 can hold, while a sum or product of two still fits
 SUMS = (0, 1, -1, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53) - 1, 2**61 + 1, -(2**61))
 PRODUCTS = (0, 1, -1, 3, 46341, -65537, 2**31 - 1, -(2**31) - 1)
 NUMBERS = [{"shapes": [[17], []], "number": 1, "value": v} for v in (
@@ -35,7 +36,9 @@ def two(plans, *more):
 
 
 def with_number(arrays, number, value, dtype):
-    """``arrays`` with a Python number for one of them: a fraction in floats."""
+    """``arrays`` with a Python number for one of them, not a whole one where the dtype is a
+    float.
+    """
     if number is not None:
         value = value + 0.5 if dtype.kind == "f" and value > 0 else value
         fits = dtype.kind == "f" or (np.isfinite(value) and value == int(value))
@@ -98,7 +101,7 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
     near = at != "exactly"  # (-2)^3, but not (-2)^3.0000002
     if at in ("edges", "exactly"):
         arrays = [d.among(BASES, shapes[0], near=near), d.among(POWERS, shapes[1], near=False)]
-    elif at == "wide":  # results from the smallest number to the largest
+    elif at == "wide":  # its results reach from the smallest number to the largest
         arrays = [d.positive(shapes[0], 0.0, 60.0), d.floats(shapes[1], -24, 24)]
     elif at == "one":  # where ln x is small, and an error in it is multiplied by y
         arrays = [1 + d.floats(shapes[0]) / 2000, d.floats(shapes[1], -4e4, 4e4)]
@@ -110,9 +113,11 @@ def _pow(d: Draw, shapes, at=None, number=None, value=None):
     return call(*with_number(arrays, number, value if number != 1 else abs(value), d.dtype))
 
 
-def _powers(family):
-    """Squares and cubes are often special cases of a kernel, in a number or in an array."""
-    if family != "special":
+def _powers(kind):
+    """Kernels often have a short road for squares and cubes: exponents as a number and as an
+    array.
+    """
+    if kind != "special":
         return []
     return [{"shapes": [[33, 1], [1, 37]], "at": "exactly"}, *at([257], "one", arity=2)] + [
         {"shapes": [[19], []], "number": 1, "value": v, "at": a}
@@ -123,7 +128,7 @@ def _powers(family):
 
 
 _two = two(elementwise(2))
-spec("pow", plans=lambda family: [*_two(family), *_powers(family)], make=_pow, model=Elementary(2),
+spec("pow", plans=lambda kind: [*_two(kind), *_powers(kind)], make=_pow, model=Elementary(2),
      random=broadcasting(2, at=st.sampled_from([None, "wide", "exactly"])),
      refusals=(*apart("pow"), Refusal("int64 to a power below 0", lambda: call(
          np.array([2, 3]), np.array([-1, 2])), "ValueError")),

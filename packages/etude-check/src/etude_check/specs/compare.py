@@ -1,13 +1,13 @@
 """Comparisons. Reference: etude/ops/compare.py.
 
-Ordinary operands come from nine values, so that a third of the pairs tie or nearly.
+Ordinary operands are drawn from nine values, so that a third of the pairs are equal or nearly so.
 """
 
 import numpy as np
 
-from etude_check.bounds import Exact
-from etude_check.plans import also, at, broadcasting, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import also, at, broadcasting, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.binary import EDGES, apart, two, with_number
 
 TIES = (-0.7, -2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 2.0, 3.0)

@@ -1,15 +1,16 @@
 """conv2d and its two transposes. Reference: etude/ops/conv2d.py.
 
-conv1d and conv_transpose are calls of these, so images one pixel high, and images with pixels that
-no window reaches, count as much as squares do. Stride, padding and dilation differ by axis.
+conv1d and conv_transpose call these ops, so images that are one pixel high, or have pixels that no
+window reaches, matter as much as square ones. Stride, padding and dilation differ between the axes,
+because a kernel that swaps them is right otherwise.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 
 def _layer(x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, **more):
@@ -85,29 +86,29 @@ def _pixels(x, w, stride, padding, dilation):
 
 
 def _plans(first, cotangent=False):
-    """``first``: what only the forward op is asked for, along with a bias."""
+    """``first``: plans for the forward op alone, which also takes a bias."""
     some = [{"bias": True}, {"bias": False}, {"bias": None}] if first else [{}]
 
     def with_bias(plans):
         return [{**p, **some[i % len(some)]} for i, p in enumerate(plans)]
 
-    def plans(family):
+    def plans(kind):
         base, tail = with_bias(BASE), with_bias(TAIL)
-        if family == "special":
+        if kind == "special":
             return crossed(base, special=("nan", "inf", "zero", "subnormal"))
-        if family == "exact":
+        if kind == "exact":
             return crossed([*base, *tail], values=("exact",))
-        if family == "cotangent":
+        if kind == "cotangent":
             return crossed(base, cotangent=COTANGENTS) if cotangent else []
-        if family == "adjoint":
+        if kind == "adjoint":
             return [{**p, "values": "exact", **({"bias": False} if first else {})}
                     for p in BASE + GEOMETRY[10:24]]
-        if family == "repeat":  # a weight worth packing once among them
+        if kind == "repeat":  # a weight worth packing once among them
             return crossed(with_bias([BASE[0], _layer((1, 64, 4, 4), (130, 64, 3, 3))]),
                            round=(0, 1, 2))
         own = {"empty": EMPTY, "0d": [_layer((1, 1, 1, 1), (1, 1, 1, 1))], "large": LARGE,
                "threads": LARGE[:2]}
-        return common(family, tail, base) or with_bias(own.get(family, []))
+        return common(kind, tail, base) or with_bias(own.get(kind, []))
 
     return plans
 

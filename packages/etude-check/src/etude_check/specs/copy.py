@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.draw import COPIED
-from etude_check.plans import (
+from etude_check.bounds.models import Exact
+from etude_check.cases.draw import COPIED
+from etude_check.cases.plans import (
     COTANGENTS,
     LAYOUTS,
     TAILS,
@@ -18,16 +18,16 @@ from etude_check.plans import (
     layouts,
     shapes,
 )
-from etude_check.spec import Refusal, call, spec
+from etude_check.cases.spec import Refusal, call, spec
 
 
 def listed(base, tail, **sized):
-    """Plans of an op with shapes of its own: ``base`` bent by layouts and specials, the other
-    families as they are ("zero" is 0d).
+    """Plans of an op that needs shapes of its own: ``base`` for layouts and specials, and for the
+    other kinds what ``sized`` has by keyword ("zero" stands for the kind "0d").
     """
-    def plans(family):
-        found = common(family, tail, base)
-        return list(sized.get(family.replace("0d", "zero"), ())) if found is None else found
+    def plans(kind):
+        found = common(kind, tail, base)
+        return list(sized.get(kind.replace("0d", "zero"), ())) if found is None else found
     return plans
 
 
@@ -174,7 +174,7 @@ spec("pad", plans=listed(
 
 
 def as_index(index):
-    """An index of a plan, in which JSON knows lists alone."""
+    """The index that a plan stands for: JSON has only lists."""
     return tuple(tuple(e) if isinstance(e, list) else e for e in index)
 
 

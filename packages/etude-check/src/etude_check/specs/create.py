@@ -3,23 +3,25 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import TAILS, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import TAILS, shapes
+from etude_check.cases.spec import Refusal, call, spec
 
 VALUES = (2.5, -7.0, 0.0, 1.0, 1e30)
 
 
-def _plans(family):
+def _plans(kind):
     sized = {"tail": [[n] for n in TAILS[::2]] + [[3, 5]], "0d": [[]], "empty": [[0], [3, 0]],
              "large": [[70001]]}
-    values = VALUES[::3] if family == "large" else VALUES
-    return [{"shape": s, "value": v} for s in sized.get(family, ()) for v in values] + (
-        [{"shape": [5], "value": v} for v in ("nan", "inf", "-inf")] if family == "special" else [])
+    values = VALUES[::3] if kind == "large" else VALUES
+    return [{"shape": s, "value": v} for s in sized.get(kind, ()) for v in values] + (
+        [{"shape": [5], "value": v} for v in ("nan", "inf", "-inf")] if kind == "special" else [])
 
 
 def _make(d, shape, value):
-    """JSON has no NaN: it is a word in plans. Whole numbers for int64, truth values for bool."""
+    """A plan writes NaN as a word, since JSON has none. int64 gets whole numbers, bool truth
+    values.
+    """
     value = float(value)
     if d.dtype.kind == "i":
         value = int(np.clip(np.nan_to_num(value), -(2**62), 2**53)) + (value > 2)

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble
-from etude_check.plans import COTANGENTS, TAILS, common, crossed, layouts
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import COTANGENTS, TAILS, common, crossed, layouts
+from etude_check.cases.spec import Refusal, call, spec
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -28,7 +28,7 @@ TAIL = [_plan(3, n, REDUCTIONS[i % 3], -100, (0.0, 0.2)[i % 2]) for i, n in enum
 
 
 def _plans(backward):
-    def plans(family):
+    def plans(kind):
         own = {"empty": [_plan(0, 3, "sum"), _plan(0, 3, "none")], "0d": [_plan(1, 1)],
                "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1), _plan(9, 70001, "none"),
                          _plan(70001, 3, "none"), _plan(4099, 5, "sum", 2),
@@ -36,9 +36,9 @@ def _plans(backward):
                "threads": [_plan(4099, 257), _plan(2053, 129, "none", 3)],
                "duplicate-index": crossed(BASE, duplicates=(True,)),
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
-        if family == "special":
+        if kind == "special":
             return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -49,7 +49,7 @@ def _logits(d, n, c, at, plain=False):
 
 
 def _target(d, n, c, ignore, at):
-    """Labels, some of them ignored, never all unless asked for."""
+    """Labels. Some of them are ignored, and all of them only where the plan asks for it."""
     target = np.array(d.index(c, [n]))
     if at == "all ignored":
         target[:] = ignore

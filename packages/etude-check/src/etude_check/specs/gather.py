@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Exact
-from etude_check.draw import COPIED
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.draw import COPIED
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 
 def _plan(x, index, dim, **more):
@@ -27,7 +27,7 @@ LARGE = [_plan((1031, 257), (1031, 513), 1), _plan((2053, 129), (4001, 129), 0),
 
 
 def _plans(adds):
-    def plans(family):
+    def plans(kind):
         own = {
             "empty": [_plan((3, 4), (0, 4), 0), _plan((3, 4), (3, 0), 1), _plan((0, 4), (0, 4), 0),
                       _plan((3, 0), (3, 0), 0)],
@@ -48,10 +48,10 @@ def _plans(adds):
             own["tail"] = crossed([*BASE, *TAIL[:12]], src=("larger",)) + [
                 _plan((2, 3, 2, 3, 4), (2, 3, 2, 5, 4), 3)]
             own["special"] = crossed([*BASE, _plan((3, 5), (17, 5), 0)], at=("whole",))
-        if family == "special":
+        if kind == "special":
             return crossed(BASE, special=("nan", "inf", "zero", "subnormal") if adds else (
-                "nan", "inf", "zero", "subnormal", "huge")) + own.get(family, [])
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+                "nan", "inf", "zero", "subnormal", "huge")) + own.get(kind, [])
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -59,7 +59,7 @@ def _gather(d, x, index, dim):
     return call(d.floats(x), d.index(x[dim], index), dim=dim)
 
 
-#: int64 that float64 does not hold, and whose sums fit
+#: int64 values that float64 cannot hold, and whose sums still fit
 WHOLE = (0, 1, -1, 200, 2**24 + 1, 2**31 + 3, 2**53 + 1, -(2**53) - 1)
 
 

@@ -3,15 +3,23 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Exact
-from etude_check.plans import COTANGENTS, SPECIALS, TAILS, along_axis, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.plans import (
+    COTANGENTS,
+    SPECIALS,
+    TAILS,
+    along_axis,
+    common,
+    crossed,
+    layouts,
+)
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 OUTSIDE = np.array([0, 3]), np.array([-1, 0])
 
 
 def _outside(op, make):
-    """An index one too large, and a negative one, into 3."""
+    """Refusals for an axis of size 3: an index that is one too large, and a negative one."""
     return (Refusal("an index too large", lambda: make(OUTSIDE[0]), "IndexError", f"{op}.*3"),
             Refusal("a negative index", lambda: make(OUTSIDE[1]), "IndexError", f"{op}.*-1"),
             Refusal("an index of floats", lambda: make(np.zeros(2)), "DTypeError", f"{op}.*index"))
@@ -20,7 +28,7 @@ def _outside(op, make):
 # ------------------------------------------------------------------ index_select
 
 
-def _select_plans(family):
+def _select_plans(kind):
     def plan(x, n, dim):
         return {"x": x, "n": n, "dim": dim}
 
@@ -32,9 +40,9 @@ def _select_plans(family):
            "large": [plan([70001, 2], 129, 0), plan([1031, 257], 2049, 0),
                      plan([513, 1021], 1500, 1)],
            "threads": [plan([1031, 257], 4097, 0)]}
-    if family == "special":
+    if kind == "special":
         return crossed(base, special=tuple(SPECIALS))
-    return [*(common(family, tail, base) or ()), *own.get(family, ())]
+    return [*(common(kind, tail, base) or ()), *own.get(kind, ())]
 
 
 @st.composite
@@ -63,7 +71,7 @@ TABLES = [_plan([5], 7, 9), _plan([2, 6], 9, 4), _plan([6], 6, 6)]
 
 
 def _table_plans(backward):
-    def plans(family):
+    def plans(kind):
         tail = [_plan([9], 5, n) for n in TAILS] + [_plan([n], 9, 3) for n in TAILS[:16]] + [
             _plan([], 5, 9), _plan([2, 3, 4], 17, 5)]
         repeats = [*TABLES, _plan([257], 33, 5), _plan([1000], 3, 17)]
@@ -79,10 +87,10 @@ def _table_plans(backward):
             own["exact"] = crossed([*repeats, *tail[5:12]], values=("exact",)) + crossed(
                 repeats, values=("exact",), duplicates=(True,))
             own["cotangent"] = crossed(TABLES, cotangent=COTANGENTS)
-        if family == "special":
+        if kind == "special":
             names = tuple(s for s in SPECIALS if not (backward and s == "huge"))
             return crossed(TABLES, special=names)
-        return [*(common(family, tail, TABLES) or ()), *own.get(family, ())]
+        return [*(common(kind, tail, TABLES) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -108,7 +116,7 @@ spec("embedding_backward", plans=_table_plans(True), model=Accumulate(), random=
 # ------------------------------------------------------------------ one_hot
 
 
-def _one_hot_plans(family):
+def _one_hot_plans(kind):
     def plan(index, classes):
         return {"index": index, "classes": classes}
 
@@ -118,9 +126,9 @@ def _one_hot_plans(family):
            "duplicate-index": crossed(base, duplicates=(True,)),
            "large": [plan([4097], 257), plan([33], 40001)],
            "threads": [plan([4097], 257)]}
-    if family == "special":
+    if kind == "special":
         return []
-    return [*(common(family, tail, base) or ()), *own.get(family, ())]
+    return [*(common(kind, tail, base) or ()), *own.get(kind, ())]
 
 
 def _rows_sum_to_one(given, outputs):
@@ -141,7 +149,7 @@ spec("one_hot", plans=_one_hot_plans, model=Exact(), dtypes=("int64",),
 # ------------------------------------------------------------------ topk
 
 
-def _topk_plans(family):
+def _topk_plans(kind):
     def plan(shape, k, dim=-1, at=""):
         return {"shape": shape, "k": k, "dim": dim, "at": at}
 
@@ -156,10 +164,10 @@ def _topk_plans(family):
                      plan([2, 70001], 9), plan([3, 1000], 300), plan([1000, 3], 700, 0),
                      plan([3, 1031], 40, at="ties")],
            "threads": [plan([1031, 257], 10)]}
-    if family == "special":
+    if kind == "special":
         return crossed([*base, plan([7, 33], 9)], special=tuple(SPECIALS)) + crossed(
             [plan([3, 129], 9), plan([2, 2053], 5), plan([1031, 3], 7, 0)], special=("nan", "inf"))
-    return [*(common(family, tail, base) or ()), *own.get(family, ())]
+    return [*(common(kind, tail, base) or ()), *own.get(kind, ())]
 
 
 def _topk(d, shape, k, dim, at=""):

@@ -1,16 +1,16 @@
 """layer_norm and its backward. Reference: etude/ops/layer_norm.py.
 
-Rows far from 0 expose a variance from one pass, rows of small numbers where eps stands, short rows
-the divisor of the variance. rms_norm draws the same calls.
+Rows far from 0 expose a variance that is computed in one pass. Rows of small numbers show where eps
+is added, and short rows what the variance is divided by. rms_norm draws the same calls.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Ensemble, LayerNorm, updating
-from etude_check.plans import COTANGENTS, TAILS, common, crossed, layouts
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble, LayerNorm, updating
+from etude_check.cases.plans import COTANGENTS, TAILS, common, crossed, layouts
+from etude_check.cases.spec import Refusal, call, spec
 
 
 def plan(shape, over=1, affine="wb", **more):
@@ -30,16 +30,16 @@ TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)
 
 def plans(cotangent=False, bias=True):
     """For layer_norm, rms_norm and their backward ops; without ``bias``, which some do not take."""
-    def found(family):
+    def found(kind):
         own = {"empty": [plan((0, 5)), plan((2, 0, 3)), plan((0, 2, 3), 2)],
                "0d": [plan((1,)), plan((1, 1), affine="")],
                "large": [plan((37, 30011)), plan((4099, 257)), plan((70001, 3)),
                          plan((3, 4097), at="far")],
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
-        if family == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
+        if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
             return crossed(BASE, special=("nan", "zero", "subnormal"))
-        answer = [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        answer = [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
         if not bias:
             answer = [{**p, "affine": p["affine"].replace("b", "")} for p in answer]
         return [{**p, "affine": p["affine"].replace("b", "")} if cotangent else p for p in answer]
@@ -87,7 +87,7 @@ def _backward(d, shape, over, affine, at="", eps=None):
 
 
 def _welford(q, i):
-    """rstd = (var + eps)^-1/2 is off by rstd^3 / 2 of what the variance is off by."""
+    """How far rstd = (var + eps)^-1/2 may be off: rstd^3 / 2 times the error of the variance."""
     ndim, last = q.arrays[0].ndim, len(q.attrs["normalized_shape"])
     return q.oracle[i] ** 3 / 2 * updating(q, tuple(range(ndim - last, ndim))).reshape(
         q.oracle[i].shape)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from etude_check.bounds import Exact
-from etude_check.plans import (
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import (
     TAILS,
     also,
     broadcasting,
@@ -12,7 +12,7 @@ from etude_check.plans import (
     over_axes,
     reductions,
 )
-from etude_check.spec import Refusal, call, spec
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.binary import WIDTHS
 
 BOOL = ("bool",)
@@ -41,8 +41,9 @@ spec("logical_not", plans=elementwise(1, special=False), make=_bools, model=Exac
 
 
 def _reduced(odd):
-    """Groups of all but nothing: about half of them hold one element that is ``odd``; where asked,
-    the first or the last of all elements, which a loop that ends early does not see.
+    """Nearly all elements are alike: about half of the groups hold one that is ``odd``. Where the
+    plan asks for it, that is the first or the last of all elements, which a loop that starts late
+    or ends early does not see.
     """
     def make(d, shape, dim, keepdim=False, only=None):
         dims = range(len(shape)) if dim is None else [dim] if isinstance(dim, int) else dim
@@ -64,8 +65,8 @@ ENDS = crossed([{"shape": [n], "dim": None, "keepdim": False} for n in TAILS] + 
 _reductions = reductions()
 
 
-def _plain(family):
-    return [] if family == "special" else _reductions(family)
+def _plain(kind):
+    return [] if kind == "special" else _reductions(kind)
 
 
 EVERY = crossed([{"shape": [n], "dim": None, "keepdim": False} for n in (256, 65536)] + [

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Ensemble
-from etude_check.plans import alike, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import alike, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.reduce import heavy
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -20,19 +20,19 @@ def _plans(op):
     def shapes(shape, **more):
         return [{"shapes": [shape, shape], "reduction": r, **more} for r in REDUCTIONS]
 
-    def plans(family):
-        found = [] if family == "broadcast" else stock(family)
+    def plans(kind):
+        found = [] if kind == "broadcast" else stock(kind)
         found = [p for p in found if p["shapes"][0] == p["shapes"][1]]
-        if family == "large":
+        if kind == "large":
             found = [p for p in found if "special" not in p]
-        if family == "special":
+        if kind == "special":
             return [p for p in found if p["special"] in SPECIALS[op]] + shapes(
                 [1031], special="nan")
-        if family == "empty":  # the mean of nothing is refused
+        if kind == "empty":  # the mean of nothing is refused
             found = [{**p, "reduction": r} for p in found for r in REDUCTIONS[1:]]
-        if family == "threads":
+        if kind == "threads":
             found = [{**p, "reduction": r} for p in found for r in ("mean", "none")]
-        if family == "tail":
+        if kind == "tail":
             found = [{**p, "reduction": REDUCTIONS[i % 3]} for i, p in enumerate(found)]
             found += shapes([5, 9]) + shapes([1, 7]) + [
                 p for at in ("large", "close", "same") for p in shapes([5, 9], at=at)]

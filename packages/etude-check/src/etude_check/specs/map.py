@@ -14,34 +14,34 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Bounds, Elementary, Ensemble, Exact, Model
-from etude_check.draw import SPECIALS, Draw
-from etude_check.plans import alike, also, at, broadcasting, crossed, elementwise, equal
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Bounds, Elementary, Ensemble, Exact, Model
+from etude_check.cases.draw import SPECIALS, Draw
+from etude_check.cases.plans import alike, also, at, broadcasting, crossed, elementwise, equal
+from etude_check.cases.spec import Refusal, call, spec
 
 PI = np.pi
 SERIES = 2.5e-15  # relative error of the reference's erf in float64
 WAYS = ("kink", "wide", "bits", "range")
-#: specials in the vector body alone, and where only a tail is left
+#: lengths that put the specials into the vector body alone, or where only a tail is left
 SPECIAL = crossed([{"shapes": [[5]]}, {"shapes": [[64]]}], special=tuple(SPECIALS))
 MAP = also(elementwise(1), special=[*at([257], *WAYS), *SPECIAL, *at([7], *WAYS)],
            large=at([70001], "range") + at([4099], "kink"))
 
 
 def plans_of(attrs, *ways):
-    """As MAP, crossed with attributes where calls are small."""
+    """Plans like MAP, with every combination of the attributes where calls are small."""
     small = crossed([*at([257], *ways), *at([7], *ways)], **attrs)
     first = {k: v[:1] for k, v in attrs.items()}
     return also(elementwise(1, **attrs), special=[*small, *crossed(SPECIAL, **first)])
 
 
 def slow(plans):
-    """``plans`` without arrays of a million: the reference of erf adds up 120 terms."""
-    def fewer(family):
-        found = plans(family)
-        return [p for p in found if np.prod(p["shapes"][0]) < 1e5] if family == "large" else [
+    """``plans`` without arrays of a million elements: erf's reference adds 120 terms for each."""
+    def fewer(kind):
+        found = plans(kind)
+        return [p for p in found if np.prod(p["shapes"][0]) < 1e5] if kind == "large" else [
             {**p, "shapes": [[257, 1021]] * len(p["shapes"])} for p in found
-        ] if family == "threads" else found
+        ] if kind == "threads" else found
     return fewer
 
 
@@ -147,10 +147,12 @@ entry("erf", Erf(4), "1 and -1 far out, never beyond.",
 
 @dataclass(frozen=True)
 class Gelu(Model):
-    """x Phi(x), and grad (Phi(x) + x Phi'(x)): far below 0 they are a difference of nearly equal
-    numbers, 1 + erf or 1 + tanh, so that an honest error is some u times |x| or |grad| there, not
-    relative. From |x| = 9 on the first is 0 or x to the last bit, or the little that erfc gives:
-    a kernel whose erf stops short of -1 returns 50 for -1e10.
+    """The error of x Phi(x), and of grad (Phi(x) + x Phi'(x)).
+
+    Far below 0 they contain 1 + erf or 1 + tanh, a difference of nearly equal numbers. There an
+    honest kernel errs by some u times |x| or |grad|, which is not small beside the result. From
+    |x| = 9 on the first is exactly 0 or x, or the little that erfc gives, and no such error is
+    allowed: a kernel whose erf stops short of -1 returns 50 for -1e10.
     """
 
     backward: bool = False

@@ -1,15 +1,16 @@
 """matmul and linear. Reference: etude/ops/matmul.py.
 
-Odd sizes around the tiles and unrolls of a kernel, k smaller than any of them, operands that are
-transposes, and rows and columns with their own exponents, which expose a rounded-down inside.
+Cases have odd sizes around the tiles and unrolls of a kernel, a k that is smaller than any of them,
+and operands that are transposes. Rows and columns have exponents of their own, which expose a
+kernel that computes at a lower precision inside.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate
-from etude_check.plans import common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate
+from etude_check.cases.plans import common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 SIZES = [(1, 1, 1), (1, 5, 1), (7, 1, 9), (8, 8, 8), (5, 3, 7), (17, 16, 15), (6, 33, 4),
          (65, 64, 63), (2, 2, 3), (1, 257, 1), (1, 65, 33), (33, 65, 1), (13, 4, 129), (12, 7, 32),
@@ -23,17 +24,17 @@ def _sizes(m, k, n, **more):
     return {"x": [m, k], "y": [k, n], **more}
 
 
-def _families(family, tail, base, exact, **own):
-    """What matmul and linear answer alike."""
-    if family == "special":
+def _kinds(kind, tail, base, exact, **own):
+    """The plans of those kinds for which matmul and linear answer alike."""
+    if kind == "special":
         return crossed(base, special=FINITE)
-    if family == "exact":
+    if kind == "exact":
         return crossed(exact, values=("exact",))
-    found = common(family, tail, base)
-    return [*(found or ()), *own.get(family.replace("-", "_"), ())]
+    found = common(kind, tail, base)
+    return [*(found or ()), *own.get(kind.replace("-", "_"), ())]
 
 
-def _plans(family):
+def _plans(kind):
     base = [_sizes(5, 7, 3), {"x": [2, 6, 9], "y": [9, 4]}, _sizes(6, 6, 6)]
     turned = crossed([_sizes(9, 17, 5), {"x": [2, 3, 7], "y": [2, 7, 9]}, _sizes(33, 33, 33)],
                      at=("tx", "ty", "txy"))
@@ -45,8 +46,8 @@ def _plans(family):
               ([2, 1, 3, 9], [1, 3, 9, 2]), ([4, 4, 4], [4, 4, 4])]
     stacks = [{"x": x, "y": y} for x, y in stacks]
     tail = [_sizes(*s) for s in SIZES]
-    return _families(
-        family, [*tail, *crossed([_sizes(9, 17, 7), _sizes(33, 65, 17)], at=("own", "biased"))],
+    return _kinds(
+        kind, [*tail, *crossed([_sizes(9, 17, 7), _sizes(33, 65, 17)], at=("own", "biased"))],
         base, [*base, *tail, *stacks, *turned, _sizes(5, 1300, 9)], broadcast=stacks, layout=turned,
         empty=[_sizes(0, 3, 2), _sizes(3, 0, 2), _sizes(2, 3, 0), {"x": [0, 2, 3], "y": [3, 4]}],
         **{"0d": [_sizes(1, 1, 1), {"x": [1, 1, 1], "y": [1, 1]}]},
@@ -104,12 +105,12 @@ def _rows(lead, k, n, bias=True, **more):
     return {"x": [*lead, k], "n": n, "bias": bias, **more}
 
 
-def _linear_plans(family):
+def _linear_plans(kind):
     base = [_rows([5], 7, 3), _rows([2, 6], 9, 4, False), _rows([6], 6, 6)]
     tail = [_rows([m], k, n, i % 2 == 0) for i, (m, k, n) in enumerate(SIZES)] + [
         _rows([], 9, 5), _rows([], 33, 17, None), _rows([2, 3, 4], 5, 7)]
-    return _families(
-        family, [*tail, _rows([9], 17, 7, at="own"), _rows([33], 65, 17, at="own")], base,
+    return _kinds(
+        kind, [*tail, _rows([9], 17, 7, at="own"), _rows([33], 65, 17, at="own")], base,
         [*base, *tail, _rows([3], 1300, 2)],
         empty=[_rows([0], 3, 2), _rows([3], 0, 2), _rows([3], 0, 2, False), _rows([2], 3, 0)],
         **{"0d": [_rows([], 1, 1), _rows([1], 1, 1, False)]},

@@ -1,16 +1,17 @@
 """Pooling. Reference: etude/ops/pool2d.py.
 
-Images of negative numbers show a border that counts as 0 in a maximum, images of few values show
-which of two equal pixels wins, and windows over the border what a mean divides by.
+Images of negative numbers show whether the border counts as 0 in a maximum. Images with few
+different values show which of two equal pixels wins. Windows over the border show what a mean
+divides by.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
 from etude import TABLE
-from etude_check.bounds import Accumulate, Exact
-from etude_check.plans import COTANGENTS, common, crossed, layouts
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 
 def _window(x, kernel, stride=None, padding=(0, 0), **more):
@@ -40,7 +41,7 @@ VALUES = ("below", "ties", "same", "empty")  # what a maximum is taken of
 
 
 def _plans(op, exact=True, cotangent=False, values=()):
-    def plans(family):
+    def plans(kind):
         own = {"empty": EMPTY, "0d": [_window((1, 1, 1, 1), (1, 1))], "large": LARGE,
                "threads": LARGE}
         if values:
@@ -53,10 +54,10 @@ def _plans(op, exact=True, cotangent=False, values=()):
                 own["adjoint"] = crossed(fours, values=("exact",))
         if cotangent:
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
-        if family == "special":
+        if kind == "special":
             names = ("nan", "inf", "zero", "subnormal") + (("huge",) if values else ())
             return crossed([*BASE, TAIL[-1]], special=names)
-        return [*(common(family, TAIL, BASE) or ()), *own.get(family, ())]
+        return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -165,16 +166,16 @@ POWERS = [_bins((2, 3, 8, 4), (4, 2)), _bins((1, 2, 8, 8), (2, 8)), _bins((1, 2,
 
 
 def _bin_plans(cotangent):
-    def plans(family):
+    def plans(kind):
         own = {"empty": [_bins((0, 2, 4, 4), (2, 2)), _bins((2, 0, 4, 4), (1, 1))],
                "0d": [_bins((1, 1, 1, 1), (1, 1))], "exact": crossed(POWERS, values=("exact",)),
                "adjoint": crossed(POWERS, values=("exact",)),
                "large": [_bins((4, 16, 65, 67), (7, 7)), _bins((4, 64, 32, 32), (1, 1))],
                "threads": [_bins((4, 16, 65, 67), (7, 7)), _bins((4, 64, 32, 32), (1, 1))],
                "cotangent": crossed(BINS, cotangent=COTANGENTS) if cotangent else []}
-        if family == "special":  # a NaN outside a bin meets the reference's weight 0
+        if kind == "special":  # a NaN outside a bin meets the reference's weight 0
             return crossed(BINS, special=("zero", "subnormal"))
-        return [*(common(family, MORE, BINS) or ()), *own.get(family, ())]
+        return [*(common(kind, MORE, BINS) or ()), *own.get(kind, ())]
     return plans
 
 
@@ -186,12 +187,14 @@ def _random_bins(draw):
 
 
 def _most(many, few):
-    """The most of ``many`` that fall to one of ``few``, and roundings of the weights."""
+    """How many terms one result adds up at most, and the roundings of their weights."""
     return float(np.prod([-(-m // f) + 1 for m, f in zip(many, few)])) + 4
 
 
 def _binned(attr):
-    """The weights 1 / size are rounded once for a whole bin, so that errors lean to one side."""
+    """Not independent: the weight 1 / size is rounded once for a whole bin, and so the errors lean
+    to one side.
+    """
     return Accumulate(independent=False, terms=lambda arrays, attrs: _most(
         arrays[0].shape[2:], attrs[attr]))
 

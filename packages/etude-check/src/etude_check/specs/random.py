@@ -3,16 +3,16 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import COTANGENTS, LAYOUTS, SPECIALS, TAILS, crossed, layouts, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import COTANGENTS, LAYOUTS, SPECIALS, TAILS, crossed, layouts, shapes
+from etude_check.cases.spec import Refusal, call, spec
 
 #: seed and call number: both count, over all their 64 bits
 KEYS = ([3, 5], [5, 3], [0, 0], [0, 1], [1, 0], [-1, 2], [2**31, 2**32 + 7], [2**63 - 1, -(2**63)])
 BASE = [[7, 9], [3, 5, 4]]
 
 
-def _plans(family, more=None):
+def _plans(kind, more=None):
     def made(sizes, keys=KEYS[:1], **attrs):
         return crossed([{"shape": s} for s in sizes], key=keys, **{**(more or {}), **attrs})
 
@@ -30,7 +30,7 @@ def _plans(family, more=None):
     if more:
         found["special"] = lambda: crossed(made(BASE[:1]), special=tuple(SPECIALS))
         found["cotangent"] = lambda: crossed(made(BASE), cotangent=COTANGENTS)
-    return found.get(family, list)()
+    return found.get(kind, list)()
 
 
 def _drawn(d, shape, key):
@@ -77,7 +77,7 @@ spec("rand", plans=_plans, make=_drawn, model=Exact(), random=_random(), refusal
      policy="In [0, 1), the same bits everywhere: a function of key and place alone.")
 spec("randn", plans=_plans, make=_drawn, model=Exact(), random=_random(),
      refusals=_refused("randn"), policy="As rand; radius, sine and cosine are rounded to float32.")
-spec("dropout", plans=lambda family: _plans(family, {"p": (0.3, 0.5, 0.9, 0.0)}), make=_dropout,
+spec("dropout", plans=lambda kind: _plans(kind, {"p": (0.3, 0.5, 0.9, 0.0)}), make=_dropout,
      model=Exact(), random=_random(p=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.99])),
      invariants={"share kept": _kept},
      refusals=(Refusal("p = 1", lambda: call(np.ones(3), np.zeros(2, np.int64), p=1.0),

@@ -1,15 +1,15 @@
 """Reductions. Reference: etude/ops/reduce.py.
 
-Sums draw from -1 .. 3, so that no result is a difference of large numbers; extremes from values
-that tie, and from rows all below 0 or of infinities, where a maximum that starts at 0 shows.
+Sums draw from -1 .. 3, so that no result is a difference of large numbers. Extremes draw values
+that tie, and rows that are all below 0 or infinite, which show a maximum that starts at 0.
 """
 
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Accumulate, Ensemble, Exact, updating
-from etude_check.plans import COTANGENTS, also, crossed, over_axes, reductions
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Accumulate, Ensemble, Exact, updating
+from etude_check.cases.plans import COTANGENTS, also, crossed, over_axes, reductions
+from etude_check.cases.spec import Refusal, call, spec
 
 
 def plan(shape, dim, keepdim=False, **more):
@@ -23,12 +23,14 @@ SQUARE = [plan((7, 7), 0), plan((7, 7), 1), plan((5, 5, 5), 1), plan((5, 5, 5), 
 
 
 def only(plans, keep):
-    """``plans`` that ``keep`` finds possible."""
-    return lambda family: [p for p in plans(family) if keep(p)]
+    """Those of ``plans`` for which ``keep`` is true."""
+    return lambda kind: [p for p in plans(kind) if keep(p)]
 
 
 def no_overflow(p):
-    """Where 3e38 and -3e38 add up, the order decides what overflows: nothing to judge by."""
+    """False where 3e38 and -3e38 are added: the order decides what overflows, so nothing is
+    right.
+    """
     return p.get("special") != "huge"
 
 
@@ -143,7 +145,7 @@ for _op, _which in (("argmax", "largest"), ("argmin", "smallest")):
 
 
 def _factors(d, shape, dim, at):
-    """Factors so near 1 that neither a product of a million of them nor its parts overflow."""
+    """Factors so near 1 that no product of a million of them overflows, nor any part of it."""
     n = max(int(np.prod([shape[k] for k in axes_of(shape, dim)])), 1)
     sign = d.rng.choice([-1, 1], shape)
     if d.dtype.kind == "i":
@@ -170,7 +172,7 @@ def _prod_backward(d, shape, dim, keepdim=False, at=None):
 
 
 def _ordinary(p):
-    """Where a factor of 1e-40 or 3e38 stands decides what is lost on the way."""
+    """False with factors of 1e-40 or 3e38: their order decides what is lost on the way."""
     return p.get("special") not in ("huge", "subnormal")
 
 
@@ -191,8 +193,8 @@ spec("prod_backward", plans=only(also(reductions(), tail=SQUARE, special=ZEROS, 
 
 
 def heavy(shape):
-    """Of a million terms a sequential float32 sum loses those below half an ulp of it: such cases
-    draw terms that are all of one size.
+    """A float32 sum over a million terms, one after another, loses the terms that are smaller than
+    half an ulp of it. Cases as large as that draw terms that are all of one size.
     """
     return np.prod(shape) > 1e5
 
@@ -223,9 +225,11 @@ FAR = crossed([*SHAPES, plan((3, 1025), 1), plan((1025, 3), 0), plan((4, 7, 3), 
 
 
 def _other_formulas(q, i):
-    """A mean that is off by D = u (min(n, 8 sqrt n) + 1) mean|x| brings D^2: of equal numbers that
-    is all there is. Their sum is rounded the same way many times over, so that D = u (n + 1) |x|
-    there. And what Welford's formula errs.
+    """What a variance may be off because its mean is, and what Welford's formula errs besides.
+
+    A mean that is off by D adds D^2 to the variance, with D = u (min(n, 8 sqrt n) + 1) mean|x|. If
+    all numbers are equal, that is all there is of it; but then their sum is rounded the same way
+    many times over, and D = u (n + 1) |x|.
     """
     given, attrs = q.arrays[0], {**q.op.attrs, **q.attrs}
     x, keepdim = np.abs(given.astype(np.float64)), attrs["keepdim"]
@@ -253,7 +257,7 @@ spec("var", plans=only(also(reductions(empty=False, correction=(1, 0, 2)), tail=
 
 def _logsumexp(d, shape, dim, keepdim=False, at=None):
     x = d.floats(shape, -1, 1) if heavy(shape) else d.floats(shape, -8, 8)
-    if at in ("high", "low"):  # where e^x overflows, or nothing is left of it
+    if at in ("high", "low"):  # where e^x overflows, or becomes 0
         x = d.given(x + d.dtype.type({"high": 1, "low": -1}[at] * (
             400 if d.dtype == np.float32 else 3000)))
     elif at == "lowest":

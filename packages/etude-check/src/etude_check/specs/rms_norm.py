@@ -1,8 +1,8 @@
 """rms_norm and its backward. Reference: etude/ops/rms_norm.py."""
 
 from etude import TABLE
-from etude_check.bounds import Ensemble
-from etude_check.spec import call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.spec import call, spec
 from etude_check.specs.layer_norm import plans, random, refused, rows
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from etude_check.bounds import Exact
-from etude_check.plans import broadcasting
-from etude_check.spec import call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import broadcasting
+from etude_check.cases.spec import call, spec
 from etude_check.specs.map import MAP, entry
 
 #: halves, their neighbours (0.49999997 + 0.5 rounds to 1), and beyond int32, 2^23 and 2^52
@@ -19,7 +19,9 @@ entry("round", Exact(), "To the nearest, halves to the even one; infinities and 
 
 
 def _with_nans(d, shapes, at=None):
-    """NaN among numbers in every case, or an answer of all False would do."""
+    """Every case has a NaN among the numbers: without one, an answer of all False would be
+    right.
+    """
     (shape,) = shapes
     x = d.bits(shape) if at == "bits" else d.among(HALVES, shape) if at else d.floats(shape)
     nan = d.rng.choice([np.nan, np.copysign(np.nan, -1)], shape)

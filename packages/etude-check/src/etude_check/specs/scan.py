@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from etude_check.bounds import Accumulate
-from etude_check.plans import along_axis, also, rows
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Accumulate
+from etude_check.cases.plans import along_axis, also, rows
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.reduce import no_overflow, only
 
 #: a square and a cube, in which a wrong axis gives the right shape; one long row
@@ -20,7 +20,7 @@ def _make(d, shape, dim, at=None):
 
 
 def _last_is_sum(given, outputs):
-    """The last running total is the sum: |y_n - sum x| <= n u sum|x|, with some room."""
+    """The last running total must be the sum: |y_n - sum x| <= n u sum|x|, with some room."""
     x, y, dim = np.asarray(given.arrays[0]), outputs[0], given.attrs["dim"]
     if not y.size or y.dtype.kind != "f":
         return np.zeros(()), np.zeros(())

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from etude_check.bounds import Ensemble, Exact
-from etude_check.plans import TAILS, also, at, broadcasting, crossed, elementwise
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble, Exact
+from etude_check.cases.plans import TAILS, also, at, broadcasting, crossed, elementwise
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.binary import EDGES, WIDTHS, with_number
 
-#: each operand in turn the one that stretches, and a Python number
+#: each operand in turn is the one that is stretched, and then a Python number
 THREE = [{"shapes": s} for s in (
     [[5, 7], [7], [5, 1]], [[7], [5, 7], [1]], [[5, 1], [1, 7], [5, 7]], [[], [6], [6]],
     [[6], [], []], [[3, 1, 5], [4, 1], [5]], [[2, 33], [33], []], [[0, 3], [3], [1]])] + [
@@ -43,7 +43,7 @@ spec("where", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS, *INFINITE]
 
 
 def _lerp(d, shapes, at=None, number=None, value=None):
-    """Weights inside and outside of 0 .. 1; "far": x and y of different sizes and of one sign."""
+    """Weights inside and outside of 0 .. 1. With "far", x and y differ in size and not in sign."""
     if at == "far":
         arrays = [d.wide(shapes[0], -20, 20), d.wide(shapes[1], -20, 20), d.floats(shapes[2], 0, 1)]
     elif at == "ends":

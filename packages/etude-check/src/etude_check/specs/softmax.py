@@ -3,15 +3,15 @@
 import numpy as np
 
 from etude import TABLE
-from etude_check.bounds import Ensemble, Softmax
-from etude_check.draw import Draw
-from etude_check.plans import along_axis, crossed, rows
-from etude_check.spec import call, spec
+from etude_check.bounds.models import Ensemble, Softmax
+from etude_check.cases.draw import Draw
+from etude_check.cases.plans import along_axis, crossed, rows
+from etude_check.cases.spec import call, spec
 from etude_check.specs.reduce import no_overflow, only
 
 
 def _x(d: Draw, shape, dim, shift=0, at=None):
-    """"masked": the first half of every row, and of some rows all but the last, are -inf."""
+    """With "masked", the first half of every row is -inf, and in the first row all but the last."""
     if at == "wide":
         return call(d.floats(shape, -100, 100), dim=dim)
     if at == "masked":
@@ -22,16 +22,16 @@ def _x(d: Draw, shape, dim, shift=0, at=None):
     return call(d.floats(shape, -8 + shift, 8 + shift), dim=dim)
 
 
-def _shifted(family):
-    """Rows far from 0 besides, whose exponentials all vanish, or are all infinite, unless the
-    maximum is taken off, and is the row's own.
+def _shifted(kind):
+    """Adds rows far from 0. Their exponentials all become 0, or all infinite, unless the row's own
+    maximum is subtracted first.
     """
     far = [{"shape": s, "dim": d, "shift": k} for k in (-1000, 1000)
            for s, d in (([5, 9], 1), ([33, 3], 0))]
     long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
-    return rows(alias=True)(family) + {"special": far, "tail": long}.get(family, [])
+    return rows(alias=True)(kind) + {"special": far, "tail": long}.get(kind, [])
 
 
 def _backward(forward):
@@ -42,7 +42,7 @@ def _backward(forward):
 
 
 def _rows_sum_to_one(given, outputs):
-    """|sum y - 1| <= the sum of n rounded probabilities' errors."""
+    """A row adds up to 1, but for the rounding of its n probabilities."""
     y, dim = outputs[0].astype(np.float64), given.attrs["dim"]
     x = np.asarray(given.arrays[0], np.float64)
     fine = np.isfinite(x).all(dim)

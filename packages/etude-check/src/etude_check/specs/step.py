@@ -7,9 +7,9 @@ the root in some plans and negligible in others; the first step starts from mome
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Ensemble
-from etude_check.plans import LAYOUTS, TAILS, crossed, layouts, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import LAYOUTS, TAILS, crossed, layouts, shapes
+from etude_check.cases.spec import Refusal, call, spec
 
 BASE = [[7, 9], [3, 5, 4]]
 SGD = ([0.1, 0.9, 0.01], [0.1, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.0, 0.5], [0.01, 0.99, 0.0],
@@ -25,7 +25,7 @@ RMSPROP = ([0.1, 0.9, 1e-8, 0.3, 0.8], [0.05, 0.99, 0.5, 0.2, 0.0], [0.2, 0.7, 1
 
 
 def _plans(hypers, **attrs):
-    def plans(family):
+    def plans(kind):
         def made(sizes, hyper=hypers[:1], **more):
             return crossed([{"shape": s} for s in sizes], hyper=hyper, **{**attrs, **more})
 
@@ -42,12 +42,14 @@ def _plans(hypers, **attrs):
             "repeat": lambda: crossed(made(BASE[:1]), round=(0, 1, 2)),
             "large": lambda: made([[70001], [513, 1021]]), "threads": lambda: made([[513, 1021]]),
         }
-        return found.get(family, list)()
+        return found.get(kind, list)()
     return plans
 
 
 def _make(*roles):
-    """``roles``: of the arrays behind p and g, whether each is a mean square, never negative."""
+    """``roles`` says of each array after p and g whether it is a mean square, and so never
+    negative.
+    """
     def make(d, shape, hyper, at="", **attrs):
         scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3}.get(at, 1.0)
         p, g = d.floats(shape), d.floats(shape, -2 * scale, 2 * scale)

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import common, crossed, layouts, shapes
-from etude_check.spec import Adjoint, Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import common, crossed, layouts, shapes
+from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
 BASE = [{"shape": [7, 7], "diagonal": 0}, {"shape": [5, 9], "diagonal": 2},
         {"shape": [9, 5], "diagonal": -1}, {"shape": [2, 3, 4, 5], "diagonal": 1}]
@@ -21,11 +21,11 @@ SIZED = {"empty": [{"shape": s, "diagonal": 0} for s in ([0, 3], [3, 0], [2, 0, 
          "threads": [{"shape": [1031, 1021], "diagonal": -3}]}
 
 
-def _plans(family):
-    found = common(family, TAIL, BASE)
+def _plans(kind):
+    found = common(kind, TAIL, BASE)
     if found is not None:
         return found
-    return crossed(BASE, values=("exact",)) if family == "adjoint" else SIZED.get(family, [])
+    return crossed(BASE, values=("exact",)) if kind == "adjoint" else SIZED.get(kind, [])
 
 
 def _make(d, shape, diagonal):

@@ -6,9 +6,9 @@ An answer is judged by its values alone; whether it shares memory is no part of 
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds import Exact
-from etude_check.plans import layouts, shapes
-from etude_check.spec import Refusal, call, spec
+from etude_check.bounds.models import Exact
+from etude_check.cases.plans import layouts, shapes
+from etude_check.cases.spec import Refusal, call, spec
 from etude_check.specs.copy import BACK, CUTS, EMPTY, LARGE, MORE, as_index, listed
 
 
@@ -22,8 +22,8 @@ def view(x, **attrs):
 
 
 def _without_layout(plans):
-    """reshape takes what lies in order, and may refuse the rest."""
-    return lambda family: [p for p in plans(family) if p.get("layout") in (None, "offset")]
+    """Those of ``plans`` whose arrays lie in order: reshape may refuse the others."""
+    return lambda kind: [p for p in plans(kind) if p.get("layout") in (None, "offset")]
 
 
 _reshape = listed(

@@ -3,8 +3,8 @@
 A mutant is a kernel that is right except for one mistake, which its sentence explains; an honest
 variant computes the same thing another way; a cheat is a column that tries to pass without
 computing. They are entered by the decorators below in the files beside this one, found by name,
-and by the comment at the head of each C file in ``native/``. Nothing here judges them: that is
-``score.py``, through the same engine that checks everybody else.
+and by the comment at the head of each C file in ``native/``. Nothing here judges them, and nothing
+here needs the rest of the kit: ``score.py`` sets the engine on them that checks everybody else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from etude.core.columns import Column
-    from etude_check.candidate import Candidate
 
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "score.json"
-TOOLS = ("command", "likely", "score")  # modules beside us that hold no animals
+TOOLS = ("likely",)  # a module beside us that holds no animals
 WHERE = ("index", "memory", "parallel", "numerics", "backward", "cheat")
 
 #: The mistakes a zoo must have, entry by entry; animals say with ``covers=`` which they are.
@@ -49,7 +48,7 @@ ENTRIES = (
 class Animal:
     """One entry of the zoo.
 
-    ``kills`` is the spec and the case family that must catch a mutant ("softmax/special"; "" for a
+    ``kills`` is the spec and the kind of case that must catch a mutant ("softmax/special"; "" for a
     cheat that is caught on the way). ``fn`` is the kernel, or with ``whole`` makes {op: kernel};
     a native one has its C file in ``path``. A ``safe`` mutant is a plain function of its arrays,
     and may be run in the checker to explain somebody else's wrong answer.
@@ -144,36 +143,17 @@ def _native(path: Path) -> Animal:
                   given["kills"], given["where"], given.get("covers", ""), path=path)
 
 
-def candidate(name: str) -> Candidate:
-    """What ``engine.check`` takes to check an animal."""
-    from etude_check.candidate import Candidate
-
-    animal = animals()[name]
-    if animal.path is not None:
-        return Candidate("source", str(animal.path), {"target": f"zoo:{name}"})
-    return Candidate("zoo", name)
-
-
 def load(name: str) -> Column:
-    """The animal as a column; called in the worker. KeyError for a name there is not."""
+    """An animal written in Python as a column; called in the worker. One in C is compiled and
+    opened as any source is (``candidate.py``). KeyError for a name that no animal has.
+    """
     from etude.backends.implements import with_out
     from etude.core.columns import Column
 
     animal = animals()[name]
-    if animal.path is not None:
-        return _opened(animal.path)
     assert animal.fn is not None
     made = animal.fn() if animal.whole else dict.fromkeys(animal.ops, animal.fn)
     return Column(f"zoo:{name}", "cpu", {op: with_out(fn) for op, fn in made.items()}, isa="zoo")
-
-
-def _opened(path: Path) -> Column:
-    from etude.backends.resolve import resolve
-    from etude_check.candidate import Candidate, prepare
-
-    backend: Column
-    backend, = resolve(Path(prepare(Candidate("source", str(path))).value))
-    return backend
 
 
 def published() -> str:

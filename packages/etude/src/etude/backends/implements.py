@@ -41,6 +41,7 @@ def column_of_function(fn: Implementation) -> Column:
 
 
 def column_of_functions(name: str, functions: list[Implementation]) -> Column:
+    """One column of several marked functions."""
     ops = {op: with_out(fn) for fn in functions for op in fn._etude_ops}  # type: ignore[attr-defined]
     return Column(name, "cpu", ops, isa="python")
 
@@ -61,6 +62,7 @@ def with_out(fn: Implementation) -> Implementation:
 
 
 def column_of_module(name: str, module: Any) -> Column:
+    """All marked functions of a module. Raises BackendError if there is none."""
     functions = [f for f in vars(module).values() if callable(f) and hasattr(f, "_etude_ops")]
     if not functions:
         raise BackendError(f"{name} has no function marked with @etude.implements('op name')")
@@ -68,11 +70,13 @@ def column_of_module(name: str, module: Any) -> Column:
 
 
 def must_exist(path: Path) -> None:
+    """BackendError unless ``path`` is a file."""
     if not path.is_file():
         raise BackendError(f"there is no file {str(path)!r} (looked in {Path.cwd()})")
 
 
 def column_of_file(path: Path) -> Column:
+    """Run a .py file and take its marked functions. Raises BackendError if it does not run."""
     must_exist(path)
     spec = importlib.util.spec_from_file_location(f"etude_column_{path.stem}", path)
     assert spec is not None and spec.loader is not None

@@ -40,6 +40,10 @@ def resolve(column: Any) -> tuple[Column, ...]:
     """The columns that one argument of ``use`` stands for; none for the reference."""
     if isinstance(column, Column):
         return (column,)
+    if isinstance(column, str) and column == REFERENCE:
+        return ()  # asks no plugin
+    if isinstance(column, str) and column in registry().backends:  # most often; needs no path
+        return (registry().load(column),)
     if callable(column) and hasattr(column, "_etude_ops"):
         return (column_of_function(column),)
     if inspect.ismodule(column):
@@ -48,8 +52,6 @@ def resolve(column: Any) -> tuple[Column, ...]:
     if text is None:
         raise BackendError(f"a column is a name, a path, a function with @etude.implements or a "
                            f"Column; got {type(column).__name__}")
-    if text == REFERENCE:
-        return ()
     path = Path(text)
     if path.suffix == ".py":
         return (column_of_file(path),)

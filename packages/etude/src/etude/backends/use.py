@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from contextvars import Token
+from functools import lru_cache
 from typing import Any
 
 from etude.backends.resolve import resolve
@@ -84,7 +85,11 @@ def set_default_backend(*columns: Any, strict: bool = False, fallback: bool = Fa
 def _table(verb: str, columns: tuple[Any, ...], strict: bool, fallback: bool) -> Table:
     if not columns:
         raise BackendError(f"{verb}() needs at least one column, such as {verb}('reference')")
-    stack = tuple([b for c in columns for b in resolve(c)])
+    return _table_of_stack(verb, tuple([b for c in columns for b in resolve(c)]), strict, fallback)
+
+
+@lru_cache(maxsize=64)
+def _table_of_stack(verb: str, stack: tuple[Column, ...], strict: bool, fallback: bool) -> Table:
     devices = sorted({b.device for b in stack}) or ["cpu"]
     if len(devices) > 1:
         raise DeviceError(f"{verb}(): columns of one device only, got {', '.join(devices)}. "

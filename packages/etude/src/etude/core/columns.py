@@ -129,14 +129,17 @@ class Table(dict[str, Implementation]):
             yield REFERENCE, self._counted(op, reason, _reference(op))
 
     def _chain(self, op: Op, candidates: list[tuple[str, Implementation]]) -> Implementation:
-        entry = candidates[-1][1]
-        for name, call in reversed(candidates[:-1]):
-            last = name == candidates[-2][0]  # the reference comes next
+        """One call that tries the candidates in order."""
+        *columns, (_, entry) = candidates
+        last = True  # of the columns: if it declines, the reference stands in
+        for name, call in reversed(columns):
             entry = self._attempt(op, name, call, entry, last)
+            last = False
         return entry
 
     def _attempt(self, op: Op, column: str, call: Implementation, following: Implementation,
                  last: bool) -> Implementation:
+        """``call``, and what follows if it declines. Only the last column's refusal counts."""
         def attempt(*arrays: Any, **attrs: Any) -> Any:
             try:
                 return call(*arrays, **attrs)
@@ -180,6 +183,7 @@ class Table(dict[str, Implementation]):
         FALLBACKS.get()[op.name, dtype, reason] += 1
 
     def _counted(self, op: Op, reason: str, call: Implementation) -> Implementation:
+        """The reference, counting each time it stands in for columns that lack the op."""
         if reason == "declined":  # counted with its reason when the column declined
             return call
 
@@ -193,9 +197,10 @@ class Table(dict[str, Implementation]):
         return " + ".join(b.name for b in self.stack) or REFERENCE
 
     def _refuse(self, op: Op, reason: str) -> Implementation:
+        """In strict mode, in place of the reference: an error that says why it would be needed."""
         def refuse(*arrays: Any, **attrs: Any) -> Any:
             op.check(arrays, {k: v for k, v in attrs.items() if k != "out"})
-            declined = [f"{r}" for (o, _, r) in FALLBACKS.get() if o == op.name]
+            declined = [why for (name, _, why) in FALLBACKS.get() if name == op.name]
             why = "; ".join(declined) if reason == "declined" else f"{reason} by {self._names()}"
             raise BackendError(f"strict mode: {op.name} would fall back to the reference ({why}). "
                                f"Add a column that has it, or leave strict=True away")
@@ -216,6 +221,7 @@ class Table(dict[str, Implementation]):
         return reshape
 
     def _create(self, op: Op) -> Implementation:
+        """The reference makes the array, and the device takes it."""
         make = _reference(op)
         return make if self.device == "cpu" else lambda **attrs: self.upload(make(**attrs))
 

@@ -2,7 +2,7 @@
 
 Every class also derives from the built-in exception a Python programmer would expect, so that
 ``except ValueError`` keeps working. Where they are worded: shape rules (``shapes.py`` and the
-families in ``ops/``), promotion (``tensor.py``) and the dispatcher (``backend.py``).
+families in ``ops/``), promotion (``dispatch.py``) and the table of columns (``columns.py``).
 """
 
 import difflib

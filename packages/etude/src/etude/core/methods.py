@@ -63,17 +63,17 @@ def to(self: Tensor, *targets: Any, device: Any = None, dtype: Any = None) -> Te
 
 def _float(self: Tensor) -> Tensor:
     """The values as float32."""
-    return self.to(float32)  # type: ignore[no-any-return]
+    return self.to(float32)
 
 
 def _double(self: Tensor) -> Tensor:
     """The values as float64."""
-    return self.to(float64)  # type: ignore[no-any-return]
+    return self.to(float64)
 
 
 def _long(self: Tensor) -> Tensor:
     """The values as int64."""
-    return self.to(int64)  # type: ignore[no-any-return]
+    return self.to(int64)
 
 
 for _name, _fn in {"float": _float, "double": _double, "long": _long}.items():
@@ -100,7 +100,7 @@ def _move_back(F: Any, grad: Any, *, needs: Any, device: str) -> Any:
 
 
 #: What a move between devices leaves on the tape: it belongs to no column, so to no table.
-_TO: Any = SimpleNamespace(name="to", arrays=("x",), outputs=("y",), saves=(), attrs={},
+_TO: Any = SimpleNamespace(name="to", arrays=("x",), outputs=("y",), saved_from=(), attrs={},
                            variadic=False, internal=False, rule=_move_back, composite_rule=None)
 
 
@@ -135,15 +135,15 @@ def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
     dims = list(range(self.ndim))
     i, j = axis("transpose", dim0, self.ndim), axis("transpose", dim1, self.ndim)
     dims[i], dims[j] = j, i
-    return self.permute(*dims)  # type: ignore[no-any-return]
+    return self.permute(*dims)
 
 
 def _transposed(self: Tensor) -> Tensor:
     """The transpose of a matrix, as a view."""
-    return self.transpose(-2, -1)  # type: ignore[no-any-return]
+    return self.transpose(-2, -1)
 
 
-Tensor.T = property(_transposed)  # type: ignore[attr-defined]
+Tensor.T = property(_transposed)  # type: ignore[method-assign, assignment]
 
 
 @method
@@ -156,14 +156,14 @@ def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if start == end and self.ndim:
         return self
     merged = math.prod(self.shape[start : end + 1])
-    return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])  # type: ignore[no-any-return]
+    return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])
 
 
 @method
 def unsqueeze(self: Tensor, dim: int) -> Tensor:
     """Add an axis of size 1 at ``dim``."""
     at = axis("unsqueeze", dim, self.ndim + 1)
-    return self.reshape(*self.shape[:at], 1, *self.shape[at:])  # type: ignore[no-any-return]
+    return self.reshape(*self.shape[:at], 1, *self.shape[at:])
 
 
 @method
@@ -172,7 +172,7 @@ def squeeze(self: Tensor, dim: int) -> Tensor:
     at = axis("squeeze", dim, self.ndim)
     if self.shape[at] != 1:
         return self
-    return self.reshape(*self.shape[:at], *self.shape[at + 1 :])  # type: ignore[no-any-return]
+    return self.reshape(*self.shape[:at], *self.shape[at + 1 :])
 
 
 @method
@@ -183,9 +183,10 @@ def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes 
     if isinstance(index, (list, np.ndarray)):
         index = Tensor(np.asarray(index))
     if isinstance(index, Tensor) and index.dtype == int64:
-        rows = OPS["index_select"](self, index.reshape(-1), dim=0)
-        return rows.reshape(*index.shape, *self.shape[1:])  # type: ignore[no-any-return]
-    return OPS["slice"](self, index=plain_index(index, self.ndim))  # type: ignore[no-any-return]
+        rows: Tensor = OPS["index_select"](self, index.reshape(-1), dim=0)
+        return rows.reshape(*index.shape, *self.shape[1:])
+    y: Tensor = OPS["slice"](self, index=plain_index(index, self.ndim))
+    return y
 
 
 # ---------------------------------------------------------------------------- from the table

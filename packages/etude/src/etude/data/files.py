@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import get_ident
+from typing import BinaryIO
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes,
+                     verify: Callable[[Path], None] | None = None) -> None:
     """Write a file so that, whatever happens, ``path`` is the old file or the whole new one.
 
     The data goes to a temporary file in the same folder, is forced to the disk, and takes the
-    name in one step. OSError as from ``open``; then nothing is left behind.
+    name in one step. ``verify`` may read the temporary file and raise to refuse it. Whatever is
+    raised, the old file is as it was and nothing is left behind; what a writer that was killed
+    left behind is removed by the next. A link is followed, permissions stay. OSError as from
+    ``open``, and for what is no regular file: a device or a pipe is not replaced.
     """
-    target = Path(path)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}-{get_ident()}.part")
+    target = Path(os.path.realpath(path))
+    mode = _permissions(path)
+    sweep(target.parent, re.escape(target.name))
+    file = _temporary(target)
+    temporary = Path(file.name)
     try:
-        with open(temporary, "wb") as file:
+        with file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+            if verify is not None:
+                verify(temporary)
+            os.replace(temporary, target)
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # else a power cut may forget the new name
@@ -31,6 +46,44 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sweep(folder: Path, names: str) -> None:
+    """Remove the temporary files of writers that were killed, of targets whose name matches the
+    pattern ``names``. A writer that lives holds a lock on its own, and keeps it.
+    """
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if re.fullmatch(rf"(?:{names})\.[0-9a-f]{{16}}\.part", left.name):
+            with suppress(OSError), open(left, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+
+
+def _temporary(target: Path) -> BinaryIO:
+    """A new file beside ``target``, locked until it is closed."""
+    while True:
+        name = f"{target.name}.{os.urandom(8).hex()}.part"
+        file = open(target.with_name(name), "xb")  # noqa: SIM115 - the caller closes it
+        with suppress(OSError):  # a file system without locks: then sweep removes nothing either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.path.exists(file.name):
+            return file
+        file.close()  # another writer's sweep came before the lock
+
+
+def _permissions(path: str | os.PathLike[str]) -> int | None:
+    """Those of the regular file at ``path``; None if nothing is there."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a folder; give the name of a file",
+                                os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "Is a device, a pipe or a socket, and is not "
+                              "replaced by a file; give another name", os.fspath(path))
+    return stat.S_IMODE(mode)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ IGNORE = -100  # the target that cross_entropy(ignore_index=-100) leaves out
 
 @dataclass(frozen=True)
 class Truncate:
-    """Keep at most the first ``length`` steps of the last axis: (..., T) -> (..., min(T, length))."""
+    """Keep the first ``length`` steps of the last axis: (..., T) -> (..., min(T, length))."""
 
     length: int
 

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from etude.data.files import sweep
 from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run
 
@@ -113,8 +114,7 @@ class Checkpoints:
                                   f"{found[-1].name}. Continue it with resume, or give another "
                                   f"folder")
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob("step-*.part"):  # of a run that was killed as it wrote
-            left.unlink(missing_ok=True)
+        sweep(self.folder, NAME.pattern)
         if not found:
             return None
         try:

@@ -3,7 +3,8 @@
 One file, because a rename is the one thing a file system does all at once: a kill at any moment
 leaves the checkpoint before or the one after. Tensors are the file's tensors; everything else (the
 settings of the optimiser, generators, whatever ``state`` is given) is JSON in its metadata; a
-SHA-256 over both tells a damaged file. Never pickle: loading must not run code.
+SHA-256 over both tells a damaged file. What was written is read back and compared before it takes
+the place of the file before. Never pickle: loading must not run code.
 
 Keys: "model." + path, "optimizer." + number of the parameter + "." + name of the moment,
 "state." + key. Format: https://github.com/huggingface/safetensors
@@ -45,9 +46,11 @@ def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
     """Write the values of ``model``, ``optimizer`` and ``scheduler``, the state of the default
     generator and of those in the model's layers, and ``state``, all in one file.
 
-    ``state`` is yours: values are JSON, or NumPy arrays. ``path`` is the old file or the whole
+    ``state`` is yours: values are JSON, or NumPy arrays of numbers, which come back with the same
+    shape, values and dtype, in this machine's byte order. ``path`` is the old file or the whole
     new one at every moment. Raises OSError as ``open`` does, TypeError for a state that is not
-    JSON, ImportError without safetensors (the extra ``etude[checkpoint]``).
+    JSON or numbers, CheckpointError if the new file does not read back as it was given,
+    ImportError without safetensors (the extra ``etude[checkpoint]``).
     """
     arrays = {MODEL + k: _host(t) for k, t in model.state_dict().items()}
     document: State = {"generators": {k: g.get_state() for k, g in _generators(model).items()},
@@ -68,9 +71,7 @@ def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
         raise TypeError(f"save_checkpoint: state holds what JSON cannot: {error}. Give numbers, "
                         f"text, lists, dicts, or NumPy arrays as values of state itself"
                         ) from None
-    write_atomically(path, _packed(arrays, {
-        "format": FORMAT, "version": str(VERSION), "state": text,
-        "sha256": _digest(arrays, text)}))
+    _write(path, arrays, {"format": FORMAT, "version": str(VERSION)}, text)
 
 
 def load_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None = None,
@@ -113,7 +114,7 @@ def save_weights(path: PathLike, model: Module) -> None:
     programs read too: its keys are those of ``state_dict``. Errors as ``save_checkpoint``.
     """
     arrays = {k: _host(t) for k, t in model.state_dict().items()}
-    write_atomically(path, _packed(arrays, {"format": "etude-weights"}))
+    _write(path, arrays, {"format": "etude-weights"})
 
 
 def load_weights(path: PathLike, model: Module) -> None:
@@ -132,7 +133,7 @@ def load_weights(path: PathLike, model: Module) -> None:
 
 
 def _host(t: Tensor) -> Array:
-    return np.asarray(t.detach().to("cpu").numpy(), order="C")
+    return np.asarray(t.detach().to("cpu").numpy())
 
 
 def _weights(arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -170,6 +171,57 @@ def _optimizer_read(saved: State, arrays: Mapping[str, Array]) -> State:
     groups = [{k: tuple(v) if isinstance(v, list) and k != "params" else v
                for k, v in group.items()} for group in saved["param_groups"]]
     return {"state": state, "param_groups": groups}
+
+
+def _plain(name: str, a: Array) -> Array:
+    """``a`` as safetensors takes it. It writes the memory of an array as it lies, so an array with
+    gaps or of the other byte order is copied first.
+    """
+    dtype = a.dtype.newbyteorder("=")
+    number = (dtype.kind in "biuf" and dtype.itemsize <= 8) or dtype == np.complex64
+    if not number or isinstance(a, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a {type(a).__name__} of {a.dtype}, and a file holds plain "
+                        f"arrays of numbers: bool, integers, floats up to float64, complex64. "
+                        f"Convert it, or give its tolist()")
+    return np.asarray(a, dtype, order="C")
+
+
+def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str],
+           text: str | None = None) -> None:
+    """Every safetensors file is written here. ``text`` is the JSON of a checkpoint; the SHA-256
+    over it and the arrays goes with it.
+
+    The file takes the place of the one before only after it was read back, as loading reads it,
+    and held against ``arrays``. CheckpointError if they differ.
+    """
+    arrays = {name: _plain(name, a) for name, a in arrays.items()}
+    if text is not None:
+        metadata = metadata | {"state": text, "sha256": _digest(arrays, text)}
+
+    def verify(temporary: Path) -> None:
+        try:
+            found, header = _unpacked(temporary)
+        except CheckpointError as error:
+            raise _unlike(path, "it does not load") from error
+        if header != metadata or found.keys() != arrays.keys():
+            raise _unlike(path, "its header differs")
+        for name, a in arrays.items():
+            if not _same_bits(a, found[name]):
+                raise _unlike(path, f"{name} differs")
+
+    write_atomically(path, _safetensors().numpy.save(arrays, metadata), verify)
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(
+        a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
+
+
+def _unlike(path: PathLike, why: str) -> CheckpointError:
+    return CheckpointError(f"{path}: not written, because what was written beside it does not read "
+                           f"back as it was given ({why}). What was there before is as it was. "
+                           f"Did another thread change an array meanwhile? If not, see whether "
+                           f"the disk is sound, and try another version of safetensors")
 
 
 # ------------------------------------------------------------------ what comes out, checked
@@ -217,7 +269,11 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         arrays = safetensors.numpy.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except KeyError as error:  # how safetensors 0.8.0 answers a dtype that NumPy lacks
+        raise CheckpointError(f"{path}: holds an array of dtype {error.args[0]}, which NumPy does "
+                              f"not have. Convert it to F32 with the program that wrote it; "
+                              f"nothing was loaded") from None
+    except (safetensors.SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     return arrays, header.get("__metadata__", {})
 
@@ -225,10 +281,6 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
 def _damaged(path: PathLike, why: str) -> CheckpointError:
     return CheckpointError(f"{path}: damaged, cut short, or no safetensors file ({why}). Use "
                            f"another copy or an earlier checkpoint; nothing was loaded")
-
-
-def _packed(arrays: dict[str, Array], metadata: dict[str, str]) -> bytes:
-    return _safetensors().numpy.save(arrays, metadata)  # type: ignore[no-any-return]
 
 
 def _digest(arrays: Mapping[str, Array], text: str) -> str:

@@ -5,9 +5,9 @@
   let found = [], shown = 0;
 
   const options = {
-    group: [...new Set(report.ops.map((o) => o[1]))],
+    family: [...new Set(report.ops.map((o) => o[1]))],
     op: report.ops.map((o) => o[0]).sort(),
-    family: report.families,
+    kind: report.kinds,
     dtype: report.dtypes.filter(Boolean),
     verdict: ["failed", ...report.verdicts.filter((v) => report.counts[v])],
   };

@@ -6,12 +6,12 @@ const WORST = ["CRASH", "TIMEOUT", "FAIL (certain)", "FAIL (inaccurate)", "MISTR
                "PASS", "UNSUPPORTED"];
 const LETTER = {CRASH: "C ", TIMEOUT: "T ", MISTRUSTED: "m ", WAIVED: "w "};
 
-// One object per case again: {op, group, family, dtype, verdict, name, ratio, details}.
+// One object per case again: {op, family, kind, dtype, verdict, name, ratio, details}.
 const records = [];
 for (const [o, f, d, v, names, ratios, details] of report.runs) {
-  const [op, group] = report.ops[o];
+  const [op, family] = report.ops[o];
   names.forEach((name, i) => records.push({
-    op, group, family: report.families[f], dtype: report.dtypes[d], verdict: report.verdicts[v],
+    op, family, kind: report.kinds[f], dtype: report.dtypes[d], verdict: report.verdicts[v],
     name, ratio: ratios[i], details: details && details[i]}));
 }
 
@@ -29,14 +29,14 @@ const css = (verdict) => verdict.split(" ")[0]; // "FAIL (certain)" -> the class
 const many = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
 function caseName(r) {
-  if (r.op === "-") return `the run: ${r.family}`;
+  if (r.op === "-") return `the run: ${r.kind}`;
   const text = String(r.name), seeded = /@\d+$/.test(text);
-  return `${r.op}/${r.family}/${text}${seeded ? "" : "@" + report.seed}`;
+  return `${r.op}/${r.kind}/${text}${seeded ? "" : "@" + report.seed}`;
 }
 
 // As summary.py's reproduction().
 function again(r) {
-  if (r.op === "-" || r.family === "-") return "";
+  if (r.op === "-" || r.kind === "-") return "";
   const name = caseName(r), quote = /[{[ "]/.test(name) ? "'" : "";
   return `etude check ${report.target} --case ${quote}${name}${quote}`;
 }
@@ -49,7 +49,7 @@ function ratioText(x) {
 }
 
 // ---- what the reader chose; every part of the page redraws itself from it
-const NOTHING = {group: "", op: "", family: "", dtype: "", verdict: "", text: ""};
+const NOTHING = {family: "", op: "", kind: "", dtype: "", verdict: "", text: ""};
 const chosen = {...NOTHING};
 const listeners = [];
 
@@ -65,8 +65,8 @@ function choose(change, scroll) {
 // "failed" stands for every verdict that fails the run.
 function fits(r) {
   const c = chosen;
-  return (!c.group || r.group === c.group) && (!c.op || r.op === c.op)
-    && (!c.family || r.family === c.family) && (!c.dtype || r.dtype === c.dtype)
+  return (!c.family || r.family === c.family) && (!c.op || r.op === c.op)
+    && (!c.kind || r.kind === c.kind) && (!c.dtype || r.dtype === c.dtype)
     && (!c.verdict || r.verdict === c.verdict || (c.verdict === "failed" && failed.has(r.verdict)))
     && (!c.text || words(r).includes(c.text.toLowerCase()));
 }

@@ -1,9 +1,9 @@
-// The matrix: a row for each op, a column for each case family, a button in each cell.
+// The matrix: a row for each op, a column for each kind of case, a button in each cell.
 {
-  const columns = report.families.slice(0, report.columns);
+  const columns = report.kinds.slice(0, report.columns);
   const cells = new Map(), largest = new Map(), executed = new Map();
   for (const r of records) {
-    const key = `${r.op} ${r.family}`;
+    const key = `${r.op} ${r.kind}`;
     if (!cells.has(key)) cells.set(key, {});
     const cell = cells.get(key);
     cell[r.verdict] = (cell[r.verdict] || 0) + 1;
@@ -19,12 +19,12 @@
     made.onclick = () => choose({...NOTHING, ...wanted}, true);
     const same = (key) => (wanted[key] || "") === chosen[key];
     listeners.push(() => made.setAttribute(
-      "aria-pressed", same("group") && same("op") && same("family")));
+      "aria-pressed", same("family") && same("op") && same("kind")));
     return made;
   }
 
-  function cellOf(op, family) {
-    const cell = cells.get(`${op} ${family}`);
+  function cellOf(op, kind) {
+    const cell = cells.get(`${op} ${kind}`);
     if (!cell) return element("td");
     const verdict = WORST.find((v) => cell[v]);
     const all = Object.values(cell).reduce((a, b) => a + b);
@@ -32,15 +32,15 @@
     const text = verdict === "UNSUPPORTED" ? "-" : verdict === "PASS" ? String(cell.PASS)
       : `${LETTER[verdict] || ""}${bad || cell.WAIVED}/${all}`;
     const said = Object.entries(cell).map(([v, n]) => `${n} ${v}`).join(", ");
-    return element("td", {}, chooser(text, {op, family}, `${op}, ${family}: ${said}`,
+    return element("td", {}, chooser(text, {op, kind}, `${op}, ${kind}: ${said}`,
                                      css(verdict)));
   }
 
   const head = element("tr", {}, element("th", {scope: "col", textContent: "op"}));
-  for (const family of columns) {
-    const short = {"duplicate-index": "dup-index"}[family] || family;
+  for (const kind of columns) {
+    const short = {"duplicate-index": "dup-index"}[kind] || kind;
     head.append(element("th", {scope: "col"},
-                        chooser(short, {family}, `All cases of ${family}`)));
+                        chooser(short, {kind}, `All cases of ${kind}`)));
   }
   head.append(element("th", {scope: "col", textContent: "cases"}),
               element("th", {scope: "col", textContent: "worst", title:
@@ -48,22 +48,22 @@
 
   const body = element("tbody"), absent = [];
   let last = "";
-  for (const [op, group] of report.ops) {
+  for (const [op, family] of report.ops) {
     if (op === "-") continue;
     if (!executed.has(op)) {
       absent.push(op);
       continue;
     }
-    if (group !== last) {
+    if (family !== last) {
       const name = element("th", {scope: "rowgroup"},
-                           chooser(group, {group}, `Op family ${group}`));
-      body.append(element("tr", {className: "group"}, name,
+                           chooser(family, {family}, `Family ${family}`));
+      body.append(element("tr", {className: "family"}, name,
                           element("td", {colSpan: columns.length + 2})));
-      last = group;
+      last = family;
     }
     body.append(element("tr", {},
       element("th", {scope: "row"}, chooser(op, {op}, `All cases of ${op}`)),
-      ...columns.map((family) => cellOf(op, family)),
+      ...columns.map((kind) => cellOf(op, kind)),
       element("td", {className: "n", textContent: executed.get(op)}),
       element("td", {className: "n", textContent: ratioText(largest.get(op))})));
   }

@@ -1,7 +1,7 @@
 """Conventions around an axis: rows, reductions, gather and scatter_add.
 
 The kernels are those of ``dense.py``; what stands here brings a call into the form they take. A
-reduction over several separate axes becomes several calls of the op, the innermost first.
+reduction over several separate axes becomes several kernel calls, the innermost axes first.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import numpy as np
 
 from etude.backends.native.dense import bind_dense
 from etude.backends.native.geometry import Plans, check_out, contiguous, dense, refuse
-from etude.backends.native.kernel import Kernel
+from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes
 from etude.core.errors import Unsupported
 from etude.core.shapes import axes, axis, reduced
-from etude.core.state import current
 
 Call = Callable[..., Any]
 
@@ -33,13 +32,14 @@ def bind_rows(kernel: Kernel) -> Call:
             return last(*arrays, out=out, dim=dim)
         kernel.op.check(arrays, {"dim": dim})
         moved = last(*[contiguous(np.moveaxis(a, dim, -1)) for a in arrays], dim=-1)
+        keep(moved)
         return contiguous(np.moveaxis(moved, -1, dim), out)
 
     return call
 
 
 def bind_reduce(kernel: Kernel) -> Call:
-    """Sums, means and maxima over any axes: of separate ones, one run of neighbours a call."""
+    """Sums, means and maxima over any axes: of separate ones, one run of neighbours at a time."""
     run, op, plans = bind_dense(kernel), kernel.op, Plans()
 
     def plan_of(x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
@@ -65,12 +65,12 @@ def bind_reduce(kernel: Kernel) -> Call:
         if plan is None:
             return run(x, out=out, dim=dim, keepdim=keepdim)
         first, rest, kept, spec = plan
-        again = current("cpu")[op.name]
-        part = again(x, dim=first, keepdim=True)
+        part = run(x, dim=first, keepdim=True)
+        keep(part)
         if out is None:
-            return again(part, dim=rest, keepdim=True).reshape(spec.shape)
+            return call(part, dim=rest, keepdim=True).reshape(spec.shape)
         check_out(op.name, out, spec.shape, spec.dtype)
-        again(part, dim=rest, keepdim=True, out=out.reshape(kept))
+        call(part, dim=rest, keepdim=True, out=out.reshape(kept))
         return out
 
     return call

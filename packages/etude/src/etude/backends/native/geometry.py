@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from array import array
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -19,7 +20,7 @@ broadcast_to = np.broadcast_to
 
 
 class Plans(dict[Any, Any]):
-    """What a binder found out about the calls it has seen. It forgets all when it is full."""
+    """What was found out about the calls of an op so far. When it is full, it forgets all."""
 
     def __setitem__(self, key: Any, plan: Any) -> None:
         if len(self) >= MOST_PLANS:
@@ -30,12 +31,15 @@ class Plans(dict[Any, Any]):
 class Geometry:
     """Sizes or strides in memory of their own, for kernels to read; ``address`` is what is passed.
 
-    Whoever keeps the address keeps the object too.
+    Whoever keeps the address keeps the object too; ``alive`` finds it.
     """
+
+    alive: ClassVar[WeakValueDictionary[int, Geometry]] = WeakValueDictionary()  # by address
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self._memory = array("q", numbers)
         self.address = self._memory.buffer_info()[0]
+        Geometry.alive[self.address] = self
 
 
 def steps(x: Array) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ carries it, fills one record (``record.py``) and is run from it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,6 +35,21 @@ class Record(NamedTuple):
     attributes: tuple[float, ...]
     stream: int  # the device's queue; 0 on the cpu
     handle: Any
+
+
+_recorded = threading.local()  # where this thread keeps arrays while its calls are recorded
+
+
+def keep(array: Any) -> None:
+    """For arrays between two kernel calls, which nobody else holds: a record points into them."""
+    arrays = getattr(_recorded, "arrays", None)
+    if arrays is not None:
+        arrays.append(array)
+
+
+def keep_in(arrays: list[Any] | None) -> None:
+    """Where ``keep`` puts the arrays of this thread from now on; None: nowhere."""
+    _recorded.arrays = arrays
 
 
 @dataclass(frozen=True)

@@ -114,12 +114,11 @@ def host() -> Host:
 def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: list[int],
             attributes: list[float], stream: int) -> Record:
     """A record as C keeps it, cut to what its function type uses."""
-    lists = {"pointers": pointers, "sizes": sizes, "attributes": attributes}
-    used = dict.fromkeys(lists, 0)
+    used = {"pointers": 0, "sizes": 0, "attributes": 0}
     for _, where, i in places(header().types[kind.rpartition("_")[0]]):
         used[where] = i + 1
-    cut = {where: tuple(values[: used[where]]) for where, values in lists.items()}
-    return Record(kind, kernel, stream=stream, handle=handle, **cut)
+    return Record(kind, kernel, tuple(pointers[: used["pointers"]]), tuple(sizes[: used["sizes"]]),
+                  tuple(attributes[: used["attributes"]]), stream, handle)
 
 
 @cache
@@ -153,7 +152,8 @@ def abi_host() -> Host:
             lists: dict[str, list[Any]] = {"pointers": [], "sizes": [], "attributes": []}
             for (_, where, _), value in zip(order, arguments, strict=True):
                 lists[where].append(value)
-            record = Record(f"{name}_{suffix}", kernel, *map(tuple, lists.values()), 0,
+            record = Record(f"{name}_{suffix}", kernel, tuple(lists["pointers"]),
+                            tuple(lists["sizes"]), tuple(lists["attributes"]), 0,
                             (functions[kernel], order))
             kept = getattr(local, "records", None)
             if kept is not None:

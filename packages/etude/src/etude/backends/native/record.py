@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from etude.backends.native.kernel import Record
+from etude.backends.native.geometry import Geometry
+from etude.backends.native.kernel import Record, keep_in
 from etude.backends.native.library import host
 from etude.core.columns import Event
 from etude.core.errors import BackendError
@@ -50,8 +51,12 @@ def recording() -> Iterator[Records]:
     """
     records = Records()
     host().start()
+    keep_in(records.arrays)
     try:
         with tap(records.note):
             yield records
     finally:
+        keep_in(None)
         records.extend(host().stop())
+        for record in records:  # geometry belongs to a plan, which may be forgotten before a run
+            records.arrays.extend([Geometry.alive.get(p) for p in record.pointers])

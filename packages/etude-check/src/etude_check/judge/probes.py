@@ -1,0 +1,158 @@
+"""Probes: what is asked of a candidate besides single calls held against the oracle.
+
+Is the backward op the transpose of the forward op? Does the number of threads change the result?
+Does memory leak? Is a wrong call refused? Each probe takes a Runner (``runner.py``), asks the
+candidate, and returns Records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from etude import TABLE
+from etude_check.cases.case import Case, cases
+from etude_check.cases.spec import Adjoint, Call, OpSpec, Refusal
+from etude_check.report.record import Record, Verdict
+
+if TYPE_CHECKING:
+    from etude_check.judge.runner import Draft, Runner
+
+THREADS = (1, 2, 3, 8)
+LEAK_CALLS = 40
+LEAK_LEAST = 4 << 20  # bytes; the interpreter itself may grow by less than this
+
+
+def adjoint(runner: Runner, case: Case) -> Iterator[Record]:
+    """Whether <f(x), c> = <x, f*(c)>, where f and f* are both the candidate's. On integers both
+    sides are exact, so they must be equal.
+    """
+    for pair in case.spec.adjoint:
+        record = runner.blank(case)
+        if pair.op in runner.ops:
+            _transposed(runner, case, pair, record)
+        else:
+            record.verdict, record.message = Verdict.UNSUPPORTED, f"no {pair.op} to go with it"
+        yield record
+
+
+def _transposed(runner: Runner, case: Case, pair: Adjoint, record: Draft) -> None:
+    x = case.call.arrays[pair.arg]
+    y = runner.call(case.spec.op, case.call, record)
+    if y is None:
+        return
+    c = np.random.default_rng(case.seed).integers(-2, 3, y[0].shape).astype(y[0].dtype)
+    z = runner.call(pair.op, pair.back(case.call, c), record)
+    if z is None:
+        return
+    left, right = _inner(y[0], c), _inner(x, z[0])
+    if left != right:  # true of NaN as well
+        record.verdict = Verdict.CERTAIN
+        record.expected, record.got, record.error = left, right, abs(left - right)
+        record.bound = 0.0
+        record.message = (f"{case.spec.op} and {pair.op} are not adjoint: <f(x), c> is "
+                          f"{left:.0f}, <x, f*(c)> is {right:.0f}, on integers")
+
+
+def _inner(a: Any, b: Any) -> float:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
+    return float((a * b).sum())
+
+
+def threads(runner: Runner, case: Case) -> Record:
+    """Whether 1, 2, 3 and 8 threads give the same bits."""
+    record = runner.blank(case)
+    first: list[bytes] | None = None
+    for n in THREADS:
+        # Threads of a pool may not have started when the first call has the work done already.
+        outputs = runner.call(case.spec.op, case.call, record, threads=n, repeats=3)
+        if outputs is None:
+            break
+        bits = [y.tobytes() for y in outputs]
+        first = first or bits
+        if bits != first:
+            record.verdict = Verdict.CERTAIN
+            record.message = f"{n} threads give other bits than 1"
+            break
+    return record
+
+
+def leak(runner: Runner, case: Case) -> Iterator[Record]:
+    """Whether memory grows with the number of calls. A cache that is filled once grows once; a leak
+    grows in each of three rounds.
+    """
+    record = runner.blank(case, suffix=" repeated")
+    for _ in range(3):
+        outputs = runner.call(case.spec.op, case.call, record, repeats=LEAK_CALLS)
+        if outputs is None:
+            if record.verdict.failed:
+                yield record
+            return
+        size = sum(y.nbytes for y in outputs)
+        if record.growth <= max(LEAK_LEAST, LEAK_CALLS * size // 2):
+            return
+    record.verdict = Verdict.CERTAIN
+    record.message = (f"leaks: {LEAK_CALLS} calls with results of {size} bytes left "
+                      f"{record.growth} bytes behind, three times over")
+    yield record
+
+
+# ------------------------------------------------------------------ calls that must be refused
+
+
+def refusals(spec: OpSpec) -> list[Refusal]:
+    """The calls that the spec says must raise, and mistakes that any caller may make, as far as the
+    reference refuses them.
+    """
+    plain = next((c for f in ("tail", "exact", "layout") for c in cases(spec, f, "smoke")), None)
+    return list(spec.refusals) + ([] if plain is None else list(_shared(spec, plain)))
+
+
+def _shared(spec: OpSpec, plain: Case) -> Iterator[Refusal]:
+    op, given = TABLE[spec.op], plain.call
+    arrays = given.arrays
+
+    def made(why: str, *changed: Any, **attrs: Any) -> Iterator[Refusal]:
+        call = Call(changed, {**given.attrs, **attrs})
+        try:
+            with np.errstate(all="ignore"):
+                op(*call.arrays, **call.attrs)
+        except Exception as error:
+            yield Refusal(why, lambda: call, type(error).__name__, re.escape(spec.op))
+
+    yield from made("an attribute it does not have", *arrays, no_such_attribute=1)
+    if arrays:
+        yield from made("an array too few", *arrays[: op.required - 1])
+        if not op.variadic:
+            yield from made("an array too many", *arrays, *arrays, *arrays)
+            yield from made("None for an array", None, *arrays[1:])
+        strange = tuple(a.astype(np.complex64) if isinstance(a, np.ndarray) else a for a in arrays)
+        yield from made("complex numbers", *strange)
+
+
+def refuse(runner: Runner, spec: OpSpec, number: int, refusal: Refusal) -> Record:
+    """One call that must raise, made through the dispatcher."""
+    call = refusal.make()
+    record = Record(f"{spec.op}/errors/{number}@0", spec.op, TABLE[spec.op].family, "errors", "",
+                    Verdict.PASS, asked=f"{spec.op} given {refusal.why}")
+    outcome = runner.box(1).refuse(spec.op, call.arrays, call.attrs)
+    record.seconds = outcome.seconds
+    if outcome.status in ("crash", "timeout", "protocol"):
+        record.verdict = Verdict.TIMEOUT if outcome.status == "timeout" else Verdict.CRASH
+        record.message = outcome.message
+    elif outcome.status != "raised":
+        record.verdict = Verdict.CERTAIN
+        record.message = f"no error where the reference raises {refusal.error}"
+    elif refusal.error not in outcome.exceptions:
+        record.verdict = Verdict.CERTAIN
+        record.message = (f"raises {outcome.exception} where the reference raises "
+                          f"{refusal.error}: {outcome.message}")
+    elif refusal.match and not re.search(refusal.match, outcome.message):
+        record.verdict = Verdict.INACCURATE
+        record.message = f"the error does not say {refusal.match!r}: {outcome.message}"
+    return record

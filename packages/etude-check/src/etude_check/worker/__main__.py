@@ -1,0 +1,265 @@
+"""The worker: a process that loads one candidate and runs calls of it, one at a time.
+
+``process.py`` starts it as ``python -m etude_check.worker SOCKET ARENA``. Arrays are in the arena,
+messages are lines of JSON. The worker judges nothing and knows no expected values. Whatever it
+answers, the checker looks at the memory itself, because by then the candidate's code has been
+running here. It imports nothing of the kit but what it needs to load and call.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import signal
+import socket
+import sys
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from etude.core.array import memory
+from etude.core.columns import Table
+from etude.core.errors import Unsupported
+from etude.core.table import TABLE
+from etude_check.worker.arena import Arena
+from etude_check.worker.candidate import Candidate, load_candidate
+from etude_check.worker.tamper import Searches, Watch
+from etude_check.worker.wire import decode, pack, unpack
+
+LOST = 81  # exit status: somebody closed the connection under the worker
+EVERY = 256  # after so many calls it looks at what may have been patched
+WORDS = 2000  # characters of an exception's message that are passed on
+MEMORY = 4 << 30  # bytes that calls may take, or half of the machine's if that is less
+
+
+class Connection:
+    """The worker's end: whole lines in, whole lines out."""
+
+    def __init__(self, fd: int) -> None:
+        self.socket = socket.socket(fileno=fd)
+        self.rest = b""
+
+    def receive(self) -> dict[str, Any]:
+        while b"\n" not in self.rest:
+            data = self.socket.recv(1 << 16)
+            if not data:
+                os._exit(0)  # the checker has gone, and nobody is left to answer
+            self.rest += data
+        line, _, self.rest = self.rest.partition(b"\n")
+        message: dict[str, Any] = unpack(line)
+        return message
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.socket.sendall(pack(message))
+
+
+def words(error: BaseException) -> dict[str, Any]:
+    """An exception as data."""
+    try:
+        text = str(error)
+    except BaseException:
+        text = "(its message cannot be shown)"
+    return {"exception": type(error).__name__, "message": text[:WORDS],
+            "exceptions": [c.__name__ for c in type(error).__mro__][:16]}
+
+
+class Calls:
+    """Calls of one loaded column on the arena's arrays."""
+
+    def __init__(self, backend: Any, arena: Arena) -> None:
+        self.backend = backend
+        self.arena = arena
+        self.remote = backend.device != "cpu"
+        self.searches = Searches()
+        self.results: tuple[Any, ...] = ()
+
+    def _inputs(self, given: list[Any]) -> list[Any]:
+        """Arrays of the call; an array given twice is the same object both times."""
+        made: list[Any] = []
+        for g in given:
+            if "same" in g:
+                made.append(made[g["same"]])
+            elif "at" in g:
+                made.append(self._in(g["at"]))
+            else:
+                made.append(decode(g["value"]))
+        return made
+
+    def _in(self, where: list[Any]) -> Any:
+        view = self.arena.view(where)
+        if not self.remote or not where[2] or 0 in where[2]:
+            return self.backend.upload(view) if self.remote else view
+        # On a device too, strides and gaps are as they were drawn.
+        size = view.itemsize
+        flat = self.backend.upload(self.arena.extent(where))
+        return flat.view(view.shape, tuple(s // size for s in view.strides),
+                         (where[0] - where[4]) // size)
+
+    def run(self, message: dict[str, Any]) -> dict[str, Any]:
+        """One op call, of which nothing but the outcome in words goes back."""
+        self.results = ()
+        op = self.backend.ops.get(message["op"])
+        if op is None:
+            return {"status": "missing"}
+        arrays = self._inputs(message["arrays"])
+        attrs = {k: decode(v) for k, v in message["attrs"].items()}
+        buffers: tuple[Any, ...] | None = None
+        if message["outs"] is not None:
+            buffers = tuple([arrays[o["input"]] if "input" in o else self._in(o["at"])
+                             for o in message["outs"]])
+            attrs["out"] = buffers[0] if message["single"] else buffers
+        start = perf_counter()
+        try:
+            with self.searches:
+                for _ in range(message["repeats"]):
+                    result = op(*arrays, **attrs)
+        except Unsupported as no:
+            return {**words(no), "status": "unsupported"}
+        except BaseException as error:
+            return {**words(error), "status": "raised"}
+        seconds = perf_counter() - start
+        if self.remote:
+            self._bring_back(message, arrays, buffers)
+        results = result if isinstance(result, tuple) else (result,)
+        results = tuple([np.asarray(r) if isinstance(r, np.generic) else r for r in results])
+        reply = {"status": "ok", "seconds": seconds, "tuple": isinstance(result, tuple)}
+        if buffers is not None:
+            reply["same"] = [len(results) == len(buffers) and results[i] is buffers[i]
+                             for i in range(len(buffers))]
+        else:
+            self.results = results
+        reply["results"] = [[r.dtype.name, list(r.shape)] if hasattr(r, "shape") else
+                            [type(r).__name__, None] for r in results]
+        reply["shares"] = [i for i, r in enumerate(results) if buffers is None
+                           and any(self._shares(r, a) for a in arrays)]
+        return reply
+
+    def _shares(self, result: Any, array: Any) -> bool:
+        if isinstance(result, np.ndarray) and isinstance(array, np.ndarray):
+            return np.may_share_memory(result, array)  # slots lie apart: bounds are exact
+        return hasattr(result, "buffer") and hasattr(array, "buffer") \
+            and memory(result) == memory(array)
+
+    def _bring_back(self, message: dict[str, Any], arrays: list[Any], buffers: Any) -> None:
+        """From a device into the arena, where the checker looks."""
+        for g, a in zip(message["arrays"], arrays, strict=True):
+            if "at" in g:
+                self._down(a, g["at"])
+        for o, b in zip(message["outs"] or (), buffers or (), strict=True):
+            if "at" in o:
+                self._down(b, o["at"])
+
+    def _down(self, array: Any, where: list[Any]) -> None:
+        extent = self.arena.extent(where)
+        if not hasattr(array, "buffer") or extent.size == 0:
+            return
+        flat = array.view((extent.size,), (1,), -((where[0] - where[4]) // extent.itemsize))
+        extent[...] = self.backend.download(flat)
+
+    def fetch(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Copy the results of the last call into the arena, byte for byte."""
+        for where, r in zip(message["outs"], self.results, strict=True):
+            target = self.arena.view(where)
+            if self.remote:
+                r = self.backend.download(r if r.is_contiguous() else
+                                          Table(r.device, (self.backend,))["contiguous"](r))
+            if target.dtype == np.bool_:  # what is neither 0 nor 1 must stay so
+                target, r = target.view(np.uint8), r.view(np.uint8)
+            np.copyto(target, r)
+        self.results = ()
+        return {"status": "ok"}
+
+    def refuse(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A call as a user's reaches the column, through the dispatcher's table."""
+        arrays = self._inputs(message["arrays"])
+        attrs = {k: decode(v) for k, v in message["attrs"].items()}
+        start = perf_counter()
+        try:
+            prepare = TABLE[message["op"]].prepare
+            if prepare is not None:
+                attrs = prepare(attrs)
+            Table(self.backend.device, (self.backend,))[message["op"]](*arrays, **attrs)
+        except BaseException as error:
+            return {**words(error), "status": "raised"}
+        return {"status": "ok", "seconds": perf_counter() - start}
+
+
+def describe(backend: Any, waivers: list[Any]) -> dict[str, Any]:
+    return {"status": "ok", "name": str(backend.name), "device": str(backend.device),
+            "isa": str(backend.isa), "threads": int(backend.threads),
+            "checks": bool(backend.checks), "waivers": list(waivers),
+            "ops": {str(op): [str(d) for d in backend.dtypes.get(op, ())] for op in backend.ops}}
+
+
+def limits() -> None:
+    """No core files, and no log that fills the disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_FSIZE, 1 << 30)
+
+
+def limit_memory() -> None:
+    """Limit the memory that calls may take beyond what the loaded candidate holds already, so that
+    a call that wants all there is fails alone. Only on Linux, where /proc says how much it holds.
+    """
+    if not os.path.exists("/proc/self/statm"):
+        return
+    with open("/proc/self/statm") as file:
+        data = int(file.read().split()[5])
+    page = os.sysconf("SC_PAGE_SIZE")
+    _limit(resource.RLIMIT_DATA, page * data + min(MEMORY, page * os.sysconf("SC_PHYS_PAGES") // 2))
+
+
+def _limit(which: int, size: int) -> None:
+    most = resource.getrlimit(which)[1]
+    resource.setrlimit(which, (size if most < 0 else min(size, most), most))
+
+
+def main() -> None:
+    connection, fd = Connection(int(sys.argv[1])), int(sys.argv[2])
+    limits()
+    faulthandler.enable()
+    hello = connection.receive()
+    arena = Arena(fd, *hello["arena"])
+    if hello["guards"]:
+        arena.protect()
+    watch = Watch()
+    me = os.getpid()
+    try:
+        loaded = load_candidate(Candidate.from_json(hello["candidate"]))
+        answer = describe(loaded.backend, loaded.waivers)
+        pack(answer)  # a waiver may be anything
+        calls = Calls(loaded.backend, arena)
+        if not calls.remote:  # a driver maps memory of the device as if it were its own
+            limit_memory()
+    except BaseException as error:
+        connection.send({**words(error), "id": hello["id"], "status": "raised"})
+        return
+    connection.send({**answer, "id": hello["id"], "tampering": watch.look()})
+    count = 0
+    while True:
+        message = connection.receive()
+        # Should the checker be killed while a kernel hangs, nobody else would end this process.
+        signal.alarm(message["alarm"])
+        do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse}[message["do"]]
+        try:
+            reply = do(message)
+        except BaseException as error:  # a transfer of the candidate's, or a strange result
+            reply = {**words(error), "status": "raised"}
+        signal.alarm(0)
+        if os.getpid() != me:
+            os._exit(0)  # the candidate forked, and this is the copy
+        count += 1
+        reply["tampering"] = calls.searches.told()
+        if count % EVERY == 0:
+            reply["tampering"] += watch.look()
+        reply["id"] = message["id"]
+        try:
+            connection.send(reply)
+        except OSError:
+            os._exit(LOST)
+
+
+if __name__ == "__main__":
+    main()

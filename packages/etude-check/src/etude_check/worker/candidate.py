@@ -1,0 +1,231 @@
+"""Candidates: which column is under test, written so that it can be sent to a worker process.
+
+``prepare`` runs in the checker: it looks at files and compiles a C source, once. Nothing of the
+candidate is imported or opened there; ``load_candidate`` does that, in the worker.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from etude.core.errors import did_you_mean
+from etude_check.errors import CheckError
+
+Kind = Literal["backend", "module", "source", "library", "zoo"]
+
+#: suffix of a source -> the variable that names its compiler, and what to try without
+COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
+             ".cpp": ("CXX", ("c++", "g++", "clang++")),
+             ".cc": ("CXX", ("c++", "g++", "clang++"))}
+FLAGS = ("-O2", "-shared", "-fPIC")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One column under test. ``options["target"]`` remembers what the user called it."""
+
+    kind: Kind
+    value: str
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def target(self) -> str:
+        """How the command line names it: cpu, --module f.py, --source k.c."""
+        if "target" in self.options:
+            return str(self.options["target"])
+        quoted = shlex.quote(self.value)
+        return {"module": f"--module {quoted}", "source": f"--source {quoted}",
+                "zoo": f"zoo:{self.value}"}.get(self.kind, quoted)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "value": self.value, "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Candidate:
+        if document.get("kind") not in get_args(Kind):
+            raise CheckError(f"there is no kind of candidate called {document.get('kind')!r}")
+        return cls(document["kind"], str(document["value"]), dict(document.get("options", {})))
+
+    @classmethod
+    def parse(cls, backend: str | None = None, module: str | os.PathLike[str] | None = None,
+              source: str | os.PathLike[str] | None = None) -> Candidate:
+        """The candidate that the arguments of ``etude check`` name: exactly one of them."""
+        given = [g for g in (backend, module, source) if g is not None]
+        if len(given) != 1:
+            raise CheckError("name what to check: a backend, or --module file.py, or "
+                             f"--source kernel.c; got {len(given)} of them")
+        if module is not None:
+            return cls("module", os.fspath(module))
+        if source is not None:
+            return cls("source", os.fspath(source))
+        assert backend is not None
+        if backend.startswith("zoo:"):
+            return cls("zoo", backend[len("zoo:"):])
+        suffix = Path(backend).suffix
+        if suffix == ".py":
+            return cls("module", backend)
+        if suffix in (".so", ".dylib"):
+            return cls("library", backend)
+        if suffix in COMPILERS or suffix == ".cu":
+            return cls("source", backend)
+        return cls("backend", backend)
+
+
+# ------------------------------------------------------------------ in the checker
+
+
+def prepare(candidate: Candidate) -> Candidate:
+    """The candidate with absolute paths, and compiled if it is a source. Raises CheckError."""
+    if candidate.kind == "backend":
+        return candidate
+    if candidate.kind == "zoo":
+        return _animal(candidate)
+    path = Path(candidate.value).absolute()
+    if not path.is_file():
+        raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
+    options = {**candidate.options, "target": candidate.target}
+    if candidate.kind == "module":
+        _look_at(path)
+        return Candidate("module", str(path), options)
+    if candidate.kind == "source":
+        path = _compile(path)
+    if b"etude_" not in path.read_bytes():  # the worker looks closer; no code is loaded here
+        raise CheckError(f"{candidate.value} exports no kernel of etude.h. A kernel is called "
+                         f"etude_<op>_<dtype>, such as etude_softmax_f32; it must not be static, "
+                         f"and a C++ source needs extern \"C\"")
+    return Candidate("library", str(path), options)
+
+
+def _animal(candidate: Candidate) -> Candidate:
+    """An animal of the zoo: one in C is compiled as a source is, one in Python is left as it is."""
+    from etude_check.zoo import animals
+
+    known = animals()
+    if candidate.value not in known:
+        raise CheckError(f"there is no animal called {candidate.value!r}"
+                         f"{did_you_mean(candidate.value, known)} 'etude zoo list' names them all")
+    path = known[candidate.value].path
+    if path is None:
+        return candidate
+    return prepare(Candidate("source", str(path), {"target": candidate.target}))
+
+
+def _look_at(path: Path) -> None:
+    """CheckError for a file that cannot be a column, found without running it."""
+    if path.suffix != ".py":
+        raise CheckError(f"--module takes a Python file (.py), got {path.name!r}; a C source is "
+                         f"checked with --source")
+    text = path.read_bytes()
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise CheckError(f"{path.name} is not valid Python: {getattr(error, 'msg', error)}"
+                         f"{f' (line {line})' if line else ''}") from None
+    if b"implements" not in text:
+        raise CheckError(f"{path.name} has no function marked with @etude.implements('op name'), "
+                         f"so there is nothing to check")
+
+
+def _compile(path: Path) -> Path:
+    """The shared library of a source, in a folder that lasts as long as this process."""
+    from etude.backends.native.header import HEADER
+
+    if path.suffix == ".cu":
+        raise CheckError(f"{path.name} is a CUDA source: checking it needs the CUDA plugin of "
+                         f"Etude, which is not installed")
+    if path.suffix not in COMPILERS:
+        raise CheckError(f"--source takes {', '.join(COMPILERS)}, got {path.name!r}"
+                         + ("; a Python file is checked with --module"
+                            if path.suffix == ".py" else ""))
+    variable, names = COMPILERS[path.suffix]
+    compiler = shlex.split(os.environ.get(variable, "")) or _found(names, variable)
+    library = _folder() / f"{path.stem}-{os.urandom(4).hex()}.so"
+    command = [*compiler, *FLAGS, *shlex.split(os.environ.get("CFLAGS", "")),
+               f"-I{HEADER.parent}", str(path), "-o", str(library), "-lm"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                              stdin=subprocess.DEVNULL, timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CheckError(f"the compiler {compiler[0]!r} (from ${variable}) cannot be run: "
+                         f"{error}") from None
+    if done.returncode:
+        raise CheckError(f"{path.name} does not compile. {shlex.join(command)} said:\n\n"
+                         f"{(done.stderr or done.stdout).strip()}")
+    return library
+
+
+def _found(names: tuple[str, ...], variable: str) -> list[str]:
+    for name in names:
+        if shutil.which(name):
+            return [name]
+    raise CheckError(f"no compiler was found (tried {', '.join(names)}); install one, or name it "
+                     f"in ${variable}")
+
+
+@cache
+def _folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="etude-check-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+# ------------------------------------------------------------------ in the worker
+
+
+class Loaded(NamedTuple):
+    """What a candidate turned out to be."""
+
+    backend: Any  # an etude Column
+    waivers: list[Any]
+
+
+def load_candidate(candidate: Candidate) -> Loaded:
+    """Import or open the candidate. Runs its code, so call it in a worker only."""
+    from etude.backends.plugins import registry
+    from etude.backends.resolve import resolve
+    from etude.core.columns import Column
+
+    waivers: Any = ()
+    if candidate.kind == "zoo":
+        from etude_check.zoo import load
+
+        backend = load(candidate.value)
+    elif candidate.kind == "backend" and candidate.value == "reference":
+        backend = _reference()
+    elif candidate.kind == "backend":
+        backend = registry().load(candidate.value)
+        plugin = registry().backends[candidate.value][1]
+        module = registry().manager.get_plugin(plugin.name)
+        waivers = getattr(module, "ETUDE_WAIVERS", ())
+    else:
+        before = set(sys.modules)
+        backend, = resolve(Path(candidate.value))
+        if candidate.kind == "module":
+            name = f"etude_column_{Path(candidate.value).stem}"
+            assert name not in before
+            waivers = getattr(sys.modules.get(name), "ETUDE_WAIVERS", ())
+    if not isinstance(backend, Column):
+        raise TypeError(f"a Column is wanted, got {type(backend).__name__}")
+    return Loaded(backend, [*getattr(backend, "waivers", ()), *waivers])
+
+
+def _reference() -> Any:
+    """Every op of the table as its own column: what is checked when the kit checks itself."""
+    from etude.core.columns import Column, Table
+    from etude.core.table import TABLE
+
+    table = Table("cpu")
+    return Column("reference", "cpu", {name: table[name] for name in TABLE}, isa="numpy",
+                   checks=True)

@@ -1,0 +1,183 @@
+"""A worker process as the checker sees it: started, asked, timed, and killed with its children.
+
+Every reply is treated as if the candidate had written it, because it can have: its size is limited,
+it must be JSON, and it must carry the random number of the question. This file also puts into words
+how a worker ended; ``sandbox.py`` finds out what it did to the arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from etude_check.errors import CheckError
+from etude_check.worker.wire import LIMIT, pack, unpack
+
+STEP = 0.05  # seconds between looks at whether a silent worker is still there
+TAIL = 4000  # characters of what it printed that are shown
+LOST = 81  # exit status of a worker whose connection was closed under it
+LOG = 1 << 20  # bytes of log that are kept from one call to the next
+ONE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Ended(Exception):  # noqa: N818 - one of the ways a call can go
+    """The worker did not answer as it should. ``status`` is crash, timeout, protocol or stale."""
+
+    def __init__(self, status: str, message: str, number: int = 0) -> None:
+        super().__init__(message)
+        self.status, self.message, self.signal = status, message, number
+        self.log = ""
+
+
+def environment(threads: int, extra: dict[str, str] | None) -> dict[str, str]:
+    """The environment of a worker: every BLAS gets one thread, kernels get ``threads``, and this
+    kit can be imported.
+    """
+    env = {**os.environ, **dict.fromkeys(ONE, "1"), "ETUDE_NUM_THREADS": str(threads)}
+    package = Path(__file__).parents[2]
+    if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway
+        env["PYTHONPATH"] = os.pathsep.join(
+            p for p in (env.get("PYTHONPATH", ""), str(package)) if p)
+    return {**env, **(extra or {})}
+
+
+class Process:
+    """One worker, in a session of its own so that it can be killed with all it started."""
+
+    def __init__(self, arena: int, env: dict[str, str]) -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in kill()
+        self.rest = b""
+        self.asked = ""
+        mine, theirs = socket.socketpair()
+        try:
+            # -P: no module of the current folder may stand in for one of the library's.
+            self.child = subprocess.Popen(
+                [sys.executable, "-P", "-u", "-m", "etude_check.worker", str(theirs.fileno()),
+                 str(arena)],
+                stdin=subprocess.DEVNULL, stdout=self.log,
+                stderr=self.log, env=env, pass_fds=(theirs.fileno(), arena),
+                start_new_session=True)
+        except OSError as error:
+            mine.close()
+            raise CheckError(f"the worker process cannot be started: {error}") from None
+        finally:
+            theirs.close()
+        self.socket = mine
+        self.pid = self.child.pid
+
+    def ask(self, message: dict[str, Any], timeout: float, during: str) -> dict[str, Any]:
+        """Send a message and wait for its answer. Raises Ended; the worker is of no use then."""
+        self.asked = message["id"] = secrets.token_hex(8)
+        try:
+            self.socket.settimeout(timeout)
+            self.socket.sendall(pack(message))
+            reply = self._answer(time.monotonic() + timeout, timeout, during)
+        except Ended as end:
+            end.log = self.tail()
+            raise
+        except OSError:  # nobody reads at the other end any more
+            gone = self._gone(during)
+            gone.log = self.tail()
+            raise gone from None
+        return reply
+
+    def _answer(self, deadline: float, timeout: float, during: str) -> dict[str, Any]:
+        while b"\n" not in self.rest:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Ended("timeout", f"no answer within {timeout:g} s {during}")
+            self.socket.settimeout(min(left, STEP))
+            try:
+                data = self.socket.recv(1 << 16)
+            except TimeoutError:
+                if self.child.poll() is not None:  # a child it left behind may hold the socket
+                    raise self._gone(during) from None
+                continue
+            if not data:
+                raise self._gone(during)
+            self.rest += data
+            if len(self.rest) > LIMIT:
+                raise Ended("protocol", f"the worker broke the protocol {during}: an answer of "
+                                        f"more than {LIMIT} bytes")
+        line, _, self.rest = self.rest.partition(b"\n")
+        return self._read(line, during)
+
+    def _read(self, line: bytes, during: str) -> dict[str, Any]:
+        broke = f"the worker broke the protocol {during}"
+        try:
+            reply = unpack(line)
+        except ValueError:
+            raise Ended("protocol", f"{broke}: what it answers is no JSON") from None
+        if not isinstance(reply, dict) or not isinstance(reply.get("status"), str):
+            raise Ended("protocol", f"{broke}: its answer has no status")
+        if reply.get("id") != self.asked:
+            raise Ended("stale", f"{broke}: an answer that nobody asked for")
+        return reply
+
+    def _gone(self, during: str) -> Ended:
+        """How the process ended, in words."""
+        try:
+            code = self.child.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return Ended("protocol", f"the worker broke the protocol {during}: it closed its "
+                                     f"connection and runs on")
+        if code == LOST:
+            return Ended("protocol", f"the worker broke the protocol {during}: its connection to "
+                                     f"the checker was closed")
+        if code >= 0:
+            return Ended("crash", f"exited with status {code} {during}")
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = {"SIGKILL": " (out of memory?)", "SIGALRM": " (nobody stopped it in time)"}
+        return Ended("crash", f"crashed with {name}{hint.get(name, '')} {during}", -code)
+
+    def speaks(self) -> bool:
+        """Whether it says something although it was not asked."""
+        if self.rest:
+            return True
+        self.socket.settimeout(0)
+        try:
+            self.rest = self.socket.recv(1 << 10)
+        except (BlockingIOError, ConnectionError):
+            return False
+        return bool(self.rest)
+
+    def tail(self) -> str:
+        """The end of what it printed, standard output and errors together."""
+        size = os.fstat(self.log.fileno()).st_size
+        text = os.pread(self.log.fileno(), TAIL, max(0, size - TAIL))
+        return text.decode(errors="replace").replace("\0", "").strip()
+
+    def trim(self) -> None:
+        """Forget a log that has grown large."""
+        if os.fstat(self.log.fileno()).st_size > LOG:
+            os.ftruncate(self.log.fileno(), 0)
+
+    def anonymous(self) -> int:
+        """Bytes of memory of its own, the arena not counted; 0 where /proc does not say."""
+        try:
+            text = Path(f"/proc/{self.pid}/statm").read_text()
+        except OSError:
+            return 0
+        _, resident, shared = text.split()[:3]
+        return (int(resident) - int(shared)) * PAGE
+
+    def kill(self) -> None:
+        """End it and every process of its session."""
+        with suppress(ProcessLookupError, PermissionError):  # all of them have ended
+            os.killpg(self.pid, signal.SIGKILL)
+        self.child.wait()
+        self.socket.close()
+        self.log.close()

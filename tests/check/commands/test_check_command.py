@@ -1,0 +1,190 @@
+"""``etude check`` from the command line: what it refuses, writes, prints, and how it exits."""
+
+import json
+import os
+import signal
+import textwrap
+import time
+from xml.etree import ElementTree as ET
+
+import made_reports as made
+import pytest
+from click.testing import CliRunner
+
+from etude_check import engine
+from etude_check.commands import check as command
+from etude_check.engine import Progress
+from etude_check.report import json as as_json
+from etude_check.report.record import Verdict
+
+WRONG = """
+    import etude, numpy as np
+    @etude.implements("neg")
+    def neg(x, out=None):
+        return np.positive(x, out=out)
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *args: CliRunner().invoke(command.check, [str(a) for a in args])
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Makes the engine return a report, or raise, and tells what it was asked."""
+    asked = {}
+
+    def returns(report, *progress):
+        def check(candidate, **options):
+            asked.update(options, candidate=candidate)
+            for p in progress:
+                options["progress"](p)
+            if isinstance(report, BaseException):
+                raise report
+            return report
+
+        monkeypatch.setattr(engine, "check", check)
+        return asked
+
+    return returns
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(("args", "said"), [
+    ([], "Name what to check"),
+    (["referense"], "no backend called 'referense'. Did you mean 'reference'?"),
+    (["reference", "--module", "f.py"], "got 2 of them"),
+    (["--module", "missing.py"], "no file 'missing.py'"),
+    (["reference", "--op", "sofmax"], "no op called 'sofmax'. Did you mean 'softmax'?"),
+    (["reference", "--op", "tail"], "is a kind of case: --cases tail"),
+    (["reference", "--family", "tail"], "is a kind of case: --cases tail"),
+    (["reference", "--family", "sofmax"], "no family called 'sofmax'. Did you mean 'softmax'?"),
+    (["reference", "--cases", "tial"], "no kind of case called 'tial'. Did you mean 'tail'?"),
+    (["reference", "--dtype", "float23"], "no dtype called 'float23'. Did you mean 'float32'?"),
+    (["reference", "--case", "softmax/tial/1@0"], "Did you mean 'tail'?"),
+    (["reference", "--case", "softmax"], "a case is named like softmax/tail/17@0"),
+    (["reference", "--case", "softmax/tail/1@0", "--op", "add"], "names one case"),
+    (["reference", "--html", "no/such/folder.html"], "there is no folder"),
+    (["reference", "--junit", "."], "is a folder, and a file is wanted"),
+    (["reference", "--level", "smokes"], "'smoke', 'full', 'soak'"),
+    (["reference", "--seed", "-1"], "-1 is not in the range"),
+])
+def test_what_cannot_be_carried_out_is_said_and_exits_2(run, args, said):
+    done = run(*args)
+    assert done.exit_code == 2, done.output
+    assert said in " ".join(done.output.split())
+    assert "Traceback" not in done.output
+
+
+# ------------------------------------------------------------------ how it exits
+
+
+@pytest.mark.parametrize(("report", "status"), [
+    (made.report(made.record()), 0),
+    (made.report(made.record(), made.wrong(number=1)), 1),
+    (made.report(made.record(verdict=Verdict.UNSUPPORTED)), 3),
+    (made.report(), 3),
+    (made.report(made.record(), made.record(number=1, verdict=Verdict.WAIVED)), 0),
+])
+def test_the_exit_status_is_that_of_the_report(run, found, report, status):
+    found(report)
+    assert run("reference").exit_code == status
+
+
+def test_what_is_asked_reaches_the_engine(run, found):
+    asked = found(made.report(made.record()))
+    run("reference", "--op", "softmax", "--op", "add", "--family", "softmax", "--cases", "tail",
+        "--dtype", "float64", "--level", "soak", "--seed", 7, "--jobs", 3, "--first")
+    assert asked["candidate"].value == "reference"
+    assert {k: asked[k] for k in ("ops", "families", "kinds", "dtypes", "level", "seed", "jobs",
+                                  "stop_at_first", "case")} == {
+        "ops": ("softmax", "add"), "families": ("softmax",), "kinds": ("tail",),
+        "dtypes": ("float64",), "level": "soak", "seed": 7, "jobs": 3, "stop_at_first": True,
+        "case": None}
+
+
+def test_every_file_is_written_for_a_run_that_fails_too(run, found, tmp_path):
+    report = made.of_every_verdict()
+    found(report)
+    done = run("reference", "--json", "r.json", "--html", "r.html", "--junit", "r.xml")
+    assert done.exit_code == 1
+    assert repr(as_json.loads((tmp_path / "r.json").read_text())) == repr(report)
+    assert ET.parse(tmp_path / "r.xml").getroot().get("tests") == "14"
+    assert "</html>" in (tmp_path / "r.html").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.html", "r.json", "r.xml"]
+
+
+def test_json_to_stdout_is_json_and_nothing_else(run, found):
+    found(made.report(made.record()))
+    done = run("reference", "--json", "-")
+    assert json.loads(done.stdout)["passed"] is True
+    assert "PASSED: 1 case of 1 op." in done.stderr
+
+
+def test_ctrl_c_shows_and_writes_what_was_done(run, found, tmp_path):
+    done_so_far = Progress("softmax", 3, 70, 1, 2, [made.record(), made.wrong(number=1)])
+    found(KeyboardInterrupt(), done_so_far)
+    done = run("reference", "--json", "r.json")
+    assert done.exit_code == 130
+    assert "interrupted after 3 of 70 ops" in done.output
+    assert "run again  etude check mine --case" not in done.output
+    assert "run again  etude check reference --case softmax/tail/1@0" in done.output
+    assert len(as_json.loads((tmp_path / "r.json").read_text()).records) == 2
+
+
+def test_a_run_that_is_ended_writes_what_was_done():
+    """SIGTERM is what a CI sends when its time is over."""
+    before = signal.getsignal(signal.SIGTERM)
+    watch = command._Watch("reference", "full", 0)
+
+    def ended():
+        watch(Progress("softmax", 3, 70, 1, 2, [made.record()]))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    report = watch.guard(ended)
+    assert watch.interrupted
+    assert report.notes == ["interrupted after 3 of 70 ops"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(run, found, monkeypatch):
+    monkeypatch.setattr(command, "EVERY", 0.0)
+    found(made.report(made.record()), Progress("softmax", 3, 70, 1, 2000, []))
+    done = run("reference")
+    assert "0 s: 3 of 70 ops, 2,000 cases, 1 failed" in done.stderr
+
+
+# ------------------------------------------------------------------ with the engine
+
+
+def test_a_wrong_column_fails_and_the_line_it_prints_runs_the_case_again(run, tmp_path):
+    (tmp_path / "wrong.py").write_text(textwrap.dedent(WRONG))
+    done = run("--module", "wrong.py", "--op", "neg", "--level", "smoke", "--cases", "tail",
+               "--dtype", "float32", "--jobs", 1)
+    assert done.exit_code == 1, done.output
+    again = next(line.split() for line in done.output.splitlines() if "run again" in line)
+    assert again[2:6] == ["etude", "check", "--module", "wrong.py"]
+    once = run(*again[4:])
+    assert once.exit_code == 1, once.output
+    for text in ("x: float32[", "expected: float64[", "got: float32[", "FAILED: 1 of 1 case"):
+        assert text in once.output
+
+
+def test_a_column_without_the_op_executes_nothing(run, tmp_path):
+    (tmp_path / "wrong.py").write_text(textwrap.dedent(WRONG))
+    done = run("--module", "wrong.py", "--op", "exp", "--level", "smoke")
+    assert done.exit_code == 3
+    assert "NOTHING WAS EXECUTED" in done.output
+
+
+def test_a_column_that_cannot_be_loaded_is_a_failure(run, tmp_path):
+    (tmp_path / "broken.py").write_text("import etude  # implements\nraise RuntimeError('boom')\n")
+    done = run("--module", "broken.py", "--level", "smoke")
+    assert done.exit_code == 1
+    assert "cannot be loaded" in done.output
+    assert "boom" in done.output

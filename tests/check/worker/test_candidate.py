@@ -1,0 +1,128 @@
+"""Which column is checked: parsing, preparing, and what is said when it cannot be."""
+
+import json
+
+import pytest
+
+from etude import TABLE
+from etude_check.errors import CheckError
+from etude_check.worker.candidate import Candidate, load_candidate, prepare
+from etude_check.worker.process import environment
+from etude_check.worker.sandbox import Sandbox
+
+RELU = """
+#include <etude.h>
+int etude_relu_f32(etude_context *ctx, const float *x, float *y, int64_t n, double a, double b)
+{ for (int64_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : 0; return ETUDE_OK; }
+"""
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(("arguments", "kind", "target"), [
+    ({"backend": "cpu"}, "backend", "cpu"),
+    ({"module": "my f.py"}, "module", "--module 'my f.py'"),
+    ({"source": "k.c"}, "source", "--source k.c"),
+    ({"backend": "zoo:tail-skipped"}, "zoo", "zoo:tail-skipped"),
+    ({"backend": "lib.so"}, "library", "lib.so"),
+])
+def test_is_parsed_and_named_as_on_the_command_line(arguments, kind, target):
+    candidate = Candidate.parse(**arguments)
+    assert candidate.kind == kind
+    assert candidate.target == target
+    assert Candidate.from_json(json.loads(json.dumps(candidate.to_json()))) == candidate
+
+
+@pytest.mark.parametrize("arguments", [{}, {"backend": "cpu", "module": "f.py"}])
+def test_exactly_one_is_named(arguments):
+    with pytest.raises(CheckError, match="name what to check"):
+        Candidate.parse(**arguments)
+
+
+def test_a_source_is_compiled_and_remembers_its_name(tmp_path):
+    path = write(tmp_path / "k.c", RELU)
+    ready = prepare(Candidate.parse(source=path))
+    assert ready.kind == "library"
+    assert ready.target == f"--source {path}"
+    with Sandbox(ready) as box:
+        assert list(box.describe().ops) == ["relu"]
+
+
+def test_a_compile_error_is_shown_as_the_compiler_says_it(tmp_path):
+    path = write(tmp_path / "k.c", "int etude_relu_f32(void) { return nonsense; }")
+    with pytest.raises(CheckError, match=r"k\.c does not compile(.|\n)*nonsense"):
+        prepare(Candidate.parse(source=path))
+
+
+def test_a_compiler_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(CheckError, match="no-such-compiler"):
+        prepare(Candidate.parse(source=write(tmp_path / "k.c", RELU)))
+
+
+@pytest.mark.parametrize(("name", "text", "how", "match"), [
+    ("k.cu", "", "source", "needs the CUDA plugin"),
+    ("k.f90", "", "source", r"takes \.c"),
+    ("k.py", "", "source", "checked with --module"),
+    ("k.c", "int f(void) { return 0; }", "source", "exports no kernel"),
+    ("f.txt", "", "module", "takes a Python file"),
+    ("f.py", "def f(:", "module", "not valid Python"),
+    ("f.py", "x = 1", "module", "no function marked"),
+    ("f.so", "x", "library", "exports no kernel"),
+])
+def test_files_that_cannot_be_candidates_are_told_apart(tmp_path, name, text, how, match):
+    path = str(write(tmp_path / name, text))
+    with pytest.raises(CheckError, match=match):
+        prepare(Candidate(how, path))
+
+
+@pytest.mark.parametrize("kind", ["module", "source", "library"])
+def test_a_missing_file_is_named(kind):
+    with pytest.raises(CheckError, match=r"no file 'nowhere\.x'"):
+        prepare(Candidate(kind, "nowhere.x"))
+
+
+def test_the_reference_is_a_candidate_with_every_op():
+    assert set(load_candidate(Candidate.parse("reference")).backend.ops) == set(TABLE)
+
+
+def test_waivers_of_a_module_are_passed_on(tmp_path):
+    path = write(tmp_path / "f.py", "import etude\nETUDE_WAIVERS = [{'op': 'relu'}]\n"
+                 "@etude.implements('relu')\ndef relu(x):\n    return x.clip(0)\n")
+    with Sandbox(prepare(Candidate.parse(module=path))) as box:
+        assert box.describe().waivers == [{"op": "relu"}]
+
+
+@pytest.mark.parametrize(("text", "match"), [
+    ("raise ValueError('no luck')  # implements", "no luck"),
+    ("import os; os._exit(0)  # implements", "exited with status 0 while it was loaded"),
+    ("import ctypes; ctypes.string_at(0)  # implements", "SIGSEGV while it was loaded"),
+    ("import sys; sys.exit(0)  # implements", "SystemExit"),
+    ("while True: pass  # implements", "no answer within 2 s while it was loaded"),
+    ("# implements nothing", "no function marked"),
+])
+def test_a_candidate_that_does_not_load_says_how(tmp_path, text, match):
+    candidate = prepare(Candidate.parse(module=write(tmp_path / "f.py", text)))
+    with Sandbox(candidate, start_timeout=2 if "while True" in text else 60) as box:
+        assert match in box.describe().error
+        outcome = box.run("relu", [], {}, [])
+        assert outcome.status == "crash"
+        assert match in outcome.message
+
+
+def test_an_unknown_backend_is_an_error_of_the_description():
+    with Sandbox(Candidate.parse("no-such-backend")) as box:
+        assert "no backend 'no-such-backend'" in box.describe().error
+
+
+def test_a_worker_runs_on_the_instruction_sets_of_its_parent(monkeypatch):
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX2")
+    assert environment(1, None)["NPY_DISABLE_CPU_FEATURES"] == "AVX2"
+    monkeypatch.undo()
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    monkeypatch.setenv("ETUDE_CPU_ISA", "portable")
+    with Sandbox(Candidate.parse("cpu")) as box:
+        assert box.describe().isa == "portable"
