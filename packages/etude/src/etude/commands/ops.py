@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _place(op: Op) -> tuple[str, int]:
-    code = op.reference.__code__
+    code = inspect.unwrap(op.reference).__code__  # not that of np.errstate around it
     return code.co_filename, code.co_firstlineno
 
 
