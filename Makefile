@@ -15,7 +15,8 @@ PIP := $(BIN)/python -m pip install -qq --constraint lock.txt
 CORE := packages/etude/pyproject.toml
 KIT := packages/etude-check/pyproject.toml
 CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *.py)) \
-       $(wildcard c_src/cpu/* c_src/cpu/*/*) packages/etude/src/etude/include/etude.h
+       $(wildcard c_src/cpu/* c_src/cpu/*/*) packages/etude/src/etude/include/etude.h \
+       packages/etude/src/etude/backends/native/header.py
 
 say = @echo "==> $(1)"
 
@@ -116,5 +117,6 @@ no-compiler: $(VENV)/core
 
 $(VENV)/cpu: $(VENV)/core $(CPU)
 	$(call say,Building the C kernels (about a minute))
+	@touch $@.begun # a source that is edited during the build is newer than this, and built again
 	@$(PIP) --editable plugins/etude-cpu
-	@touch $@
+	@mv $@.begun $@

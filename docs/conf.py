@@ -69,12 +69,26 @@ def _display_math(writer, node):
 
 
 def _as_prose(app, what, name, obj, options, lines):
-    """Docstrings are written for people: a star in a formula is a star, |x| a modulus."""
+    """Docstrings are written for people: a star in a formula is a star, |x| a modulus, and a
+    paragraph of lines "parameter: text" a list.
+    """
     for i, line in enumerate(lines):
         if not line.startswith(" "):  # indented lines are code
             parts = re.split(r"(``.*?``)", line)
             parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", p) for p in parts[::2]]
             lines[i] = "".join(parts)
+    for at in _parameter_lines(obj, lines):
+        lines[at] = f":param {lines[at]}"
+
+
+def _parameter_lines(obj, lines):
+    """Where lines about a parameter begin, in paragraphs of nothing else (and longer than one)."""
+    names = inspect.signature(obj).parameters if inspect.isfunction(obj) else {}
+    ends = [i for i, line in enumerate([*lines, ""]) if not line]
+    for begin, end in zip([-1, *ends], ends):
+        heads = [i for i in range(begin + 1, end) if not lines[i].startswith(" ")]
+        if len(heads) > 1 and all(lines[i].partition(":")[0] in names for i in heads):
+            yield from heads
 
 
 def _package_pages():
@@ -98,12 +112,20 @@ def _package_pages():
         if not found.ispkg or found.name in ("ops", "commands"):  # these have pages of their own
             continue
         module = importlib.import_module(f"etude.{found.name}")
-        names = [n for n in module.__all__ if not inspect.ismodule(getattr(module, n))]
+        names = [n for n in getattr(module, "__all__", ()) if not _on_the_first_page(module, n)]
+        if not names:
+            continue
         rst = f".. automodule:: {module.__name__}\n   :members: {', '.join(names)}\n"
         yield (
             module.__name__,
             f"# {module.__name__}\n\n```{{eval-rst}}\n{rst}   :imported-members:\n```\n",
         )
+
+
+def _on_the_first_page(module, name):
+    """Whether ``etude`` itself has this name too; or it is a module, and has a page."""
+    thing = getattr(module, name)
+    return inspect.ismodule(thing) or thing is getattr(etude, name, None)
 
 
 def _write_pages(app):

@@ -77,6 +77,31 @@ def test_the_tour_finds_a_wrong_gradient(short, tmp_path):
                                    code=1)
 
 
+class Told:
+    """A setting whose steps lose what they are told."""
+
+    def __init__(self, losses):
+        self.train = [("x", "y")] * len(losses)
+        self.losses = iter(losses)
+
+    def step(self, x, y):
+        return next(self.losses)
+
+    def loss(self, x, y):
+        return 1.0
+
+    def become(self, other):
+        pass
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_step_whose_loss_is_nan_is_never_forgotten(at):
+    losses = [1.0, 1.0, 1.0]
+    losses[at] = np.nan
+    assert np.isnan(runs._largest("reference", Told(losses), Told([1.0] * 3), sync=False))
+    assert runs._largest("reference", Told([1.0, 1.5, 1.0]), Told([1.0] * 3), sync=True) == 0.5
+
+
 def test_the_tour_goes_on_past_a_column_that_fails(short, relu, tmp_path):
     broken = column(tmp_path, "max_pool2d", "def pool(x, **attrs):\n    raise OSError('no pool')")
     text = words(run("tour", "--epochs", "1", "--backend", broken, "--backend", relu,

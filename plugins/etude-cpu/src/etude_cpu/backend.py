@@ -23,17 +23,23 @@ def load():
     isa = choose(built, glue.runs, os.environ.get("ETUDE_CPU_ISA", "").strip())
     ops = open_library(_library(folder, isa))
     return Column("cpu", "cpu", ops, isa=isa, threads=glue.get_num_threads(), checks=True,
-                   dtypes=ops.dtypes)
+                  dtypes=ops.dtypes)
 
 
 def choose(built, runs, wanted=""):
     """The instruction set to use: ``wanted``, or the best that is built and runs here."""
     able = [isa for isa in built if runs(isa)]
-    if wanted and wanted not in able:
-        why = ("is not one of " + ", ".join(ISAS) if wanted not in ISAS else
-               "was not built" if wanted not in built else "does not run on this machine")
-        raise BackendError(f"ETUDE_CPU_ISA={wanted} {why}; here you can have {', '.join(able)}")
-    return wanted or able[0]
+    if not wanted:
+        return able[0]
+    if wanted in able:
+        return wanted
+    if wanted not in ISAS:
+        why = f"is not one of {', '.join(ISAS)}"
+    elif wanted not in built:
+        why = "was not built"
+    else:
+        why = "does not run on this machine"
+    raise BackendError(f"ETUDE_CPU_ISA={wanted} {why}; here you can have {', '.join(able)}")
 
 
 def _library(folder, isa):

@@ -1,8 +1,8 @@
 """The glue: compiled thunks, the thread pool and the choice of instruction set.
 
-Importing this module starts it. Every column of C kernels in the process then calls through it,
-a student's library too (see ``etude.backends.native.library``). On glibc it also tells malloc to
-keep large blocks (``c_src/cpu/host/context.c`` says why), which speeds up NumPy as well.
+Importing this module starts it. From then on every column of C kernels in the process calls through
+it, a student's library too (``etude.backends.native.library.open_library``). On glibc it also tells
+malloc to keep large blocks, which speeds up NumPy as well; ``c_src/cpu/host/context.c`` says why.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from etude.core.errors import BackendError
 from etude_cpu._glue import __file__ as COMPILED  # noqa: F401 - backend.py looks beside it
 from etude_cpu._glue import ffi, lib
 
-MOST_THREADS = 256  # that c_src/cpu/host/threads.c has room for
+MOST_THREADS = 256  # c_src/cpu/host/threads.c has room for so many
 
 
 def default_threads():
@@ -29,7 +29,9 @@ def default_threads():
 
 
 def _data_offset():
-    """Where an array object keeps the address of its data, or 0 if that is not where it was."""
+    """Where an array object keeps the address of its data. 0 if it is not at the place where every
+    NumPy so far has it; arrays then go in by their address.
+    """
     offset = object.__basicsize__  # the first field of NumPy's PyArrayObject
     for probe in (np.zeros(3), np.arange(12).reshape(3, 4)[1:, ::-2], np.array(1.5)):
         found = ctypes.c_void_p.from_address(id(probe) + offset).value
@@ -45,7 +47,7 @@ def _address(array):
 _offset = _data_offset()
 lib.glue_start(_offset, default_threads())
 
-#: what a thunk takes for an array: the object itself by its id, or failing that its address
+#: What a thunk takes for an array: the id of the object, or its address where that is of no use.
 ident = id if _offset else _address
 
 
@@ -65,7 +67,7 @@ def start_records():
 
 
 def stop_records():
-    """Keep no more. Returns copies of the records, C structs of record.h."""
+    """Keep no more. Returns copies of the records, the C structs of c_src/cpu/host/record.h."""
     lib.etude_records_stop()
     return [ffi.new("etude_record *", lib.etude_records_at(i)[0])
             for i in range(lib.etude_records_count())]
@@ -85,7 +87,7 @@ def _number(pointer):
 
 
 def run_record(record):
-    """Run one again. Its pointers must still be alive. Returns the status."""
+    """Run a record again, and return its status. The memory it points to must still be there."""
     return lib.etude_run(record)
 
 
@@ -95,10 +97,12 @@ def runs(isa):
 
 
 def set_num_threads(n):
+    """Let kernels use up to ``n`` threads. ValueError if the pool has no room for so many."""
     if not isinstance(n, int) or not 1 <= n <= MOST_THREADS:
         raise ValueError(f"set_num_threads: a whole number from 1 to {MOST_THREADS}, got {n!r}")
     lib.etude_set_threads(n)
 
 
 def get_num_threads():
+    """How many threads kernels may use."""
     return lib.etude_get_threads()

@@ -1,8 +1,8 @@
 """What ``etude`` can do: one file per command, and the commands that plugins add.
 
 A command is a click command in a file of this folder named after it; nothing else lists them.
-Plugins add theirs through the hook ``etude_commands``; one that is broken costs a line of
-warning, never the command line.
+Plugins add theirs through the hook ``etude_commands``. A broken plugin costs a line of warning and
+never the command line.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Commands(click.Group):
 
 
 def plugin_commands() -> dict[str, click.Command]:
-    """Name -> command, over every plugin; what cannot be used is left out with a warning."""
+    """Name -> command, of all plugins. What is no command, or has a name that is taken, is left out
+    with a warning.
+    """
     found: dict[str, click.Command] = {}
     for plugin in registry().plugins:
         for command in plugin.commands:
@@ -103,7 +105,7 @@ def unusable(command: Any) -> str:
 
 
 def guarded(command: click.Command, plugin: Plugin) -> click.Command:
-    """The same command; an exception it lets through is laid at its plugin's door."""
+    """The same command, but an exception that it lets through names its plugin."""
 
     def guard(inside: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
@@ -130,7 +132,7 @@ _warned: set[str] = set()
 
 
 def warn(text: str) -> None:
-    """One line on stderr, once."""
+    """Print a line on stderr, each text once."""
     if text not in _warned:
         _warned.add(text)
         click.echo(f"Warning: {text}", err=True)
@@ -151,7 +153,7 @@ def etude() -> None:
 for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
     try:
         _command = getattr(importlib.import_module(f"{__name__}.{_module}"), _module, None)
-    except ModuleNotFoundError as _missing:  # what draws is no command, and asks for an extra
+    except ModuleNotFoundError as _missing:  # picture.py, which is no command, needs an extra
         if _missing.name != "matplotlib":
             raise
         continue

@@ -55,7 +55,8 @@ def lines() -> list[Line]:
     for plugin in registry().plugins:
         offered = [_backend(plugin, info.name, info.device) for info in plugin.backends]
         found.extend(offered)
-        if not offered or (plugin.state != "active" and {x.state for x in offered} == {"active"}):
+        all_work = all(line.state == "active" for line in offered)
+        if not offered or (plugin.state != "active" and all_work):  # nothing says what is wrong
             found.append(_plugin(plugin))
     return found
 
@@ -65,6 +66,7 @@ def _plugin(plugin: Plugin) -> Line:
 
 
 def _backend(plugin: Plugin, name: str, device: str) -> Line:
+    """A backend, loaded; if it does not load, the reason."""
     line = Line(plugin.name, plugin.version, "active", backend=name, device=device)
     try:
         loaded = registry().load(name)
@@ -95,10 +97,10 @@ def _show(found: list[Line], to: Console, verbose: bool) -> None:
     for line in found:
         name = Text(line.backend or "-", "bold")
         name.append(f"\n{line.plugin} {line.version}", "not bold dim")
-        table.add_row(
-            name, Text(line.state, COLOURS.get(line.state, "")), line.device or "-",
-            line.isa or "-", str(line.threads or "-"),
-            f"{len(line.ops)}/{total}" if line.isa else "-", _dtypes(line) or "-")
+        state = Text(line.state, COLOURS.get(line.state, ""))
+        share = f"{len(line.ops)}/{total}" if line.isa else "-"
+        table.add_row(name, state, line.device or "-", line.isa or "-",
+                      str(line.threads or "-"), share, _dtypes(line) or "-")
     to.print(table)
     to.print("\nUnder each backend stand the plugin that offers it and its version. Views "
              "(reshape, slice, ...) belong to the array type and are not counted.", style="dim")

@@ -8,7 +8,6 @@ import click
 
 INCLUDE = Path(__file__).parents[1] / "include"
 
-
 EXAMPLE = """\b
 Example:
   cc -O2 -shared -fPIC -I"$(etude config --include)" softmax.c -o softmax.so

@@ -61,10 +61,14 @@ def _list(families: dict[str, list[Op]], to: Console) -> None:
     for name, ops in sorted(families.items()):
         to.print(Text.assemble((name, "bold"), "  ", (_headline(ops), "dim")))
         table = grid("", "", "")
-        table.show_header, table.expand = False, True
-        table.columns[0].min_width, table.columns[0].no_wrap = width + 2, True
-        table.columns[1].ratio, table.columns[1].no_wrap = 1, True
-        table.columns[2].style = "green"
+        table.show_header = False
+        table.expand = True
+        op_names, sentences, who = table.columns
+        op_names.min_width = width + 2
+        op_names.no_wrap = True
+        sentences.ratio = 1
+        sentences.no_wrap = True
+        who.style = "green"
         for op in ops:
             also = ", ".join(str(c.backend) for c in accelerators if op.name in c.ops)
             first = Text(_doc(op).split("\n")[0], overflow="ellipsis")
@@ -81,7 +85,7 @@ def _list(families: dict[str, list[Op]], to: Console) -> None:
 
 
 def _dtypes(op: Op, array: str) -> list[str]:
-    """What an array may be; one that may be several dtypes is bool or as the others."""
+    """The dtypes an array may have. One with several of its own is bool, or like the others."""
     if array not in op.fixed:
         return list(reference_dtypes(op))
     only = op.fixed[array]
@@ -101,9 +105,7 @@ def card(op: Op) -> dict[str, Any]:
         "doc": _doc(op),
         "arrays": {a: {"dtypes": _dtypes(op, a), "optional": a in op.optional}
                    for a in op.arrays},
-        "attributes": {k: {"required": v is inspect.Parameter.empty,
-                           "default": None if v is inspect.Parameter.empty else _plain(v),
-                           "choices": list(op.choices.get(k, ()))} for k, v in op.attrs.items()},
+        "attributes": {name: _about(op, name) for name in op.attrs},
         "outputs": list(op.outputs),
         "saves": list(op.saves),
         "alias": op.alias,
@@ -119,23 +121,34 @@ def card(op: Op) -> dict[str, Any]:
     }
 
 
+def _about(op: Op, attribute: str) -> dict[str, Any]:
+    default = op.attrs[attribute]
+    required = default is inspect.Parameter.empty
+    return {"required": required, "default": None if required else _plain(default),
+            "choices": list(op.choices.get(attribute, ()))}
+
+
 def _plain(value: Any) -> Any:
+    """``value`` as JSON has it; a dtype as its name."""
     return value if isinstance(value, (int, float, str, type(None), tuple)) else str(value)
 
 
 def _place(op: Op) -> tuple[str, int]:
-    code = op.reference.__code__
+    code = inspect.unwrap(op.reference).__code__  # not that of np.errstate around it
     return code.co_filename, code.co_firstlineno
 
 
 def _source(op: Op) -> str:
-    """The source of the reference and of its rules; empty where it was typed into a session."""
+    """The source of the reference and of its rules; "" for an op typed into a session."""
     parts = []
     for function in (op.reference, op.rule, op.composite_rule):
+        if function is None:
+            continue
         try:
-            parts += [textwrap.dedent(inspect.getsource(function)).rstrip()] if function else []
+            text = inspect.getsource(function)
         except OSError:
             continue
+        parts.append(textwrap.dedent(text).rstrip())
     return "\n\n".join(parts)
 
 
@@ -152,7 +165,7 @@ def _cost(op: Op, to: Table, width: int) -> None:
 
 
 def _lines(words: list[str], width: int) -> list[str]:
-    """Words that hold spaces, in lines of ``width``, broken only between words."""
+    """Words in lines of ``width``. A word may hold spaces, and no line ends within it."""
     text = ", ".join(w.replace(" ", "\0") for w in words)
     return [line.replace("\0", " ") for line in textwrap.wrap(text, width)]
 
@@ -169,28 +182,39 @@ def _facts(op: Op, width: int) -> Table:
 
     if signature(op) != op.signature:
         add("op", [f"{op.signature}, as a column implements it"])
-    add("arrays", [f"{'*' if op.variadic else ''}{a}: {_either(x['dtypes'])}"
-                   f"{', may be None' if x['optional'] else ''}"
-                   for a, x in info["arrays"].items()])
-    add("attributes", [f"{k}: required" if a["required"] else f"{k} = {a['default']!r}"
-                       + (f", one of {', '.join(a['choices'])}" if a["choices"] else "")
-                       for k, a in info["attributes"].items()])
+    star = "*" if op.variadic else ""
+    add("arrays", [star + _array(name, about) for name, about in info["arrays"].items()])
+    add("attributes", [_attribute(name, about) for name, about in info["attributes"].items()])
     add("returns", _returns(op))
-    add("saves", [f"{', '.join(op.saves)}, for the gradient"] if op.saves else [])
+    if op.saves:
+        add("saves", [f"{', '.join(op.saves)}, for the gradient"])
     add("out", [f"{o} may be written over {i}" for o, i in op.alias.items()])
     add("gradient", [differentiable(op)])
     _cost(op, table, width)
     for column in _columns():
         where = f" ({column.isa})" if column.isa else ""
-        known = op.name in column.ops
         if op.cls in ("view", "create"):
             add("backends", ["the array type has it, on every device"])
             break
-        add(str(column.backend), [f"yes, {short(tuple(column.ops[op.name]))}{where}" if known
-                                  else "no: the reference stands in, and is counted"])
+        answer = "no: the reference stands in, and is counted"
+        if op.name in column.ops:
+            answer = f"yes, {short(tuple(column.ops[op.name]))}{where}"
+        add(str(column.backend), [answer])
     path, line = _place(op)
     add("source", [f"{_short_path(path)}:{line}"])
     return table
+
+
+def _array(name: str, about: dict[str, Any]) -> str:
+    text = f"{name}: {_either(about['dtypes'])}"
+    return f"{text}, may be None" if about["optional"] else text
+
+
+def _attribute(name: str, about: dict[str, Any]) -> str:
+    if about["required"]:
+        return f"{name}: required"
+    text = f"{name} = {about['default']!r}"
+    return f"{text}, one of {', '.join(about['choices'])}" if about["choices"] else text
 
 
 def _returns(op: Op) -> list[str]:
@@ -199,16 +223,19 @@ def _returns(op: Op) -> list[str]:
         return [", ".join(op.outputs)]
     if first.startswith("*"):
         return [f"{first.lstrip('*')}, a tuple"]
-    return [first] + [f"hidden: {', '.join(hidden)} (for backward; no gradient)"] * bool(hidden)
+    if not hidden:
+        return [first]
+    return [first, f"hidden: {', '.join(hidden)} (for backward; no gradient)"]
 
 
 def _either(words: list[str]) -> str:
     """("a", "b", "c") as "a, b or c"."""
-    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _short_path(path: str) -> str:
-    """As seen from here, if that is shorter."""
+    """The path as seen from here, if that is shorter."""
     return min(os.path.relpath(path), path, key=len)
 
 
@@ -230,7 +257,7 @@ def _show(op: Op, to: Console) -> None:
 
 
 def _prose(doc: str, width: int) -> str:
-    """Paragraphs, indented; those with a line that is too long are filled anew."""
+    """Paragraphs, indented. One with a line that is too long is broken into lines anew."""
     blocks = []
     for block in doc.split("\n\n"):
         if max(map(len, block.split("\n"))) > width - 4:

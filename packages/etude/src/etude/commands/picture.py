@@ -18,10 +18,11 @@ COLOURS = ["#3d5a98", "#e07a1f", "#7b4ea3", "#2a9d8f", "#c1292e"]
 COLUMNS, ROWS = 10, 3  # of test digits
 OPS = 10  # bars
 LEAST = 1e-8  # where a difference of 0 is drawn
-STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-         "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
-         "ytick.color": INK, "axes.titlesize": 10, "axes.titleweight": "bold",
-         "axes.titlelocation": "left"}
+STYLE: dict[Any, Any] = {
+    "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
+    "ytick.color": INK, "axes.titlesize": 10, "axes.titleweight": "bold",
+    "axes.titlelocation": "left"}
 
 
 def draw(found: list[Run], path: Path) -> None:

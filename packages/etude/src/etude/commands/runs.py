@@ -1,9 +1,9 @@
-"""The work behind ``etude tour``: training one backend, watching its ops, holding it to the
+"""The work behind ``etude tour``: it trains on one backend, watches the ops, and compares with the
 reference.
 
-Three separate runs, so that none disturbs another: the timed training, on which nothing looks;
-a few steps under a receipt, which says what ran where and for how long; and steps from the same
-weights on both sides, which say whether a backend computes what the reference computes.
+These are three separate runs, so that none disturbs another. The training is timed, and nothing
+watches it. A few steps under a receipt say what ran where and for how long. Steps from the same
+weights on both sides say whether a backend computes what the reference computes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SLACK = 0.02
 
 @dataclass
 class Setting:
-    """A model before its first step, with all that training needs. It follows from the seed."""
+    """A model before its first step, with all that training needs. The seed decides all of it."""
 
     model: Any
     optimizer: Any
@@ -65,7 +65,7 @@ class Setting:
 
 
 def prepare(seed: int, device: str = "cpu") -> Setting:
-    """lenet, AdamW and the digits."""
+    """lenet, AdamW and the digits, ready for the first step."""
     manual_seed(seed)
     model = models.lenet().to(device)
     train, test = data.digits()
@@ -75,7 +75,7 @@ def prepare(seed: int, device: str = "cpu") -> Setting:
 
 
 def accuracy(epoch: Epoch) -> float:
-    """On the test digits."""
+    """The share of the test digits that is read right; NaN if that was not measured."""
     return math.nan if epoch.test is None else epoch.test.accuracy
 
 
@@ -101,12 +101,12 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Of the fastest epoch: whatever else the machine does only adds to it."""
+        """Seconds of the fastest epoch, because what else the machine does only adds to them."""
         return min((e.seconds for e in self.epochs), default=math.nan)
 
     @property
     def accuracy(self) -> float:
-        """On the test digits, after the last epoch."""
+        """The share of the test digits that is read right after the last epoch."""
         return accuracy(self.epochs[-1]) if self.epochs else math.nan
 
     def curve(self, reference: Run) -> tuple[float, int]:
@@ -115,7 +115,8 @@ class Run:
         """
         gap = np.abs(np.subtract(self.loss, reference.loss))
         beyond = np.flatnonzero(gap > BOUND * np.maximum(1, reference.loss))
-        return float(gap.max(initial=0)), int(beyond[0]) + 1 if beyond.size else 0
+        first = int(beyond[0]) + 1 if beyond.size else 0
+        return float(gap.max(initial=0)), first
 
     def calls(self) -> dict[str, int]:
         """Column -> how many ops of one training step it ran."""
@@ -129,8 +130,11 @@ class Run:
             for row in found.rows():
                 step[row.op] = step.get(row.op, 0.0) + 1e3 * row.seconds
             steps.append(step)
-        ops = {op: min(s.get(op, math.inf) for s in steps) for op in {o for s in steps for o in s}}
-        return dict(sorted(ops.items(), key=lambda item: -item[1]))
+        fastest: dict[str, float] = {}
+        for step in steps:
+            for op, spent in step.items():
+                fastest[op] = min(spent, fastest.get(op, math.inf))
+        return dict(sorted(fastest.items(), key=lambda item: -item[1]))
 
     def problem(self, reference: Run) -> str:
         """Why this backend does not agree with the reference; "" if it does."""
@@ -151,7 +155,8 @@ def train(column: str, epochs: int, seed: int, report: Callable[[Run], None]) ->
     try:
         with use(column, fallback=True) as chosen:
             run.about = describe(chosen.table.stack)
-            run.setting = setting = prepare(seed, chosen.device)
+            setting = prepare(seed, chosen.device)
+            run.setting = setting
             start = time.perf_counter(), time.thread_time()
             for epoch in range(epochs):
                 setting.optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / epochs)
@@ -189,10 +194,10 @@ def _watch(run: Run, seed: int, device: str) -> None:
 
 
 def compare(run: Run, reference: Run, seed: int) -> None:
-    """Fill in ``run.apart``: on each batch both sides start from the same weights, say the loss,
-    take one step and say the loss again. A difference then is the work of that step's kernels,
-    forward, backward and optimiser. Over a whole run it would not be: training amplifies the
-    last bit of one step into something visible a few hundred steps later.
+    """Fill in ``run.apart``. On each batch both sides start from the same weights, say the loss,
+    take one step and say the loss again. So a difference comes from the kernels of that step:
+    forward, backward and optimiser. A difference between whole runs says less, because training
+    amplifies the last bit of one step into something visible a few hundred steps later.
     """
     if run.error or run.setting is None or reference.setting is None:
         return
@@ -202,14 +207,15 @@ def compare(run: Run, reference: Run, seed: int) -> None:
         ours = prepare(seed)
         fresh = _largest(run.column, twin, ours, sync=False)
         ours.become(reference.setting)
-        run.apart = max(fresh, _largest(run.column, twin, ours, sync=True))
+        trained = _largest(run.column, twin, ours, sync=True)
+        run.apart = float(np.maximum(fresh, trained))  # NaN if either is
     except Exception as error:
         run.error = f"{type(error).__name__}: {error}"
 
 
 def _largest(column: str, twin: Setting, ours: Setting, sync: bool) -> float:
-    """The largest difference over some batches. Without ``sync`` the first of them shows whether
-    the seed alone makes both alike.
+    """The largest difference over some batches, NaN if there is one. Without ``sync`` the two sides
+    are not made equal before the first batch: it shows whether the seed alone makes them so.
     """
     worst = 0.0
     for (x, y), (theirs, labels) in islice(zip(ours.train, twin.train, strict=True), COMPARED):
@@ -222,5 +228,5 @@ def _largest(column: str, twin: Setting, ours: Setting, sync: bool) -> float:
         sync = True
         for e, g in zip(expected, got, strict=True):
             gap = abs(e - g) / max(1.0, abs(e))
-            worst = gap if not gap <= worst else worst  # a NaN stays
+            worst = float(np.maximum(worst, gap))  # a NaN stays
     return worst

@@ -24,7 +24,7 @@ SHORT = {"float32": "f32", "float64": "f64", "int64": "i64", "bool": "bool"}
 
 
 class Plain(Console):
-    """For files and pipes: 80 columns, and no spaces at the ends of lines."""
+    """A console for files and pipes: 80 columns, and no spaces at the ends of lines."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         with self.capture() as text:
@@ -56,9 +56,11 @@ def describe(stack: Sequence[Column]) -> str:
     """Instruction sets and threads of a stack of columns: "avx2, 2 threads"."""
     if not stack:
         return f"NumPy {'.'.join(np.__version__.split('.')[:2])}"
-    words = [b.isa for b in stack if b.isa]
-    threads = max(b.threads for b in stack)
-    return ", ".join(words + ([f"{threads} threads"] if threads > 1 else []))
+    words = [column.isa for column in stack if column.isa]
+    threads = max(column.threads for column in stack)
+    if threads > 1:
+        words.append(f"{threads} threads")
+    return ", ".join(words)
 
 
 def countable() -> list[Op]:
@@ -67,9 +69,10 @@ def countable() -> list[Op]:
 
 
 def reference_dtypes(op: Op) -> tuple[str, ...]:
-    """What the reference takes where an array's dtype is free."""
+    """The dtypes the reference takes for an array that has none of its own; floats come first."""
     allowed = DOMAINS[op.domain]
-    return tuple(d.name for d in (*DTYPES[2:], *DTYPES[1::-1]) if d in allowed)
+    floats, others = DTYPES[2:], DTYPES[1::-1]
+    return tuple(d.name for d in (*floats, *others) if d in allowed)
 
 
 def short(dtypes: tuple[str, ...]) -> str:

@@ -85,13 +85,13 @@ def _table(found: list[Run], to: Console) -> None:
         if not run.epochs:
             table.add_row(name, *["-"] * 6)
             continue
-        gap, _ = run.curve(reference)
-        own = run is not reference
-        table.add_row(
-            name, f"{run.seconds:.3f}", f"{reference.seconds / run.seconds:.1f} x",
-            f"{run.accuracy:.1%}", f"{gap:.1e}" if own else "-",
-            f"{run.apart:.1e}" if own else "-",
-            "\n".join(f"{n} {c}" for c, n in run.calls().items()))
+        curves, step = "-", "-"
+        if run is not reference:
+            gap, _ = run.curve(reference)
+            curves, step = f"{gap:.1e}", f"{run.apart:.1e}"
+        where = "\n".join(f"{n} {column}" for column, n in run.calls().items())
+        table.add_row(name, f"{run.seconds:.3f}", f"{reference.seconds / run.seconds:.1f} x",
+                      f"{run.accuracy:.1%}", curves, step, where)
     to.print(table)
 
 
@@ -102,11 +102,13 @@ def _conclude(found: list[Run], to: Console) -> None:
         if problem:
             to.print(Text.assemble("\n", (f"{run.backend} does not agree: ", "bold red"), problem))
             continue
+        steps = len(run.loss)
         _, step = run.curve(reference)
-        told = (f"Left alone, the two trainings part at step {step} of {len(run.loss)}: they "
-                f"amplify the last bit, until a ReLU falls the other way. Both learn the same."
-                if step else
-                f"Over all {len(run.loss)} steps of training the curves stay within it, too.")
+        if step:
+            told = (f"Left alone, the two trainings part at step {step} of {steps}: they "
+                    f"amplify the last bit, until a ReLU falls the other way. Both learn the same.")
+        else:
+            told = f"Over all {steps} steps of training the curves stay within it, too."
         to.print(Text.assemble("\n", (f"{run.backend} agrees with the reference: ", "bold green"),
                                f"from equal weights, every step's loss is within {runs.BOUND:g} of "
                                f"it (the largest difference is {run.apart:.1e}). {told}"))
@@ -137,13 +139,14 @@ def _no_accelerator(to: Console) -> None:
 def _next(found: list[Run], wanted: bool, to: Console) -> None:
     fastest = min(found, key=lambda r: r.seconds if not math.isnan(r.seconds) else math.inf)
     op = next(iter(fastest.milliseconds()), "softmax")
+    commands = [(f"etude ops {op}", f"the op that took {fastest.backend} longest"),
+                ("etude backends", "what is installed, for which dtypes")]
+    if wanted:
+        commands.append(("etude tour", "all active backends"))
+    else:
+        commands.append(("etude tour --backend relu.py", "a column of your own: tutorial 3"))
     to.print("\nTry next", style="bold")
-    for command, why in (
-        (f"etude ops {op}", f"the op that took {fastest.backend} longest"),
-        ("etude backends", "what is installed, for which dtypes"),
-        ("etude tour", "all active backends") if wanted else
-        ("etude tour --backend relu.py", "a column of your own: tutorial 3"),
-    ):
+    for command, why in commands:
         to.print(f"  {command:<35}{why}")
 
 
@@ -151,23 +154,33 @@ def as_json(found: list[Run], picture: Path | None) -> dict[str, Any]:
     """The document that --json prints."""
     reference = found[0]
     return {
-        "agree": not any(r.problem(reference) for r in found[1:]),
+        "agree": not any(run.problem(reference) for run in found[1:]),
         "bound": runs.BOUND,
         "picture": None if picture is None else str(picture),
-        "runs": [{
-            "backend": r.backend, "about": r.about, "problem": r.problem(reference) or None
-            if r is not reference else r.error or None,
-            "seconds_per_epoch": _number(r.seconds), "test_accuracy": _number(r.accuracy),
-            "speed_up": _number(reference.seconds / r.seconds),
-            "step_apart": _number(r.apart),
-            "curve_apart": r.curve(reference)[0] if r.epochs else None,
-            "loss": r.loss, "epochs": [asdict(e) for e in r.epochs],
-            "calls_per_step": r.calls(), "milliseconds_per_step": r.milliseconds(),
-        } for r in found],
+        "runs": [_run_as_json(run, reference) for run in found],
+    }
+
+
+def _run_as_json(run: Run, reference: Run) -> dict[str, Any]:
+    problem = run.error if run is reference else run.problem(reference)
+    return {
+        "backend": run.backend,
+        "about": run.about,
+        "problem": problem or None,
+        "seconds_per_epoch": _number(run.seconds),
+        "test_accuracy": _number(run.accuracy),
+        "speed_up": _number(reference.seconds / run.seconds),
+        "step_apart": _number(run.apart),
+        "curve_apart": run.curve(reference)[0] if run.epochs else None,
+        "loss": run.loss,
+        "epochs": [asdict(epoch) for epoch in run.epochs],
+        "calls_per_step": run.calls(),
+        "milliseconds_per_step": run.milliseconds(),
     }
 
 
 def _number(x: float) -> float | None:
+    """JSON has no NaN: it is null."""
     return None if math.isnan(x) else x
 
 
@@ -243,6 +256,6 @@ def _draw(found: list[Run], out: Path) -> tuple[Path | None, str]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         draw(found, path)
-    except OSError as error:  # what was found out is not to be lost for it
+    except OSError as error:  # the results are still worth showing
         return None, f"There is no picture, because {error}. --out names another folder"
     return path, ""

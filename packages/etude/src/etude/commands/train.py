@@ -57,7 +57,7 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
 
 @contextmanager
 def worded() -> Iterator[None]:
-    """Errors that are worded for a reader come without a traceback."""
+    """In this block, an error that is worded for a reader is shown without a traceback."""
     try:
         yield
     except BrokenPipeError:  # the reader of a pipe left; click knows what to do
@@ -79,7 +79,7 @@ def load(path: Path, backend: str | None, changes: tuple[str, ...]) -> Any:
 
 
 def _change(text: str) -> tuple[str, Any]:
-    """("optimizer.lr", 0.01) of "optimizer.lr=0.01"; what is no TOML value is text."""
+    """("optimizer.lr", 0.01) from "optimizer.lr=0.01"; a value that is no TOML is text."""
     key, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"--set takes KEY=VALUE, such as optimizer.lr=0.01, got {text!r}")
@@ -104,11 +104,13 @@ def _run(config: Any, folder: Path, resume: bool, path: Path) -> None:
         lines = [f"{op} ({dtype}) {n} times: {why}" for (op, dtype, why), n in fallbacks.items()]
     if lines:
         click.echo("\n  ".join(["The reference stood in for the backend:", *lines]))
-    picture = _picture(history, folder)
-    click.echo(f"\nIn {folder}: config.toml, history.json, weights.safetensors, checkpoints/"
-               f"{', loss.png' if not picture else ''}")
-    if picture:
-        click.echo(picture)
+    missing = drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
+    files = ["config.toml", "history.json", "weights.safetensors", "checkpoints/"]
+    if not missing:
+        files.append("loss.png")
+    click.echo(f"\nIn {folder}: {', '.join(files)}")
+    if missing:
+        click.echo(missing)
     if history.interrupted:
         click.echo(f"Go on with: etude train {path} --out {folder} --resume")
 
@@ -135,13 +137,8 @@ def _rehearse(config: Any, folder: Path) -> None:
                    f"{config.toml()}", nl=False)
 
 
-def _picture(history: Any, folder: Path) -> str:
-    """Draw loss.png; a sentence if that cannot be."""
-    return drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
-
-
 def drawn(draw: Callable[[Any], None], name: str) -> str:
-    """Call ``draw`` with ``etude.inspect.plots``; a sentence where matplotlib is missing."""
+    """Call ``draw`` with ``etude.inspect.plots``. Returns "", or without matplotlib a sentence."""
     try:
         from etude.inspect import plots
     except ModuleNotFoundError as error:

@@ -44,23 +44,29 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
             chosen = replace(chosen, tune=replace(chosen.tune, trials=trials))
         folder = out if out is not None else Path("runs") / f"{config.stem}-tune"
         with closing(Search(chosen, folder)) as search:
+            plan = f"{chosen.tune.trials} trials over {', '.join(search.space)}"
             done = len(search.trials())
-            click.echo(f"{chosen.tune.trials} trials over {', '.join(search.space)}"
-                       + (f"; {done} are done" if done else ""))
+            click.echo(f"{plan}; {done} are done" if done else plan)
             search.run(lambda trial: click.echo(_line(search, trial)))
             best = search.write_best()
             click.echo(f"\nThe best: {_line(search, search.study.best_trial)}")
             missing = drawn(search.draw, "tune.png")
-            click.echo(f"\nIn {folder}: config.toml, study.db, best.toml"
-                       f"{'' if missing else ', tune.png'}")
+            files = ["config.toml", "study.db", "best.toml"]
+            if not missing:
+                files.append("tune.png")
+            click.echo(f"\nIn {folder}: {', '.join(files)}")
             if missing:
                 click.echo(missing)
             click.echo(f"Train it: etude train {best}")
 
 
 def _line(search: Any, trial: Any) -> str:
-    settings = ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}"
-                         for k, v in search.settings(trial).items())
+    """A trial in one line: its best epoch, and its settings."""
+    words = []
+    for key, value in search.settings(trial).items():
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        words.append(f"{key} = {shown}")
+    settings = ", ".join(words)
     if not trial.intermediate_values:
         return f"trial {trial.number + 1}: failed with {settings}"
     ended = "" if trial.state.name == "COMPLETE" else f", ended after epoch {trial.last_step}"

@@ -65,7 +65,8 @@ def learn(words: Counter[bytes], merges: int, advance: Callable[[float], None]) 
         changed: set[Pair] = set()
         for i in where.pop(best):
             before = spelling[i]
-            after = spelling[i] = merge(before, best, 256 + len(found))
+            after = merge(before, best, 256 + len(found))
+            spelling[i] = after
             for pair in zip(before, before[1:]):
                 count[pair] -= times[i]
                 changed.add(pair)

@@ -48,7 +48,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
 
 
 def _product(shape: tuple[int, ...]) -> int:
-    """In Python's integers: a damaged header may ask for more than 64 bits can count."""
+    """The number of elements, as a Python integer: a damaged header may ask for more than 2^63."""
     n = 1
     for size in shape:
         n *= size

@@ -26,7 +26,7 @@ IGNORE = -100  # the target that cross_entropy(ignore_index=-100) leaves out
 
 @dataclass(frozen=True)
 class Truncate:
-    """At most the first ``length`` steps of the last axis: (..., T) -> (..., min(T, length))."""
+    """Keep the first ``length`` steps of the last axis: (..., T) -> (..., min(T, length))."""
 
     length: int
 
@@ -36,8 +36,8 @@ class Truncate:
 
 @dataclass(frozen=True)
 class PadTo:
-    """``value`` after the last step until there are ``length``: (..., T) -> (..., length).
-    ShapeError for a longer sequence; ``Truncate`` cuts.
+    """Put ``value`` after the last step until there are ``length``: (..., T) -> (..., length).
+    ShapeError for a longer sequence; ``Truncate`` cuts one.
     """
 
     length: int

@@ -79,7 +79,9 @@ class CSVDataset:
             values = [self._number(v, label, n) for v, n in zip(labels, numbers)]
             self.targets = np.array(values, float32)  # (N)
         else:
-            self.classes = tuple(_in_order(set(labels)) if classes is None else classes)
+            if classes is None:
+                classes = _in_order(set(labels))
+            self.classes = tuple(classes)
             place = {name: i for i, name in enumerate(self.classes)}
             for value, n in zip(labels, numbers):
                 if value not in place:

@@ -4,8 +4,7 @@ Legend: B batch, C channels, H height, W width. A transform is called as ``t(x, 
 image (C, H, W) or a batch (B, C, H, W), and returns a new array; it never writes into ``x``. What
 is random is drawn from ``rng``, a numpy Generator, for each image anew. Give a transform to a
 DataLoader as ``transform=``: it hands in an rng that follows from its seed, the epoch and the
-batch.
-All of it runs on the host, in NumPy. Transforms of sequences are in ``sequences.py``.
+batch. All of it runs on the host, in NumPy. Transforms of sequences are in ``sequences.py``.
 """
 
 from __future__ import annotations

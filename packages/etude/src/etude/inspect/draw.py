@@ -50,8 +50,8 @@ class Box:
 
 
 class Graph:
-    """What ``draw`` returns: ``dot`` is the graphviz text, ``boxes`` what is drawn. Printed it is
-    the text; a notebook shows the picture.
+    """What ``draw`` returns: ``boxes`` is what is drawn, ``dot`` the graphviz text of it. ``print``
+    shows the text, a notebook the picture.
     """
 
     def __init__(self, boxes: list[Box]) -> None:
@@ -62,10 +62,11 @@ class Graph:
         names = {box: f"n{i}" for i, box in enumerate(self.boxes)}
         lines = ["digraph {", STYLE.rstrip("\n")]
         for box, name in names.items():
-            lines.append(f"  {name} [label={_quoted(chr(10).join(box.lines))}{KINDS[box.kind]}];")
+            label = _quoted("\n".join(box.lines))
+            lines.append(f"  {name} [label={label}{KINDS[box.kind]}];")
         for box, name in names.items():
-            lines += [f"  {names[source]} -> {name} [label={_quoted(label)}];"
-                      for source, label in box.into]
+            for source, label in box.into:
+                lines.append(f"  {names[source]} -> {name} [label={_quoted(label)}];")
         return "\n".join([*lines, "}", ""])
 
     def __str__(self) -> str:
@@ -105,12 +106,12 @@ class Graph:
 
 
 def draw(tensor: Tensor, model: Module | None = None, limit: int = 24) -> Graph:
-    """The graph of ops that computed ``tensor``, from what went in at the bottom to it on top;
-    edges have shapes. With ``model``, parameters have their names.
+    """The graph of the ops that computed ``tensor``: inputs at the bottom, ``tensor`` on top,
+    shapes on the edges. With ``model``, parameters have their names.
 
-    At most about ``limit`` boxes: see the top of this file for what is put together. Call it
-    before ``backward``, which lets go of the graph; else RuntimeError. ValueError for a limit
-    below 2.
+    There are about ``limit`` boxes at most; the top of this file says what is put together. Call it
+    before ``backward``, which lets go of the graph: after it there is a RuntimeError. ValueError
+    for a limit below 2.
     """
     if limit < 2:
         raise ValueError(f"draw: limit must be at least 2 boxes, got {limit}")
@@ -133,18 +134,21 @@ def _boxes(tensor: Tensor, names: dict[int, str]) -> list[Box]:
     boxes: list[Box] = []
 
     def box_of(t: Tensor) -> tuple[Box, list[str]]:
-        """Where ``t`` comes from, and the views between."""
+        """The box that ``t`` comes out of, and the views between it and ``t``."""
         on_the_way: list[str] = []
         while t.node is not None and _quiet(t.node):
             on_the_way.append(t.node.op.name)
             t = _parents(t.node)[0]
         key = id(t) if t.node is None else t.node
         if key not in made:
-            made[key] = box = _leaf(t, names) if t.node is None else Box(
-                [t.node.op.name], small=t.node.op.cls in SMALL, order=t.node.order)
-            boxes.append(box)
-            if t.node is not None:
+            if t.node is None:
+                box = _leaf(t, names)
+            else:
+                op = t.node.op
+                box = Box([op.name], small=op.cls in SMALL, order=t.node.order)
                 todo.append((t.node, box))
+            made[key] = box
+            boxes.append(box)
         return made[key], on_the_way
 
     todo: list[tuple[Node, Box]] = []
@@ -155,8 +159,10 @@ def _boxes(tensor: Tensor, names: dict[int, str]) -> list[Box]:
         node, box = todo.pop()
         _parents(node)  # raises if there are none any more
         for name, t in _inputs(node):
-            if not isinstance(t, Tensor):
-                box.lines[0] += "" if t is None else f" {t:g}"
+            if t is None:
+                continue
+            if not isinstance(t, Tensor):  # a number, as in x * 2
+                box.lines[0] += f" {t:g}"
             elif t.node is None and (id(t) in names or isinstance(t, Parameter)):
                 box.lines.append(f"{names.get(id(t), name)} {list(t.shape)}")
             else:
@@ -166,12 +172,14 @@ def _boxes(tensor: Tensor, names: dict[int, str]) -> list[Box]:
 
 
 def _inputs(node: Node) -> Iterator[tuple[str, Any]]:
+    """(name, what went in) of each argument of the op."""
     assert node.inputs is not None
     names = node.op.arrays * len(node.inputs) if node.op.variadic else node.op.arrays
     return zip(names, node.inputs, strict=False)
 
 
 def _quiet(node: Node) -> bool:
+    """Whether an op has no box of its own: it only passes one tensor on."""
     return (node.op.cls == "view" or node.op.name in QUIET) and len(_parents(node)) == 1
 
 
@@ -188,11 +196,14 @@ def _leaf(t: Tensor, names: dict[int, str]) -> Box:
 
 
 def _label(t: Tensor, views: list[str]) -> str:
+    """What an edge says: the shape, and each kind of view once."""
     return "\n".join([str(list(t.shape)), *dict.fromkeys(views)])
 
 
 def _join(boxes: list[Box], allowed: Callable[[Box], bool]) -> list[Box]:
-    """Put a box into the only one it follows, where that feeds no other."""
+    """Put each ``allowed`` box into the one that it follows, if it follows no other and that one
+    feeds no other.
+    """
     uses: dict[Box, int] = {}
     for box in boxes:
         for source, _ in box.into:

@@ -44,8 +44,10 @@ def numeric_gradient(fn: Callable[..., Tensor], inputs: Sequence[Tensor], weight
 
 def gradcheck(fn: Callable[..., Tensor], inputs: Sequence[Tensor], *, tolerance: float = 1e-7,
               seed: int = 0) -> bool:
-    """Whether the gradients of ``fn`` agree with differences, for a random weighting of its
-    output (a weighting of ones would let a softmax whose backward returns zeros pass).
+    """Whether the gradients of ``fn`` agree with numeric differences.
+
+    The output is weighted by random numbers before it is summed. With ones in their place a softmax
+    whose backward returns zeros would pass, because its outputs always sum to 1.
 
     ``inputs`` are float64 Tensors; those that require a gradient are checked. Returns True, or
     raises AssertionError that names the worst element. ``tolerance`` is relative to the largest

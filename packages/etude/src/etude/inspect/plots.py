@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -20,6 +20,15 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK, "axes.titlesize": 10, "axes.titleweight": "bold",
     "axes.titlelocation": "left"}
 WIDTH = 3.2  # inches for each setting of a search
+
+
+class Trial(NamedTuple):
+    """One run of a search."""
+
+    number: int
+    value: float
+    settings: dict[str, Any]
+    pruned: bool  # ended early
 
 
 def losses(history: History, path: Path) -> None:
@@ -47,27 +56,26 @@ def losses(history: History, path: Path) -> None:
         figure.savefig(path)
 
 
-def search(trials: Sequence[tuple[int, float, dict[str, Any], bool]], metric: str,
-           log: Sequence[str], path: Path) -> None:
+def search(trials: Sequence[Trial], metric: str, log: Sequence[str], path: Path) -> None:
     """A search: the best so far after each trial, and the value over each setting.
 
-    ``trials`` are (number, value, settings, whether it was pruned); ``log`` names the settings
-    with a logarithmic axis.
+    ``log`` names the settings that get a logarithmic axis.
     """
-    keys = list(dict.fromkeys(k for t in trials for k in t[2]))
-    done = [t for t in trials if not t[3]]
+    keys = list(dict.fromkeys(key for t in trials for key in t.settings))
+    done = [t for t in trials if not t.pruned]
     better = np.minimum if metric == "loss" else np.maximum
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH * (len(keys) + 1), 3.2), dpi=120, layout="constrained")
         axes = figure.subplots(1, len(keys) + 1, squeeze=False, sharey=True)[0]
-        _scatter(axes[0], trials, [t[0] + 1 for t in trials])
-        axes[0].step([t[0] + 1 for t in done], better.accumulate([t[1] for t in done]),
-                     color=BEST, where="post", label="best so far")
+        _scatter(axes[0], trials, [t.number + 1 for t in trials])
+        best = better.accumulate([t.value for t in done])
+        axes[0].step([t.number + 1 for t in done], best, color=BEST, where="post",
+                     label="best so far")
         axes[0].set(xlabel="trial", ylabel=metric)
         axes[0].legend(frameon=False)
         for ax, key in zip(axes[1:], keys, strict=True):
-            there = [t for t in trials if key in t[2]]
-            values = [t[2][key] for t in there]
+            there = [t for t in trials if key in t.settings]
+            values = [t.settings[key] for t in there]
             if any(isinstance(v, (str, list, tuple, bool)) for v in values):
                 words = sorted({str(v) for v in values})
                 ax.set_xticks(range(len(words)), words, rotation=20)
@@ -79,10 +87,10 @@ def search(trials: Sequence[tuple[int, float, dict[str, Any], bool]], metric: st
         figure.savefig(path)
 
 
-def _scatter(ax: Any, trials: Sequence[tuple[int, float, dict[str, Any], bool]],
-             x: Sequence[Any]) -> None:
+def _scatter(ax: Any, trials: Sequence[Trial], x: Sequence[Any]) -> None:
+    """The value of each trial over its x; a cross for those that were pruned."""
     for pruned, colour, marker in ((False, TRAINING, "o"), (True, FAINT, "x")):
-        at = [i for i, t in enumerate(trials) if t[3] == pruned]
+        at = [i for i, t in enumerate(trials) if t.pruned == pruned]
         if at:
-            ax.scatter([x[i] for i in at], [trials[i][1] for i in at], s=22, color=colour,
+            ax.scatter([x[i] for i in at], [trials[i].value for i in at], s=22, color=colour,
                        marker=marker, label="ended early" if pruned else None)

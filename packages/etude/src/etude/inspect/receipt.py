@@ -41,9 +41,9 @@ class Receipt:
 
     def __call__(self, event: Event) -> None:
         key = event.op, event.column
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = Row(*key)
+        if key not in self._rows:
+            self._rows[key] = Row(*key)
+        row = self._rows[key]
         row.calls += 1
         row.seconds += event.seconds
         if event.column != VIEW:
@@ -120,13 +120,13 @@ def _raise_on_nan(event: Event) -> None:
         return
     if any(map(_has_nan, event.arrays)):
         return  # it came from outside, as an input or a parameter
-    given = ", ".join(
-        f"{name} {a.dtype.name}{list(a.shape)} from {a.min():.4g} to {a.max():.4g}"
-        for name, a in zip(TABLE[event.op].arrays, event.arrays, strict=False)
-        if isinstance(a, np.ndarray) and a.size
-    )
+    given = []
+    for name, a in zip(TABLE[event.op].arrays, event.arrays, strict=False):
+        if isinstance(a, np.ndarray) and a.size:
+            given.append(f"{name} {a.dtype.name}{list(a.shape)} from {a.min():.4g} to "
+                         f"{a.max():.4g}")
     raise FloatingPointError(f"{event.op} (column {event.column}) made the first NaN, at "
-                             f"{caller()}. Its inputs had none: {given}")
+                             f"{caller()}. Its inputs had none: {', '.join(given)}")
 
 
 def caller() -> str:

@@ -1,7 +1,7 @@
 """summary(model, input): a table of layers, output shapes, parameters, FLOPs and memory.
 
-The model runs once, in eval mode and without gradients, under a tap; each op's stated cost goes to
-the layer in whose ``forward`` it ran. Nothing about any particular layer or op is known here.
+The model runs once, in eval mode and without gradients, while a tap watches. The stated cost of an
+op goes to the layers in whose ``forward`` it runs. This file knows no particular layer and no op.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from etude.nn.module import Module
 
 
+WIDEST = 46  # characters of a layer's name in the table
+
+
 @dataclass
 class Row:
-    """One module, with all inside it: its ``parameters`` are its own and theirs, each counted
-    once; ``flops``, ``bytes`` and ``memory`` those of every call.
+    """One module and all inside it. ``parameters`` counts each parameter once; ``flops``, ``bytes``
+    and ``memory`` add up over all calls.
     """
 
     path: str  # "" is the model itself
@@ -58,7 +61,7 @@ class Summary:
 
     @property
     def flops(self) -> int:
-        """Of one forward pass."""
+        """FLOPs of one forward pass."""
         return self.rows[0].flops
 
     @property
@@ -67,16 +70,15 @@ class Summary:
         return self.rows[0].memory
 
     def __str__(self) -> str:
-        names = ["  " * r.depth + (f"{r.path.rpartition('.')[2]}: " if r.path else "") + r.name
-                 for r in self.rows]
-        names = [n if len(n) <= WIDEST else n[: WIDEST - 3] + "..." for n in names]
+        names = [_title(row) for row in self.rows]
         width = max(map(len, ["layer", *names]))
         lines = [f"{'layer':<{width}}  {'output':<20} {'parameters':>11} {'FLOPs':>9} "
                  f"{'memory':>9}"]
         lines.append("-" * len(lines[0]))
         for name, r in zip(names, self.rows, strict=True):
             shape = "not called" if r.shape is None else str(list(r.shape))
-            shape += f" x {r.calls}" if r.calls > 1 else ""
+            if r.calls > 1:
+                shape += f" x {r.calls}"
             count = f"{r.parameters:,}" if r.parameters else ""
             lines.append(f"{name:<{width}}  {shape:<20} {count:>11} {short(r.flops):>9} "
                          f"{short(r.memory, 'B'):>9}")
@@ -92,17 +94,23 @@ class Summary:
     __repr__ = __str__
 
 
-WIDEST = 46  # columns for a layer's name
+def _title(row: Row) -> str:
+    """The name of a layer in the table: indented, and cut if it is too long."""
+    text = "  " * row.depth
+    if row.path:
+        text += row.path.rpartition(".")[2] + ": "
+    text += row.name
+    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
 
 
 def summary(model: Module, *inputs: Any, dtype: Any = None) -> Summary:
-    """Run ``model`` on the Tensors ``inputs``, or on zeros of one shape, and tell what it is made
-    of: ``print(etude.summary(model, (1, 1, 28, 28)))``.
+    """What ``model`` is made of: ``print(etude.summary(model, (1, 1, 28, 28)))``. It is run on the
+    Tensors ``inputs``, or on zeros of one shape.
 
-    Zeros are float32, or int64 where the model refuses that; ``dtype`` decides otherwise. FLOPs
-    are those the ops state (see ``etude ops NAME``); memory is the bytes of their outputs. Modes,
-    buffers and random numbers stay as they were. TypeError for no input; the errors of the model
-    if the input does not fit.
+    Zeros are float32, or int64 if the model refuses that, or of ``dtype``. FLOPs are those the ops
+    state (see ``etude ops NAME``); memory is the bytes of their outputs. Modes, buffers and random
+    numbers stay as they were. TypeError for no input; the errors of the model if the input does
+    not fit.
     """
     if not inputs:
         raise TypeError("summary needs an input: summary(model, x) with a Tensor, or a shape, "
@@ -123,8 +131,9 @@ def _observe(model: Module, inputs: tuple[Tensor, ...]) -> Summary:
     rows: dict[int, Row] = {}
     for path, module in model.named_modules():
         label = f"{type(module).__name__}({module.extra_repr()})".removesuffix("()")
-        own = sum(p.numel() for p in module.parameters())
-        rows[id(module)] = Row(path, label, path.count(".") + 1 if path else 0, own)
+        depth = path.count(".") + 1 if path else 0
+        count = sum(p.numel() for p in module.parameters())
+        rows[id(module)] = Row(path, label, depth, count)
     inside: list[Row] = []  # the modules whose forward is running, the innermost last
 
     def charge(event: Event) -> None:
@@ -134,7 +143,7 @@ def _observe(model: Module, inputs: tuple[Tensor, ...]) -> Summary:
         flops = op.flops(*event.arrays, **event.attrs)
         moved = op.bytes(*event.arrays, **event.attrs)
         made = sum(int(a.size) * a.dtype.itemsize for a in event.outputs)
-        for row in {id(r): r for r in inside}.values():  # a module in itself counts once
+        for row in {id(r): r for r in inside}.values():  # one that calls itself counts once
             row.flops += flops
             row.bytes += moved
             row.memory += made
@@ -151,13 +160,15 @@ def _observe(model: Module, inputs: tuple[Tensor, ...]) -> Summary:
             row.shape = first.shape
         return result
 
-    with _instead(model, lambda m: partial(observed, rows[id(m)], m.forward)), no_grad(), \
-            tap(charge):
+    def observe(module: Module) -> Any:
+        return partial(observed, rows[id(module)], module.forward)
+
+    with _instead(model, observe), no_grad(), tap(charge):
         model(*inputs)
     held = [*model.parameters(), *model.buffers()]
-    return Summary(list(rows.values()), inputs,
-                   sum(t.numel() * t.dtype.itemsize for t in held),
-                   sum(p.numel() for p in model.parameters() if p.requires_grad))
+    size = sum(t.numel() * t.dtype.itemsize for t in held)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Summary(list(rows.values()), inputs, size, trained)
 
 
 @contextmanager
@@ -184,4 +195,6 @@ def short(n: float, unit: str = "") -> str:
         return ""
     power = min(int(math.log10(n)) // 3, 4)
     n /= 1000.0**power
-    return f"{n:.{3 if n < 999.5 else 4}g} {' kMGT'[power].strip()}{unit}".rstrip()
+    digits = 3 if n < 999.5 else 4
+    prefix = ("", "k", "M", "G", "T")[power]
+    return f"{n:.{digits}g} {prefix}{unit}".rstrip()

@@ -9,7 +9,7 @@ from etude.nn.module import Module
 
 
 class Sequential(Module):
-    """Feed each layer with the output of the one before. ``model[2]`` is the third layer."""
+    """Layers in a row: each gets the output of the one before. ``model[2]`` is the third layer."""
 
     def __init__(self, *layers: Module) -> None:
         for i, layer in enumerate(layers):

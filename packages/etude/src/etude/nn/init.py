@@ -18,7 +18,7 @@ from etude.core.tensor import Tensor
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
              generator: Generator | None = None) -> Tensor:
-    """Uniform numbers in [a, b)."""
+    """Fill with uniform numbers in [a, b)."""
     with no_grad():
         u = F.rand(tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device)
         return tensor.copy_(u * (b - a) + a)
@@ -26,25 +26,25 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
-    """Normal numbers of the given mean and standard deviation."""
+    """Fill with normal numbers of the given mean and standard deviation."""
     with no_grad():
         z = F.randn(tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device)
         return tensor.copy_(z * std + mean)
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
-    """``value`` everywhere."""
+    """Fill with ``value``."""
     with no_grad():
         return tensor.copy_(full(tensor.shape, value, tensor.dtype, device=tensor.device))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Zeros."""
+    """Fill with zeros."""
     return constant_(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Ones."""
+    """Fill with ones."""
     return constant_(tensor, 1.0)
 
 
@@ -81,7 +81,8 @@ def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in",
                      nonlinearity: str = "leaky_relu", generator: Generator | None = None
                      ) -> Tensor:
-    """Uniform in [-b, b) with b = gain sqrt(3 / fan): the variance survives the layer.
+    """Uniform in [-b, b) with b = gain sqrt(3 / fan): the output of the layer then has the variance
+    of its input.
 
     ``a`` is the negative slope of a leaky ReLU. Source: He et al. 2015, Delving Deep into
     Rectifiers, section 2.2.

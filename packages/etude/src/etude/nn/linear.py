@@ -33,7 +33,8 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
-        return f"{in_features}, {out_features}" + ("" if self.bias is not None else ", bias=False")
+        text = f"{in_features}, {out_features}"
+        return text if self.bias is not None else text + ", bias=False"
 
 
 class Flatten(Module):

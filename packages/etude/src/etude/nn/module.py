@@ -101,7 +101,7 @@ class Module:
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         yield prefix, self
         for name, child in self.named_children():
-            yield from child._walk(f"{prefix}.{name}" if prefix else name)
+            yield from child._walk(_path(prefix, name))
 
     def _named(self, parameters: bool, buffers: bool) -> Iterator[tuple[str, Tensor]]:
         """(path, tensor), a module's own before those of its children, repetitions included."""
@@ -109,10 +109,10 @@ class Module:
             for name, value in vars(m).items():
                 own = parameters and isinstance(value, Parameter)
                 if own or (buffers and name in m._buffers):
-                    yield (f"{path}.{name}" if path else name), value
+                    yield _path(path, name), value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(path, parameter); one that is shared comes once, under its first path."""
+        """(path, parameter) of each. One that is shared comes once, under its first path."""
         seen: set[int] = set()
         for path, p in self._named(parameters=True, buffers=False):
             if id(p) not in seen:
@@ -206,5 +206,10 @@ class Module:
         lines = []
         for name, child in self.named_children():
             text = repr(child).replace("\n", "\n  ")
-            lines.append(f"  ({name}): {text}\n")
-        return head + ("\n" + "".join(lines) if lines else "") + ")"
+            lines.append(f"  ({name}): {text}")
+        return "\n".join([head, *lines, ")"]) if lines else f"{head})"
+
+
+def _path(prefix: str, name: str) -> str:
+    """The name of something inside the module at ``prefix``; "" is the outermost module."""
+    return f"{prefix}.{name}" if prefix else name

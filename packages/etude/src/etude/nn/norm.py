@@ -16,6 +16,11 @@ from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
 
 
+def _shown(size: tuple[int, ...]) -> str:
+    """A normalized_shape for ``repr``: a lone number without brackets."""
+    return str(size[0]) if len(size) == 1 else str(size)
+
+
 class LayerNorm(Module):
     """y = (x - mean) / sqrt(var + eps) weight + bias over the last axes.  x, y: (..., D).
 
@@ -38,11 +43,10 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        size = self.normalized_shape
-        text = f"{size[0] if len(size) == 1 else size}, eps={self.eps}"
+        text = f"{_shown(self.normalized_shape)}, eps={self.eps}"
         if self.weight is None:
             return text + ", elementwise_affine=False"
-        return text + ("" if self.bias is not None else ", bias=False")
+        return text if self.bias is not None else text + ", bias=False"
 
 
 class RMSNorm(Module):
@@ -64,9 +68,8 @@ class RMSNorm(Module):
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        size = self.normalized_shape
-        text = f"{size[0] if len(size) == 1 else size}, eps={self.eps}"
-        return text + ("" if self.weight is not None else ", elementwise_affine=False")
+        text = f"{_shown(self.normalized_shape)}, eps={self.eps}"
+        return text if self.weight is not None else text + ", elementwise_affine=False"
 
 
 class GroupNorm(Module):
@@ -92,7 +95,7 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
-        return text + ("" if self.weight is not None else ", affine=False")
+        return text if self.weight is not None else text + ", affine=False"
 
 
 class _BatchNorm(Module):
@@ -142,8 +145,9 @@ class _BatchNorm(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-        text += "" if self.weight is not None else ", affine=False"
-        return text + ("" if self.track_running_stats else ", track_running_stats=False")
+        if self.weight is None:
+            text += ", affine=False"
+        return text if self.track_running_stats else text + ", track_running_stats=False"
 
 
 class BatchNorm1d(_BatchNorm):

@@ -27,8 +27,11 @@ class _Pool(Module):
 
     def extra_repr(self) -> str:
         text = short(self.kernel_size)
-        text += "" if self.stride == self.kernel_size else f", stride={short(self.stride)}"
-        return text + ("" if self.padding == (0, 0) else f", padding={short(self.padding)}")
+        if self.stride != self.kernel_size:
+            text += f", stride={short(self.stride)}"
+        if self.padding != (0, 0):
+            text += f", padding={short(self.padding)}"
+        return text
 
 
 class MaxPool2d(_Pool):

@@ -103,7 +103,8 @@ class _Recurrent(Module):
         for name, plain in (("num_layers", 1), ("bias", True), ("batch_first", False),
                             ("dropout", 0.0)):
             value = getattr(self, name)
-            text += "" if value == plain else f", {name}={value}"
+            if value != plain:
+                text += f", {name}={value}"
         return text
 
 

@@ -112,7 +112,8 @@ def attention_backward(grad, query, key, value, attn_mask, y, lse, *, is_causal=
 
     Shapes as the inputs'. Source: Dao et al. 2022, FlashAttention, appendix B.
     """
-    factor = query.dtype.type(1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     p = _probabilities(_scores(query, key, attn_mask, is_causal, scale), lse)
-    ds = p * (grad @ value.swapaxes(-1, -2) - (grad * y).sum(-1, keepdims=True)) * factor
+    dp = grad @ value.swapaxes(-1, -2)
+    ds = p * (dp - (grad * y).sum(-1, keepdims=True)) * query.dtype.type(scale)
     return ds @ key, ds.swapaxes(-1, -2) @ query, p.swapaxes(-1, -2) @ grad

@@ -147,8 +147,9 @@ def _flipped(op, rest, dims):
 @op("view", shape="... -> ...", sizes=_flipped, domain="any")
 def flip(x, *, dims):
     """y = x read backwards along each of ``dims``, as a view with negative strides."""
-    found = axes("flip", dims, x.ndim)
-    return slice_view(x, tuple((None, None, -1 if d in found else 1) for d in range(x.ndim)))
+    flipped = axes("flip", dims, x.ndim)
+    steps = [-1 if d in flipped else 1 for d in range(x.ndim)]
+    return slice_view(x, tuple((None, None, step) for step in steps))
 
 
 flip.gradient(lambda F, grad, *, dims, **_: F.flip(grad, dims=dims))

@@ -108,7 +108,8 @@ class Optimizer:
                 table = tables[device]
                 if not state:
                     self._start(p, state)
-                state["step"] = count = state["step"] + 1
+                state["step"] += 1
+                count = state["step"]
                 hyper = ready.get((device, count))
                 if hyper is None:
                     hyper = table.upload(np.array(self.hyper(group, count)))
@@ -126,7 +127,7 @@ class Optimizer:
                attrs: dict[str, Any]) -> None:
         moments = [state[name].data for name in self.moments]
         data = p.data
-        if moments[0].device != data.device:  # the model was moved after the first steps
+        if moments[0].device != data.device:  # the model was moved since: its moments follow
             for name in self.moments:
                 state[name] = state[name].to(data.device)
             moments = [state[name].data for name in self.moments]

@@ -130,13 +130,16 @@ class OneCycleLR(Scheduler):
         peak = self.pct_start * self.total_steps - 1
         count = min(self.count, self.total_steps - 1)
         if count <= peak:
-            lr = _cosine(first, self.max_lr, count / peak if peak else 1.0)
+            share = count / peak if peak else 1.0
+            lr = _cosine(first, self.max_lr, share)
         else:
-            lr = _cosine(self.max_lr, last, (count - peak) / (self.total_steps - 1 - peak))
+            share = (count - peak) / (self.total_steps - 1 - peak)
+            lr = _cosine(self.max_lr, last, share)
         return [lr] * len(self.base)
 
 
 def _cosine(start: float, end: float, share: float) -> float:
+    """From ``start`` at share 0 to ``end`` at share 1, along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
@@ -156,7 +159,8 @@ class ReduceLROnPlateau(Scheduler):
         self.mode, self.shrink, self.patience = mode, factor, patience
         self.threshold, self.min_lr = threshold, min_lr
         self.best = math.inf if mode == "min" else -math.inf
-        self.bad = self.cuts = 0
+        self.bad = 0  # steps in a row without a better metric
+        self.cuts = 0  # how often the rate was reduced
         super().__init__(optimizer)
 
     def rates(self) -> list[float]:

@@ -1,4 +1,5 @@
-"""What may watch a run: Callback, EarlyStopping; and Checkpoints, the folder a run can go on from.
+"""What may watch a run, ``Callback`` and ``EarlyStopping``; and ``Checkpoints``, the folder that a
+stopped run goes on from.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ NAME = re.compile(r"step-(\d+)\.safetensors")
 
 
 class Callback:
-    """Called by ``fit`` after each step and each epoch; a subclass does what it likes there.
+    """``fit`` calls it after each step and each epoch; a subclass does what it likes there.
 
     ``run.history`` has what was recorded, ``run.stop = "why"`` ends the run. What a subclass
-    remembers must be in ``state_dict`` (JSON), or a resumed run would not be the same.
+    remembers must be in ``state_dict`` (as JSON), or a resumed run would not be the same.
     """
 
     def on_step(self, run: Run) -> None:
@@ -38,8 +39,8 @@ class Callback:
 class EarlyStopping(Callback):
     """Stop after ``patience`` epochs in a row that are no better than the best by ``threshold``.
 
-    ``metric`` is "loss", "accuracy" or the name of a metric, on the test data if there are any;
-    of the loss less is better, of others more, unless ``mode`` ("min" or "max") says otherwise.
+    ``metric`` is "loss", "accuracy" or the name of a metric, taken from ``Epoch.value``. A smaller
+    loss is better, and more of anything else, unless ``mode`` ("min" or "max") says otherwise.
     Source: Prechelt 1998, Early Stopping - But When?
     """
 
@@ -50,7 +51,9 @@ class EarlyStopping(Callback):
         if mode not in (None, "min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
         self.patience, self.metric, self.threshold = patience, metric, threshold
-        self.sign = 1 if (mode or ("min" if metric == "loss" else "max")) == "min" else -1
+        if mode is None:
+            mode = "min" if metric == "loss" else "max"
+        self.sign = 1 if mode == "min" else -1  # of sign * value, less is better
         self.best, self.bad = math.inf, 0
 
     def on_epoch(self, run: Run) -> None:
@@ -90,10 +93,14 @@ class Checkpoints:
         self._latest: tuple[int, int] | None = None  # (step, epoch) of the last one
 
     def paths(self) -> list[Path]:
-        """Those there are, the oldest first."""
+        """The checkpoints in the folder, the oldest first."""
         if not self.folder.is_dir():
             return []
-        found = {int(m[1]): p for p in self.folder.iterdir() if (m := NAME.fullmatch(p.name))}
+        found = {}
+        for path in self.folder.iterdir():
+            name = NAME.fullmatch(path.name)
+            if name is not None:
+                found[int(name[1])] = path
         return [found[step] for step in sorted(found)]
 
     def start(self, run: Run, resume: bool) -> Path | None:
@@ -129,7 +136,7 @@ class Checkpoints:
             self.save(run)
 
     def finish(self, run: Run) -> None:
-        """The run is over: one more, unless the last one is of this moment."""
+        """The run is over: save once more, unless the last checkpoint is of this moment."""
         if self._latest != (run.step, run.epoch):
             self.save(run)
 

@@ -33,7 +33,8 @@ class Data:
     def hold_out(self, share: float) -> tuple[Dataset, Dataset | None]:
         """(train, validation): a share of the training samples set apart; None for a share of 0.
 
-        At random, but of a text its end, so that no neighbour of it was trained on.
+        The samples are drawn at random. Of a text the end is taken, so that the model was not
+        trained on the neighbours of what it is judged by.
         """
         if share == 0:
             return self.train, None
@@ -62,7 +63,9 @@ def square_loss(output: Tensor, target: Tensor) -> Tensor:
 def _images(train: Dataset, test: Dataset, classes: int) -> Data:
     channels, height, width = train[0][0].shape
     facts = {"inputs": channels * height * width, "channels": channels, "classes": classes}
-    return Data(train, test, facts | ({"size": height} if height == width else {}))
+    if height == width:
+        facts["size"] = height
+    return Data(train, test, facts)
 
 
 # ------------------------------------------------------------------ data sets
@@ -88,10 +91,11 @@ def mnist(folder: str | None = None, download: bool = False) -> Data:
 
 
 def images(train: str, test: str, mode: str = "RGB", size: tuple[int, int] | None = None) -> Data:
-    """Two folders of images, in each a folder for each class."""
+    """Two folders of images; each has a folder for every class."""
     from etude.data.folder import ImageFolder
 
-    first, second = [ImageFolder(folder, mode=mode, size=size) for folder in (train, test)]
+    first = ImageFolder(train, mode=mode, size=size)
+    second = ImageFolder(test, mode=mode, size=size)
     if first.classes != second.classes:
         raise ValueError(f"{train} and {test} have different classes: {first.classes} and "
                          f"{second.classes}")
@@ -99,7 +103,7 @@ def images(train: str, test: str, mode: str = "RGB", size: tuple[int, int] | Non
 
 
 def csv(train: str, test: str, label: str, kind: str = "class") -> Data:
-    """Two tables of numbers with one head, and the column to foretell."""
+    """Two tables of numbers with the same columns; the model predicts the column ``label``."""
     from etude.data.table_file import CSVDataset
 
     first = CSVDataset(train, label, kind=kind)
@@ -114,9 +118,12 @@ def names(block: int = 16) -> Data:
     """5,163 first names, one a line, to write more of them: blocks of characters."""
     from etude.data.text import names as load
 
-    train, test = ("".join(f"{part[i][0]}\n" for i in range(len(part)))
-                   for part in random_split([(name,) for name in load()], 0.1))
-    return _text(train, test, block)
+    train, test = random_split([(name,) for name in load()], 0.1)
+    return _text(_one_a_line(train), _one_a_line(test), block)
+
+
+def _one_a_line(part: Subset) -> str:
+    return "".join(f"{part[i][0]}\n" for i in range(len(part)))
 
 
 def shakespeare(block: int = 64, test: float = 0.1) -> Data:
@@ -132,9 +139,10 @@ def _text(train: str, test: str, block: int) -> Data:
     from etude.data.tokenizers import CharTokenizer
 
     tokenizer = CharTokenizer.train(train + test)
-    first, second = [LanguageModelDataset(tokenizer.encode(t), block) for t in (train, test)]
-    return Data(first, second, {"vocab": tokenizer.vocab_size, "block_size": block}, token_loss,
-                True)
+    return Data(LanguageModelDataset(tokenizer.encode(train), block),
+                LanguageModelDataset(tokenizer.encode(test), block),
+                facts={"vocab": tokenizer.vocab_size, "block_size": block},
+                loss=token_loss, text=True)
 
 
 # ------------------------------------------------------------------ the rest
@@ -151,9 +159,9 @@ def warmup_cosine(optimizer: optim.Optimizer, total_steps: int, warmup: int = 10
     if not 0 < warmup < total_steps:
         raise ValueError(f"warmup must lie between 0 and the {total_steps} steps of the run, got "
                          f"{warmup}")
-    return optim.SequentialLR(optimizer, [
-        optim.LinearLR(optimizer, 1 / warmup, 1.0, warmup),
-        optim.CosineAnnealingLR(optimizer, total_steps - warmup, eta_min)], [warmup])
+    up = optim.LinearLR(optimizer, 1 / warmup, 1.0, warmup)
+    down = optim.CosineAnnealingLR(optimizer, total_steps - warmup, eta_min)
+    return optim.SequentialLR(optimizer, [up, down], [warmup])
 
 
 DATA: dict[str, Maker] = {f.__name__: f for f in (
@@ -162,12 +170,13 @@ MODELS: dict[str, Maker] = {name: getattr(models, name) for name in models.__all
 
 
 def _subclasses(base: type) -> dict[str, Maker]:
+    """The public subclasses of ``base`` in ``etude.optim``, by name."""
     found = {name: getattr(optim, name) for name in optim.__all__}
     return {name: c for name, c in found.items()
             if isinstance(c, type) and issubclass(c, base) and c is not base}
 
 
 OPTIMIZERS = _subclasses(optim.Optimizer)
-#: SequentialLR takes schedulers, which a TOML table cannot give.
-SCHEDULERS = {k: v for k, v in _subclasses(optim.Scheduler).items() if k != "SequentialLR"} | {
-    "warmup_cosine": warmup_cosine}
+SCHEDULERS = _subclasses(optim.Scheduler)
+del SCHEDULERS["SequentialLR"]  # it takes schedulers, which a TOML table cannot give
+SCHEDULERS["warmup_cosine"] = warmup_cosine

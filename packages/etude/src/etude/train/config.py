@@ -10,19 +10,30 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from etude.train.settings import ConfigError, arguments, chosen, dump, read, setting, unknown
+from etude.train.settings import (
+    ConfigError,
+    arguments,
+    chosen,
+    dump,
+    parameters,
+    read,
+    setting,
+    unknown,
+)
 
 Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """[model]: its name, and arguments of it. What the data decide may be left out."""
+    """[model]: the name of a model, and its arguments. Those that follow from the data may be
+    left out.
+    """
 
     name: str = setting("mlp", "what is trained")
     options: Options = field(default_factory=dict)
@@ -30,7 +41,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """[data]: a data set, arguments of it, and how it is cut into batches."""
+    """[data]: the name of a data set, its arguments, and how it is cut into batches."""
 
     name: str = setting("digits", "what it is trained on")
     batch_size: int = setting(64, "samples in a batch", 1)
@@ -43,7 +54,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """[optimizer]: its name, and arguments of it."""
+    """[optimizer]: the name of an optimiser, and its arguments."""
 
     name: str = setting("AdamW", "how weights move")
     options: Options = field(default_factory=dict)
@@ -51,7 +62,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class SchedulerConfig:
-    """[scheduler]: how the learning rate changes. Lengths that are left out are the run's."""
+    """[scheduler]: how the learning rate changes. A length that is left out is that of the run."""
 
     name: str = setting("CosineAnnealingLR", "how the learning rate changes")
     by: str = setting("step", "what it counts: step or epoch", choices=("step", "epoch"))
@@ -85,7 +96,9 @@ class Dimension:
     def of(cls, path: str, table: Any) -> Self:
         """From its TOML. Raises ConfigError."""
         found: Dimension = read(cls, path, table)
-        if bool(found.choices) == (found.low is not None or found.high is not None):
+        has_range = found.low is not None or found.high is not None
+        has_choices = bool(found.choices)
+        if has_range == has_choices:  # both, or neither
             raise ConfigError(f"{path}: give low and high, or choices")
         if not found.choices:
             if found.low is None or found.high is None or not found.low < found.high:
@@ -93,10 +106,6 @@ class Dimension:
             if found.log and found.low <= 0:
                 raise ConfigError(f"{path}: a log range starts above 0, got low = {found.low}")
         return found  # type: ignore[return-value]
-
-    def sample(self) -> Any:
-        """Some value of it."""
-        return self.choices[0] if self.choices else self.low
 
     def values(self) -> tuple[Any, ...]:
         """The values at its ends, or all choices."""
@@ -114,8 +123,8 @@ class TuneConfig:
     options: Options = field(default_factory=dict)  # "space" alone
 
     def space(self) -> dict[str, Dimension]:
-        """Path of a setting -> where to look for it. Paths may be quoted, "optimizer.lr", or
-        tables in tables.
+        """Path of a setting -> where to look for its value. A path may be a quoted key,
+        "optimizer.lr", or tables in tables.
         """
         for key in self.options:
             if key != "space":
@@ -125,14 +134,17 @@ class TuneConfig:
 
 
 def _dimensions(path: str, table: Any) -> list[tuple[str, Dimension]]:
+    """The dimensions in a table of [tune.space], with the tables inside it."""
     if not isinstance(table, dict):
         raise ConfigError(f"tune.space.{path}: give a table, such as {{low = 1e-4, high = 1e-1, "
                           f"log = true}}, got {table!r}")
     names = {f.name for f in fields(Dimension)}
     if path and (set(table) & names or not table):
         return [(path, Dimension.of(f"tune.space.{path}", table))]
-    return [entry for key, inner in table.items()
-            for entry in _dimensions(f"{path}.{key}" if path else key, inner)]
+    found: list[tuple[str, Dimension]] = []
+    for key, inner in table.items():
+        found += _dimensions(f"{path}.{key}" if path else key, inner)
+    return found
 
 
 @dataclass(frozen=True)
@@ -170,31 +182,32 @@ class RunConfig:
         return config._checked()
 
     def _checked(self) -> RunConfig:
-        """The same with every option of its own type; the space of [tune] tried out."""
-        from etude.train import catalog
-
+        """The same config, with each option converted to the type of its argument."""
         found: dict[str, Any] = {}
-        for section, what, table, skip in (
-                ("model", "model", catalog.MODELS, 0), ("data", "data set", catalog.DATA, 0),
-                ("optimizer", "optimizer", catalog.OPTIMIZERS, 1),
-                ("scheduler", "scheduler", catalog.SCHEDULERS, 1)):
-            part = getattr(self, section)
-            if part is not None:
-                make = chosen(f"{section}.name", what, part.name, table)
-                found[section] = replace(part, options=arguments(section, make, part.options,
-                                                                 skip))
+        for choice in _choices():
+            part = getattr(self, choice.section)
+            if part is None:
+                continue
+            make = chosen(f"{choice.section}.name", choice.what, part.name, choice.table)
+            options = arguments(choice.section, make, part.options, choice.given)
+            found[choice.section] = replace(part, options=options)
         config = replace(self, **found)
-        if self.tune is not None:
-            for path, dimension in self.tune.space().items():
-                for value in dimension.values():
-                    try:
-                        config.override({path: value})
-                    except ConfigError as error:
-                        raise ConfigError(f"tune.space: {error}") from None
+        config._try_space()
         return config
 
+    def _try_space(self) -> None:
+        """ConfigError if a run of the search could not have one of its values."""
+        if self.tune is None:
+            return
+        for path, dimension in self.tune.space().items():
+            for value in dimension.values():
+                try:
+                    self.override({path: value})
+                except ConfigError as error:
+                    raise ConfigError(f"tune.space: {error}") from None
+
     def override(self, values: Mapping[str, Any]) -> RunConfig:
-        """Another config, with other ``values`` by path, such as {"optimizer.lr": 0.01}."""
+        """A config that differs in ``values``, given by path, such as {"optimizer.lr": 0.01}."""
         document = self.document()
         for path, value in values.items():
             section, dot, key = path.partition(".")
@@ -204,7 +217,8 @@ class RunConfig:
                                   f"one of {', '.join(known)}")
             table = document.setdefault(section, {})
             if key == "name" and value != table.get("name"):
-                table = document[section] = _without_options(section, table)
+                table = _without_options(section, table)
+                document[section] = table
             table[key] = value
         document.pop("tune", None)
         return replace(RunConfig.of(document), tune=self.tune)
@@ -213,9 +227,10 @@ class RunConfig:
         """Tables of plain values, as TOML has them, without those that are None."""
         found = {}
         for name, table in asdict(self).items():
-            if table is not None:
-                flat = {**table, **table.pop("options", {})}
-                found[name] = {k: v for k, v in flat.items() if k != "options" and v is not None}
+            if table is None:
+                continue
+            options = table.pop("options", {})
+            found[name] = {k: v for k, v in {**table, **options}.items() if v is not None}
         return found
 
     def toml(self, comments: bool = False) -> str:
@@ -228,24 +243,42 @@ SECTIONS: dict[str, type] = {"model": ModelConfig, "data": DataConfig,
                              "training": TrainingConfig, "tune": TuneConfig}
 
 
+class Choice(NamedTuple):
+    """A section that names something out of a table, and gives its arguments."""
+
+    section: str
+    what: str  # it chooses, in words
+    table: Mapping[str, Callable[..., Any]]
+    given: int  # how many first arguments the run itself gives
+
+
+def _choices() -> list[Choice]:
+    from etude.train import catalog  # here: it loads every model and data set there is
+
+    return [Choice("model", "model", catalog.MODELS, 0),
+            Choice("data", "data set", catalog.DATA, 0),
+            Choice("optimizer", "optimizer", catalog.OPTIMIZERS, 1),
+            Choice("scheduler", "scheduler", catalog.SCHEDULERS, 1)]
+
+
 def _without_options(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Another name has other options: the fields that every one has stay."""
+    """The fields that a section has whatever its name. Another name has other options."""
     own = {f.name for f in fields(SECTIONS[section])}
     return {k: v for k, v in table.items() if k in own}
 
 
 def explanations() -> dict[str, str]:
     """A sentence for each setting, and for each section what there is to choose from."""
-    from etude.train import catalog
-    from etude.train.settings import parameters
-
-    found = {f"{name}.{f.name}": f.metadata["about"] for name, cls in SECTIONS.items()
-             for f in fields(cls) if f.name != "options"}
-    for section, table, skip in (("model", catalog.MODELS, 0), ("data", catalog.DATA, 0),
-                                 ("optimizer", catalog.OPTIMIZERS, 1),
-                                 ("scheduler", catalog.SCHEDULERS, 1)):
-        found[section] = "One of these, with its settings:\n" + "\n".join(
-            f"  {name}({', '.join(parameters(make, skip))})" for name, make in table.items())
+    found = {}
+    for section, cls in SECTIONS.items():
+        for f in fields(cls):
+            if f.name != "options":
+                found[f"{section}.{f.name}"] = f.metadata["about"]
+    for choice in _choices():
+        lines = ["One of these, with its settings:"]
+        for name, make in choice.table.items():
+            lines.append(f"  {name}({', '.join(parameters(make, choice.given))})")
+        found[choice.section] = "\n".join(lines)
     return found
 
 

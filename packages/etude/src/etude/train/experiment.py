@@ -12,6 +12,7 @@ Each file is written whole or not at all. The command is ``etude train`` (``comm
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections import Counter
@@ -35,14 +36,16 @@ from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
 from etude.train.settings import ConfigError, parameters
 
-#: What a resumed run may have otherwise than before.
+#: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
         "training.keep"}
 
 
 @dataclass
 class Experiment:
-    """All that a config stands for, before the first step. It follows from the seed."""
+    """All that a config stands for, before the first step. A config always makes the same: whatever
+    is drawn follows from its seed.
+    """
 
     config: RunConfig
     data: Data
@@ -72,15 +75,20 @@ class Experiment:
     def fit(self, folder: Path | None = None, resume: bool = False,
             callbacks: Sequence[Callback] = (), progress: bool = True) -> History:
         """Train as the config says; with a folder, checkpoints go into its checkpoints/."""
-        t, s = self.config.training, self.config.scheduler
-        early = [EarlyStopping(t.patience)] if t.patience is not None else []
-        checkpoints = None if folder is None else Checkpoints(
-            folder / "checkpoints", t.checkpoint_steps, t.checkpoint_epochs, t.keep)
-        return fit(self.model, self.loader, self.optimizer, self.data.loss, t.epochs, self.test,
-                   progress, validation=self.validation, scheduler=self.scheduler,
-                   schedule="epoch" if s is None else s.by, clip_norm=t.clip_norm,
-                   callbacks=[*early, *callbacks], checkpoints=checkpoints, resume=resume,
-                   config=self.config.document())
+        training, scheduler = self.config.training, self.config.scheduler
+        watching = list(callbacks)
+        if training.patience is not None:
+            watching.insert(0, EarlyStopping(training.patience))
+        checkpoints = None
+        if folder is not None:
+            checkpoints = Checkpoints(folder / "checkpoints", training.checkpoint_steps,
+                                      training.checkpoint_epochs, training.keep)
+        return fit(self.model, self.loader, self.optimizer, loss=self.data.loss,
+                   epochs=training.epochs, test=self.test, progress=progress,
+                   validation=self.validation, scheduler=self.scheduler,
+                   schedule="epoch" if scheduler is None else scheduler.by,
+                   clip_norm=training.clip_norm, callbacks=watching, checkpoints=checkpoints,
+                   resume=resume, config=self.config.document())
 
 
 def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> Experiment:
@@ -89,59 +97,66 @@ def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> E
     Raises ConfigError, naming the section, for settings that do not go together; the errors of
     the data set, such as FileNotFoundError, as they are.
     """
-    d, t = config.data, config.training
-    if data is None:
-        with _section("data"):
-            data = catalog.DATA[d.name](**d.options)
+    wanted, seed = config.data, config.training.seed
     with _section("data"):
-        train, held = data.hold_out(d.validation)
-        loader = DataLoader(train, d.batch_size, shuffle=True, drop_last=d.drop_last, seed=t.seed,
-                            device=device, workers=d.workers)
-    manual_seed(t.seed)
+        if data is None:
+            data = catalog.DATA[wanted.name](**wanted.options)
+        train, held = data.hold_out(wanted.validation)
+        loader = DataLoader(train, wanted.batch_size, shuffle=True, drop_last=wanted.drop_last,
+                            seed=seed, device=device, workers=wanted.workers)
+    manual_seed(seed)
     with _section("model"):
-        make = catalog.MODELS[config.model.name]
-        known = {k: v for k, v in data.facts.items() if k in parameters(make)}
-        missing = _missing(make, known | config.model.options)
-        if missing:
-            raise ConfigError(f"[model] {config.model.name} needs {missing}, and the data "
-                              f"{d.name!r} only say {', '.join(data.facts) or 'nothing'}. Give it, "
-                              f"or take data of another kind")
-        model = make(**known | config.model.options).to(device)
+        model = _model(config, data).to(device)
     with _section("optimizer"):
-        optimizer = catalog.OPTIMIZERS[config.optimizer.name](model.parameters(),
-                                                              **config.optimizer.options)
+        make = catalog.OPTIMIZERS[config.optimizer.name]
+        optimizer = make(model.parameters(), **config.optimizer.options)
     with _section("scheduler"):
         scheduler = _scheduler(config, optimizer, len(loader))
-    size = max(d.batch_size, 256) if not data.text else d.batch_size
+    size = wanted.batch_size
+    if not data.text:  # nothing is kept for backward, so batches to evaluate may be larger
+        size = max(size, 256)
     validation = None if held is None else DataLoader(held, size, device=device)
-    return Experiment(config, data, model, optimizer, scheduler, loader, validation,
-                      DataLoader(data.test, size, device=device))
+    test = DataLoader(data.test, size, device=device)
+    return Experiment(config, data, model, optimizer, scheduler, loader, validation, test)
 
 
-def _missing(make: catalog.Maker, given: dict[str, Any]) -> str:
-    import inspect
-
+def _model(config: RunConfig, data: Data) -> Module:
+    """The model, made of what the data say and what the config says; the config comes first."""
+    name = config.model.name
+    make = catalog.MODELS[name]
+    known = {k: v for k, v in data.facts.items() if k in parameters(make)}
+    given = known | config.model.options
     needed = [p.name for p in inspect.signature(make).parameters.values()
               if p.default is p.empty and p.name not in given]
-    return " and ".join(needed)
+    if needed:
+        raise ConfigError(f"[model] {name} needs {' and '.join(needed)}, and the data "
+                          f"{config.data.name!r} only say {', '.join(data.facts) or 'nothing'}. "
+                          f"Give it, or take data of another kind")
+    model: Module = make(**given)
+    return model
 
 
 def _scheduler(config: RunConfig, optimizer: Optimizer, steps: int) -> Any:
-    s = config.scheduler
-    if s is None:
+    """The scheduler, or None. What the config leaves out of these three follows from the run."""
+    wanted = config.scheduler
+    if wanted is None:
         return None
-    make = catalog.SCHEDULERS[s.name]
-    total = config.training.epochs * (steps if s.by == "step" else 1)
-    known = {"T_max": total, "total_steps": total, "max_lr": optimizer.param_groups[0]["lr"]}
-    kinds = parameters(make, 1)
-    if s.by == "step" and "patience" in kinds:
-        raise ConfigError(f"[scheduler] {s.name} looks at the loss of each epoch; set by = "
+    make = catalog.SCHEDULERS[wanted.name]
+    taken = parameters(make, 1)
+    if wanted.by == "step" and "patience" in taken:
+        raise ConfigError(f"[scheduler] {wanted.name} looks at the loss of each epoch; set by = "
                           f"\"epoch\"")
-    return make(optimizer, **{k: v for k, v in known.items() if k in kinds} | s.options)
+    total = config.training.epochs
+    if wanted.by == "step":
+        total *= steps
+    known = {"T_max": total, "total_steps": total, "max_lr": optimizer.param_groups[0]["lr"]}
+    given = {k: v for k, v in known.items() if k in taken} | wanted.options
+    return make(optimizer, **given)
 
 
 @contextmanager
 def _section(name: str) -> Iterator[None]:
+    """An error of what is made in this block names the section of the config."""
     try:
         yield
     except ConfigError:
@@ -152,7 +167,7 @@ def _section(name: str) -> Iterator[None]:
 
 @contextmanager
 def backend(name: str) -> Iterator[tuple[str, Counter[tuple[str, str, str]]]]:
-    """(device, what fell back) of the backend; "" is the one in force."""
+    """Run the block on a backend, "" being the one in force. Gives (device, what fell back)."""
     if not name:
         yield "cpu", FALLBACKS.get()
         return
@@ -178,15 +193,18 @@ def prepare(config: RunConfig, folder: Path, resume: bool) -> bool:
 
 
 def keep_config(config: RunConfig, folder: Path, free: set[str] | None) -> None:
-    """Write config.toml. Unless ``free`` is None, ConfigError if it differs from the one that is
-    there in more than these settings or sections.
+    """Write config.toml. With ``free``, only those settings and sections may differ from the config
+    that is there already; ConfigError lists the others.
     """
     path = folder / "config.toml"
     if free is not None and path.is_file():
         before, now = _flat(RunConfig.read(path)), _flat(config)
-        changed = [f"{k} was {before.get(k)!r}, is {now.get(k)!r}"
-                   for k in dict.fromkeys([*before, *now])
-                   if before.get(k) != now.get(k) and not {k, k.partition(".")[0]} & free]
+        changed = []
+        for key in dict.fromkeys([*before, *now]):
+            section, _, _ = key.partition(".")
+            may_differ = key in free or section in free
+            if before.get(key) != now.get(key) and not may_differ:
+                changed.append(f"{key} was {before.get(key)!r}, is {now.get(key)!r}")
         if changed:
             raise ConfigError(f"what is in {folder} was begun with other settings, so it cannot "
                               f"go on with these: {'; '.join(changed)}. Put them back, or begin "
@@ -203,22 +221,30 @@ def finish(experiment: Experiment, history: History, folder: Path) -> None:
 
 
 def as_json(history: History) -> dict[str, Any]:
-    """``history`` for other programs: what is not a number is null."""
-    return {"epochs": [_plain(e.json()) for e in history.epochs],
-            "test": history.test and _plain(history.test._asdict()),
-            "stopped": history.stopped, "interrupted": history.interrupted,
-            "steps": {name: _plain(getattr(history, name))
-                      for name in ("loss", "accuracy", "seconds")}}
+    """``history`` for other programs. JSON has no NaN and no infinity: they are null."""
+    test = history.test
+    return {
+        "epochs": [_plain(epoch.json()) for epoch in history.epochs],
+        "test": None if test is None else _plain(test._asdict()),
+        "stopped": history.stopped,
+        "interrupted": history.interrupted,
+        "steps": {"loss": _plain(history.loss), "accuracy": _plain(history.accuracy),
+                  "seconds": _plain(history.seconds)},
+    }
 
 
 def _plain(value: Any) -> Any:
+    """``value`` with None for every number that is not finite."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
+    """Path of a setting -> its value, over all sections."""
     return {f"{section}.{key}": value for section, table in config.document().items()
             for key, value in table.items()}

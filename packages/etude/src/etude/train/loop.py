@@ -33,16 +33,16 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
         clip_norm: float | None = None, callbacks: Sequence[Callback] = (),
         checkpoints: Checkpoints | None = None, resume: bool | str | Path = False,
         config: dict[str, Any] | None = None) -> History:
-    """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after
-    each epoch; or on ``validation``, and on ``test`` once, at the end: data that choose when to
-    stop or which rate to take cannot also say how good the model is.
+    """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after each
+    epoch. ``validation`` takes its place, and then ``test`` is used once, at the end: data that
+    choose when to stop or which rate to take cannot also say how good the model is.
 
     ``loss(model(x), y)`` gives the mean over the batch, as one number, and so does each of
     ``metrics``. ``scheduler`` steps once per "epoch" or per "step", as ``schedule`` says; one
     whose step takes a metric is told the loss (``Epoch.value``). ``clip_norm`` is the largest
-    norm that the gradients together may have. With ``progress`` a live bar is shown where rich is
-    installed and the output is a terminal, else a line per epoch. Ctrl-C ends the training: the
-    model keeps what it learned, and the History says so.
+    norm that the gradients together may have. ``progress`` shows a live bar where rich is
+    installed and the output is a terminal, else a line for each epoch. Ctrl-C ends the training:
+    the model keeps what it learned, and the History says that it was interrupted.
 
     With ``checkpoints`` and ``resume=True`` the run goes on from the newest of them, if there is
     one; ``resume`` may also be the path of one. Model, data, optimizer and the rest must be made
@@ -67,14 +67,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
             while run.epoch <= epochs and not run.stop:
                 if not _train(run, per_step, clip_norm, checkpoints, report):
                     break
-                trained = run.mean.result("train on")
-                watched = test if validation is None else validation
-                found = None if watched is None else evaluate(model, watched, loss, run.metrics)
-                epoch = Epoch(run.epoch, trained.loss, trained.accuracy, run.seconds,
-                              found if validation is None else None, trained.metrics,
-                              None if validation is None else found)
-                run.history.epochs.append(epoch)
-                run.epoch, run.batch, run.mean, run.seconds = run.epoch + 1, 0, Mean(), 0.0
+                epoch = _end_epoch(run)
                 if per_epoch is not None:
                     _step_scheduler(per_epoch, epoch)
                 report.epoch(str(epoch))
@@ -98,8 +91,8 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
 
 def _train(run: Run, scheduler: optim.Scheduler | None, clip_norm: float | None,
            checkpoints: Checkpoints | None, report: Report) -> bool:
-    """What is left of one epoch: a step for each batch, recorded in ``run``. False if a callback
-    ended the run before the epoch's end.
+    """Do what is left of one epoch: a step for each batch, recorded in ``run``. Returns False if a
+    callback ended the run before the epoch was over.
     """
     model, loss, optimizer, history = run.model, run.loss, run.optimizer, run.history
     model.train()
@@ -139,6 +132,23 @@ def _train(run: Run, scheduler: optim.Scheduler | None, clip_norm: float | None,
     return True
 
 
+def _end_epoch(run: Run) -> Epoch:
+    """Evaluate the model, record the epoch, and put the run at the beginning of the next one."""
+    trained = run.mean.result("train on")
+    watched = run.test if run.validation is None else run.validation
+    found = None
+    if watched is not None:
+        found = evaluate(run.model, watched, run.loss, run.metrics)
+    epoch = Epoch(number=run.epoch, loss=trained.loss, accuracy=trained.accuracy,
+                  seconds=run.seconds, metrics=trained.metrics,
+                  test=found if run.validation is None else None,
+                  validation=None if run.validation is None else found)
+    run.history.epochs.append(epoch)
+    run.epoch += 1
+    run.batch, run.mean, run.seconds = 0, Mean(), 0.0
+    return epoch
+
+
 def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
              metrics: Metrics | None = None) -> Evaluation:
     """The loss, accuracy and ``metrics`` of ``model`` over the batches (x, y) of ``loader``, in
@@ -152,8 +162,8 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
         with no_grad():
             for x, y in loader:
                 output = model(x)
-                mean.add({"loss": loss(output, y).item(), **measure(output, y, metrics or {})},
-                         len(x))
+                now = loss(output, y).item()
+                mean.add({"loss": now, **measure(output, y, metrics or {})}, len(x))
     finally:
         for m, mode in modes:
             m.training = mode
@@ -162,7 +172,7 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
 
 def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path
            ) -> str | Path | None:
-    """Resume if asked to; returns from which file."""
+    """Resume if asked to. Returns the checkpoint it goes on from, or None."""
     if isinstance(resume, bool):
         if checkpoints is not None:
             return checkpoints.start(run, resume)
@@ -175,6 +185,7 @@ def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path
 
 
 def _step_scheduler(scheduler: Any, epoch: Epoch) -> None:
+    """One step after an epoch. ``ReduceLROnPlateau`` wants to know the loss."""
     if "metric" in inspect.signature(scheduler.step).parameters:
         scheduler.step(epoch.value("loss"))
     else:

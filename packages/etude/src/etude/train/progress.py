@@ -11,7 +11,7 @@ REFRESH = 0.1  # seconds between two updates of the bar
 
 
 class Report:
-    """Shows nothing; the other reports are made of this one."""
+    """The report that shows nothing, and the base of the others."""
 
     def step(self, epoch: int, loss: float) -> None:
         """A training step is done."""
@@ -33,7 +33,8 @@ class Bar(Report):
     def __init__(self, bar: Any, epochs: int, steps: int | None, done: int) -> None:
         self._bar = bar
         self._epochs = epochs
-        self._task = bar.add_task("starting", total=steps and steps * epochs, completed=done)
+        total = None if steps is None else steps * epochs
+        self._task = bar.add_task("starting", total=total, completed=done)
         self._done = done
         self._shown = 0.0
 
@@ -51,8 +52,8 @@ class Bar(Report):
 
 @contextmanager
 def show(epochs: int, steps: int | None, progress: bool, done: int = 0) -> Iterator[Report]:
-    """The report for a run of ``epochs`` of ``steps`` each (None: not known), of which ``done``
-    steps lie behind it.
+    """The report for a run of ``epochs`` of ``steps`` each (None: not known). A run that is resumed
+    has ``done`` steps behind it.
     """
     if not progress:
         yield Report()

@@ -40,10 +40,10 @@ class Epoch:
     validation: Evaluation | None = None
 
     def value(self, name: str) -> float:
-        """"loss", "accuracy" or a metric: on the validation data, else on the test data, else in
-        training, whichever there were.
+        """"loss", "accuracy" or a metric: on the validation data, if there were any, else on the
+        test data, else as it was in training.
 
-        KeyError for a name that was not measured, which lists those that were.
+        KeyError for a name that was not measured; it lists those that were.
         """
         source = self.validation or self.test or self
         known = {"loss": source.loss, "accuracy": source.accuracy, **source.metrics}
@@ -53,8 +53,10 @@ class Epoch:
 
     def __str__(self) -> str:
         text = f"epoch {self.number}: {words(self)}"
-        for name, found in (("validation ", self.validation), ("test ", self.test)):
-            text += "" if found is None else f", {words(found, name)}"
+        if self.validation is not None:
+            text += f", {words(self.validation, 'validation ')}"
+        if self.test is not None:
+            text += f", {words(self.test, 'test ')}"
         return f"{text}, {self.seconds:.2f} s"
 
     def json(self) -> dict[str, Any]:
@@ -131,7 +133,7 @@ class Mean:
         self.samples += samples
 
     def result(self, purpose: str) -> Evaluation:
-        """ValueError, saying what the batches were wanted for, if there were none."""
+        """The means. ValueError if there was no batch; ``purpose`` says what it was wanted for."""
         n = self.samples
         if not n:
             raise ValueError(f"the loader gave no batch, so there is nothing to {purpose}. A "

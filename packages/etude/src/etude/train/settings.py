@@ -1,9 +1,9 @@
 """Settings in TOML: values checked against types and ranges, and written back.
 
-``setting`` makes the field of a dataclass with a sentence about it and its range; ``read`` makes
-the dataclass of a TOML table; ``checked`` holds a value against an annotation, such as those of
-the function that a model is made by; ``dump`` writes TOML (``tomllib`` only reads it). Every
-error names the setting by its full path, as ``training.epochs``.
+``setting`` makes a field of a dataclass, with a sentence about it and its range. ``read`` makes the
+dataclass from a TOML table. ``checked`` holds a value against an annotation, for example of an
+argument of the function that makes a model. ``dump`` writes TOML, which ``tomllib`` can only read.
+Every error names the setting by its full path, such as ``training.epochs``.
 """
 
 from __future__ import annotations
@@ -44,18 +44,22 @@ def read(cls: type[T], section: str, table: Any) -> T:
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     found: dict[str, Any] = {}
     for key, value in table.items():
+        path = f"{section}.{key}"
         if key in fields and key != "options":
-            found[key] = _ranged(f"{section}.{key}", checked(f"{section}.{key}", value, kinds[key]),
-                                 fields[key].metadata)
+            found[key] = checked(path, value, kinds[key])
+            _check_range(path, found[key], fields[key].metadata)
         elif "options" in fields:
             found.setdefault("options", {})[key] = value
         else:
-            raise ConfigError(unknown(f"{section}.{key}", "setting", key, fields))
+            raise ConfigError(unknown(path, "setting", key, fields))
     return cls(**found)
 
 
-def _ranged(path: str, value: Any, metadata: Mapping[str, Any]) -> Any:
-    least, most, choices = (metadata.get(k) for k in ("least", "most", "choices"))
+def _check_range(path: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    """ConfigError if ``value`` is not what ``setting`` allows. None is always allowed here."""
+    least = metadata.get("least")
+    most = metadata.get("most")
+    choices = metadata.get("choices")
     if choices and value not in choices:
         raise ConfigError(f"{path} must be one of {_listed(choices)}, got {value!r}")
     below = least is not None and value is not None and not value >= least
@@ -63,12 +67,11 @@ def _ranged(path: str, value: Any, metadata: Mapping[str, Any]) -> Any:
     if below or above:
         allowed = f">= {least}" if most is None else f"from {least} to {most}"
         raise ConfigError(f"{path} must be {allowed}, got {value!r}")
-    return value
 
 
 def checked(path: str, value: Any, kind: Any) -> Any:
-    """``value`` as the annotation ``kind`` has it: an integer where a number is asked becomes a
-    float, a list a tuple. Raises ConfigError.
+    """``value`` as the annotation ``kind`` has it: where a float is wanted an integer becomes one,
+    and a list becomes a tuple. Raises ConfigError.
     """
     if kind in (Any, inspect.Parameter.empty):
         return value
@@ -84,20 +87,27 @@ def checked(path: str, value: Any, kind: Any) -> Any:
 
 
 def _as(path: str, value: Any, kind: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    """``value`` as one kind, which is no union. ConfigError if it is not; ``checked`` words it."""
+    if typing.get_origin(kind) in (tuple, list):
+        return _as_sequence(path, value, typing.get_args(kind))
+    if isinstance(value, bool) and kind is not bool:  # True is an int to Python, not to TOML
+        raise ConfigError(path)
+    if kind is float and isinstance(value, int):
         return float(value)
-    inner = typing.get_args(kind)
-    if typing.get_origin(kind) in (tuple, list) and isinstance(value, (list, tuple)):
-        each = inner[:1] * len(value) if Ellipsis in inner or len(inner) == 1 else inner
-        if len(each) == len(value):
-            return tuple(checked(f"{path}[{i}]", v, k)
-                         for i, (v, k) in enumerate(zip(value, each)))
-    elif kind is type(None) and value is None:
-        return None
-    elif isinstance(kind, type) and isinstance(value, kind) and (
-            kind is bool or not isinstance(value, bool)):
+    if isinstance(kind, type) and isinstance(value, kind):
         return value
-    raise ConfigError("no")
+    raise ConfigError(path)
+
+
+def _as_sequence(path: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A list as a tuple. ``kinds`` are one kind for all elements, or one for each."""
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(path)
+    if Ellipsis in kinds or len(kinds) == 1:
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        raise ConfigError(path)
+    return tuple(checked(f"{path}[{i}]", v, k) for i, (v, k) in enumerate(zip(value, kinds)))
 
 
 def _is_union(kind: Any) -> bool:
@@ -105,6 +115,7 @@ def _is_union(kind: Any) -> bool:
 
 
 def _words(kind: Any) -> str:
+    """An annotation in words, for an error: "an integer", "a list, each a number"."""
     inner = typing.get_args(kind)
     if _is_union(kind):
         return " or ".join(dict.fromkeys(_words(k) for k in inner if k is not type(None)))
@@ -168,20 +179,25 @@ def dump(document: Mapping[str, Any], comments: Mapping[str, str] | None = None)
 
 def _table(path: str, table: Mapping[str, Any], comments: Mapping[str, str],
            lines: list[str]) -> None:
+    """Add the lines of a table, and after them those of the tables inside it."""
     inner = {k: v for k, v in table.items() if isinstance(v, Mapping)}
-    if path and (len(inner) < len(table) or not table):
+    only_tables = bool(inner) and len(inner) == len(table)  # these need no head of their own
+    if path and not only_tables:
         lines += ["", f"[{path}]"]
         lines += [f"# {line}" for line in comments.get(path, "").splitlines()]
     for key, value in table.items():
         if key in inner or value is None:
             continue
-        about = comments.get(f"{path}.{key}", "")
-        lines.append(f"{_key(key)} = {_value(value)}" + (f"  # {about}" if about else ""))
+        line = f"{_key(key)} = {_value(value)}"
+        about = comments.get(f"{path}.{key}")
+        lines.append(f"{line}  # {about}" if about else line)
     for key, value in inner.items():
-        _table(f"{path}.{_key(key)}" if path else _key(key), value, comments, lines)
+        name = f"{path}.{_key(key)}" if path else _key(key)
+        _table(name, value, comments, lines)
 
 
 def _key(key: str) -> str:
+    """A key as TOML writes it: bare where that is allowed, else quoted."""
     bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
     return key if bare else json.dumps(key)
 

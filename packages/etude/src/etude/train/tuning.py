@@ -1,7 +1,8 @@
 """A search for better settings: an Optuna study (the extra ``etude[tune]``) over a RunConfig.
 
-The study lives in study.db in the folder and goes on where it was, after any stop. Each trial is a
-whole run, judged by its best epoch on the validation data and ended early if it falls behind.
+The study is kept in study.db in the folder of the search, and goes on where it was after any stop.
+Each trial is a whole run. It is judged by its best epoch on the validation data, and ended early if
+it falls behind.
 Source of the search: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization (TPE).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,7 @@ class Search:
         self.space = config.tune.space()
         keep_config(config, folder, {"tune.trials"})
         self.minimise = self.tune.metric == "loss"
+        self._loaded: tuple[Any, Data] | None = None
         self.study = self._open()
 
     def _open(self) -> Any:
@@ -65,7 +68,8 @@ class Search:
             storage=self._storage, study_name="etude", load_if_exists=True,
             direction="minimize" if self.minimise else "maximize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1))
-        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):  # killed
+        # A trial that is still running belongs to a search that was killed: it is done again.
+        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params)
         study.sampler = optuna.samplers.TPESampler(seed=self.tune.seed + len(study.trials))
@@ -77,7 +81,7 @@ class Search:
         self._storage.engine.dispose()
 
     def trials(self) -> list[Any]:
-        """Those that came to an end: complete, pruned, or failed by a loss that is not finite."""
+        """Trials that came to an end: complete, pruned, or failed by a loss that is not finite."""
         states = self.optuna.trial.TrialState
         return [t for t in self.study.get_trials(deepcopy=False)
                 if t.state in (states.COMPLETE, states.PRUNED) or "error" in t.user_attrs]
@@ -86,7 +90,7 @@ class Search:
         return [t for t in self.trials() if t.state == self.optuna.trial.TrialState.COMPLETE]
 
     def run(self, report: Callable[[Any], None] | None = None) -> None:
-        """Do the trials that are left. ``report`` hears of each, as Optuna's FrozenTrial."""
+        """Do the trials that are left. ``report`` is called with each, Optuna's FrozenTrial."""
         left = self.tune.trials - len(self.trials())
         with backend(self.config.training.backend) as (device, _):
             tells = [] if report is None else [lambda study, trial: report(trial)]
@@ -95,8 +99,9 @@ class Search:
                                     catch=(FloatingPointError,), callbacks=tells)
 
     def _trial(self, trial: Any, device: str) -> float:
-        config = self.config.override({path: _suggest(trial, path, dimension)
-                                       for path, dimension in self.space.items()})
+        values = {path: _suggest(trial, path, dimension)
+                  for path, dimension in self.space.items()}
+        config = self.config.override(values)
         made = build(config, device, self._data(config))
         watch = Watch(trial, self.tune.metric, self.tune.prune)
         try:
@@ -109,8 +114,6 @@ class Search:
         if watch.pruned:
             raise self.optuna.TrialPruned
         return min(watch.values) if self.minimise else max(watch.values)
-
-    _loaded: tuple[Any, Data] | None = None
 
     def _data(self, config: RunConfig) -> Data:
         """The data set, loaded again only if a trial has another."""
@@ -131,7 +134,7 @@ class Search:
             raise ConfigError(f"none of the {len(self.trials())} trials came to its end; try "
                               f"smaller learning rates")
         found = self.config.override(self.settings(self.study.best_trial))
-        return RunConfig(**{**vars(found), "tune": None})
+        return replace(found, tune=None)
 
     def write_best(self) -> Path:
         """Write best.toml, a config for ``etude train``."""
@@ -141,19 +144,20 @@ class Search:
 
     def draw(self, plots: Any) -> None:
         """Write tune.png, with the module ``etude.inspect.plots``."""
-        done = [(t.number, self.value(t), self.settings(t),
-                 t.state == self.optuna.trial.TrialState.PRUNED)
+        pruned = self.optuna.trial.TrialState.PRUNED
+        done = [plots.Trial(t.number, self.value(t), self.settings(t), t.state == pruned)
                 for t in self.trials() if t.intermediate_values]
         log = [path for path, dimension in self.space.items() if dimension.log]
         plots.search(done, self.tune.metric, log, self.folder / "tune.png")
 
     def value(self, trial: Any) -> float:
-        """The best epoch of a trial, a pruned one's too."""
+        """The best epoch of a trial, whether or not it was pruned."""
         values = trial.intermediate_values.values()
         return float(min(values) if self.minimise else max(values))
 
 
 def _suggest(trial: Any, path: str, d: Dimension) -> Any:
+    """The value that the study wants to try next for one setting."""
     if d.choices:
         return _value(d, trial.suggest_categorical(path, [_label(c) for c in d.choices]))
     if isinstance(d.low, int) and isinstance(d.high, int):
@@ -162,11 +166,12 @@ def _suggest(trial: Any, path: str, d: Dimension) -> Any:
 
 
 def _label(choice: Any) -> Any:
-    """A choice as Optuna keeps it: a list as text."""
+    """A choice as Optuna keeps it: it takes no lists, so a list becomes JSON."""
     return choice if isinstance(choice, SCALARS) else json.dumps(choice)
 
 
 def _value(d: Dimension, stored: Any) -> Any:
+    """The value that Optuna keeps as ``stored``."""
     return next((c for c in d.choices if _label(c) == stored), stored)
 
 
