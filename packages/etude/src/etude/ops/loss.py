@@ -12,6 +12,7 @@ import numpy as np
 from etude.core.errors import ShapeError
 from etude.core.table import op
 from etude.ops.cross_entropy import REDUCTIONS
+from etude.ops.reduce import average, total
 
 CHOICES: dict[str, tuple[str, ...]] = {"reduction": REDUCTIONS}
 
@@ -25,7 +26,7 @@ def _losses(op, x, rest, reduction):
 def _reduce(loss, reduction):
     if reduction == "none":
         return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
+    return average(loss) if reduction == "mean" else total(loss)
 
 
 def _share(F, grad, x, reduction):
