@@ -243,6 +243,16 @@ def test_wrong_axes_of_argmax():
         ops.argmax(np.ones((2, 3)), dim=(0, 1))
 
 
+@pytest.mark.parametrize("dim", [None, 0, (0, 1)])
+def test_the_gradient_of_logsumexp_adds_up_to_one_however_large_x_is(dim):
+    x = etude.full((4, 1), 1e8, requires_grad=True)
+    x.logsumexp(dim).sum().backward()
+    assert x.grad.tolist() == [[0.25]] * 4
+    hidden = etude.full((3, 1), -math.inf, requires_grad=True)
+    hidden.logsumexp(dim).sum().backward()
+    assert hidden.grad.tolist() == [[0]] * 3
+
+
 def test_a_variance_needs_more_elements_than_its_correction():
     with pytest.raises(ShapeError, match="var: 1 elements with correction=1 have no variance"):
         ops.var(np.ones((3, 1)), dim=1)

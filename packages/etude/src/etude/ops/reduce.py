@@ -171,7 +171,7 @@ def _(F, grad, x, *, needs, dim, keepdim, correction):
     return F.mul(F.mul(spread(F, grad, x.shape, dim, keepdim), factor), centred)
 
 
-@op("reduce", sizes=_not_empty, flops=4, saves="x y", ieee=True)
+@op("reduce", sizes=_not_empty, flops=4, saves="x", ieee=True)
 def logsumexp(x, *, dim=None, keepdim=False):
     """y = ln sum e^x over ``dim``, with the maximum taken off first. float32 or float64.
 
@@ -185,12 +185,17 @@ def logsumexp(x, *, dim=None, keepdim=False):
 
 
 @logsumexp.gradient
-def _(F, grad, x, y, *, needs, dim, keepdim):
-    # A row of -inf alone has y = -inf, and x - y is NaN. With 0 for y, exp(x - y) is 0, as it
-    # should be.
-    y = F.where(F.eq(y, -math.inf), 0.0, y)
-    weight = F.exp(F.sub(x, spread(F, y, x.shape, dim, keepdim)))
-    return F.mul(weight, spread(F, grad, x.shape, dim, keepdim))
+def _(F, grad, x, *, needs, dim, keepdim):
+    # Not exp(x - y): where x is large, y = 1e8 + ln 3 is rounded to 1e8.
+    return F.mul(shares(F, x, dim), spread(F, grad, x.shape, dim, keepdim))
+
+
+def shares(F, x, dim):
+    """softmax of x over any axes, through F; rows of -inf alone give 0 instead of NaN."""
+    top = F.amax(x, dim=dim, keepdim=True)
+    e = F.exp(F.sub(x, F.where(F.eq(top, -math.inf), 0.0, top)))
+    whole = F.sum(e, dim=dim, keepdim=True)
+    return F.div(e, F.where(F.eq(whole, 0.0), 1.0, whole))
 
 
 def _one_axis(op, x, rest, dim, keepdim):
