@@ -38,8 +38,8 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     _plan((2,), 5, 7, 4, 3, scale=s, causal=c) for s in (1.0, 0.2, -0.5) for c in (False, True)] + [
     _plan((2,), 5, 7, 4, 3, at="sharp"), _plan((), 33, 40, 8, 8, at="sharp", causal=True),
     _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
-    _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True)] + crossed(
-    [_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",))
+    _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True),
+    *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",))]
 
 
 def _plans(backward):
@@ -121,7 +121,7 @@ def _whole(given, outputs):
     grad, dvalue = (a.astype(np.float64) for a in (given.arrays[0], outputs[2]))
     grad = np.where(np.isfinite(given.arrays[7])[..., None], grad, 0)
     off = dvalue.sum(-2) - grad.sum(-2)
-    if not np.isfinite(off).all():
+    if not np.isfinite(off).all() or 0 in given.arrays[7].strides:  # log_sum is not that of a row
         return np.zeros(0), np.zeros(0)
     largest = max(np.abs(a).max(initial=0) for a in given.arrays[1:3])
     if not largest <= 9:
@@ -134,7 +134,7 @@ def _whole(given, outputs):
 _random = st.builds(
     _plan, st.lists(st.integers(1, 3), max_size=2), st.integers(1, 17), st.integers(1, 17),
     st.sampled_from([1, 2, 3, 8, 9, 16]), st.sampled_from([1, 2, 7, 8, 17]), layout=layouts,
-    mask=st.sampled_from(["", *MASKS, "-1e9 rows"]), scale=st.sampled_from([None, 0.3])) | st.builds(
+    mask=st.sampled_from(["", *MASKS]), scale=st.sampled_from([None, 0.3])) | st.builds(
     _plan, st.lists(st.integers(1, 3), max_size=2), st.integers(1, 17), st.integers(1, 17),
     st.integers(1, 9), st.integers(1, 9), layout=layouts, causal=st.booleans())
 

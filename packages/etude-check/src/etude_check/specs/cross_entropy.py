@@ -102,8 +102,8 @@ def _level(given, outputs):
 
 def _no_push(given, outputs):
     """How far each row of the gradient is from adding up to 0."""
-    grad, dx, attrs = given.arrays[0], outputs[0].astype(np.float64), given.attrs
-    if not np.isfinite(dx).all():
+    grad, dx, log_sum = given.arrays[0], outputs[0].astype(np.float64), given.arrays[4]
+    if not np.isfinite(dx).all() or 0 in log_sum.strides:  # a log_sum that is no row's but the last
         return np.zeros(0), np.zeros(0)
     info = np.finfo(outputs[0].dtype)
     room = float(info.eps) * (64 + 4 * dx.shape[1]) * np.abs(grad) + float(info.tiny)

@@ -195,8 +195,8 @@ def attention_backward_mask(grad, query, key, value, attn_mask, y, top, log_sum,
 
 
 @mutant("attention_backward", kills="tail", where="backward",
-        mistake="top + log_sum is taken off at once: under a mask of -1e9 that rounds log_sum away, "
-                "and the probabilities add up to the number of keys.")
+        mistake="top + log_sum is taken off at once: a mask of -1e9 rounds log_sum away, and the "
+                "probabilities add up to the number of keys.")
 def attention_backward_one_logsumexp(grad, query, key, value, attn_mask, y, top, log_sum, **attrs):
     both = np.where(np.isfinite(log_sum), top + log_sum, log_sum).astype(top.dtype)
     return reference("attention_backward")(
