@@ -142,8 +142,8 @@ def softmax_online():
         return y.reshape(reduced(x.shape, axes("logsumexp", dim, x.ndim), keepdim=keepdim))
 
     def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
-        top, whole = online(x)
-        log_sum = np.log(whole)
+        _, top, log_sum = reference("cross_entropy")(  # which also refuses wrong labels
+            x, target, reduction=reduction, ignore_index=ignore_index)
         logp = log_softmax(x, dim=1)
         counts = target != ignore_index
         s = x.dtype.type(label_smoothing)
