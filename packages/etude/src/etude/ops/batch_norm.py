@@ -40,9 +40,10 @@ def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     which ``nn.BatchNorm`` blends into its running buffers.
     """
     dims, column = _over(x)
-    mean = average(x, dims)
-    centred = x - mean.reshape(column)
-    var = average(centred * centred, dims)
+    with np.errstate(invalid="ignore"):  # mean and var of an empty batch are 0 / 0, NaN
+        mean = average(x, dims)
+        centred = x - mean.reshape(column)
+        var = average(centred * centred, dims)
     y = centred / np.sqrt(var + eps).reshape(column)
     return _affine(y, weight, bias, column), mean, var
 
