@@ -2,18 +2,20 @@
    Reference: packages/etude/src/etude/ops/attention.py.
 
    Legend: batch problems, each of L queries and S keys; a query or a key has D numbers, a value E.
-   For each problem, contiguous: query L x D, key S x D, value S x E, y and grad L x E, lse L.
+   For each problem, contiguous: query L x D, key S x D, value S x E, y and grad L x E, top
+   and log_sum L.
 
    Plan (Dao et al. 2022, FlashAttention). Scores live in a tile of QUERIES x KEYS that stays in L2
    between two small matrix products (gemm.h). Forward: an item of work is a block of queries. It
    walks the keys, keeping for each query the maximum so far and the sum of exponentials; where the
-   maximum grows, what was added up before shrinks in proportion (the online softmax). Only lse =
-   log sum exp is kept, from which backward makes the probabilities again. Backward: an item is one
-   of the batch, because all its queries add to dkey and dvalue. The order of all sums depends on
-   the sizes alone. With is_causal a query sees the keys up to its own place, and blocks in which no
+   maximum grows, what was added up before shrinks in proportion (the online softmax). Only that
+   maximum, top, and log_sum = log sum exp(score - top) are kept, from which backward makes the
+   probabilities again: apart, because their sum rounds log_sum away under a mask of -1e9. Backward:
+   an item is one of the batch, because all its queries add to dkey and dvalue. The order of all
+   sums depends on the sizes alone. With is_causal a query sees the keys up to its own place, and blocks in which no
    query sees a key are left out, about half of them. A mask has for each score a bool (true: the
    key takes part) or a number to add, at strides that are 0 where it is broadcast. A query that
-   sees no key has y = 0 and lse = -infinity. */
+   sees no key has y = 0, top = 0 and log_sum = -infinity. */
 #include <math.h>
 #include <stdatomic.h>
 
@@ -34,8 +36,8 @@ typedef struct {
 typedef struct {
     etude_context *ctx;
     attention_mask mask;
-    const real *query, *key, *value, *grad, *y_in, *lse_in;
-    real *y, *lse, *dquery, *dkey, *dvalue;
+    const real *query, *key, *value, *grad, *y_in, *top_in, *log_sum_in;
+    real *y, *top, *log_sum, *dquery, *dkey, *dvalue;
     int64_t L, S, D, E, blocks; /* blocks of queries */
     int causal;
     real scale;
@@ -103,10 +105,10 @@ static void finish_scores(const attention_call *c, real *p, int64_t which, int64
     }
 }
 
-/* p[i] = exp(p[i] - shift) for i < seen, 0 from there to n */
-static void exponentials(real *p, real shift, int64_t seen, int64_t n)
+/* p[i] = exp(p[i] - top - log_sum) for i < seen, 0 from there to n */
+static inline void exponentials(real *p, real top, real log_sum, int64_t seen, int64_t n)
 {
-    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(p[i] - shift);
+    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(p[i] - top - log_sum);
     for (int64_t i = seen; i < n; i++)
         p[i] = 0;
 }
@@ -126,7 +128,7 @@ static void take_in(real *p, int64_t seen, int64_t n, real *y, int64_t E, real *
     real largest = row_max(p, seen);
     largest = largest > *top ? largest : *top;
     real shift = finite_or_0(largest), shrink = v_exp(*top - shift);
-    exponentials(p, shift, seen, n);
+    exponentials(p, shift, 0, seen, n);
     *sum = *sum * shrink + row_sum(p, seen);
     *top = largest;
     for (int64_t e = 0; y && e < E; e++)
@@ -143,7 +145,7 @@ static int forward_block(const attention_call *c, int64_t item)
     if (!key_panels)
         return 0;
     real *value_panels = key_panels + packed_size(KEYS, D);
-    real *p = value_panels + packed_size(E, KEYS), *y = c->y + row * E, *lse = c->lse + row;
+    real *p = value_panels + packed_size(E, KEYS), *y = c->y + row * E;
     real top[QUERIES], sum[QUERIES];
     for (int64_t i = 0; i < m; i++)
         top[i] = -INFINITY, sum[i] = 0;
@@ -162,7 +164,8 @@ static int forward_block(const attention_call *c, int64_t item)
     for (int64_t i = 0; i < m; i++) {
         real part = sum[i] == 0 ? 0 : 1 / sum[i]; /* 0: a query that sees nothing */
         ETUDE_SIMD for (int64_t e = 0; e < E; e++) y[i * E + e] *= part;
-        lse[i] = finite_or_0(top[i]) + log_of(sum[i]);
+        c->top[row + i] = sum[i] == sum[i] ? finite_or_0(top[i]) : 0;
+        c->log_sum[row + i] = log_of(sum[i]);
     }
     return 1;
 }
@@ -183,18 +186,19 @@ static real scale_of(double scale, int64_t D)
 
 ETUDE_KERNEL(attention, scaled_dot_product_attention)(etude_context *ctx, const real *query,
                                                       const real *key, const real *value,
-                                                      const void *mask, real *y, real *lse,
-                                                      int64_t batch, int64_t L, int64_t S,
-                                                      int64_t D, int64_t E, double causal,
-                                                      double scale, int64_t kind, int64_t count,
-                                                      int64_t outer, int64_t inner, int64_t row,
-                                                      int64_t column)
+                                                      const void *mask, real *y, real *top,
+                                                      real *log_sum, int64_t batch, int64_t L,
+                                                      int64_t S, int64_t D, int64_t E,
+                                                      double causal, double scale, int64_t kind,
+                                                      int64_t count, int64_t outer, int64_t inner,
+                                                      int64_t row, int64_t column)
 {
     atomic_int failed = 0;
     attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},
-                        .query = query, .key = key, .value = value, .y = y, .lse = lse,
-                        .L = L, .S = S, .D = D, .E = E, .blocks = (L + QUERIES - 1) / QUERIES,
-                        .causal = causal != 0, .scale = scale_of(scale, D), .failed = &failed};
+                        .query = query, .key = key, .value = value, .y = y, .top = top,
+                        .log_sum = log_sum, .L = L, .S = S, .D = D, .E = E,
+                        .blocks = (L + QUERIES - 1) / QUERIES, .causal = causal != 0,
+                        .scale = scale_of(scale, D), .failed = &failed};
     int64_t work = ETUDE_MIN(L, QUERIES) * S * (D + E);
     etude_parallel_for(ctx, forward_items, &c, batch * c.blocks,
                        GEMM_WORK / ETUDE_MAX(work, 1) + 1);
@@ -219,7 +223,7 @@ static int backward_one(const attention_call *c, int64_t which)
         return 0;
     real *p = delta + L, *dp = p + QUERIES * KEYS, *panels = dp + QUERIES * KEYS;
     const real *query = c->query + which * L * D, *grad = c->grad + which * L * E;
-    const real *lse = c->lse_in + which * L;
+    const real *top = c->top_in + which * L, *log_sum = c->log_sum_in + which * L;
     real *dquery = c->dquery + which * L * D;
     memset(dquery, 0, (size_t)(L * D) * sizeof(real));
     memset(c->dkey + which * S * D, 0, (size_t)(S * D) * sizeof(real));
@@ -241,7 +245,7 @@ static int backward_one(const attention_call *c, int64_t which)
             for (int64_t i = 0; i < m; i++) {
                 int64_t count = seen(c, q0 + i, k0, n);
                 finish_scores(c, p + i * KEYS, which, q0 + i, k0, count);
-                exponentials(p + i * KEYS, finite_or_0(lse[q0 + i]), count, n);
+                exponentials(p + i * KEYS, top[q0 + i], finite_or_0(log_sum[q0 + i]), count, n);
                 score_gradient(c, p + i * KEYS, dp + i * KEYS, n, delta[q0 + i]);
             }
             multiply(1, n, E, m, p, 1, KEYS, grad_rows, c->dvalue + at * E, E);
@@ -263,9 +267,10 @@ static void backward_items(void *arg, int64_t begin, int64_t end)
 ETUDE_KERNEL(attention_backward, attention_backward)(etude_context *ctx, const real *grad,
                                                      const real *query, const real *key,
                                                      const real *value, const void *mask,
-                                                     const real *y, const real *lse, real *dquery,
-                                                     real *dkey, real *dvalue, int64_t batch,
-                                                     int64_t L, int64_t S, int64_t D, int64_t E,
+                                                     const real *y, const real *top,
+                                                     const real *log_sum, real *dquery, real *dkey,
+                                                     real *dvalue, int64_t batch, int64_t L,
+                                                     int64_t S, int64_t D, int64_t E,
                                                      double causal, double scale, int64_t kind,
                                                      int64_t count, int64_t outer, int64_t inner,
                                                      int64_t row, int64_t column)
@@ -273,8 +278,9 @@ ETUDE_KERNEL(attention_backward, attention_backward)(etude_context *ctx, const r
     atomic_int failed = 0;
     attention_call c = {.ctx = ctx, .mask = {kind, mask, count, outer, inner, row, column},
                         .grad = grad, .query = query, .key = key, .value = value,
-                        .y_in = y, .lse_in = lse, .dquery = dquery, .dkey = dkey,
-                        .dvalue = dvalue, .L = L, .S = S, .D = D, .E = E, .causal = causal != 0,
+                        .y_in = y, .top_in = top, .log_sum_in = log_sum, .dquery = dquery,
+                        .dkey = dkey, .dvalue = dvalue, .L = L, .S = S, .D = D, .E = E,
+                        .causal = causal != 0,
                         .scale = scale_of(scale, D), .failed = &failed};
     etude_parallel_for(ctx, backward_items, &c, batch,
                        GEMM_WORK / ETUDE_MAX(L * S * (D + E), 1) + 1);

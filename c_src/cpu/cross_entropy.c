@@ -1,11 +1,13 @@
 /* cross_entropy.c: log-sum-exp of each row less the logit of its label, and the gradient.
    Reference: packages/etude/src/etude/ops/cross_entropy.py.
-   x, dx: rows x cols logits; target: rows class numbers; lse: rows; loss: rows, or one number.
+   x, dx: rows x cols logits; target: rows class numbers; top, log_sum: rows; loss: rows, or one
+   number.
 
    Plan. As in softmax.c: blocks of rows stay in L1, and one loop takes the exponentials of a whole
-   block. The losses of the rows add up after the threads are done, in one order. Rows whose label
-   is `ignore` have loss and gradient 0 and do not count in the mean. A label out of range ends in
-   ETUDE_BAD_INDEX, and the reference words the error. */
+   block. The maximum of a row and the logarithm of its sum are kept apart: together they would round
+   the logarithm away where logits are large. The losses of the rows add up after the threads are
+   done, in one order. Rows whose label is `ignore` have loss and gradient 0 and do not count in the
+   mean. A label out of range ends in ETUDE_BAD_INDEX, and the reference words the error. */
 #include <string.h>
 
 #include "rows.h"
@@ -15,7 +17,7 @@ enum { MEAN, SUM, NONE }; /* reduction */
 typedef struct {
     const real *x, *grad;
     const int64_t *target;
-    real *loss, *lse, *dx;
+    real *loss, *top, *log_sum, *dx;
     int64_t cols;
     int64_t ignore;
     int64_t grad_step; /* 1: grad has a number for each row; 0: one for all */
@@ -46,16 +48,17 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
         const real *x = call->x + r * cols;
         block_log_sum(x, rows, cols, top, sum);
         for (int64_t k = 0; k < rows; k++) {
-            real lse = top[k] + log_of(sum[k]);
+            real log_sum = log_of(sum[k]);
             int64_t label = call->target[r + k];
-            call->lse[r + k] = lse;
+            call->top[r + k] = max_or_nan(x + k * cols, cols, top[k], sum[k]);
+            call->log_sum[r + k] = log_sum;
             if (label == call->ignore) {
                 call->loss[r + k] = 0;
                 continue;
             }
-            real loss = lse - x[k * cols + label];
+            real loss = log_sum - (x[k * cols + label] - top[k]);
             if (call->smoothing != 0) {
-                real even = lse - row_sum(x + k * cols, cols) / (real)cols;
+                real even = log_sum - row_shifted(x + k * cols, top[k], cols) / (real)cols;
                 loss = (1 - call->smoothing) * loss + call->smoothing * even;
             }
             call->loss[r + k] = loss;
@@ -64,8 +67,9 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
 }
 
 ETUDE_KERNEL(cross_entropy, cross_entropy)(etude_context *ctx, const real *x, const int64_t *target,
-                                           real *loss, real *lse, int64_t rows, int64_t cols,
-                                           double reduction, double ignore, double smoothing)
+                                           real *loss, real *top, real *log_sum, int64_t rows,
+                                           int64_t cols, double reduction, double ignore,
+                                           double smoothing)
 {
     int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
     if (count < 0)
@@ -76,8 +80,9 @@ ETUDE_KERNEL(cross_entropy, cross_entropy)(etude_context *ctx, const real *x, co
         if (!losses)
             return ETUDE_NO_MEMORY;
     }
-    loss_call call = {.x = x, .target = target, .loss = losses, .lse = lse, .cols = cols,
-                      .ignore = (int64_t)ignore, .smoothing = (real)smoothing};
+    loss_call call = {.x = x, .target = target, .loss = losses, .top = top,
+                      .log_sum = log_sum, .cols = cols, .ignore = (int64_t)ignore,
+                      .smoothing = (real)smoothing};
     etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));
     if (reduction != NONE)
         loss[0] = row_sum(losses, rows) / (real)(reduction == MEAN ? count : 1);
@@ -93,8 +98,8 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
         real *dx = call->dx + r * cols;
         for (int64_t k = 0; k < rows; k++) {
             const real *x = call->x + (r + k) * cols;
-            real lse = call->lse[r + k];
-            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[k * cols + c] = x[c] - lse;
+            real top = call->top[r + k], log_sum = call->log_sum[r + k];
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[k * cols + c] = x[c] - top - log_sum;
         }
         ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) dx[i] = v_exp(dx[i]);
         for (int64_t k = 0; k < rows; k++, dx += cols) {
@@ -113,7 +118,8 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
 
 ETUDE_KERNEL(cross_entropy_backward, cross_entropy_backward)(etude_context *ctx, const real *grad,
                                                              const real *x, const int64_t *target,
-                                                             const real *lse, real *dx,
+                                                             const real *top,
+                                                             const real *log_sum, real *dx,
                                                              int64_t rows, int64_t cols,
                                                              double reduction, double ignore,
                                                              double smoothing)
@@ -121,8 +127,9 @@ ETUDE_KERNEL(cross_entropy_backward, cross_entropy_backward)(etude_context *ctx,
     int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
     if (count < 0)
         return ETUDE_BAD_INDEX;
-    loss_call call = {.x = x, .grad = grad, .target = target, .lse = (real *)lse, .dx = dx,
-                      .cols = cols, .ignore = (int64_t)ignore, .grad_step = reduction == NONE,
+    loss_call call = {.x = x, .grad = grad, .target = target, .top = (real *)top,
+                      .log_sum = (real *)log_sum, .dx = dx, .cols = cols,
+                      .ignore = (int64_t)ignore, .grad_step = reduction == NONE,
                       .scale = reduction == MEAN ? 1 / (real)ETUDE_MAX(count, 1) : 1,
                       .smoothing = (real)smoothing};
     etude_parallel_for(ctx, backward_rows, &call, rows, rows_grain(cols));

@@ -3,7 +3,7 @@
 
    Plan. inner = 1: as in softmax.c, blocks of rows stay in L1, and one loop takes the exponentials
    of a whole block. inner > 1: COLUMNS columns at a time, with their maxima and sums in L1, in two
-   passes down the rows. Bound by the exponential. An infinite maximum is not subtracted, since
+   passes down the rows; the sums are doubles, as in var.c. Bound by the exponential. An infinite maximum is not subtracted, since
    infinity less infinity is NaN: exp then gives 0 or infinity, and the logarithm of that is minus
    or plus infinity, as it should be. NaN stays NaN. */
 #include "rows.h"
@@ -49,7 +49,8 @@ static void lse_columns(void *arg, int64_t begin, int64_t end)
         int64_t o = item / c->parts, from = item % c->parts * COLUMNS;
         int64_t cols = ETUDE_MIN(COLUMNS, inner - from);
         const real *x = c->x + o * c->n * inner + from;
-        real *y = c->y + o * inner + from, top[COLUMNS], sum[COLUMNS];
+        real *y = c->y + o * inner + from, top[COLUMNS];
+        double sum[COLUMNS];
         for (int64_t i = 0; i < cols; i++)
             top[i] = -INFINITY, sum[i] = 0;
         for (int64_t j = 0; j < c->n; j++)
@@ -63,7 +64,7 @@ static void lse_columns(void *arg, int64_t begin, int64_t end)
         for (int64_t j = 0; j < c->n; j++)
             ETUDE_SIMD for (int64_t i = 0; i < cols; i++) sum[i] +=
                 v_exp(x[j * inner + i] - top[i]);
-        ETUDE_SIMD for (int64_t i = 0; i < cols; i++) y[i] = top[i] + v_log(sum[i]);
+        ETUDE_SIMD for (int64_t i = 0; i < cols; i++) y[i] = top[i] + v_log((real)sum[i]);
     }
 }
 

@@ -68,7 +68,14 @@ static int loss_of(etude_context *ctx, loss_run *run, const real *x, const real 
         return loss_of(ctx, op##_run, x, target, loss, n, reduction);                             \
     }
 
+/* |v| times the share of the target on the other side, which is 0 for a right answer however sure:
+   infinity times 0 would be NaN. */
+VMATH real cross_entropy_of(real v, real w)
+{
+    real size = absolute(v), share = v > 0 ? 1 - w : w;
+    return (share == 0 ? 0 : size * share) + v_log1p(v_exp_below_0(-size));
+}
+
 LOSS(mse_loss, (v - w) * (v - w))
 LOSS(l1_loss, absolute(v - w))
-LOSS(binary_cross_entropy_with_logits,
-     (v > 0 ? v : 0) - v * w + v_log1p(v_exp_below_0(-absolute(v))))
+LOSS(binary_cross_entropy_with_logits, cross_entropy_of(v, w))

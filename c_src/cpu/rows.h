@@ -47,6 +47,16 @@ static inline void block_log_sum(const real *x, int64_t rows, int64_t cols, real
     }
 }
 
+/* The maximum of a row of which `top` is the largest number: NaN if it has one. A NaN is in its sum
+   of exponentials too, so that ordinary rows are not read again. */
+static inline real max_or_nan(const real *x, int64_t n, real top, real sum)
+{
+    for (int64_t i = 0; sum != sum && i < n; i++)
+        if (x[i] != x[i])
+            return x[i];
+    return top;
+}
+
 static inline real log_of(real x)
 {
     return sizeof(real) == 8 ? (real)log(x) : (real)logf((float)x);

@@ -1,15 +1,15 @@
 /* scan.c: cumsum, running totals along an axis.
    Reference: packages/etude/src/etude/ops/scan.py.   x, y: outer x n x inner, along n.
 
-   Plan. Each total is the one before it plus one number, in the reference's order, so the bits are
-   the reference's too. Along a contiguous row that is a chain of additions, about four cycles a
-   number; down columns it is a vector at a time. Threads share outer and blocks of columns. int64
-   wraps, as in NumPy. */
+   Plan. Each total is the one before it plus one number, in the reference's order and its dtype,
+   double for floats too, so the bits are the reference's. Along a contiguous row that is a chain of
+   additions, about four cycles a number; down columns it is a vector at a time, with the totals of
+   COLUMNS columns in L1. Threads share outer and blocks of columns. int64 wraps, as in NumPy. */
 #include "kernel.h"
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
-enum { COLUMNS = 512 }; /* of inner, in one item of work: two rows of them stay in L1 */
+enum { COLUMNS = 512 }; /* of inner, in one item of work */
 
 typedef struct {
     const real *x;
@@ -17,14 +17,11 @@ typedef struct {
     int64_t n, inner, parts;
 } scan_call;
 
-static inline real plus(real a, real b)
-{
 #if defined(ETUDE_INT)
-    return (real)((uint64_t)a + (uint64_t)b);
+typedef uint64_t total_type; /* wraps */
 #else
-    return a + b;
+typedef double total_type;
 #endif
-}
 
 static void scan_items(void *arg, int64_t begin, int64_t end)
 {
@@ -35,15 +32,24 @@ static void scan_items(void *arg, int64_t begin, int64_t end)
         int64_t at = item / c->parts * c->n * inner + from;
         const real *x = c->x + at;
         real *y = c->y + at;
+        if (inner == 1) {
+            total_type total = (total_type)x[0];
+            y[0] = x[0];
+            for (int64_t j = 1; j < c->n; j++) {
+                total += (total_type)x[j];
+                y[j] = (real)total;
+            }
+            continue;
+        }
+        total_type total[COLUMNS];
         for (int64_t i = 0; i < cols; i++)
-            y[i] = x[i];
-        if (inner == 1)
-            for (int64_t j = 1; j < c->n; j++)
-                y[j] = plus(y[j - 1], x[j]);
-        else
-            for (int64_t j = 1; j < c->n; j++)
-                ETUDE_SIMD for (int64_t i = 0; i < cols; i++) y[j * inner + i] =
-                    plus(y[(j - 1) * inner + i], x[j * inner + i]);
+            total[i] = (total_type)x[i], y[i] = x[i];
+        for (int64_t j = 1; j < c->n; j++)
+            ETUDE_SIMD for (int64_t i = 0; i < cols; i++)
+            {
+                total[i] += (total_type)x[j * inner + i];
+                y[j * inner + i] = (real)total[i];
+            }
     }
 }
 

@@ -31,15 +31,17 @@ SUMS real lanes_sum(lanes a)
     return total;
 }
 
-/* What a sum adds up: x, x y or (x - shift)^2. It is a constant in every call, so that each has a
+/* What a sum adds up: x, x - shift, x y or (x - shift)^2. It is a constant in every call, so that each has a
    loop of its own. */
-enum term { SUM_OF_X, SUM_OF_XY, SUM_OF_SQUARES };
+enum term { SUM_OF_X, SUM_OF_SHIFTED, SUM_OF_XY, SUM_OF_SQUARES };
 
 SUMS lanes lanes_term(enum term term, const real *x, const real *y, real shift)
 {
     lanes v = lanes_at(x);
     if (term == SUM_OF_XY)
         return v * lanes_at(y);
+    if (term == SUM_OF_SHIFTED)
+        return v - shift;
     return term == SUM_OF_SQUARES ? (v - shift) * (v - shift) : v;
 }
 
@@ -55,6 +57,7 @@ SUMS real block_sum(enum term term, const real *x, const real *y, real shift, in
     real total = lanes_sum((part[0] + part[1]) + (part[2] + part[3]));
     for (; i < n; i++)
         total += term == SUM_OF_XY        ? x[i] * y[i]
+                 : term == SUM_OF_SHIFTED ? x[i] - shift
                  : term == SUM_OF_SQUARES ? (x[i] - shift) * (x[i] - shift)
                                           : x[i];
     return total;
@@ -73,6 +76,15 @@ static inline real row_sum(const real *x, int64_t n)
         return block_sum(SUM_OF_X, x, x, 0, n);
     int64_t half = sum_half(n);
     return row_sum(x, half) + row_sum(x + half, n - half);
+}
+
+/* sum x[i] - shift */
+static inline real row_shifted(const real *x, real shift, int64_t n)
+{
+    if (n <= ETUDE_BLOCK)
+        return block_sum(SUM_OF_SHIFTED, x, x, shift, n);
+    int64_t half = sum_half(n);
+    return row_shifted(x, shift, half) + row_shifted(x + half, shift, n - half);
 }
 
 /* sum x[i] y[i] */

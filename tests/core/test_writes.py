@@ -68,6 +68,14 @@ def test_results_of_ops_are_not_written(view):
         t.mark_written()
 
 
+def test_a_copy_into_its_own_memory_reads_all_before_it_writes():
+    a = etude.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert a.copy_(a.T).tolist() == [[1, 3], [2, 4]]
+    c = etude.arange(8)
+    c[::2].copy_(c[:4])
+    assert c.tolist() == [0, 1, 1, 3, 2, 5, 3, 7]
+
+
 def test_what_copy_refuses():
     x = leaf(1.0, 2.0)
     with pytest.raises(RuntimeError, match=r"copy_ into a leaf that requires a gradient: do it "

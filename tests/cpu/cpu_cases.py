@@ -113,13 +113,13 @@ def _attention(dtype, heads):
     query, grad = (normal(heads, 1, 70, 9, dtype=dtype, seed=s) for s in (0, 1))
     key, value = (normal(heads, 1, 150, 9, dtype=dtype, seed=s) for s in (2, 3))
     for attrs in ({}, {"is_causal": True}, {"scale": 0.2}):
-        y, lse = TABLE["scaled_dot_product_attention"](query, key, value, **attrs)
+        saved = TABLE["scaled_dot_product_attention"](query, key, value, **attrs)
         yield "scaled_dot_product_attention", (query, key, value), attrs
-        yield "attention_backward", (grad, query, key, value, None, y, lse), attrs
+        yield "attention_backward", (grad, query, key, value, None, *saved), attrs
     mask = np.tri(70, 150, 40, bool)
-    y, lse = TABLE["scaled_dot_product_attention"](query, key, value, mask)
+    saved = TABLE["scaled_dot_product_attention"](query, key, value, mask)
     yield "scaled_dot_product_attention", (query, key, value, mask), {}
-    yield "attention_backward", (grad, query, key, value, mask, y, lse), {}
+    yield "attention_backward", (grad, query, key, value, mask, *saved), {}
 
 
 def _on_bools(x, y):
@@ -147,7 +147,7 @@ def calls(dtype, scale=1):
     out = TABLE["conv2d"](image, weight, **grid)
     window = {"kernel_size": (3, 2), "stride": (2, 2), "padding": (1, 1)}
     pooled, where = TABLE["max_pool2d"](image, **window)
-    _, lse = TABLE["cross_entropy"](x, labels)
+    _, *saved = TABLE["cross_entropy"](x, labels)
     _, mean, rstd = TABLE["layer_norm"](x, normalized_shape=(c,))
     yield from ((op, (x,), {}) for op in of_class("map", "map_bool"))
     yield from ((op, (positive,), {}) for op in POSITIVE_MAPS)
@@ -193,7 +193,7 @@ def calls(dtype, scale=1):
     yield "max_pool2d", (image,), window
     yield "max_pool2d_backward", (pooled, where), {"input_size": (12, 13)}
     yield "cross_entropy", (x, labels), {}
-    yield "cross_entropy_backward", (np.ones((), dtype), x, labels, lse), {}
+    yield "cross_entropy_backward", (np.ones((), dtype), x, labels, *saved), {}
     yield "layer_norm", (x, row, row[::-1].copy()), {"normalized_shape": (c,)}
     yield "layer_norm_backward", (y, x, row, mean, rstd), {"normalized_shape": (c,)}
     yield from _average_pools(image)

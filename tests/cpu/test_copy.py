@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 from cpu_cases import hold, normal, rng
 
+import etude
+from etude import TABLE, DTypeError
+from etude.core.errors import Unsupported
+from etude.core.state import current
+
 DTYPES = ("float32", "float64", "int64", "bool")
 
 
@@ -91,3 +96,59 @@ def test_contiguous_copies_into_any_strides_of_out(ops, dtype):
     for out in (wide[::2, 3:8], wide.T[:6, 1:6], wide[5::-1, ::4]):
         assert ops["contiguous"](x, out=out) is out
         np.testing.assert_array_equal(out, x)
+
+
+def test_a_copy_into_its_own_memory_reads_all_before_it_writes(ops):
+    a = etude.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert a.copy_(a.T).tolist() == [[1, 3], [2, 4]]
+    assert a.copy_(a).tolist() == [[1, 3], [2, 4]]
+    b = etude.arange(5)
+    assert b.copy_(b.flip((0,))).tolist() == [4, 3, 2, 1, 0]
+    c = etude.arange(8).float()
+    c[::2].copy_(c[:4])
+    assert c.tolist() == [0, 1, 1, 3, 2, 5, 3, 7]
+    x = normal(300, 300)
+    big = etude.tensor(x)
+    assert np.array_equal(big.copy_(big.T).numpy(), x.T)
+
+
+@pytest.mark.parametrize(("name", "arrays", "attrs"), [
+    ("exp", lambda m: [m[1:]], {}), ("add", lambda m: [m[1:], m[:-1]], {}),
+    ("where", lambda m: [m[1:] > 2, m[1:], m[:-1]], {}), ("clamp", lambda m: [m[1:]], {"min": 1.0}),
+    ("softmax", lambda m: [m[1:].reshape(2, 4)], {}), ("cumsum", lambda m: [m[:-1]], {"dim": 0}),
+    ("matmul", lambda m: [m[:4].reshape(2, 2), m[4:8].reshape(2, 2)], {}),
+    ("cat", lambda m: [m[4:8], m[:4]], {"dim": 0}),
+    ("pad", lambda m: [m[2:6]], {"padding": (2, 2)}),
+    ("slice_backward", lambda m: [m[2:6]], {"shape": (8,), "index": ((4, 8, 1),)})])
+def test_an_out_that_overlaps_an_input_elsewhere_is_left_to_the_reference(ops, name, arrays, attrs):
+    memory = np.arange(9, dtype=np.float32) / 3
+    want = TABLE[name](*arrays(memory.copy()), **attrs)
+    out = memory[:8][:want.size].reshape(want.shape)
+    with pytest.raises(Unsupported, match="out overlaps an input"):
+        ops[name](*arrays(memory), out=out, **attrs)
+    with etude.use("cpu"):
+        current("cpu")[name](*arrays(memory), out=out, **attrs)
+    assert np.array_equal(out, want)
+
+
+def test_the_same_memory_in_the_same_order_is_fine_where_an_op_is_elementwise(ops):
+    x = normal(40, 3)
+    for name, attrs in (("exp", {}), ("clamp", {"max": 0.5}), ("softmax", {"dim": -1})):
+        own = x.copy()
+        assert ops[name](own, out=own, **attrs) is own
+        np.testing.assert_array_equal(own, ops[name](x, **attrs))
+    own = x.copy()
+    ops["mul"](own, own, out=own)
+    np.testing.assert_array_equal(own, x * x)
+    with pytest.raises(Unsupported, match="out overlaps an input"):
+        ops["cumsum"](own, dim=0, out=own)
+
+
+@pytest.mark.parametrize("name", ["relu", "exp", "softmax", "contiguous", "sum"])
+def test_another_byte_order_is_refused_also_after_a_call_with_this_one(ops, name):
+    x = normal(2, 3)
+    ops[name](x)
+    with pytest.raises((DTypeError, Unsupported)):
+        ops[name](x.astype(x.dtype.newbyteorder()))
+    with pytest.raises(DTypeError, match=r"float32\[2, 3\] in another byte order"):
+        TABLE[name](x.astype(x.dtype.newbyteorder()))

@@ -148,6 +148,15 @@ def test_relu_keeps_nan(ops, dtype):
     np.testing.assert_array_equal(ops["relu"](x), np.maximum(x, 0))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_relu_and_clamp_keep_the_sign_of_zero(ops, dtype):
+    x = np.array([-0.0, 0.0, 1.0] * 30, dtype)
+    for name, attrs in (("relu", {}), ("clamp", {"min": 0.0}), ("clamp", {"max": 0.0}),
+                        ("clamp", {"min": -1.0, "max": 1.0})):
+        zero = x[x == 0]
+        assert np.array_equal(np.signbit(ops[name](x, **attrs)[x == 0]), np.signbit(zero)), name
+
+
 def test_integers_negate_and_wrap_as_in_numpy(ops):
     x = np.array([0, 5, -7, np.iinfo(np.int64).min] * 5)
     np.testing.assert_array_equal(ops["neg"](x), -x)

@@ -165,6 +165,30 @@ def test_a_batch_holds_rows_of_every_tensor_with_their_dtypes():
     assert not images.requires_grad
 
 
+@pytest.mark.parametrize("how", ["batch", "transform", "collate"])
+def test_a_batch_in_another_byte_order_is_converted(how):
+    x = np.arange(6).reshape(2, 3).astype(">f4")
+
+    class Table:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return (x[i],)
+
+    class Batches(Table):
+        def batch(self, indices):
+            return (x[indices],)
+
+    options = {"transform": lambda b, rng: b.astype(">f4")} if how == "transform" else {
+        "collate": lambda samples: (np.stack([s for s, in samples]),)} if how == "collate" else {}
+    dataset = Batches() if how == "batch" else Table()
+    (batch,) = next(iter(data.DataLoader(dataset, 2, **options)))
+    assert batch.dtype == etude.float32
+    assert batch.dtype.isnative
+    assert batch.exp().tolist() == etude.tensor(x.tolist()).exp().tolist()
+
+
 def test_any_object_with_length_and_samples_is_a_dataset():
     class Squares:
         def __len__(self):

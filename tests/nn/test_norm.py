@@ -158,6 +158,20 @@ def test_an_empty_batch_gives_an_empty_batch(layer):
     assert y.shape == x.grad.shape == (0, 3)
 
 
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_an_empty_batch_in_training_moves_no_running_statistics(momentum, backend):
+    if backend == "cpu":
+        pytest.importorskip("etude_cpu._glue", reason="etude-cpu is not installed",
+                            exc_type=ImportError)
+    layer = nn.BatchNorm1d(2, momentum=momentum)
+    with etude.use(backend):
+        assert layer(etude.zeros(0, 2)).shape == (0, 2)
+    assert layer.running_mean.tolist() == [0, 0]
+    assert layer.running_var.tolist() == [1, 1]
+    assert layer.num_batches_tracked.item() == 0
+
+
 @pytest.mark.parametrize(("make", "message"), [
     (lambda: nn.BatchNorm1d(3)(etude.zeros(2, 4)), r"weight must have shape \[4\]"),
     (lambda: nn.BatchNorm1d(3)(etude.zeros(2, 3, 4, 4)),

@@ -63,6 +63,24 @@ def test_limits(op, x, y):
     near(getattr(ops, op)(np.array([x], np.float32)), np.array([y]), 1, where=f"{op}({x})")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_elu_is_alpha_e_to_the_x_however_far_below_0(dtype):
+    points = [1000.0, 0.5, 0.0, -1.0, -5.0, -10.0, -17.0, -20.0, -37.0, -40.0, -80.0]
+    x = etude.tensor(points, dtype=dtype, requires_grad=True)
+    (first,) = etude.grad(F.elu(x, 0.7).sum(), [x], create_graph=True)
+    slopes = [1 if v > 0 else 0.7 * math.exp(v) for v in points]
+    near(first.detach().numpy(), slopes, 3)
+    (second,) = etude.grad(first.sum(), [x])
+    near(second.numpy(), [0 if v > 0 else s for v, s in zip(points, slopes, strict=True)], 3)
+
+
+def test_clamp_keeps_the_sign_of_a_zero_within_its_bounds():
+    x = np.array([-0.0, 0.0] * 40, np.float32)
+    for attrs in ({"min": 0.0}, {"min": -0.0}, {"max": 0.0}, {"min": -1.0, "max": 1.0}):
+        assert np.array_equal(np.signbit(ops.clamp(x, **attrs)), np.signbit(x)), attrs
+    assert ops.clamp(np.array([0, 3, 9]), min=0.5, max=math.inf).tolist() == [0, 3, 9]
+
+
 def test_clamp_needs_a_bound_and_keeps_nan():
     assert math.isnan(ops.clamp(np.array([math.nan]), min=0.0)[0])
     with pytest.raises(ValueError, match="clamp: give min, max or both; got neither"):

@@ -16,39 +16,41 @@ D = decimal.Decimal
 
 
 def _rows(x, target, ignore_index, label_smoothing):
-    """Decimals (loss, logsumexp, does it count) of each row."""
+    """Decimals (loss, largest logit, logarithm of the sum, does it count) of each row."""
     smooth = D(label_smoothing)
     for row, label in zip(x.tolist(), target.tolist(), strict=True):
         lse = sum(D(v).exp() for v in row).ln()
+        top = D(max(row))
         if label == ignore_index:
-            yield D(0), lse, 0
+            yield D(0), top, lse - top, 0
             continue
         even = lse - sum(map(D, row)) / len(row)
-        yield (1 - smooth) * (lse - D(row[label])) + smooth * even, lse, 1
+        yield (1 - smooth) * (lse - D(row[label])) + smooth * even, top, lse - top, 1
 
 
 def _cross_entropy(x, target, *, reduction, ignore_index, label_smoothing):
     with decimal.localcontext(prec=40):
         rows = list(_rows(x, target, ignore_index, label_smoothing))
-        total, count = sum((r[0] for r in rows), D(0)), sum(r[2] for r in rows)
+        total, count = sum((r[0] for r in rows), D(0)), sum(r[3] for r in rows)
         loss = {"none": [float(r[0]) for r in rows], "sum": float(total),
                 "mean": float(total / (count or 1))}[reduction]
-        return np.array(loss), np.array([float(r[1]) for r in rows])
+        return np.array(loss), *(np.array([float(r[i]) for r in rows]) for i in (1, 2))
 
 
 def _scale(x, target, *, reduction, **_):
     size = np.abs(x).max(1, initial=1) * 2
-    return {"none": size, "sum": size.sum(), "mean": size.mean() if len(x) else 1}[reduction], size
+    return {"none": size, "sum": size.sum(), "mean": size.mean() if len(x) else 1}[
+        reduction], size, np.ones(len(x))
 
 
-def _backward(grad, x, target, lse, *, reduction, ignore_index, label_smoothing):
+def _backward(grad, x, target, top, log_sum, *, reduction, ignore_index, label_smoothing):
     dx = np.zeros(x.shape)
     count = sum(t != ignore_index for t in target.tolist())
     for n, c in np.ndindex(x.shape):
         if target[n] == ignore_index:
             continue
         g = grad[n] if reduction == "none" else grad.item()
-        p = math.exp(x[n, c] - lse[n])
+        p = math.exp(x[n, c] - top[n] - log_sum[n])
         wanted = (1 - label_smoothing) * (c == target[n]) + label_smoothing / x.shape[1]
         dx[n, c] = g * (p - wanted) / (count if reduction == "mean" else 1)
     return dx
@@ -66,10 +68,15 @@ def _samples(rng):
         sample(np.array([[1e4, 0.0, 1e4 - 1]]), np.array([2]), smooth=False)]
 
 
+def _saved(x):
+    top = x.max(1, initial=-math.inf)
+    return top, scipy.special.logsumexp(x - top[:, None], axis=1)
+
+
 def _backwards(rng):
     return [sample(np.asarray(rng.uniform(-1, 1, s.arrays[0].shape[:1]
                                           if s.attrs["reduction"] == "none" else ())),
-                   *s.arrays, scipy.special.logsumexp(s.arrays[0], axis=1), **s.attrs)
+                   *s.arrays, *_saved(s.arrays[0]), **s.attrs)
             for s in _samples(rng) if s.smooth]
 
 
@@ -89,9 +96,20 @@ def test_the_default_is_the_mean():
 
 def test_a_sure_and_right_answer_costs_nothing_however_large():
     x = np.array([[1e30, -1e30], [-1e30, 1e30]], np.float32)
-    loss, lse = ops.cross_entropy(x, np.array([0, 1]), reduction="none")
+    loss, top, log_sum = ops.cross_entropy(x, np.array([0, 1]), reduction="none")
     assert loss.tolist() == [0, 0]
-    assert np.array_equal(lse, np.array([1e30, 1e30], np.float32))
+    assert np.array_equal(top, np.array([1e30, 1e30], np.float32))
+    assert log_sum.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("level", [1.0, 1e4, 1e6, 1e8, -1e9, 1e30])
+def test_a_number_added_to_all_logits_changes_nothing(level, smoothing):
+    x = etude.full((1, 3), level, requires_grad=True)
+    loss = F.cross_entropy(x, etude.tensor([0]), label_smoothing=smoothing)
+    near(loss.detach().numpy(), np.array(math.log(3)), 2)
+    loss.backward()
+    near(x.grad.numpy(), [[smoothing * 2 / 3 - 2 / 3, *[1 / 3 - smoothing / 3] * 2]], 2, scale=1)
 
 
 def test_a_class_masked_with_minus_infinity_has_no_share():

@@ -62,3 +62,18 @@ def test_sure_logits_do_not_overflow():
     x = np.array([1e4, -1e4, 1e4], np.float32)
     y = ops.binary_cross_entropy_with_logits(x, np.array([1, 0, 0], np.float32), reduction="none")
     near(y, [0, 0, 1e4], 1)
+
+
+def test_an_infinite_logit_costs_nothing_if_it_is_right_and_is_no_nan_if_it_is_wrong():
+    inf = math.inf
+    x = etude.tensor([-inf, inf, -inf, inf, -inf, 0.0], requires_grad=True)
+    target = etude.tensor([0.0, 0.0, 1.0, 1.0, 0.25, 0.5])
+    y = F.binary_cross_entropy_with_logits(x, target, reduction="none")
+    near(y.detach().numpy(), [0, inf, inf, 0, inf, math.log(2)], 1)
+    (first,) = etude.grad(y.sum(), [x], create_graph=True)
+    assert first.tolist() == [0, 1, -1, 0, -0.25, 0]
+    (second,) = etude.grad(first.sum(), [x])
+    assert second.tolist() == [0, 0, 0, 0, 0, 0.25]
+    nan = ops.binary_cross_entropy_with_logits(np.array([math.nan] * 2), np.array([0.0, 1.0]),
+                                               reduction="none")
+    near(nan, [math.nan] * 2)

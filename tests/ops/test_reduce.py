@@ -243,6 +243,16 @@ def test_wrong_axes_of_argmax():
         ops.argmax(np.ones((2, 3)), dim=(0, 1))
 
 
+@pytest.mark.parametrize("dim", [None, 0, (0, 1)])
+def test_the_gradient_of_logsumexp_adds_up_to_one_however_large_x_is(dim):
+    x = etude.full((4, 1), 1e8, requires_grad=True)
+    x.logsumexp(dim).sum().backward()
+    assert x.grad.tolist() == [[0.25]] * 4
+    hidden = etude.full((3, 1), -math.inf, requires_grad=True)
+    hidden.logsumexp(dim).sum().backward()
+    assert hidden.grad.tolist() == [[0]] * 3
+
+
 def test_a_variance_needs_more_elements_than_its_correction():
     with pytest.raises(ShapeError, match="var: 1 elements with correction=1 have no variance"):
         ops.var(np.ones((3, 1)), dim=1)
@@ -251,3 +261,43 @@ def test_a_variance_needs_more_elements_than_its_correction():
 
 def test_an_empty_product_is_one():
     assert ops.prod(np.zeros(0)) == 1
+
+
+ROWS = 1_000_000
+TENTH = float(np.float32(0.1))  # a little more than 0.1
+
+
+@pytest.mark.parametrize(("name", "attrs", "want"), [
+    ("sum", {"dim": 0}, TENTH * ROWS), ("mean", {"dim": 0}, TENTH), ("cumsum", {"dim": 0}, None),
+    ("logsumexp", {"dim": 0}, TENTH + math.log(ROWS)), ("softmax", {"dim": 0}, 1 / ROWS),
+    ("log_softmax", {"dim": 0}, -math.log(ROWS)), ("var", {"dim": 0, "correction": 0}, 0.0)])
+def test_a_million_float32_rows_do_not_drift(name, attrs, want):
+    y = getattr(ops, name)(np.full((ROWS, 2), 0.1, np.float32), **attrs)
+    assert y.dtype == np.float32
+    if name == "cumsum":
+        near(y, TENTH * np.arange(1, ROWS + 1)[:, None] + [0, 0], 1)
+    else:
+        near(y, np.full(y.shape, want), 2, scale=1e-9 if name == "var" else None)
+
+
+def test_ones_do_not_stop_adding_up_at_two_to_the_24():
+    x = np.broadcast_to(np.float32(1), (2**24 + 2**10, 2))
+    assert ops.mean(x, dim=0).tolist() == [1, 1]
+
+
+def test_gradients_that_are_sums_over_a_million_rows_do_not_drift():
+    index = np.zeros(ROWS, np.int64)
+    tenths = np.full((ROWS, 2), 0.1, np.float32)
+    mean, rstd = np.zeros(ROWS, np.float32), np.ones(ROWS, np.float32)
+    found = {
+        "embedding": ops.embedding_backward(tenths, index, num_embeddings=1)[0],
+        "scatter_add": ops.scatter_add(np.zeros((1, 2), np.float32), np.stack([index] * 2, 1),
+                                       tenths, dim=0)[0],
+        "layer_norm": ops.layer_norm_backward(tenths, tenths, None, mean, rstd,
+                                              normalized_shape=(2,))[2],
+        "batch_norm": ops.batch_norm_backward(tenths, tenths, None, mean[:2], rstd[:2])[2]}
+    for name, y in found.items():
+        near(y, [TENTH * ROWS] * 2, 1, where=name)
+    _, means, variances = ops.batch_norm(tenths)
+    near(means, [TENTH] * 2, 1)
+    near(variances, [0, 0], 1, scale=1e-9)

@@ -128,6 +128,44 @@ def test_a_gradient_in_another_memory_order_is_taken_as_it_reads(make):
 
 
 @every_kind
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_leaf_that_is_a_view_moves_like_its_copy(make, backend):
+    if backend == "cpu":
+        pytest.importorskip("etude_cpu._glue", reason="etude-cpu is not installed",
+                            exc_type=ImportError)
+    w = np.random.default_rng(0).standard_normal((2, 3, 4))
+    results = []
+    with etude.use(backend):
+        for change in (lambda p: p, lambda p: p.clone()):
+            base = etude.tensor(w)
+            p = change(base.permute((2, 0, 1)).detach()).requires_grad_()
+            optimizer = make([p])
+            for _ in range(2):
+                p.grad = p.detach()[::-1]  # a view of what the step writes
+                optimizer.step()
+            results.append(p.detach().numpy())
+    assert np.array_equal(*results)
+    assert not np.array_equal(results[0], w.transpose(2, 0, 1))
+
+
+@every_kind
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_gradient_in_the_memory_of_the_parameter_is_read_before_the_step_writes(make, backend):
+    if backend == "cpu":
+        pytest.importorskip("etude_cpu._glue", reason="etude-cpu is not installed",
+                            exc_type=ImportError)
+    results = []
+    with etude.use(backend):
+        for copied in (False, True):
+            base = etude.tensor(np.linspace(-1, 1, 41))
+            p = base[1:].detach().requires_grad_()
+            p.grad = base[:-1].clone() if copied else base[:-1].detach()
+            make([p]).step()
+            results.append(p.detach().numpy())
+    assert np.array_equal(*results)
+
+
+@every_kind
 def test_backward_after_a_step_is_noticed(make):
     p = parameter()
     loss = (p * p).sum()

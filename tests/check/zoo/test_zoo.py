@@ -46,13 +46,18 @@ def wrong(animal, case):
         return True
     if len(found) != len(right):
         return True
-    for i, (y, r) in enumerate(zip(found, right)):
-        if y.shape != r.shape:
-            return True
-        y = np.asarray(y).astype(r.dtype)
-        if judge.compare(case, y, i).verdict.failed:
-            return True
-    return False
+    if any(y.shape != r.shape for y, r in zip(found, right)):
+        return True
+    found = tuple([np.asarray(y).astype(r.dtype) for y, r in zip(found, right)])
+    if any(judge.compare(case, y, i).verdict.failed for i, y in enumerate(found)):
+        return True
+    return not all(_holds(rule, case, found) for rule in case.spec.invariants.values())
+
+
+def _holds(rule, case, found):
+    with np.errstate(all="ignore"):
+        values, bounds = rule(case.call, found)
+    return bool(np.all(np.abs(values) <= bounds))
 
 
 def test_every_entry_of_the_zoo_has_an_animal():

@@ -184,14 +184,15 @@ def batch_norm(x: Any, running_mean: Any, running_var: Any, weight: Any = None, 
     """Normalise each channel by this batch's mean and variance (``training``) or the running ones.
 
     x: (N, C, ...); all others (C) or None. In training the running buffers, if given, move by
-    ``momentum`` towards the batch's mean and unbiased variance, in place.
+    ``momentum`` towards the batch's mean and unbiased variance, in place; an empty batch, which has
+    neither, moves nothing.
     """
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         return OPS["batch_norm_eval"](x, running_mean, running_var, weight, bias, eps=eps)
     y, mean, var = OPS["batch_norm"](x, weight, bias, eps=eps)
-    if running_mean is not None:
+    if running_mean is not None and x.numel():
         count = x.numel() // max(x.shape[1], 1)
         table = STATE.get().tables[x.device]
         unbiased = table["mul"](var.data, count / (count - 1))

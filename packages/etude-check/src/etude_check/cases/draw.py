@@ -181,7 +181,7 @@ class Draw:
             self.dtype))
 
     def given(self, a: Any) -> Array:
-        """An array computed by ``make`` itself (a saved lse, a mean): in this case's layout."""
+        """An array computed by ``make`` itself (a saved maximum, a mean): in this case's layout."""
         return self._lay(np.asarray(a))
 
     @property

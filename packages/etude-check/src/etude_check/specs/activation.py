@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from etude_check.bounds.models import Bounds, Elementary, Ensemble, Exact
 from etude_check.cases.plans import also, at, broadcasting, crossed, elementwise
 from etude_check.cases.spec import Refusal, call, spec
-from etude_check.specs.map import MAP, drawer, plans_of
+from etude_check.specs.map import MAP, drawer, plans_of, zeros_kept
 
 ZERO = (0.0, -0.0, 1e-45, -1e-45, 5e-324, -5e-324, 1.0, -1.0, np.inf, -np.inf)
 FAR = ((-104, 90), (-745, 710))  # from where e^x is 0 to where it overflows
@@ -60,12 +60,17 @@ def _whole(n):
     return None if n is None else int(n)
 
 
+def _around_0(min, max):
+    """Whether 0 is within the bounds, so that clamp leaves it as it is."""
+    return (min is None or min <= 0) and (max is None or max >= 0)
+
+
 def _clamp(d, shapes, between, at=None):
     """Bounds are whole where x is: an int64 array has no element of 0.3."""
     low, high = between if d.dtype.kind == "f" else map(_whole, between)
     ends = [n for n in (low, high) if n is not None]
     if at:
-        x = d.among((*ends, 0.0, np.inf, -np.inf, np.nan), shapes[0],
+        x = d.among((*ends, 0.0, -0.0, np.inf, -np.inf, np.nan), shapes[0],
                     (*ends, 2**53 + 1, -(2**62), 1, -1))
     else:
         x = d.floats(shapes[0])
@@ -76,4 +81,7 @@ spec("clamp", plans=also(elementwise(1, between=BOUNDS), special=crossed(
          [*at([257], "kink"), *at([7], "kink")], between=BOUNDS)),
      make=_clamp, model=Exact(), random=broadcasting(1, between=st.sampled_from(BOUNDS)),
      refusals=(Refusal("neither min nor max", lambda: call(np.ones(3)), "ValueError", "min"),),
-     policy="A bound of None is none; NaN stays NaN; max wins where min is above it.")
+     invariants={"a zero within the bounds keeps its sign": lambda given, outputs: zeros_kept(
+         given, outputs) if _around_0(**given.attrs) else (0, 0)},
+     policy="A bound of None is none; NaN stays NaN, and -0 within the bounds stays -0; max wins "
+            "where min is above it.")

@@ -38,7 +38,8 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     _plan((2,), 5, 7, 4, 3, scale=s, causal=c) for s in (1.0, 0.2, -0.5) for c in (False, True)] + [
     _plan((2,), 5, 7, 4, 3, at="sharp"), _plan((), 33, 40, 8, 8, at="sharp", causal=True),
     _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
-    _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True)]
+    _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True),
+    *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",))]
 
 
 def _plans(backward):
@@ -68,8 +69,10 @@ def _mask(d, kind, lead, queries, keys):
         seen[...] = np.arange(keys) >= min(keys - 1, keys * 3 // 5)
     elif kind not in ("heads", "matrix"):
         seen[..., 0] = True
-    if kind in ("hidden rows", "-inf rows"):
+    if kind in ("hidden rows", "-inf rows", "-1e9 rows"):
         seen[..., 1::3, :] = False
+    if kind == "-1e9 rows":  # in a row of which nothing else counts
+        return d.given(np.where(seen, 0, -1e9).astype(d.dtype))
     if kind in ("-inf", "-inf rows"):
         return d.given(np.where(seen, d.rng.uniform(-1, 1, shape), -np.inf).astype(d.dtype))
     return d.given(seen)
@@ -92,8 +95,8 @@ def _make(d, lead, size, causal=False, mask="", scale=None, at=""):
 def _backward(d, lead, size, causal=False, mask="", scale=None, at=""):
     grad = d.grad([*lead, size[0], size[3]])
     arrays, attrs = _operands(d, lead, size, mask, at, True), {"is_causal": causal, "scale": scale}
-    y, lse = TABLE[SDPA](*arrays, **attrs)
-    return call(grad, *arrays, d.given(y), d.given(lse), **attrs)
+    saved = TABLE[SDPA](*arrays, **attrs)  # y, top, log_sum
+    return call(grad, *arrays, *map(d.given, saved), **attrs)
 
 
 def _convex(given, outputs):
@@ -111,6 +114,21 @@ def _convex(given, outputs):
     if not largest <= 9:  # NaN too
         return np.zeros(0), np.zeros(0)
     return outside, np.broadcast_to(u * np.abs(value).max(), outside.shape)
+
+
+def _whole(given, outputs):
+    """How far all dvalue of a head is from all grad of the queries that see a key."""
+    grad, dvalue = (a.astype(np.float64) for a in (given.arrays[0], outputs[2]))
+    grad = np.where(np.isfinite(given.arrays[7])[..., None], grad, 0)
+    off = dvalue.sum(-2) - grad.sum(-2)
+    if not np.isfinite(off).all() or 0 in given.arrays[7].strides:  # log_sum is not that of a row
+        return np.zeros(0), np.zeros(0)
+    largest = max(np.abs(a).max(initial=0) for a in given.arrays[1:3])
+    if not largest <= 9:
+        return np.zeros(0), np.zeros(0)
+    info = np.finfo(outputs[2].dtype)
+    room = float(info.eps) * (200 + 4 * dvalue.shape[-2]) * np.abs(grad).sum(-2)
+    return off, room + float(info.tiny)
 
 
 _random = st.builds(
@@ -135,6 +153,8 @@ spec(SDPA, plans=_plans(False), make=_make, model=Ensemble(), random=_random,
                Refusal("a mask of whole numbers", lambda: call(
                    _Q, _Q, _Q, np.ones((3, 3), np.int64)), "DTypeError", f"{SDPA}.*attn_mask"),
                Refusal("no keys", lambda: call(_Q, _Q[:, :0], _Q[:, :0]), "ShapeError", SDPA)),
-     policy="A causal query l sees the keys 0 .. l; one that sees none gives 0 and lse -inf.")
+     policy="A causal query l sees the keys 0 .. l; one that sees none gives 0, top 0 "
+            "and log_sum -inf. A mask of -1e9 over all keys changes no probability.")
 spec("attention_backward", plans=_plans(True), make=_backward, model=Ensemble(), random=_random,
+     invariants={"probabilities add up to 1": _whole},
      policy="Linear in grad: zeros give zeros. A query that sees no key has no gradient.")

@@ -37,12 +37,16 @@ def _plans(backward):
                "duplicate-index": crossed(BASE, duplicates=(True,)),
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
         if kind == "special":
-            return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
+            return crossed(BASE[:2], special=("nan", "zero", "subnormal")) + crossed(
+                [_plan(6, 5, "none"), _plan(4, 33, "none", smoothing=0.1)], at=("level",))
         return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
 def _logits(d, n, c, at, plain=False):
+    if at == "level":  # all logits of a row alike, and far from 0
+        level = d.rng.choice([1.0, 1e4, 1e6, 1e8, -1e9], [n, 1])
+        return d.given(np.repeat(level, c, 1).astype(d.dtype))
     draw = d.plain if plain else d.floats
     x = draw([n, c], *{"big": (-1e4, 1e4), "sure": (-60, 60), "below": (-9, -4)}.get(at, (-4, 4)))
     return x
@@ -81,8 +85,29 @@ def _make(d, n, c, reduction, ignore, smoothing, at=""):
 def _backward(d, n, c, reduction, ignore, smoothing, at=""):
     grad = d.grad([n] if reduction == "none" else [])
     x, target = _given(d, n, c, ignore, at, True)
-    lse = TABLE["cross_entropy"](x, target, reduction="none", ignore_index=ignore)[1]
-    return call(grad, x, target, d.given(lse), **_attrs(reduction, ignore, smoothing, at))
+    _, *saved = TABLE["cross_entropy"](x, target, reduction="none", ignore_index=ignore)
+    return call(grad, x, target, *map(d.given, saved), **_attrs(reduction, ignore, smoothing, at))
+
+
+def _level(given, outputs):
+    """How far a row of equal logits is from costing ln C, which it does at any level."""
+    (x, target), attrs = given.arrays, given.attrs
+    if attrs["reduction"] != "none" or not x.size:
+        return np.zeros(0), np.zeros(0)
+    rows = (x == x[:, :1]).all(1) & np.isfinite(x[:, 0]) & (target != attrs["ignore_index"])
+    cost = np.log(x.shape[1])
+    room = 8 * float(np.finfo(x.dtype).eps) * (1 + cost)
+    return np.where(rows, outputs[0] - cost, 0), np.full(len(x), room)
+
+
+def _no_push(given, outputs):
+    """How far each row of the gradient is from adding up to 0."""
+    grad, dx, log_sum = given.arrays[0], outputs[0].astype(np.float64), given.arrays[4]
+    if not np.isfinite(dx).all() or 0 in log_sum.strides:  # a log_sum that is no row's but the last
+        return np.zeros(0), np.zeros(0)
+    info = np.finfo(outputs[0].dtype)
+    room = float(info.eps) * (64 + 4 * dx.shape[1]) * np.abs(grad) + float(info.tiny)
+    return dx.sum(1), np.broadcast_to(room, len(dx))
 
 
 _random = st.builds(
@@ -107,6 +132,7 @@ def _refused(op, make):
 
 
 spec("cross_entropy", plans=_plans(False), make=_make, model=Ensemble(), random=_random,
+     invariants={"ln C for equal logits": _level},
      refusals=(*_refused("cross_entropy", call),
                Refusal("the mean of an empty batch", lambda: call(np.zeros((0, 3)), _T[:0]),
                        "ShapeError", "cross_entropy"),
@@ -116,9 +142,10 @@ spec("cross_entropy", plans=_plans(False), make=_make, model=Ensemble(), random=
                        "cross_entropy.*target"),
                Refusal("a share above 1", lambda: call(_X, _T, label_smoothing=1.5), "ValueError",
                        "cross_entropy.*label_smoothing")),
-     policy="Ignored rows have loss 0 and do not count in the mean; with none left it is NaN. lse "
-            "is that of every row, ignored or not.")
+     policy="Ignored rows have loss 0 and do not count in the mean; with none left it is NaN. "
+            "top and log_sum are those of every row, ignored or not.")
 spec("cross_entropy_backward", plans=_plans(True), make=_backward, model=Ensemble(),
-     random=_random, refusals=_refused("cross_entropy_backward", lambda x, t, **attrs: call(
-         np.ones((), x.dtype), x, t, np.ones(len(x)), **attrs)),
+     random=_random, invariants={"rows add up to 0": _no_push},
+     refusals=_refused("cross_entropy_backward", lambda x, t, **attrs: call(
+         np.ones((), x.dtype), x, t, np.ones(len(x)), np.ones(len(x)), **attrs)),
      policy="Rows that are ignored get 0; smoothing counts here too.")

@@ -27,7 +27,8 @@ def _plans(op):
             found = [p for p in found if "special" not in p]
         if kind == "special":
             return [p for p in found if p["special"] in SPECIALS[op]] + shapes(
-                [1031], special="nan")
+                [1031], special="nan") + (
+                shapes([33], at="infinite") if op == "binary_cross_entropy_with_logits" else [])
         if kind == "empty":  # the mean of nothing is refused
             found = [{**p, "reduction": r} for p in found for r in REDUCTIONS[1:]]
         if kind == "threads":
@@ -52,6 +53,9 @@ def _make(d, shapes, reduction, at=""):
 
 
 def _bce(d, shapes, reduction, at=""):
+    if at == "infinite":
+        x = d.among((-np.inf, np.inf, 0.0, -1.0, 1.0), shapes[0], near=False)
+        return call(x, d.among((0.0, 1.0, 0.25), shapes[1], near=False), reduction=reduction)
     high = {"large": 200, "close": 1e-3}.get(at, 6)
     target = d.given(d.rng.integers(0, 2, shapes[1]).astype(d.dtype)) if at == "same" else d.plain(
         shapes[1], 0, 1)
@@ -70,7 +74,8 @@ for _op, _makes, _policy in (
         ("mse_loss", _make, "Over no elements the sum is 0."),
         ("l1_loss", _make, "Over no elements the sum is 0."),
         ("binary_cross_entropy_with_logits", _bce,
-         "Never overflows: a large logit costs its size. Targets may lie between 0 and 1.")):
+         "Never overflows: a large logit costs its size, an infinite one 0 if it is right. Targets "
+         "may lie between 0 and 1.")):
     spec(_op, plans=_plans(_op), make=_makes, model=Ensemble(), refusals=_refused(_op),
          random=alike(2, reduction=st.sampled_from(REDUCTIONS)).filter(
              lambda p: p["reduction"] != "mean" or 0 not in p["shapes"][0]), policy=_policy)

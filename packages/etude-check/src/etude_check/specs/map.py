@@ -20,7 +20,7 @@ from etude_check.cases.plans import alike, also, at, broadcasting, crossed, elem
 from etude_check.cases.spec import Refusal, call, spec
 
 PI = np.pi
-SERIES = 2.5e-15  # relative error of the reference's erf in float64
+SERIES = 2**-51  # relative error of the reference's erf in float64
 WAYS = ("kink", "wide", "bits", "range")
 #: lengths that put the specials into the vector body alone, or where only a tail is left
 SPECIAL = crossed([{"shapes": [[5]]}, {"shapes": [[64]]}], special=tuple(SPECIALS))
@@ -36,7 +36,7 @@ def plans_of(attrs, *ways):
 
 
 def slow(plans):
-    """``plans`` without arrays of a million elements: erf's reference adds 120 terms for each."""
+    """``plans`` without arrays of a million elements: erf's reference takes 220 steps for each."""
     def fewer(kind):
         found = plans(kind)
         return [p for p in found if np.prod(p["shapes"][0]) < 1e5] if kind == "large" else [
@@ -77,6 +77,12 @@ def _within(low, high):
     return {f"from {low} to {high}": holds}
 
 
+def zeros_kept(given, outputs):
+    """1 where x is a zero and y is not the same zero: equality alone would let -0 pass for 0."""
+    x, y = given.arrays[0], outputs[0]
+    return np.where((x == 0) & (np.signbit(x) != np.signbit(y)), 1, 0), np.zeros(y.shape)
+
+
 # ------------------------------------------------------------------ exact
 
 BIG = (0, 1, -1, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53) - 1, 2**62)
@@ -91,7 +97,8 @@ entry("reciprocal", Exact(), "Rounded once, as IEEE 754 has it; inf with its sig
       wide=(-126, 126), kinks=(0.0, -0.0, 1.0, -1.0, 3.0, 1e-39, 3e38, np.inf, -np.inf))
 entry("sqrt", Exact(), "Rounded once, as IEEE 754 has it; NaN below 0, -0 at -0.", low=-1.0,
       wide=(-148, 126), positive=True, kinks=(0.0, -0.0, 1.0, 4.0, 2.0, -1.0, 1e-40, np.inf))
-entry("relu", Exact(), "0 at 0 and below; NaN stays NaN.", ints=BIG,
+entry("relu", Exact(), "0 below 0; NaN stays NaN, and -0 stays -0.", ints=BIG,
+      invariants={"a zero of x keeps its sign": zeros_kept},
       kinks=(0.0, -0.0, 1e-45, -1e-45, -np.inf, np.inf))
 
 # ------------------------------------------------------------------ elementary functions
@@ -130,7 +137,7 @@ entry("sigmoid", Elementary(4), "0 and 1 far out; e^-x never overflows on the wa
 
 @dataclass(frozen=True)
 class Erf(Elementary):
-    """In float64 the oracle's own series is good to SERIES only (against scipy: 2.11e-15)."""
+    """In float64 the oracle's own formulas are good to SERIES (measured: 1.3 units)."""
 
     def bound(self, q, i):
         more = SERIES * np.abs(q.oracle[i]) if q.dtype == np.float64 else 0.0

@@ -122,25 +122,31 @@ def batch_norm_backward_mean(grad, x, weight, mean, var, *, eps=1e-5):
 
 @mutant("cross_entropy_backward", kills="tail", where="backward",
         mistake="Label smoothing is forgotten on the way back.")
-def cross_entropy_backward_smoothing(grad, x, target, lse, *, label_smoothing=0.0, **attrs):
-    return reference("cross_entropy_backward")(grad, x, target, lse, label_smoothing=0.0, **attrs)
+def cross_entropy_backward_smoothing(grad, x, target, top, log_sum, *, label_smoothing=0.0,
+                                     **attrs):
+    return reference("cross_entropy_backward")(grad, x, target, top, log_sum, **attrs)
 
 
 @mutant("cross_entropy_backward", kills="tail", where="backward",
         mistake="The mean divides by the whole batch, ignored rows included.")
-def cross_entropy_backward_mean(grad, x, target, lse, *, reduction="mean", **attrs):
-    if reduction != "mean":
-        return reference("cross_entropy_backward")(grad, x, target, lse, reduction=reduction,
-                                                   **attrs)
-    return reference("cross_entropy_backward")(grad / grad.dtype.type(max(len(x), 1)), x, target,
-                                               lse, reduction="sum", **attrs)
+def cross_entropy_backward_mean(grad, x, target, top, log_sum, *, reduction="mean", **attrs):
+    if reduction == "mean":
+        grad, reduction = grad / grad.dtype.type(max(len(x), 1)), "sum"
+    return reference("cross_entropy_backward")(grad, x, target, top, log_sum, reduction=reduction,
+                                               **attrs)
 
 
 @mutant("cross_entropy_backward", kills="cotangent", where="backward",
         covers="all-ones cotangent",
         mistake="The gradient that arrives is taken for 1, as when the loss is the last op.")
-def cross_entropy_backward_ones(grad, x, target, lse, **attrs):
-    return reference("cross_entropy_backward")(np.ones_like(grad), x, target, lse, **attrs)
+def cross_entropy_backward_ones(grad, x, target, top, log_sum, **attrs):
+    return reference("cross_entropy_backward")(np.ones_like(grad), x, target, top, log_sum, **attrs)
+
+
+@mutant("cross_entropy_backward", kills="special", where="backward",
+        mistake="top + log_sum is taken off at once: far from 0 that rounds log_sum away.")
+def cross_entropy_backward_one_logsumexp(grad, x, target, top, log_sum, **attrs):
+    return reference("cross_entropy_backward")(grad, x, target, top + log_sum, 0 * log_sum, **attrs)
 
 
 @mutant("scatter_add", kills="duplicate-index", where="backward", covers="duplicate lost",
@@ -171,10 +177,10 @@ def prod_backward_quotient(grad, x, *, dim=None, keepdim=False):
 
 @mutant("attention_backward", kills="tail", where="backward",
         mistake="The factor 1 / sqrt D is left out of dquery and dkey.")
-def attention_backward_scale(grad, query, key, value, attn_mask, y, lse, *, is_causal=False,
-                             scale=None):
+def attention_backward_scale(grad, query, key, value, attn_mask, y, top, log_sum, *,
+                             is_causal=False, scale=None):
     dquery, dkey, dvalue = reference("attention_backward")(
-        grad, query, key, value, attn_mask, y, lse, is_causal=is_causal, scale=scale)
+        grad, query, key, value, attn_mask, y, top, log_sum, is_causal=is_causal, scale=scale)
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     back = query.dtype.type(1 / factor if factor else 1)
     return dquery * back, dkey * back, dvalue
@@ -182,10 +188,20 @@ def attention_backward_scale(grad, query, key, value, attn_mask, y, lse, *, is_c
 
 @mutant("attention_backward", kills="tail", where="backward",
         mistake="The causal mask is forgotten on the way back.")
-def attention_backward_mask(grad, query, key, value, attn_mask, y, lse, *, is_causal=False,
-                            scale=None):
-    return reference("attention_backward")(grad, query, key, value, attn_mask, y, lse,
+def attention_backward_mask(grad, query, key, value, attn_mask, y, top, log_sum, *,
+                            is_causal=False, scale=None):
+    return reference("attention_backward")(grad, query, key, value, attn_mask, y, top, log_sum,
                                            is_causal=False, scale=scale)
+
+
+@mutant("attention_backward", kills="tail", where="backward",
+        mistake="top + log_sum is taken off at once: a mask of -1e9 rounds log_sum away, and the "
+                "probabilities add up to the number of keys.")
+def attention_backward_one_logsumexp(grad, query, key, value, attn_mask, y, top, log_sum, **attrs):
+    both = np.where(np.isfinite(log_sum), top + log_sum, log_sum).astype(top.dtype)
+    return reference("attention_backward")(
+        grad, query, key, value, attn_mask, y, np.where(np.isfinite(both), both, 0 * top),
+        np.where(np.isfinite(both), 0 * top, both), **attrs)
 
 
 @mutant("scaled_dot_product_attention", kills="tail", where="numerics",

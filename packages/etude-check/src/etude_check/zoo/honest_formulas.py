@@ -142,9 +142,8 @@ def softmax_online():
         return y.reshape(reduced(x.shape, axes("logsumexp", dim, x.ndim), keepdim=keepdim))
 
     def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
-        _, lse = reference("cross_entropy")(x, target, reduction=reduction,
-                                            ignore_index=ignore_index,
-                                            label_smoothing=label_smoothing)
+        _, top, log_sum = reference("cross_entropy")(  # which also refuses wrong labels
+            x, target, reduction=reduction, ignore_index=ignore_index)
         logp = log_softmax(x, dim=1)
         counts = target != ignore_index
         s = x.dtype.type(label_smoothing)
@@ -153,9 +152,10 @@ def softmax_online():
         loss = loss - s * logp.mean(1) if label_smoothing else loss
         loss = np.where(counts, loss, x.dtype.type(0))
         if reduction == "none":
-            return loss, lse
+            return loss, top, log_sum
         total = loss.sum()
-        return (total / x.dtype.type(counts.sum()) if reduction == "mean" else total), lse
+        total = total / x.dtype.type(counts.sum()) if reduction == "mean" else total
+        return total, top, log_sum
 
     return {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp,
             "cross_entropy": cross_entropy}
@@ -189,7 +189,7 @@ def attention_tiles():
             top = new
         none = total == 0
         y = np.where(none[..., None], number(0), y / np.where(none, number(1), total)[..., None])
-        return y, np.where(none, number(-np.inf), top + np.log(total))
+        return y, np.where(np.isfinite(top), top, number(0)), np.log(total)
     return {"scaled_dot_product_attention": attention}
 
 

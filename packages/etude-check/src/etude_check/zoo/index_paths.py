@@ -81,13 +81,13 @@ def conv2d_channels_last(x, weight, bias=None, **attrs):
         mistake="The running maximum starts at the score of key 0; a query that may not see it, "
                 "but sees others, gets -inf - -inf = NaN.")
 def sdpa_first_hidden(query, key, value, attn_mask=None, **attrs):
-    y, lse = reference("scaled_dot_product_attention")(query, key, value, attn_mask, **attrs)
+    y, *saved = reference("scaled_dot_product_attention")(query, key, value, attn_mask, **attrs)
     if attn_mask is None:
-        return y, lse
+        return y, *saved
     mask = np.broadcast_to(attn_mask, (*query.shape[:-1], key.shape[-2]))
     hidden = ~mask if mask.dtype == bool else np.isneginf(mask)
     lost = hidden[..., 0] & ~hidden.all(-1)
-    return np.where(lost[..., None], np.nan, y).astype(y.dtype), lse
+    return np.where(lost[..., None], np.nan, y).astype(y.dtype), *saved
 
 
 @mutant("scaled_dot_product_attention", kills="tail", where="index", covers="broadcast side",

@@ -82,8 +82,8 @@ def log_softmax_in_place(x, *, dim=-1, out=None):
 
 @mutant("cross_entropy_backward", kills="tail", where="memory", covers="writes input", safe=False,
         mistake="dx is built in the memory of the logits.")
-def cross_entropy_backward_in_place(grad, x, target, lse, *, out=None, **attrs):
-    dx = reference("cross_entropy_backward")(grad, x, target, lse, **attrs)
+def cross_entropy_backward_in_place(grad, x, target, top, log_sum, *, out=None, **attrs):
+    dx = reference("cross_entropy_backward")(grad, x, target, top, log_sum, **attrs)
     x[...] = dx
     return _done(dx, out)
 

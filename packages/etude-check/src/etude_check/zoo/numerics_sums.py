@@ -52,9 +52,10 @@ def log_softmax_log_of_softmax(x, *, dim=-1):
 @mutant("cross_entropy", kills="tail", where="numerics", covers="no max-subtraction",
         mistake="The logsumexp is computed without its maximum: logits of 100 give inf.")
 def cross_entropy_no_max(x, target, *, reduction="mean", **attrs):
-    loss, _ = reference("cross_entropy")(x, target, reduction=reduction, **attrs)
+    loss, top, _ = reference("cross_entropy")(x, target, reduction=reduction, **attrs)
     over = np.log(np.exp(x).sum(1))
-    return np.where(np.isinf(over).any(), over.max(initial=0), loss).astype(x.dtype), over
+    wrong = np.where(np.isinf(over).any(), over.max(initial=0), loss).astype(x.dtype)
+    return wrong, top, over - top
 
 
 @mutant("cross_entropy", kills="tail", where="numerics",
@@ -62,8 +63,18 @@ def cross_entropy_no_max(x, target, *, reduction="mean", **attrs):
 def cross_entropy_mean_of_all(x, target, *, reduction="mean", **attrs):
     if reduction != "mean":
         return reference("cross_entropy")(x, target, reduction=reduction, **attrs)
-    total, lse = reference("cross_entropy")(x, target, reduction="sum", **attrs)
-    return total / x.dtype.type(len(x)), lse
+    total, *saved = reference("cross_entropy")(x, target, reduction="sum", **attrs)
+    return total / x.dtype.type(len(x)), *saved
+
+
+@mutant("cross_entropy", kills="special", where="numerics",
+        mistake="The logsumexp less the label's logit: of logits far from 0 it keeps no digit.")
+def cross_entropy_one_logsumexp(x, target, *, reduction="mean", **attrs):
+    loss, top, log_sum = reference("cross_entropy")(x, target, reduction=reduction, **attrs)
+    lost = (top + log_sum) - top - log_sum
+    if reduction != "none":
+        lost = lost.sum() if reduction == "sum" else lost.mean()
+    return loss + lost, top, log_sum
 
 
 @mutant("cross_entropy", kills="tail", where="numerics",

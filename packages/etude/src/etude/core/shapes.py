@@ -50,7 +50,8 @@ class Spec(NamedTuple):
         return self.size * self.dtype.itemsize
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}{list(self.shape)}"
+        order = "" if self.dtype.isnative else " in another byte order"
+        return f"{self.dtype.name}{list(self.shape)}{order}"
 
 
 def spec_of(x: Any) -> Any:

@@ -99,7 +99,7 @@ class Op:
         Answers are remembered by shapes, dtypes and attributes. Raises ShapeError, DTypeError,
         AxisError, or TypeError for a call that does not fit the signature.
         """
-        key = (*[(a.shape, a.dtype.char) if hasattr(a, "shape") else type(a) for a in arrays],
+        key = (*[(a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in arrays],
                *map(type, attrs.values()), *attrs.items())  # True equals 1, and is no axis
         try:
             return self._specs[key]

@@ -111,7 +111,7 @@ class DataLoader:
                 asked = perf_counter()
                 fields = next(batches)
                 upload = STATE.get().tables[self.device].upload
-                tensors = tuple([Tensor(upload(f)) for f in fields])
+                tensors = tuple([Tensor(upload(supported(np.asarray(f)))) for f in fields])
                 now = perf_counter()
                 waited += now - asked
                 self.wait_share = waited / max(now - begin, TICK)

@@ -196,15 +196,16 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[i] = (real)x[i]; from is ETUDE_F32, ... */                                               \
     typedef int etude_cast_fn_##T(etude_context *ctx, const void *x, real *y, int64_t n,          \
         int64_t from);                                                                            \
-    /* x: N x C; lse[r] = log sum_c exp x[r][c]; loss of a row = lse[r] - (1 - s) x[r][target[r]] \
-       - s mean x[r], s = label_smoothing, or 0 where the label is ignore_index; reduction 0 mean,\
-       1 sum (both: loss[0]), 2 none (loss[N]) */                                                 \
+    /* x: N x C; top[r] = max_c x[r][c], z[r][c] = x[r][c] - top[r], log_sum[r] = log sum_c exp   \
+       z[r][c], apart since their sum rounds log_sum away; loss of a row = log_sum[r] - (1 - s)   \
+       z[r][target[r]] - s mean z[r], s = label_smoothing, or 0 where the label is ignore_index;  \
+       reduction 0 mean, 1 sum (both: loss[0]), 2 none (loss[N]) */                               \
     typedef int etude_cross_entropy_fn_##T(etude_context *ctx, const real *x, const int64_t       \
-        *target, real *loss, real *lse, int64_t N, int64_t C, double reduction, double            \
-        ignore_index, double label_smoothing);                                                    \
+        *target, real *loss, real *top, real *log_sum, int64_t N, int64_t C, double reduction,    \
+        double ignore_index, double label_smoothing);                                             \
     typedef int etude_cross_entropy_backward_fn_##T(etude_context *ctx, const real *grad,         \
-        const real *x, const int64_t *target, const real *lse, real *dx, int64_t N, int64_t       \
-        C, double reduction, double ignore_index, double label_smoothing);                        \
+        const real *x, const int64_t *target, const real *top, const real *log_sum, real *dx,     \
+        int64_t N, int64_t C, double reduction, double ignore_index, double label_smoothing);     \
     /* y = (x - mean) rstd weight + bias, row by row; weight and bias: cols or NULL */            \
     typedef int etude_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,          \
         const real *bias, real *y, real *mean, real *rstd, int64_t rows, int64_t cols,            \
@@ -232,18 +233,19 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         real *loss, int64_t n, double reduction);                                                 \
     /* y = softmax(query key^T scale) value for each of batch, scale 1 / sqrt D where it is       \
        NaN; query, dquery: L x D; key, dkey: S x D; value, dvalue: S x E; y, grad: L x E;         \
-       lse: L. mask_kind 0: mask is NULL; 1: bool, true takes part; 2: real, added to the         \
-       scores. That of score l, s of one b of batch is at b / count * outer + b % count *         \
-       inner + l * row + s * column */                                                            \
+       top, log_sum: L, the largest score (0 if that is infinite) and log sum exp(score - top).   \
+       mask_kind 0: mask is NULL; 1: bool, true takes part; 2: real, added to the scores. That of \
+       score l, s of one b of batch is at b / count * outer + b % count * inner + l * row + s *   \
+       column */                                                                                  \
     typedef int etude_attention_fn_##T(etude_context *ctx, const real *query, const real *key,    \
-        const real *value, const void *mask, real *y, real *lse, int64_t batch, int64_t L,        \
-        int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t mask_kind,       \
-        int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);                \
+        const real *value, const void *mask, real *y, real *top, real *log_sum, int64_t batch,    \
+        int64_t L, int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t       \
+        mask_kind, int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);     \
     typedef int etude_attention_backward_fn_##T(etude_context *ctx, const real *grad,             \
         const real *query, const real *key, const real *value, const void *mask, const real *y,   \
-        const real *lse, real *dquery, real *dkey, real *dvalue, int64_t batch, int64_t L,        \
-        int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t mask_kind,       \
-        int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);                \
+        const real *top, const real *log_sum, real *dquery, real *dkey, real *dvalue, int64_t     \
+        batch, int64_t L, int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t\
+        mask_kind, int64_t count, int64_t outer, int64_t inner, int64_t row, int64_t column);     \
     /* key: [seed, call], Philox 4x64-10 */                                                       \
     typedef int etude_rand_fn_##T(etude_context *ctx, const int64_t *key, real *y, int64_t n);    \
     typedef int etude_dropout_fn_##T(etude_context *ctx, const real *x, const int64_t *key,       \

@@ -102,9 +102,9 @@ class _BatchNorm(Module):
     """y = (x - mean) / sqrt(var + eps) weight + bias, for each channel over all other axes.
 
     In training mean and var are those of the batch, and the running mean and var move towards them
-    by the share ``momentum`` (None: they become the average over all batches so far). In evaluation
-    the running ones are taken. Source: Ioffe and Szegedy 2015, Batch Normalization, algorithms 1
-    and 2.
+    by the share ``momentum`` (None: they become the average over all batches so far); an empty
+    batch moves nothing. In evaluation the running ones are taken. Source: Ioffe and Szegedy 2015,
+    Batch Normalization, algorithms 1 and 2.
     """
 
     dims: tuple[int, ...]  # how many axes x may have
@@ -133,7 +133,7 @@ class _BatchNorm(Module):
         if self.track_running_stats:
             mean, var = self.running_mean, self.running_var
         by_batch = self.training or not self.track_running_stats
-        updates = self.training and self.track_running_stats
+        updates = self.training and self.track_running_stats and x.numel() > 0
         momentum = self.momentum
         if momentum is None:  # the running values are the averages over all batches so far
             momentum = 1 / (self.num_batches_tracked.item() + 1) if updates else 0.0

@@ -19,14 +19,18 @@ leaky_relu.gradient(lambda F, grad, x, *, negative_slope, **_:
     F.where(F.gt(x, 0.0), grad, F.mul(grad, negative_slope)))
 
 
-@op("map", saves="x y", flops=3, kernel="n = ..., a = alpha, b = 0")
+@op("map", saves="x", flops=3, kernel="n = ..., a = alpha, b = 0")
 def elu(x, *, alpha=1.0):
     """y = x where x > 0, else alpha (e^x - 1). Source: Clevert et al. 2016, equation 15."""
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-elu.gradient(lambda F, grad, x, y, *, alpha, **_:
-    F.where(F.gt(x, 0.0), grad, F.mul(grad, F.add(y, alpha))))
+@elu.gradient
+def _(F, grad, x, *, needs, alpha):
+    # alpha e^x, and not y + alpha, which is alpha - alpha far below 0; e^x of what is above 0
+    # might overflow, and is not wanted.
+    above = F.gt(x, 0.0)
+    return F.where(above, grad, F.mul(F.mul(grad, alpha), F.exp(F.where(above, 0.0, x))))
 
 
 @op("map", saves="x", flops=5)
@@ -60,11 +64,13 @@ def _bounds(op, min, max):
 @op("map", sizes=_bounds, domain="number", saves="x", flops=2,
     kernel="n = ..., a = min, b = max")
 def clamp(x, *, min=None, max=None):
-    """y = x kept within min .. max, either of which may be None; NaN stays NaN.
+    """y = min where x < min, max where that or x is > max, else x; NaN and -0 stay.
 
-    The gradient passes where min <= x <= max. float or int64.
+    Either bound may be None. The gradient passes where min <= x <= max. float or int64.
     """
-    return np.clip(x, min, max).astype(x.dtype, copy=False)
+    y = x if min is None else np.where(x < min, min, x)
+    y = y if max is None else np.where(y > max, max, y)
+    return y.astype(x.dtype, copy=False)
 
 
 @clamp.gradient

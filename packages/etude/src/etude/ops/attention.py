@@ -1,8 +1,10 @@
 """Scaled dot-product attention. C: c_src/cpu/attention.c.
 
 Legend: ... batch axes (batch and heads), L queries, S keys, D numbers in a query or key, E in a
-value. The forward pass keeps the logsumexp of each query's scores, (..., L), and not the
-probabilities, (..., L, S): backward makes them again from it. Source: Vaswani et al. 2017,
+value. The forward pass keeps two numbers of each query, (..., L), and not the probabilities,
+(..., L, S), which backward makes again from them: the largest score ``top`` (0 where that is
+infinite) and ``log_sum`` = ln sum_s exp(score_s - top). They are kept apart because their sum
+rounds log_sum away where scores are large, as under a mask of -1e9. Source: Vaswani et al. 2017,
 equation 1.
 """
 
@@ -13,7 +15,7 @@ import numpy as np
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.shapes import bool_
 from etude.core.table import op
-from etude.ops.reduce import logsumexp
+from etude.ops.reduce import shares, total
 
 
 def _check_mask(op, query, key, attn_mask, is_causal, rest, L, S, D):
@@ -53,37 +55,44 @@ def _scores(query, key, attn_mask, is_causal, scale):
     return scores + attn_mask
 
 
-def _probabilities(scores, lse):
-    """softmax of the scores. A query that sees no key (lse = -inf) gives a row of zeros."""
-    return np.exp(scores - np.where(np.isfinite(lse), lse, lse.dtype.type(0))[..., None])
+def _finite(x):
+    """x, but 0 where it is infinite or NaN."""
+    return np.where(np.isfinite(x), x, x.dtype.type(0))
+
+
+def _probabilities(scores, top, log_sum):
+    """softmax of the scores. A query that sees no key (log_sum = -inf) gives a row of zeros."""
+    return np.exp(scores - top[..., None] - _finite(log_sum)[..., None])
 
 
 KERNEL = "batch = ..., mask_kind count outer inner row column = attn_mask over ... L S"
 
 
-@op("attention",
-    shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any -> ... L E, ... L",
-    sizes=_check_mask, flops="2 ... L S D + 2 ... L S E", outputs="y lse",
-    saves="query key value attn_mask y lse", kernel=KERNEL)
+@op("attention", shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any "
+                       "-> ... L E, ... L, ... L",
+    sizes=_check_mask, flops="2 ... L S D + 2 ... L S E", outputs="y top log_sum",
+    saves="query key value attn_mask y top log_sum", kernel=KERNEL)
 def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal=False, scale=None):
     """y = softmax(query key^T scale + mask) value, the softmax over the keys.
 
     query: (..., L, D); key: (..., S, D); value: (..., S, E); y: (..., L, E). attn_mask broadcasts
     to (..., L, S): bool (true takes part) or float (added). ``is_causal`` lets query l see the
     keys 0 .. l. ``scale`` is 1 / sqrt D unless given. A query that sees no key gives 0. Hidden
-    output lse: (..., L). The op has no dropout; apply that to y.
+    outputs top and log_sum: (..., L). The op has no dropout; apply that to y.
     """
     scores = _scores(query, key, attn_mask, is_causal, scale)
-    lse = logsumexp.reference(scores, dim=-1)
-    return _probabilities(scores, lse) @ value, lse
+    top = _finite(scores.max(-1))
+    with np.errstate(divide="ignore"):  # the logarithm of 0, of a query that sees no key
+        log_sum = np.log(total(np.exp(scores - top[..., None]), -1))
+    return _probabilities(scores, top, log_sum) @ value, top, log_sum
 
 
 @scaled_dot_product_attention.gradient
-def _(F, grad, query, key, value, attn_mask, y, lse, *, needs, **attrs):
+def _(F, grad, query, key, value, attn_mask, y, top, log_sum, *, needs, **attrs):
     if len(needs) > 3 and needs[3]:
         raise RuntimeError("scaled_dot_product_attention: no gradient flows into attn_mask; use "
                            "matmul and softmax if you train it")
-    return F.attention_backward(grad, query, key, value, attn_mask, y, lse, **attrs)
+    return F.attention_backward(grad, query, key, value, attn_mask, y, top, log_sum, **attrs)
 
 
 @scaled_dot_product_attention.composite
@@ -99,21 +108,22 @@ def _(F, query, key, value, attn_mask=None, *, is_causal, scale):
         scores = F.where(attn_mask, scores, -math.inf)
     elif attn_mask is not None:
         scores = F.add(scores, attn_mask)
-    return F.matmul(F.softmax(scores, dim=-1), value)
+    return F.matmul(shares(F, scores, -1), value)
 
 
 @op("attention_backward", nullable="attn_mask", outputs="dquery dkey dvalue",
     shape="query: ... L D, key: ... S D, value: ... S E, attn_mask: *M any, grad y: ... L E, "
-          "lse: ... L -> ... L D, ... S D, ... S E",
+          "top log_sum: ... L -> ... L D, ... S D, ... S E",
     flops="5 ... L S D + 5 ... L S E", kernel=KERNEL, internal=True)
-def attention_backward(grad, query, key, value, attn_mask, y, lse, *, is_causal=False, scale=None):
-    """With p = exp(scores - lse):  dvalue = p^T grad;  ds = p (grad value^T - sum(grad y)) scale;
-    dquery = ds key;  dkey = ds^T query.
+def attention_backward(grad, query, key, value, attn_mask, y, top, log_sum, *, is_causal=False,
+                       scale=None):
+    """With p = exp(scores - top - log_sum):  dvalue = p^T grad;
+    ds = p (grad value^T - sum(grad y)) scale;  dquery = ds key;  dkey = ds^T query.
 
     Shapes as the inputs'. Source: Dao et al. 2022, FlashAttention, appendix B.
     """
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    p = _probabilities(_scores(query, key, attn_mask, is_causal, scale), lse)
+    p = _probabilities(_scores(query, key, attn_mask, is_causal, scale), top, log_sum)
     dp = grad @ value.swapaxes(-1, -2)
-    ds = p * (dp - (grad * y).sum(-1, keepdims=True)) * query.dtype.type(scale)
+    ds = p * (dp - total(grad * y, -1, keepdims=True)) * query.dtype.type(scale)
     return ds @ key, ds.swapaxes(-1, -2) @ query, p.swapaxes(-1, -2) @ grad

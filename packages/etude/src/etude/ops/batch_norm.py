@@ -11,6 +11,7 @@ import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.table import op
+from etude.ops.reduce import average, total
 
 
 def _more_than_one(op, x, N, rest):
@@ -39,9 +40,10 @@ def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     which ``nn.BatchNorm`` blends into its running buffers.
     """
     dims, column = _over(x)
-    mean = x.mean(dims)
-    centred = x - mean.reshape(column)
-    var = (centred * centred).mean(dims)
+    with np.errstate(invalid="ignore"):  # mean and var of an empty batch are 0 / 0, NaN
+        mean = average(x, dims)
+        centred = x - mean.reshape(column)
+        var = average(centred * centred, dims)
     y = centred / np.sqrt(var + eps).reshape(column)
     return _affine(y, weight, bias, column), mean, var
 
@@ -72,7 +74,7 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     dims, column = _over(x)
     s = np.sqrt(var + eps)
     h = (x - mean.reshape(column)) / s.reshape(column)
-    dweight, dbias = (grad * h).sum(dims), grad.sum(dims)
+    dweight, dbias = total(grad * h, dims), total(grad, dims)
     count = x.dtype.type(x.size // max(x.shape[1], 1))
     dx = grad - (dbias.reshape(column) + h * dweight.reshape(column)) / count
     scale = 1 / s if weight is None else weight / s

@@ -1,13 +1,16 @@
 """Cross-entropy of logits, fused with log_softmax. C: c_src/cpu/cross_entropy.c.
 
-Legend: N rows (samples), C classes. The forward pass keeps the logsumexp of each row, (N), and not
-the probabilities, (N, C): backward makes them again from it.
+Legend: N rows (samples), C classes. The forward pass keeps two numbers of each row, (N), and not
+the probabilities, (N, C), which backward makes again from them: the largest logit ``top`` and
+``log_sum`` = ln sum_c exp(x_nc - top_n). They are kept apart because their sum, the logsumexp,
+rounds log_sum away where logits are large: 1e8 + ln 3 is 1e8 in float32.
 """
 
 import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.table import op
+from etude.ops.reduce import average, total
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -31,37 +34,39 @@ def _check_labels(target, classes, ignore_index):
                          f"classes labels run from 0 to {classes - 1}")
 
 
-@op("cross_entropy", shape="x: N C, target: N int64 -> *L, N", sizes=_losses, flops="4 N C",
-    outputs="loss lse", saves="x target lse", choices={"reduction": REDUCTIONS})
+@op("cross_entropy", shape="x: N C, target: N int64 -> *L, N, N", sizes=_losses, flops="4 N C",
+    outputs="loss top log_sum", saves="x target top log_sum", choices={"reduction": REDUCTIONS})
 def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
-    """loss_n = lse_n - (1 - s) x_{n, target_n} - s mean_c x_nc, where lse_n = ln sum_c exp(x_nc)
-    and s is ``label_smoothing``; then the mean or the sum over n, or neither.
+    """loss_n = log_sum_n - (1 - s) z_{n, target_n} - s mean_c z_nc, where z_nc = x_nc - top_n,
+    log_sum_n = ln sum_c exp(z_nc) and s is ``label_smoothing``; then the mean or the sum over n, or
+    neither. A number added to all logits of a row changes nothing.
 
     x: (N, C) logits, float; target: (N) int64 in 0 .. C-1, or ``ignore_index``: such rows have
-    loss 0 and do not count in the mean. loss: () or, with reduction="none", (N). Hidden output
-    lse: (N). Raises IndexError for a label out of range and ShapeError for the mean of an empty
-    batch. Smoothing: Szegedy et al. 2016, section 7.
+    loss 0 and do not count in the mean. loss: () or, with reduction="none", (N). Hidden outputs
+    top and log_sum: (N). Raises IndexError for a label out of range and ShapeError for the mean of
+    an empty batch. Smoothing: Szegedy et al. 2016, section 7.
     """
     _check_labels(target, x.shape[1], ignore_index)
-    top = x.max(1, keepdims=True)
-    lse = top[:, 0] + np.log(np.exp(x - top).sum(1))
+    top = x.max(1)
+    z = x - top[:, None]
+    log_sum = np.log(total(np.exp(z), 1))
     counts = target != ignore_index
     label = np.where(counts, target, 0)
-    loss = lse - x[np.arange(len(x)), label]
+    loss = log_sum - z[np.arange(len(x)), label]
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss + label_smoothing * (lse - x.mean(1))
+        loss = (1 - label_smoothing) * loss + label_smoothing * (log_sum - average(z, 1))
     loss = np.where(counts, loss, x.dtype.type(0))
     if reduction == "none":
-        return loss, lse
-    total = loss.sum()
+        return loss, top, log_sum
+    loss = total(loss)
     if reduction == "sum":
-        return total, lse
+        return loss, top, log_sum
     with np.errstate(invalid="ignore"):  # if every row is ignored: 0 / 0 is NaN, as in PyTorch
-        return total / x.dtype.type(counts.sum()), lse
+        return loss / x.dtype.type(counts.sum()), top, log_sum
 
 
-cross_entropy.gradient(lambda F, grad, x, target, lse, *, needs, **attrs:
-    (F.cross_entropy_backward(grad, x, target, lse, **attrs), None))
+cross_entropy.gradient(lambda F, grad, x, target, top, log_sum, *, needs, **attrs:
+    (F.cross_entropy_backward(grad, x, target, top, log_sum, **attrs), None))
 
 
 @cross_entropy.composite
@@ -81,19 +86,20 @@ def _(F, x, target, *, reduction, ignore_index, label_smoothing):
     return F.div(F.sum(loss), F.sum(F.cast(F.eq(ignored, False), dtype=x.dtype)))
 
 
-@op("cross_entropy_backward", shape="x: N C, target: N int64, lse: N, grad: *L -> N C",
+@op("cross_entropy_backward", shape="x: N C, target: N int64, top log_sum: N, grad: *L -> N C",
     sizes=_losses, flops="4 N C", choices={"reduction": REDUCTIONS}, internal=True)
-def cross_entropy_backward(grad, x, target, lse, *, reduction="mean", ignore_index=-100,
+def cross_entropy_backward(grad, x, target, top, log_sum, *, reduction="mean", ignore_index=-100,
                            label_smoothing=0.0):
-    """dx_nc = grad_n (exp(x_nc - lse_n) - (1 - s) [c = target_n] - s / C), over N for the mean.
+    """dx_nc = grad_n (exp(x_nc - top_n - log_sum_n) - (1 - s) [c = target_n] - s / C), over N for
+    the mean.
 
-    grad: () or (N) as the loss; x: (N, C); target: (N) int64; lse: (N); dx: (N, C), 0 in the
-    rows that are ignored.
+    grad: () or (N) as the loss; x: (N, C); target: (N) int64; top, log_sum: (N); dx: (N, C), 0 in
+    the rows that are ignored.
     """
     _check_labels(target, x.shape[1], ignore_index)
     counts = target != ignore_index
     label = np.where(counts, target, 0)
-    dx = np.exp(x - lse[:, None])
+    dx = np.exp(x - top[:, None] - log_sum[:, None])
     dx[np.arange(len(x)), label] -= x.dtype.type(1 - label_smoothing)
     if label_smoothing:
         dx -= x.dtype.type(label_smoothing / x.shape[1])

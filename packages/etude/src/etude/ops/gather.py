@@ -10,6 +10,7 @@ from etude.core.errors import ShapeError
 from etude.core.shapes import axis
 from etude.core.table import op
 from etude.ops.index import check_index
+from etude.ops.reduce import wide
 
 
 def _fits(op, x, index, src, dim):
@@ -55,10 +56,10 @@ def _(F, grad, x_shape, index, *, needs, dim):
     domain="number", order="x dim index src", saves="index src.shape")
 def scatter_add(x, index, src, *, dim):
     """y = x, then y[index[i][j]][j] += src[i][j] for dim = 0, and so on. Repeats add up."""
-    y = x.copy()
+    y = x.astype(wide(x.dtype))
     part = src[tuple(slice(n) for n in index.shape)]
     np.add.at(y, _grid(index, dim, x.shape[dim], "scatter_add"), part)
-    return y
+    return y.astype(x.dtype, copy=False)
 
 
 @scatter_add.gradient

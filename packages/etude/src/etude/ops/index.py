@@ -11,6 +11,7 @@ import numpy as np
 from etude.core.errors import ShapeError
 from etude.core.shapes import axis
 from etude.core.table import op
+from etude.ops.reduce import wide
 
 
 def check_index(name, index, size, what):
@@ -62,9 +63,9 @@ embedding.gradient(lambda F, grad, index, weight_shape, **_:
 def embedding_backward(grad, index, *, num_embeddings):
     """dweight[v] = the sum of grad over the places where index is v. dweight: (V, D)."""
     check_index("embedding_backward", index, num_embeddings, "weight's rows")
-    dweight = np.zeros((num_embeddings, grad.shape[-1]), grad.dtype)
+    dweight = np.zeros((num_embeddings, grad.shape[-1]), wide(grad.dtype))
     np.add.at(dweight, index.reshape(-1), grad.reshape(index.size, grad.shape[-1]))
-    return dweight
+    return dweight.astype(grad.dtype, copy=False)
 
 
 embedding_backward.gradient(lambda F, grad, index, **_: (F.embedding(index, grad), None))

@@ -9,6 +9,7 @@ import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.table import op
+from etude.ops.reduce import average, total
 
 
 def prepare(attrs):
@@ -39,9 +40,9 @@ def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
     x: (..., D); weight, bias: (D) or None; y: (..., D). Hidden outputs mean and rstd: (...).
     """
     dims = last_axes(normalized_shape)
-    mean = x.mean(dims, keepdims=True)
+    mean = average(x, dims, keepdims=True)
     centred = x - mean
-    rstd = 1 / np.sqrt((centred * centred).mean(dims, keepdims=True) + eps)
+    rstd = 1 / np.sqrt(average(centred * centred, dims, keepdims=True) + eps)
     y = centred * rstd
     if weight is not None:
         y = y * weight
@@ -80,7 +81,7 @@ def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     column = (*mean.shape, *(1 for _ in dims))
     h = (x - mean.reshape(column)) * rstd.reshape(column)
     g = grad if weight is None else grad * weight
-    mean_g = g.mean(dims, keepdims=True)
-    mean_gh = (g * h).mean(dims, keepdims=True)
+    mean_g = average(g, dims, keepdims=True)
+    mean_gh = average(g * h, dims, keepdims=True)
     dx = rstd.reshape(column) * (g - mean_g - h * mean_gh)
-    return dx, (grad * h).sum(lead), grad.sum(lead)
+    return dx, total(grad * h, lead), total(grad, lead)

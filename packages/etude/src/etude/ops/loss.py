@@ -12,6 +12,7 @@ import numpy as np
 from etude.core.errors import ShapeError
 from etude.core.table import op
 from etude.ops.cross_entropy import REDUCTIONS
+from etude.ops.reduce import average, total
 
 CHOICES: dict[str, tuple[str, ...]] = {"reduction": REDUCTIONS}
 
@@ -25,7 +26,7 @@ def _losses(op, x, rest, reduction):
 def _reduce(loss, reduction):
     if reduction == "none":
         return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
+    return average(loss) if reduction == "mean" else total(loss)
 
 
 def _share(F, grad, x, reduction):
@@ -59,12 +60,16 @@ def _(F, grad, x, target, *, needs, reduction):
 
 @op("loss", sizes=_losses, flops=6, saves="x target", outputs="loss", choices=CHOICES)
 def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
-    """loss = max(x, 0) - x target + ln(1 + e^-|x|), then its mean or sum, or neither.
+    """loss = |x| w + ln(1 + e^-|x|), with w = 1 - target where x > 0, else target; then its mean or
+    sum, or neither.
 
-    That is -target ln p - (1 - target) ln(1 - p) with p = sigmoid(x), without overflow.
+    That is -target ln p - (1 - target) ln(1 - p) with p = sigmoid(x), without overflow. Where w is
+    0, a right answer, |x| w is 0 even if x is infinite.
     """
-    size = np.where(x > 0, -x, x)
-    return _reduce(np.where(x > 0, x, 0) - x * target + np.log1p(np.exp(size)), reduction)
+    size = np.where(x > 0, x, -x)
+    w = np.where(x > 0, 1 - target, target)
+    cost = np.where(w == 0, 0, size) * w
+    return _reduce(cost + np.log1p(np.exp(-size)), reduction)
 
 
 @binary_cross_entropy_with_logits.gradient

@@ -5,12 +5,16 @@ of a formula is named where it is not.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from etude.core.table import op
 
-ERF_TERMS = 120  # of the series below; with |x| <= 6 the rest is below 2e-15
+TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
+REST = 0.12837916709551257  # 2/sqrt(pi) - 1, to more digits than the difference would have
+SERIES = 20  # terms of erf's series, of which the next is below 1e-19 where |x| <= 1
+FRACTION = 200  # steps of erfc's continued fraction; at x = 1 the rest is below 1e-16
 SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 GELU_CUBE = 0.044715
 
@@ -175,8 +179,11 @@ sigmoid_backward.gradient(lambda F, grad, first, y, *, needs: (
 
 @op("map", domain="number", saves="y", flops=1)
 def relu(x):
-    """y = max(x, 0), elementwise; NaN stays NaN. x: any shape, float or int64; y: as x."""
-    return np.maximum(x, x.dtype.type(0))
+    """y = 0 where x < 0, else x, elementwise: NaN stays NaN, and -0 stays -0.
+
+    x: any shape, float or int64; y: as x. Of -0 and 0 np.maximum may return either.
+    """
+    return np.where(x < 0, x.dtype.type(0), x)
 
 
 relu.gradient(lambda F, grad, y, **_: F.relu_backward(grad, y))
@@ -192,27 +199,50 @@ relu_backward.gradient(lambda F, grad, y, *, needs:
     (F.relu_backward(grad, y) if needs[0] else None, None))
 
 
+def _erf_and_erfc(x):
+    """erf x and 1 - erf x in float64, each from the formula that loses no digit where x lies.
+
+    Up to |x| = 1 the series erf x = 2/sqrt(pi) sum_n (-1)^n x^(2n+1) / (n! (2n+1)), as x and the
+    rest, which is small beside it. Beyond, where its terms cancel, the continued fraction
+    erfc x = e^(-x^2) / sqrt(pi) / (x + 1/2 / (x + 2/2 / (x + 3/2 / ...))). Abramowitz and Stegun
+    1964, 7.1.5 and 7.1.14.
+    """
+    wide = x.astype(np.result_type(x, np.float64))
+    sign = np.where(wide.real < 0, -1, 1)
+    size = wide * sign
+    far = np.abs(size) > 1
+    z = np.where(far, 0, size)
+    series: Any = 0.0
+    for n in range(SERIES, 0, -1):  # from the smallest term to the largest
+        series = z * z * ((-1) ** n / (math.factorial(n) * (2 * n + 1)) + series)
+    near = z + z * (REST + TWO_OVER_ROOT_PI * series)
+    z = np.where(far, np.minimum(size, 30), 1)  # erfc 30 is 0
+    fraction: Any = 0.0
+    for n in range(FRACTION, 0, -1):
+        fraction = n / 2 / (z + fraction)
+    rest = np.exp(-z * z) / (math.sqrt(math.pi) * (z + fraction))
+    erfc = np.where(far, np.where(sign < 0, 2 - rest, rest), 1 - sign * near)
+    return sign * np.where(far, 1 - rest, near), erfc
+
+
+def _phi(x):
+    """The normal distribution function: erfc(-x / sqrt 2) / 2. Its left end is no difference."""
+    wide = x.astype(np.result_type(x, np.float64))
+    return (0.5 * _erf_and_erfc(-math.sqrt(0.5) * wide)[1]).astype(x.dtype)
+
+
 @op("map", saves="x", flops=1)
 def erf(x):
     """y = 2/sqrt(pi) integral_0^x e^(-t^2) dt, elementwise. x, y: any shape, float.
 
-    Up to |x| = 6 by series 7.1.6 of Abramowitz and Stegun, in float64:
-    erf x = 2/sqrt(pi) e^(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!. Beyond, erf is 1 to the last bit;
-    where rounding takes the series above 1, it is cut to 1.
+    Source: Abramowitz and Stegun 1964, chapter 7; computed in float64, within 2 units in the last
+    place.
     """
-    wide = x.astype(np.result_type(x, np.float64))
-    z = np.where(np.abs(wide) > 6, 0, wide)
-    term = z
-    total = z
-    for n in range(1, ERF_TERMS):
-        term = term * (2 * z * z / (2 * n + 1))
-        total = total + term
-    y = 2 / math.sqrt(math.pi) * np.exp(-z * z) * total
-    return np.where((np.abs(wide) > 6) | (np.abs(y) > 1), np.sign(wide.real), y).astype(x.dtype)
+    return _erf_and_erfc(x)[0].astype(x.dtype)
 
 
 erf.gradient(lambda F, grad, x, **_:
-    F.mul(grad, F.mul(F.exp(F.neg(F.mul(x, x))), 2 / math.sqrt(math.pi))))
+    F.mul(grad, F.mul(F.exp(F.neg(F.mul(x, x))), TWO_OVER_ROOT_PI)))
 
 
 @op("map", saves="x", choices={"approximate": ("none", "tanh")}, flops=8,
@@ -226,7 +256,7 @@ def gelu(x, *, approximate="none"):
     """
     if approximate == "tanh":
         return x * 0.5 * (1 + np.tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x)))
-    return x * 0.5 * (1 + erf.reference(x * math.sqrt(0.5)))
+    return x * _phi(x)
 
 
 gelu.gradient(lambda F, grad, x, *, approximate, **_:
@@ -252,4 +282,4 @@ def gelu_backward(grad, x, *, approximate="none"):
         inner = SQRT_2_OVER_PI * (1 + 3 * GELU_CUBE * x * x)
         return grad * 0.5 * ((1 + t) + x * (1 - t * t) * inner)
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return grad * (0.5 * (1 + erf.reference(x * math.sqrt(0.5))) + x * density)
+    return grad * (_phi(x) + x * density)

@@ -9,6 +9,7 @@ from etude.core.errors import ShapeError
 from etude.core.table import op
 from etude.ops.conv2d import output_size, windows
 from etude.ops.index import check_index
+from etude.ops.reduce import average
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
 KERNEL = "planes = N C, SH SW = stride, PH PW = padding"
@@ -88,7 +89,7 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0)):
 
     x: (N, C, H, W); y: (N, C, OH, OW). float32 or float64.
     """
-    return windows(x, kernel_size, stride, padding).mean((4, 5))
+    return average(windows(x, kernel_size, stride, padding), (4, 5))
 
 
 avg_pool2d.gradient(lambda F, grad, x_shape, *, needs, **attrs:

@@ -25,6 +25,26 @@ def _count(shape, dim):
     return math.prod(shape[d] for d in axes("reduce", dim, len(shape)))
 
 
+def wide(dtype):
+    """The dtype in which numbers of ``dtype`` are added up: float64 for float32, else the same."""
+    return np.dtype(np.float64) if dtype == np.float32 else dtype
+
+
+def total(x, dims=None, keepdims=False):
+    """The sum of x over ``dims``, which every op here takes: float32 is added up in float64.
+
+    NumPy adds pairwise along the axis that lies together in memory, but down any other one row
+    after another. In float32 such a sum is off by 1 % after a million rows, and a sum of ones
+    stands still at 2^24 (Higham 2002, Accuracy and Stability, section 4.2).
+    """
+    return x.sum(dims, dtype=wide(x.dtype), keepdims=keepdims).astype(x.dtype, copy=False)
+
+
+def average(x, dims=None, keepdims=False):
+    """The mean of x over ``dims``: their ``total`` over their number."""
+    return total(x, dims, keepdims) / _count(x.shape, dims)
+
+
 def _not_empty(op, x, rest, dim, keepdim):
     """As ``reduction``, for ops without a value over an empty axis: no elements have no mean."""
     if any(rest[d] == 0 for d in axes(op, dim, len(rest))):
@@ -43,7 +63,7 @@ def spread(F, y, shape, dim, keepdim):
 @op("reduce", sizes=reduction, flops=1, domain="number", saves="x.shape")
 def sum(x, *, dim=None, keepdim=False):
     """y = sum of x over ``dim``. x: float or int64; y: the same dtype. An empty sum is 0."""
-    return x.sum(_axes(x, dim), keepdims=keepdim)
+    return total(x, _axes(x, dim), keepdim)
 
 
 sum.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_: spread(F, grad, x_shape, dim, keepdim))
@@ -52,7 +72,7 @@ sum.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_: spread(F, grad, x_sh
 @op("reduce", sizes=_not_empty, flops=1, saves="x.shape")
 def mean(x, *, dim=None, keepdim=False):
     """y = mean of x over ``dim``. float32 or float64. Raises ShapeError over an empty axis."""
-    return x.mean(_axes(x, dim), keepdims=keepdim)
+    return average(x, _axes(x, dim), keepdim)
 
 
 mean.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_:
@@ -139,8 +159,8 @@ def var(x, *, dim=None, keepdim=False, correction=1):
     x: float; needs more than ``correction`` elements. Computed in two passes.
     """
     dims = _axes(x, dim)
-    centred = x - x.mean(dims, keepdims=True)
-    squares = (centred * centred).sum(dims, keepdims=keepdim)
+    centred = x - average(x, dims, keepdims=True)
+    squares = total(centred * centred, dims, keepdim)
     return squares / x.dtype.type(_count(x.shape, dim) - correction)
 
 
@@ -151,7 +171,7 @@ def _(F, grad, x, *, needs, dim, keepdim, correction):
     return F.mul(F.mul(spread(F, grad, x.shape, dim, keepdim), factor), centred)
 
 
-@op("reduce", sizes=_not_empty, flops=4, saves="x y", ieee=True)
+@op("reduce", sizes=_not_empty, flops=4, saves="x", ieee=True)
 def logsumexp(x, *, dim=None, keepdim=False):
     """y = ln sum e^x over ``dim``, with the maximum taken off first. float32 or float64.
 
@@ -160,17 +180,22 @@ def logsumexp(x, *, dim=None, keepdim=False):
     dims = _axes(x, dim)
     top = x.max(dims, keepdims=True)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    y = top + np.log(np.exp(x - top).sum(dims, keepdims=True))
+    y = top + np.log(total(np.exp(x - top), dims, keepdims=True))
     return y if keepdim else y.reshape(reduced(x.shape, dims, keepdim=False))
 
 
 @logsumexp.gradient
-def _(F, grad, x, y, *, needs, dim, keepdim):
-    # A row of -inf alone has y = -inf, and x - y is NaN. With 0 for y, exp(x - y) is 0, as it
-    # should be.
-    y = F.where(F.eq(y, -math.inf), 0.0, y)
-    weight = F.exp(F.sub(x, spread(F, y, x.shape, dim, keepdim)))
-    return F.mul(weight, spread(F, grad, x.shape, dim, keepdim))
+def _(F, grad, x, *, needs, dim, keepdim):
+    # Not exp(x - y): where x is large, y = 1e8 + ln 3 is rounded to 1e8.
+    return F.mul(shares(F, x, dim), spread(F, grad, x.shape, dim, keepdim))
+
+
+def shares(F, x, dim):
+    """softmax of x over any axes, through F; rows of -inf alone give 0 instead of NaN."""
+    top = F.amax(x, dim=dim, keepdim=True)
+    e = F.exp(F.sub(x, F.where(F.eq(top, -math.inf), 0.0, top)))
+    whole = F.sum(e, dim=dim, keepdim=True)
+    return F.div(e, F.where(F.eq(whole, 0.0), 1.0, whole))
 
 
 def _one_axis(op, x, rest, dim, keepdim):

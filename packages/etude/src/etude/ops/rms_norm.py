@@ -8,6 +8,7 @@ import numpy as np
 
 from etude.core.table import op
 from etude.ops.layer_norm import last_axes, not_empty, prepare
+from etude.ops.reduce import average, total
 
 
 @op("rms_norm", shape="normalized_shape = *D, x: ... *D, weight: *D -> ... *D, ...",
@@ -19,7 +20,7 @@ def rms_norm(x, weight=None, *, normalized_shape, eps=1e-6):
     x, y: (..., D); weight: (D) or None. Hidden output rstd: (...).
     """
     dims = last_axes(normalized_shape)
-    rstd = 1 / np.sqrt((x * x).mean(dims, keepdims=True) + eps)
+    rstd = 1 / np.sqrt(average(x * x, dims, keepdims=True) + eps)
     y = x * rstd
     return (y if weight is None else y * weight), rstd.reshape(x.shape[: -len(dims)])
 
@@ -47,5 +48,5 @@ def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):
     column = rstd.reshape(*rstd.shape, *(1 for _ in dims))
     h = x * column
     g = grad if weight is None else grad * weight
-    dx = column * (g - h * (g * h).mean(dims, keepdims=True))
-    return dx, (grad * h).sum(tuple(range(x.ndim - len(dims))))
+    dx = column * (g - h * average(g * h, dims, keepdims=True))
+    return dx, total(grad * h, tuple(range(x.ndim - len(dims))))

@@ -2,6 +2,7 @@
 
 from etude.core.shapes import axis
 from etude.core.table import op
+from etude.ops.reduce import wide
 
 
 def _along(op, rest, dim):
@@ -11,8 +12,11 @@ def _along(op, rest, dim):
 @op("scan", shape="... -> ...", sizes=_along, flops=1, domain="number",
     kernel="outer n inner = x along dim")
 def cumsum(x, *, dim):
-    """y_i = x_0 + ... + x_i along ``dim``. x: any shape but 0-d, float or int64; y: as x."""
-    return x.cumsum(dim)
+    """y_i = x_0 + ... + x_i along ``dim``. x: any shape but 0-d, float or int64; y: as x.
+
+    float32 is added up in float64 and each total rounded once, so that errors do not run along.
+    """
+    return x.cumsum(dim, dtype=wide(x.dtype)).astype(x.dtype, copy=False)
 
 
 cumsum.gradient(lambda F, grad, *, dim, **_:

@@ -9,6 +9,7 @@ import numpy as np
 from etude.core.errors import ShapeError
 from etude.core.shapes import axis
 from etude.core.table import op
+from etude.ops.reduce import total
 
 
 def _row(op, rest, dim):
@@ -21,7 +22,7 @@ def _row(op, rest, dim):
 def softmax(x, *, dim=-1):
     """Probabilities along ``dim``:  y_i = exp(x_i - max x) / sum_j exp(x_j - max x)."""
     e = np.exp(x - x.max(dim, keepdims=True))
-    return e / e.sum(dim, keepdims=True)
+    return e / total(e, dim, keepdims=True)
 
 
 softmax.gradient(lambda F, grad, y, *, dim, **_: F.softmax_backward(grad, y, dim=dim))
@@ -36,14 +37,14 @@ def _(F, x, *, dim):
 @op("rows_backward", shape="... -> ...", sizes=_row, flops=4, internal=True)
 def softmax_backward(grad, y, *, dim=-1):
     """dx_i = y_i (grad_i - sum_j grad_j y_j), where y = softmax x."""
-    return y * (grad - (grad * y).sum(dim, keepdims=True))
+    return y * (grad - total(grad * y, dim, keepdims=True))
 
 
 @op("rows", sizes=_row, flops=5, saves="y", alias={"y": "x"})
 def log_softmax(x, *, dim=-1):
     """Log-probabilities along ``dim``:  y_i = x_i - max x - ln sum_j exp(x_j - max x)."""
     shifted = x - x.max(dim, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(dim, keepdims=True))
+    return shifted - np.log(total(np.exp(shifted), dim, keepdims=True))
 
 
 log_softmax.gradient(lambda F, grad, y, *, dim, **_: F.log_softmax_backward(grad, y, dim=dim))
@@ -58,4 +59,4 @@ def _(F, x, *, dim):
 @op("rows_backward", shape="... -> ...", sizes=_row, flops=4, internal=True)
 def log_softmax_backward(grad, y, *, dim=-1):
     """dx_i = grad_i - exp(y_i) sum_j grad_j, where y = log_softmax x."""
-    return grad - np.exp(y) * grad.sum(dim, keepdims=True)
+    return grad - np.exp(y) * total(grad, dim, keepdims=True)

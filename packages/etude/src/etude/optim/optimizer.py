@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.array import is_contiguous
+from etude.core.array import is_contiguous, memory
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
 from etude.core.shapes import Spec
@@ -114,7 +114,7 @@ class Optimizer:
                 if hyper is None:
                     hyper = table.upload(np.array(self.hyper(group, count)))
                     ready[device, count] = hyper
-                if not is_contiguous(g):
+                if not is_contiguous(g) or memory(g) == memory(p.data):  # p is written, g is read
                     g = table["contiguous"](g)
                 self._apply(table, p, g, state, hyper, attrs)
 
@@ -131,7 +131,11 @@ class Optimizer:
             for name in self.moments:
                 state[name] = state[name].to(data.device)
             moments = [state[name].data for name in self.moments]
-        table[self.op](data, g, *moments, hyper, out=(data, *moments), **attrs)
+        # A leaf may be a view, such as w.T.detach(); the step takes memory that lies together.
+        place = data if is_contiguous(data) else table["contiguous"](data)
+        table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
+        if place is not data:
+            table["contiguous"](place, out=data)
         p.mark_written()
 
     # ------------------------------------------------------------------ saving and loading

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from etude.backends.native.dense import bind_dense
-from etude.backends.native.geometry import Plans, check_out, contiguous, dense, refuse
+from etude.backends.native.geometry import (
+    Plans,
+    check_apart,
+    check_out,
+    contiguous,
+    dense,
+    refuse,
+)
 from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes
 from etude.core.errors import Unsupported
@@ -105,6 +112,7 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         src = dense(src[tuple([slice(n) for n in index.shape])])
         y = np.empty(spec.shape, spec.dtype) if out is None else out
         check_out(op.name, y, spec.shape, spec.dtype)
+        check_apart(op, (y,), (index, src))
         if y is not x:
             contiguous(x, y)
         outer, n, inner = along(x.shape, dim)

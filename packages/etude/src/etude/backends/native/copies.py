@@ -19,12 +19,15 @@ from etude.backends.native.geometry import (
     Geometry,
     Plans,
     broadcast_to,
+    check_apart,
     check_out,
     collapse,
+    overlap,
     refuse,
+    same_elements,
     steps,
 )
-from etude.backends.native.kernel import Kernel
+from etude.backends.native.kernel import Kernel, keep
 from etude.core.array import c_strides, slice_view
 from etude.core.errors import BackendError, Unsupported
 from etude.core.shapes import axis
@@ -44,6 +47,9 @@ def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
             out = empty(x.shape, x.dtype)
         else:
             check_out(name, out, x.shape, x.dtype, dense=False)
+            if overlap(out, x) and not same_elements(out, x):
+                x = call(x)
+                keep(x)
         key = (x.__class__, x.shape, x.strides, x.dtype, out.strides)
         plan = plans.get(key)
         if plan is None:
@@ -102,6 +108,7 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
+            check_apart(kernel.op, (out,), xs)
         for x, (where, numbers, _) in zip(xs, pieces, strict=True):
             part = out[where]  # named: an id is worth nothing once its object is gone
             status = thunk(fn, ident(x), ident(part), *numbers)
@@ -138,6 +145,7 @@ def bind_pad(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
+            check_apart(kernel.op, (out,), (x,))
         part = out[where]  # named: an id is worth nothing once its object is gone
         status = (thunk(fn, ident(constant), ident(out), *around)
                   or thunk(fn, ident(x), ident(part), *numbers))
@@ -175,6 +183,7 @@ def bind_slice_backward(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, grad.dtype)
         else:
             check_out(name, out, tuple(shape), grad.dtype)
+            check_apart(kernel.op, (out,), (grad,))
         part = slice_view(out, index)
         key = (grad.__class__, grad.shape, grad.strides, grad.dtype, shape, index)
         plan = plans.get(key)

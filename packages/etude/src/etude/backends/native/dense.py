@@ -21,7 +21,14 @@ from typing import Any
 import numpy as np
 from numpy import empty
 
-from etude.backends.native.geometry import NEEDED, Plans, check_out, dense, refuse
+from etude.backends.native.geometry import (
+    NEEDED,
+    Plans,
+    check_apart,
+    check_out,
+    dense,
+    refuse,
+)
 from etude.backends.native.kernel import Kernel
 from etude.backends.native.numbers import Numbers
 from etude.core.shapes import Spec
@@ -75,7 +82,8 @@ def bind_dense(kernel: Kernel) -> Callable[..., Any]:
 
     namespace: dict[str, Any] = {
         "_plans": plans, "_prepare": prepare, "_fail": kernel.fail, "_empty": empty,
-        "_check_out": check_out, "_ident": kernel.host.ident, "_refuse": refuse, "_op": op,
+        "_check_out": check_out, "_check_apart": check_apart, "_ident": kernel.host.ident,
+        "_refuse": refuse, "_op": op,
         **{f"_default_{k}": v for k, v in op.attrs.items()},
     }
     call: Callable[..., Any] = _compiled(op.name, _text(op), namespace)
@@ -96,6 +104,7 @@ def _text(op: Op) -> str:
     arrays = [f"{a}=None" if i > last else a for i, a in enumerate(op.arrays)]
     attrs = [f"{k}=_default_{k}" for k in op.attrs]
     outs = [f"_{o}" for o in op.outputs]
+    step = op.internal and op.alias  # of an optimiser, which keeps p and g apart itself
     key = [f"{a} is None or ({a}.shape, {a}.strides, {a}.dtype)" if a in op.optional
            else f"{a}.__class__, {a}.shape, {a}.strides, {a}.dtype" for a in op.arrays]
     pointers = [f"0 if {a} is None else _ident({a})" if a in op.optional else f"_ident({a})"
@@ -110,7 +119,9 @@ def _text(op: Op) -> str:
         specs=", ".join(f"{o}_shape, {o}_dtype" for o in outs),
         make="; ".join(f"{o} = _empty({o}_shape, {o}_dtype)" for o in outs),
         take="; ".join([f"{tuple_of_outs} = out",
-                        *[f"_check_out({op.name!r}, {o}, {o}_shape, {o}_dtype)" for o in outs]]),
+                        *[f"_check_out({op.name!r}, {o}, {o}_shape, {o}_dtype)" for o in outs],
+                        *([] if step else [f"_check_apart(_op, ({tuple_of_outs},), "
+                                           f"({', '.join(op.arrays)},))"])]),
         pointers=", ".join([*pointers, *[f"_ident({o})" for o in outs]]),
         outputs=tuple_of_outs,
     )

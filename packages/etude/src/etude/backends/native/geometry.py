@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from etude.core.errors import DTypeError, ShapeError
+from etude.core.errors import DTypeError, ShapeError, Unsupported
 from etude.core.state import current
 from etude.core.table import Op
 
@@ -136,6 +136,34 @@ def refuse(op: Op, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> NoReturn:
     op.check(arrays, {k: v for k, v in attrs.items() if v is not NEEDED})
     given = ", ".join([type(a).__name__ for a in arrays] + list(attrs))
     raise TypeError(f"{op.name} cannot be called with: {given}")
+
+
+#: Kernels of these classes read an element before they write the one in its place.
+IN_PLACE = ("map", "equal", "binary", "ternary", "select")
+
+
+def overlap(out: Array, x: Any) -> bool:
+    """Whether ``out`` and ``x`` may share memory."""
+    return type(x) is np.ndarray and np.may_share_memory(out, x)
+
+
+def same_elements(out: Array, x: Array) -> bool:
+    """Whether ``out`` and ``x`` are the same elements in the same order."""
+    return (out.shape == x.shape and out.strides == x.strides and out.dtype == x.dtype
+            and out.ctypes.data == x.ctypes.data)
+
+
+def check_apart(op: Op, outs: Sequence[Array], arrays: Sequence[Any]) -> None:
+    """Unsupported for an ``out`` that a kernel cannot write while it reads ``arrays``.
+
+    The reference computes all of the result first. Where class or row allow a result in place, it
+    may be written over the same elements, but not over others in the same memory.
+    """
+    in_place = op.cls in IN_PLACE or op.alias
+    for out in outs:
+        for x in arrays:
+            if overlap(out, x) and not (in_place and same_elements(out, x)):
+                raise Unsupported("out overlaps an input")
 
 
 def check_out(name: str, out: Array, shape: tuple[int, ...], dtype: np.dtype[Any],

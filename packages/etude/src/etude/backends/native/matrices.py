@@ -14,6 +14,7 @@ from etude.backends.native.geometry import (
     Array,
     Plans,
     broadcast_to,
+    check_apart,
     check_out,
     collapse,
     contiguous,
@@ -60,6 +61,7 @@ def bind_matmul(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
+            check_apart(kernel.op, (out,), (x, y))
         status = thunk(fn, ident(x), ident(y), 0, ident(out), *numbers)
         if status:
             kernel.fail(status, (x, y), {})
@@ -138,6 +140,7 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
+            check_apart(kernel.op, (out,), (x, weight, bias))
         status = thunk(fn, ident(x), ident(weight), 0 if bias is None else ident(bias),
                        ident(out), *numbers)
         if status:

@@ -19,6 +19,7 @@ from etude.backends.native.geometry import (
     Geometry,
     Plans,
     broadcast_to,
+    check_apart,
     check_out,
     collapse,
     contiguous,
@@ -58,6 +59,7 @@ def bind_binary(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
+            check_apart(op, (out,), (x, y))
         status = thunk(fn, ident(x), ident(y), ident(out), size, xs, ys)
         if status:
             kernel.fail(status, (x, y), {})
@@ -93,6 +95,7 @@ def bind_select(kernel: Kernel) -> Callable[..., Any]:
             out = empty(shape, dtype)
         else:
             check_out(name, out, shape, dtype)
+            check_apart(op, (out,), (x, y, w))
         status = thunk(fn, ident(x), ident(y), ident(w), ident(out), *geometry)
         if status:
             kernel.fail(status, (x, y, w), {})
