@@ -12,10 +12,10 @@
    maximum, top, and log_sum = log sum exp(score - top) are kept, from which backward makes the
    probabilities again: apart, because their sum rounds log_sum away under a mask of -1e9. Backward:
    an item is one of the batch, because all its queries add to dkey and dvalue. The order of all
-   sums depends on the sizes alone. With is_causal a query sees the keys up to its own place, and blocks in which no
-   query sees a key are left out, about half of them. A mask has for each score a bool (true: the
-   key takes part) or a number to add, at strides that are 0 where it is broadcast. A query that
-   sees no key has y = 0, top = 0 and log_sum = -infinity. */
+   sums depends on the sizes alone. With is_causal a query sees the keys up to its own place, and
+   blocks in which no query sees a key are left out, about half of them. A mask has for each score a
+   bool (true: the key takes part) or a number to add, at strides that are 0 where it is broadcast.
+   A query that sees no key has y = 0, top = 0 and log_sum = -infinity. */
 #include <math.h>
 #include <stdatomic.h>
 

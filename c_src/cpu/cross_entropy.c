@@ -4,10 +4,10 @@
    number.
 
    Plan. As in softmax.c: blocks of rows stay in L1, and one loop takes the exponentials of a whole
-   block. The maximum of a row and the logarithm of its sum are kept apart: together they would round
-   the logarithm away where logits are large. The losses of the rows add up after the threads are
-   done, in one order. Rows whose label is `ignore` have loss and gradient 0 and do not count in the
-   mean. A label out of range ends in ETUDE_BAD_INDEX, and the reference words the error. */
+   block. The maximum of a row and the logarithm of its sum are kept apart: together they would
+   round the logarithm away where logits are large. The losses of the rows add up after the threads
+   are done, in one order. Rows whose label is `ignore` have loss and gradient 0 and do not count in
+   the mean. A label out of range ends in ETUDE_BAD_INDEX, and the reference words the error. */
 #include <string.h>
 
 #include "rows.h"

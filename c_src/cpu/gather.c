@@ -4,7 +4,8 @@
 
    Plan. Bound by memory. Threads share the rows of the result; in scatter_add they share outer and
    the columns of inner instead, so that repeats of an index meet in one thread, in order, and sums
-   do not depend on the split. An index out of range ends in ETUDE_BAD_INDEX. */
+   do not depend on the split; more than MANY terms add up in double, because in float the rounding
+   errors would grow with their number. An index out of range ends in ETUDE_BAD_INDEX. */
 #include <stdatomic.h>
 
 #include "kernel.h"
@@ -15,7 +16,14 @@ typedef struct {
     real *y;
     int64_t n, index_n, inner;
     atomic_int *bad;
+    etude_context *ctx;
 } gather_call;
+
+#if defined(ETUDE_INT)
+#define WRAPS 1 /* int64 adds up exactly, or wraps as in NumPy */
+#else
+#define WRAPS 0
+#endif
 
 /* Whether every index is in 0 .. n - 1. The loop has no branch, so that it is vectorised. */
 static int indices_fit(const int64_t *index, int64_t count, int64_t n)
@@ -54,14 +62,40 @@ ETUDE_KERNEL(gather, gather)(etude_context *ctx, const real *x, const int64_t *i
                              int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
     atomic_int bad = 0;
-    gather_call c = {x, index, y, n, index_n, inner, &bad};
+    gather_call c = {x, index, y, n, index_n, inner, &bad, ctx};
     etude_parallel_for(ctx, gather_part, &c, outer * index_n * inner, ETUDE_GRAIN_MATH);
     return bad ? ETUDE_BAD_INDEX : ETUDE_OK;
 }
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
-enum { COLUMNS = 64 }; /* columns of inner in one item of work */
+enum {
+    COLUMNS = 64, /* columns of inner in one item of work */
+    MANY = 4096   /* terms that add up in real */
+};
+
+/* y, n x cols, += src at index, added up in double and rounded once. 0: no memory. */
+static int scatter_wide(const gather_call *c, real *y, const int64_t *index, const real *src,
+                        int64_t cols)
+{
+#if !defined(ETUDE_INT)
+    double *sum = etude_scratch(c->ctx, (size_t)(c->n * cols) * sizeof(double));
+    if (!sum)
+        return 0;
+    for (int64_t j = 0; j < c->n; j++)
+        for (int64_t i = 0; i < cols; i++)
+            sum[j * cols + i] = y[j * c->inner + i];
+    for (int64_t j = 0; j < c->index_n; j++, index += c->inner, src += c->inner)
+        for (int64_t i = 0; i < cols; i++)
+            sum[index[i] * cols + i] += src[i];
+    for (int64_t j = 0; j < c->n; j++)
+        for (int64_t i = 0; i < cols; i++)
+            y[j * c->inner + i] = (real)sum[j * cols + i];
+#else
+    (void)c, (void)y, (void)index, (void)src, (void)cols;
+#endif
+    return 1;
+}
 
 static void scatter_columns(void *arg, int64_t begin, int64_t end)
 {
@@ -73,7 +107,10 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
         real *y = c->y + o * c->n * inner + from;
         const int64_t *index = c->index + o * c->index_n * inner + from;
         const real *src = c->x + o * c->index_n * inner + from;
-        if (inner == 1)
+        if (c->index_n > MANY && !WRAPS) {
+            if (!scatter_wide(c, y, index, src, cols))
+                atomic_store(c->bad, 1);
+        } else if (inner == 1)
             for (int64_t j = 0; j < c->index_n; j++)
                 y[index[j]] += src[j];
         else
@@ -87,13 +124,14 @@ ETUDE_KERNEL(scatter_add, scatter_add)(etude_context *ctx, const int64_t *index,
                                        real *y, int64_t outer, int64_t n, int64_t index_n,
                                        int64_t inner)
 {
-    gather_call c = {src, index, y, n, index_n, inner, NULL};
+    atomic_int failed = 0;
+    gather_call c = {src, index, y, n, index_n, inner, &failed, ctx};
     int64_t parts = (inner + COLUMNS - 1) / COLUMNS;
     if (!indices_fit(index, outer * index_n * inner, n))
         return ETUDE_BAD_INDEX;
     etude_parallel_for(ctx, scatter_columns, &c, outer * parts,
                        ETUDE_GRAIN_MATH / (index_n * ETUDE_MIN(COLUMNS, inner) + 1) + 1);
-    return ETUDE_OK;
+    return failed ? ETUDE_NO_MEMORY : ETUDE_OK;
 }
 
 #endif

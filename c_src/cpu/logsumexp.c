@@ -3,9 +3,9 @@
 
    Plan. inner = 1: as in softmax.c, blocks of rows stay in L1, and one loop takes the exponentials
    of a whole block. inner > 1: COLUMNS columns at a time, with their maxima and sums in L1, in two
-   passes down the rows; the sums are doubles, as in var.c. Bound by the exponential. An infinite maximum is not subtracted, since
-   infinity less infinity is NaN: exp then gives 0 or infinity, and the logarithm of that is minus
-   or plus infinity, as it should be. NaN stays NaN. */
+   passes down the rows; the sums are doubles, as in var.c. Bound by the exponential. An infinite
+   maximum is not subtracted, since infinity less infinity is NaN: exp then gives 0 or infinity, and
+   the logarithm of that is minus or plus infinity, as it should be. NaN stays NaN. */
 #include "rows.h"
 
 enum { COLUMNS = 256 };

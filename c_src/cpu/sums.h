@@ -31,8 +31,8 @@ SUMS real lanes_sum(lanes a)
     return total;
 }
 
-/* What a sum adds up: x, x - shift, x y or (x - shift)^2. It is a constant in every call, so that each has a
-   loop of its own. */
+/* What a sum adds up: x, x - shift, x y or (x - shift)^2. It is a constant in every call, so that
+   each has a loop of its own. */
 enum term { SUM_OF_X, SUM_OF_SHIFTED, SUM_OF_XY, SUM_OF_SQUARES };
 
 SUMS lanes lanes_term(enum term term, const real *x, const real *y, real shift)

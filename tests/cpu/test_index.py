@@ -15,8 +15,8 @@ def test_index_select_along_any_axis(ops, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize(("count", "rows", "cols"), [(1, 1, 1), (40, 3, 7), (5000, 65, 128),
-                                                     (20, 30_000, 3), (3000, 2, 1)])
+@pytest.mark.parametrize(("count", "rows", "cols"), [
+    (1, 1, 1), (40, 3, 7), (5000, 65, 128), (20, 30_000, 3), (3000, 2, 1), (9000, 2, 5)])
 def test_embedding_and_its_gradient(ops, threads, dtype, count, rows, cols):
     index = rng(count).integers(0, rows, (count, 2))
     hold(ops, "embedding", index, normal(rows, cols, dtype=dtype))

@@ -1,6 +1,7 @@
 """Reductions: all shapes of axes, long and narrow, their precision, non-numbers."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -62,6 +63,33 @@ def test_a_sum_is_more_precise_than_adding_up_in_order(ops):
     exact = x.sum(dtype=np.float64)
     assert abs(ops["sum"](x) - exact) / exact < 1e-6
     assert abs(ops["sum"](x.reshape(-1, 2), dim=0).sum(dtype=np.float64) - exact) / exact < 3e-6
+
+
+def test_a_million_equal_rows_do_not_drift(ops):
+    rows, tenth = 1_000_000, float(np.float32(0.1))
+    x = np.full((rows, 2), 0.1, np.float32)
+    zeros, ones, index = np.zeros(rows, np.float32), np.ones(rows, np.float32), np.zeros(
+        rows, np.int64)
+    _, means, variances = ops["batch_norm"](x)
+    found = {
+        "sum": ops["sum"](x, dim=0) / rows, "mean": ops["mean"](x, dim=0), "batch_norm": means,
+        "cumsum": ops["cumsum"](x, dim=0)[-1] / rows,
+        "one cumsum": ops["cumsum"](x[:, 0].copy(), dim=0)[-1:] / rows,
+        "logsumexp": ops["logsumexp"](x, dim=0) - np.float32(math.log(rows)),
+        "batch_norm_backward": ops["batch_norm_backward"](
+            x, x, None, zeros[:2], ones[:2])[2] / rows,
+        "layer_norm_backward": ops["layer_norm_backward"](
+            x, x, None, zeros, ones, normalized_shape=(2,))[2] / rows,
+        "rms_norm_backward": ops["rms_norm_backward"](
+            x, x, None, ones, normalized_shape=(2,))[1] / rows / tenth,
+        "embedding_backward": ops["embedding_backward"](x, index, num_embeddings=1)[0] / rows,
+        "scatter_add": ops["scatter_add"](np.zeros((1, 2), np.float32), np.stack([index] * 2, 1), x,
+                                          dim=0)[0] / rows,
+        "one scatter_add": ops["scatter_add"](zeros[:1], index, x[:, 0].copy(), dim=0) / rows}
+    for name, y in found.items():
+        np.testing.assert_allclose(y, tenth, rtol=2e-5, err_msg=name)
+    np.testing.assert_allclose(variances, 0, atol=1e-9)
+    np.testing.assert_allclose(ops["var"](x, dim=0), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -3,7 +3,9 @@
 import decimal
 import itertools
 import math
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,6 +280,15 @@ def test_a_million_float32_rows_do_not_drift(name, attrs, want):
         near(y, TENTH * np.arange(1, ROWS + 1)[:, None] + [0, 0], 1)
     else:
         near(y, np.full(y.shape, want), 2, scale=1e-9 if name == "var" else None)
+
+
+def test_references_add_up_by_total_and_average_alone():
+    folder = Path(ops.__file__).parent
+    allowed = {"x.sum(dims, dtype=wide(x.dtype)", "counts.sum()"}  # total itself; bools
+    found = [f"{file.name}: {line.strip()}" for file in sorted(folder.glob("*.py"))
+             for line in file.read_text().splitlines()
+             if re.search(r"(?<!\bF)\.(sum|mean)\(", line) and not any(a in line for a in allowed)]
+    assert not found, f"NumPy's own sum drifts in float32 along most axes; take total: {found}"
 
 
 def test_ones_do_not_stop_adding_up_at_two_to_the_24():

@@ -181,9 +181,10 @@ sigmoid_backward.gradient(lambda F, grad, first, y, *, needs: (
 def relu(x):
     """y = 0 where x < 0, else x, elementwise: NaN stays NaN, and -0 stays -0.
 
-    x: any shape, float or int64; y: as x. Of -0 and 0 np.maximum may return either.
+    x: any shape, float or int64; y: as x. Of 0 and -0 np.maximum may return either, so it passes
+    over the zeros.
     """
-    return np.where(x < 0, x.dtype.type(0), x)
+    return np.maximum(x, x.dtype.type(0), out=x.copy(), where=x != 0)
 
 
 relu.gradient(lambda F, grad, y, **_: F.relu_backward(grad, y))
