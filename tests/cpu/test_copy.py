@@ -67,6 +67,16 @@ def test_gather_and_scatter_add(ops, dtype):
             hold(ops, "scatter_add", x, index, src, dim=dim, terms=99)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize(("shape", "dim"), [((7,), 0), ((2, 3), 1), ((3, 100), 0), ((2, 3, 5), 1)])
+def test_many_repeats_add_up_to_the_bits_of_the_reference(ops, dtype, shape, dim):
+    many = tuple(5000 if d == dim else n for d, n in enumerate(shape))
+    x, src = some(*shape, dtype=dtype), some(*many, dtype=dtype)
+    index = rng(1).integers(0, shape[dim], many)
+    got = ops["scatter_add"](x, index, src, dim=dim)
+    np.testing.assert_array_equal(got, TABLE["scatter_add"](x, index, src, dim=dim))
+
+
 def test_an_index_out_of_range_is_named_as_by_the_reference(ops):
     x, index = normal(5, 6), np.zeros((5, 2), np.int64)
     for wrong in (6, -1):

@@ -83,11 +83,12 @@ def test_a_million_equal_rows_do_not_drift(ops):
         "rms_norm_backward": ops["rms_norm_backward"](
             x, x, None, ones, normalized_shape=(2,))[1] / rows / tenth,
         "embedding_backward": ops["embedding_backward"](x, index, num_embeddings=1)[0] / rows,
-        "scatter_add": ops["scatter_add"](np.zeros((1, 2), np.float32), np.stack([index] * 2, 1), x,
-                                          dim=0)[0] / rows,
+        "scatter_add": ops["scatter_add"](
+            np.zeros((1, 2), np.float32), np.stack([index] * 2, 1), x, dim=0)[0] / rows,
         "one scatter_add": ops["scatter_add"](zeros[:1], index, x[:, 0].copy(), dim=0) / rows}
     for name, y in found.items():
-        np.testing.assert_allclose(y, tenth, rtol=2e-5, err_msg=name)
+        # The kit allows 8 sqrt n u, 5e-4; adding up row after row gives 1e-2.
+        np.testing.assert_allclose(y, tenth, rtol=1e-4, err_msg=name)
     np.testing.assert_allclose(variances, 0, atol=1e-9)
     np.testing.assert_allclose(ops["var"](x, dim=0), 0, atol=1e-9)
 

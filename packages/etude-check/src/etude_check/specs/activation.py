@@ -78,7 +78,8 @@ def _clamp(d, shapes, between, at=None):
 
 
 spec("clamp", plans=also(elementwise(1, between=BOUNDS), special=crossed(
-         [*at([257], "kink"), *at([7], "kink")], between=BOUNDS)),
+         [*at([257], "kink"), *at([7], "kink")], between=BOUNDS) + at(
+             [257], "kink", between=[None, 0])),
      make=_clamp, model=Exact(), random=broadcasting(1, between=st.sampled_from(BOUNDS)),
      refusals=(Refusal("neither min nor max", lambda: call(np.ones(3)), "ValueError", "min"),),
      invariants={"a zero within the bounds keeps its sign": lambda given, outputs: zeros_kept(

@@ -71,7 +71,7 @@ def _mask(d, kind, lead, queries, keys):
         seen[..., 0] = True
     if kind in ("hidden rows", "-inf rows", "-1e9 rows"):
         seen[..., 1::3, :] = False
-    if kind == "-1e9 rows":  # in a row of which nothing else counts
+    if kind == "-1e9 rows":  # those rows see all keys alike
         return d.given(np.where(seen, 0, -1e9).astype(d.dtype))
     if kind in ("-inf", "-inf rows"):
         return d.given(np.where(seen, d.rng.uniform(-1, 1, shape), -np.inf).astype(d.dtype))
@@ -85,6 +85,10 @@ def _operands(d, lead, size, mask, at, plain=False):
     q = (d.plain if plain else d.floats)([*lead, queries, width], low, high)
     k = d.plain([*lead, keys, width], *((19.5, 20.5) if at == "below" else (low, high)))
     v = d.plain([*lead, keys, out])
+    if mask == "-1e9 rows":  # scores of 0 there, since any other are rounded away beside -1e9
+        q = np.array(q)
+        q[..., 1::3, :] = 0
+        q = d.given(q)
     return q, k, v, _mask(d, mask, lead, queries, keys) if mask else None
 
 

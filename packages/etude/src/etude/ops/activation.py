@@ -64,9 +64,11 @@ def _bounds(op, min, max):
 @op("map", sizes=_bounds, domain="number", saves="x", flops=2,
     kernel="n = ..., a = min, b = max")
 def clamp(x, *, min=None, max=None):
-    """y = min where x < min, max where that or x is > max, else x; NaN and -0 stay.
+    """y = x kept within min .. max, either of which may be None: min where x < min, and then max
+    where that is above max.
 
-    Either bound may be None. The gradient passes where min <= x <= max. float or int64.
+    All else stays as it is, NaN and -0 too. The gradient passes where min <= x <= max. float or
+    int64.
     """
     y = x if min is None else np.where(x < min, min, x)
     y = y if max is None else np.where(y > max, max, y)
