@@ -90,9 +90,9 @@ def test_what_is_no_sequence_of_tokens_is_refused():
         LanguageModelDataset(np.ones(9), block=2)
     with pytest.raises(ShapeError, match=r"at least block \+ 1 = 9 tokens, got shape \[8\]"):
         LanguageModelDataset(np.arange(8), block=8)
-    with pytest.raises(ValueError, match="block is an integer >= 1, got 0"):
+    with pytest.raises(ValueError, match="block must be an integer >= 1, got 0"):
         LanguageModelDataset(np.arange(8), block=0)
-    with pytest.raises(ValueError, match="stride is an integer >= 1, got -1"):
+    with pytest.raises(ValueError, match="stride must be an integer >= 1, got -1"):
         LanguageModelDataset(np.arange(8), block=2, stride=-1)
 
 

@@ -240,12 +240,12 @@ def test_a_state_of_other_groups_is_refused_and_nothing_changes(make):
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda on: optim.StepLR(on, 0), "step_size must be a positive integer, got 0"),
-    (lambda on: optim.CosineAnnealingLR(on, 2.5), "T_max must be a positive integer, got 2.5"),
+    (lambda on: optim.StepLR(on, 0), "step_size must be an integer >= 1, got 0"),
+    (lambda on: optim.CosineAnnealingLR(on, 2.5), "T_max must be an integer >= 1, got 2.5"),
     (lambda on: optim.LinearLR(on, 0.0), r"start_factor must be in \(0, 1\]"),
-    (lambda on: optim.LinearLR(on, total_iters=0), "total_iters must be a positive integer"),
+    (lambda on: optim.LinearLR(on, total_iters=0), "total_iters must be an integer >= 1"),
     (lambda on: optim.OneCycleLR(on, 0.1, 10, 1.0), "pct_start must be between 0 and 1, got 1.0"),
-    (lambda on: optim.OneCycleLR(on, 0.1, 0), "total_steps must be a positive integer, got 0"),
+    (lambda on: optim.OneCycleLR(on, 0.1, 0), "total_steps must be an integer >= 1, got 0"),
     (lambda on: optim.ReduceLROnPlateau(on, "most"), "mode must be 'min' or 'max', got 'most'"),
     (lambda on: optim.ReduceLROnPlateau(on, factor=1.0), "factor must be between 0 and 1"),
 ])

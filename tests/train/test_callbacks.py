@@ -185,7 +185,7 @@ def test_less_than_the_threshold_is_no_better():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"patience": 0}, "patience is an integer >= 1, got 0"),
+    ({"patience": 0}, "patience must be an integer >= 1, got 0"),
     ({"mode": "less"}, "mode must be 'min' or 'max', got 'less'")])
 def test_its_settings_are_checked(options, message):
     with pytest.raises(ValueError, match=message):

@@ -19,7 +19,7 @@ def full(shape: Any, value: float, dtype: Any = None, requires_grad: bool = Fals
          device: str = "cpu") -> Tensor:
     """A tensor with ``value`` everywhere; by default of the dtype ``tensor(value)`` has."""
     found = tensor(value).dtype if dtype is None else np.dtype(dtype)
-    sizes = (shape,) if isinstance(shape, int) else check_shape("full", shape)
+    sizes = check_shape("full", shape)
     x: Tensor = OPS["full"](shape=sizes, value=value, dtype=found, device=device)
     return x.requires_grad_() if requires_grad else x
 

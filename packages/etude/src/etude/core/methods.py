@@ -18,7 +18,7 @@ from etude.core.array import plain_index
 from etude.core.autograd import backward
 from etude.core.dispatch import OPS
 from etude.core.errors import AxisError
-from etude.core.shapes import axis, float32, float64, int64, varargs
+from etude.core.shapes import axis, float32, float64, int64, supported, varargs
 from etude.core.state import STATE
 from etude.core.tape import Node
 from etude.core.tensor import Tensor
@@ -181,7 +181,7 @@ def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes 
     of int64 takes whole rows, as a copy: ``x[index]`` is (*index.shape, *x.shape[1:]).
     """
     if isinstance(index, (list, np.ndarray)):
-        index = Tensor(np.asarray(index))
+        index = Tensor(supported(np.asarray(index)))
     if isinstance(index, Tensor) and index.dtype == int64:
         rows: Tensor = OPS["index_select"](self, index.reshape(-1), dim=0)
         return rows.reshape(*index.shape, *self.shape[1:])

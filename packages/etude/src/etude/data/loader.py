@@ -12,7 +12,7 @@ import numpy as np
 
 from etude.core import random
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.shapes import float32, float64, supported
+from etude.core.shapes import float32, float64, integer, supported
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
 from etude.data.ahead import ahead
@@ -50,10 +50,8 @@ class DataLoader:
                  drop_last: bool = False, seed: int | None = None, device: str = "cpu",
                  transform: Transform | None = None, collate: Collate | None = None,
                  workers: int = 0) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be an integer >= 1, got {batch_size!r}")
-        if not isinstance(workers, int) or workers < 0:
-            raise ValueError(f"workers must be an integer >= 0, got {workers!r}")
+        batch_size = integer("batch_size", batch_size, 1)
+        workers = integer("workers", workers, 0)
         if not len(dataset):
             raise ValueError("the dataset is empty: there are no batches to make of it")
         if drop_last and len(dataset) < batch_size:

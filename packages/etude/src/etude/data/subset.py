@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from etude.core import random
 from etude.data.dataset import Dataset
 from etude.ops.random import words
 
@@ -37,7 +39,7 @@ def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
 
     For text use ``text_split``. ValueError if a part would be empty.
     """
-    if not isinstance(validation, (int, float)):
+    if not isinstance(validation, Real) or isinstance(validation, bool):  # Real: NumPy's too
         raise TypeError(f"random_split takes the share of the second part, such as 0.2, got "
                         f"{type(validation).__name__}; two lengths a and b are the share "
                         f"b / (a + b)")
@@ -46,6 +48,6 @@ def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
     if not 0 < held < n:
         raise ValueError(f"random_split: a share of {validation!r} of {n} samples leaves one part "
                          f"empty; it needs a share between 0 and 1, and enough samples")
-    key = np.array([seed, 0], np.int64)
+    key = np.array([random.Generator(seed).seed, 0], np.uint64)  # the seed is checked
     order = np.argsort(words(key, n), kind="stable")  # type: ignore[no-untyped-call]
     return Subset(dataset, np.sort(order[held:])), Subset(dataset, np.sort(order[:held]))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.shapes import integer
 
 
 def names() -> list[str]:
@@ -60,10 +61,8 @@ class LanguageModelDataset:
     """
 
     def __init__(self, tokens: Any, block: int, stride: int | None = None) -> None:
-        stride = block if stride is None else stride
-        for name, value in (("block", block), ("stride", stride)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"LanguageModelDataset: {name} is an integer >= 1, got {value!r}")
+        block = integer("LanguageModelDataset: block", block, 1)
+        stride = block if stride is None else integer("LanguageModelDataset: stride", stride, 1)
         if isinstance(tokens, str):
             raise DTypeError("LanguageModelDataset: needs token numbers, got text; encode it "
                              "first, with CharTokenizer or BPETokenizer")

@@ -18,6 +18,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
@@ -73,6 +75,8 @@ def checked(path: str, value: Any, kind: Any) -> Any:
     """``value`` as the annotation ``kind`` has it: where a float is wanted an integer becomes one,
     and a list becomes a tuple. Raises ConfigError.
     """
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
+        value = value.item()  # a number of NumPy's: TOML, JSON and optimisers take Python's
     if kind in (Any, inspect.Parameter.empty):
         return value
     kinds = typing.get_args(kind) if _is_union(kind) else (kind,)
