@@ -63,7 +63,7 @@ def test_the_last_block_is_there_when_the_tokens_just_reach():
     data = LanguageModelDataset(np.arange(21), block=5)
     assert data[3][1].tolist() == [16, 17, 18, 19, 20]
     assert data[-1][1].tolist() == [16, 17, 18, 19, 20]
-    with pytest.raises(IndexError, match="block 4 of a LanguageModelDataset with 4"):
+    with pytest.raises(IndexError, match="sample 4 of a LanguageModelDataset with 4"):
         data[4]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.shapes import float32
+from etude.data.dataset import position
 
 Array = np.ndarray[Any, Any]
 
@@ -72,7 +73,7 @@ class ImageFolder:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Array, int]:
-        path, label = self.samples[index]
+        path, label = self.samples[position(self, index)]
         suffix = path.suffix.lower()
         if suffix in PILLOW:
             return self._with_pillow(path), label

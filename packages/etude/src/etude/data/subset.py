@@ -8,20 +8,18 @@ from typing import Any
 import numpy as np
 
 from etude.core import random
-from etude.data.dataset import Dataset
+from etude.data.dataset import Dataset, position, positions
 from etude.ops.random import words
 
 
 class Subset:
-    """The samples ``indices`` of a dataset, in this order. IndexError for one it does not have."""
+    """The samples ``indices`` of a dataset, in this order. IndexError for one it does not have,
+    DTypeError for bools (of a mask take ``np.flatnonzero(mask)``) and floats.
+    """
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
         self.dataset = dataset
-        self.indices = np.asarray(indices, np.int64).reshape(-1)
-        n = len(dataset)
-        wrong = self.indices[(self.indices < 0) | (self.indices >= n)]
-        if wrong.size:
-            raise IndexError(f"Subset: sample {wrong[0]} of a dataset with {n}")
+        self.indices = positions("Subset", indices, len(dataset))
         if hasattr(dataset, "batch"):
             self.batch = lambda picked: dataset.batch(self.indices[picked])
 
@@ -29,7 +27,7 @@ class Subset:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[position(self, index)])]
 
 
 def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
@@ -44,7 +42,7 @@ def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
                         f"{type(validation).__name__}; two lengths a and b are the share "
                         f"b / (a + b)")
     n = len(dataset)
-    held = round(n * validation)
+    held = round(n * validation) if 0 < validation < 1 else 0  # NaN is neither
     if not 0 < held < n:
         raise ValueError(f"random_split: a share of {validation!r} of {n} samples leaves one part "
                          f"empty; it needs a share between 0 and 1, and enough samples")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.shapes import float32, int64
+from etude.data.dataset import position
 from etude.data.idx import read_gzip
 
 Array = np.ndarray[Any, Any]
@@ -93,7 +94,8 @@ class CSVDataset:
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Array, Any]:
-        return self.features[index], self.targets[index]
+        at = position(self, index)
+        return self.features[at], self.targets[at]
 
     def batch(self, indices: Array) -> tuple[Array, ...]:
         """Samples ``indices``: float32 (B, F), and int64 or float32 (B)."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.shapes import integer
+from etude.data.dataset import position, positions
 
 
 def names() -> list[str]:
@@ -80,14 +81,13 @@ class LanguageModelDataset:
         return (len(self.tokens) - self.block - 1) // self.stride + 1
 
     def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], ...]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"block {index} of a LanguageModelDataset with {len(self)}")
-        start = index % len(self) * self.stride
+        start = position(self, index) * self.stride
         return (self.tokens[start : start + self.block],
                 self.tokens[start + 1 : start + self.block + 1])
 
     def batch(self, indices: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
         """Blocks ``indices``: x and y, each int64 (B, T)."""
-        at = np.asarray(indices)[:, None] * self.stride + np.arange(self.block + 1)
+        picked = positions("LanguageModelDataset", indices, len(self))
+        at = picked[:, None] * self.stride + np.arange(self.block + 1)
         found = self.tokens[at]
         return np.ascontiguousarray(found[:, :-1]), np.ascontiguousarray(found[:, 1:])
