@@ -123,6 +123,13 @@ def test_what_is_wrong_is_named_with_its_line(table, text, message):
     assert message in str(error.value)
 
 
+def test_a_set_has_no_order_for_classes_and_columns(table):
+    with pytest.raises(TypeError, match="CSVDataset: classes: needs an order, and a set has anoth"):
+        table(IRIS, classes={"setosa", "virginica"})
+    with pytest.raises(TypeError, match="CSVDataset: columns: needs an order"):
+        table(IRIS, columns={"sepal", "petal"})
+
+
 def test_other_mistakes(table, tmp_path):
     with pytest.raises(ValueError, match="line 2: 'setosa' in column 'species' is no number"):
         table(IRIS, kind="number")

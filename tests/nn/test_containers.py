@@ -41,12 +41,17 @@ def test_a_module_list_is_a_list():
     with pytest.raises(IndexError):
         layers[3]
     assert len(nn.ModuleList()) == 0
+    assert len(Sum(0).parts) == 0
     assert repr(nn.ModuleList([one, two])) == "ModuleList(\n  (0): ReLU()\n  (1): Tanh()\n)"
 
 
 def test_a_module_list_takes_layers_and_is_not_called():
     with pytest.raises(TypeError, match="ModuleList takes layers, got function"):
         nn.ModuleList([etude.relu])
+    with pytest.raises(TypeError, match="ModuleList: needs an order, and a set has another one"):
+        nn.ModuleList({nn.ReLU(), nn.Tanh()})
+    with pytest.raises(TypeError, match="ModuleList: got a dict; give a list of its values"):
+        nn.ModuleList({"first": nn.ReLU()})
     with pytest.raises(NotImplementedError, match=r"ModuleList has no forward\(\)"):
         nn.ModuleList([nn.ReLU()])(etude.ones(1))
 

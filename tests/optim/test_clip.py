@@ -47,6 +47,20 @@ def test_it_takes_one_tensor_an_iterator_and_parameters_without_gradient():
     assert optim.clip_grad_norm_([], 1.0) == 0
 
 
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+def test_an_iterator_that_is_used_up_is_not_clipped_in_silence(clip):
+    (p,) = parameters([3.0])
+    given = iter([p])
+    optim.SGD(given)
+    with pytest.raises(ValueError, match="parameters: the iterator gave nothing. One that was use"):
+        clip(given, 1.0)
+    with pytest.raises(TypeError, match="parameters: needs an order, and a set has another one"):
+        clip({p}, 1.0)
+    with pytest.raises(TypeError, match="parameters: got a dict; give a list of its values"):
+        clip({"weight": p}, 1.0)
+    assert grads([p]) == [[3.0]]
+
+
 def test_a_norm_of_zero_leaves_nothing():
     ps = parameters([3.0, 4.0])
     optim.clip_grad_norm_(ps, 0.0)

@@ -219,7 +219,13 @@ def test_an_empty_parameter_is_fine(make):
 
 @pytest.mark.parametrize(("make", "error", "message"), [
     (lambda: optim.SGD([]), ValueError, "at least one parameter, got none"),
-    (lambda: optim.SGD(iter(())), ValueError, r"Was model.parameters\(\) used up before"),
+    (lambda: optim.SGD(iter(())), ValueError, r"the iterator gave nothing.* model.parameters\(\)"),
+    (lambda: optim.SGD({parameter()}), TypeError, "params: needs an order, and a set has another"),
+    (lambda: optim.SGD(frozenset([parameter()])), TypeError, "params: needs an order"),
+    (lambda: optim.SGD({"w": parameter()}), TypeError, r"params: got a dict; .* of its values"),
+    (lambda: optim.SGD({"params": [parameter()]}), TypeError, "got one group; put it in a list"),
+    (lambda: optim.SGD([{"params": {parameter()}}]), TypeError, "params of a group: needs an ord"),
+    (lambda: optim.SGD([{"parameters": [parameter()]}]), ValueError, 'a parameter group needs "p'),
     (lambda: optim.SGD([parameter()], lr=-1), ValueError, "lr must be >= 0, got -1"),
     (lambda: optim.SGD([parameter()], lr=math.nan), ValueError, "lr must be >= 0, got nan"),
     (lambda: optim.SGD([parameter()], momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
@@ -234,6 +240,17 @@ def test_an_empty_parameter_is_fine(make):
 def test_what_cannot_be_optimised_is_refused_with_a_reason(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_an_iterator_that_two_groups_share_is_refused():
+    parameters = nn.Linear(2, 2).parameters()
+    with pytest.raises(ValueError, match="params of a group: the iterator gave nothing. One that"):
+        optim.SGD([{"params": parameters}, {"params": parameters, "lr": 1.0}])
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    two = optim.SGD([{"params": first.parameters()}, {"params": second.parameters()}])
+    assert [len(g["params"]) for g in two.param_groups] == [2, 2]
+    named = dict(first.named_parameters())
+    assert optim.SGD(named.values()).param_groups[0]["params"] == list(first.parameters())
 
 
 def test_a_parameter_given_twice_is_refused():

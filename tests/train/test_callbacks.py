@@ -44,6 +44,15 @@ def test_callbacks_hear_of_each_step_and_epoch_in_order():
     assert log.calls == [*steps[:8], ("epoch", 1), *steps[8:], ("epoch", 2)]
 
 
+def test_callbacks_come_from_any_iterable_that_has_an_order():
+    model, loader, optimizer = parts()
+    log = Log()
+    train.fit(model, loader, optimizer, epochs=2, progress=False, callbacks=iter([log]))
+    assert len(log.calls) == 18  # an iterator is used up after one pass, and there are many
+    with pytest.raises(TypeError, match="fit: callbacks: needs an order, and a set has another"):
+        train.fit(model, loader, optimizer, progress=False, callbacks={log})
+
+
 def test_a_callback_ends_a_run_with_a_reason(capsys):
     model, loader, optimizer = parts()
     history = train.fit(model, loader, optimizer, epochs=2, callbacks=[Log(stop_at=11)])

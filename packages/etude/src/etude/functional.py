@@ -18,9 +18,10 @@ from etude import ops  # noqa: F401 - fills the table, before anything is made f
 from etude.core.creation import full  # noqa: F401 - public here too
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
+from etude.core.given import in_order, integer
 from etude.core.methods import attach
 from etude.core.random import Generator, key_tensor
-from etude.core.shapes import axis, check_shape, float32, integer, pair, varargs
+from etude.core.shapes import axis, check_shape, float32, pair, varargs
 from etude.core.state import STATE
 from etude.core.table import TABLE, Op
 from etude.core.tensor import Tensor, tensor
@@ -70,16 +71,18 @@ def _introduced(fn: Callable[..., Any], op: Op) -> Callable[..., Any]:
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors one after another along ``dim``; all other sizes agree."""
-    if not len(tensors):
+    given = in_order("cat", tensors)
+    if not given:
         raise ShapeError("cat: needs at least one tensor, got an empty list")
-    return OPS["cat"](*tensors, dim=dim)
+    return OPS["cat"](*given, dim=dim)
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors, all of one shape, one after another along a new axis ``dim``."""
-    if not len(tensors):
+    given = in_order("stack", tensors)
+    if not given:
         raise ShapeError("stack: needs at least one tensor, got an empty list")
-    return OPS["stack"](*tensors, dim=dim)
+    return OPS["stack"](*given, dim=dim)
 
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:

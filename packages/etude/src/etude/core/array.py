@@ -17,7 +17,8 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from etude.core.errors import ShapeError
-from etude.core.shapes import Shape, whole
+from etude.core.given import whole
+from etude.core.shapes import Shape
 
 
 class DeviceArray:

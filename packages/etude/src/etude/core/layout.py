@@ -29,16 +29,8 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.shapes import (
-    DOMAINS,
-    DTYPES,
-    Shape,
-    Spec,
-    broadcast,
-    check_shape,
-    common_dtype,
-    whole,
-)
+from etude.core.given import whole
+from etude.core.shapes import DOMAINS, DTYPES, Shape, Spec, broadcast, check_shape, common_dtype
 
 Dims = tuple[str, ...]
 Parts = list[tuple[int | None, ...] | None]  # the sizes of each dim; None where they are open

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.shapes import whole
+from etude.core.given import whole
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
 

@@ -8,13 +8,13 @@ that is not enough, a function of what is here. Nothing looks at the values of a
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from etude.core.errors import AxisError, DTypeError, ShapeError
+from etude.core.given import whole
 
 float32 = np.dtype("float32")
 float64 = np.dtype("float64")
@@ -148,28 +148,6 @@ def common_dtype(name: str, specs: Sequence[Any], allowed: Sequence[np.dtype[Any
         raise DTypeError(f"{name}: a number with a fraction does not go with {arrays[0]}. Tensor "
                          f"operators promote by themselves; on arrays use astype")
     return arrays[0].dtype
-
-
-def whole(value: Any) -> int | None:
-    """``value`` as a Python int if it is an integer of Python or NumPy, or an array without
-    dimensions that holds one; None for anything else, bools included.
-    """
-    if type(value) is int:
-        return value
-    if isinstance(value, bool):  # Python takes True for 1; as a size it is a mistake
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def integer(what: str, value: Any, least: int, error: type[Exception] = ValueError) -> int:
-    """A setting that is an integer from ``least`` on, as a Python int; else raises ``error``."""
-    found = whole(value)
-    if found is None or found < least:
-        raise error(f"{what} must be an integer >= {least}, got {value!r}")
-    return found
 
 
 def check_shape(name: str, shape: Any) -> Shape:

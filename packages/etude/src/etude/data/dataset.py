@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from etude.core.errors import DeviceError, DTypeError, ShapeError
-from etude.core.shapes import int64, whole
+from etude.core.given import whole
+from etude.core.shapes import int64
 from etude.core.tensor import Tensor
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from etude.core import random
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.shapes import float32, float64, integer, supported
+from etude.core.given import integer
+from etude.core.shapes import float32, float64, supported
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
 from etude.data.ahead import ahead

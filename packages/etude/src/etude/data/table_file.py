@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.given import in_order
 from etude.core.shapes import float32, int64
 from etude.data.dataset import position
 from etude.data.idx import read_gzip
@@ -56,7 +57,9 @@ class CSVDataset:
         if twice:
             raise ValueError(f"{path}: two columns are named {twice[0]!r}; rename one")
         target = self._column(header, label)
-        self.columns = [c for c in header if c != label] if columns is None else list(columns)
+        self.columns = [c for c in header if c != label]
+        if columns is not None:
+            self.columns = in_order("CSVDataset: columns", columns)
         wanted = [self._column(header, c) for c in self.columns]
         if not wanted:
             raise ValueError(f"{path}: no column is left for the features beside {label!r}")
@@ -82,7 +85,7 @@ class CSVDataset:
         else:
             if classes is None:
                 classes = _in_order(set(labels))
-            self.classes = tuple(classes)
+            self.classes = tuple(in_order("CSVDataset: classes", classes))
             place = {name: i for i, name in enumerate(self.classes)}
             for value, n in zip(labels, numbers):
                 if value not in place:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.shapes import integer
+from etude.core.given import integer
 from etude.data.dataset import position, positions
 
 

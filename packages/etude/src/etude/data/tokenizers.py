@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from etude.core.errors import DTypeError
-from etude.core.shapes import integer
+from etude.core.given import integer
 from etude.data.bpe import Pair, learn, merge, pieces
 from etude.data.files import bar, write_atomically
 

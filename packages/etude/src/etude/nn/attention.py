@@ -11,7 +11,7 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.errors import ShapeError
-from etude.core.shapes import integer
+from etude.core.given import integer
 from etude.core.tensor import Tensor
 from etude.nn.activations import GELU
 from etude.nn.containers import Sequential

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from etude.core.given import in_order
 from etude.nn.module import Module
 
 
@@ -35,7 +36,7 @@ class ModuleList(Module):
     """Layers in a list that the module knows of: they are trained, saved and moved with it."""
 
     def __init__(self, layers: Iterable[Module] = ()) -> None:
-        for layer in layers:
+        for layer in in_order("ModuleList", layers):
             self.append(layer)
 
     def append(self, layer: Module) -> ModuleList:

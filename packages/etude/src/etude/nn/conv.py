@@ -11,7 +11,8 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import zeros
 from etude.core.errors import ShapeError
-from etude.core.shapes import integer, pair, whole
+from etude.core.given import integer, whole
+from etude.core.shapes import pair
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
 from etude.nn.module import Module, Parameter

@@ -11,7 +11,8 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import ones, zeros
 from etude.core.errors import ShapeError
-from etude.core.shapes import check_shape, integer
+from etude.core.given import integer
+from etude.core.shapes import check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter

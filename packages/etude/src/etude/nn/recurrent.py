@@ -13,7 +13,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import zeros
 from etude.core.errors import ShapeError
-from etude.core.shapes import integer
+from etude.core.given import integer
 from etude.core.tensor import Tensor
 from etude.nn.init import uniform_
 from etude.nn.module import Module, Parameter

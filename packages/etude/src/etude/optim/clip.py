@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from etude import functional as F
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
+from etude.optim.optimizer import members
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    given = [parameters] if isinstance(parameters, Tensor) else members("parameters", parameters)
     return [p for p in given if p.grad is not None]
 
 

@@ -7,7 +7,7 @@ to step goes in as the array ``hyper``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from etude.core.array import is_contiguous
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
+from etude.core.given import in_order
 from etude.core.shapes import Spec
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
@@ -28,7 +29,8 @@ class Optimizer:
     ``params`` is an iterable of Tensors, or of groups: dicts with "params" and settings that
     differ from the keyword arguments. ``param_groups`` holds the settings; change ``lr`` there.
     A parameter without a gradient is left alone. Raises ValueError for no parameters, for one
-    given twice and for settings out of range; TypeError for anything but leaf Tensors.
+    given twice and for settings out of range; TypeError for anything but leaf Tensors, and for a
+    set of them: state is saved and loaded by position.
     """
 
     op: str  # the op of one step
@@ -38,12 +40,18 @@ class Optimizer:
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of Tensors, got one Tensor; put it in a "
                             "list, or pass model.parameters()")
-        given = list(params)
+        if isinstance(params, dict) and "params" in params:
+            raise TypeError("params must be an iterable, got one group; put it in a list")
+        given = members("params", params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.param_groups: list[Group] = []
         for group in groups:
+            if "params" not in group:
+                raise ValueError(f"a parameter group needs \"params\", got {', '.join(group)}")
             tensors = group["params"]
-            tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            if isinstance(tensors, Tensor):
+                tensors = [tensors]
+            tensors = members("params of a group", tensors)
             unknown = group.keys() - defaults.keys() - {"params"}
             if unknown:
                 raise ValueError(f"a parameter group has no setting {sorted(unknown)[0]!r}; it "
@@ -185,6 +193,17 @@ class Optimizer:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def members(what: str, given: Iterable[Any]) -> list[Any]:
+    """``given`` as a list. TypeError for a set or a dict, ValueError for an iterator that is used up.
+    """
+    found = in_order(what, given)
+    if not found and isinstance(given, Iterator):
+        raise ValueError(f"{what}: the iterator gave nothing. One that was used before is empty: "
+                         f"make a list of it first, or call what it came from, such as "
+                         f"model.parameters(), again")
+    return found
 
 
 def require(name: str, value: float, ok: bool, allowed: str) -> None:

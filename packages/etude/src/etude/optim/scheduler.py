@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from etude.core.shapes import integer
+from etude.core.given import integer
 from etude.optim.optimizer import Optimizer
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from etude.core.shapes import integer
+from etude.core.given import integer
 from etude.data.files import sweep
 from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run

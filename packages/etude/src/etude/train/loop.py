@@ -17,7 +17,7 @@ from typing import Any
 
 from etude import functional as F
 from etude import optim
-from etude.core.shapes import integer
+from etude.core.given import in_order, integer
 from etude.core.state import no_grad
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
@@ -56,6 +56,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     if schedule not in ("epoch", "step"):
         raise ValueError(f"fit: schedule must be 'epoch' or 'step', got {schedule!r}")
     epochs = integer("fit: epochs", epochs, 0)
+    callbacks = in_order("fit: callbacks", callbacks)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
               callbacks, config)
     origin = _start(run, checkpoints, resume)
