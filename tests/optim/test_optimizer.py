@@ -1,5 +1,6 @@
 """Optimisers, against the formulas of the papers written out as loops over plain numbers."""
 
+import json
 import math
 
 import numpy as np
@@ -264,6 +265,47 @@ def test_a_gradient_of_another_shape_is_an_error_that_shows_both():
     p.grad = etude.ones(2, dtype="float64")
     with pytest.raises(ValueError, match=r"must have shape \[3\]: .*got float64\[2\]"):
         optim.SGD([p]).step()
+
+
+NUMBERS = {"np.float32": np.float32, "an array": np.array, "a Tensor": etude.tensor,
+           "a Tensor with a graph": lambda v: etude.tensor([v], requires_grad=True) * 1.0}
+
+
+@every_kind
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
+def test_settings_of_numpy_and_tensors_become_numbers_of_python(make, number):
+    optimizer = make([{"params": [parameter()], "weight_decay": number(0.25)}], lr=number(0.5))
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
+    assert (type(group["lr"]), type(group["weight_decay"])) == (float, float)
+    group["lr"] = number(0.125)  # as a schedule written by hand does
+    saved = optimizer.state_dict()["param_groups"]
+    assert json.loads(json.dumps(saved))[0]["lr"] == 0.125
+    optimizer.load_state_dict({**optimizer.state_dict(), "param_groups": [{**saved[0],
+                                                                           "lr": number(0.0625)}]})
+    assert (group["lr"], type(group["lr"])) == (0.0625, float)
+    give(group["params"][0], [1, 1, 1])
+    group["lr"] = number(0.125)
+    optimizer.step()
+
+
+def test_betas_are_numbers_too():
+    optimizer = optim.Adam([parameter()], betas=[np.float32(0.5), etude.tensor(0.75)])
+    assert optimizer.param_groups[0]["betas"] == (0.5, 0.75)
+    with pytest.raises(ValueError, match="betas must be two numbers, got 0.9"):
+        optim.Adam([parameter()], betas=0.9)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"lr": "0.1"}, "lr must be a number, got '0.1'"),
+    ({"lr": None}, "lr must be a number, got None"),
+    ({"lr": True}, "lr must be a number, got True"),
+    ({"momentum": "0.9"}, "momentum must be a number, got '0.9'"),
+    ({"weight_decay": np.ones(2)}, "weight_decay must be a number, got array"),
+])
+def test_a_setting_that_is_no_number_is_refused_by_name(settings, message):
+    with pytest.raises(TypeError, match=message):
+        optim.SGD([parameter()], **settings)
 
 
 def test_the_repr_shows_the_settings():

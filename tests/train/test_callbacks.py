@@ -106,6 +106,26 @@ def test_the_accuracy_of_a_sequence_counts_its_tokens():
     assert found == 0.75
 
 
+def test_a_metric_may_be_a_tensor_and_is_kept_as_a_number():
+    model, loader, optimizer = parts()
+    made = {"tensor": lambda output, target: output.sum(), "numpy": lambda output, target:
+            np.float32(1), "one": lambda output, target: output.sum().reshape(1)}
+    history = train.fit(model, loader, optimizer, metrics=made, progress=False)
+    assert [type(v) for v in history.epochs[0].metrics.values()] == [float] * 3
+    for wrong in (lambda output, target: output, lambda output, target: None):
+        with pytest.raises(TypeError, match="the metric 'wrong' must be a number, got"):
+            train.fit(model, loader, optimizer, metrics={"wrong": wrong}, progress=False)
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.nan])
+def test_a_clip_norm_of_zero_is_an_error_and_no_frozen_run(bad):
+    model, loader, optimizer = parts()
+    before = [p.tolist() for p in model.parameters()]
+    with pytest.raises(ValueError, match="fit: clip_norm must be > 0, got"):
+        train.fit(model, loader, optimizer, clip_norm=bad, progress=False)
+    assert [p.tolist() for p in model.parameters()] == before
+
+
 def test_clipping_bounds_the_step():
     def largest_move(**options):
         model, loader, optimizer = parts(lr=1.0)

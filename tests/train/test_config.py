@@ -73,8 +73,9 @@ WRONG = {
     "[training]\nepochs = true": "training.epochs must be an integer, got True",
     "[training]\nepochs = 0": "training.epochs must be >= 1, got 0",
     "[training]\nclip_norm = 'x'": "training.clip_norm must be a number, got 'x'",
-    "[training]\nclip_norm = -1": "training.clip_norm must be >= 0, got -1.0",
-    "[training]\nclip_norm = nan": "training.clip_norm must be >= 0, got nan",
+    "[training]\nclip_norm = 0": "training.clip_norm must be > 0, got 0.0; leave it out for none",
+    "[training]\nclip_norm = -1": "training.clip_norm must be > 0, got -1.0",
+    "[training]\nclip_norm = nan": "training.clip_norm must be > 0, got nan",
     "[data]\nvalidation = 1.0": "data.validation must be from 0 to 0.9, got 1.0",
     "[data]\nname = 'digit'": "data.name: there is no data set 'digit'. Did you mean 'digits'? "
                               "There are: digits, names, shakespeare",

@@ -76,7 +76,7 @@ class TrainingConfig:
     epochs: int = setting(10, "passes over the training data", 1)
     seed: int = setting(0, "of weights, order and dropout; one seed, one run", 0, 2**64 - 1)
     backend: str = setting("", "a backend, .py or .so; empty: the default one")
-    clip_norm: float | None = setting(None, "largest norm of all gradients together", 0)
+    clip_norm: float | None = setting(None, "largest norm of all gradients together", above=0)
     patience: int | None = setting(None, "stop after so many epochs without a better loss", 1)
     checkpoint_steps: int = setting(0, "a checkpoint every so many steps; 0: none", 0)
     checkpoint_epochs: int = setting(1, "a checkpoint every so many epochs; 0: none", 0)
