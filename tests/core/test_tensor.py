@@ -361,3 +361,55 @@ def test_an_op_entered_later_is_a_function_at_once():
         OPS.pop("cubed")
     with pytest.raises(AttributeError, match=r"etude.functional has no function 'cubed'"):
         F.cubed  # noqa: B018
+
+
+# ------------------------------------------------------------------ as Python's numbers and bools
+
+
+def test_a_tensor_without_dimensions_is_formatted_as_its_number():
+    loss = (etude.tensor(1.23456, requires_grad=True) * 1).sum()
+    assert f"{loss:.2f} {loss:>7.3f} {etude.tensor(7):03d}" == "1.23   1.235 007"
+    assert f"{loss}" == str(loss)
+    with pytest.raises(TypeError, match=r"format '.2f' is for one number; this tensor has shape"):
+        format(etude.ones(2), ".2f")
+
+
+def test_abs_and_round_are_the_ops():
+    x = etude.tensor([-1.5, 0.5, 2.6], requires_grad=True)
+    assert abs(x).tolist() == [1.5, 0.5, etude.tensor(2.6).item()]
+    abs(x).sum().backward()
+    assert x.grad.tolist() == [-1, 1, 1]
+    assert round(x.detach()).tolist() == [-2, 0, 3]
+    with pytest.raises(TypeError, match=r"for 2 digits write \(x \* 10\*\*2\).round\(\)"):
+        round(x, 2)
+
+
+def test_signs_of_logic_are_for_bools():
+    x, y = etude.tensor([True, True, False, False]), etude.tensor([True, False, True, False])
+    assert (x & y).tolist() == [True, False, False, False]
+    assert (x | y).tolist() == [True, True, True, False]
+    assert (x ^ y).tolist() == [False, True, True, False]
+    assert (~x).tolist() == [False, False, True, True]
+    assert (x & True).tolist() == (True & x).tolist() == x.tolist()
+    assert (x.numpy() & y).tolist() == (x & y).tolist()
+    ones = etude.ones(4)
+    for wrong in (lambda: ~etude.tensor(1), lambda: x & 1, lambda: 1 | x, lambda: x ^ ones):
+        with pytest.raises(TypeError, match=r"[~&|^] is for tensors of bools, such as x > 0; got "):
+            wrong()
+
+
+@pytest.mark.parametrize(("run", "message"), [
+    (lambda x: x // 2, r"no //: write \(x / y\)\.floor\(\)"),
+    (lambda x: 2 // x, r"no //: write"),
+    (lambda x: x % 2, r"no %: write x - \(x / y\)\.floor\(\) \* y"),
+    (lambda x: 2 % x, r"no %: write"),
+])
+def test_whole_division_is_told_what_to_write(run, message):
+    with pytest.raises(TypeError, match=message):
+        run(etude.ones(2))
+
+
+@pytest.mark.parametrize("sign", ["iand", "ior", "ixor", "ifloordiv", "imod"])
+def test_no_operator_writes_in_place(sign):
+    with pytest.raises(TypeError, match="tensors have no in-place operators"):
+        getattr(operator, sign)(etude.tensor([True]), True)
