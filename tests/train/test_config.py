@@ -122,9 +122,11 @@ def test_the_file_is_named_and_the_line_where_it_is_no_toml(tmp_path):
     path.write_text("[training]\nepochs = 0\n")
     with pytest.raises(ConfigError, match=r"run.toml: training.epochs must be >= 1"):
         RunConfig.read(path)
-    path.write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="is no TOML"):
+    path.write_text("[training]", encoding="utf-16")  # as PowerShell's > does
+    with pytest.raises(ConfigError, match=r"is no TOML: not UTF-8 text \(byte 0\); save it"):
         RunConfig.read(path)
+    path.write_text("[training]\nepochs = 3\n", encoding="utf-8-sig")  # a byte order mark first
+    assert RunConfig.read(path).training.epochs == 3
     with pytest.raises(FileNotFoundError):
         RunConfig.read(tmp_path / "no.toml")
 

@@ -161,11 +161,15 @@ class RunConfig:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunConfig:
         """Raises FileNotFoundError; ConfigError for what is no TOML, with the line, for a name
-        that is unknown, with the nearest known one, and for a value of another type or range.
+        that is unknown, with the nearest known one, and for a value of another type or range. A
+        byte order mark, with which editors on Windows begin a file, is skipped.
         """
         try:
-            return cls.of(tomllib.loads(Path(path).read_text("utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return cls.of(tomllib.loads(Path(path).read_text("utf-8-sig")))
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path} is no TOML: not UTF-8 text (byte {error.start}); save it "
+                              f"as UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is no TOML: {error}") from None
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
