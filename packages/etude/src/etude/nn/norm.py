@@ -12,7 +12,7 @@ from etude import functional as F
 from etude.core.creation import ones, zeros
 from etude.core.errors import ShapeError
 from etude.core.given import integer
-from etude.core.shapes import check_shape
+from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
@@ -138,6 +138,12 @@ class _BatchNorm(Module):
         if self.track_running_stats:
             mean, var = self.running_mean, self.running_var
         by_batch = self.training or not self.track_running_stats
+        if by_batch and x.numel() == x.shape[1] > 0:  # one value for each channel: no variance
+            raise ShapeError(f"{type(self).__name__}: in training each channel needs more than one "
+                             f"value, got {Spec(x.shape, x.dtype)}. A last batch of one sample is "
+                             f"left out with DataLoader(..., drop_last=True), in a config by "
+                             f"drop_last = true under [data]; or take another batch size, or "
+                             f"model.eval() where nothing is trained")
         updates = self.training and self.track_running_stats
         momentum = self.momentum
         if momentum is None:  # the running values are the averages over all batches so far
