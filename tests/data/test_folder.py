@@ -147,6 +147,15 @@ def test_resizing_an_array_is_resizing_the_png(tmp_path, pillow):
     np.testing.assert_allclose(data[0][0], data[1][0], atol=1 / 255)
 
 
+def test_a_size_is_one_number_or_two(tmp_path, pillow):
+    write(tmp_path, a_1=GREY)
+    assert ImageFolder(tmp_path, size=2, mode="L")[0][0].shape == (1, 2, 2)
+    assert ImageFolder(tmp_path, size=[2, np.int64(3)], mode="L")[0][0].shape == (1, 2, 3)
+    for wrong in (0, (1, 2, 3), 2.0):
+        with pytest.raises(ValueError, match="ImageFolder: size must be one or two integers >= 1"):
+            ImageFolder(tmp_path, size=wrong)
+
+
 def test_a_png_cut_short_is_named(tmp_path, pillow):
     from PIL import Image
 

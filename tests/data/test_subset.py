@@ -61,6 +61,13 @@ def test_lengths_instead_of_a_share_are_told_how_to_become_one():
         random_split(Plain(), [7, 3])
 
 
+def test_a_seed_may_be_as_large_as_elsewhere():
+    train, held = random_split(Plain(), 0.3, seed=2**64 - 1)
+    assert sorted([*train.indices, *held.indices]) == list(range(10))
+    with pytest.raises(ValueError, match=r"a seed is an integer from 0 to 2\^64 - 1, got -1"):
+        random_split(Plain(), 0.3, seed=-1)
+
+
 def test_a_share_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="a share of nan of 10 samples leaves one part empty"):
         random_split(Plain(), float("nan"))

@@ -308,6 +308,15 @@ def test_a_setting_that_is_no_number_is_refused_by_name(settings, message):
         optim.SGD([parameter()], **settings)
 
 
+def test_a_gradient_that_is_no_tensor_is_named():
+    p = parameter()
+    p.grad = np.ones(3)
+    for use in (optim.SGD([p]).step, lambda: optim.clip_grad_norm_(p, 1.0),
+                lambda: optim.clip_grad_value_([p], 1.0)):
+        with pytest.raises(TypeError, match="grad of a parameter is a Tensor or None, got ndarray"):
+            use()
+
+
 def test_the_repr_shows_the_settings():
     assert repr(optim.SGD([parameter()], lr=0.5)) == (
         "SGD(lr=0.5, momentum=0.0, weight_decay=0.0, nesterov=False)")

@@ -241,6 +241,14 @@ def test_state_comes_back_as_it_was(tmp_path):
     assert found == state
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    model, *_ = parts()
+    for save in (etude.save_weights, etude.save_checkpoint):
+        with pytest.raises(FileNotFoundError, match=r"no such folder; make it first: .*/missing'$"):
+            save(tmp_path / "missing" / "w.safetensors", model)
+    assert not (tmp_path / "missing").exists()
+
+
 def test_a_state_that_is_no_json_is_named(tmp_path):
     model, *_ = parts()
     for state, where in (({"seen": {1, 2}}, r"state\.seen, a set: \{1, 2\}"),

@@ -19,7 +19,7 @@ from etude.core.creation import full  # noqa: F401 - public here too
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
 from etude.core.given import in_order, integer
-from etude.core.methods import attach
+from etude.core.methods import attach, instead
 from etude.core.random import Generator, key_tensor
 from etude.core.shapes import axis, check_shape, float32, pair, varargs
 from etude.core.state import STATE
@@ -83,6 +83,18 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     if not given:
         raise ShapeError("stack: needs at least one tensor, got an empty list")
     return OPS["stack"](*given, dim=dim)
+
+
+def clamp(x: Any, min: float | None = None, max: float | None = None) -> Any:  # noqa: A002
+    """y = x kept within min .. max, either of which may be None; NaN stays NaN.
+
+    The gradient passes where min <= x <= max. float or int64.
+    """
+    for name, bound, other in (("min", min, "maximum"), ("max", max, "minimum")):
+        if isinstance(bound, (Tensor, np.ndarray)):
+            raise TypeError(f"clamp: {name} is one number, got a {type(bound).__name__}; "
+                            f"{other}(x, {name}) takes two tensors, with gradients for both")
+    return OPS["clamp"](x, min=min, max=max)
 
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
@@ -257,7 +269,7 @@ def signature(op: Op) -> str:
 def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
     if name in TABLE and not TABLE[name].internal:
         return _public(TABLE[name])
-    raise AttributeError(f"etude.functional has no function {name!r}")
+    raise AttributeError(f"etude.functional has no function {name!r}{instead(name)}")
 
 
 def _methods() -> dict[str, Callable[..., Any]]:

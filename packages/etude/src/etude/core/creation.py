@@ -49,6 +49,8 @@ def ones_like(x: Tensor) -> Tensor:
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None,
            device: str = "cpu") -> Tensor:
     """start, start + step, ... below ``stop``; with one argument, from 0 to it."""
+    if step == 0:
+        raise ValueError(f"arange: step must not be 0; from {start} it would never arrive")
     first, last = (0, start) if stop is None else (start, stop)
     x = np.arange(first, last, step)
     wanted = dtype if dtype is not None else (float32 if x.dtype.kind == "f" else x.dtype)

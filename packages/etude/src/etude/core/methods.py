@@ -198,6 +198,39 @@ def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes 
     return y
 
 
+# ---------------------------------------------------------------------------- what is missing
+
+#: Names that people know from PyTorch and NumPy -> what to write in Etude.
+INSTEAD = {
+    "max": "x.amax(dim), x.argmax(dim), or maximum(x, y)",
+    "min": "-(-x).amax(dim), x.argmin(dim), or minimum(x, y)",
+    "view": "x.reshape(...)",
+    "t": "x.T",
+    "std": "x.var(dim).sqrt()",
+    "norm": "x.square().sum().sqrt()",
+    "mm": "x @ y", "bmm": "x @ y", "dot": "x @ y",
+    "chunk": "x.split(size, dim)", "unbind": "a loop over x",
+    "repeat": "x.expand(...), or cat([x, x], dim)", "tile": "x.expand(...), or cat([x, x], dim)",
+    "masked_fill": "where(mask, value, x)",
+    "cpu": "x.to('cpu')", "cuda": "x.to(device)", "type": "x.to(dtype)", "astype": "x.to(dtype)",
+    "int": "x.long()", "bool": "x.to('bool')", "half": "float32, there is no float16",
+    "grad_fn": "x.node",
+}
+
+
+def instead(name: str) -> str:
+    """The end of a sentence about a name that is not there."""
+    return f"; write {INSTEAD[name]}" if name in INSTEAD else ""
+
+
+def _missing(self: Tensor, name: str) -> Any:
+    # Python asks only for what is missing; with name and obj it adds the nearest name there is.
+    raise AttributeError(f"a Tensor has no {name!r}{instead(name)}", name=name, obj=self)
+
+
+Tensor.__getattr__ = _missing  # type: ignore[method-assign] # a def would be this module's own
+
+
 # ---------------------------------------------------------------------------- from the table
 
 

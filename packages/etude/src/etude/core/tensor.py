@@ -209,6 +209,12 @@ class Tensor:
                              f"{source.dtype.name}{list(source.shape)}")
         if source.device != self.device:
             raise DeviceError(f"copy_: from {source.device!r} to {self.device!r}; use .to() first")
+        if any(n > 1 and step == 0 for n, step in zip(self.shape, self.data.strides, strict=True)):
+            raise RuntimeError("copy_ into an expanded view: several of its elements are one place "
+                               "in memory. Copy into the tensor that was expanded, or into a "
+                               "clone() of the view")
+        if isinstance(self.data, np.ndarray) and not self.data.flags.writeable:
+            raise RuntimeError("copy_ into memory that is read-only; clone() the tensor first")
         STATE.get().tables[self.device]["contiguous"](source.data, out=self.data)
         self.mark_written()
         return self

@@ -65,6 +65,9 @@ class TensorDataset:
         if not tensors:
             raise ShapeError("TensorDataset needs at least one tensor")
         for t in tensors:
+            if not isinstance(t, Tensor):
+                raise TypeError(f"TensorDataset takes Tensors, got {type(t).__name__}; "
+                                f"etude.tensor makes one, from_numpy makes one without a copy")
             if t.device != "cpu":
                 raise DeviceError(f"TensorDataset keeps its data in the host's memory, got a "
                                   f"tensor on {t.device!r}; give the device to the DataLoader")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.shapes import float32
+from etude.core.shapes import float32, pair
 from etude.data.dataset import position
 
 Array = np.ndarray[Any, Any]
@@ -31,22 +31,22 @@ CHANNELS = {"L": 1, "RGB": 3}
 class ImageFolder:
     """Sample i is (image, label): float32 (C, H, W) from 0 to 1, and the number of its class.
 
-    ``mode`` is "RGB" (C = 3) or "L", grey (C = 1); with ``size``, (height, width), each image is
-    resized to it. Classes are the names of the folders in ``root``, in the order of the alphabet,
-    and so are the images within one; names that start with a dot are left out. Images are read
-    when they are asked for: give the DataLoader ``workers``.
+    ``mode`` is "RGB" (C = 3) or "L", grey (C = 1); with ``size``, (height, width) or one number
+    for both, each image is resized to it. Classes are the names of the folders in ``root``, in the
+    order of the alphabet, and so are the images within one; names that start with a dot are left
+    out. Images are read when they are asked for: give the DataLoader ``workers``.
 
     Raises FileNotFoundError if there are no folders, no images, or a folder has none;
     ImportError where Pillow is needed and missing; ValueError for an image that cannot be read or
     does not lie from 0 to 1, or another kind of file.
     """
 
-    def __init__(self, root: str | os.PathLike[str], size: tuple[int, int] | None = None,
+    def __init__(self, root: str | os.PathLike[str], size: int | tuple[int, int] | None = None,
                  mode: str = "RGB") -> None:
         if mode not in CHANNELS:
             raise ValueError(f"ImageFolder: mode is 'RGB' or 'L', got {mode!r}")
         self.root = Path(root)
-        self.size = size
+        self.size = None if size is None else pair("ImageFolder", "size", size, 1)
         self.mode = mode
         if not self.root.is_dir():
             raise FileNotFoundError(f"ImageFolder: no folder {self.root}")

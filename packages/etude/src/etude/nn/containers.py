@@ -14,6 +14,9 @@ class Sequential(Module):
 
     def __init__(self, *layers: Module) -> None:
         for i, layer in enumerate(layers):
+            if isinstance(layer, (list, tuple)):
+                raise TypeError(f"Sequential takes layers one by one, but argument {i} is a "
+                                f"{type(layer).__name__} of them: write nn.Sequential(*layers)")
             if not isinstance(layer, Module):
                 raise TypeError(f"Sequential takes layers, but argument {i} is of type "
                                 f"{type(layer).__name__}; a function such as etude.relu has a "

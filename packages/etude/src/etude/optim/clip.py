@@ -13,12 +13,16 @@ from etude import functional as F
 from etude.core.given import real
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
-from etude.optim.optimizer import members
+from etude.optim.optimizer import members, no_gradient
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     given = [parameters] if isinstance(parameters, Tensor) else members("parameters", parameters)
-    return [p for p in given if p.grad is not None]
+    found = [p for p in given if p.grad is not None]
+    for p in found:
+        if not isinstance(p.grad, Tensor):
+            raise TypeError(no_gradient(p.grad))
+    return found
 
 
 def above_zero(name: str, value: Any) -> float:

@@ -113,6 +113,8 @@ class Optimizer:
                 state = next(states)
                 if p.grad is None:
                     continue
+                if not isinstance(p.grad, Tensor):
+                    raise TypeError(no_gradient(p.grad))
                 g, device = p.grad.data, p.device
                 table = tables[device]
                 if not state:
@@ -205,6 +207,12 @@ def members(what: str, given: Iterable[Any]) -> list[Any]:
                          f"make a list of it first, or call what it came from, such as "
                          f"model.parameters(), again")
     return found
+
+
+def no_gradient(grad: Any) -> str:
+    """The sentence for a ``grad`` that somebody set to what is no Tensor."""
+    return (f"the grad of a parameter is a Tensor or None, got {type(grad).__name__}; etude.tensor "
+            f"makes one")
 
 
 def _plain(group: Group) -> Group:
