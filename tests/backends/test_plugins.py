@@ -448,6 +448,8 @@ def test_whatever_a_plugin_raises_is_its_own_trouble(site, when):
 def test_a_real_ctrl_c_while_a_plugin_loads_is_a_ctrl_c(site):
     site.add("t_ill", acting("ill", "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", "load"))
     assert site.run("""
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background ignores it
         try:
             etude.use("ill")
         except KeyboardInterrupt:
@@ -505,6 +507,7 @@ def test_a_plugin_may_use_signals_context_variables_and_alarms(site):
     """))
     mark, interrupt, alarm, usr1, threads, state = site.run("""
         import signal, sys, threading
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background ignores it
         etude.use("ill")
         mark = sys.modules["plugin_t_ill_"].mark.get()
         print(json.dumps([

@@ -269,6 +269,70 @@ def test_a_chain_of_a_hundred_thousand_calls():
 # ---------------------------------------------------------------------------- recording or not
 
 
+def test_no_grad_on_a_generator_holds_in_each_of_its_steps_and_nowhere_else():
+    closed = []
+
+    @etude.no_grad()
+    def doubled(x):
+        """What help shows."""
+        try:
+            for k in range(3):
+                try:
+                    sent = yield x * k
+                except KeyError:
+                    sent = None
+                    yield x * 10
+                closed.append(sent)
+        finally:
+            closed.append(etude.is_grad_enabled())
+        return "the end"
+
+    w = etude.ones(2, requires_grad=True)
+    assert doubled.__doc__ == "What help shows."
+    for y in doubled(w):
+        assert not y.requires_grad
+        assert (w * 2).requires_grad  # the caller's mode is the caller's
+    assert closed == [None, None, None, False]
+    steps = doubled(w)
+    next(steps)
+    assert steps.send("hello").tolist() == [1, 1]
+    assert closed[-1] == "hello"
+    thrown = steps.throw(KeyError())
+    assert (thrown.tolist(), thrown.requires_grad) == ([10, 10], False)
+    steps.close()
+    assert closed[-1] is False
+    assert etude.is_grad_enabled()
+
+    def all_of_it():
+        return (yield from doubled(w))
+
+    given = all_of_it()
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(given)
+    assert end.value.value == "the end"
+
+    @etude.enable_grad()
+    def recorded(x):
+        yield x * 2
+
+    with etude.no_grad():
+        assert [y.requires_grad for y in recorded(w)] == [True]
+        assert not (w * 2).requires_grad
+
+
+def test_no_grad_does_not_decorate_what_runs_later():
+    async def later():
+        pass
+
+    async def many():
+        yield 1
+
+    for function in (later, many):
+        with pytest.raises(TypeError, match=f"async function {function.__name__}: its steps run"):
+            etude.no_grad()(function)
+
+
 def test_no_grad_and_enable_grad_nest_and_decorate():
     x = leaf(2.0)
     with etude.no_grad():

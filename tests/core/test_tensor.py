@@ -1,8 +1,10 @@
 """Tensor: promotion, operators, indexing, sharing of memory, what goes in and out, its errors."""
 
+import copy
 import inspect
 import itertools
 import operator
+import re
 import weakref
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import etude
 from etude import ShapeError, Tensor, float32, float64, int64
 from etude import functional as F
+from etude.core import methods
 from etude.core.dispatch import OPS
 
 BOOL = np.dtype(bool)
@@ -361,3 +364,97 @@ def test_an_op_entered_later_is_a_function_at_once():
         OPS.pop("cubed")
     with pytest.raises(AttributeError, match=r"etude.functional has no function 'cubed'"):
         F.cubed  # noqa: B018
+
+
+# ------------------------------------------------------------------ as Python's numbers and bools
+
+
+def test_a_tensor_without_dimensions_is_formatted_as_its_number():
+    loss = (etude.tensor(1.23456, requires_grad=True) * 1).sum()
+    assert f"{loss:.2f} {loss:>7.3f} {etude.tensor(7):03d}" == "1.23   1.235 007"
+    assert f"{loss}" == str(loss)
+    with pytest.raises(TypeError, match=r"format '.2f' is for one number; this tensor has shape"):
+        format(etude.ones(2), ".2f")
+
+
+@pytest.mark.parametrize("name", methods.INSTEAD)
+def test_a_name_of_pytorch_that_is_missing_says_what_to_write(name):
+    with pytest.raises(AttributeError, match=re.escape(f"no {name!r}; write ")):
+        getattr(etude.ones(2), name)
+    assert not hasattr(etude.Tensor, name)  # else the table is out of date
+    assert not hasattr(etude.ones(2), name)
+
+
+def test_other_names_are_just_missing():
+    with pytest.raises(AttributeError, match="^a Tensor has no 'sotfmax'$") as error:
+        etude.ones(2).sotfmax  # noqa: B018
+    assert error.value.name == "sotfmax"
+    with pytest.raises(AttributeError, match="etude.functional has no function 'max'; write x.am"):
+        etude.functional.max  # noqa: B018
+    assert copy.copy(etude.ones(2)).tolist() == copy.deepcopy(etude.ones(2)).tolist() == [1, 1]
+
+
+def test_copy_into_a_view_that_repeats_its_memory_is_refused():
+    x = etude.zeros(1, 3)
+    with pytest.raises(RuntimeError, match="copy_ into an expanded view: several of its elements"):
+        x.expand(2, 3).copy_(etude.ones(2, 3))
+    assert x.tolist() == [[0, 0, 0]]
+    fixed = np.zeros(2, np.float32)
+    fixed.flags.writeable = False
+    with pytest.raises(RuntimeError, match="copy_ into memory that is read-only; clone"):
+        etude.from_numpy(fixed).copy_(etude.ones(2))
+
+
+@pytest.mark.parametrize("wrong", [etude.tensor(2.0), np.array([2.0])])
+def test_clamp_takes_numbers_and_names_what_takes_tensors(wrong):
+    with pytest.raises(TypeError, match=r"clamp: min is one number, got a .*; maximum\(x, min\)"):
+        etude.ones(2).clamp(min=wrong)
+    with pytest.raises(TypeError, match=r"clamp: max is one number, got a .*; minimum\(x, max\)"):
+        etude.clamp(etude.ones(2), 0, wrong)
+    assert etude.clamp(etude.arange(4), np.int64(1), 2).tolist() == [1, 1, 2, 2]
+
+
+def test_arange_needs_a_step():
+    with pytest.raises(ValueError, match="arange: step must not be 0; from 0 it would never"):
+        etude.arange(0, 1, 0)
+
+
+def test_abs_and_round_are_the_ops():
+    x = etude.tensor([-1.5, 0.5, 2.6], requires_grad=True)
+    assert abs(x).tolist() == [1.5, 0.5, etude.tensor(2.6).item()]
+    abs(x).sum().backward()
+    assert x.grad.tolist() == [-1, 1, 1]
+    assert round(x.detach()).tolist() == [-2, 0, 3]
+    with pytest.raises(TypeError, match=r"for 2 digits write \(x \* 10\*\*2\).round\(\)"):
+        round(x, 2)
+
+
+def test_signs_of_logic_are_for_bools():
+    x, y = etude.tensor([True, True, False, False]), etude.tensor([True, False, True, False])
+    assert (x & y).tolist() == [True, False, False, False]
+    assert (x | y).tolist() == [True, True, True, False]
+    assert (x ^ y).tolist() == [False, True, True, False]
+    assert (~x).tolist() == [False, False, True, True]
+    assert (x & True).tolist() == (True & x).tolist() == x.tolist()
+    assert (x.numpy() & y).tolist() == (x & y).tolist()
+    ones = etude.ones(4)
+    for wrong in (lambda: ~etude.tensor(1), lambda: x & 1, lambda: 1 | x, lambda: x ^ ones):
+        with pytest.raises(TypeError, match=r"[~&|^] is for tensors of bools, such as x > 0; got "):
+            wrong()
+
+
+@pytest.mark.parametrize(("run", "message"), [
+    (lambda x: x // 2, r"no //: write \(x / y\)\.floor\(\)"),
+    (lambda x: 2 // x, r"no //: write"),
+    (lambda x: x % 2, r"no %: write x - \(x / y\)\.floor\(\) \* y"),
+    (lambda x: 2 % x, r"no %: write"),
+])
+def test_whole_division_is_told_what_to_write(run, message):
+    with pytest.raises(TypeError, match=message):
+        run(etude.ones(2))
+
+
+@pytest.mark.parametrize("sign", ["iand", "ior", "ixor", "ifloordiv", "imod"])
+def test_no_operator_writes_in_place(sign):
+    with pytest.raises(TypeError, match="tensors have no in-place operators"):
+        getattr(operator, sign)(etude.tensor([True]), True)

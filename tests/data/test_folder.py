@@ -1,5 +1,6 @@
 """ImageFolder: one folder for each class, with and without Pillow."""
 
+import struct
 import sys
 
 import numpy as np
@@ -85,6 +86,57 @@ def test_png_and_jpeg_are_read_and_resized(tmp_path, pillow):
     assert ImageFolder(tmp_path, mode="L")[0][0].shape == (1, 10, 20)
 
 
+QUARTERS = np.array([[0, 0.25], [0.5, 1]], np.float32)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(("pixels", "suffix"), [
+    (np.array([[0, 16384], [32768, 65535]], np.uint16), ".png"),
+    (np.array([[0, 16384], [32768, 65535]], np.uint16), ".tif"),
+    (np.array([[0, 16384], [32768, 65535]], ">u2"), ".tif"),
+    (QUARTERS, ".tif"),
+], ids=["PNG of 16 bits", "TIFF of 16 bits", "TIFF of 16 bits, big-endian", "TIFF of floats"])
+def test_what_has_more_than_8_bits_is_scaled_and_not_clipped(tmp_path, pillow, pixels, suffix,
+                                                             mode):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "a" / f"1{suffix}")
+    image, _ = ImageFolder(tmp_path, mode=mode)[0]
+    assert image.dtype == np.float32
+    assert image.shape == ({"L": 1, "RGB": 3}[mode], 2, 2)
+    np.testing.assert_allclose(image, np.broadcast_to(QUARTERS, image.shape), atol=1e-5)
+    half, _ = ImageFolder(tmp_path, size=(1, 1), mode=mode)[0]
+    np.testing.assert_allclose(half, np.full_like(half, 1.75 / 4), atol=1e-3)
+
+
+def test_a_tiff_of_12_bits_is_white_at_4095(tmp_path, pillow):
+    (tmp_path / "a").mkdir()
+    entries = [(256, 3), (257, 1), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1),
+               (279, 5)]  # a strip of 3 x 1 pixels at byte 122
+    tiff = b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", len(entries))
+    tiff += b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries)
+    tiff += b"\x00\x00\x00\x00" + bytes.fromhex("000fff4000")  # 0x000, 0xfff, 0x400
+    (tmp_path / "a" / "1.tif").write_bytes(tiff)
+    image, _ = ImageFolder(tmp_path, mode="L")[0]
+    np.testing.assert_allclose(image, [[[0, 1, 1024 / 4095]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "message"), [
+    (QUARTERS * 255, r"from 0\.0 to 255\.0, and those of an image from 0 to 1"),
+    (QUARTERS - 0.5, r"from -0\.5 to 0\.5"),
+    (np.full((2, 2), np.nan, np.float32), "from nan to nan"),
+    (np.array([[0, 16384], [32768, 65535]], np.int32), "32-bit or signed integers, and no file"),
+])
+def test_a_tiff_that_does_not_lie_from_0_to_1_is_named(tmp_path, pillow, pixels, message):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "a" / "1.tif")
+    with pytest.raises(ValueError, match=r"a/1\.tif: .*" + message):
+        ImageFolder(tmp_path)[0]
+
+
 def test_resizing_an_array_is_resizing_the_png(tmp_path, pillow):
     from PIL import Image
 
@@ -93,6 +145,15 @@ def test_resizing_an_array_is_resizing_the_png(tmp_path, pillow):
     data = ImageFolder(tmp_path, size=(6, 8), mode="L")
     assert data[0][0].shape == (1, 6, 8)
     np.testing.assert_allclose(data[0][0], data[1][0], atol=1 / 255)
+
+
+def test_a_size_is_one_number_or_two(tmp_path, pillow):
+    write(tmp_path, a_1=GREY)
+    assert ImageFolder(tmp_path, size=2, mode="L")[0][0].shape == (1, 2, 2)
+    assert ImageFolder(tmp_path, size=[2, np.int64(3)], mode="L")[0][0].shape == (1, 2, 3)
+    for wrong in (0, (1, 2, 3), 2.0):
+        with pytest.raises(ValueError, match="ImageFolder: size must be one or two integers >= 1"):
+            ImageFolder(tmp_path, size=wrong)
 
 
 def test_a_png_cut_short_is_named(tmp_path, pillow):
@@ -135,6 +196,10 @@ def test_folders_that_are_not_what_they_should_be(tmp_path):
     (b"P5 4 x 255\n", r"not a binary PGM"),
     (b"P5 # endless", r"not a binary PGM"),
     (b"", r"not a binary PGM"),
+    (GREY.astype(np.float32), r"its numbers go from 0\.0 to 220\.0"),
+    (np.full((3, 4), np.nan, np.float32), r"its numbers go from nan to nan"),
+    (GREY.astype(np.uint16), r"an image is uint8 .* this is uint16"),
+    (b"P5 4 3 100\n" + GREY.tobytes(), r"its numbers go from 0\.0 to 2\.2"),
     (np.stack([GREY, GREY]), r"2 channels, but mode='L' has 1; convert the file or"),
 ])
 def test_damaged_images_are_named(tmp_path, content, message):

@@ -88,6 +88,8 @@ def test_a_tensor_dataset_needs_rows_of_one_number():
         data.TensorDataset(etude.ones(3), etude.ones(2, 1))
     with pytest.raises(ValueError, match=r"same number of rows, got \[\]"):
         data.TensorDataset(etude.tensor(1.0))
+    with pytest.raises(TypeError, match="TensorDataset takes Tensors, got ndarray; etude.tensor"):
+        data.TensorDataset(etude.ones(3), np.zeros(3))
     with pytest.raises(ValueError, match="at least one tensor"):
         data.TensorDataset()
 
@@ -204,7 +206,81 @@ def test_any_object_with_length_and_samples_is_a_dataset():
     assert (tensor.tolist(), tensor.dtype) == ([[0], [1], [2]], etude.float64)
 
 
+class OneByOne:
+    """A dataset of some arrays, read sample by sample."""
+
+    def __init__(self, *arrays):
+        self.arrays = arrays
+
+    def __len__(self):
+        return len(self.arrays[0])
+
+    def __getitem__(self, i):
+        return tuple(a[i] for a in self.arrays)
+
+
+class AtOnce(OneByOne):
+    def batch(self, indices):
+        return tuple(a[indices] for a in self.arrays)
+
+
+def collated(samples):
+    return tuple(np.stack(field) for field in zip(*samples, strict=True))
+
+
+@pytest.mark.parametrize(("given", "dtype"), [
+    ("uint8", "int64"), ("int32", "int64"), ("float16", "float32"), (">f4", "float32"),
+    (">i8", "int64"), ("bool", "bool"), ("float64", "float64")])
+def test_a_batch_has_the_same_dtype_whatever_made_it(given, dtype):
+    x = np.array([[1, 0], [0, 1]], given)
+    ones = data.TensorDataset(etude.ones(2))
+    for loader in (data.DataLoader(OneByOne(x), 2), data.DataLoader(AtOnce(x), 2),
+                   data.DataLoader(data.Subset(AtOnce(x), [0, 1]), 2),
+                   data.DataLoader(AtOnce(x), 2, collate=collated),
+                   data.DataLoader(ones, 2, transform=lambda _, rng: x),
+                   data.DataLoader(ones, 2, transform=lambda _, rng: (x, x), workers=1)):
+        for field in next(iter(loader)):
+            assert field.dtype == dtype
+            assert field.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_transform_may_give_a_list_or_a_tensor():
+    ones = data.TensorDataset(etude.ones(2))
+    for transform in (lambda x, rng: x.tolist(), lambda x, rng: etude.tensor(x) * 1):
+        ((x,),) = data.DataLoader(ones, 2, transform=transform)
+        assert (x.dtype, x.tolist()) == (etude.float32, [1, 1])
+
+
+def test_numbers_with_and_without_a_fraction_make_float32_in_any_order():
+    for samples in ([(0.5,), (1,)], [(1,), (0.5,)], [([0.5, 1],), ([1, 2],)]):
+        (x,) = next(iter(data.DataLoader(samples, 2)))
+        assert x.dtype == etude.float32
+    padded, _ = data.PadCollate()([([0.5, 1.0],), ([2.0],)])
+    assert padded.dtype == np.float32
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: data.DataLoader(numbers(2), 2, transform=lambda x, rng: None),
+     "the transform gave None as field 0; was a return forgotten"),
+    (lambda: data.DataLoader(numbers(2), 2, transform=lambda x, rng: "text"),
+     "the transform, field 0 of the batch: no tensor can be made from dtype"),
+    (lambda: data.DataLoader(numbers(2), 2, transform=lambda x, rng: [[1], [1, 2]]),
+     "the transform, field 0 of the batch: .*inhomogeneous"),
+    (lambda: data.DataLoader(AtOnce(np.array(["a", "b"])), 2),
+     r"batch\(\), field 0 of the batch: no tensor can be made from dtype"),
+    (lambda: data.DataLoader(OneByOne(np.ones(2), np.array(["a", "b"])), 2),
+     "field 1 of the samples: no tensor can be made from dtype"),
+    (lambda: data.DataLoader(numbers(2), 2, collate=lambda samples: np.ones(2)),
+     "collate gives the fields of a batch as a tuple of arrays; got ndarray"),
+])
+def test_what_makes_no_field_is_named(make, message):
+    with pytest.raises(TypeError, match=message):
+        next(iter(make()))
+
+
 @pytest.mark.parametrize(("samples", "error", "message"), [
+    ([(1, 2), (1,)], ValueError, "the same fields, but some have 1 and some 2"),
+    ([(1,), 2], TypeError, "samples as tuples, such as .image, label.; got int"),
     ([1, 2], TypeError, "samples as tuples, such as .image, label.; got int"),
     ([(np.ones(2),), (np.ones(3),)], ValueError, r"field 0 has \[2\] and \[3\]"),
     ([("a",), ("b",)], TypeError, "no tensor can be made from dtype"),

@@ -123,6 +123,29 @@ def test_what_is_wrong_is_named_with_its_line(table, text, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(("header", "message"), [
+    (",width,label", "column 1 has no name; is it the number of the row.* index=False"),
+    ("Unnamed: 0,width,label", "column 1 has no name but 'Unnamed: 0'; is it the number of"),
+    ("width,label, ", "column 3 has no name; is it"),
+    (",label,", "column 1 has no name; is it"),
+])
+def test_a_column_without_a_name_does_not_become_a_feature(table, header, message):
+    with pytest.raises(ValueError, match=message):
+        table(f"{header}\n0,5,1\n1,6,2\n", label="label")
+
+
+def test_columns_that_are_named_leave_out_the_one_without_a_name(table):
+    text = ",width,label\n0,5,a\n1,6,a\n"
+    assert table(text, label="label", columns=["width"]).features.tolist() == [[5], [6]]
+
+
+def test_a_set_has_no_order_for_classes_and_columns(table):
+    with pytest.raises(TypeError, match="CSVDataset: classes: needs an order, and a set has anoth"):
+        table(IRIS, classes={"setosa", "virginica"})
+    with pytest.raises(TypeError, match="CSVDataset: columns: needs an order"):
+        table(IRIS, columns={"sepal", "petal"})
+
+
 def test_other_mistakes(table, tmp_path):
     with pytest.raises(ValueError, match="line 2: 'setosa' in column 'species' is no number"):
         table(IRIS, kind="number")

@@ -63,7 +63,7 @@ def test_the_last_block_is_there_when_the_tokens_just_reach():
     data = LanguageModelDataset(np.arange(21), block=5)
     assert data[3][1].tolist() == [16, 17, 18, 19, 20]
     assert data[-1][1].tolist() == [16, 17, 18, 19, 20]
-    with pytest.raises(IndexError, match="block 4 of a LanguageModelDataset with 4"):
+    with pytest.raises(IndexError, match="sample 4 of a LanguageModelDataset with 4"):
         data[4]
 
 
@@ -90,9 +90,9 @@ def test_what_is_no_sequence_of_tokens_is_refused():
         LanguageModelDataset(np.ones(9), block=2)
     with pytest.raises(ShapeError, match=r"at least block \+ 1 = 9 tokens, got shape \[8\]"):
         LanguageModelDataset(np.arange(8), block=8)
-    with pytest.raises(ValueError, match="block is an integer >= 1, got 0"):
+    with pytest.raises(ValueError, match="block must be an integer >= 1, got 0"):
         LanguageModelDataset(np.arange(8), block=0)
-    with pytest.raises(ValueError, match="stride is an integer >= 1, got -1"):
+    with pytest.raises(ValueError, match="stride must be an integer >= 1, got -1"):
         LanguageModelDataset(np.arange(8), block=2, stride=-1)
 
 

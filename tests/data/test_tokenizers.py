@@ -156,7 +156,7 @@ def test_a_sample_cut_within_a_character_is_shown_all_the_same():
 
 
 def test_vocab_size_counts_from_the_bytes():
-    with pytest.raises(ValueError, match="an integer >= 256, one token for each byte, got 100"):
+    with pytest.raises(ValueError, match="each byte, must be an integer >= 256, got 100"):
         BPETokenizer.train("abc", 100)
 
 

@@ -132,7 +132,7 @@ def test_an_error_in_a_batch_names_its_samples(workers):
 
     with pytest.raises(IndexError, match="out of range") as error:
         list(DataLoader(Batched(3), batch_size=2, workers=workers))
-    assert error.value.__notes__ == ["while reading the samples [0, 1]"]
+    assert error.value.__notes__ == ["while reading the samples [0, 1] of Squares()"]
 
 
 @pytest.mark.parametrize("end", ["break", "close", "drop", "raise"])

@@ -41,12 +41,23 @@ def test_a_module_list_is_a_list():
     with pytest.raises(IndexError):
         layers[3]
     assert len(nn.ModuleList()) == 0
+    assert len(Sum(0).parts) == 0
     assert repr(nn.ModuleList([one, two])) == "ModuleList(\n  (0): ReLU()\n  (1): Tanh()\n)"
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_layers_of_a_sequential_come_one_by_one(kind):
+    with pytest.raises(TypeError, match=rf"argument 0 is a {kind.__name__} of them: write nn.Seq"):
+        nn.Sequential(kind([nn.ReLU()]))
 
 
 def test_a_module_list_takes_layers_and_is_not_called():
     with pytest.raises(TypeError, match="ModuleList takes layers, got function"):
         nn.ModuleList([etude.relu])
+    with pytest.raises(TypeError, match="ModuleList: needs an order, and a set has another one"):
+        nn.ModuleList({nn.ReLU(), nn.Tanh()})
+    with pytest.raises(TypeError, match="ModuleList: got a dict; give a list of its values"):
+        nn.ModuleList({"first": nn.ReLU()})
     with pytest.raises(NotImplementedError, match=r"ModuleList has no forward\(\)"):
         nn.ModuleList([nn.ReLU()])(etude.ones(1))
 

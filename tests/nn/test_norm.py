@@ -178,7 +178,7 @@ def test_an_empty_batch_in_training_moves_no_running_statistics(momentum, backen
      r"BatchNorm1d: x must be \(N, C\) or \(N, C, L\), got \[2, 3, 4, 4\]"),
     (lambda: nn.BatchNorm2d(3)(etude.zeros(2, 3)), r"BatchNorm2d: x must be \(N, C, H, W\), got"),
     (lambda: nn.GroupNorm(2, 3), "num_groups=2 must divide num_channels=3"),
-    (lambda: nn.GroupNorm(0, 3), "num_groups=0 must divide num_channels=3"),
+    (lambda: nn.GroupNorm(0, 3), "num_groups must be an integer >= 1, got 0"),
     (lambda: nn.GroupNorm(2, 4, affine=False)(etude.zeros(2, 6)),
      r"GroupNorm: x must be \(N, C, \.\.\.\) with C = 4, got \[2, 6\]"),
     (lambda: nn.functional.group_norm(etude.zeros(2, 4), 3), "num_groups=3 must divide"),

@@ -171,7 +171,7 @@ def test_an_lstm_that_forgets_nothing_and_lets_nothing_in_keeps_its_cell():
      ValueError, r"LSTM: c0 must be \(num_layers, N, H\) = \[1, 5, 3\], got \[5, 3\]"),
     (lambda: nn.LSTM(2, 3, 2)(etude.zeros(4, 5, 2), etude.zeros(2, 5, 3)), TypeError,
      r"the first state is a pair of Tensors, \(h0, c0\)"),
-    (lambda: nn.RNN(2, 0), ValueError, "num_layers and hidden_size must be positive, got 1 and 0"),
+    (lambda: nn.RNN(2, 0), ValueError, "RNN: hidden_size must be an integer >= 1, got 0"),
     (lambda: nn.RNN(2, 3, 2, dropout=1.0), ValueError, "0 <= dropout < 1, got 1.0"),
 ])
 def test_what_cannot_be_read_is_refused_with_a_reason(make, error, message):

@@ -177,6 +177,8 @@ def test_shapes_that_do_not_join():
         etude.cat([etude.ones(2, 3), etude.ones(2, 2)])
     with pytest.raises(ShapeError, match="cat: shapes must agree"):
         etude.cat([etude.ones(2), etude.ones(2, 2)])
+    with pytest.raises(TypeError, match="cat: needs an order, and a set has another one in each"):
+        etude.cat({etude.ones(2), etude.zeros(2)})
     with pytest.raises(ShapeError, match="cat: needs at least one tensor, got an empty list"):
         etude.cat([])
     with pytest.raises(etude.AxisError, match="cat: dim=2 is outside"):

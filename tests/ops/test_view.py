@@ -243,7 +243,7 @@ def test_split_of_an_empty_axis_is_one_empty_piece():
     (lambda x: x.split([1, 2], 0), ShapeError, r"split: sizes \[1, 2\] add up to 3, but dimension "
                                                r"0 "
                                                r"of float32\[2, 3\] has 2"),
-    (lambda x: x.split(0), ShapeError, "split: the size of a piece must be positive, got 0"),
+    (lambda x: x.split(0), ShapeError, "split: the size of a piece must be an integer >= 1, got 0"),
     (lambda x: x.split(1, 2), AxisError, "split: dim=2 is outside an array of 2 dimensions"),
     (lambda x: x.split([2, 1], -3), AxisError, "split: dim=-3 is outside"),
     (lambda x: x.transpose(0, 2), AxisError, "transpose: dim=2 is outside an array of 2 "

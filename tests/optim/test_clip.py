@@ -47,10 +47,18 @@ def test_it_takes_one_tensor_an_iterator_and_parameters_without_gradient():
     assert optim.clip_grad_norm_([], 1.0) == 0
 
 
-def test_a_norm_of_zero_leaves_nothing():
-    ps = parameters([3.0, 4.0])
-    optim.clip_grad_norm_(ps, 0.0)
-    assert grads(ps) == [[0, 0]]
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+def test_an_iterator_that_is_used_up_is_not_clipped_in_silence(clip):
+    (p,) = parameters([3.0])
+    given = iter([p])
+    optim.SGD(given)
+    with pytest.raises(ValueError, match="parameters: the iterator gave nothing. One that was use"):
+        clip(given, 1.0)
+    with pytest.raises(TypeError, match="parameters: needs an order, and a set has another one"):
+        clip({p}, 1.0)
+    with pytest.raises(TypeError, match="parameters: got a dict; give a list of its values"):
+        clip({"weight": p}, 1.0)
+    assert grads([p]) == [[3.0]]
 
 
 def test_float32_and_float64_gradients_clip_together():
@@ -79,19 +87,35 @@ def test_values_are_kept_within_bounds():
     ps = parameters([-3.0, 0.5, 2.0], [math.inf])
     optim.clip_grad_value_(ps, 1.5)
     assert grads(ps) == [[-1.5, 0.5, 1.5], [1.5]]
-    p = parameters([9.0])[0]
-    optim.clip_grad_value_(p, 0)
-    assert p.grad.tolist() == [0]
 
 
-@pytest.mark.parametrize("bad", [-1.0, math.nan])
-def test_bounds_are_at_least_zero(bad):
+@pytest.mark.parametrize("bad", [0, 0.0, -1.0, math.nan])
+def test_bounds_are_above_zero_which_would_stop_every_step(bad):
     ps = parameters([1.0])
-    with pytest.raises(ValueError, match="max_norm must be >= 0, got"):
+    with pytest.raises(ValueError, match=r"max_norm must be > 0, got .* leave it out where"):
         optim.clip_grad_norm_(ps, bad)
-    with pytest.raises(ValueError, match="clip_value must be >= 0, got"):
+    with pytest.raises(ValueError, match="clip_value must be > 0, got"):
         optim.clip_grad_value_(ps, bad)
     assert grads(ps) == [[1]]
+
+
+def test_a_bound_may_be_a_number_of_numpy_or_a_tensor():
+    for bound in (np.float32(2.5), np.array(2.5), etude.tensor([2.5], requires_grad=True)):
+        (p,) = parameters([3.0, 4.0])
+        norm = optim.clip_grad_norm_(p, bound)
+        assert (norm, type(norm)) == (5, float)
+        np.testing.assert_allclose(p.grad.numpy(), [1.5, 2], rtol=1e-6)
+        optim.clip_grad_value_(p, bound / 2.5)
+        assert p.grad.tolist() == [1, 1]
+        assert not p.grad.requires_grad
+    with pytest.raises(TypeError, match="max_norm must be a number, got '1'"):
+        optim.clip_grad_norm_(p, "1")
+
+
+def test_an_infinite_norm_measures_and_clips_nothing():
+    (p,) = parameters([3.0, 4.0])
+    assert optim.clip_grad_norm_(p, math.inf) == 5
+    assert grads([p]) == [[3, 4]]
 
 
 def test_clipping_makes_no_graph():

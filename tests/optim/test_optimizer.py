@@ -1,5 +1,6 @@
 """Optimisers, against the formulas of the papers written out as loops over plain numbers."""
 
+import json
 import math
 
 import numpy as np
@@ -257,7 +258,13 @@ def test_an_empty_parameter_is_fine(make):
 
 @pytest.mark.parametrize(("make", "error", "message"), [
     (lambda: optim.SGD([]), ValueError, "at least one parameter, got none"),
-    (lambda: optim.SGD(iter(())), ValueError, r"Was model.parameters\(\) used up before"),
+    (lambda: optim.SGD(iter(())), ValueError, r"the iterator gave nothing.* model.parameters\(\)"),
+    (lambda: optim.SGD({parameter()}), TypeError, "params: needs an order, and a set has another"),
+    (lambda: optim.SGD(frozenset([parameter()])), TypeError, "params: needs an order"),
+    (lambda: optim.SGD({"w": parameter()}), TypeError, r"params: got a dict; .* of its values"),
+    (lambda: optim.SGD({"params": [parameter()]}), TypeError, "got one group; put it in a list"),
+    (lambda: optim.SGD([{"params": {parameter()}}]), TypeError, "params of a group: needs an ord"),
+    (lambda: optim.SGD([{"parameters": [parameter()]}]), ValueError, 'a parameter group needs "p'),
     (lambda: optim.SGD([parameter()], lr=-1), ValueError, "lr must be >= 0, got -1"),
     (lambda: optim.SGD([parameter()], lr=math.nan), ValueError, "lr must be >= 0, got nan"),
     (lambda: optim.SGD([parameter()], momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
@@ -274,6 +281,17 @@ def test_what_cannot_be_optimised_is_refused_with_a_reason(make, error, message)
         make()
 
 
+def test_an_iterator_that_two_groups_share_is_refused():
+    parameters = nn.Linear(2, 2).parameters()
+    with pytest.raises(ValueError, match="params of a group: the iterator gave nothing. One that"):
+        optim.SGD([{"params": parameters}, {"params": parameters, "lr": 1.0}])
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    two = optim.SGD([{"params": first.parameters()}, {"params": second.parameters()}])
+    assert [len(g["params"]) for g in two.param_groups] == [2, 2]
+    named = dict(first.named_parameters())
+    assert optim.SGD(named.values()).param_groups[0]["params"] == list(first.parameters())
+
+
 def test_a_parameter_given_twice_is_refused():
     p = parameter()
     with pytest.raises(ValueError, match=r"a parameter of shape \[3\] was given twice"):
@@ -285,6 +303,56 @@ def test_a_gradient_of_another_shape_is_an_error_that_shows_both():
     p.grad = etude.ones(2, dtype="float64")
     with pytest.raises(ValueError, match=r"must have shape \[3\]: .*got float64\[2\]"):
         optim.SGD([p]).step()
+
+
+NUMBERS = {"np.float32": np.float32, "an array": np.array, "a Tensor": etude.tensor,
+           "a Tensor with a graph": lambda v: etude.tensor([v], requires_grad=True) * 1.0}
+
+
+@every_kind
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
+def test_settings_of_numpy_and_tensors_become_numbers_of_python(make, number):
+    optimizer = make([{"params": [parameter()], "weight_decay": number(0.25)}], lr=number(0.5))
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
+    assert (type(group["lr"]), type(group["weight_decay"])) == (float, float)
+    group["lr"] = number(0.125)  # as a schedule written by hand does
+    saved = optimizer.state_dict()["param_groups"]
+    assert json.loads(json.dumps(saved))[0]["lr"] == 0.125
+    optimizer.load_state_dict({**optimizer.state_dict(), "param_groups": [{**saved[0],
+                                                                           "lr": number(0.0625)}]})
+    assert (group["lr"], type(group["lr"])) == (0.0625, float)
+    give(group["params"][0], [1, 1, 1])
+    group["lr"] = number(0.125)
+    optimizer.step()
+
+
+def test_betas_are_numbers_too():
+    optimizer = optim.Adam([parameter()], betas=[np.float32(0.5), etude.tensor(0.75)])
+    assert optimizer.param_groups[0]["betas"] == (0.5, 0.75)
+    with pytest.raises(ValueError, match="betas must be two numbers, got 0.9"):
+        optim.Adam([parameter()], betas=0.9)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"lr": "0.1"}, "lr must be a number, got '0.1'"),
+    ({"lr": None}, "lr must be a number, got None"),
+    ({"lr": True}, "lr must be a number, got True"),
+    ({"momentum": "0.9"}, "momentum must be a number, got '0.9'"),
+    ({"weight_decay": np.ones(2)}, "weight_decay must be a number, got array"),
+])
+def test_a_setting_that_is_no_number_is_refused_by_name(settings, message):
+    with pytest.raises(TypeError, match=message):
+        optim.SGD([parameter()], **settings)
+
+
+def test_a_gradient_that_is_no_tensor_is_named():
+    p = parameter()
+    p.grad = np.ones(3)
+    for use in (optim.SGD([p]).step, lambda: optim.clip_grad_norm_(p, 1.0),
+                lambda: optim.clip_grad_value_([p], 1.0)):
+        with pytest.raises(TypeError, match="grad of a parameter is a Tensor or None, got ndarray"):
+            use()
 
 
 def test_the_repr_shows_the_settings():

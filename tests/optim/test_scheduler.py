@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 import etude
@@ -195,6 +196,18 @@ def test_plateau_takes_a_bad_metric_for_no_improvement_and_forgets_it(bad):
     assert plateau([3, bad, 2, bad, bad]) == [0.5, 0.5, 0.5, 0.5, 0.25]
 
 
+@pytest.mark.parametrize("one", [np.float32, np.array, lambda m: etude.tensor(m) * 1,
+                                 lambda m: etude.tensor([m], requires_grad=True) * 1.0])
+def test_plateau_takes_a_tensor_or_a_number_of_numpy_and_keeps_a_float(one):
+    schedule = optim.ReduceLROnPlateau(optimizer(), patience=0)
+    schedule.step(one(3.0))
+    schedule.step(one(2.0))
+    assert (schedule.best, type(schedule.best), schedule.cuts) == (2, float, 0)
+    json.dumps(schedule.state_dict())
+    with pytest.raises(TypeError, match="the metric must be a number, got"):
+        schedule.step(etude.ones(2))
+
+
 def test_plateau_needs_the_metric():
     with pytest.raises(ValueError, match=r"needs the metric: scheduler.step\(loss\)"):
         optim.ReduceLROnPlateau(optimizer()).step()
@@ -239,13 +252,36 @@ def test_a_state_of_other_groups_is_refused_and_nothing_changes(make):
     assert schedule.count == 0
 
 
+@pytest.mark.parametrize("make", [
+    lambda on, x: optim.StepLR(on, 1, x(0.3)),
+    lambda on, x: optim.CosineAnnealingLR(on, 8, x(0.01)),
+    lambda on, x: optim.LinearLR(on, x(0.1), x(0.7)),
+    lambda on, x: optim.OneCycleLR(on, x(0.2), 18, x(0.3), x(20.0), x(1e3)),
+    lambda on, x: optim.ReduceLROnPlateau(on, "min", x(0.3), 0, x(0.1), x(0.001)),
+])
+def test_settings_of_numpy_and_tensors_become_floats(make):
+    def rates(kind):
+        on = optimizer()
+        schedule, found = make(on, kind), []
+        for _ in range(6):
+            schedule.step(*([1.0] if isinstance(schedule, optim.ReduceLROnPlateau) else []))
+            found.append(on.param_groups[0]["lr"])
+        return found
+
+    assert {type(r) for r in rates(np.float64)} == {float}
+    assert rates(np.float64) == rates(float)
+    assert {type(r) for r in rates(np.float32)} == {float}
+    np.testing.assert_allclose(rates(lambda v: etude.tensor(v, requires_grad=True)), rates(float),
+                               rtol=1e-5)
+
+
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda on: optim.StepLR(on, 0), "step_size must be a positive integer, got 0"),
-    (lambda on: optim.CosineAnnealingLR(on, 2.5), "T_max must be a positive integer, got 2.5"),
+    (lambda on: optim.StepLR(on, 0), "step_size must be an integer >= 1, got 0"),
+    (lambda on: optim.CosineAnnealingLR(on, 2.5), "T_max must be an integer >= 1, got 2.5"),
     (lambda on: optim.LinearLR(on, 0.0), r"start_factor must be in \(0, 1\]"),
-    (lambda on: optim.LinearLR(on, total_iters=0), "total_iters must be a positive integer"),
+    (lambda on: optim.LinearLR(on, total_iters=0), "total_iters must be an integer >= 1"),
     (lambda on: optim.OneCycleLR(on, 0.1, 10, 1.0), "pct_start must be between 0 and 1, got 1.0"),
-    (lambda on: optim.OneCycleLR(on, 0.1, 0), "total_steps must be a positive integer, got 0"),
+    (lambda on: optim.OneCycleLR(on, 0.1, 0), "total_steps must be an integer >= 1, got 0"),
     (lambda on: optim.ReduceLROnPlateau(on, "most"), "mode must be 'min' or 'max', got 'most'"),
     (lambda on: optim.ReduceLROnPlateau(on, factor=1.0), "factor must be between 0 and 1"),
 ])

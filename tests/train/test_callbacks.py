@@ -44,6 +44,15 @@ def test_callbacks_hear_of_each_step_and_epoch_in_order():
     assert log.calls == [*steps[:8], ("epoch", 1), *steps[8:], ("epoch", 2)]
 
 
+def test_callbacks_come_from_any_iterable_that_has_an_order():
+    model, loader, optimizer = parts()
+    log = Log()
+    train.fit(model, loader, optimizer, epochs=2, progress=False, callbacks=iter([log]))
+    assert len(log.calls) == 18  # an iterator is used up after one pass, and there are many
+    with pytest.raises(TypeError, match="fit: callbacks: needs an order, and a set has another"):
+        train.fit(model, loader, optimizer, progress=False, callbacks={log})
+
+
 def test_a_callback_ends_a_run_with_a_reason(capsys):
     model, loader, optimizer = parts()
     history = train.fit(model, loader, optimizer, epochs=2, callbacks=[Log(stop_at=11)])
@@ -95,6 +104,26 @@ def test_the_accuracy_of_a_sequence_counts_its_tokens():
     logits = etude.tensor(np.eye(3, dtype=np.float32)[[[0, 1], [2, 2]]])  # (2, 2, 3)
     found = train.record.accuracy(logits, etude.tensor([[0, 1], [2, 0]]))
     assert found == 0.75
+
+
+def test_a_metric_may_be_a_tensor_and_is_kept_as_a_number():
+    model, loader, optimizer = parts()
+    made = {"tensor": lambda output, target: output.sum(), "numpy": lambda output, target:
+            np.float32(1), "one": lambda output, target: output.sum().reshape(1)}
+    history = train.fit(model, loader, optimizer, metrics=made, progress=False)
+    assert [type(v) for v in history.epochs[0].metrics.values()] == [float] * 3
+    for wrong in (lambda output, target: output, lambda output, target: None):
+        with pytest.raises(TypeError, match="the metric 'wrong' must be a number, got"):
+            train.fit(model, loader, optimizer, metrics={"wrong": wrong}, progress=False)
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.nan])
+def test_a_clip_norm_of_zero_is_an_error_and_no_frozen_run(bad):
+    model, loader, optimizer = parts()
+    before = [p.tolist() for p in model.parameters()]
+    with pytest.raises(ValueError, match="fit: clip_norm must be > 0, got"):
+        train.fit(model, loader, optimizer, clip_norm=bad, progress=False)
+    assert [p.tolist() for p in model.parameters()] == before
 
 
 def test_clipping_bounds_the_step():
@@ -185,7 +214,7 @@ def test_less_than_the_threshold_is_no_better():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"patience": 0}, "patience is an integer >= 1, got 0"),
+    ({"patience": 0}, "patience must be an integer >= 1, got 0"),
     ({"mode": "less"}, "mode must be 'min' or 'max', got 'less'")])
 def test_its_settings_are_checked(options, message):
     with pytest.raises(ValueError, match=message):

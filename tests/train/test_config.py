@@ -73,8 +73,9 @@ WRONG = {
     "[training]\nepochs = true": "training.epochs must be an integer, got True",
     "[training]\nepochs = 0": "training.epochs must be >= 1, got 0",
     "[training]\nclip_norm = 'x'": "training.clip_norm must be a number, got 'x'",
-    "[training]\nclip_norm = -1": "training.clip_norm must be >= 0, got -1.0",
-    "[training]\nclip_norm = nan": "training.clip_norm must be >= 0, got nan",
+    "[training]\nclip_norm = 0": "training.clip_norm must be > 0, got 0.0; leave it out for none",
+    "[training]\nclip_norm = -1": "training.clip_norm must be > 0, got -1.0",
+    "[training]\nclip_norm = nan": "training.clip_norm must be > 0, got nan",
     "[data]\nvalidation = 1.0": "data.validation must be from 0 to 0.9, got 1.0",
     "[data]\nname = 'digit'": "data.name: there is no data set 'digit'. Did you mean 'digits'? "
                               "There are: digits, names, shakespeare",
@@ -121,9 +122,11 @@ def test_the_file_is_named_and_the_line_where_it_is_no_toml(tmp_path):
     path.write_text("[training]\nepochs = 0\n")
     with pytest.raises(ConfigError, match=r"run.toml: training.epochs must be >= 1"):
         RunConfig.read(path)
-    path.write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="is no TOML"):
+    path.write_text("[training]", encoding="utf-16")  # as PowerShell's > does
+    with pytest.raises(ConfigError, match=r"is no TOML: not UTF-8 text \(byte 0\); save it"):
         RunConfig.read(path)
+    path.write_text("[training]\nepochs = 3\n", encoding="utf-8-sig")  # a byte order mark first
+    assert RunConfig.read(path).training.epochs == 3
     with pytest.raises(FileNotFoundError):
         RunConfig.read(tmp_path / "no.toml")
 

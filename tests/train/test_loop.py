@@ -228,3 +228,18 @@ def test_on_a_terminal_there_is_a_live_bar_and_the_lines_stay(capsys, monkeypatc
     out = capsys.readouterr().out
     assert "epoch 1/2  loss " in out
     assert all(str(e) in out for e in history.epochs)
+
+
+@pytest.mark.parametrize("shape", [(65, 4), (65, 4, 1), (65, 4, 1, 1)])
+def test_a_last_batch_of_one_says_how_to_leave_it_out(shape):
+    norm = nn.BatchNorm2d(4) if len(shape) == 4 else nn.BatchNorm1d(4)
+    model = nn.Sequential(norm, nn.Flatten(), nn.Linear(4, 2))
+    rows = data.TensorDataset(etude.randn(shape), etude.zeros(65, dtype="int64"))
+    with pytest.raises(ValueError, match=r"float32\[1, 4.*drop_last=True.*drop_last = true.*batch"):
+        train.fit(model, data.DataLoader(rows, 64), optim.SGD(model.parameters()), progress=False)
+    loader = data.DataLoader(rows, 64, drop_last=True)
+    train.fit(model, loader, optim.SGD(model.parameters()), progress=False)
+
+
+def test_no_channels_and_no_samples_are_not_taken_for_one_sample():
+    assert nn.BatchNorm1d(0)(etude.zeros(3, 0)).shape == (3, 0)

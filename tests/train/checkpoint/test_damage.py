@@ -150,7 +150,7 @@ def test_resume_without_checkpoints_says_what_is_missing():
 
 @pytest.mark.parametrize("options", [{"keep": 0}, {"every_steps": -1}, {"every_epochs": 1.5}])
 def test_settings_of_checkpoints_have_ranges(tmp_path, options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))} is an integer >= "):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be an integer >= "):
         train.Checkpoints(tmp_path, **options)
 
 

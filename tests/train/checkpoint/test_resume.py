@@ -241,10 +241,21 @@ def test_state_comes_back_as_it_was(tmp_path):
     assert found == state
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    model, *_ = parts()
+    for save in (etude.save_weights, etude.save_checkpoint):
+        with pytest.raises(FileNotFoundError, match=r"no such folder; make it first: .*/missing'$"):
+            save(tmp_path / "missing" / "w.safetensors", model)
+    assert not (tmp_path / "missing").exists()
+
+
 def test_a_state_that_is_no_json_is_named(tmp_path):
     model, *_ = parts()
-    with pytest.raises(TypeError, match=r"state holds what JSON cannot: .*set"):
-        etude.save_checkpoint(tmp_path / "c", model, state={"seen": {1, 2}})
+    for state, where in (({"seen": {1, 2}}, r"state\.seen, a set: \{1, 2\}"),
+                         ({"a": [1, {"b": etude.ones(1)}]}, r"state\.a\[1\]\.b, a Tensor"),
+                         ({"rate": np.float32(1)}, r"state\.rate, a float32")):
+        with pytest.raises(TypeError, match=f"JSON cannot hold {where}.* Give numbers, text"):
+            etude.save_checkpoint(tmp_path / "c", model, state=state)
     assert not list(tmp_path.iterdir())
 
 

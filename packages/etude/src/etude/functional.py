@@ -12,13 +12,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from etude import ops  # noqa: F401 - fills the table, before anything is made from it
 from etude.core.creation import full  # noqa: F401 - public here too
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
-from etude.core.methods import attach
+from etude.core.given import in_order, integer
+from etude.core.methods import attach, instead
 from etude.core.random import Generator, key_tensor
-from etude.core.shapes import axis, check_shape, float32, pair
+from etude.core.shapes import axis, check_shape, float32, pair, varargs
 from etude.core.state import STATE
 from etude.core.table import TABLE, Op
 from etude.core.tensor import Tensor, tensor
@@ -68,27 +71,41 @@ def _introduced(fn: Callable[..., Any], op: Op) -> Callable[..., Any]:
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors one after another along ``dim``; all other sizes agree."""
-    if not len(tensors):
+    given = in_order("cat", tensors)
+    if not given:
         raise ShapeError("cat: needs at least one tensor, got an empty list")
-    return OPS["cat"](*tensors, dim=dim)
+    return OPS["cat"](*given, dim=dim)
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors, all of one shape, one after another along a new axis ``dim``."""
-    if not len(tensors):
+    given = in_order("stack", tensors)
+    if not given:
         raise ShapeError("stack: needs at least one tensor, got an empty list")
-    return OPS["stack"](*tensors, dim=dim)
+    return OPS["stack"](*given, dim=dim)
+
+
+def clamp(x: Any, min: float | None = None, max: float | None = None) -> Any:  # noqa: A002
+    """y = x kept within min .. max, either of which may be None; NaN stays NaN.
+
+    The gradient passes where min <= x <= max. float or int64.
+    """
+    for name, bound, other in (("min", min, "maximum"), ("max", max, "minimum")):
+        if isinstance(bound, (Tensor, np.ndarray)):
+            raise TypeError(f"clamp: {name} is one number, got a {type(bound).__name__}; "
+                            f"{other}(x, {name}) takes two tensors, with gradients for both")
+    return OPS["clamp"](x, min=min, max=max)
 
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
     """``x`` cut along ``dim`` into views: equal pieces of one size, or pieces of given sizes."""
-    sizes = split_size_or_sections
-    if isinstance(sizes, int):
-        if sizes <= 0:
-            raise ShapeError(f"split: the size of a piece must be positive, got {sizes}")
+    if np.iterable(split_size_or_sections):
+        sizes = check_shape("split", split_size_or_sections)
+    else:
+        size = integer("split: the size of a piece", split_size_or_sections, 1, ShapeError)
         n = x.shape[axis("split", dim, x.ndim)]
-        sizes = [min(sizes, n - at) for at in range(0, n, sizes)] or [0]
-    return OPS["split"](x, sizes=tuple(sizes), dim=dim)
+        sizes = tuple([min(size, n - at) for at in range(0, n, size)]) or (0,)
+    return OPS["split"](x, sizes=sizes, dim=dim)
 
 
 def matmul(x: Any, y: Any) -> Any:
@@ -213,16 +230,16 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator 
 def rand(*shape: Any, generator: Generator | None = None, dtype: Any = float32,
          device: str = "cpu", requires_grad: bool = False) -> Any:
     """Uniform numbers in [0, 1), from ``generator`` or the one ``manual_seed`` sets."""
-    sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    x = OPS["rand"](key_tensor(generator, device), shape=check_shape("rand", sizes), dtype=dtype)
+    sizes = check_shape("rand", varargs(shape))
+    x = OPS["rand"](key_tensor(generator, device), shape=sizes, dtype=dtype)
     return x.requires_grad_() if requires_grad else x
 
 
 def randn(*shape: Any, generator: Generator | None = None, dtype: Any = float32,
           device: str = "cpu", requires_grad: bool = False) -> Any:
     """Normal numbers of mean 0 and variance 1, from ``generator`` or ``manual_seed``'s."""
-    sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    x = OPS["randn"](key_tensor(generator, device), shape=check_shape("randn", sizes), dtype=dtype)
+    sizes = check_shape("randn", varargs(shape))
+    x = OPS["randn"](key_tensor(generator, device), shape=sizes, dtype=dtype)
     return x.requires_grad_() if requires_grad else x
 
 
@@ -253,7 +270,7 @@ def signature(op: Op) -> str:
 def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
     if name in TABLE and not TABLE[name].internal:
         return _public(TABLE[name])
-    raise AttributeError(f"etude.functional has no function {name!r}")
+    raise AttributeError(f"etude.functional has no function {name!r}{instead(name)}")
 
 
 def _methods() -> dict[str, Callable[..., Any]]:

@@ -166,6 +166,9 @@ def _ctrl_c() -> Iterator[list[int] | None]:
         pressed.append(number)
         signal.default_int_handler(number, frame)
 
+    if theirs is signal.SIG_IGN:  # as in a shell's background: no Ctrl-C will come
+        yield pressed
+        return
     if theirs is not signal.default_int_handler:
         yield None
         return

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from etude.core.errors import ShapeError
+from etude.core.given import whole
 from etude.core.shapes import Shape
 
 
@@ -178,8 +179,8 @@ def plain_index(index: Any, ndim: int) -> tuple[Any, ...]:
         if isinstance(e, builtins.slice):
             bounds = (e.start, e.stop, e.step)
             plain.append(tuple(None if b is None else operator.index(b) for b in bounds))
-        elif e is None or (isinstance(e, (int, np.integer)) and not isinstance(e, bool)):
-            plain.append(e if e is None else int(e))
+        elif e is None or whole(e) is not None:
+            plain.append(e if e is None else whole(e))
         else:
             what = f"a {e.dtype.name} tensor" if hasattr(e, "dtype") else type(e).__name__
             raise TypeError(f"a tensor is indexed with integers, slices, None and ..., or with one "

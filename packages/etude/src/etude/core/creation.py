@@ -19,7 +19,7 @@ def full(shape: Any, value: float, dtype: Any = None, requires_grad: bool = Fals
          device: str = "cpu") -> Tensor:
     """A tensor with ``value`` everywhere; by default of the dtype ``tensor(value)`` has."""
     found = tensor(value).dtype if dtype is None else np.dtype(dtype)
-    sizes = (shape,) if isinstance(shape, int) else check_shape("full", shape)
+    sizes = check_shape("full", shape)
     x: Tensor = OPS["full"](shape=sizes, value=value, dtype=found, device=device)
     return x.requires_grad_() if requires_grad else x
 
@@ -49,6 +49,8 @@ def ones_like(x: Tensor) -> Tensor:
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None,
            device: str = "cpu") -> Tensor:
     """start, start + step, ... below ``stop``; with one argument, from 0 to it."""
+    if step == 0:
+        raise ValueError(f"arange: step must not be 0; from {start} it would never arrive")
     first, last = (0, start) if stop is None else (start, stop)
     x = np.arange(first, last, step)
     wanted = dtype if dtype is not None else (float32 if x.dtype.kind == "f" else x.dtype)

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import whole
 from etude.core.shapes import DOMAINS, DTYPES, Shape, Spec, broadcast, check_shape, common_dtype
 
 Dims = tuple[str, ...]
@@ -158,10 +159,10 @@ class Sizes(dict[str, Any]):
         return (self.get(dim),)
 
     def _divisor(self, attr: str, n: int) -> int:
-        by = self.attrs[attr]
-        if not isinstance(by, int) or by < 1 or n % by:
-            raise ShapeError(f"{self.op}: {attr}={by!r} must be a positive integer that divides "
-                             f"{n}")
+        by = whole(self.attrs[attr])
+        if by is None or by < 1 or n % by:
+            raise ShapeError(f"{self.op}: {attr}={self.attrs[attr]!r} must be a positive integer "
+                             f"that divides {n}")
         return by
 
     def take(self, what: str, dims: Dims, shape: Shape, source: str, given: str) -> None:

@@ -18,7 +18,7 @@ from etude.core.array import plain_index
 from etude.core.autograd import backward
 from etude.core.dispatch import OPS
 from etude.core.errors import AxisError
-from etude.core.shapes import axis, float32, float64, int64, varargs
+from etude.core.shapes import axis, bool_, float32, float64, int64, supported, varargs
 from etude.core.state import STATE
 from etude.core.tape import Node
 from etude.core.tensor import Tensor
@@ -176,12 +176,21 @@ def squeeze(self: Tensor, dim: int) -> Tensor:
 
 
 @method
+def __round__(self: Tensor, ndigits: int | None = None) -> Tensor:  # noqa: N807
+    """To whole numbers, halves to the even one."""
+    if ndigits is not None:
+        raise TypeError(f"round(x) of a tensor gives whole numbers; for {ndigits} digits write "
+                        f"(x * 10**{ndigits}).round() / 10**{ndigits}, or format its item()")
+    return OPS["round"](self)  # type: ignore[no-any-return]
+
+
+@method
 def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes a method
     """Basic indexing, as a view: integers, slices, None and Ellipsis. One Tensor, array or list
     of int64 takes whole rows, as a copy: ``x[index]`` is (*index.shape, *x.shape[1:]).
     """
     if isinstance(index, (list, np.ndarray)):
-        index = Tensor(np.asarray(index))
+        index = Tensor(supported(np.asarray(index)))
     if isinstance(index, Tensor) and index.dtype == int64:
         rows: Tensor = OPS["index_select"](self, index.reshape(-1), dim=0)
         return rows.reshape(*index.shape, *self.shape[1:])
@@ -189,7 +198,56 @@ def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes 
     return y
 
 
+# ---------------------------------------------------------------------------- what is missing
+
+#: Names that people know from PyTorch and NumPy -> what to write in Etude.
+INSTEAD = {
+    "max": "x.amax(dim), x.argmax(dim), or maximum(x, y)",
+    "min": "-(-x).amax(dim), x.argmin(dim), or minimum(x, y)",
+    "view": "x.reshape(...)",
+    "t": "x.T",
+    "std": "x.var(dim).sqrt()",
+    "norm": "x.square().sum().sqrt()",
+    "mm": "x @ y", "bmm": "x @ y", "dot": "x @ y",
+    "chunk": "x.split(size, dim)", "unbind": "a loop over x",
+    "repeat": "x.expand(...), or cat([x, x], dim)", "tile": "x.expand(...), or cat([x, x], dim)",
+    "masked_fill": "where(mask, value, x)",
+    "cpu": "x.to('cpu')", "cuda": "x.to(device)", "type": "x.to(dtype)", "astype": "x.to(dtype)",
+    "int": "x.long()", "bool": "x.to('bool')", "half": "float32, there is no float16",
+    "grad_fn": "x.node",
+}
+
+
+def instead(name: str) -> str:
+    """The end of a sentence about a name that is not there."""
+    return f"; write {INSTEAD[name]}" if name in INSTEAD else ""
+
+
+def _missing(self: Tensor, name: str) -> Any:
+    # Python asks only for what is missing; with name and obj it adds the nearest name there is.
+    raise AttributeError(f"a Tensor has no {name!r}{instead(name)}", name=name, obj=self)
+
+
+Tensor.__getattr__ = _missing  # type: ignore[method-assign] # a def would be this module's own
+
+
 # ---------------------------------------------------------------------------- from the table
+
+
+SIGNS = {"and": "&", "or": "|", "xor": "^", "not": "~"}
+
+
+def _of_bools(python: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator that Python also has for the bits of integers; here it is for bools."""
+    def operator(*operands: Any) -> Any:
+        for x in operands:
+            array = x if isinstance(x, Tensor) else np.asarray(x)
+            if array.dtype != bool_:
+                raise TypeError(f"{SIGNS[python]} is for tensors of bools, such as x > 0; got "
+                                f"{getattr(x, 'dtype', type(x).__name__)}")
+        return fn(*operands)
+
+    return operator
 
 
 def attach(functions: dict[str, Callable[..., Any]]) -> None:
@@ -203,8 +261,14 @@ def attach(functions: dict[str, Callable[..., Any]]) -> None:
         fn = functions[name]
         setattr(Tensor, f"__{python}__", fn)
         setattr(Tensor, f"__r{python}__", lambda self, other, fn=fn: fn(other, self))
-    for name in ("lt", "le", "gt", "ge", "neg"):
+    for name in ("lt", "le", "gt", "ge", "neg", "abs"):
         setattr(Tensor, f"__{name}__", functions[name])
+    logical = {"and": "logical_and", "or": "logical_or", "xor": "ne"}
+    for python, name in logical.items():
+        fn = _of_bools(python, functions[name])
+        setattr(Tensor, f"__{python}__", fn)
+        setattr(Tensor, f"__r{python}__", fn)
+    Tensor.__invert__ = _of_bools("not", functions["logical_not"])  # type: ignore[method-assign]
     for name in ("eq", "ne"):  # x == None is a fair question, whose answer is False
         setattr(Tensor, f"__{name}__", lambda self, other, fn=functions[name]: (
             NotImplemented if other is None or isinstance(other, str) else fn(self, other)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.given import whole
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
 
@@ -23,9 +24,10 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of ``seed`` from its beginning."""
-        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+        found = whole(seed)
+        if found is None or not 0 <= found < 2**64:
             raise ValueError(f"a seed is an integer from 0 to 2^64 - 1, got {seed!r}")
-        self.seed = int(seed)
+        self.seed = found
         self.calls = 0
         return self
 

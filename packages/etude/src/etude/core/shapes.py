@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from etude.core.errors import AxisError, DTypeError, ShapeError
+from etude.core.given import whole
 
 float32 = np.dtype("float32")
 float64 = np.dtype("float64")
@@ -77,7 +78,7 @@ def axes(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """Every reduced axis, counted from the front and sorted; None means all of them."""
     if dim is None:
         return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, (int, np.integer)) else tuple(dim)
+    dims = tuple(dim) if np.iterable(dim) else (dim,)
     found = [axis(name, d, ndim) for d in dims]
     if len(set(found)) != len(found):
         raise AxisError(f"{name}: dim={dim} names the same dimension twice")
@@ -151,25 +152,31 @@ def common_dtype(name: str, specs: Sequence[Any], allowed: Sequence[np.dtype[Any
 
 
 def check_shape(name: str, shape: Any) -> Shape:
-    """A shape written by a user: integers of 0 or more."""
-    sizes = tuple(shape)
-    for n in sizes:
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
+    """A shape written by a user: integers of 0 or more; one alone is a shape of one dimension."""
+    sizes = tuple(shape) if np.iterable(shape) else (shape,)
+    found = tuple([whole(n) for n in sizes])
+    for n in found:
+        if n is None or n < 0:
             raise ShapeError(f"{name}: a shape is made of integers >= 0, got {list(sizes)}")
-    return tuple(int(n) for n in sizes)
+    return found  # type: ignore[return-value]
 
 
 def varargs(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The numbers of ``f(2, 3)`` and of ``f((2, 3))`` alike."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    """The numbers of ``f(2, 3)`` and of ``f((2, 3))`` alike, integers as Python's."""
+    numbers = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    if not all([type(n) is int for n in numbers]):  # most are, and pay nothing more
+        found = [whole(n) for n in numbers]
+        numbers = numbers if None in found else found  # whoever asked for them words the error
+    return tuple(numbers)
 
 
 def pair(name: str, arg: str, value: Any, least: int) -> tuple[int, int]:
     """An attribute for height and width: an integer for both, or two integers."""
     both = tuple(value) if np.iterable(value) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in both):
+    found = [whole(v) for v in both]
+    if len(found) != 2 or any(v is None or v < least for v in found):
         raise ShapeError(f"{name}: {arg} must be one or two integers >= {least}, got {value!r}")
-    return int(both[0]), int(both[1])
+    return found[0], found[1]  # type: ignore[return-value]
 
 
 def supported(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -7,10 +7,12 @@ or task; the library's own threads run in a copy of their caller's context. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from etude.core.array import DeviceArray
@@ -53,11 +55,23 @@ def current(device: str = "cpu") -> Table:
 
 
 class grad_mode(ContextDecorator):  # noqa: N801 - read as a phrase: with grad_mode(False)
-    """Record gradients inside the block, or do not. Public as ``no_grad`` and ``enable_grad``."""
+    """Record gradients inside the block, or do not. Public as ``no_grad`` and ``enable_grad``.
+
+    As a decorator it holds while the function runs; of a generator function, in each of its steps,
+    while whoever asks for them keeps a mode of their own. TypeError for an async function.
+    """
 
     def __init__(self, on: bool) -> None:
         self.on = on
         self._tokens: list[Token[State]] = []
+
+    def __call__(self, func: Callable[..., Any]) -> Any:
+        if inspect.isgeneratorfunction(func):
+            return _in_each_step(func, self.on)
+        if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(f"no_grad and enable_grad cannot decorate the async function "
+                            f"{func.__name__}: its steps run later. Use a with block inside it")
+        return super().__call__(func)
 
     def _recreate_cm(self) -> grad_mode:
         return grad_mode(self.on)  # as a decorator: every call has tokens of its own
@@ -67,6 +81,35 @@ class grad_mode(ContextDecorator):  # noqa: N801 - read as a phrase: with grad_m
 
     def __exit__(self, *exc: object) -> None:
         STATE.reset(self._tokens.pop())
+
+
+def _in_each_step(func: Callable[..., Any], on: bool) -> Callable[..., Any]:
+    """The generator function ``func`` with ``grad_mode(on)`` around each of its steps, since a block
+    around the call would be over before the first one.
+    """
+    @wraps(func)
+    def steps(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = func(*args, **kwargs)
+        try:
+            with grad_mode(on):
+                given = next(inner)
+            while True:
+                try:
+                    answer = yield given
+                except GeneratorExit:
+                    with grad_mode(on):
+                        inner.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it belongs to the generator
+                    with grad_mode(on):
+                        given = inner.throw(error)
+                else:
+                    with grad_mode(on):
+                        given = inner.send(answer)
+        except StopIteration as end:
+            return end.value
+
+    return steps
 
 
 def no_grad() -> grad_mode:

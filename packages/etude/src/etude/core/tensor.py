@@ -99,6 +99,15 @@ class Tensor:
             extra += ", requires_grad=True"
         return f"tensor({text}{extra})"
 
+    def __format__(self, spec: str) -> str:
+        """``f"{loss:.4f}"``: a tensor without dimensions is formatted as the number it holds."""
+        if not spec:
+            return str(self)
+        if self.shape:
+            raise TypeError(f"the format {spec!r} is for one number; this tensor has shape "
+                            f"{[*self.shape]}. Format its elements, or print the tensor itself")
+        return format(self.item(), spec)
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -200,6 +209,12 @@ class Tensor:
                              f"{source.dtype.name}{list(source.shape)}")
         if source.device != self.device:
             raise DeviceError(f"copy_: from {source.device!r} to {self.device!r}; use .to() first")
+        if any(n > 1 and step == 0 for n, step in zip(self.shape, self.data.strides, strict=True)):
+            raise RuntimeError("copy_ into an expanded view: several of its elements are one place "
+                               "in memory. Copy into the tensor that was expanded, or into a "
+                               "clone() of the view")
+        if isinstance(self.data, np.ndarray) and not self.data.flags.writeable:
+            raise RuntimeError("copy_ into memory that is read-only; clone() the tensor first")
         STATE.get().tables[self.device]["contiguous"](source.data, out=self.data)
         self.mark_written()
         return self
@@ -215,6 +230,18 @@ class Tensor:
                         "copy_ are the only writers")
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _in_place
+    __iand__ = __ior__ = __ixor__ = __ifloordiv__ = __imod__ = _in_place
+
+    def _no_floordiv(self, other: Any) -> Any:
+        raise TypeError("tensors have no //: write (x / y).floor(), or compute with integers in "
+                        "NumPy before a tensor is made of them")
+
+    def _no_mod(self, other: Any) -> Any:
+        raise TypeError("tensors have no %: write x - (x / y).floor() * y, or compute with "
+                        "integers in NumPy before a tensor is made of them")
+
+    __floordiv__ = __rfloordiv__ = _no_floordiv
+    __mod__ = __rmod__ = _no_mod
 
     if TYPE_CHECKING:  # operators and methods that call ops are attached in methods.py
 
@@ -224,7 +251,11 @@ class Tensor:
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _op
         __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _op
         __lt__ = __le__ = __gt__ = __ge__ = _op
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _op
         def __neg__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __round__(self) -> Tensor: ...
 
         @property
         def T(self) -> Tensor: ...

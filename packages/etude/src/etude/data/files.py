@@ -24,6 +24,9 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
     ``open``, and for what is no regular file: a device or a pipe is not replaced.
     """
     target = Path(os.path.realpath(path))
+    if not target.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder; make it first",
+                                os.fspath(target.parent))
     mode = _permissions(path)
     sweep(target.parent, re.escape(target.name))
     file = _temporary(target)

@@ -4,6 +4,8 @@
 
 .npy files (uint8 or float32, (H, W) or (C, H, W)) and .pgm, .ppm (binary, 8 bits) are read with
 NumPy alone; .png, .jpg and the others, and ``size=``, need Pillow: the extra ``etude[images]``.
+Grey images of 16 bits are divided by 65535. Nothing is clipped to 0..1: an image with a number
+outside, with NaN, or with integers of an unknown scale (32 bits) is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.shapes import float32
+from etude.core.shapes import float32, pair
+from etude.data.dataset import position
 
 Array = np.ndarray[Any, Any]
 
@@ -28,22 +31,22 @@ CHANNELS = {"L": 1, "RGB": 3}
 class ImageFolder:
     """Sample i is (image, label): float32 (C, H, W) from 0 to 1, and the number of its class.
 
-    ``mode`` is "RGB" (C = 3) or "L", grey (C = 1); with ``size``, (height, width), each image is
-    resized to it. Classes are the names of the folders in ``root``, in the order of the alphabet,
-    and so are the images within one; names that start with a dot are left out. Images are read
-    when they are asked for: give the DataLoader ``workers``.
+    ``mode`` is "RGB" (C = 3) or "L", grey (C = 1); with ``size``, (height, width) or one number
+    for both, each image is resized to it. Classes are the names of the folders in ``root``, in the
+    order of the alphabet, and so are the images within one; names that start with a dot are left
+    out. Images are read when they are asked for: give the DataLoader ``workers``.
 
     Raises FileNotFoundError if there are no folders, no images, or a folder has none;
-    ImportError where Pillow is needed and missing; ValueError for an image that cannot be read,
-    or another kind of file.
+    ImportError where Pillow is needed and missing; ValueError for an image that cannot be read or
+    does not lie from 0 to 1, or another kind of file.
     """
 
-    def __init__(self, root: str | os.PathLike[str], size: tuple[int, int] | None = None,
+    def __init__(self, root: str | os.PathLike[str], size: int | tuple[int, int] | None = None,
                  mode: str = "RGB") -> None:
         if mode not in CHANNELS:
             raise ValueError(f"ImageFolder: mode is 'RGB' or 'L', got {mode!r}")
         self.root = Path(root)
-        self.size = size
+        self.size = None if size is None else pair("ImageFolder", "size", size, 1)
         self.mode = mode
         if not self.root.is_dir():
             raise FileNotFoundError(f"ImageFolder: no folder {self.root}")
@@ -70,11 +73,12 @@ class ImageFolder:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Array, int]:
-        path, label = self.samples[index]
+        path, label = self.samples[position(self, index)]
         suffix = path.suffix.lower()
         if suffix in PILLOW:
             return self._with_pillow(path), label
         image = _read_npy(path) if suffix in NUMPY else _read_netpbm(path)  # (C, H, W)
+        _in_range(path, image)
         if len(image) != CHANNELS[self.mode]:
             raise ValueError(f"{path}: {len(image)} channels, but mode={self.mode!r} has "
                              f"{CHANNELS[self.mode]}; convert the file or change the mode")
@@ -87,9 +91,20 @@ class ImageFolder:
 
         try:
             with Image.open(path) as file:
-                image = file.convert(self.mode)
+                deep = file.mode[0] in "IF"  # integers or floats, which convert() would clip
+                largest = _largest(file) if deep else 255.0
+                image = file.copy() if deep else file.convert(self.mode)
         except (OSError, SyntaxError, ValueError) as e:  # what Pillow raises for damaged files
             raise ValueError(f"{path}: cannot be read as an image: {e}") from None
+        if deep:
+            if largest is None:
+                raise ValueError(f"{path}: holds 32-bit or signed integers, and no file says which "
+                                 f"of them is white; save it with 8 or 16 bits, or as floats from "
+                                 f"0 to 1")
+            grey = np.asarray(image).astype(float32) / float32.type(largest)
+            _in_range(path, grey)
+            repeated = np.repeat(grey[None], CHANNELS[self.mode], axis=0)
+            return repeated if self.size is None else self._resize(repeated)
         if self.size is not None:
             image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
         pixels = np.asarray(image, float32) / float32.type(255)
@@ -121,6 +136,25 @@ def _pillow(purpose: str) -> None:
         raise ImportError(f"ImageFolder: {purpose} needs Pillow: pip install 'etude[images]'. "
                           f"Without it, .npy, .pgm and .ppm files of one size can be read"
                           ) from None
+
+
+def _largest(file: Any) -> float | None:
+    """The number that means white in a Pillow image of integers or floats; None if none does."""
+    if file.mode == "F":
+        return 1.0
+    if file.format == "PNG":  # older Pillows read its 16 bits as mode "I"
+        return 65535.0
+    if not file.mode.startswith("I;16"):
+        return None
+    bits = getattr(file, "tag_v2", {}).get(258, (16,))[0]  # BitsPerSample: a TIFF may have 12
+    return float(2**bits - 1)
+
+
+def _in_range(path: Path, image: Array) -> None:
+    """ValueError unless all of ``image`` lies from 0 to 1; NaN does not."""
+    if image.size and not (image.min() >= 0 and image.max() <= 1):
+        raise ValueError(f"{path}: its numbers go from {image.min()} to {image.max()}, and those "
+                         f"of an image from 0 to 1; scale them, and put a number in place of NaN")
 
 
 def _read_npy(path: Path) -> Array:

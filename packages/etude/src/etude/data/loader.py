@@ -12,6 +12,7 @@ import numpy as np
 
 from etude.core import random
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import integer
 from etude.core.shapes import float32, float64, supported
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
@@ -37,6 +38,7 @@ class DataLoader:
 
     ``transform(x, rng)`` changes the first field of each batch, an array; it may return a tuple
     of fields instead. rng, a numpy Generator, follows from the seed, the epoch and the batch.
+    Whatever makes a field, its dtype becomes one of Etude's: int32 is int64, float16 float32.
     ``collate(samples)`` makes the fields of a batch from a list of samples; the default stacks
     them. ``workers`` is the number of threads that prepare batches ahead. The batches and their
     order stay the same. Threads help where batches wait for files or for NumPy, because both let
@@ -50,10 +52,8 @@ class DataLoader:
                  drop_last: bool = False, seed: int | None = None, device: str = "cpu",
                  transform: Transform | None = None, collate: Collate | None = None,
                  workers: int = 0) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be an integer >= 1, got {batch_size!r}")
-        if not isinstance(workers, int) or workers < 0:
-            raise ValueError(f"workers must be an integer >= 0, got {workers!r}")
+        batch_size = integer("batch_size", batch_size, 1)
+        workers = integer("workers", workers, 0)
         if not len(dataset):
             raise ValueError("the dataset is empty: there are no batches to make of it")
         if drop_last and len(dataset) < batch_size:
@@ -122,9 +122,9 @@ class DataLoader:
         """The fields of the samples ``picked``."""
         if self.collate is None and hasattr(self.dataset, "batch"):
             try:
-                return self.dataset.batch(picked)  # type: ignore[no-any-return]
+                return _fields("batch()", self.dataset.batch(picked))
             except Exception as e:
-                e.add_note(f"while reading the samples {picked.tolist()}")
+                e.add_note(f"while reading the samples {picked.tolist()} of {self.dataset!r}")
                 raise
         samples = []
         for j in picked.tolist():
@@ -133,8 +133,9 @@ class DataLoader:
             except Exception as e:  # Python prints the note below the message
                 e.add_note(f"while reading sample {j} of {self.dataset!r}")
                 raise
-        join = collate if self.collate is None else self.collate
-        return join(samples)
+        if self.collate is None:
+            return collate(samples)
+        return _fields("collate", self.collate(samples))
 
     def _transformed(self, fields: tuple[Array, ...], epoch: int, i: int) -> tuple[Array, ...]:
         """``fields`` of batch i, the first changed by the transform."""
@@ -147,7 +148,38 @@ class DataLoader:
         changed = self.transform(fields[0], np.random.Generator(philox))
         if not isinstance(changed, tuple):
             changed = (changed,)
-        return (*changed, *fields[1:])
+        return (*_fields("the transform", changed), *fields[1:])
+
+
+def _fields(source: str, given: Any) -> tuple[Array, ...]:
+    """What ``source`` made, as arrays of Etude's dtypes: bytes, int32 and float16 convert.
+
+    Raises DTypeError for what is no tuple of fields, or has a field that is not numbers.
+    """
+    if not isinstance(given, (tuple, list)):
+        raise DTypeError(f"{source} gives the fields of a batch as a tuple of arrays; got "
+                         f"{type(given).__name__}")
+    fields = []
+    for position, value in enumerate(given):
+        if value is None:
+            raise DTypeError(f"{source} gave None as field {position}; was a return forgotten?")
+        try:
+            fields.append(as_numbers(value))
+        except (DTypeError, ValueError) as e:  # ValueError: lists of different lengths
+            raise DTypeError(f"{source}, field {position} of the batch: {e}") from None
+    return tuple(fields)
+
+
+def as_numbers(value: Any) -> Array:
+    """``value`` as an array of one of Etude's dtypes. Floats of Python, also in lists, become
+    float32, as in ``etude.tensor``.
+    """
+    if isinstance(value, Tensor):
+        value = value.detach().to("cpu").numpy()
+    array = np.asarray(value)
+    if array.dtype == float64 and not isinstance(value, np.ndarray):
+        array = array.astype(float32)
+    return supported(array)
 
 
 def collate(samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:
@@ -155,9 +187,14 @@ def collate(samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:
 
     Raises ShapeError for fields of different shapes, DTypeError for what is not a number.
     """
-    if not isinstance(samples[0], tuple):
-        raise DTypeError(f"a dataset gives its samples as tuples, such as (image, label); got "
-                         f"{type(samples[0]).__name__}")
+    for sample in samples:
+        if not isinstance(sample, tuple):
+            raise DTypeError(f"a dataset gives its samples as tuples, such as (image, label); got "
+                             f"{type(sample).__name__}")
+    numbers = {len(sample) for sample in samples}
+    if len(numbers) > 1:
+        raise ShapeError(f"samples of one batch need the same fields, but some have "
+                         f"{min(numbers)} and some {max(numbers)}")
     fields = []
     for position, values in enumerate(zip(*samples, strict=True)):
         arrays = [np.asarray(v) for v in values]
@@ -166,7 +203,11 @@ def collate(samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:
             raise ShapeError(f"samples of one batch need one shape; field {position} has "
                              f"{' and '.join(str(list(s)) for s in sorted(shapes))}")
         stacked = np.stack(arrays)
-        if stacked.dtype == float64 and isinstance(values[0], float):
+        of_arrays = any(isinstance(v, (np.ndarray, Tensor)) for v in values)
+        if stacked.dtype == float64 and not of_arrays:
             stacked = stacked.astype(float32)  # as etude.tensor reads Python's floats
-        fields.append(supported(stacked))
+        try:
+            fields.append(supported(stacked))
+        except DTypeError as e:
+            raise DTypeError(f"field {position} of the samples: {e}") from None
     return tuple(fields)

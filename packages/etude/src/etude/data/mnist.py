@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from etude.core.shapes import float32, int64
+from etude.data.dataset import position
 from etude.data.download import cache_folder, fetch
 from etude.data.idx import read_gzip, read_idx
 
@@ -104,7 +105,8 @@ class ByteImages:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Array, Any]:
-        return self.images[index, None].astype(float32) / float32.type(255), self.labels[index]
+        at = position(self, index)
+        return self.images[at, None].astype(float32) / float32.type(255), self.labels[at]
 
     def batch(self, indices: Array) -> tuple[Array, ...]:
         """Samples ``indices``: float32 (B, 1, H, W) and int64 (B)."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.shapes import int64
-from etude.data.loader import collate
+from etude.data.loader import as_numbers, collate
 from etude.data.transforms import Array, needs_rng
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class PadCollate:
     length: int | None = None
 
     def __call__(self, samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:
-        sequences = [np.asarray(sample[0]) for sample in samples]
+        sequences = [as_numbers(sample[0]) for sample in samples]
         first = sequences[0]
         for x in sequences:
             if x.ndim == 0 or x.shape[1:] != first.shape[1:]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from etude.data.dataset import Dataset
+from etude.core import random
+from etude.data.dataset import Dataset, position, positions
 from etude.ops.random import words
 
 
 class Subset:
-    """The samples ``indices`` of a dataset, in this order. IndexError for one it does not have."""
+    """The samples ``indices`` of a dataset, in this order. IndexError for one it does not have,
+    DTypeError for bools (of a mask take ``np.flatnonzero(mask)``) and floats.
+    """
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
         self.dataset = dataset
-        self.indices = np.asarray(indices, np.int64).reshape(-1)
-        n = len(dataset)
-        wrong = self.indices[(self.indices < 0) | (self.indices >= n)]
-        if wrong.size:
-            raise IndexError(f"Subset: sample {wrong[0]} of a dataset with {n}")
+        self.indices = positions("Subset", indices, len(dataset))
         if hasattr(dataset, "batch"):
             self.batch = lambda picked: dataset.batch(self.indices[picked])
 
@@ -27,7 +27,7 @@ class Subset:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[position(self, index)])]
 
 
 def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
@@ -37,15 +37,15 @@ def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
 
     For text use ``text_split``. ValueError if a part would be empty.
     """
-    if not isinstance(validation, (int, float)):
+    if not isinstance(validation, Real) or isinstance(validation, bool):  # Real: NumPy's too
         raise TypeError(f"random_split takes the share of the second part, such as 0.2, got "
                         f"{type(validation).__name__}; two lengths a and b are the share "
                         f"b / (a + b)")
     n = len(dataset)
-    held = round(n * validation)
+    held = round(n * validation) if 0 < validation < 1 else 0  # NaN is neither
     if not 0 < held < n:
         raise ValueError(f"random_split: a share of {validation!r} of {n} samples leaves one part "
                          f"empty; it needs a share between 0 and 1, and enough samples")
-    key = np.array([seed, 0], np.int64)
+    key = np.array([random.Generator(seed).seed, 0], np.uint64)  # the seed is checked
     order = np.argsort(words(key, n), kind="stable")  # type: ignore[no-untyped-call]
     return Subset(dataset, np.sort(order[held:])), Subset(dataset, np.sort(order[:held]))

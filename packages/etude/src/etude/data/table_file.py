@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.given import in_order
 from etude.core.shapes import float32, int64
+from etude.data.dataset import position
 from etude.data.idx import read_gzip
 
 Array = np.ndarray[Any, Any]
@@ -51,11 +53,15 @@ class CSVDataset:
         header = [name.strip() for name in first]
         if not any(header):
             raise ValueError(f"{path}: empty, without even a line that names the columns")
-        twice = sorted({name for name in header if header.count(name) > 1})
+        twice = sorted({name for name in header if name and header.count(name) > 1})
         if twice:
             raise ValueError(f"{path}: two columns are named {twice[0]!r}; rename one")
         target = self._column(header, label)
-        self.columns = [c for c in header if c != label] if columns is None else list(columns)
+        self.columns = [c for c in header if c != label]
+        if columns is not None:
+            self.columns = in_order("CSVDataset: columns", columns)
+        else:
+            self._all_named(header)
         wanted = [self._column(header, c) for c in self.columns]
         if not wanted:
             raise ValueError(f"{path}: no column is left for the features beside {label!r}")
@@ -81,7 +87,7 @@ class CSVDataset:
         else:
             if classes is None:
                 classes = _in_order(set(labels))
-            self.classes = tuple(classes)
+            self.classes = tuple(in_order("CSVDataset: classes", classes))
             place = {name: i for i, name in enumerate(self.classes)}
             for value, n in zip(labels, numbers):
                 if value not in place:
@@ -93,7 +99,8 @@ class CSVDataset:
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Array, Any]:
-        return self.features[index], self.targets[index]
+        at = position(self, index)
+        return self.features[at], self.targets[at]
 
     def batch(self, indices: Array) -> tuple[Array, ...]:
         """Samples ``indices``: float32 (B, F), and int64 or float32 (B)."""
@@ -113,6 +120,18 @@ class CSVDataset:
                     yield reader.line_num, cells
         except csv.Error as e:
             raise ValueError(f"{self.path}, line {reader.line_num}: {e}") from None
+
+    def _all_named(self, header: list[str]) -> None:
+        """ValueError for a column without a name: it is most often a row number, which would become
+        a feature. pandas calls it "Unnamed: 0" when it has read such a file.
+        """
+        for number, name in enumerate(header, start=1):
+            if not name or name.startswith("Unnamed: "):
+                raise ValueError(f"{self.path}: column {number} has no name"
+                                 f"{f' but {name!r}' if name else ''}; is it the number of the "
+                                 f"row? Save the table without it, in pandas by "
+                                 f"to_csv(..., index=False), or say with columns=[...] what the "
+                                 f"features are")
 
     def _column(self, header: list[str], name: str) -> int:
         if name in header:

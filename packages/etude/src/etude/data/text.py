@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import integer
+from etude.data.dataset import position, positions
 
 
 def names() -> list[str]:
@@ -60,10 +62,8 @@ class LanguageModelDataset:
     """
 
     def __init__(self, tokens: Any, block: int, stride: int | None = None) -> None:
-        stride = block if stride is None else stride
-        for name, value in (("block", block), ("stride", stride)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"LanguageModelDataset: {name} is an integer >= 1, got {value!r}")
+        block = integer("LanguageModelDataset: block", block, 1)
+        stride = block if stride is None else integer("LanguageModelDataset: stride", stride, 1)
         if isinstance(tokens, str):
             raise DTypeError("LanguageModelDataset: needs token numbers, got text; encode it "
                              "first, with CharTokenizer or BPETokenizer")
@@ -81,14 +81,13 @@ class LanguageModelDataset:
         return (len(self.tokens) - self.block - 1) // self.stride + 1
 
     def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], ...]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"block {index} of a LanguageModelDataset with {len(self)}")
-        start = index % len(self) * self.stride
+        start = position(self, index) * self.stride
         return (self.tokens[start : start + self.block],
                 self.tokens[start + 1 : start + self.block + 1])
 
     def batch(self, indices: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
         """Blocks ``indices``: x and y, each int64 (B, T)."""
-        at = np.asarray(indices)[:, None] * self.stride + np.arange(self.block + 1)
+        picked = positions("LanguageModelDataset", indices, len(self))
+        at = picked[:, None] * self.stride + np.arange(self.block + 1)
         found = self.tokens[at]
         return np.ascontiguousarray(found[:, :-1]), np.ascontiguousarray(found[:, 1:])

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from etude.core.errors import DTypeError
+from etude.core.given import integer
 from etude.data.bpe import Pair, learn, merge, pieces
 from etude.data.files import bar, write_atomically
 
@@ -175,9 +176,8 @@ class BPETokenizer(_Tokenizer):
         Learning stops early, with a smaller vocabulary, when no pair occurs twice. ``progress``
         shows a bar.
         """
-        if not isinstance(vocab_size, int) or vocab_size < 256:
-            raise ValueError(f"BPETokenizer: vocab_size is an integer >= 256, one token for each "
-                             f"byte, got {vocab_size!r}")
+        vocab_size = integer("BPETokenizer: vocab_size, with one token for each byte,",
+                             vocab_size, 256)
         words = Counter(pieces(text))
         merges = vocab_size - 256
         with bar("learning byte pairs", merges, progress) as advance:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.shapes import FLOATS, float32
+from etude.core.shapes import FLOATS, float32, pair
 
 Array = np.ndarray[Any, Any]
 if TYPE_CHECKING:  # naming numpy.random imports it, which takes longer than all of etude.data
@@ -142,10 +142,10 @@ class RandomCrop(_ImageTransform):
     def _batch(self, x: Array, rng: Rng | None) -> Array:
         draw = needs_rng(self, rng)
         p = self.padding
-        h, w = (self.size, self.size) if isinstance(self.size, int) else self.size
+        h, w = pair("RandomCrop", "size", self.size, 1)
         x = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), constant_values=self.fill)
         B, _, H, W = x.shape
-        if not (1 <= h <= H and 1 <= w <= W):
+        if h > H or w > W:
             raise ShapeError(f"RandomCrop: a window of {h} x {w} does not fit into images of "
                              f"{H} x {W} (with padding {p})")
         top = draw.integers(0, H - h + 1, B)

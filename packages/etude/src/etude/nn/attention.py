@@ -11,6 +11,7 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.errors import ShapeError
+from etude.core.given import integer
 from etude.core.tensor import Tensor
 from etude.nn.activations import GELU
 from etude.nn.containers import Sequential
@@ -31,7 +32,9 @@ class MultiheadAttention(Module):
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
                  dtype: Any = "float32") -> None:
-        if num_heads < 1 or embed_dim % num_heads:
+        embed_dim = integer("MultiheadAttention: embed_dim", embed_dim, 1)
+        num_heads = integer("MultiheadAttention: num_heads", num_heads, 1)
+        if embed_dim % num_heads:
             raise ValueError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim="
                              f"{embed_dim}")
         self.embed_dim, self.num_heads = embed_dim, num_heads
@@ -84,6 +87,8 @@ class TransformerBlock(Module):
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, widen: int = 4,
                  is_causal: bool = True, dtype: Any = "float32") -> None:
+        embed_dim = integer("TransformerBlock: embed_dim", embed_dim, 1)
+        widen = integer("TransformerBlock: widen", widen, 1)
         self.norm1 = LayerNorm(embed_dim, dtype=dtype)
         self.attention = MultiheadAttention(embed_dim, num_heads, dropout, dtype=dtype)
         self.norm2 = LayerNorm(embed_dim, dtype=dtype)

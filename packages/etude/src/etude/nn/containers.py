@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from etude.core.given import in_order
 from etude.nn.module import Module
 
 
@@ -13,6 +14,9 @@ class Sequential(Module):
 
     def __init__(self, *layers: Module) -> None:
         for i, layer in enumerate(layers):
+            if isinstance(layer, (list, tuple)):
+                raise TypeError(f"Sequential takes layers one by one, but argument {i} is a "
+                                f"{type(layer).__name__} of them: write nn.Sequential(*layers)")
             if not isinstance(layer, Module):
                 raise TypeError(f"Sequential takes layers, but argument {i} is of type "
                                 f"{type(layer).__name__}; a function such as etude.relu has a "
@@ -35,7 +39,7 @@ class ModuleList(Module):
     """Layers in a list that the module knows of: they are trained, saved and moved with it."""
 
     def __init__(self, layers: Iterable[Module] = ()) -> None:
-        for layer in layers:
+        for layer in in_order("ModuleList", layers):
             self.append(layer)
 
     def append(self, layer: Module) -> ModuleList:

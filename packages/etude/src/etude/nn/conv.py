@@ -11,6 +11,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import zeros
 from etude.core.errors import ShapeError
+from etude.core.given import integer, whole
 from etude.core.shapes import pair
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
@@ -67,7 +68,7 @@ class Conv2d(_Conv):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
                  padding: Size = 0, dilation: Size = 1, groups: int = 1, bias: bool = True,
                  dtype: Any = "float32") -> None:
-        divides("Conv2d", groups, in_channels, out_channels)
+        groups, in_channels, out_channels = divides("Conv2d", groups, in_channels, out_channels)
         self.groups = groups
         self.stride = pair("Conv2d", "stride", stride, 1)
         self.padding = pair("Conv2d", "padding", padding, 0)
@@ -86,14 +87,13 @@ class Conv1d(_Conv):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1,
                  padding: int = 0, dilation: int = 1, groups: int = 1, bias: bool = True,
                  dtype: Any = "float32") -> None:
-        divides("Conv1d", groups, in_channels, out_channels)
-        for name, value, least in (("kernel_size", kernel_size, 1), ("stride", stride, 1),
-                                   ("padding", padding, 0), ("dilation", dilation, 1)):
-            if not isinstance(value, int) or value < least:
-                raise ShapeError(f"Conv1d: {name} must be an integer >= {least}, got {value!r}")
-        self.stride, self.padding = stride, padding
-        self.dilation, self.groups = dilation, groups
-        self.start((out_channels, in_channels // groups, kernel_size), out_channels, bias, dtype)
+        groups, in_channels, out_channels = divides("Conv1d", groups, in_channels, out_channels)
+        self.groups = groups
+        self.stride = integer("Conv1d: stride", stride, 1, ShapeError)
+        self.padding = integer("Conv1d: padding", padding, 0, ShapeError)
+        self.dilation = integer("Conv1d: dilation", dilation, 1, ShapeError)
+        kernel = integer("Conv1d: kernel_size", kernel_size, 1, ShapeError)
+        self.start((out_channels, in_channels // groups, kernel), out_channels, bias, dtype)
 
     def forward(self, x: Tensor) -> Any:
         return F.conv1d(x, self.weight, self.bias, stride=self.stride, padding=self.padding,
@@ -110,9 +110,9 @@ class ConvTranspose2d(_Conv):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
                  padding: Size = 0, output_padding: Size = 0, groups: int = 1, bias: bool = True,
                  dilation: Size = 1, dtype: Any = "float32") -> None:
-        divides("ConvTranspose2d", groups, in_channels, out_channels)
-        self.groups = groups
         name = "ConvTranspose2d"
+        groups, in_channels, out_channels = divides(name, groups, in_channels, out_channels)
+        self.groups = groups
         self.stride = pair(name, "stride", stride, 1)
         self.padding = pair(name, "padding", padding, 0)
         self.output_padding = pair(name, "output_padding", output_padding, 0)
@@ -129,11 +129,15 @@ class ConvTranspose2d(_Conv):
                                   groups=self.groups, dilation=self.dilation)
 
 
-def divides(name: str, groups: int, *channels: int) -> None:
-    """ValueError unless ``groups`` divides each number of channels."""
-    if groups < 1 or any(n % groups for n in channels):
+def divides(name: str, groups: Any, inside: Any, outside: Any) -> tuple[int, int, int]:
+    """The three as Python's integers. ValueError unless ``groups`` divides the other two."""
+    C = integer(f"{name}: in_channels", inside, 0)
+    O = integer(f"{name}: out_channels", outside, 0)  # noqa: E741 - the legend's name
+    G = whole(groups)
+    if G is None or G < 1 or C % G or O % G:
         raise ValueError(f"{name}: groups={groups} must divide in_channels and out_channels, got "
-                         f"{channels[0]} and {channels[1]}")
+                         f"{C} and {O}")
+    return G, C, O
 
 
 def short(size: tuple[int, ...]) -> str:

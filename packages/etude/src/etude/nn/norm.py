@@ -11,6 +11,8 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import ones, zeros
 from etude.core.errors import ShapeError
+from etude.core.given import integer
+from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
@@ -31,8 +33,8 @@ class LayerNorm(Module):
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
                  elementwise_affine: bool = True, bias: bool = True, dtype: Any = "float32"
                  ) -> None:
-        self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int)
-                                 else tuple(normalized_shape))
+        self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
+                                            normalized_shape)
         self.eps = eps
         self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
                        if elementwise_affine else None)
@@ -58,8 +60,8 @@ class RMSNorm(Module):
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-6,
                  elementwise_affine: bool = True, dtype: Any = "float32") -> None:
-        self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int)
-                                 else tuple(normalized_shape))
+        self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
+                                            normalized_shape)
         self.eps = eps
         self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
                        if elementwise_affine else None)
@@ -80,7 +82,9 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5,
                  affine: bool = True, dtype: Any = "float32") -> None:
-        if num_groups < 1 or num_channels % num_groups:
+        num_groups = integer("GroupNorm: num_groups", num_groups, 1)
+        num_channels = integer("GroupNorm: num_channels", num_channels, 0)
+        if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels="
                              f"{num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
@@ -116,6 +120,7 @@ class _BatchNorm(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
                  affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32"
                  ) -> None:
+        num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
@@ -133,6 +138,12 @@ class _BatchNorm(Module):
         if self.track_running_stats:
             mean, var = self.running_mean, self.running_var
         by_batch = self.training or not self.track_running_stats
+        if by_batch and x.numel() == x.shape[1] > 0:  # one value for each channel: no variance
+            raise ShapeError(f"{type(self).__name__}: in training each channel needs more than one "
+                             f"value, got {Spec(x.shape, x.dtype)}. A last batch of one sample is "
+                             f"left out with DataLoader(..., drop_last=True), in a config by "
+                             f"drop_last = true under [data]; or take another batch size, or "
+                             f"model.eval() where nothing is trained")
         updates = self.training and self.track_running_stats and x.numel() > 0
         momentum = self.momentum
         if momentum is None:  # the running values are the averages over all batches so far

@@ -13,6 +13,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import zeros
 from etude.core.errors import ShapeError
+from etude.core.given import integer
 from etude.core.tensor import Tensor
 from etude.nn.init import uniform_
 from etude.nn.module import Module, Parameter
@@ -27,11 +28,12 @@ class _Recurrent(Module):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, dtype: Any = "float32") -> None:
-        if num_layers < 1 or hidden_size < 1:
-            raise ValueError(f"{type(self).__name__}: num_layers and hidden_size must be positive, "
-                             f"got {num_layers} and {hidden_size}")
+        name = type(self).__name__
+        input_size = integer(f"{name}: input_size", input_size, 0)
+        hidden_size = integer(f"{name}: hidden_size", hidden_size, 1)
+        num_layers = integer(f"{name}: num_layers", num_layers, 1)
         if not 0 <= dropout < 1:
-            raise ValueError(f"{type(self).__name__}: dropout is the share of elements dropped "
+            raise ValueError(f"{name}: dropout is the share of elements dropped "
                              f"between layers, 0 <= dropout < 1, got {dropout}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
@@ -42,8 +44,8 @@ class _Recurrent(Module):
                 "weight_ih": (rows, columns), "weight_hh": (rows, hidden_size)}
             if bias:
                 shapes["bias_ih"] = shapes["bias_hh"] = (rows,)
-            for name, shape in shapes.items():
-                setattr(self, f"{name}_l{i}", Parameter(zeros(shape, dtype=dtype)))
+            for kind, shape in shapes.items():
+                setattr(self, f"{kind}_l{i}", Parameter(zeros(shape, dtype=dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -30,10 +30,10 @@ class AdamW(Optimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
-        if len(group["betas"]) != 2:
+        if not isinstance(group["betas"], tuple) or len(group["betas"]) != 2:
             raise ValueError(f"betas must be two numbers, got {group['betas']}")
         for i, beta in enumerate(group["betas"]):
-            require(f"betas[{i}]", beta, 0 <= beta < 1, "in [0, 1)")
+            require(f"betas[{i}]", beta, "in [0, 1)", lambda v: 0 <= v < 1)
 
     def hyper(self, group: Group, step: int) -> list[float]:
         beta1, beta2 = group["betas"]

@@ -7,44 +7,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from etude import functional as F
+from etude.core.given import real
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
+from etude.optim.optimizer import members, no_gradient
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    return [p for p in given if p.grad is not None]
+    given = [parameters] if isinstance(parameters, Tensor) else members("parameters", parameters)
+    found = [p for p in given if p.grad is not None]
+    for p in found:
+        if not isinstance(p.grad, Tensor):
+            raise TypeError(no_gradient(p.grad))
+    return found
+
+
+def above_zero(name: str, value: Any) -> float:
+    """A limit as a float. ValueError for 0, which elsewhere means "none" and here would mean that
+    nothing is learned; for less, and for NaN. TypeError for what is no number.
+    """
+    limit = real(name, value)
+    if not limit > 0:
+        raise ValueError(f"{name} must be > 0, got {value}. With 0 every step would be nothing; "
+                         f"leave it out where nothing is to be clipped")
+    return limit
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
                     error_if_nonfinite: bool = False) -> float:
     """Scale all gradients by max_norm / norm if their common 2-norm is larger; returns the norm.
+    ``max_norm`` is above 0; infinity measures and clips nothing.
 
     A norm that is infinite or NaN is returned, and the gradients become NaN or 0; with
     ``error_if_nonfinite`` it raises FloatingPointError instead. Source: Pascanu, Mikolov and
     Bengio 2013, On the difficulty of training recurrent neural networks, algorithm 1.
     """
-    if not max_norm >= 0:
-        raise ValueError(f"max_norm must be >= 0, got {max_norm}")
+    limit = above_zero("max_norm", max_norm)
     found = _with_gradient(parameters)
     with no_grad():
         norm = math.sqrt(sum(F.sum(F.square(p.grad)).item() for p in found))
         if error_if_nonfinite and not math.isfinite(norm):
             raise FloatingPointError("the norm of the gradients is not finite; with "
                                      "etude.check_nan() you see which op made it so")
-        if not norm <= max_norm:
+        if not norm <= limit:
             for p in found:
                 assert p.grad is not None
-                p.grad = p.grad * (max_norm / (norm + 1e-6))
+                p.grad = p.grad * (limit / (norm + 1e-6))
     return norm
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Keep every number of every gradient within -clip_value .. clip_value."""
-    if not clip_value >= 0:
-        raise ValueError(f"clip_value must be >= 0, got {clip_value}")
+    """Keep every number of every gradient within -clip_value .. clip_value, which is above 0."""
+    limit = above_zero("clip_value", clip_value)
     with no_grad():
         for p in _with_gradient(parameters):
-            p.grad = F.clamp(p.grad, -clip_value, clip_value)
+            p.grad = F.clamp(p.grad, -limit, limit)

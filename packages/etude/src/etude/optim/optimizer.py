@@ -7,7 +7,7 @@ to step goes in as the array ``hyper``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from etude.core.array import is_contiguous, memory
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
+from etude.core.given import in_order, real
 from etude.core.shapes import Spec
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
@@ -28,7 +29,8 @@ class Optimizer:
     ``params`` is an iterable of Tensors, or of groups: dicts with "params" and settings that
     differ from the keyword arguments. ``param_groups`` holds the settings; change ``lr`` there.
     A parameter without a gradient is left alone. Raises ValueError for no parameters, for one
-    given twice and for settings out of range; TypeError for anything but leaf Tensors.
+    given twice and for settings out of range; TypeError for anything but leaf Tensors, and for a
+    set of them: state is saved and loaded by position.
     """
 
     op: str  # the op of one step
@@ -38,17 +40,24 @@ class Optimizer:
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of Tensors, got one Tensor; put it in a "
                             "list, or pass model.parameters()")
-        given = list(params)
+        if isinstance(params, dict) and "params" in params:
+            raise TypeError("params must be an iterable, got one group; put it in a list")
+        given = members("params", params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.param_groups: list[Group] = []
         for group in groups:
+            if "params" not in group:
+                raise ValueError(f"a parameter group needs \"params\", got {', '.join(group)}")
             tensors = group["params"]
-            tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+            if isinstance(tensors, Tensor):
+                tensors = [tensors]
+            tensors = members("params of a group", tensors)
             unknown = group.keys() - defaults.keys() - {"params"}
             if unknown:
                 raise ValueError(f"a parameter group has no setting {sorted(unknown)[0]!r}; it "
                                  f"takes {', '.join(defaults)}")
-            self.param_groups.append({**defaults, **group, "params": tensors})
+            settings = _plain({**defaults, **group})
+            self.param_groups.append({**settings, "params": tensors})
             self.check(self.param_groups[-1])
         self._check_parameters()
         #: One dict for each parameter, in order: its moments and the number of its steps.
@@ -77,7 +86,7 @@ class Optimizer:
         """Raise ValueError for a setting out of range."""
         for name in ("lr", "weight_decay", "eps"):
             if name in group:
-                require(name, group[name], group[name] >= 0, ">= 0")
+                require(name, group[name], ">= 0", lambda v: v >= 0)
 
     def hyper(self, group: Group, step: int) -> list[float]:
         """The numbers of step ``step`` (1 is the first), in the op's order."""
@@ -104,6 +113,8 @@ class Optimizer:
                 state = next(states)
                 if p.grad is None:
                     continue
+                if not isinstance(p.grad, Tensor):
+                    raise TypeError(no_gradient(p.grad))
                 g, device = p.grad.data, p.device
                 table = tables[device]
                 if not state:
@@ -112,7 +123,8 @@ class Optimizer:
                 count = state["step"]
                 hyper = ready.get((device, count))
                 if hyper is None:
-                    hyper = table.upload(np.array(self.hyper(group, count)))
+                    numbers = [float(v) for v in self.hyper(group, count)]  # lr may be a Tensor
+                    hyper = table.upload(np.array(numbers))
                     ready[device, count] = hyper
                 if not is_contiguous(g) or memory(g) == memory(p.data):  # p is written, g is read
                     g = table["contiguous"](g)
@@ -147,7 +159,7 @@ class Optimizer:
         groups, at = [], 0
         for g in self.param_groups:
             n = len(g["params"])
-            groups.append({**g, "params": list(range(at, at + n))})
+            groups.append({**_plain(g), "params": list(range(at, at + n))})
             at += n
         return {"state": [dict(s) for s in self.state], "param_groups": groups}
 
@@ -182,7 +194,7 @@ class Optimizer:
                                      f"{Spec(p.shape, p.dtype)} like it, got {given}")
                 loaded[-1][name] = m.detach().to(p.device).clone()
         for group, new in zip(self.param_groups, state["param_groups"], strict=True):
-            group.update({k: v for k, v in new.items() if k != "params"})
+            group.update(_plain(new))
         self.state = loaded
 
     def __repr__(self) -> str:
@@ -191,7 +203,37 @@ class Optimizer:
         return f"{type(self).__name__}({'; '.join(groups)})"
 
 
-def require(name: str, value: float, ok: bool, allowed: str) -> None:
-    """Raise ValueError, naming a setting and what it may be, unless ``ok``."""
-    if not ok:
+def members(what: str, given: Iterable[Any]) -> list[Any]:
+    """``given`` as a list. TypeError for a set or a dict, ValueError for a used-up iterator."""
+    found = in_order(what, given)
+    if not found and isinstance(given, Iterator):
+        raise ValueError(f"{what}: the iterator gave nothing. One that was used before is empty: "
+                         f"make a list of it first, or call what it came from, such as "
+                         f"model.parameters(), again")
+    return found
+
+
+def no_gradient(grad: Any) -> str:
+    """The sentence for a ``grad`` that somebody set to what is no Tensor."""
+    return (f"the grad of a parameter is a Tensor or None, got {type(grad).__name__}; etude.tensor "
+            f"makes one")
+
+
+def _plain(group: Group) -> Group:
+    """The settings of a group without its parameters. Numbers of NumPy and Tensors of one element
+    become Python's, which a checkpoint can hold and which keep no graph alive.
+    """
+    def plain(name: str, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return tuple([plain(f"{name}[{i}]", v) for i, v in enumerate(value)])
+        return real(name, value) if hasattr(value, "item") else value
+
+    return {k: plain(k, v) for k, v in group.items() if k != "params"}
+
+
+def require(name: str, value: Any, allowed: str, ok: Callable[[float], bool]) -> None:
+    """Raise ValueError, naming a setting and what it may be, unless ``ok(value)``; TypeError for
+    what is no number.
+    """
+    if not ok(real(name, value)):
         raise ValueError(f"{name} must be {allowed}, got {value}")

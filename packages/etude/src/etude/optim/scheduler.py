@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from etude.core.given import integer, real
 from etude.optim.optimizer import Optimizer
 
 
@@ -56,17 +57,11 @@ class Scheduler:
         self.apply()
 
 
-def _positive(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return value
-
-
 class StepLR(Scheduler):
     """The rate is multiplied by ``gamma`` every ``step_size`` steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size, self.gamma = _positive("step_size", step_size), gamma
+        self.step_size, self.gamma = integer("step_size", step_size, 1), real("gamma", gamma)
         super().__init__(optimizer)
 
     def factor(self, count: int, base: float) -> float:
@@ -80,7 +75,7 @@ class CosineAnnealingLR(Scheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max, self.eta_min = _positive("T_max", T_max), eta_min
+        self.T_max, self.eta_min = integer("T_max", T_max, 1), real("eta_min", eta_min)
         super().__init__(optimizer)
 
     def factor(self, count: int, base: float) -> float:
@@ -93,11 +88,13 @@ class LinearLR(Scheduler):
 
     def __init__(self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0,
                  total_iters: int = 5) -> None:
+        start_factor = real("start_factor", start_factor)
+        end_factor = real("end_factor", end_factor)
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             raise ValueError(f"start_factor must be in (0, 1] and end_factor in [0, 1], got "
                              f"{start_factor} and {end_factor}")
         self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = _positive("total_iters", total_iters)
+        self.total_iters = integer("total_iters", total_iters, 1)
         super().__init__(optimizer)
 
     def factor(self, count: int, base: float) -> float:
@@ -115,13 +112,13 @@ class OneCycleLR(Scheduler):
     def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int,
                  pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
                  ) -> None:
-        if not 0 < pct_start < 1:
+        self.max_lr = real("max_lr", max_lr)
+        self.total_steps = integer("total_steps", total_steps, 1)
+        self.pct_start = real("pct_start", pct_start)
+        self.div_factor = real("div_factor", div_factor)
+        self.final_div_factor = real("final_div_factor", final_div_factor)
+        if not 0 < self.pct_start < 1:
             raise ValueError(f"pct_start must be between 0 and 1, got {pct_start}")
-        self.max_lr = max_lr
-        self.total_steps = _positive("total_steps", total_steps)
-        self.pct_start = pct_start
-        self.div_factor = div_factor
-        self.final_div_factor = final_div_factor
         super().__init__(optimizer)
 
     def rates(self) -> list[float]:
@@ -154,10 +151,11 @@ class ReduceLROnPlateau(Scheduler):
                  patience: int = 10, threshold: float = 1e-4, min_lr: float = 0.0) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
-        if not 0 < factor < 1:
+        self.mode, self.shrink = mode, real("factor", factor)
+        if not 0 < self.shrink < 1:
             raise ValueError(f"factor must be between 0 and 1, got {factor}")
-        self.mode, self.shrink, self.patience = mode, factor, patience
-        self.threshold, self.min_lr = threshold, min_lr
+        self.patience = integer("patience", patience, 0)
+        self.threshold, self.min_lr = real("threshold", threshold), real("min_lr", min_lr)
         self.best = math.inf if mode == "min" else -math.inf
         self.bad = 0  # steps in a row without a better metric
         self.cuts = 0  # how often the rate was reduced
@@ -167,9 +165,10 @@ class ReduceLROnPlateau(Scheduler):
         return [min(base, max(base * self.shrink**self.cuts, self.min_lr)) for base in self.base]
 
     def step(self, metric: float | None = None) -> None:
-        """Tell the metric of this epoch."""
+        """Tell the metric of this epoch: a number, or a Tensor of one element."""
         if metric is None:
             raise ValueError("ReduceLROnPlateau.step needs the metric: scheduler.step(loss)")
+        metric = real("the metric", metric)
         self.count += 1
         if self.mode == "min":
             better = metric < self.best * (1 - self.threshold * math.copysign(1, self.best))
@@ -200,14 +199,15 @@ class SequentialLR(Scheduler):
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Scheduler],
                  milestones: Sequence[int]) -> None:
+        milestones = [integer("SequentialLR: a milestone", m, 1) for m in milestones]
         if (not schedulers or len(milestones) != len(schedulers) - 1
-                or list(milestones) != sorted(set(milestones))):
+                or milestones != sorted(set(milestones))):
             raise ValueError(f"SequentialLR: n schedulers need n - 1 rising milestones, got "
-                             f"{len(schedulers)} and {list(milestones)}")
+                             f"{len(schedulers)} and {milestones}")
         if any(isinstance(s, ReduceLROnPlateau) for s in schedulers):
             raise ValueError("SequentialLR: ReduceLROnPlateau needs a metric at each step, so it "
                              "stands alone")
-        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        self.schedulers, self.milestones = list(schedulers), milestones
         base = list(schedulers[0].base)  # the optimiser's rates are others: each scheduler set them
         super().__init__(optimizer)
         self.base = base

@@ -29,7 +29,7 @@ class SGD(Optimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
-        require("momentum", group["momentum"], 0 <= group["momentum"] < 1, "in [0, 1)")
+        require("momentum", group["momentum"], "in [0, 1)", lambda v: 0 <= v < 1)
         if group["nesterov"] and not group["momentum"]:
             raise ValueError("nesterov looks ahead along the momentum, so momentum must be > 0")
 

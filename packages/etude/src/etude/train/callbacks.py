@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from etude.core.given import integer
 from etude.data.files import sweep
 from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run
@@ -46,11 +47,10 @@ class EarlyStopping(Callback):
 
     def __init__(self, patience: int = 5, metric: str = "loss", mode: str | None = None,
                  threshold: float = 0.0) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience is an integer >= 1, got {patience!r}")
         if mode not in (None, "min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
-        self.patience, self.metric, self.threshold = patience, metric, threshold
+        self.patience = integer("EarlyStopping: patience", patience, 1)
+        self.metric, self.threshold = metric, threshold
         if mode is None:
             mode = "min" if metric == "loss" else "max"
         self.sign = 1 if mode == "min" else -1  # of sign * value, less is better
@@ -84,12 +84,10 @@ class Checkpoints:
 
     def __init__(self, folder: str | Path, every_steps: int = 0, every_epochs: int = 1,
                  keep: int = 3) -> None:
-        for name, value, least in (("every_steps", every_steps, 0),
-                                   ("every_epochs", every_epochs, 0), ("keep", keep, 1)):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"Checkpoints: {name} is an integer >= {least}, got {value!r}")
         self.folder = Path(folder)
-        self.every_steps, self.every_epochs, self.keep = every_steps, every_epochs, keep
+        self.every_steps = integer("Checkpoints: every_steps", every_steps, 0)
+        self.every_epochs = integer("Checkpoints: every_epochs", every_epochs, 0)
+        self.keep = integer("Checkpoints: keep", keep, 1)
         self._latest: tuple[int, int] | None = None  # (step, epoch) of the last one
 
     def paths(self) -> list[Path]:

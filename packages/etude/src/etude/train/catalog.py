@@ -90,7 +90,8 @@ def mnist(folder: str | None = None, download: bool = False) -> Data:
     return _images(*load(folder, download=download), 10)
 
 
-def images(train: str, test: str, mode: str = "RGB", size: tuple[int, int] | None = None) -> Data:
+def images(train: str, test: str, mode: str = "RGB",
+           size: int | tuple[int, int] | None = None) -> Data:
     """Two folders of images; each has a folder for every class."""
     from etude.data.folder import ImageFolder
 

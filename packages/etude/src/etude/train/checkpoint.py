@@ -67,11 +67,27 @@ def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
             document["state"][key] = value
     try:
         text = json.dumps(document)
-    except TypeError as error:
-        raise TypeError(f"save_checkpoint: state holds what JSON cannot: {error}. Give numbers, "
-                        f"text, lists, dicts, or NumPy arrays as values of state itself"
-                        ) from None
+    except TypeError:
+        where, value = _no_json("", document)
+        raise TypeError(f"save_checkpoint: JSON cannot hold {where}, a {type(value).__name__}: "
+                        f"{value!r}. Give numbers, text, lists, dicts, or NumPy arrays of numbers "
+                        f"as values of state itself") from None
     _write(path, arrays, {"format": FORMAT, "version": str(VERSION)}, text)
+
+
+def _no_json(path: str, value: Any) -> tuple[str, Any]:
+    """Where in ``value`` the first thing is that JSON cannot hold, and the thing."""
+    inside = {}
+    if isinstance(value, dict):
+        inside = {f"{path}.{k}" if path else str(k): v for k, v in value.items()}
+    elif isinstance(value, (list, tuple)):
+        inside = {f"{path}[{i}]": v for i, v in enumerate(value)}
+    for where, part in inside.items():
+        try:
+            json.dumps(part)
+        except TypeError:
+            return _no_json(where, part)
+    return path, value
 
 
 def load_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None = None,

@@ -76,7 +76,7 @@ class TrainingConfig:
     epochs: int = setting(10, "passes over the training data", 1)
     seed: int = setting(0, "of weights, order and dropout; one seed, one run", 0, 2**64 - 1)
     backend: str = setting("", "a backend, .py or .so; empty: the default one")
-    clip_norm: float | None = setting(None, "largest norm of all gradients together", 0)
+    clip_norm: float | None = setting(None, "largest norm of all gradients together", above=0)
     patience: int | None = setting(None, "stop after so many epochs without a better loss", 1)
     checkpoint_steps: int = setting(0, "a checkpoint every so many steps; 0: none", 0)
     checkpoint_epochs: int = setting(1, "a checkpoint every so many epochs; 0: none", 0)
@@ -161,11 +161,15 @@ class RunConfig:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunConfig:
         """Raises FileNotFoundError; ConfigError for what is no TOML, with the line, for a name
-        that is unknown, with the nearest known one, and for a value of another type or range.
+        that is unknown, with the nearest known one, and for a value of another type or range. A
+        byte order mark, with which editors on Windows begin a file, is skipped.
         """
         try:
-            return cls.of(tomllib.loads(Path(path).read_text("utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return cls.of(tomllib.loads(Path(path).read_text("utf-8-sig")))
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path} is no TOML: not UTF-8 text (byte {error.start}); save it "
+                              f"as UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is no TOML: {error}") from None
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None

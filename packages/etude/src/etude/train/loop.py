@@ -17,8 +17,10 @@ from typing import Any
 
 from etude import functional as F
 from etude import optim
+from etude.core.given import in_order, integer
 from etude.core.state import no_grad
 from etude.nn.module import Module
+from etude.optim.clip import above_zero
 from etude.optim.optimizer import Optimizer
 from etude.train.callbacks import Callback, Checkpoints
 from etude.train.progress import Report, show
@@ -40,9 +42,9 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     ``loss(model(x), y)`` gives the mean over the batch, as one number, and so does each of
     ``metrics``. ``scheduler`` steps once per "epoch" or per "step", as ``schedule`` says; one
     whose step takes a metric is told the loss (``Epoch.value``). ``clip_norm`` is the largest
-    norm that the gradients together may have. ``progress`` shows a live bar where rich is
-    installed and the output is a terminal, else a line for each epoch. Ctrl-C ends the training:
-    the model keeps what it learned, and the History says that it was interrupted.
+    norm that the gradients together may have, above 0. ``progress`` shows a live bar where rich
+    is installed and the output is a terminal, else a line for each epoch. Ctrl-C ends the
+    training: the model keeps what it learned, and the History says that it was interrupted.
 
     With ``checkpoints`` and ``resume=True`` the run goes on from the newest of them, if there is
     one; ``resume`` may also be the path of one. Model, data, optimizer and the rest must be made
@@ -54,6 +56,10 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     """
     if schedule not in ("epoch", "step"):
         raise ValueError(f"fit: schedule must be 'epoch' or 'step', got {schedule!r}")
+    epochs = integer("fit: epochs", epochs, 0)
+    if clip_norm is not None:
+        clip_norm = above_zero("fit: clip_norm", clip_norm)
+    callbacks = in_order("fit: callbacks", callbacks)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
               callbacks, config)
     origin = _start(run, checkpoints, resume)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from etude import functional as F
+from etude.core.given import real
 from etude.core.shapes import int64
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
@@ -107,7 +108,8 @@ def measure(output: Tensor, target: Tensor, metrics: Metrics) -> dict[str, float
     """The accuracy, and each metric, of one batch."""
     with no_grad():
         found = {"accuracy": accuracy(output, target)}
-        found.update({name: float(metric(output, target)) for name, metric in metrics.items()})
+        for name, metric in metrics.items():
+            found[name] = real(f"the metric {name!r}", metric(output, target))
     return found
 
 

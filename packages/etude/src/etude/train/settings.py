@@ -18,6 +18,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
@@ -28,10 +30,10 @@ class ConfigError(ValueError):
 
 
 def setting(default: Any, about: str, least: float | None = None, most: float | None = None,
-            choices: tuple[str, ...] = ()) -> Any:
+            choices: tuple[str, ...] = (), above: float | None = None) -> Any:
     """The field of a dataclass: its default, a sentence for people, and what it may be."""
     return dataclasses.field(default=default, metadata={
-        "about": about, "least": least, "most": most, "choices": choices})
+        "about": about, "least": least, "most": most, "choices": choices, "above": above})
 
 
 def read(cls: type[T], section: str, table: Any) -> T:
@@ -62,6 +64,9 @@ def _check_range(path: str, value: Any, metadata: Mapping[str, Any]) -> None:
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ConfigError(f"{path} must be one of {_listed(choices)}, got {value!r}")
+    bound = metadata.get("above")
+    if bound is not None and value is not None and not value > bound:
+        raise ConfigError(f"{path} must be > {bound}, got {value!r}; leave it out for none")
     below = least is not None and value is not None and not value >= least
     above = most is not None and value is not None and not value <= most
     if below or above:
@@ -73,6 +78,8 @@ def checked(path: str, value: Any, kind: Any) -> Any:
     """``value`` as the annotation ``kind`` has it: where a float is wanted an integer becomes one,
     and a list becomes a tuple. Raises ConfigError.
     """
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
+        value = value.item()  # a number of NumPy's: TOML, JSON and optimisers take Python's
     if kind in (Any, inspect.Parameter.empty):
         return value
     kinds = typing.get_args(kind) if _is_union(kind) else (kind,)

@@ -1,0 +1,57 @@
+"""What a user gives as an integer, a number or a list of things: taken as Python's, or refused.
+
+NumPy's numbers count as Python's, which JSON and TOML can hold; a bool counts as neither.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+
+def whole(value: Any) -> int | None:
+    """``value`` as a Python int if it is an integer of Python or NumPy, or an array without
+    dimensions that holds one; None for anything else, bools included.
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, bool):  # Python takes True for 1; as a size it is a mistake
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def integer(what: str, value: Any, least: int, error: type[Exception] = ValueError) -> int:
+    """A setting that is an integer from ``least`` on, as a Python int; else raises ``error``."""
+    found = whole(value)
+    if found is None or found < least:
+        raise error(f"{what} must be an integer >= {least}, got {value!r}")
+    return found
+
+
+def real(what: str, value: Any) -> float:
+    """One number as a Python float: of Python, of NumPy, or in a Tensor or array of one element,
+    which keeps no graph alive. TypeError for a bool, text, or several numbers.
+    """
+    found = value
+    if hasattr(value, "item") and math.prod(value.shape) == 1:
+        found = value.item()
+    if not isinstance(found, Real) or isinstance(found, bool):
+        raise TypeError(f"{what} must be a number, got {value!r}")
+    return float(found)
+
+
+def in_order(what: str, given: Iterable[Any]) -> list[Any]:
+    """``given`` as a list. TypeError for a set, whose order differs from run to run, and a dict."""
+    if isinstance(given, (set, frozenset)):
+        raise TypeError(f"{what}: needs an order, and a set has another one in each run; give a "
+                        f"list")
+    if isinstance(given, Mapping):
+        raise TypeError(f"{what}: got a dict; give a list of its values, such as "
+                        f"list(d.values())")
+    return list(given)

@@ -1,0 +1,120 @@
+"""Sizes come out of shape arithmetic, of np.arange and of tables as NumPy's integers: they count as
+Python's do, and a bool counts as neither.
+"""
+
+import numpy as np
+import pytest
+
+import etude
+from etude import data, nn, optim
+from etude.train import Checkpoints, EarlyStopping, fit
+from etude.train.config import RunConfig
+
+ROWS = data.TensorDataset(etude.zeros(4, 3), etude.zeros(4, dtype="int64"))
+
+
+def sgd():
+    return optim.SGD([nn.Parameter(etude.zeros(1))], 0.1)
+
+
+def parameters(layer):
+    """What is seen of a layer's sizes."""
+    return repr(layer), {name: p.shape for name, p in layer.named_parameters()}
+
+
+def trained(n):
+    model = nn.Linear(3, 2)
+    return len(fit(model, data.DataLoader(ROWS, n), optim.SGD(model.parameters()), epochs=n,
+                   progress=False).loss)
+
+
+RNG = np.random.default_rng
+IMAGE = np.zeros((1, 4, 4), np.float32)
+
+CASES = {  # each gives what can be compared
+    "Linear": lambda n: parameters(nn.Linear(n, n)),
+    "Conv1d": lambda n: parameters(nn.Conv1d(n, n, n, n, n, n, n)),
+    "Conv2d": lambda n: parameters(nn.Conv2d(n, n, (n, n), n, n, n, n)),
+    "a Conv2d at work": lambda n: nn.Conv2d(n, n, n, groups=n)(etude.zeros(1, 2, 4, 4)).shape,
+    "ConvTranspose2d": lambda n: parameters(nn.ConvTranspose2d(n, n, n, n, n, 0, n)),
+    "MaxPool2d": lambda n: parameters(nn.MaxPool2d(n, n, n)),
+    "AvgPool2d": lambda n: parameters(nn.AvgPool2d(n)),
+    "AdaptiveAvgPool2d": lambda n: parameters(nn.AdaptiveAvgPool2d(n)),
+    "LayerNorm": lambda n: parameters(nn.LayerNorm(n)),
+    "RMSNorm": lambda n: parameters(nn.RMSNorm((n, n))),
+    "GroupNorm": lambda n: parameters(nn.GroupNorm(n, n)),
+    "BatchNorm1d": lambda n: parameters(nn.BatchNorm1d(n)),
+    "BatchNorm2d": lambda n: parameters(nn.BatchNorm2d(n)),
+    "RNN": lambda n: parameters(nn.RNN(n, n, n)),
+    "LSTM": lambda n: parameters(nn.LSTM(n, n, n)),
+    "GRU": lambda n: parameters(nn.GRU(n, n, n)),
+    "Embedding": lambda n: parameters(nn.Embedding(n, n)),
+    "MultiheadAttention": lambda n: parameters(nn.MultiheadAttention(n, n)),
+    "TransformerBlock": lambda n: parameters(nn.TransformerBlock(n, n, widen=n)),
+    "zeros": lambda n: etude.zeros(n, n).shape,
+    "ones": lambda n: etude.ones((n, n)).shape,
+    "full": lambda n: etude.full(n, 1.0).shape,
+    "rand": lambda n: etude.rand(n).shape,
+    "randn": lambda n: etude.randn(n, n).shape,
+    "reshape": lambda n: etude.zeros(4).reshape(n, n).shape,
+    "expand": lambda n: etude.zeros(1).expand(n).shape,
+    "split": lambda n: [p.shape for p in etude.zeros(4).split(n)],
+    "split by sizes": lambda n: [p.shape for p in etude.zeros(4).split([n, n])],
+    "indexing": lambda n: etude.arange(9).reshape(3, 3)[n, n].item(),
+    "slicing": lambda n: etude.arange(9)[n:].tolist(),
+    "manual_seed": lambda n: etude.Generator(n).get_state(),
+    "DataLoader": lambda n: [len(x) for x, _ in data.DataLoader(ROWS, n, seed=n, workers=n)],
+    "random_split": lambda n: [part.indices.tolist()
+                               for part in data.random_split(ROWS, 0.5, seed=n)],
+    "LanguageModelDataset": lambda n: len(data.LanguageModelDataset(np.arange(9), n, n)),
+    "RandomCrop": lambda n: data.RandomCrop(n, n)(IMAGE, RNG(0)).shape,
+    "StepLR": lambda n: optim.StepLR(sgd(), n).step_size,
+    "CosineAnnealingLR": lambda n: optim.CosineAnnealingLR(sgd(), n).T_max,
+    "LinearLR": lambda n: optim.LinearLR(sgd(), total_iters=n).total_iters,
+    "OneCycleLR": lambda n: optim.OneCycleLR(sgd(), 0.1, n).total_steps,
+    "ReduceLROnPlateau": lambda n: optim.ReduceLROnPlateau(sgd(), patience=n).patience,
+    "SequentialLR": lambda n: optim.SequentialLR(
+        sgd(), [optim.StepLR(sgd(), 1), optim.StepLR(sgd(), 1)], [n]).milestones,
+    "EarlyStopping": lambda n: EarlyStopping(n).patience,
+    "Checkpoints": lambda n: vars(Checkpoints("folder", n, n, n)),
+    "fit": trained,
+    "a setting": lambda n: RunConfig.of({"training": {"epochs": n}, "model": {"hidden": [n]}}
+                                        ).toml(),
+}
+
+
+@pytest.mark.parametrize("integer", [np.int64(2), np.uint8(2), np.array(2)],
+                         ids=["int64", "uint8", "an array of no dimensions"])
+@pytest.mark.parametrize("name", CASES)
+def test_an_integer_of_numpy_counts_as_one_of_python(name, integer):
+    assert CASES[name](integer) == CASES[name](2)
+
+
+def test_a_vocabulary_has_a_size_of_numpy():
+    assert data.BPETokenizer.train("aaaa", np.int64(257), progress=False).vocab_size == 257
+
+
+def test_it_becomes_an_integer_of_python_so_that_small_ones_do_not_overflow():
+    assert nn.LSTM(1, np.int8(100)).weight_hh_l0.shape == (400, 100)
+    assert type(nn.BatchNorm1d(np.int64(2)).num_features) is int
+
+
+SIZES = {name: case for name, case in CASES.items()
+         if name != "slicing"}  # Python's own lists slice by True
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_bool_is_no_integer(name):
+    with pytest.raises((ValueError, TypeError)):
+        SIZES[name](True)  # noqa: FBT003
+
+
+@pytest.mark.parametrize("wrong", [2.0, np.float32(2), np.array([2]), "2", None])
+def test_nor_is_a_float_or_a_list(wrong):
+    with pytest.raises(ValueError, match="batch_size must be an integer >= 1, got"):
+        data.DataLoader(ROWS, wrong)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "int64"])
+def test_rows_are_picked_by_integers_of_any_width(dtype):
+    assert etude.arange(9)[np.array([7, 2], dtype)].tolist() == [7, 2]
