@@ -386,10 +386,10 @@ def test_a_name_of_pytorch_that_is_missing_says_what_to_write(name):
 
 
 def test_other_names_are_just_missing():
-    with pytest.raises(AttributeError, match="^a Tensor has no 'sotfmax'$") as error:
+    with pytest.raises(AttributeError, match=r"^a Tensor has no 'sotfmax'$") as error:
         etude.ones(2).sotfmax  # noqa: B018
     assert error.value.name == "sotfmax"
-    with pytest.raises(AttributeError, match="etude.functional has no function 'max'; write x.am"):
+    with pytest.raises(AttributeError, match=r"etude.functional has no function 'max'; write x.am"):
         etude.functional.max  # noqa: B018
     assert copy.copy(etude.ones(2)).tolist() == copy.deepcopy(etude.ones(2)).tolist() == [1, 1]
 

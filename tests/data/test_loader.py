@@ -88,7 +88,7 @@ def test_a_tensor_dataset_needs_rows_of_one_number():
         data.TensorDataset(etude.ones(3), etude.ones(2, 1))
     with pytest.raises(ValueError, match=r"same number of rows, got \[\]"):
         data.TensorDataset(etude.tensor(1.0))
-    with pytest.raises(TypeError, match="TensorDataset takes Tensors, got ndarray; etude.tensor"):
+    with pytest.raises(TypeError, match=r"TensorDataset takes Tensors, got ndarray; etude.tensor"):
         data.TensorDataset(etude.ones(3), np.zeros(3))
     with pytest.raises(ValueError, match="at least one tensor"):
         data.TensorDataset()

@@ -72,7 +72,7 @@ def test_a_share_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="a share of nan of 10 samples leaves one part empty"):
         random_split(Plain(), float("nan"))
     with pytest.raises(TypeError, match="got bool"):
-        random_split(Plain(), True)  # noqa: FBT003
+        random_split(Plain(), True)
 
 
 @pytest.mark.parametrize("mask", [

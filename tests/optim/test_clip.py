@@ -52,7 +52,7 @@ def test_an_iterator_that_is_used_up_is_not_clipped_in_silence(clip):
     (p,) = parameters([3.0])
     given = iter([p])
     optim.SGD(given)
-    with pytest.raises(ValueError, match="parameters: the iterator gave nothing. One that was use"):
+    with pytest.raises(ValueError, match=r"parameters: the iterator gave nothing. One that was us"):
         clip(given, 1.0)
     with pytest.raises(TypeError, match="parameters: needs an order, and a set has another one"):
         clip({p}, 1.0)

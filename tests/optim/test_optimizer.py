@@ -283,7 +283,7 @@ def test_what_cannot_be_optimised_is_refused_with_a_reason(make, error, message)
 
 def test_an_iterator_that_two_groups_share_is_refused():
     parameters = nn.Linear(2, 2).parameters()
-    with pytest.raises(ValueError, match="params of a group: the iterator gave nothing. One that"):
+    with pytest.raises(ValueError, match=r"params of a group: the iterator gave nothing. One that"):
         optim.SGD([{"params": parameters}, {"params": parameters, "lr": 1.0}])
     first, second = nn.Linear(2, 2), nn.Linear(2, 2)
     two = optim.SGD([{"params": first.parameters()}, {"params": second.parameters()}])
@@ -330,7 +330,7 @@ def test_settings_of_numpy_and_tensors_become_numbers_of_python(make, number):
 def test_betas_are_numbers_too():
     optimizer = optim.Adam([parameter()], betas=[np.float32(0.5), etude.tensor(0.75)])
     assert optimizer.param_groups[0]["betas"] == (0.5, 0.75)
-    with pytest.raises(ValueError, match="betas must be two numbers, got 0.9"):
+    with pytest.raises(ValueError, match=r"betas must be two numbers, got 0.9"):
         optim.Adam([parameter()], betas=0.9)
 
 

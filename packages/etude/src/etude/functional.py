@@ -85,7 +85,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     return OPS["stack"](*given, dim=dim)
 
 
-def clamp(x: Any, min: float | None = None, max: float | None = None) -> Any:  # noqa: A002
+def clamp(x: Any, min: float | None = None, max: float | None = None) -> Any:
     """y = x kept within min .. max, either of which may be None; NaN stays NaN.
 
     The gradient passes where min <= x <= max. float or int64.

@@ -41,7 +41,7 @@ def real(what: str, value: Any) -> float:
     found = value
     if hasattr(value, "item") and math.prod(value.shape) == 1:
         found = value.item()
-    if not isinstance(found, Real) or isinstance(found, bool):
+    if isinstance(found, bool) or not isinstance(found, Real):
         raise TypeError(f"{what} must be a number, got {value!r}")
     return float(found)
 

@@ -164,7 +164,7 @@ def check_shape(name: str, shape: Any) -> Shape:
 def varargs(given: tuple[Any, ...]) -> tuple[Any, ...]:
     """The numbers of ``f(2, 3)`` and of ``f((2, 3))`` alike, integers as Python's."""
     numbers = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
-    if not all([type(n) is int for n in numbers]):  # most are, and pay nothing more
+    if not all(type(n) is int for n in numbers):  # most are, and pay nothing more
         found = [whole(n) for n in numbers]
         numbers = numbers if None in found else found  # whoever asked for them words the error
     return tuple(numbers)

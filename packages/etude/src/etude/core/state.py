@@ -84,8 +84,8 @@ class grad_mode(ContextDecorator):  # noqa: N801 - read as a phrase: with grad_m
 
 
 def _in_each_step(func: Callable[..., Any], on: bool) -> Callable[..., Any]:
-    """The generator function ``func`` with ``grad_mode(on)`` around each of its steps, since a block
-    around the call would be over before the first one.
+    """The generator function ``func`` with ``grad_mode(on)`` around each of its steps, since a
+    block around the call would be over before the first one.
     """
     @wraps(func)
     def steps(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -100,7 +100,7 @@ def _in_each_step(func: Callable[..., Any], on: bool) -> Callable[..., Any]:
                     with grad_mode(on):
                         inner.close()
                     raise
-                except BaseException as error:  # noqa: BLE001 - it belongs to the generator
+                except BaseException as error:
                     with grad_mode(on):
                         given = inner.throw(error)
                 else:

@@ -81,7 +81,7 @@ class TensorDataset:
     def __len__(self) -> int:
         return len(self._rows[0])
 
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         if type(index) is not int and not isinstance(index, slice) and np.ndim(index) == 0:
             index = position(self, index)  # NumPy would take True and None for a new axis
         return tuple([Tensor(np.asarray(rows[index])) for rows in self._rows])

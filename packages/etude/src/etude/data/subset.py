@@ -30,19 +30,19 @@ class Subset:
         return self.dataset[int(self.indices[position(self, index)])]
 
 
-def random_split(dataset: Dataset, validation: float = 0.1, seed: int = 0
+def random_split(dataset: Dataset, validation: Any = 0.1, seed: int = 0
                  ) -> tuple[Subset, Subset]:
     """(train, validation): two Subsets. Each sample is in one of them, by chance; the second has
     the share ``validation`` of all, rounded. One seed gives one split, in every version of NumPy.
 
     For text use ``text_split``. ValueError if a part would be empty.
     """
-    if not isinstance(validation, Real) or isinstance(validation, bool):  # Real: NumPy's too
+    if isinstance(validation, bool) or not isinstance(validation, Real):  # Real: NumPy's too
         raise TypeError(f"random_split takes the share of the second part, such as 0.2, got "
                         f"{type(validation).__name__}; two lengths a and b are the share "
                         f"b / (a + b)")
-    n = len(dataset)
-    held = round(n * validation) if 0 < validation < 1 else 0  # NaN is neither
+    n, share = len(dataset), float(validation)
+    held = round(n * share) if 0 < share < 1 else 0  # NaN is neither
     if not 0 < held < n:
         raise ValueError(f"random_split: a share of {validation!r} of {n} samples leaves one part "
                          f"empty; it needs a share between 0 and 1, and enough samples")
