@@ -18,6 +18,8 @@ import etude as framework
 from etude.backends.plugins import Plugin, registry
 from etude.core.errors import BackendError, DeviceError, did_you_mean
 
+INTERRUPTED = 130  # 128 + SIGINT
+
 EPILOG = """\b
 Examples:
   etude tour             a network learns digits, on every backend
@@ -49,11 +51,25 @@ class Commands(click.Group):
                                    f"Known are {', '.join(known)}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise stopped("Stopped before it began.") from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (BackendError, DeviceError) as error:  # worded for a reader
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:  # of a command that has nothing to say about it
+            raise stopped("Stopped.") from None
+
+
+def stopped(sentence: str) -> click.exceptions.Exit:
+    """What to raise after Ctrl-C: it ends the program with the status that shells give to it."""
+    click.echo(f"\n{sentence}", err=True)
+    return click.exceptions.Exit(INTERRUPTED)
 
 
 def plugin_commands() -> dict[str, click.Command]:
