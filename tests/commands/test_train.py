@@ -14,6 +14,7 @@ import pytest
 import etude
 from etude.train import config, experiment
 from etude.train.config import RunConfig
+from etude.train.tuning import Watch
 
 pytest.importorskip("click", reason="NOT RUN: needs the package click")
 pytest.importorskip("safetensors", reason="NOT RUN: needs the package safetensors")
@@ -173,7 +174,7 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on_bit_for_bit(here, monkeypat
     call("train", "run.toml", "--out", "whole")
     ctrl_c(monkeypatch, step)
     words = ["train", "run.toml", "--set", "training.checkpoint_steps=1", "--out", "parts"]
-    out = call(*words)
+    out = call(*words, code=130)  # as shells have it after Ctrl-C
     assert f"after {step} steps; the model keeps what it learned" in out
     assert "Go on with: etude train run.toml --out parts --resume" in out
     assert json.loads(Path("parts/history.json").read_text())["interrupted"]
@@ -197,6 +198,52 @@ def test_a_killed_run_goes_on_bit_for_bit(here):
     assert "resumed from" in call(*words, "--out", "parts", "--resume")
     call(*words, "--out", "whole")
     same_run("whole", "parts")
+
+
+def stop(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_data_are_loaded_leaves_nothing(here, monkeypatch):
+    monkeypatch.setattr("etude.train.experiment.build", stop)
+    out = call("train", "run.toml", code=130)
+    assert "Stopped before the first checkpoint; the same command begins anew" in out
+    assert "Traceback" not in out
+    assert not Path("runs").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert "epoch 1: loss" in call("train", "run.toml")
+
+
+def test_ctrl_c_while_results_are_written_says_how_to_go_on(here, monkeypatch):
+    monkeypatch.setattr("etude.train.experiment.save_weights", stop)
+    out = call("train", "run.toml", code=130)
+    assert "Stopped. Go on with: etude train run.toml --out runs/run --resume" in out
+    assert "weights.safetensors" not in files("runs/run")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    call("train", "run.toml", "--resume")
+    assert "weights.safetensors" in files("runs/run")
+
+
+@pytest.mark.parametrize("where", ["etude.commands.Commands.resolve_command",
+                                   "etude.train.config.RunConfig.read"])
+def test_ctrl_c_anywhere_else_is_a_word_and_a_status(here, monkeypatch, where):
+    monkeypatch.setattr(where, stop)
+    assert call("train", "run.toml", "--dry-run", code=130).strip() == "Stopped."
+
+
+def test_ctrl_c_during_the_imports_is_a_sentence_and_a_status():
+    code = ("import sys, importlib.abc\n"
+            "class Stop(importlib.abc.MetaPathFinder):\n"
+            "    def find_spec(self, name, path, target=None):\n"
+            "        if name == 'etude.commands': raise KeyboardInterrupt\n"
+            "from etude.__main__ import main\n"
+            "sys.meta_path.insert(0, Stop())\n"
+            "main()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "\nStopped before it began.\n"
 
 
 def test_resume_without_a_run_starts_one(here):
@@ -312,6 +359,30 @@ class TestTune:
         assert [line.partition(":")[0] for line in out.splitlines()
                 if line.startswith("trial ")] == ["trial 3", "trial 4"]
         assert "trial 5" not in call("tune", "tune.toml")
+
+    def test_ctrl_c_says_how_far_it_came_and_the_same_command_goes_on(self, here, monkeypatch):
+        class InTheThird(Watch):
+            trials = 0
+
+            def on_epoch(self, run):
+                super().on_epoch(run)
+                if run.epoch == 2:
+                    InTheThird.trials += 1
+                if InTheThird.trials == 3:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr("etude.train.tuning.Watch", InTheThird)
+        out = call("tune", "tune.toml", code=130)
+        assert "Stopped after 2 of 4 trials. Go on with the same command" in out
+        assert "Traceback" not in out
+        assert "Aborted" not in out
+        assert files("runs/tune-tune") == ["config.toml", "study.db"]
+        monkeypatch.undo()
+        monkeypatch.chdir(here)
+        out = call("tune", "tune.toml")
+        assert "; 2 are done" in out
+        assert sum(line.startswith("trial ") for line in out.splitlines()) == 2
+        assert "best.toml" in files("runs/tune-tune")
 
     def test_a_trial_that_was_killed_is_done_again(self, here):
         call("tune", "tune.toml", "--trials", "1")

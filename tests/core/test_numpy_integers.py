@@ -7,7 +7,7 @@ import pytest
 
 import etude
 from etude import data, nn, optim
-from etude.train import Checkpoints, EarlyStopping, fit
+from etude.train import Checkpoints, EarlyStopping, fit, settings
 from etude.train.config import RunConfig
 
 ROWS = data.TensorDataset(etude.zeros(4, 3), etude.zeros(4, dtype="int64"))
@@ -68,6 +68,10 @@ CASES = {  # each gives what can be compared
                                for part in data.random_split(ROWS, 0.5, seed=n)],
     "LanguageModelDataset": lambda n: len(data.LanguageModelDataset(np.arange(9), n, n)),
     "RandomCrop": lambda n: data.RandomCrop(n, n)(IMAGE, RNG(0)).shape,
+    "Truncate": lambda n: data.Truncate(n)(np.arange(9)).tolist(),
+    "PadTo": lambda n: data.PadTo(n)(np.arange(1)).tolist(),
+    "PadCollate": lambda n: data.PadCollate(length=n)([([1],)])[0].shape,
+    "MaskTokens": lambda n: repr(data.MaskTokens(n, n)),
     "StepLR": lambda n: optim.StepLR(sgd(), n).step_size,
     "CosineAnnealingLR": lambda n: optim.CosineAnnealingLR(sgd(), n).T_max,
     "LinearLR": lambda n: optim.LinearLR(sgd(), total_iters=n).total_iters,
@@ -101,6 +105,11 @@ def test_it_becomes_an_integer_of_python_so_that_small_ones_do_not_overflow():
 
 SIZES = {name: case for name, case in CASES.items()
          if name != "slicing"}  # Python's own lists slice by True
+
+
+def test_numbers_of_numpy_are_written_as_toml():
+    assert settings.dump({"a": {"n": np.int64(3), "x": np.float32(0.5), "on": np.bool_(True)}}) == (
+        "[a]\nn = 3\nx = 0.5\non = true\n")
 
 
 @pytest.mark.parametrize("name", SIZES)

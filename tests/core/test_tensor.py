@@ -399,6 +399,8 @@ def test_copy_into_a_view_that_repeats_its_memory_is_refused():
     with pytest.raises(RuntimeError, match="copy_ into an expanded view: several of its elements"):
         x.expand(2, 3).copy_(etude.ones(2, 3))
     assert x.tolist() == [[0, 0, 0]]
+    empty = etude.zeros(0, 3)
+    assert empty.copy_(etude.ones(0, 3)) is empty
     fixed = np.zeros(2, np.float32)
     fixed.flags.writeable = False
     with pytest.raises(RuntimeError, match="copy_ into memory that is read-only; clone"):

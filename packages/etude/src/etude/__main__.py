@@ -7,14 +7,17 @@ in front of the first import. What ``etude`` can do is in ``commands/__init__.py
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 NEEDED = ("click", "rich")
 
 
 def main() -> None:
-    """The console script. Exits with a sentence if click or rich is not installed."""
+    """The console script. Exits with a sentence if click or rich is not installed, or at Ctrl-C."""
     try:
         from etude.commands import etude
+    except KeyboardInterrupt:
+        _stopped()
     except ModuleNotFoundError as missing:
         name = str(missing.name).partition(".")[0]
         if name not in NEEDED:
@@ -22,6 +25,11 @@ def main() -> None:
         sys.exit(f"etude: the command line needs {' and '.join(NEEDED)}, and {name} is not "
                  f"installed. Install both with: pip install 'etude[cli]'")
     etude(prog_name="etude")
+
+
+def _stopped() -> NoReturn:
+    print("\nStopped before it began.", file=sys.stderr)
+    sys.exit(130)  # as shells have it after Ctrl-C
 
 
 if __name__ == "__main__":

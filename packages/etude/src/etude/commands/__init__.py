@@ -24,6 +24,8 @@ import etude as framework
 from etude.backends.plugins import Plugin, registry
 from etude.core.errors import BackendError, DeviceError, did_you_mean
 
+INTERRUPTED = 130  # 128 + SIGINT
+
 EPILOG = """\b
 Examples:
   etude tour             a network learns digits, on every backend
@@ -55,11 +57,19 @@ class Commands(click.Group):
                                    f"Known are {', '.join(known)}{registry().troubles()}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise stopped("Stopped before it began.") from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (BackendError, DeviceError) as error:  # worded for a reader
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:  # of a command that has nothing to say about it
+            raise stopped("Stopped.") from None
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
@@ -70,6 +80,12 @@ class Commands(click.Group):
             with suppress(OSError):  # what is still in the buffer of stdout has nowhere to go
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(f"etude: the output could not be written: {error.strerror}")
+
+
+def stopped(sentence: str) -> click.exceptions.Exit:
+    """What to raise after Ctrl-C: it ends the program with the status that shells give to it."""
+    click.echo(f"\n{sentence}", err=True)
+    return click.exceptions.Exit(INTERRUPTED)
 
 
 def plugin_commands() -> dict[str, click.Command]:

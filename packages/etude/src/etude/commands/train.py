@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from etude.commands import INTERRUPTED, stopped
+
 EPILOG = """\b
 Examples:
   etude train --example > digits.toml      a file to start from, explained
@@ -52,7 +54,12 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
         if dry_run:
             _rehearse(chosen, folder)
         else:
-            _run(chosen, folder, resume, config)
+            try:
+                interrupted = _run(chosen, folder, resume, config)
+            except KeyboardInterrupt:
+                raise stopped(_how_to_go_on(folder, config)) from None
+            if interrupted:
+                raise click.exceptions.Exit(INTERRUPTED)
 
 
 @contextmanager
@@ -89,7 +96,17 @@ def _change(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _run(config: Any, folder: Path, resume: bool, path: Path) -> None:
+def _how_to_go_on(folder: Path, path: Path) -> str:
+    """After Ctrl-C outside of the training itself, while data are loaded or results written."""
+    from etude.train import Checkpoints
+
+    if Checkpoints(folder / "checkpoints").paths():
+        return f"Stopped. Go on with: etude train {path} --out {folder} --resume"
+    return "Stopped before the first checkpoint; the same command begins anew"
+
+
+def _run(config: Any, folder: Path, resume: bool, path: Path) -> bool:
+    """Train, and fill the folder. Returns whether Ctrl-C ended it early."""
     from etude.train import experiment
 
     with experiment.backend(config.training.backend) as (device, fallbacks):
@@ -113,6 +130,7 @@ def _run(config: Any, folder: Path, resume: bool, path: Path) -> None:
         click.echo(missing)
     if history.interrupted:
         click.echo(f"Go on with: etude train {path} --out {folder} --resume")
+    return bool(history.interrupted)
 
 
 def _plan(made: Any, config: Any) -> str:

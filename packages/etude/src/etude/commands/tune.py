@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from etude.commands import stopped
 from etude.commands.train import drawn, load, worded
 
 EPILOG = """\b
@@ -47,7 +48,12 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
             plan = f"{chosen.tune.trials} trials over {', '.join(search.space)}"
             done = len(search.trials())
             click.echo(f"{plan}; {done} are done" if done else plan)
-            search.run(lambda trial: click.echo(_line(search, trial)))
+            try:
+                search.run(lambda trial: click.echo(_line(search, trial)))
+            except KeyboardInterrupt:
+                raise stopped(f"Stopped after {len(search.trials())} of {search.tune.trials} "
+                              f"trials. Go on with the same command; the trial that was cut short "
+                              f"does not count") from None
             best = search.write_best()
             click.echo(f"\nThe best: {_line(search, search.study.best_trial)}")
             missing = drawn(search.draw, "tune.png")

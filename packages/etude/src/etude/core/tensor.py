@@ -209,8 +209,9 @@ class Tensor:
                              f"{source.dtype.name}{list(source.shape)}")
         if source.device != self.device:
             raise DeviceError(f"copy_: from {source.device!r} to {self.device!r}; use .to() first")
-        if self.data.size and any(n > 1 and step == 0 for n, step in zip(
-                self.shape, self.data.strides, strict=True)):
+        repeated = any(n > 1 and step == 0
+                       for n, step in zip(self.shape, self.data.strides, strict=True))
+        if repeated and self.data.size:
             raise RuntimeError("copy_ into an expanded view: several of its elements are one place "
                                "in memory. Copy into the tensor that was expanded, or into a "
                                "clone() of the view")

@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import re
+import signal
 import stat
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes,
@@ -87,6 +89,44 @@ def _permissions(path: str | os.PathLike[str]) -> int | None:
         raise FileExistsError(errno.EEXIST, "Is a device, a pipe or a socket, and is not "
                               "replaced by a file; give another name", os.fspath(path))
     return stat.S_IMODE(mode)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Ctrl-C waits until the end of the block, and then raises KeyboardInterrupt. For work of other
+    libraries that must not end halfway, such as a database.
+
+    It gives ``at_once``: in a block ``with at_once():`` inside, Ctrl-C acts as it does elsewhere,
+    and one that has waited acts at its beginning.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+        yield nullcontext
+        return
+    came: list[int] = []
+
+    def wait(number: int, frame: Any) -> None:
+        came.append(number)
+
+    found = signal.signal(signal.SIGINT, wait)
+    before = signal.SIG_DFL if found is None else found  # None: not set by Python
+
+    @contextmanager
+    def at_once() -> Iterator[None]:
+        signal.signal(signal.SIGINT, before)
+        try:
+            if came:
+                came.clear()
+                raise KeyboardInterrupt
+            yield
+        finally:
+            signal.signal(signal.SIGINT, wait)
+
+    try:
+        yield at_once
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextmanager

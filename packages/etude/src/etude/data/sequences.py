@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import integer
 from etude.core.shapes import int64
 from etude.data.loader import as_numbers, collate
 from etude.data.transforms import Array, needs_rng
@@ -30,6 +31,9 @@ class Truncate:
 
     length: int
 
+    def __post_init__(self) -> None:
+        integer("Truncate: length", self.length, 0)
+
     def __call__(self, x: Array, rng: Rng | None = None) -> Array:
         return x[..., : self.length]
 
@@ -42,6 +46,9 @@ class PadTo:
 
     length: int
     value: float = 0
+
+    def __post_init__(self) -> None:
+        integer("PadTo: length", self.length, 0)
 
     def __call__(self, x: Array, rng: Rng | None = None) -> Array:
         missing = self.length - x.shape[-1]
@@ -63,6 +70,10 @@ class PadCollate:
 
     value: float = 0
     length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.length is not None:
+            integer("PadCollate: length", self.length, 0)
 
     def __call__(self, samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:
         sequences = [as_numbers(sample[0]) for sample in samples]
@@ -100,8 +111,8 @@ class MaskTokens:
                  never: Iterable[int] = ()) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"MaskTokens: share is from 0 to 1, got {share!r}")
-        self.mask = mask
-        self.vocab_size = vocab_size
+        self.mask = integer("MaskTokens: mask", mask, 0)
+        self.vocab_size = integer("MaskTokens: vocab_size", vocab_size, 1)
         self.share = share
         self.never = tuple(never)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import integer
 from etude.core.shapes import FLOATS, float32, pair
 
 Array = np.ndarray[Any, Any]
@@ -138,6 +139,10 @@ class RandomCrop(_ImageTransform):
     padding: int = 0
     fill: float = 0.0
     integers = True
+
+    def __post_init__(self) -> None:
+        pair("RandomCrop", "size", self.size, 1)
+        integer("RandomCrop: padding", self.padding, 0)
 
     def _batch(self, x: Array, rng: Rng | None) -> Array:
         draw = needs_rng(self, rng)

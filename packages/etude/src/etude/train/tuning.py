@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from etude.data.files import write_atomically
+from etude.data.files import uninterrupted, write_atomically
 from etude.train import Callback, Run
 from etude.train.catalog import Data
 from etude.train.config import Dimension, RunConfig
@@ -35,9 +35,11 @@ class Watch(Callback):
     def on_epoch(self, run: Run) -> None:
         epoch = run.history.epochs[-1]
         self.values.append(epoch.value(self.metric))
-        self.trial.report(self.values[-1], epoch.number)
-        if self.prune and epoch.number < run.epochs and self.trial.should_prune():
-            self.pruned = True
+        with uninterrupted():  # Optuna is not made to be stopped inside its own work
+            self.trial.report(self.values[-1], epoch.number)
+            self.pruned = (self.prune and epoch.number < run.epochs
+                           and self.trial.should_prune())
+        if self.pruned:
             run.stop = "fell behind the other trials"
 
 
@@ -58,11 +60,12 @@ class Search:
         keep_config(config, folder, {"tune.trials"})
         self.minimise = self.tune.metric == "loss"
         self._loaded: tuple[Any, Data] | None = None
-        self.study = self._open()
+        with uninterrupted():  # a Ctrl-C waits until the tables of study.db are all there
+            self.study = self._open()
 
     def _open(self) -> Any:
         optuna = self.optuna
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of failed trials
         self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.folder / 'study.db'}")
         study = optuna.create_study(
             storage=self._storage, study_name="etude", load_if_exists=True,
@@ -90,22 +93,25 @@ class Search:
         return [t for t in self.trials() if t.state == self.optuna.trial.TrialState.COMPLETE]
 
     def run(self, report: Callable[[Any], None] | None = None) -> None:
-        """Do the trials that are left. ``report`` is called with each, Optuna's FrozenTrial."""
+        """Do the trials that are left. ``report`` is called with each, Optuna's FrozenTrial. Ctrl-C
+        ends the trial at work, which does not count, and raises KeyboardInterrupt.
+        """
         left = self.tune.trials - len(self.trials())
-        with backend(self.config.training.backend) as (device, _):
-            tells = [] if report is None else [lambda study, trial: report(trial)]
+        tells = [] if report is None else [lambda study, trial: report(trial)]
+        with backend(self.config.training.backend) as (device, _), uninterrupted() as at_once:
             if left > 0:
-                self.study.optimize(lambda trial: self._trial(trial, device), left,
+                self.study.optimize(lambda trial: self._trial(trial, device, at_once), left,
                                     catch=(FloatingPointError,), callbacks=tells)
 
-    def _trial(self, trial: Any, device: str) -> float:
+    def _trial(self, trial: Any, device: str, at_once: Any) -> float:
         values = {path: _suggest(trial, path, dimension)
                   for path, dimension in self.space.items()}
         config = self.config.override(values)
-        made = build(config, device, self._data(config))
         watch = Watch(trial, self.tune.metric, self.tune.prune)
         try:
-            history = made.fit(callbacks=[watch], progress=False)
+            with at_once():  # Ctrl-C ends a trial, and never Optuna's own work between two
+                made = build(config, device, self._data(config))
+                history = made.fit(callbacks=[watch], progress=False)
         except FloatingPointError as error:
             trial.set_user_attr("error", str(error))
             raise
