@@ -116,7 +116,9 @@ class Ops:
         return self.t.clamp(x, min, max)
 
     def gelu(self, x, *, approximate):
-        return self.f.gelu(x, approximate=approximate)
+        # oneDNN's, which PyTorch 2.13 takes on some processors, is NaN at infinity: not a formula.
+        with self.t.backends.mkldnn.flags(enabled=False):
+            return self.f.gelu(x, approximate=approximate)
 
     def gelu_backward(self, grad, x, *, approximate):
         return self.a.gelu_backward(grad, x, approximate=approximate)
@@ -316,7 +318,7 @@ class Ops:
         return self.f.batch_norm(x, mean, var, weight, bias, False, eps=eps)
 
     def cross_entropy(self, x, target, **attrs):
-        return self.f.cross_entropy(x, target, **attrs), self.t.logsumexp(x, 1)
+        return self.f.cross_entropy(x, target, **attrs), *self.parts(x)
 
     def mse_loss(self, x, target, *, reduction):
         return self.f.mse_loss(x, target, reduction=reduction)
@@ -334,4 +336,10 @@ class Ops:
         if is_causal:
             seen = self.t.ones(scores.shape[-2:], dtype=self.t.bool).tril()
             scores = scores.masked_fill(~seen, -math.inf)
-        return y, self.t.logsumexp(scores, -1)
+        top, log_sum = self.parts(scores)
+        return y, self.t.where(top.isfinite(), top, 0.0), log_sum
+
+    def parts(self, scores):
+        """The row maximum, and the logarithm of the sum of what is left: PyTorch keeps neither."""
+        top = scores.amax(-1)
+        return top, (scores - top[..., None]).exp().sum(-1).log()
