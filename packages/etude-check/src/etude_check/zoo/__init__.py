@@ -145,7 +145,7 @@ def _native(path: Path) -> Animal:
 
 def load(name: str) -> Column:
     """An animal written in Python as a column; called in the worker. One in C is compiled and
-    opened as any source is (``candidate.py``). KeyError for a name that no animal has.
+    opened as any source is (``worker/candidate.py``). KeyError for a name that no animal has.
     """
     from etude.core.columns import Column
     from etude.core.contract import with_out
