@@ -5,7 +5,7 @@ import pytest
 import torch
 from beside import backward, close, host, same_gradient, to_etude, to_torch
 from layer_cases import CASES
-from twins import parameter_of, twin
+from twins import parameter_of, state, twin
 
 import etude
 from etude import nn
@@ -54,14 +54,17 @@ def test_losses_of_each_reduction(loss, reduction):
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("settings", [
-    {}, {"num_layers": 3}, {"bias": False}, {"batch_first": True, "num_layers": 2}], ids=str)
+    {}, {"num_layers": 3}, {"bias": False}, {"batch_first": True, "num_layers": 2},
+    {"bidirectional": True}, {"bidirectional": True, "num_layers": 3, "batch_first": True},
+    {"bidirectional": True, "bias": False}], ids=str)
 def test_recurrent_layers_from_given_states(kind, settings):
     etude.manual_seed(0)
     layer = kind(3, 4, **settings, dtype="float64")
     other = twin(layer)
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((5, 2, 3) if not layer.batch_first else (2, 5, 3)),
-              *(rng.standard_normal((layer.num_layers, 2, 4)) for _ in range(2))]
+              *(rng.standard_normal((layer.num_layers * len(layer.ways), 2, 4))
+                for _ in range(2))]
     mine, theirs = ([make(a, True) for a in arrays] for make in (to_etude, to_torch))
 
     def run(model, x, h, c):
@@ -80,6 +83,34 @@ def test_recurrent_layers_from_given_states(kind, settings):
         same_gradient(a, b)
     for name, p in layer.named_parameters():
         same_gradient(p, parameter_of(other, name), name)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_recurrent_layers_of_one_sequence_alone(kind):
+    layer = kind(3, 4, 2, batch_first=True, bidirectional=True, dtype="float64")
+    other = twin(layer)
+    x, *first = np.random.default_rng(0).standard_normal((3, 5, 3)), *(
+        np.random.default_rng(i).standard_normal((4, 4)) for i in range(2))
+    first = first if kind is nn.LSTM else first[:1]
+    for with_state in (False, True):
+        mine, theirs = ([make(x[0])] for make in (to_etude, to_torch))
+        for given, make in ((mine, to_etude), (theirs, to_torch)):
+            if with_state:
+                hx = tuple(make(s) for s in first)
+                given.append(hx if kind is nn.LSTM else hx[0])
+        (y, last), (z, other_last) = layer(*mine), other(*theirs)
+        close(y, z)
+        for a, b in zip(*([t] if kind is not nn.LSTM else t for t in (last, other_last)),
+                        strict=True):
+            close(a, b)
+
+
+def test_an_rnn_that_cuts_off_below_zero():
+    layer = nn.RNN(3, 4, 2, "relu", dtype="float64")
+    other = torch.nn.RNN(3, 4, 2, "relu").double()
+    other.load_state_dict(state(layer))
+    x = np.random.default_rng(0).standard_normal((5, 2, 3))
+    close(layer(to_etude(x))[0], other(to_torch(x))[0])
 
 
 @pytest.mark.parametrize("kind", ["bool", "float", "causal"])

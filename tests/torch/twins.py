@@ -69,7 +69,7 @@ def _conv(kind):
 
 def _recurrent(kind):
     return lambda m: kind(m.input_size, m.hidden_size, m.num_layers, m.bias, m.batch_first,
-                          m.dropout)
+                          m.dropout, m.bidirectional)
 
 
 def _batch_norm(kind):
@@ -101,8 +101,8 @@ MAKE = {
     nn.Softmax: lambda m: T.Softmax(m.dim), nn.LogSoftmax: lambda m: T.LogSoftmax(m.dim),
     nn.CrossEntropyLoss: lambda m: T.CrossEntropyLoss(
         reduction=m.reduction, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing),
-    nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, bias=m.bias,
-                            batch_first=m.batch_first, dropout=m.dropout),
+    nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, m.nonlinearity, m.bias,
+                            m.batch_first, m.dropout, m.bidirectional),
     nn.LSTM: _recurrent(T.LSTM), nn.GRU: _recurrent(T.GRU),
     nn.MultiheadAttention: lambda m: T.MultiheadAttention(
         m.embed_dim, m.num_heads, bias=m.in_proj.bias is not None, batch_first=True),

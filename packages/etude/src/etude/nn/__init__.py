@@ -5,8 +5,7 @@ computes, nor on which device. ``module.py`` holds ``Module`` and ``Parameter``,
 other files are the layers.
 """
 
-from etude import functional
-from etude.nn import init
+from etude.nn import functional, init
 from etude.nn.activations import (
     ELU,
     GELU,
