@@ -159,16 +159,17 @@ CASES = [
     Case(lambda **kw: nn.GRU(2, 2, 2, bias=False, batch_first=True, **kw), ((2, 3, 2),),
          "GRU(2, 2, num_layers=2, bias=False, batch_first=True)",
          sequence(by_hand.gru_step, 2, 2, batch_first=True)),
-    Case(lambda **kw: nn.MultiheadAttention(4, 2, **kw), ((2, 3, 4),),
-         "MultiheadAttention(4, num_heads=2\n  (in_proj): Linear(4, 12)\n"
-         "  (out_proj): Linear(4, 4)\n  (dropout): Dropout(p=0.0)\n)", by_hand.attention(2)),
-    Case(lambda **kw: nn.MultiheadAttention(2, 1, **kw), ((1, 2, 2), (1, 3, 2), (1, 3, 2)),
-         "MultiheadAttention(2, num_heads=1\n  (in_proj): Linear(2, 6)\n"
-         "  (out_proj): Linear(2, 2)\n  (dropout): Dropout(p=0.0)\n)", by_hand.attention(1)),
+    Case(lambda **kw: nn.MultiheadAttention(4, 2, batch_first=True, **kw), ((2, 3, 4),),
+         "MultiheadAttention(4, num_heads=2, batch_first=True\n  (out_proj): Linear(4, 4)\n)",
+         by_hand.attention(2)),
+    Case(lambda **kw: nn.MultiheadAttention(2, 1, **kw), ((2, 1, 2), (3, 1, 2), (3, 1, 2)),
+         "MultiheadAttention(2, num_heads=1\n  (out_proj): Linear(2, 2)\n)",
+         lambda w, *given: by_hand.attention(1)(w, *(x.swapaxes(0, 1) for x in given))
+         .swapaxes(0, 1)),
     Case(lambda **kw: nn.TransformerBlock(2, 2, widen=2, **kw), ((1, 3, 2),),
          "TransformerBlock(\n  (norm1): LayerNorm(2, eps=1e-05)\n"
-         "  (attention): MultiheadAttention(2, num_heads=2\n    (in_proj): Linear(2, 6)\n"
-         "    (out_proj): Linear(2, 2)\n    (dropout): Dropout(p=0.0)\n  )\n"
+         "  (attention): MultiheadAttention(2, num_heads=2, batch_first=True\n"
+         "    (out_proj): Linear(2, 2)\n  )\n  (dropout): Dropout(p=0.0)\n"
          "  (norm2): LayerNorm(2, eps=1e-05)\n  (mlp): Sequential(\n    (0): Linear(2, 4)\n"
          "    (1): GELU(approximate='tanh')\n    (2): Linear(4, 2)\n    (3): Dropout(p=0.0)\n"
          "  )\n)", by_hand.transformer_block(2)),

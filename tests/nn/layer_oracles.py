@@ -239,8 +239,8 @@ def attention(heads, seen=lambda n, h, q, k: 0.0):
         key = x if key is None else key
         value = key if value is None else value
         size = x.shape[-1]
-        part = {name: {"weight": w["in_proj.weight"][i * size : (i + 1) * size],
-                       "bias": w["in_proj.bias"][i * size : (i + 1) * size]}
+        part = {name: {"weight": w["in_proj_weight"][i * size : (i + 1) * size],
+                       "bias": w["in_proj_bias"][i * size : (i + 1) * size]}
                 for i, name in enumerate("qkv")}
         q, k, v = linear(part["q"], x), linear(part["k"], key), linear(part["v"], value)
         y, d = np.zeros_like(x), size // heads
@@ -252,6 +252,19 @@ def attention(heads, seen=lambda n, h, q, k: 0.0):
         return linear({"weight": w["out_proj.weight"], "bias": w["out_proj.bias"]}, y)
 
     return oracle
+
+
+def attention_weights(heads, w, x, key, seen):
+    """(N, H, L, S): the shares in which each query mixes the values."""
+    size, d = x.shape[-1], x.shape[-1] // heads
+    q, k = (linear({"weight": w["in_proj_weight"][part], "bias": w["in_proj_bias"][part]}, t)
+            for part, t in ((slice(size), x), (slice(size, 2 * size), key)))
+    weights = np.zeros((x.shape[0], heads, x.shape[1], key.shape[1]))
+    for n, h, at in np.ndindex(weights.shape[:3]):
+        mine = slice(h * d, (h + 1) * d)
+        weights[n, h, at] = softmax([q[n, at, mine] @ k[n, i, mine] / math.sqrt(d)
+                                     + seen(n, h, at, i) for i in range(key.shape[1])])
+    return weights
 
 
 def causal(n, h, query, key):

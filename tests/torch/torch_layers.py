@@ -113,22 +113,67 @@ def test_an_rnn_that_cuts_off_below_zero():
     close(layer(to_etude(x))[0], other(to_torch(x))[0])
 
 
-@pytest.mark.parametrize("kind", ["bool", "float", "causal"])
-def test_attention_under_a_mask(kind):
+SETTINGS = [{}, {"batch_first": True}, {"bias": False}, {"add_bias_kv": True},
+            {"add_zero_attn": True}, {"kdim": 3, "vdim": 5},
+            {"add_bias_kv": True, "add_zero_attn": True, "kdim": 3, "batch_first": True}]
+
+
+@pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("masks", ["", "attn", "attn-each", "attn-float", "padding", "attn padding",
+                                   "attn-float padding", "causal", "causal padding"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_attention_of_every_kind_under_every_mask(settings, masks, alone):
     etude.manual_seed(0)
-    layer = nn.MultiheadAttention(6, 2, dtype="float64")
+    layer = nn.MultiheadAttention(6, 2, dtype="float64", **settings)
     other = twin(layer)
+    assert list(layer.state_dict()) == list(other.state_dict())
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((2, 4, 6))
-    mask = {"bool": rng.random((4, 4)) < 0.5, "float": rng.standard_normal((4, 4)),
-            "causal": np.tri(4, dtype=bool)}[kind]
-    if kind == "bool":
-        mask[:, 0] = True
+    arrays = [rng.standard_normal((n, d) if alone else (2, n, d) if layer.batch_first else
+                                  (n, 2, d))
+              for n, d in ((4, 6), (5, layer.kdim), (5, layer.vdim))]
+    out = {"attn": rng.random((4, 5)) < 0.4, "padding": rng.random(5 if alone else (2, 5)) < 0.3,
+           "attn-each": rng.random((2 if alone else 4, 4, 5)) < 0.4,
+           "attn-float": rng.standard_normal((4, 5)), "causal": ~np.tri(4, 5, dtype=bool)}
+    for mask in out.values():
+        mask[..., 0] = False  # everybody sees somebody: PyTorch gives NaN elsewhere
+    given, same = {}, {}
+    for name in masks.split():
+        key = "key_padding_mask" if name == "padding" else "attn_mask"
+        same[key] = to_torch(out[name])
+        given[key] = to_etude(out[name])
+    if "causal" in masks:
+        given["is_causal"] = True
+        given.pop("attn_mask")  # Etude needs none
+        # Of a hint PyTorch makes a mask that hides the keys of add_bias_kv and add_zero_attn.
+        same["is_causal"] = not {"add_bias_kv", "add_zero_attn"} & settings.keys()
+    for need, average in ((True, True), (True, False), (False, True)):
+        wanted = {"need_weights": need, "average_attn_weights": average}
+        mine, theirs = ([make(a, True) for a in arrays] for make in (to_etude, to_torch))
+        y, w = layer(*mine, **given, **wanted)
+        z, v = other(*theirs, **same, **wanted)
+        close(y, z)
+        if need:
+            close(w, v)
+        assert (w is None) == (v is None)
+        layer.zero_grad()
+        other.zero_grad()
+        backward(y, z)
+        for a, b in zip(mine, theirs, strict=True):
+            same_gradient(a, b)
+        for name, p in layer.named_parameters():
+            same_gradient(p, parameter_of(other, name), name)
+
+
+def test_a_block_under_a_key_padding_mask():
+    etude.manual_seed(0)
+    layer = nn.TransformerBlock(6, 2, is_causal=False, dtype="float64")
+    other = twin(layer)
+    x = np.random.default_rng(0).standard_normal((2, 4, 6))
+    out = np.array([[False, False, True, True], [False, True, False, False]])
     mine, theirs = to_etude(x, True), to_torch(x, True)
-    y = layer(mine, is_causal=True) if kind == "causal" else layer(mine, attn_mask=to_etude(mask))
-    # PyTorch's layer says with true who is left out, its function and Etude who takes part.
-    z, _ = other(theirs, theirs, theirs, attn_mask=to_torch(
-        mask if kind == "float" else ~mask), need_weights=False)
+    y = layer(mine, key_padding_mask=to_etude(out))
+    z = other.layer(theirs, src_key_padding_mask=to_torch(out))
     close(y, z)
     backward(y, z)
     same_gradient(mine, theirs)

@@ -14,8 +14,6 @@ def twin(layer):
     """The layer of PyTorch; strict loading sees to it that the names of all weights agree."""
     made = _make(layer).double()
     given = state(layer)
-    if isinstance(layer, nn.MultiheadAttention):
-        given = {k.replace("in_proj.", "in_proj_"): v for k, v in given.items()}
     if isinstance(layer, nn.TransformerBlock):
         given = {_encoder_name(k): v for k, v in given.items()}
     made.load_state_dict(given)
@@ -25,14 +23,13 @@ def twin(layer):
 def parameter_of(theirs, name):
     """PyTorch's parameter for Etude's name."""
     for theirs_name, p in theirs.named_parameters():
-        if theirs_name in (name, name.replace("in_proj.", "in_proj_"), _encoder_name(name)):
+        if theirs_name in (name, _encoder_name(name)):
             return p
     raise KeyError(name)
 
 
 def _encoder_name(k):
-    for mine, other in (("attention.in_proj.", "self_attn.in_proj_"), ("mlp.2", "linear2"),
-                        ("attention.", "self_attn."), ("mlp.0", "linear1")):
+    for mine, other in (("attention.", "self_attn."), ("mlp.0", "linear1"), ("mlp.2", "linear2")):
         if k.startswith(mine):
             return other + k.removeprefix(mine)
     return k
@@ -61,8 +58,9 @@ class Whole(torch.nn.Module):
 
 def _conv(kind):
     def make(m):
-        (c, o), s = m.channels(), m.settings
-        return kind(c, o, m.weight.shape[2:], bias=m.bias is not None, **s)
+        names = ("stride", "padding", "output_padding", "dilation", "groups", "padding_mode")
+        settings = {name: getattr(m, name) for name in names if hasattr(m, name)}
+        return kind(*m.channels(), m.weight.shape[2:], bias=m.bias is not None, **settings)
 
     return make
 
@@ -105,7 +103,8 @@ MAKE = {
                             m.batch_first, m.dropout, m.bidirectional),
     nn.LSTM: _recurrent(T.LSTM), nn.GRU: _recurrent(T.GRU),
     nn.MultiheadAttention: lambda m: T.MultiheadAttention(
-        m.embed_dim, m.num_heads, bias=m.in_proj.bias is not None, batch_first=True),
+        m.embed_dim, m.num_heads, m.dropout, m.in_proj_bias is not None, m.bias_k is not None,
+        m.add_zero_attn, m.kdim, m.vdim, m.batch_first),
     nn.TransformerBlock: Whole,
     nn.Sequential: lambda m: T.Sequential(*map(_make, m.children())),
 }
@@ -149,32 +148,17 @@ class CharRNN(T.Module):
         return self.head(self.rnn(self.embedding(x))[0])
 
 
-class Attention(T.Module):
-    """Causal attention of several heads, written with two linear layers."""
-
-    def __init__(self, m):
-        super().__init__()
-        self.heads = m.num_heads
-        self.in_proj, self.out_proj = _make(m.in_proj), _make(m.out_proj)
-
-    def forward(self, x):
-        n, length, e = x.shape
-        q, k, v = (t.view(n, length, self.heads, e // self.heads).transpose(1, 2)
-                   for t in self.in_proj(x).chunk(3, -1))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out_proj(y.transpose(1, 2).reshape(n, length, e))
-
-
 class GPTBlock(T.Module):
     """The pre-norm block of GPT-2."""
 
     def __init__(self, m):
         super().__init__()
         self.norm1, self.norm2, self.mlp = (_make(p) for p in (m.norm1, m.norm2, m.mlp))
-        self.attention = Attention(m.attention)
+        self.attention = _make(m.attention)
 
     def forward(self, x):
-        x = x + self.attention(self.norm1(x))
+        y, mask = self.norm1(x), T.Transformer.generate_square_subsequent_mask(x.shape[1])
+        x = x + self.attention(y, y, y, attn_mask=mask.to(x.dtype), need_weights=False)[0]
         return x + self.mlp(self.norm2(x))
 
 

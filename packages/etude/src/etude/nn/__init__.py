@@ -18,7 +18,7 @@ from etude.nn.activations import (
     Softplus,
     Tanh,
 )
-from etude.nn.attention import MultiheadAttention, TransformerBlock
+from etude.nn.attention import MultiheadAttention
 from etude.nn.containers import ModuleList, Sequential
 from etude.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from etude.nn.dropout import Dropout
@@ -29,6 +29,7 @@ from etude.nn.module import Module, Parameter
 from etude.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from etude.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from etude.nn.recurrent import GRU, LSTM, RNN
+from etude.nn.transformer import TransformerBlock
 
 __all__ = [
     "ELU",

@@ -1,4 +1,4 @@
-"""``etude.functional`` under the address that PyTorch gives it: ``import etude.nn.functional as F``.
+"""``etude.functional`` under PyTorch's address: ``import etude.nn.functional as F``.
 
 There is one module with two names, so that a function has one identity, wherever it is imported
 from. The last line puts it in this one's place.

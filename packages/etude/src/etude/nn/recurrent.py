@@ -86,7 +86,7 @@ class _Recurrent(Module):
         alone = x.ndim == 2
         y = self._steps(x, alone)
         first = self._first(y, given, alone)
-        last = []
+        last: list[State] = []
         for i in range(self.num_layers):
             outputs = []
             for way in self.ways:
