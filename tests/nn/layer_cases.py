@@ -81,6 +81,13 @@ CASES = [
          by_hand.conv1d(stride=2, padding=1, dilation=2, groups=2)),
     Case(lambda **kw: nn.Conv1d(1, 2, 2, bias=False, **kw), ((1, 1, 4),),
          "Conv1d(1, 2, kernel_size=2, bias=False)", by_hand.conv1d()),
+    Case(lambda **kw: nn.Conv1d(2, 2, 3, padding="same", padding_mode="replicate", **kw),
+         ((2, 2, 4),),
+         "Conv1d(2, 2, kernel_size=3, padding='same', padding_mode='replicate')",
+         lambda w, x: by_hand.conv1d()(w, np.pad(x, [(0, 0), (0, 0), (1, 1)], "edge"))),
+    Case(lambda **kw: nn.Conv2d(1, 2, (2, 3), padding="same", **kw), ((1, 1, 3, 3),),
+         "Conv2d(1, 2, kernel_size=(2, 3), padding='same')",
+         lambda w, x: by_hand.conv2d()(w, np.pad(x, [(0, 0), (0, 0), (0, 1), (1, 1)]))),
     Case(lambda **kw: nn.ConvTranspose2d(2, 4, (2, 3), (2, 3), (1, 0), (1, 2), 2, True, (2, 1),
                                          **kw), ((2, 2, 3, 2),),
          "ConvTranspose2d(2, 4, kernel_size=(2, 3), stride=(2, 3), padding=(1, 0), "

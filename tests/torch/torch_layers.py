@@ -15,6 +15,7 @@ def first(y):
     return y[0] if isinstance(y, tuple) else y
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.shown.partition("\n")[0])
 @pytest.mark.parametrize("training", [True, False])
 def test_layer(case, training):
@@ -36,6 +37,33 @@ def test_layer(case, training):
         same_gradient(p, parameter_of(other, name), name)
     for (name, b), c in zip(layer.named_buffers(), other.buffers(), strict=True):
         close(b, c, name)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", ["same", "valid", 2])
+@pytest.mark.parametrize(("kind", "shape"), [("Conv1d", (2, 2, 7)), ("Conv2d", (2, 2, 6, 5)),
+                                             ("Conv1d", (2, 7)), ("Conv2d", (2, 6, 5))])
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_convolutions_of_every_padding(kind, shape, mode, padding):
+    layer = getattr(nn, kind)(2, 4, 4, padding=padding, groups=2, padding_mode=mode,
+                              dtype="float64")
+    other = twin(layer)
+    x = np.random.default_rng(0).standard_normal(shape)
+    mine, theirs = to_etude(x, True), to_torch(x, True)
+    y, z = layer(mine), other(theirs)
+    close(y, z)
+    backward(y, z)
+    same_gradient(mine, theirs)
+    for name, p in layer.named_parameters():
+        same_gradient(p, parameter_of(other, name), name)
+
+
+def test_the_transpose_of_a_given_size():
+    layer = nn.ConvTranspose2d(2, 3, 3, (2, 3), 1, dtype="float64")
+    other = twin(layer)
+    x = np.random.default_rng(0).standard_normal((2, 2, 4, 4))
+    for size in ((8, 12), (7, 10)):
+        close(layer(to_etude(x), size), other(to_torch(x), list(size)))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
