@@ -155,7 +155,7 @@ def batch_norm(w, x):
     y = np.zeros_like(x)
     for c in range(x.shape[1]):
         part = np.reshape(normalised(x[:, c].flat, 1e-5), x[:, c].shape)
-        y[:, c] = part * w["weight"][c] + w["bias"][c]
+        y[:, c] = part * w["weight"][c] + (w["bias"][c] if "bias" in w else 0)
     return y
 
 

@@ -1,4 +1,4 @@
-"""ModuleList, and losses with each reduction."""
+"""Sequential, ModuleList and ModuleDict, and losses with each reduction."""
 
 import numpy as np
 import pytest
@@ -60,6 +60,101 @@ def test_a_module_list_takes_layers_and_is_not_called():
         nn.ModuleList({"first": nn.ReLU()})
     with pytest.raises(NotImplementedError, match=r"ModuleList has no forward\(\)"):
         nn.ModuleList([nn.ReLU()])(etude.ones(1))
+
+
+@pytest.mark.parametrize("kind", [nn.Sequential, nn.ModuleList])
+def test_a_row_of_layers_is_sliced_extended_and_changed(kind):
+    one, two, three = nn.ReLU(), nn.Tanh(), nn.Sigmoid()
+    row = kind(one) if kind is nn.Sequential else kind([one])
+    row.append(two).extend([three])
+    assert list(row) == [one, two, three]
+    some = row[1:]
+    assert type(some) is kind
+    assert list(some) == [two, three]
+    assert list(row[::-1]) == [three, two, one]
+    row[-1] = one
+    assert list(row) == [one, two, one]
+    with pytest.raises(IndexError):
+        row[3] = one
+    with pytest.raises(TypeError, match=f"{kind.__name__} takes layers, got function"):
+        row.append(etude.relu)
+    with pytest.raises(TypeError, match=f"{kind.__name__} takes layers, got int"):
+        row[0] = 1
+
+
+def test_a_sequential_may_have_names():
+    model = nn.Sequential({"wide": nn.Linear(2, 3), "act": nn.ReLU(), "thin": nn.Linear(3, 1)})
+    assert list(model.state_dict()) == ["wide.weight", "wide.bias", "thin.weight", "thin.bias"]
+    assert model.thin is model[2]
+    assert model(etude.ones(4, 2)).shape == (4, 1)
+    assert list(model[1:].state_dict()) == ["thin.weight", "thin.bias"]  # of slices too
+    other = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    assert list(other[1:].state_dict()) == ["2.weight", "2.bias"]
+    assert len(other[1:].append(nn.ReLU())) == 3  # in PyTorch this replaces the layer named "2"
+
+
+def test_a_layer_is_put_into_the_middle_of_a_list():
+    one, two, three = nn.Linear(1, 1), nn.Linear(1, 2), nn.Linear(1, 3)
+    layers = nn.ModuleList([one, three])
+    layers.insert(1, two)
+    assert list(layers) == [one, two, three]
+    assert [p.shape for p in layers.state_dict().values()][::2] == [(1, 1), (2, 1), (3, 1)]
+    layers.insert(-1, one)
+    assert list(layers) == [one, two, one, three]
+
+
+class Choice(nn.Module):
+    """A model that chooses among its layers by name."""
+
+    def __init__(self):
+        self.heads = nn.ModuleDict({"small": nn.Linear(2, 1), "large": nn.Linear(2, 3)})
+
+    def forward(self, x, head):
+        return self.heads[head](x)
+
+
+def test_layers_in_a_module_dict_are_trained_saved_and_moved():
+    model = Choice().to("float64")
+    assert {p.dtype for p in model.parameters()} == {etude.float64}
+    assert list(model.state_dict()) == ["heads.small.weight", "heads.small.bias",
+                                        "heads.large.weight", "heads.large.bias"]
+    model(etude.ones(1, 2, dtype="float64"), "large").sum().backward()
+    assert model.heads["large"].weight.grad is not None
+    assert model.heads["small"].weight.grad is None
+
+
+def test_a_module_dict_is_a_dict():
+    one, two = nn.ReLU(), nn.Tanh()
+    layers = nn.ModuleDict({"one": one})
+    layers["two"] = two
+    layers.update({"one": two})
+    assert list(layers) == list(layers.keys()) == ["one", "two"]
+    assert list(layers.values()) == [two, two]
+    assert list(layers.items()) == [("one", two), ("two", two)]
+    assert "one" in layers
+    assert "three" not in layers
+    assert "training" not in layers
+    assert layers.pop("one") is two
+    del layers["two"]
+    assert len(layers) == 0 == len(nn.ModuleDict())
+    for gone in ("two", "training"):
+        with pytest.raises(KeyError):
+            del layers[gone]
+    assert repr(nn.ModuleDict({"a": one})) == "ModuleDict(\n  (a): ReLU()\n)"
+
+
+@pytest.mark.parametrize(("make", "error", "message"), [
+    (lambda: nn.ModuleDict({"keys": nn.ReLU()}), ValueError,
+     "a layer cannot be called 'keys', which every ModuleDict has already"),
+    (lambda: nn.Sequential({"forward": nn.ReLU()}), ValueError, "which every Sequential has"),
+    (lambda: nn.ModuleDict({"a.b": nn.ReLU()}), ValueError, "a text without a dot, .* got 'a.b'"),
+    (lambda: nn.ModuleDict({1: nn.ReLU()}), ValueError, "the name of a layer is a text"),
+    (lambda: nn.ModuleDict({"a": etude.relu}), TypeError, "ModuleDict takes layers, got function"),
+    (lambda: nn.ModuleDict([nn.ReLU()]), TypeError, "needs a dict of name and layer, got list"),
+])
+def test_names_that_cannot_be_are_refused_with_a_reason(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 LOSSES = [nn.CrossEntropyLoss, nn.MSELoss, nn.L1Loss, nn.BCEWithLogitsLoss]

@@ -15,7 +15,8 @@ def each(cases):
 
 
 every_case = each(CASES)
-BASES = {nn.Module, nn.Sequential, nn.ModuleList}  # test_module.py, test_containers.py
+# test_module.py, test_containers.py
+BASES = {nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict}
 
 
 def layer_classes():

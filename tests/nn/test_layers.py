@@ -125,6 +125,13 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert abs((y == 0).mean() - 0.25) < 0.02
 
 
+@pytest.mark.parametrize("layer", [nn.ReLU, nn.SiLU, nn.LeakyReLU, nn.ELU, nn.Dropout])
+def test_no_layer_works_in_place(layer):
+    layer(inplace=False)
+    with pytest.raises(ValueError, match=f"{layer.__name__}: no layer of Etude overwrites its inp"):
+        layer(inplace=True)
+
+
 def test_dropout_does_nothing_in_eval():
     x = etude.ones(3)
     assert nn.Dropout(0.5).eval()(x) is x
@@ -198,6 +205,14 @@ def test_init_says_what_it_cannot_do():
         nn.init.kaiming_uniform_(etude.zeros(3, 3), mode="fan")
     with pytest.raises(ValueError, match=r"nonlinearity must be one of 'linear', .* got 'step'"):
         nn.init.calculate_gain("step")
+
+
+def test_gains_are_those_of_pytorch():
+    gain = nn.init.calculate_gain
+    assert gain("leaky_relu") == math.sqrt(2 / (1 + 0.01**2))  # PyTorch 2.13: 1.4141428569978354
+    assert gain("leaky_relu", 0) == gain("relu") == math.sqrt(2)
+    assert gain("conv2d") == gain("sigmoid") == 1
+    assert gain("selu") == 0.75
 
 
 def test_a_layer_without_inputs_is_made_and_answers_with_its_bias():

@@ -72,7 +72,7 @@ def _recurrent(kind):
 
 def _batch_norm(kind):
     return lambda m: kind(m.num_features, m.eps, m.momentum, m.weight is not None,
-                          m.track_running_stats)
+                          m.track_running_stats, bias=m.bias is not None)
 
 
 T = torch.nn
@@ -88,7 +88,7 @@ MAKE = {
                                         m.bias is not None),
     nn.RMSNorm: lambda m: T.RMSNorm(m.normalized_shape, m.eps, m.weight is not None),
     nn.GroupNorm: lambda m: T.GroupNorm(m.num_groups, m.num_channels, m.eps,
-                                        m.weight is not None),
+                                        m.weight is not None, bias=m.bias is not None),
     nn.BatchNorm1d: _batch_norm(T.BatchNorm1d), nn.BatchNorm2d: _batch_norm(T.BatchNorm2d),
     nn.Embedding: lambda m: T.Embedding(*m.weight.shape),
     nn.Dropout: lambda m: T.Dropout(m.p),

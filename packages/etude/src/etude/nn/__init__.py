@@ -19,11 +19,11 @@ from etude.nn.activations import (
     Tanh,
 )
 from etude.nn.attention import MultiheadAttention
-from etude.nn.containers import ModuleList, Sequential
+from etude.nn.containers import ModuleDict, ModuleList, Sequential
 from etude.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from etude.nn.dropout import Dropout
 from etude.nn.embedding import Embedding
-from etude.nn.linear import Flatten, Linear
+from etude.nn.linear import Flatten, Identity, Linear
 from etude.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from etude.nn.module import Module, Parameter
 from etude.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
@@ -50,6 +50,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GroupNorm",
+    "Identity",
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
@@ -58,6 +59,7 @@ __all__ = [
     "MSELoss",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "Parameter",

@@ -12,8 +12,18 @@ from etude.core.tensor import Tensor
 from etude.nn.module import Module
 
 
+def refuse_inplace(name: str, inplace: bool) -> None:
+    """ValueError for PyTorch's ``inplace=True``, which lets a layer overwrite x to save memory."""
+    if inplace:
+        raise ValueError(f"{name}: no layer of Etude overwrites its input, which others may still "
+                         f"need; leave inplace=True out, the values are the same")
+
+
 class ReLU(Module):
     """y = max(x, 0)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        refuse_inplace("ReLU", inplace)
 
     def forward(self, x: Tensor) -> Any:
         return F.relu(x)
@@ -51,6 +61,9 @@ class Sigmoid(Module):
 class SiLU(Module):
     """y = x / (1 + exp(-x)), also called swish."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        refuse_inplace("SiLU", inplace)
+
     def forward(self, x: Tensor) -> Any:
         return F.silu(x)
 
@@ -58,7 +71,8 @@ class SiLU(Module):
 class LeakyReLU(Module):
     """y = x where x > 0, else negative_slope x."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        refuse_inplace("LeakyReLU", inplace)
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Any:
@@ -71,7 +85,8 @@ class LeakyReLU(Module):
 class ELU(Module):
     """y = x where x > 0, else alpha (exp(x) - 1)."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        refuse_inplace("ELU", inplace)
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Any:
@@ -95,7 +110,7 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """y_i = exp(x_i) / sum_j exp(x_j) along ``dim``."""
+    """y_i = exp(x_i) / sum_j exp(x_j) along ``dim``; if not given the last, where PyTorch warns."""
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim

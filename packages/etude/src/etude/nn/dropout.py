@@ -7,6 +7,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.random import Generator
 from etude.core.tensor import Tensor
+from etude.nn.activations import refuse_inplace
 from etude.nn.module import Module
 
 
@@ -17,7 +18,9 @@ class Dropout(Module):
     from the one that ``etude.manual_seed`` sets. Source: Srivastava et al. 2014, Dropout.
     """
 
-    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, *,
+                 generator: Generator | None = None) -> None:
+        refuse_inplace("Dropout", inplace)
         if not 0 <= p < 1:
             raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p < 1, got {p}")
         self.p = p

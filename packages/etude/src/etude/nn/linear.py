@@ -1,4 +1,4 @@
-"""Linear and Flatten. The op: ``linear`` in ``ops/matmul.py``."""
+"""Linear, Identity and Flatten. The op: ``linear`` in ``ops/matmul.py``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ class Linear(Module):
         out_features, in_features = self.weight.shape
         text = f"{in_features}, {out_features}"
         return text if self.bias is not None else text + ", bias=False"
+
+
+class Identity(Module):
+    """y = x. It takes a place where nothing is to be done; settings of any kind mean nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, x: Any) -> Any:
+        return x
 
 
 class Flatten(Module):

@@ -18,6 +18,13 @@ from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
 
 
+def _without(layer: GroupNorm | _BatchNorm) -> str:
+    """For ``repr``: which of its vectors a layer has not."""
+    if layer.weight is None:
+        return ", affine=False"
+    return "" if layer.bias is not None else ", bias=False"
+
+
 def _shown(size: tuple[int, ...]) -> str:
     """A normalized_shape for ``repr``: a lone number without brackets."""
     return str(size[0]) if len(size) == 1 else str(size)
@@ -81,7 +88,7 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5,
-                 affine: bool = True, dtype: Any = "float32") -> None:
+                 affine: bool = True, dtype: Any = "float32", *, bias: bool = True) -> None:
         num_groups = integer("GroupNorm: num_groups", num_groups, 1)
         num_channels = integer("GroupNorm: num_channels", num_channels, 0)
         if num_channels % num_groups:
@@ -89,7 +96,7 @@ class GroupNorm(Module):
                              f"{num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self.weight = Parameter(ones(num_channels, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine and bias else None
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
@@ -99,7 +106,7 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
-        return text if self.weight is not None else text + ", affine=False"
+        return text + _without(self)
 
 
 class _BatchNorm(Module):
@@ -118,13 +125,13 @@ class _BatchNorm(Module):
     num_batches_tracked: Tensor
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
-                 affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32"
-                 ) -> None:
+                 affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32",
+                 *, bias: bool = True) -> None:
         num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None
         if track_running_stats:
             self.register_buffer("running_mean", zeros(num_features, dtype=dtype))
             self.register_buffer("running_var", ones(num_features, dtype=dtype))
@@ -155,9 +162,7 @@ class _BatchNorm(Module):
         return y
 
     def extra_repr(self) -> str:
-        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-        if self.weight is None:
-            text += ", affine=False"
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{_without(self)}"
         return text if self.track_running_stats else text + ", track_running_stats=False"
 
 
