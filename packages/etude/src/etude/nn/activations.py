@@ -97,16 +97,16 @@ class ELU(Module):
 
 
 class Softplus(Module):
-    """y = ln(1 + exp(beta x)) / beta."""
+    """y = ln(1 + exp(beta x)) / beta, and x itself where beta x > threshold."""
 
-    def __init__(self, beta: float = 1.0) -> None:
-        self.beta = beta
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta, self.threshold = beta, threshold
 
     def forward(self, x: Tensor) -> Any:
-        return F.softplus(x, self.beta)
+        return F.softplus(x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
-        return f"beta={self.beta}"
+        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Softmax(Module):

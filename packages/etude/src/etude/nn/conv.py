@@ -217,6 +217,6 @@ def divides(name: str, groups: Any, inside: Any, outside: Any) -> tuple[int, int
     return G, C, O
 
 
-def short(size: tuple[int, ...]) -> str:
+def short(size: tuple[int | None, ...]) -> str:
     """A size for ``repr``: one number where all its numbers are the same."""
     return str(size[0]) if len(set(size)) == 1 else str(size)

@@ -61,11 +61,12 @@ class LayerNorm(Module):
 class RMSNorm(Module):
     """y = x / sqrt(mean(x^2) + eps) weight over the last axes.  x, y: (..., D).
 
-    weight has the shape D = ``normalized_shape`` and starts at 1. Source: Zhang and Sennrich
-    2019, Root Mean Square Layer Normalization, equation 4.
+    eps, unless given, is the distance from 1 to the next number of the dtype of x. weight has
+    the shape D = ``normalized_shape`` and starts at 1. Source: Zhang and Sennrich 2019, Root Mean
+    Square Layer Normalization, equation 4.
     """
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-6,
+    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float | None = None,
                  elementwise_affine: bool = True, dtype: Any = "float32") -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
