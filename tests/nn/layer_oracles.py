@@ -128,7 +128,7 @@ def layer_norm(axes, eps=1e-5):
     return oracle
 
 
-def rms_norm(eps=1e-6):
+def rms_norm(eps=2.0**-52):
     def oracle(w, x):
         y = np.zeros_like(x)
         for at in np.ndindex(x.shape[:-1]):
@@ -173,15 +173,27 @@ def rows(fn):
 
 def cross_entropy(smoothing=0.0, ignore=-100):
     def oracle(w, x, target):
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
+        counts = w.get("weight", np.ones(x.shape[1]))
         for row, t in zip(x, target, strict=True):
             if t != ignore:
-                p = softmax(row)
-                total -= (1 - smoothing) * math.log(p[t]) + smoothing * mean(map(math.log, p))
-                count += 1
+                logs = [math.log(p) for p in softmax(row)]
+                total -= (1 - smoothing) * counts[t] * logs[t]
+                total -= smoothing * mean(c * v for c, v in zip(counts, logs, strict=True))
+                count += counts[t]
         return np.float64(total / count)
 
     return oracle
+
+
+def binary_cross_entropy(w, x, target):
+    each = np.zeros(x.shape)
+    counts, positive = (np.broadcast_to(w.get(k, 1.0), x.shape) for k in ("weight", "pos_weight"))
+    for at in np.ndindex(x.shape):
+        p = sigmoid(x[at])
+        each[at] = -counts[at] * (positive[at] * target[at] * math.log(p)
+                                  + (1 - target[at]) * math.log(1 - p))
+    return np.float64(mean(each.flat))
 
 
 def over_pairs(fn, reduce):

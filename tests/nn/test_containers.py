@@ -165,23 +165,44 @@ def test_mean_and_sum_are_those_of_the_single_losses(loss):
     x = etude.tensor(np.random.default_rng(0).standard_normal((4, 3)))
     target = etude.tensor([0, 2, 1, 1] if loss is nn.CrossEntropyLoss
                           else np.random.default_rng(1).random((4, 3)))
-    each = loss("none")(x, target).numpy()
+    each = loss(reduction="none")(x, target).numpy()
     assert each.shape == ((4,) if loss is nn.CrossEntropyLoss else (4, 3))
     assert loss()(x, target).shape == ()
-    np.testing.assert_allclose(loss("mean")(x, target).numpy(), each.mean(), rtol=1e-14)
-    np.testing.assert_allclose(loss("sum")(x, target).numpy(), each.sum(), rtol=1e-14)
+    np.testing.assert_allclose(loss(reduction="mean")(x, target).numpy(), each.mean(), rtol=1e-14)
+    np.testing.assert_allclose(loss(reduction="sum")(x, target).numpy(), each.sum(), rtol=1e-14)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_another_reduction_is_refused(loss):
     with pytest.raises(ValueError, match=f"{loss.__name__}: reduction must be 'mean', 'sum' or"):
-        loss("avg")
+        loss(reduction="avg")
 
 
 @pytest.mark.parametrize("loss", LOSSES[1:])
 def test_targets_of_another_shape_are_refused_not_broadcast(loss):
     with pytest.raises(ValueError, match=r"must have shape \[2, 3\]: .*from x float32"):
         loss()(etude.zeros(2, 3), etude.zeros(2, 1))
+
+
+def test_weights_of_a_loss_are_saved_and_moved_but_not_trained():
+    loss = nn.CrossEntropyLoss(etude.tensor([1.0, 2.0])).to("float64")
+    assert list(loss.parameters()) == []
+    assert {k: t.tolist() for k, t in loss.state_dict().items()} == {"weight": [1, 2]}
+    assert loss.weight.dtype == etude.float64
+    both = nn.BCEWithLogitsLoss(pos_weight=etude.ones(2), weight=etude.ones(1))
+    assert list(both.state_dict()) == ["weight", "pos_weight"]
+    assert list(nn.BCEWithLogitsLoss().state_dict()) == []
+    assert nn.CrossEntropyLoss().weight is None
+    with pytest.raises(TypeError, match="buffer 'weight' must be a Tensor, got str"):
+        nn.CrossEntropyLoss("sum")
+
+
+def test_a_class_that_weighs_twice_is_a_class_that_comes_twice():
+    x = etude.tensor(np.random.default_rng(0).standard_normal((3, 2)))
+    weighed = nn.CrossEntropyLoss(etude.tensor([1.0, 2.0], dtype="float64"))
+    twice = nn.CrossEntropyLoss()(x[[0, 1, 1, 2]], etude.tensor([0, 1, 1, 0]))
+    np.testing.assert_allclose(weighed(x, etude.tensor([0, 1, 0])).numpy(), twice.numpy(),
+                               rtol=1e-14)
 
 
 def test_ignored_labels_take_no_part_in_the_mean():

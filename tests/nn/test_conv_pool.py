@@ -128,6 +128,47 @@ def test_a_padded_mean_counts_the_zeros_outside():
     assert y.tolist() == [[[[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]]]
 
 
+def test_a_max_pool_looks_at_every_second_pixel_and_says_where():
+    layer = nn.MaxPool2d(2, 1, 1, 2, return_indices=True)
+    x = random(2, 3, 5, 4)
+    y, at = layer(x)
+    around = np.pad(x.numpy(), [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
+    expected = np.max([around[:, :, i : i + 5, j : j + 4] for i in (0, 2) for j in (0, 2)], 0)
+    assert np.array_equal(y.numpy(), expected)
+    assert np.array_equal(np.take_along_axis(x.numpy().reshape(2, 3, -1),
+                                             at.numpy().reshape(2, 3, -1), -1),
+                          expected.reshape(2, 3, -1))
+    assert repr(layer) == (
+        "MaxPool2d(2, stride=1, padding=1, dilation=2, return_indices=True)")
+    one, where = layer(x[0])
+    assert np.array_equal(one, y[0])
+    assert np.array_equal(where, at[0])
+
+
+@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
+def test_ceil_mode_keeps_the_windows_that_reach_beyond_the_image(kind):
+    x = etude.arange(9.0).reshape(1, 1, 3, 3)
+    assert kind(2)(x).shape == (1, 1, 1, 1)
+    y = kind(2, ceil_mode=True)(x)
+    assert y.tolist() == [[[[4, 5], [7, 8]]]] if kind is nn.MaxPool2d else [[[[2, 3.5], [6.5, 8]]]]
+    assert repr(kind(2, ceil_mode=True)) == f"{kind.__name__}(2, ceil_mode=True)"
+
+
+def test_a_mean_may_leave_out_the_zeros_outside_or_divide_by_something_else():
+    x = etude.ones(1, 1, 2, 2)
+    assert nn.AvgPool2d(2, 1, 1, count_include_pad=False)(x).tolist() == [[[[1.0] * 3] * 3]]
+    assert nn.AvgPool2d(2, divisor_override=8)(x).tolist() == [[[[0.5]]]]
+    assert repr(nn.AvgPool2d(2, 2, 1, False, False, 3)) == (
+        "AvgPool2d(2, padding=1, count_include_pad=False, divisor_override=3)")
+
+
+def test_an_adaptive_pool_keeps_a_size_that_is_none():
+    x = random(1, 2, 5, 4)
+    assert np.array_equal(nn.AdaptiveAvgPool2d((None, 2))(x), nn.AdaptiveAvgPool2d((5, 2))(x))
+    assert np.array_equal(nn.AdaptiveAvgPool2d((3, 2))(x[0]), nn.AdaptiveAvgPool2d((3, 2))(x)[0])
+    assert repr(nn.AdaptiveAvgPool2d((None, 2))) == "AdaptiveAvgPool2d((None, 2))"
+
+
 @pytest.mark.parametrize("layer", [
     nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(2, 3, 3), nn.MaxPool2d(2), nn.AvgPool2d(2),
     nn.AdaptiveAvgPool2d(2)], ids=lambda m: type(m).__name__)

@@ -134,7 +134,7 @@ def test_the_repr_shows_the_tree():
   (6): Linear(4, 2)
   (7): Linear(2, 2, bias=False)
 )"""
-    assert repr(nn.CrossEntropyLoss("sum")) == "CrossEntropyLoss(reduction='sum')"
+    assert repr(nn.CrossEntropyLoss(reduction="sum")) == "CrossEntropyLoss(reduction='sum')"
     assert repr(nn.LayerNorm((2, 3), elementwise_affine=False)) == (
         "LayerNorm((2, 3), eps=1e-05, elementwise_affine=False)")
 

@@ -39,6 +39,87 @@ def test_layer(case, training):
         close(b, c, name)
 
 
+POOLS = [
+    nn.MaxPool2d(3, 2, 1, 2, ceil_mode=True), nn.MaxPool2d((2, 3), (1, 2), (0, 1), (3, 1)),
+    nn.MaxPool2d(3, return_indices=True, ceil_mode=True), nn.MaxPool2d(2, 3, 1, ceil_mode=True),
+    nn.AvgPool2d(3, 2, 1, True), nn.AvgPool2d(3, 2, 1, True, False), nn.AvgPool2d(2, 3, 1, True),
+    nn.AvgPool2d((2, 3), 1, (1, 0), divisor_override=5), nn.AdaptiveAvgPool2d((None, 3))]
+
+
+@pytest.mark.parametrize("layer", POOLS, ids=repr)
+@pytest.mark.parametrize("shape", [(2, 2, 8, 7), (3, 7, 8)])
+def test_pools_of_every_kind(layer, shape):
+    other = twin(layer)
+    x = np.random.default_rng(0).standard_normal(shape)
+    mine, theirs = to_etude(x, True), to_torch(x, True)
+    y, z = layer(mine), other(theirs)
+    if isinstance(y, tuple):
+        close(y[1], z[1])
+        y, z = y[0], z[0]
+    close(y, z)
+    backward(y, z)
+    same_gradient(mine, theirs)
+
+
+def test_an_embedding_with_a_row_that_fills_up():
+    layer = nn.Embedding(5, 3, padding_idx=-2, dtype="float64")
+    other = twin(layer)
+    x = np.array([[3, 0, 3], [1, 1, 4]])
+    y, z = layer(to_etude(x)), other(to_torch(x))
+    close(y, z)
+    backward(y, z)
+    same_gradient(layer.weight, other.weight)
+    etude.manual_seed(0)
+    assert not host(layer.weight)[3].any()
+
+
+LOGITS = {"alone": ((4,), ()), "rows": ((6, 4), (6,)), "pixels": ((2, 4, 3, 2), (2, 3, 2))}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("shapes", LOGITS.values(), ids=LOGITS)
+def test_cross_entropy_of_every_shape(shapes, weighed, smoothing, reduction):
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal(shapes[0]), rng.integers(0, 4, shapes[1])
+    if t.ndim:
+        t.flat[1] = 2
+    ignored = 2 if t.ndim else -100
+    weight = rng.random(4) if weighed else None
+    layer = nn.CrossEntropyLoss(None if weight is None else to_etude(weight), reduction=reduction,
+                                ignore_index=ignored, label_smoothing=smoothing)
+    other = twin(layer)
+    mine, theirs = to_etude(x, True), to_torch(x, True)
+    y, z = layer(mine, to_etude(np.asarray(t))), other(theirs, torch.tensor(t))
+    close(y, z)
+    backward(y, z)
+    same_gradient(mine, theirs)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("names", [(), ("weight",), ("pos_weight",), ("weight", "pos_weight")])
+def test_binary_cross_entropy_of_every_weight(names, reduction):
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((5, 3)), rng.random((5, 3))
+    weights = {name: rng.random((5, 1) if name == "weight" else 3) for name in names}
+    layer = nn.BCEWithLogitsLoss(reduction=reduction, **{k: to_etude(w) for k, w in weights.items()})
+    other = twin(layer)
+    mine, theirs = to_etude(x, True), to_torch(x, True)
+    y, z = layer(mine, to_etude(t)), other(theirs, to_torch(t))
+    close(y, z)
+    backward(y, z)
+    same_gradient(mine, theirs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_eps_of_rms_norm_is_that_of_the_dtype(dtype):
+    x = np.full((2, 3), 1e-8, dtype)
+    y = nn.RMSNorm(3, elementwise_affine=False)(etude.tensor(x))
+    z = torch.nn.RMSNorm(3, elementwise_affine=False)(torch.from_numpy(x))
+    close(y, z, rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("padding", ["same", "valid", 2])
 @pytest.mark.parametrize(("kind", "shape"), [("Conv1d", (2, 2, 7)), ("Conv2d", (2, 2, 6, 5)),
@@ -73,7 +154,7 @@ def test_losses_of_each_reduction(loss, reduction):
     x, t = rng.standard_normal((6, 4)), rng.random((6, 4))
     t = np.array([0, 3, 1, 1, 2, 0]) if loss == "CrossEntropyLoss" else t
     mine, theirs = to_etude(x, True), to_torch(x, True)
-    y = getattr(nn, loss)(reduction)(mine, to_etude(t))
+    y = getattr(nn, loss)(reduction=reduction)(mine, to_etude(t))
     z = getattr(torch.nn, loss)(reduction=reduction)(theirs, to_torch(t))
     close(y, z)
     backward(y, z)

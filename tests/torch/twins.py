@@ -75,14 +75,20 @@ def _batch_norm(kind):
                           m.track_running_stats, bias=m.bias is not None)
 
 
+def _weight(m, name):
+    return state(m).get(name)
+
+
 T = torch.nn
 MAKE = {
     nn.Linear: lambda m: T.Linear(*m.weight.shape[::-1], bias=m.bias is not None),
     nn.Flatten: lambda m: T.Flatten(m.start_dim, m.end_dim),
     nn.Conv1d: _conv(T.Conv1d), nn.Conv2d: _conv(T.Conv2d),
     nn.ConvTranspose2d: _conv(T.ConvTranspose2d),
-    nn.MaxPool2d: lambda m: T.MaxPool2d(m.kernel_size, m.stride, m.padding),
-    nn.AvgPool2d: lambda m: T.AvgPool2d(m.kernel_size, m.stride, m.padding),
+    nn.MaxPool2d: lambda m: T.MaxPool2d(
+        m.kernel_size, m.stride, m.padding, m.dilation, m.return_indices, m.ceil_mode),
+    nn.AvgPool2d: lambda m: T.AvgPool2d(
+        m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override),
     nn.AdaptiveAvgPool2d: lambda m: T.AdaptiveAvgPool2d(m.output_size),
     nn.LayerNorm: lambda m: T.LayerNorm(m.normalized_shape, m.eps, m.weight is not None,
                                         m.bias is not None),
@@ -90,15 +96,17 @@ MAKE = {
     nn.GroupNorm: lambda m: T.GroupNorm(m.num_groups, m.num_channels, m.eps,
                                         m.weight is not None, bias=m.bias is not None),
     nn.BatchNorm1d: _batch_norm(T.BatchNorm1d), nn.BatchNorm2d: _batch_norm(T.BatchNorm2d),
-    nn.Embedding: lambda m: T.Embedding(*m.weight.shape),
+    nn.Embedding: lambda m: T.Embedding(*m.weight.shape, padding_idx=m.padding_idx),
     nn.Dropout: lambda m: T.Dropout(m.p),
     nn.GELU: lambda m: T.GELU(m.approximate),
     nn.LeakyReLU: lambda m: T.LeakyReLU(m.negative_slope),
     nn.ELU: lambda m: T.ELU(m.alpha),
-    nn.Softplus: lambda m: T.Softplus(m.beta, threshold=1000),
+    nn.Softplus: lambda m: T.Softplus(m.beta, m.threshold),
     nn.Softmax: lambda m: T.Softmax(m.dim), nn.LogSoftmax: lambda m: T.LogSoftmax(m.dim),
     nn.CrossEntropyLoss: lambda m: T.CrossEntropyLoss(
-        reduction=m.reduction, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing),
+        _weight(m, "weight"), reduction=m.reduction, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing),
+    nn.BCEWithLogitsLoss: lambda m: T.BCEWithLogitsLoss(
+        _weight(m, "weight"), reduction=m.reduction, pos_weight=_weight(m, "pos_weight")),
     nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, m.nonlinearity, m.bias,
                             m.batch_first, m.dropout, m.bidirectional),
     nn.LSTM: _recurrent(T.LSTM), nn.GRU: _recurrent(T.GRU),

@@ -18,7 +18,7 @@ from etude.core.shapes import FLOATS, Spec, bool_
 from etude.core.tensor import Tensor
 from etude.nn.init import xavier_normal_, xavier_uniform_, zeros_
 from etude.nn.linear import Linear
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, Parameter, parameter
 
 
 class MultiheadAttention(Module):
@@ -43,8 +43,8 @@ class MultiheadAttention(Module):
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
                  add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
-                 vdim: int | None = None, batch_first: bool = False, dtype: Any = "float32"
-                 ) -> None:
+                 vdim: int | None = None, batch_first: bool = False, device: Any = None,
+                 dtype: Any = None) -> None:
         E = integer("MultiheadAttention: embed_dim", embed_dim, 1)
         num_heads = integer("MultiheadAttention: num_heads", num_heads, 1)
         if E % num_heads:
@@ -58,20 +58,18 @@ class MultiheadAttention(Module):
         self.vdim = E if vdim is None else integer("MultiheadAttention: vdim", vdim, 1)
         self.batch_first, self.add_zero_attn = batch_first, add_zero_attn
 
-        def parameter(*shape: int) -> Parameter:
-            return Parameter(zeros(shape, dtype=dtype))
-
+        place = {"device": device, "dtype": dtype}
         self.in_proj_weight: Parameter | None = None
         if self.kdim == self.vdim == E:
-            self.in_proj_weight = parameter(3 * E, E)
+            self.in_proj_weight = parameter(3 * E, E, **place)
         else:
-            self.q_proj_weight = parameter(E, E)
-            self.k_proj_weight = parameter(E, self.kdim)
-            self.v_proj_weight = parameter(E, self.vdim)
-        self.in_proj_bias = parameter(3 * E) if bias else None
-        self.bias_k = parameter(1, 1, E) if add_bias_kv else None
-        self.bias_v = parameter(1, 1, E) if add_bias_kv else None
-        self.out_proj = Linear(E, E, bias, dtype)
+            self.q_proj_weight = parameter(E, E, **place)
+            self.k_proj_weight = parameter(E, self.kdim, **place)
+            self.v_proj_weight = parameter(E, self.vdim, **place)
+        self.in_proj_bias = parameter(3 * E, **place) if bias else None
+        self.bias_k = parameter(1, 1, E, **place) if add_bias_kv else None
+        self.bias_v = parameter(1, 1, E, **place) if add_bias_kv else None
+        self.out_proj = Linear(E, E, bias, **place)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.core.creation import zeros
 from etude.core.errors import ShapeError
 from etude.core.given import integer, whole
 from etude.core.shapes import pair
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, Parameter, parameter
 from etude.nn.padding import MODES, pad
 
 Size = int | tuple[int, int]
@@ -36,10 +35,11 @@ class _Conv(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def start(self, shape: tuple[int, ...], out_channels: int, bias: bool, dtype: Any) -> None:
+    def start(self, shape: tuple[int, ...], out_channels: int, bias: bool, device: Any,
+              dtype: Any) -> None:
         """Make weight and bias, and draw their first values."""
-        self.weight = Parameter(zeros(shape, dtype=dtype))
-        self.bias = Parameter(zeros(out_channels, dtype=dtype)) if bias else None
+        self.weight = parameter(*shape, device=device, dtype=dtype)
+        self.bias = parameter(out_channels, device=device, dtype=dtype) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -91,7 +91,7 @@ class Conv2d(_Conv):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
                  padding: Size | str = 0, dilation: Size = 1, groups: int = 1, bias: bool = True,
-                 padding_mode: str = "zeros", dtype: Any = "float32") -> None:
+                 padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:
         groups, in_channels, out_channels = divides("Conv2d", groups, in_channels, out_channels)
         self.groups = groups
         self.stride = pair("Conv2d", "stride", stride, 1)
@@ -99,7 +99,8 @@ class Conv2d(_Conv):
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
         self.padding_mode = _mode("Conv2d", padding_mode, MODES)
         kernel = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.start((out_channels, in_channels // groups, *kernel), out_channels, bias, dtype)
+        shape = (out_channels, in_channels // groups, *kernel)
+        self.start(shape, out_channels, bias, device, dtype)
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim == 3:  # one image
@@ -114,7 +115,7 @@ class Conv1d(_Conv):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size1, stride: Size1 = 1,
                  padding: Size1 | str = 0, dilation: Size1 = 1, groups: int = 1, bias: bool = True,
-                 padding_mode: str = "zeros", dtype: Any = "float32") -> None:
+                 padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:
         groups, in_channels, out_channels = divides("Conv1d", groups, in_channels, out_channels)
         self.groups = groups
         self.stride = single("Conv1d", "stride", stride, 1)
@@ -122,7 +123,8 @@ class Conv1d(_Conv):
         self.dilation = single("Conv1d", "dilation", dilation, 1)
         self.padding_mode = _mode("Conv1d", padding_mode, MODES)
         kernel = single("Conv1d", "kernel_size", kernel_size, 1)
-        self.start((out_channels, in_channels // groups, *kernel), out_channels, bias, dtype)
+        shape = (out_channels, in_channels // groups, *kernel)
+        self.start(shape, out_channels, bias, device, dtype)
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim == 2:  # one sequence
@@ -143,7 +145,8 @@ class ConvTranspose2d(_Conv):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
                  padding: Size = 0, output_padding: Size = 0, groups: int = 1, bias: bool = True,
-                 dilation: Size = 1, padding_mode: str = "zeros", dtype: Any = "float32") -> None:
+                 dilation: Size = 1, padding_mode: str = "zeros", device: Any = None,
+                 dtype: Any = None) -> None:
         name = "ConvTranspose2d"
         groups, in_channels, out_channels = divides(name, groups, in_channels, out_channels)
         self.groups = groups
@@ -153,7 +156,8 @@ class ConvTranspose2d(_Conv):
         self.dilation = pair(name, "dilation", dilation, 1)
         self.padding_mode = _mode(name, padding_mode, ("zeros",))
         kernel = pair(name, "kernel_size", kernel_size, 1)
-        self.start((in_channels, out_channels // groups, *kernel), out_channels, bias, dtype)
+        shape = (in_channels, out_channels // groups, *kernel)
+        self.start(shape, out_channels, bias, device, dtype)
 
     def channels(self) -> tuple[int, int]:
         return self.weight.shape[0], self.weight.shape[1] * self.groups

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.core.creation import zeros
 from etude.core.errors import ShapeError
 from etude.core.given import integer, whole
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
 from etude.nn.init import normal_, zeros_
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, Parameter, parameter
 
 
 class Embedding(Module):
@@ -23,11 +22,11 @@ class Embedding(Module):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-                 dtype: Any = "float32") -> None:
+                 device: Any = None, dtype: Any = None) -> None:
         V = integer("Embedding: num_embeddings", num_embeddings, 0, ShapeError)
         D = integer("Embedding: embedding_dim", embedding_dim, 0, ShapeError)
         self.padding_idx = _row(padding_idx, V)
-        self.weight = Parameter(zeros(V, D, dtype=dtype))
+        self.weight = parameter(V, D, device=device, dtype=dtype)
         self.reset_parameters()
 
     @classmethod

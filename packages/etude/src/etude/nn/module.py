@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from etude.core.array import is_contiguous
+from etude.core.creation import full
 from etude.core.errors import DTypeError
 from etude.core.shapes import DTYPES, FLOATS, Spec
 from etude.core.state import no_grad
@@ -38,6 +39,17 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+def parameter(*shape: int, value: float = 0.0, device: Any = None, dtype: Any = None) -> Parameter:
+    """A Parameter with ``value`` everywhere, float32 on "cpu" unless given."""
+    return Parameter(constant(*shape, value=value, device=device, dtype=dtype))
+
+
+def constant(*shape: int, value: float = 0.0, device: Any = None, dtype: Any = None) -> Tensor:
+    """A Tensor with ``value`` everywhere, float32 on "cpu" unless given."""
+    found = "float32" if dtype is None else dtype
+    return full(shape, value, found, device="cpu" if device is None else device)
 
 
 class Module:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.core.creation import ones, zeros
 from etude.core.errors import ShapeError
 from etude.core.given import integer
 from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, constant, parameter
 
 
 def _without(layer: GroupNorm | _BatchNorm) -> str:
@@ -38,15 +37,14 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
-                 elementwise_affine: bool = True, bias: bool = True, dtype: Any = "float32"
-                 ) -> None:
+                 elementwise_affine: bool = True, bias: bool = True,
+                 device: Any = None, dtype: Any = None) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
         self.eps = eps
-        self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
-                       if elementwise_affine else None)
-        self.bias = (Parameter(zeros(self.normalized_shape, dtype=dtype))
-                     if elementwise_affine and bias else None)
+        shape, place = self.normalized_shape, {"device": device, "dtype": dtype}
+        self.weight = parameter(*shape, value=1.0, **place) if elementwise_affine else None
+        self.bias = parameter(*shape, **place) if elementwise_affine and bias else None
 
     def forward(self, x: Tensor) -> Any:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -67,11 +65,12 @@ class RMSNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float | None = None,
-                 elementwise_affine: bool = True, dtype: Any = "float32") -> None:
+                 elementwise_affine: bool = True, device: Any = None, dtype: Any = None
+                 ) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
         self.eps = eps
-        self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
+        self.weight = (parameter(*self.normalized_shape, value=1.0, device=device, dtype=dtype)
                        if elementwise_affine else None)
 
     def forward(self, x: Tensor) -> Any:
@@ -89,15 +88,17 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5,
-                 affine: bool = True, dtype: Any = "float32", *, bias: bool = True) -> None:
+                 affine: bool = True, device: Any = None, dtype: Any = None, *, bias: bool = True
+                 ) -> None:
         num_groups = integer("GroupNorm: num_groups", num_groups, 1)
         num_channels = integer("GroupNorm: num_channels", num_channels, 0)
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels="
                              f"{num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
-        self.weight = Parameter(ones(num_channels, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine and bias else None
+        place = {"device": device, "dtype": dtype}
+        self.weight = parameter(num_channels, value=1.0, **place) if affine else None
+        self.bias = parameter(num_channels, **place) if affine and bias else None
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
@@ -126,17 +127,18 @@ class _BatchNorm(Module):
     num_batches_tracked: Tensor
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
-                 affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32",
-                 *, bias: bool = True) -> None:
+                 affine: bool = True, track_running_stats: bool = True, device: Any = None,
+                 dtype: Any = None, *, bias: bool = True) -> None:
         num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
-        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None
+        place = {"device": device, "dtype": dtype}
+        self.weight = parameter(num_features, value=1.0, **place) if affine else None
+        self.bias = parameter(num_features, **place) if affine and bias else None
         if track_running_stats:
-            self.register_buffer("running_mean", zeros(num_features, dtype=dtype))
-            self.register_buffer("running_var", ones(num_features, dtype=dtype))
-            self.register_buffer("num_batches_tracked", tensor(0))
+            self.register_buffer("running_mean", constant(num_features, **place))
+            self.register_buffer("running_var", constant(num_features, value=1.0, **place))
+            self.register_buffer("num_batches_tracked", tensor(0).to(self.running_mean.device))
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim not in self.dims:

@@ -17,7 +17,7 @@ from etude.core.errors import ShapeError
 from etude.core.given import integer
 from etude.core.tensor import Tensor
 from etude.nn.init import uniform_
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, parameter
 
 State = tuple[Any, ...]  # h, or of an LSTM h and c
 
@@ -39,7 +39,7 @@ class _Recurrent(Module):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-                 dtype: Any = "float32") -> None:
+                 device: Any = None, dtype: Any = None) -> None:
         name = type(self).__name__
         input_size = integer(f"{name}: input_size", input_size, 0)
         hidden_size = integer(f"{name}: hidden_size", hidden_size, 1)
@@ -59,7 +59,8 @@ class _Recurrent(Module):
                 shapes["bias_ih"] = shapes["bias_hh"] = (rows,)
             for way in self.ways:
                 for kind, shape in shapes.items():
-                    setattr(self, f"{kind}_l{i}{way}", Parameter(zeros(shape, dtype=dtype)))
+                    p = parameter(*shape, device=device, dtype=dtype)
+                    setattr(self, f"{kind}_l{i}{way}", p)
         self.reset_parameters()
 
     @property
@@ -166,13 +167,13 @@ class RNN(_Recurrent):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1,
                  nonlinearity: str = "tanh", bias: bool = True, batch_first: bool = False,
-                 dropout: float = 0.0, bidirectional: bool = False, dtype: Any = "float32"
-                 ) -> None:
+                 dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
+                 dtype: Any = None) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout,
-                         bidirectional, dtype)
+                         bidirectional, device, dtype)
 
     def step(self, gates_x: Tensor, state: State, w: Any, b: Any) -> State:
         sums = gates_x + F.linear(state[0], w, b)
@@ -192,12 +193,12 @@ class LSTM(_Recurrent):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-                 proj_size: int = 0, dtype: Any = "float32") -> None:
+                 proj_size: int = 0, device: Any = None, dtype: Any = None) -> None:
         if proj_size:
             raise ValueError(f"LSTM: Etude's has no projection of h, so proj_size must be 0, got "
                              f"{proj_size}; a Linear after the layer makes its output smaller")
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout,
-                         bidirectional, dtype)
+                         bidirectional, device, dtype)
 
     def start(self, x: Tensor) -> State:
         return (*super().start(x), *super().start(x))

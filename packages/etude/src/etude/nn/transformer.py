@@ -28,15 +28,16 @@ class TransformerBlock(Module):
     """
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, widen: int = 4,
-                 is_causal: bool = True, dtype: Any = "float32") -> None:
+                 is_causal: bool = True, device: Any = None, dtype: Any = None) -> None:
         embed_dim = integer("TransformerBlock: embed_dim", embed_dim, 1)
         widen = integer("TransformerBlock: widen", widen, 1)
-        self.norm1 = LayerNorm(embed_dim, dtype=dtype)
-        self.attention = MultiheadAttention(embed_dim, num_heads, batch_first=True, dtype=dtype)
+        place = {"device": device, "dtype": dtype}
+        self.norm1 = LayerNorm(embed_dim, **place)
+        self.attention = MultiheadAttention(embed_dim, num_heads, batch_first=True, **place)
         self.dropout = Dropout(dropout)
-        self.norm2 = LayerNorm(embed_dim, dtype=dtype)
-        self.mlp = Sequential(Linear(embed_dim, widen * embed_dim, dtype=dtype), GELU("tanh"),
-                              Linear(widen * embed_dim, embed_dim, dtype=dtype), Dropout(dropout))
+        self.norm2 = LayerNorm(embed_dim, **place)
+        self.mlp = Sequential(Linear(embed_dim, widen * embed_dim, **place), GELU("tanh"),
+                              Linear(widen * embed_dim, embed_dim, **place), Dropout(dropout))
         self.is_causal = is_causal
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None,
