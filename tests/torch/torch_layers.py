@@ -103,7 +103,8 @@ def test_binary_cross_entropy_of_every_weight(names, reduction):
     rng = np.random.default_rng(0)
     x, t = rng.standard_normal((5, 3)), rng.random((5, 3))
     weights = {name: rng.random((5, 1) if name == "weight" else 3) for name in names}
-    layer = nn.BCEWithLogitsLoss(reduction=reduction, **{k: to_etude(w) for k, w in weights.items()})
+    mine = {k: to_etude(w) for k, w in weights.items()}
+    layer = nn.BCEWithLogitsLoss(reduction=reduction, **mine)
     other = twin(layer)
     mine, theirs = to_etude(x, True), to_torch(x, True)
     y, z = layer(mine, to_etude(t)), other(theirs, to_torch(t))

@@ -104,7 +104,8 @@ MAKE = {
     nn.Softplus: lambda m: T.Softplus(m.beta, m.threshold),
     nn.Softmax: lambda m: T.Softmax(m.dim), nn.LogSoftmax: lambda m: T.LogSoftmax(m.dim),
     nn.CrossEntropyLoss: lambda m: T.CrossEntropyLoss(
-        _weight(m, "weight"), reduction=m.reduction, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing),
+        _weight(m, "weight"), reduction=m.reduction, ignore_index=m.ignore_index,
+        label_smoothing=m.label_smoothing),
     nn.BCEWithLogitsLoss: lambda m: T.BCEWithLogitsLoss(
         _weight(m, "weight"), reduction=m.reduction, pos_weight=_weight(m, "pos_weight")),
     nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, m.nonlinearity, m.bias,
