@@ -22,13 +22,6 @@ class _Loss(Module):
                              f"got {reduction!r}")
         self.reduction = reduction
 
-    def keep(self, name: str, given: Tensor | None) -> None:
-        """Keep weights that are not trained as a buffer, if there are any."""
-        if given is None:
-            setattr(self, name, None)
-        else:
-            self.register_buffer(name, given)
-
     def extra_repr(self) -> str:
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
 
@@ -48,7 +41,7 @@ class CrossEntropyLoss(_Loss):
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100,
                  reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         super().__init__(reduction=reduction)
-        self.keep("weight", weight)
+        self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Any:
@@ -93,8 +86,8 @@ class BCEWithLogitsLoss(_Loss):
     def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean",
                  pos_weight: Tensor | None = None) -> None:
         super().__init__(reduction=reduction)
-        self.keep("weight", weight)
-        self.keep("pos_weight", pos_weight)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Any:
         return F.binary_cross_entropy_with_logits(input, target, weight=self.weight,
