@@ -97,7 +97,7 @@ def test_cross_entropy_loss_is_minus_the_log_of_the_right_probability():
     (lambda: nn.Conv2d(1, 1, 0), "Conv2d: kernel_size must be one or two integers >= 1, got 0"),
     (lambda: nn.Conv2d(1, 1, 3, padding=-1), "Conv2d: padding must be one or two integers >= 0"),
     (lambda: nn.MaxPool2d(2, stride=0), "MaxPool2d: stride must be one or two integers >= 1"),
-    (lambda: nn.Dropout(1.0), "Dropout: p is the share of elements dropped, 0 <= p < 1, got 1"),
+    (lambda: nn.Dropout(1.5), "Dropout: p is the share of elements dropped, 0 <= p <= 1, got 1.5"),
     (lambda: nn.GELU("fast"), "GELU: approximate must be 'none' or 'tanh', got 'fast'"),
     (lambda: nn.CrossEntropyLoss(reduction="max"), "reduction must be 'mean', 'sum' or 'non"),
     (lambda: nn.Linear(3, 2)(etude.ones(4, 5)), r"K = 5 from x float32\[4, 5\], got float32"),
@@ -128,8 +128,19 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
 @pytest.mark.parametrize("layer", [nn.ReLU, nn.SiLU, nn.LeakyReLU, nn.ELU, nn.Dropout])
 def test_no_layer_works_in_place(layer):
     layer(inplace=False)
-    with pytest.raises(ValueError, match=f"{layer.__name__}: no layer of Etude overwrites its inp"):
+    with pytest.raises(TypeError, match=f"{layer.__name__}: inplace=True is not in Etude: a layer"):
         layer(inplace=True)
+
+
+def test_dropout_may_drop_everything():
+    assert nn.Dropout(1.0)(etude.ones(3)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, nn.MSELoss, nn.L1Loss, nn.BCEWithLogitsLoss])
+def test_what_pytorch_has_given_up_is_refused(loss):
+    loss(size_average=None, reduce=None)
+    with pytest.raises(TypeError, match=f"{loss.__name__}: size_average=False is not in Etude: wr"):
+        loss(size_average=False)
 
 
 def test_dropout_does_nothing_in_eval():

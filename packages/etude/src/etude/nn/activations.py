@@ -9,21 +9,18 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.tensor import Tensor
+from etude.functional.calls import refused
 from etude.nn.module import Module
 
-
-def refuse_inplace(name: str, inplace: bool) -> None:
-    """ValueError for PyTorch's ``inplace=True``, which lets a layer overwrite x to save memory."""
-    if inplace:
-        raise ValueError(f"{name}: no layer of Etude overwrites its input, which others may still "
-                         f"need; leave inplace=True out, the values are the same")
+#: Why PyTorch's ``inplace``, which lets a layer overwrite x to save memory, is refused.
+INPLACE = "a layer changes nothing it is given; the values are the same without"
 
 
 class ReLU(Module):
     """y = max(x, 0)."""
 
     def __init__(self, inplace: bool = False) -> None:
-        refuse_inplace("ReLU", inplace)
+        refused("ReLU", INPLACE, inplace=(inplace, False))
 
     def forward(self, x: Tensor) -> Any:
         return F.relu(x)
@@ -62,7 +59,7 @@ class SiLU(Module):
     """y = x / (1 + exp(-x)), also called swish."""
 
     def __init__(self, inplace: bool = False) -> None:
-        refuse_inplace("SiLU", inplace)
+        refused("SiLU", INPLACE, inplace=(inplace, False))
 
     def forward(self, x: Tensor) -> Any:
         return F.silu(x)
@@ -72,7 +69,7 @@ class LeakyReLU(Module):
     """y = x where x > 0, else negative_slope x."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        refuse_inplace("LeakyReLU", inplace)
+        refused("LeakyReLU", INPLACE, inplace=(inplace, False))
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Any:
@@ -86,7 +83,7 @@ class ELU(Module):
     """y = x where x > 0, else alpha (exp(x) - 1)."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        refuse_inplace("ELU", inplace)
+        refused("ELU", INPLACE, inplace=(inplace, False))
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Any:

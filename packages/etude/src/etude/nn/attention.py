@@ -176,14 +176,15 @@ class MultiheadAttention(Module):
         mask = left_out
         if left_out is not None and left_out.dtype == bool_:
             mask = F.logical_not(left_out)
-        if not need_weights and not (self.training and self.dropout):
-            return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal), None
+        dropout = self.dropout if self.training else 0.0
+        if not need_weights:
+            return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal), None
         # A query that mixes the rows of the identity gets its weights: 0.7 (1, 0) + 0.3 (0, 1).
         n, heads, size, _ = k.shape
         identity = F.triu(F.tril(ones(size, size, dtype=k.dtype, device=k.device)))
         rows = identity.expand(n, heads, size, size)
         weights = F.scaled_dot_product_attention(q, k, rows, mask, is_causal=is_causal)
-        weights = F.dropout(weights, self.dropout, self.training)
+        weights = F.dropout(weights, dropout)
         return weights @ v, weights
 
     def extra_repr(self) -> str:

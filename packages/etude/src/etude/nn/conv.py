@@ -15,7 +15,6 @@ from etude.core.shapes import pair
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
 from etude.nn.module import Module, Parameter, parameter
-from etude.nn.padding import MODES, pad
 
 Size = int | tuple[int, int]
 Size1 = int | tuple[int]
@@ -23,6 +22,8 @@ Size1 = int | tuple[int]
 #: The settings that ``repr`` shows where they are not these.
 PLAIN = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1,
          "padding_mode": "'zeros'"}
+MODES = ("zeros", "reflect", "replicate", "circular")
+
 
 class _Conv(Module):
     """What the convolutions share: a weight, a bias, what is around the image, ``repr``."""
@@ -50,21 +51,18 @@ class _Conv(Module):
         """(in, out), read off the weight."""
         return self.weight.shape[1] * self.groups, self.weight.shape[0]
 
-    def around(self) -> list[tuple[int, int]]:
-        """How much is before and after the image, along each of its axes."""
-        if isinstance(self.padding, str):  # "same": all that a window of stride 1 lacks
+    def surround(self, x: Tensor) -> tuple[Tensor, Any]:
+        """x with its padding, and the padding of zeros that is left for the op."""
+        if self.padding_mode == "zeros":
+            return x, self.padding
+        sizes = [(n, n) for n in self.padding if not isinstance(n, str)]
+        if self.padding == "valid":
+            sizes = []
+        elif self.padding == "same":  # all that a window of stride 1 lacks
             lacks = [d * (k - 1) for d, k in zip(self.dilation, self.weight.shape[2:])]
-            return [(n // 2, n - n // 2) for n in lacks]
-        return [(n, n) for n in self.padding]
-
-    def surround(self, x: Any) -> tuple[Any, tuple[int, ...]]:
-        """x with its padding, and how many zeros on both sides are left for the op to imagine."""
-        around = self.around()
-        if self.padding_mode == "zeros" and all(a == b for a, b in around):
-            return x, tuple([a for a, _ in around])
-        for i, (before, after) in enumerate(around):
-            x = pad(type(self).__name__, x, i + 2, before, after, self.padding_mode)
-        return x, (0,) * len(around)
+            sizes = [(n // 2, n - n // 2) for n in lacks]
+        amounts = [n for both in reversed(sizes) for n in both]  # the last axis comes first
+        return F.pad(x, amounts, self.padding_mode), 0
 
     def extra_repr(self) -> str:
         in_channels, out_channels = self.channels()
@@ -84,7 +82,7 @@ class Conv2d(_Conv):
     x: (N, C, H, W) or (C, H, W), with ``padding`` around it; y: (N, O, OH, OW),
     OH = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1. ``padding`` is one size or two, "valid" for
     none or "same" for as much as keeps H and W; ``padding_mode`` fills it: "zeros", "reflect",
-    "replicate" or "circular" (drawn in padding.py). weight: (O, C/G, KH, KW); bias: (O) or None;
+    "replicate" or "circular" (as ``functional.pad``). weight: (O, C/G, KH, KW); bias: (O) or None;
     both start uniform in +-1/sqrt(C/G KH KW). Sizes are one integer or two. Raises ShapeError for
     other channels, or a kernel larger than the image.
     """
@@ -103,8 +101,6 @@ class Conv2d(_Conv):
         self.start(shape, out_channels, bias, device, dtype)
 
     def forward(self, x: Tensor) -> Any:
-        if x.ndim == 3:  # one image
-            return self.forward(x.unsqueeze(0)).squeeze(0)
         x, padding = self.surround(x)
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding,
                         dilation=self.dilation, groups=self.groups)
@@ -127,11 +123,9 @@ class Conv1d(_Conv):
         self.start(shape, out_channels, bias, device, dtype)
 
     def forward(self, x: Tensor) -> Any:
-        if x.ndim == 2:  # one sequence
-            return self.forward(x.unsqueeze(0)).squeeze(0)
-        x, (padding,) = self.surround(x)
-        return F.conv1d(x, self.weight, self.bias, stride=self.stride[0], padding=padding,
-                        dilation=self.dilation[0], groups=self.groups)
+        x, padding = self.surround(x)
+        return F.conv1d(x, self.weight, self.bias, stride=self.stride, padding=padding,
+                        dilation=self.dilation, groups=self.groups)
 
 
 class ConvTranspose2d(_Conv):
@@ -163,8 +157,6 @@ class ConvTranspose2d(_Conv):
         return self.weight.shape[0], self.weight.shape[1] * self.groups
 
     def forward(self, x: Tensor, output_size: tuple[int, ...] | None = None) -> Any:
-        if x.ndim == 3:  # one image
-            return self.forward(x.unsqueeze(0), output_size).squeeze(0)
         extra = self.output_padding if output_size is None else self._lacking(x, output_size)
         return F.conv_transpose2d(x, self.weight, self.bias, stride=self.stride,
                                   padding=self.padding, output_padding=extra, groups=self.groups,
@@ -173,7 +165,7 @@ class ConvTranspose2d(_Conv):
     def _lacking(self, x: Tensor, output_size: tuple[int, ...]) -> tuple[int, ...]:
         """The output_padding that makes the output ``output_size``, of which H and W count."""
         least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in zip(
-            x.shape[2:], self.stride, self.padding, self.dilation, self.weight.shape[2:])]
+            x.shape[-2:], self.stride, self.padding, self.dilation, self.weight.shape[2:])]
         most = [n + max(s, d) - 1 for n, s, d in zip(least, self.stride, self.dilation)]
         wanted = tuple(output_size)[-2:]
         if not all(a <= n <= b for a, n, b in zip(least, wanted, most)):
@@ -189,15 +181,13 @@ def single(name: str, arg: str, value: Any, least: int) -> tuple[int]:
 
 
 def _padding(name: str, given: Any, stride: tuple[int, ...], sizes: Any) -> Any:
-    """``padding`` as sizes, or "same". ShapeError for another word, and for "same" with strides."""
+    """``padding`` as sizes or a word. ValueError for a word it is not, and "same" with a stride."""
     if not isinstance(given, str):
         return sizes(name, "padding", given, 0)
-    if given == "valid":
-        return sizes(name, "padding", 0, 0)
-    if given != "same":
-        raise ShapeError(f"{name}: padding is a size, 'same' or 'valid', got {given!r}")
-    if set(stride) != {1}:
-        raise ShapeError(f"{name}: padding='same' keeps the size of the image, which a stride of "
+    if given not in ("same", "valid"):
+        raise ValueError(f"{name}: padding is a size, 'same' or 'valid', got {given!r}")
+    if given == "same" and set(stride) != {1}:
+        raise ValueError(f"{name}: padding='same' keeps the size of the image, which a stride of "
                          f"{short(stride)} does not; give the padding as a number")
     return given
 

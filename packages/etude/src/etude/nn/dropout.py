@@ -7,7 +7,8 @@ from typing import Any
 from etude import functional as F
 from etude.core.random import Generator
 from etude.core.tensor import Tensor
-from etude.nn.activations import refuse_inplace
+from etude.functional.calls import refused
+from etude.nn.activations import INPLACE
 from etude.nn.module import Module
 
 
@@ -20,9 +21,9 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *,
                  generator: Generator | None = None) -> None:
-        refuse_inplace("Dropout", inplace)
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p < 1, got {p}")
+        refused("Dropout", INPLACE, inplace=(inplace, False))
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p <= 1, got {p}")
         self.p = p
         self.generator = generator
 

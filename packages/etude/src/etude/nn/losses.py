@@ -1,7 +1,7 @@
 """Losses as layers. The ops: ``ops/cross_entropy.py``, ``ops/loss.py``.
 
-``reduction`` is "mean" or "sum" over the samples, or "none" for one loss each. Settings are given
-by name: in PyTorch's order they stand between two that it has given up, size_average and reduce.
+``reduction`` is "mean" or "sum" over the samples, or "none" for one loss each. PyTorch has given up
+size_average and reduce, which stand among the settings for the sake of its order.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.tensor import Tensor
+from etude.functional.calls import refused
 from etude.nn.module import Module
 
 
 class _Loss(Module):
     """What losses share: the reduction."""
 
-    def __init__(self, *, reduction: str = "mean") -> None:
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+                 ) -> None:
+        refused(type(self).__name__, "write reduction='mean', 'sum' or 'none'",
+                size_average=(size_average, None), reduce=(reduce, None))
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', "
                              f"got {reduction!r}")
@@ -38,9 +42,10 @@ class CrossEntropyLoss(_Loss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100,
-                 reduction: str = "mean", label_smoothing: float = 0.0) -> None:
-        super().__init__(reduction=reduction)
+    def __init__(self, weight: Tensor | None = None, size_average: Any = None,
+                 ignore_index: int = -100, reduce: Any = None, reduction: str = "mean",
+                 label_smoothing: float = 0.0) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
@@ -83,9 +88,10 @@ class BCEWithLogitsLoss(_Loss):
     weight: Tensor | None
     pos_weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean",
-                 pos_weight: Tensor | None = None) -> None:
-        super().__init__(reduction=reduction)
+    def __init__(self, weight: Tensor | None = None, size_average: Any = None,
+                 reduce: Any = None, reduction: str = "mean", pos_weight: Tensor | None = None
+                 ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 

@@ -63,9 +63,6 @@ class MaxPool2d(_Pool):
         self.return_indices = return_indices
 
     def forward(self, x: Tensor) -> Any:
-        if x.ndim == 3:  # one image
-            y = self.forward(x.unsqueeze(0))
-            return tuple([t.squeeze(0) for t in y]) if self.return_indices else y.squeeze(0)
         return F.max_pool2d(x, kernel_size=self.kernel_size, stride=self.stride,
                             padding=self.padding, dilation=self.dilation,
                             ceil_mode=self.ceil_mode, return_indices=self.return_indices)
@@ -85,8 +82,6 @@ class AvgPool2d(_Pool):
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def forward(self, x: Tensor) -> Any:
-        if x.ndim == 3:  # one image
-            return self.forward(x.unsqueeze(0)).squeeze(0)
         return F.avg_pool2d(x, kernel_size=self.kernel_size, stride=self.stride,
                             padding=self.padding, ceil_mode=self.ceil_mode,
                             count_include_pad=self.count_include_pad,
@@ -106,10 +101,7 @@ class AdaptiveAvgPool2d(Module):
         self.output_size = tuple([None if n is None else whole(n) for n in both])
 
     def forward(self, x: Tensor) -> Any:
-        if x.ndim == 3:  # one image
-            return self.forward(x.unsqueeze(0)).squeeze(0)
-        wanted = [n if n is not None else of for n, of in zip(self.output_size, x.shape[2:])]
-        return F.adaptive_avg_pool2d(x, tuple(wanted))
+        return F.adaptive_avg_pool2d(x, self.output_size)
 
     def extra_repr(self) -> str:
         return short(self.output_size)
