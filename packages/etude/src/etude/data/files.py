@@ -31,10 +31,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
                                 os.fspath(target.parent))
     mode = _permissions(path)
     sweep(target.parent, re.escape(target.name))
-    file = _temporary(target)
+    with naming(path):
+        file = _temporary(target)
     temporary = Path(file.name)
     try:
-        with file:
+        with naming(path), file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             file.write(data)
@@ -50,6 +51,19 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
             os.close(folder)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An OSError of the block names the file that was to be written. By itself it names a temporary
+    file, or, when the disk is full, none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = os.fspath(path), None
         raise
 
 

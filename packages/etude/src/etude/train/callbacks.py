@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from etude.core.given import integer
-from etude.data.files import sweep
 from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run
 
@@ -79,7 +78,8 @@ class Checkpoints:
 
     One is made every ``every_steps`` steps, every ``every_epochs`` epochs (0: never), and at the
     end; the last ``keep`` stay. Each is written whole or not at all, and an older one goes only
-    once a newer one is there. ValueError for numbers out of range.
+    once a newer one is there. While ``fit`` runs, the folder is locked (``lock.py``).
+    ValueError for numbers out of range.
     """
 
     def __init__(self, folder: str | Path, every_steps: int = 0, every_epochs: int = 1,
@@ -111,8 +111,6 @@ class Checkpoints:
             raise FileExistsError(f"{self.folder} has checkpoints of another run, up to "
                                   f"{found[-1].name}. Continue it with resume, or give another "
                                   f"folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sweep(self.folder, NAME.pattern)
         if not found:
             return None
         try:

@@ -6,6 +6,7 @@ The folder of a run:
     checkpoints/         the last few, to go on from
     history.json         at the end: what was recorded
     weights.safetensors  at the end: what was learned
+    run.lock             while it is at work: who works there (``lock.py``)
 
 Each file is written whole or not at all. The command is ``etude train`` (``commands/train.py``).
 """
@@ -35,6 +36,8 @@ from etude.train.catalog import Data
 from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
 from etude.train.settings import ConfigError, parameters
+
+CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
 
 #: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
@@ -81,7 +84,7 @@ class Experiment:
             watching.insert(0, EarlyStopping(training.patience))
         checkpoints = None
         if folder is not None:
-            checkpoints = Checkpoints(folder / "checkpoints", training.checkpoint_steps,
+            checkpoints = Checkpoints(folder / CHECKPOINTS, training.checkpoint_steps,
                                       training.checkpoint_epochs, training.keep)
         return fit(self.model, self.loader, self.optimizer, loss=self.data.loss,
                    epochs=training.epochs, test=self.test, progress=progress,
@@ -179,15 +182,23 @@ def backend(name: str) -> Iterator[tuple[str, Counter[tuple[str, str, str]]]]:
 
 
 def prepare(config: RunConfig, folder: Path, resume: bool) -> bool:
-    """Make the folder of the run and put config.toml there. True if there is a run to resume.
+    """Put config.toml into the folder, which the caller holds (``lock.py``). True if there is a run
+    to resume.
 
-    Raises FileExistsError if there is one and ``resume`` is False; ConfigError if it had other
-    settings, which lists them.
+    Raises FileExistsError if there is one and ``resume`` is False, or if the folder is that of a
+    search; ConfigError if it had other settings, which lists them, or if they are lost.
     """
-    found = Checkpoints(folder / "checkpoints").paths()
+    if (folder / STUDY).exists():
+        raise FileExistsError(f"{folder} has a search of etude tune in it; give this run another "
+                              f"folder with --out")
+    found = Checkpoints(folder / CHECKPOINTS).paths()
     if found and not resume:
         raise FileExistsError(f"{folder} has a run in it, up to {found[-1].name}. Go on with it: "
                               f"--resume. Or keep both: --out with another folder")
+    if found and not (folder / CONFIG).is_file():
+        raise ConfigError(f"{folder} has checkpoints and no {CONFIG}, so nobody knows which "
+                          f"settings they go on with. Put it back, or begin another run with "
+                          f"--out")
     keep_config(config, folder, FREE | {"tune"} if found else None)
     return bool(found)
 
@@ -196,7 +207,7 @@ def keep_config(config: RunConfig, folder: Path, free: set[str] | None) -> None:
     """Write config.toml. With ``free``, only those settings and sections may differ from the config
     that is there already; ConfigError lists the others.
     """
-    path = folder / "config.toml"
+    path = folder / CONFIG
     if free is not None and path.is_file():
         before, now = _flat(RunConfig.read(path)), _flat(config)
         changed = []
@@ -209,7 +220,6 @@ def keep_config(config: RunConfig, folder: Path, free: set[str] | None) -> None:
             raise ConfigError(f"what is in {folder} was begun with other settings, so it cannot "
                               f"go on with these: {'; '.join(changed)}. Put them back, or begin "
                               f"another one with --out")
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, config.toml().encode())
 
 
