@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etude.core.given import integer, real
-from etude.optim.optimizer import Optimizer
+from etude.optim.optimizer import Optimizer, require
 
 
 class Scheduler:
@@ -50,10 +50,21 @@ class Scheduler:
         return {"base": list(self.base), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if len(state["base"]) != len(self.base):
-            raise ValueError(f"load_state_dict: the state is of {len(state['base'])} parameter "
+        """Go back to ``state_dict()``. ValueError, TypeError or KeyError for what is none, and then
+        nothing has changed.
+        """
+        self._load(state)
+
+    def _load(self, state: dict[str, Any], **more: Any) -> None:
+        """Take over base rates and count, and ``more``, a subclass's own attributes, checked."""
+        for rate in state["base"]:
+            require("load_state_dict: base", rate, ">= 0", lambda v: v >= 0)
+        base = [float(b) for b in state["base"]]
+        count = integer("load_state_dict: count", state["count"], 0)
+        if len(base) != len(self.base):
+            raise ValueError(f"load_state_dict: the state is of {len(base)} parameter "
                              f"groups, this scheduler has {len(self.base)}")
-        self.base, self.count = list(state["base"]), int(state["count"])
+        vars(self).update(base=base, count=count, **more)
         self.apply()
 
 
@@ -187,9 +198,9 @@ class ReduceLROnPlateau(Scheduler):
         return {**super().state_dict(), "best": self.best, "bad": self.bad, "cuts": self.cuts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.best, self.bad, self.cuts = state["best"], state["bad"], state["cuts"]
-        self.apply()
+        self._load(state, best=real("load_state_dict: best", state["best"]),
+                   bad=integer("load_state_dict: bad", state["bad"], 0),
+                   cuts=integer("load_state_dict: cuts", state["cuts"], 0))
 
 
 class SequentialLR(Scheduler):

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from etude.core.given import integer
+from etude.core.given import integer, real
 from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run
 
@@ -70,7 +70,8 @@ class EarlyStopping(Callback):
         return {"best": self.best, "bad": self.bad}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.bad = state["best"], state["bad"]
+        best = real("EarlyStopping: best", state["best"])
+        self.best, self.bad = best, integer("EarlyStopping: bad", state["bad"], 0)
 
 
 class Checkpoints:
