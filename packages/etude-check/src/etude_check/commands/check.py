@@ -296,6 +296,6 @@ def write(texts: list[tuple[str, str]]) -> None:
             write_atomically(path, text.encode())
             click.echo(f"Wrote {path}", err=True)
         except OSError as error:
-            failed.append(f"{path} cannot be written: {error}")
+            failed.append(f"{path} cannot be written: {error.strerror}")
     if failed:
         raise Refused("\n".join(failed))

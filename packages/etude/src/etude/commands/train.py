@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,6 +71,8 @@ def worded() -> Iterator[None]:
     except BrokenPipeError:  # the reader of a pipe left; click knows what to do
         raise
     except (ValueError, IndexError, OSError, ImportError, FloatingPointError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+            raise  # of stdout: it is worded where all commands write to it
         notes = getattr(error, "__notes__", [])
         raise click.ClickException("\n".join([str(error), *notes])) from error
 
