@@ -1,4 +1,4 @@
-"""The lock on the folder of a run: one holder, who is named; free as soon as the holder has ended."""
+"""The lock on the folder of a run: one holder, who is named; free as soon as that one has ended."""
 
 import json
 import os

@@ -280,8 +280,8 @@ def _write(report: Report, json_: str | None, html: str | None, junit: str | Non
     if json_ == "-":
         click.echo(as_json.dumps(report), nl=False)
         json_ = None
-    write([(path, dumps(report)) for path, dumps in (
-        (json_, as_json.dumps), (html, as_html.dumps), (junit, as_junit.dumps)) if path is not None])
+    wanted = ((json_, as_json.dumps), (html, as_html.dumps), (junit, as_junit.dumps))
+    write([(path, dumps(report)) for path, dumps in wanted if path is not None])
 
 
 def write(texts: list[tuple[str, str]]) -> None:

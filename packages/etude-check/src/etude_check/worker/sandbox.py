@@ -58,7 +58,7 @@ class _Laid:
 
 
 def _alarm(timeout: float) -> int:
-    """Seconds after which a worker ends itself: later than the checker, if it lives, would end it."""
+    """Seconds after which a worker ends itself: later than a checker that lives would end it."""
     return int(timeout) + 10
 
 

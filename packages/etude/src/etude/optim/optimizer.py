@@ -168,8 +168,8 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over settings and a copy of the running state, on the parameters' devices.
 
-        Raises ValueError if the numbers of parameters, the settings, or shapes or dtypes do not fit,
-        TypeError for a setting that is no number; then nothing has changed.
+        Raises ValueError if the numbers of parameters, the settings, or shapes or dtypes do not
+        fit, TypeError for a setting that is no number; then nothing has changed.
         """
         self._check_settings(state)
         loaded = [self._loaded(i, p, s) for i, (p, s) in enumerate(

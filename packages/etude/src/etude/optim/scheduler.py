@@ -50,8 +50,8 @@ class Scheduler:
         return {"base": list(self.base), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to ``state_dict()``. ValueError, TypeError or KeyError for what is none, and then
-        nothing has changed.
+        """Go back to ``state_dict()``. ValueError, TypeError, KeyError or OverflowError for what is
+        none, and then nothing has changed.
         """
         self._load(state)
 
@@ -64,8 +64,14 @@ class Scheduler:
         if len(base) != len(self.base):
             raise ValueError(f"load_state_dict: the state is of {len(base)} parameter "
                              f"groups, this scheduler has {len(self.base)}")
-        vars(self).update(base=base, count=count, **more)
-        self.apply()
+        loaded = {"base": base, "count": count, **more}
+        before = {name: getattr(self, name) for name in loaded}
+        vars(self).update(loaded)
+        try:
+            self.apply()
+        except ArithmeticError:  # a count for which there is no rate
+            vars(self).update(before)
+            raise
 
 
 class StepLR(Scheduler):

@@ -129,8 +129,7 @@ class Saved:
             checked(document, DOCUMENT, "the document")
             for stream in document["generators"].values():
                 Generator().set_state(stream)
-            if document["optimizer"] is not None:
-                _add_moments(document["optimizer"]["state"], arrays)
+            _add_moments((document["optimizer"] or {"state": []})["state"], arrays)
             for name in arrays:
                 if not name.startswith((MODEL, OPTIMIZER, STATE)):
                     raise ValueError(f"it has an array {name!r}, which nothing reads")
@@ -154,10 +153,9 @@ class Saved:
                                   f"this model; it was saved with another one")
         if optimizer is not None:
             saved = self._of("optimizer", optimizer)
-            self.hand(lambda: _optimizer_read(saved), optimizer, undo)
+            self.hand(saved, optimizer, undo, _optimizer_read)
         if scheduler is not None:
-            saved_too = self._of("scheduler", scheduler)
-            self.hand(lambda: saved_too["state"], scheduler, undo)
+            self.hand(self._of("scheduler", scheduler)["state"], scheduler, undo)
         try:  # the last that may not fit: it writes nothing unless all of it fits
             model.load_state_dict(self.weights)
         except Exception as error:
@@ -165,15 +163,16 @@ class Saved:
         for name, generator in generators.items():
             generator.set_state(self.document["generators"][name])
 
-    def hand(self, state: Callable[[], Any], into: Any, undo: ExitStack) -> None:
-        """``into.load_state_dict(state())``, which ``undo`` takes back. CheckpointError if that
+    def hand(self, state: Any, into: Any, undo: ExitStack,
+             made: Callable[[Any], Any] = lambda state: state) -> None:
+        """``into.load_state_dict(made(state))``, which ``undo`` takes back. CheckpointError if that
         raises, whatever it is: what was saved may be of any class, and of any content.
         """
         before = into.state_dict()
         if not isinstance(into, Optimizer):  # its moments are replaced, never written into
             before = deepcopy(before)
         try:
-            into.load_state_dict(state())
+            into.load_state_dict(made(state))
         except Exception as error:
             with suppress(Exception):  # one that never takes anything over has not changed either
                 into.load_state_dict(before)

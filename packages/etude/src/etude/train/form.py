@@ -2,8 +2,8 @@
 
 A checksum says that a file is as it was written, not that the right thing was written. A form is
 
-    int, float, str, dict, list    a value of that type; an integer, which has 64 bits and a sign, is
-                                   a float too, a bool is neither
+    int, float, str, dict, list    a value of that type; an integer, which has 64 bits and a sign,
+                                   is a float too, a bool is neither
     object                         anything
     np.ndarray                     an array, which a checkpoint keeps beside its JSON
     None                           null

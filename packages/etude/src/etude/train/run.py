@@ -113,8 +113,8 @@ class Run:
                 "samples": len(loader.dataset), "batch_size": loader.batch_size}
 
     def restore(self, path: str | Path) -> None:
-        """Go back to where the checkpoint was made, bit for bit. All of it is read and checked before
-        anything changes.
+        """Go back to where the checkpoint was made, bit for bit. All of it is read and checked
+        before anything changes.
 
         Raises CheckpointError if it cannot be read or is of another run, and then has changed
         nothing.
@@ -134,7 +134,7 @@ class Run:
         self._accept(path, saved.state)
         with uninterrupted(), ExitStack() as undo:
             for callback, kept in zip(self.callbacks, saved.state["callbacks"], strict=True):
-                saved.hand(lambda kept=kept: kept["state"], callback, undo)
+                saved.hand(kept["state"], callback, undo)
             saved.load_into(self.model, self.optimizer, self.scheduler, undo)
             self._take(saved.state, history)
             undo.pop_all()
