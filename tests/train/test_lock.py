@@ -93,6 +93,16 @@ def test_of_many_threads_one_at_a_time_has_the_folder(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
+    def none(*args):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with (pytest.warns(UserWarning, match="without locks.*start one at a time"), hold(tmp_path),
+          pytest.warns(UserWarning, match="without locks"), hold(tmp_path)):
+        pass
+
+
 def test_an_error_lets_go_of_the_folder(tmp_path):
     with pytest.raises(ZeroDivisionError), hold(tmp_path / "new"):
         raise ZeroDivisionError

@@ -102,16 +102,25 @@ class Checkpoints:
                 found[int(name[1])] = path
         return [found[step] for step in sorted(found)]
 
-    def start(self, run: Run, resume: bool) -> Path | None:
-        """Resume from the newest checkpoint, and return its path; None if there is none.
+    def start(self, run: Run, resume: bool | str | Path) -> Path | None:
+        """Resume from the newest checkpoint, or from the path ``resume``, and return its path; None
+        if there is none.
 
-        Raises FileExistsError if there are some and ``resume`` is False.
+        Raises FileExistsError if there are some and ``resume`` is False, or some that the run
+        would not go on from: they would stand beside its own, and be taken for them.
         """
         found = self.paths()
-        if found and not resume:
+        if found and resume is False:
             raise FileExistsError(f"{self.folder} has checkpoints of another run, up to "
                                   f"{found[-1].name}. Continue it with resume, or give another "
                                   f"folder")
+        if not isinstance(resume, bool):
+            if found and not found[-1].samefile(resume):
+                raise FileExistsError(f"{self.folder} has other checkpoints than {resume}, up to "
+                                      f"{found[-1].name}. Move those after it away, or give "
+                                      f"another folder")
+            run.restore(resume)
+            return Path(resume)
         if not found:
             return None
         try:

@@ -198,9 +198,9 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
 def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path
            ) -> str | Path | None:
     """Resume if asked to. Returns the checkpoint it goes on from, or None."""
+    if checkpoints is not None:
+        return checkpoints.start(run, resume)
     if isinstance(resume, bool):
-        if checkpoints is not None:
-            return checkpoints.start(run, resume)
         if resume:
             raise ValueError("fit: resume=True goes on from the newest of its checkpoints, so it "
                              "needs checkpoints=; or give resume the path of one")
