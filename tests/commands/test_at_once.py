@@ -167,6 +167,12 @@ def test_a_resume_with_other_settings_names_each_and_changes_nothing(here):
                    "--set", "data.batch_size=100", code=1)
     assert "data.batch_size was 200, is 100; optimizer.lr was 0.01, is 0.5" in error
     assert everything("f") == before
+    edited = Path("f/config.toml").read_text().replace("lr = 0.01", "lr = 0.5")
+    Path("f/config.toml").write_text(edited)  # the checkpoints remember
+    before[Path("f/config.toml")] = edited.encode()
+    error = end("train", "f/config.toml", "--out", "f", "--resume", code=1)
+    assert "safetensors: the run had other settings: optimizer.lr was 0.01, is 0.5" in error
+    assert everything("f") == before
     Path("f/config.toml").unlink()
     error = end("train", "run.toml", "--out", "f", "--resume", code=1)
     assert "f has checkpoints and no config.toml, so nobody knows which settings" in error

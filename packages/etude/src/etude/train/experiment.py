@@ -35,13 +35,14 @@ from etude.train import Callback, Checkpoints, EarlyStopping, History, catalog, 
 from etude.train.catalog import Data
 from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
+from etude.train.run import differences
 from etude.train.settings import ConfigError, parameters
 
 CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
 
 #: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
-        "training.keep"}
+        "training.keep", "tune"}
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Experiment:
                    validation=self.validation, scheduler=self.scheduler,
                    schedule="epoch" if scheduler is None else scheduler.by,
                    clip_norm=training.clip_norm, callbacks=watching, checkpoints=checkpoints,
-                   resume=resume, config=self.config.document())
+                   resume=resume, config=_without(FREE, self.config))
 
 
 def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> Experiment:
@@ -199,7 +200,7 @@ def prepare(config: RunConfig, folder: Path, resume: bool) -> bool:
         raise ConfigError(f"{folder} has checkpoints and no {CONFIG}, so nobody knows which "
                           f"settings they go on with. Put it back, or begin another run with "
                           f"--out")
-    keep_config(config, folder, FREE | {"tune"} if found else None)
+    keep_config(config, folder, FREE if found else None)
     return bool(found)
 
 
@@ -209,13 +210,8 @@ def keep_config(config: RunConfig, folder: Path, free: set[str] | None) -> None:
     """
     path = folder / CONFIG
     if free is not None and path.is_file():
-        before, now = _flat(RunConfig.read(path)), _flat(config)
-        changed = []
-        for key in dict.fromkeys([*before, *now]):
-            section, _, _ = key.partition(".")
-            may_differ = key in free or section in free
-            if before.get(key) != now.get(key) and not may_differ:
-                changed.append(f"{key} was {before.get(key)!r}, is {now.get(key)!r}")
+        before, now = _without(free, RunConfig.read(path)), _without(free, config)
+        changed = differences(before, now)
         if changed:
             raise ConfigError(f"what is in {folder} was begun with other settings, so it cannot "
                               f"go on with these: {'; '.join(changed)}. Put them back, or begin "
@@ -254,7 +250,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _flat(config: RunConfig) -> dict[str, Any]:
-    """Path of a setting -> its value, over all sections."""
-    return {f"{section}.{key}": value for section, table in config.document().items()
-            for key, value in table.items()}
+def _without(free: set[str], config: RunConfig) -> dict[str, Any]:
+    """The document of a config without the sections and settings named in ``free``."""
+    return {section: {key: value for key, value in table.items() if f"{section}.{key}" not in free}
+            for section, table in config.document().items() if section not in free}

@@ -47,11 +47,13 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     whose step takes a metric is told the loss (``Epoch.value``). ``clip_norm`` is the largest
     norm that the gradients together may have, above 0. ``progress`` shows a live bar where rich
     is installed and the output is a terminal, else a line for each epoch. Ctrl-C ends the
-    training: the model keeps what it learned, and the History says that it was interrupted.
+    training after the step at work: the model keeps what it learned, and the History says that it
+    was interrupted.
 
     With ``checkpoints`` and ``resume=True`` the run goes on from the newest of them, if there is
     one; ``resume`` may also be the path of one. Model, data, optimizer and the rest must be made
     as they were before; then the resumed run equals one that was never stopped, bit for bit.
+    ``config`` is JSON of yours that is kept in them; a run with another one is not resumed.
 
     Raises FloatingPointError for a loss that is not finite, before that batch changes the model;
     ValueError if the loader gives no batch; CheckpointError for a checkpoint that does not fit;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -41,6 +42,18 @@ STATE = {
 }
 
 
+def differences(before: dict[str, Any], now: dict[str, Any], within: str = "") -> list[str]:
+    """What differs between two documents, setting by setting, as "path was 1, is 2"."""
+    found = []
+    for key in dict.fromkeys([*before, *now]):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old or new, dict) and isinstance(new or old, dict):  # or one has no section
+            found += differences(old or {}, new or {}, f"{within}{key}.")
+        elif old != new:
+            found.append(f"{within}{key} was {old!r}, is {new!r}")
+    return found
+
+
 @dataclass
 class Run:
     """What ``fit`` works on, and what its callbacks see. To end the run, set ``stop`` to a
@@ -57,7 +70,7 @@ class Run:
     metrics: Metrics = field(default_factory=dict)
     scheduler: Scheduler | None = None
     callbacks: Sequence[Callback] = ()
-    config: dict[str, Any] | None = None  # kept in checkpoints, for people and for a resume
+    config: dict[str, Any] | None = None  # JSON, kept in checkpoints: a resume must have the same
 
     history: History = field(default_factory=History)
     epoch: int = 1  # the one at work, or the next
@@ -157,6 +170,11 @@ class Run:
 
     def _accept(self, path: str | Path, state: dict[str, Any]) -> None:
         """CheckpointError if ``state`` is not of a run like this one."""
+        if state["config"] is not None and self.config is not None:
+            changed = differences(state["config"], json.loads(json.dumps(self.config)))
+            if changed:
+                raise CheckpointError(f"{path}: the run had other settings: {'; '.join(changed)}. "
+                                      f"Put them back, or begin another run")
         kinds = [c["kind"] for c in state["callbacks"]]
         mine = [type(c).__name__ for c in self.callbacks]
         if kinds != mine:
