@@ -18,8 +18,10 @@ pytest.importorskip("safetensors", reason="NOT RUN: needs the package safetensor
 
 from click.testing import CliRunner
 
+import etude
 from etude.commands import etude as program
-from etude.train import Checkpoints
+from etude.train import Checkpoints, experiment
+from etude.train.config import RunConfig
 
 RUN = """
 [model]
@@ -202,6 +204,32 @@ def test_runs_killed_at_random_moments_go_on_bit_for_bit(here, soak):
     assert sorted(p.name for p in Path("whole").iterdir()) == sorted(
         p.name for p in Path("parts").iterdir())
     assert not list(Path("parts").rglob("*.part"))
+
+
+def test_ctrl_c_leaves_the_weights_of_the_last_step_and_the_status_130(here):
+    every = ["--set", "training.keep=100000"]
+    for wait in (0.0, 0.05):
+        child = subprocess.Popen(
+            [sys.executable, "-u", "-m", "etude", "train", "long.toml", "--out", f"f{wait}"],
+            stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+        with child:
+            while "epoch 1" not in child.stdout.readline():
+                assert child.poll() is None
+            time.sleep(wait)
+            child.send_signal(signal.SIGINT)
+            out = child.stdout.read()
+        assert child.returncode == 130, out
+        assert f"Go on with: etude train long.toml --out f{wait} --resume" in out
+        found = json.loads(Path(f"f{wait}/history.json").read_text())
+        steps = len(found["steps"]["loss"])
+        end("train", "long.toml", "--out", f"g{wait}", "--set", f"training.epochs={-(-steps // 7)}",
+            *every)
+        weights = [experiment.build(RunConfig.read("run.toml")).model for _ in range(2)]
+        etude.load_weights(f"f{wait}/weights.safetensors", weights[0])
+        etude.load_weights(f"g{wait}/checkpoints/step-{steps:08d}.safetensors", weights[1])
+        first, second = ([t.numpy().tobytes() for t in m.state_dict().values()] for m in weights)
+        assert first == second
 
 
 @pytest.mark.usefixtures("optuna")

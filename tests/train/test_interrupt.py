@@ -87,3 +87,28 @@ def test_the_model_is_that_of_the_step_recorded(ctrl_c, soak):
         assert len(history.epochs) in ((steps[-1] - 1) // 4, steps[-1] // 4)
     assert early
     assert len(set(steps)) > 1
+
+
+def test_a_handler_of_ones_own_is_called_after_the_step_and_the_training_goes_on(ctrl_c):
+    model, batches, optimizer, _ = parts()
+    seen = []
+    signal.signal(signal.SIGINT, lambda number, frame: seen.append(optimizer.state[0]["step"]))
+
+    def loss(output, target):
+        os.kill(os.getpid(), signal.SIGINT)
+        return etude.cross_entropy(output, target)
+
+    history = train.fit(model, batches, optimizer, loss, progress=False)
+    assert not history.interrupted
+    assert seen == [1, 2, 3, 4]
+
+
+def test_ctrl_c_that_is_ignored_stays_so(ctrl_c):
+    """As in a background job of a script, which is not to end with the one in front."""
+    model, batches, optimizer, _ = parts()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    typed = Type(0)
+    history = train.fit(model, batches, optimizer, epochs=3, progress=False, callbacks=[typed])
+    typed.thread.join()
+    assert not history.interrupted
+    assert len(history.loss) == 12

@@ -107,13 +107,14 @@ def _permissions(path: str | os.PathLike[str]) -> int | None:
 
 @contextmanager
 def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Ctrl-C waits until the end of the block, and then raises KeyboardInterrupt. For work of other
-    libraries that must not end halfway, such as a database.
+    """Ctrl-C waits until the end of the block, and then does what it does elsewhere: it raises
+    KeyboardInterrupt, unless somebody has set another handler. For work that must not end halfway.
 
     It gives ``at_once``: in a block ``with at_once():`` inside, Ctrl-C acts as it does elsewhere,
     and one that has waited acts at its beginning.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+    main = threading.current_thread() is threading.main_thread()  # signals come nowhere else
+    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield nullcontext
         return
     came: list[int] = []
@@ -130,7 +131,7 @@ def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
         try:
             if came:
                 came.clear()
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             yield
         finally:
             signal.signal(signal.SIGINT, wait)
@@ -140,7 +141,7 @@ def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
     finally:
         signal.signal(signal.SIGINT, before)
     if came:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
