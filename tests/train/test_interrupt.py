@@ -11,15 +11,9 @@ import pytest
 import etude
 from etude import nn, optim, train
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 STEPS = 40
-
-
-@pytest.fixture
-def ctrl_c():
-    """Ctrl-C as in a shell, whatever this process was started with."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def parts():
@@ -65,7 +59,7 @@ class Type(train.Callback):
             self.thread.start()
 
 
-def test_the_model_is_that_of_the_step_recorded(ctrl_c, soak):
+def test_the_model_is_that_of_the_step_recorded(soak):
     model, batches, optimizer, scheduler = parts()
     expected = After(model, optimizer, scheduler)
     train.fit(model, batches, optimizer, epochs=STEPS // 4, progress=False, scheduler=scheduler,
@@ -89,7 +83,7 @@ def test_the_model_is_that_of_the_step_recorded(ctrl_c, soak):
     assert len(set(steps)) > 1
 
 
-def test_a_handler_of_ones_own_is_called_after_the_step_and_the_training_goes_on(ctrl_c):
+def test_a_handler_of_ones_own_is_called_after_the_step_and_the_training_goes_on():
     model, batches, optimizer, _ = parts()
     seen = []
     signal.signal(signal.SIGINT, lambda number, frame: seen.append(optimizer.state[0]["step"]))
@@ -103,7 +97,7 @@ def test_a_handler_of_ones_own_is_called_after_the_step_and_the_training_goes_on
     assert seen == [1, 2, 3, 4]
 
 
-def test_ctrl_c_that_is_ignored_stays_so(ctrl_c):
+def test_ctrl_c_that_is_ignored_stays_so():
     """As in a background job of a script, which is not to end with the one in front."""
     model, batches, optimizer, _ = parts()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -213,7 +213,7 @@ def test_a_callback_that_refuses_leaves_all_as_it_was(file, error):
     assert held(file, fresh, "does not fit. ")
 
 
-def test_ctrl_c_while_a_checkpoint_is_taken_over_waits_until_all_of_it_is(file):
+def test_ctrl_c_while_a_checkpoint_is_taken_over_waits_until_all_of_it_is(interruptible, file):
     class Typed(train.Callback):
         def load_state_dict(self, state):
             os.kill(os.getpid(), signal.SIGINT)
