@@ -185,7 +185,7 @@ def test_a_resume_with_other_settings_names_each_and_changes_nothing(here):
 def test_runs_killed_at_random_moments_go_on_bit_for_bit(here, soak):
     """A kill may hit the start, a step, or any file while it is written."""
     kills = 60 if soak else 3
-    epochs, moments = str(12 * kills), random.Random(11)
+    epochs, moments = str(5 * kills), random.Random(11)
     words = ["train", "run.toml", "--set", f"training.epochs={epochs}"]
     killed = 0
     while killed < kills:

@@ -178,7 +178,7 @@ def test_a_divergence_is_told_although_its_reproducer_finds_no_room(here):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="NOT RUN: there is no /dev/full")
-@pytest.mark.parametrize("words", [["train", "run.toml"], ["train", "--example"], ["ops"]],
+@pytest.mark.parametrize("words", [["train", "run.toml"], ["train", "--example"]],
                          ids=" ".join)
 def test_a_full_standard_output_is_said_in_one_line(here, words):
     with open("/dev/full", "w") as nowhere:
