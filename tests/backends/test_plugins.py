@@ -22,8 +22,8 @@ GOOD = """
     @etude.hookimpl
     def etude_backends():
         def load():
-            return etude.Backend("{name}", "cpu", {{"exp": lambda x, out=None: x + 41}})
-        return [etude.BackendInfo("{name}", "cpu", (1, 0), load)]
+            return etude.Column("{name}", "cpu", {{"exp": lambda x, out=None: x + 41}})
+        return [etude.BackendInfo("{name}", "cpu", (2, 0), load)]
 """
 
 
@@ -117,9 +117,9 @@ BROKEN = {
         import etude
         @etude.hookimpl
         def etude_backends():
-            return [etude.BackendInfo("newer", "cpu", (1, 99), None)]
-     """, "backend 'newer' is built for op interface 1.99, this Etude has 1.0; install matching "
-          "versions of both"),
+            return [etude.BackendInfo("newer", "cpu", (2, 99), None)]
+     """, "backend 'newer' is built for op interface 2.99, this Etude has 2.0; install a newer "
+          "version of etude"),
     "t_older": ("""
         import etude
         @etude.hookimpl
@@ -145,12 +145,12 @@ BROKEN = {
         @etude.hookimpl
         def etude_backends():
             return [etude.BackendInfo("interface", "cpu", "1.0", None)]
-     """, "backend 'interface': interface must be two numbers such as (1, 0), got '1.0'"),
+     """, "backend 'interface': interface must be two numbers such as (2, 0), got '1.0'"),
     "t_noname": ("""
         import etude
         @etude.hookimpl
         def etude_backends():
-            return [etude.BackendInfo(None, "cpu", (1, 0), None)]
+            return [etude.BackendInfo(None, "cpu", (2, 0), None)]
      """, "a backend is called None"),
     "t_commands": ("""
         import etude
@@ -216,18 +216,18 @@ LOADS = {
                "BackendError: backend 'none' is broken: TypeError: load() must return a Column"),
     "t_exit": ("raise SystemExit(2)", "broken", "SystemExit: 2",
                "BackendError: backend 'exit' is broken: SystemExit: 2. 'etude backends' shows"),
-    "t_typo": ("return etude.Backend('typo', 'cpu', {'sofmax': None})", "broken",
+    "t_typo": ("return etude.Column('typo', 'cpu', {'sofmax': None})", "broken",
                "TypeError: there is no op called 'sofmax'. Did you mean 'softmax'?",
                "BackendError: backend 'typo' is broken: TypeError: there is no op called 'sofmax'"),
-    "t_entry": ("return etude.Backend('entry', 'cpu', {'exp': 3})", "broken",
+    "t_entry": ("return etude.Column('entry', 'cpu', {'exp': 3})", "broken",
                 "TypeError: its entry for exp is 3, which cannot be called; it must be a function "
                 "of the op's arrays and attributes",
                 "BackendError: backend 'entry' is broken: TypeError: its entry for exp is 3"),
-    "t_noout": ("return etude.Backend('noout', 'cpu', {'exp': lambda x: x}, checks=True)", "broken",
+    "t_noout": ("return etude.Column('noout', 'cpu', {'exp': lambda x: x}, checks=True)", "broken",
                 "TypeError: its entry for exp has no parameter out, and checks=True promises the "
                 "full interface: exp(*arrays, out=None, **attrs)",
                 "BackendError: backend 'noout' is broken: TypeError: its entry for exp has no"),
-    "t_far": ("return etude.Backend('far', 'moon', {})", "broken",
+    "t_far": ("return etude.Column('far', 'moon', {})", "broken",
               "TypeError: load() made a Column for 'moon', announced for 'cpu'",
               "BackendError: backend 'far' is broken: TypeError: load() made a Column for 'moon'"),
 }
@@ -243,7 +243,7 @@ def test_a_backend_that_does_not_load_says_why_each_time(site, name):
             def load():
                 open("loads", "a").write("x")
                 {body}
-            return [etude.BackendInfo({name[2:]!r}, "cpu", (1, 0), load)]
+            return [etude.BackendInfo({name[2:]!r}, "cpu", (2, 0), load)]
     """)
     before, first, second, after = site.run(f"""
         before = states()[{name!r}]
@@ -340,8 +340,8 @@ HOOK = """
     def etude_backends():
         def load():
             {at_load}
-            return etude.Backend("{name}", "cpu", {{"exp": lambda x, out=None: x + 1}})
-        return [etude.BackendInfo("{name}", "cpu", (1, 0), load)]
+            return etude.Column("{name}", "cpu", {{"exp": lambda x, out=None: x + 1}})
+        return [etude.BackendInfo("{name}", "cpu", (2, 0), load)]
 """
 
 
@@ -572,7 +572,7 @@ def test_a_device_gets_its_first_backend_by_itself(site):
 
         @etude.hookimpl
         def etude_backends():
-            return [etude.BackendInfo("moonshine", "moon", (1, 0), lambda: etude.Backend(
+            return [etude.BackendInfo("moonshine", "moon", (2, 0), lambda: etude.Column(
                 "moonshine", "moon", {}, upload=upload, download=lambda a: np.array(a.buffer)))]
     """)
     found = site.run("""

@@ -330,8 +330,13 @@ def test_arguments_by_position_or_name_and_what_is_wrong_with_them():
                  lambda: F.exp(None), lambda: F.lt(None, x), lambda: F.where(None, x, x)):
         with pytest.raises(TypeError, match=r"\w+: \w+ is required, got None"):
             call()
-    with pytest.raises(TypeError, match=r"exp\(\) got an unexpected keyword argument 'dim'"):
+    with pytest.raises(TypeError, match="exp has no attribute 'dim'; it takes: none"):
         F.exp(x, dim=1)
+    with pytest.raises(TypeError, match="add.* got an unexpected keyword argument 'extra'"):
+        F.add(x, x, extra=1)
+    with pytest.raises(TypeError, match="relu: inplace is not in Etude: an op changes nothing"):
+        F.relu(x, inplace=True)
+    assert F.relu(x, inplace=False).shape == (2, 3)
     assert F.linear(weight=x, x=x).shape == (2, 2)
     assert str(inspect.signature(F.layer_norm)) == (
         "(x, normalized_shape, weight=None, bias=None, eps=1e-05)")
@@ -389,8 +394,8 @@ def test_other_names_are_just_missing():
     with pytest.raises(AttributeError, match=r"^a Tensor has no 'sotfmax'$") as error:
         etude.ones(2).sotfmax  # noqa: B018
     assert error.value.name == "sotfmax"
-    with pytest.raises(AttributeError, match=r"etude.functional has no function 'max'; write x.am"):
-        etude.functional.max  # noqa: B018
+    with pytest.raises(AttributeError, match=r"etude.functional has no function 'bmm'; write x @"):
+        etude.functional.bmm  # noqa: B018
     assert copy.copy(etude.ones(2)).tolist() == copy.deepcopy(etude.ones(2)).tolist() == [1, 1]
 
 
@@ -407,12 +412,7 @@ def test_copy_into_a_view_that_repeats_its_memory_is_refused():
         etude.from_numpy(fixed).copy_(etude.ones(2))
 
 
-@pytest.mark.parametrize("wrong", [etude.tensor(2.0), np.array([2.0])])
-def test_clamp_takes_numbers_and_names_what_takes_tensors(wrong):
-    with pytest.raises(TypeError, match=r"clamp: min is one number, got a .*; maximum\(x, min\)"):
-        etude.ones(2).clamp(min=wrong)
-    with pytest.raises(TypeError, match=r"clamp: max is one number, got a .*; minimum\(x, max\)"):
-        etude.clamp(etude.ones(2), 0, wrong)
+def test_clamp_takes_numbers_and_tensors():
     assert etude.clamp(etude.arange(4), np.int64(1), 2).tolist() == [1, 1, 2, 2]
 
 
@@ -443,17 +443,6 @@ def test_signs_of_logic_are_for_bools():
     for wrong in (lambda: ~etude.tensor(1), lambda: x & 1, lambda: 1 | x, lambda: x ^ ones):
         with pytest.raises(TypeError, match=r"[~&|^] is for tensors of bools, such as x > 0; got "):
             wrong()
-
-
-@pytest.mark.parametrize(("run", "message"), [
-    (lambda x: x // 2, r"no //: write \(x / y\)\.floor\(\)"),
-    (lambda x: 2 // x, r"no //: write"),
-    (lambda x: x % 2, r"no %: write x - \(x / y\)\.floor\(\) \* y"),
-    (lambda x: 2 % x, r"no %: write"),
-])
-def test_whole_division_is_told_what_to_write(run, message):
-    with pytest.raises(TypeError, match=message):
-        run(etude.ones(2))
 
 
 @pytest.mark.parametrize("sign", ["iand", "ior", "ixor", "ifloordiv", "imod"])

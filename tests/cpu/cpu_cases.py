@@ -77,7 +77,7 @@ def _maps_with_attributes(x):
     yield "clamp", (x,), {"max": 0.3}
     yield "clamp", (x,), {"min": 0}
 
-REDUCTIONS = ("sum", "mean", "amax", "argmax", "argmin", "logsumexp", "var")
+REDUCTIONS = ("sum", "mean", "amax", "amin", "argmax", "argmin", "logsumexp", "var")
 
 
 def _by_index(x, index, labels):
@@ -193,7 +193,7 @@ def calls(dtype, scale=1):
     yield "max_pool2d", (image,), window
     yield "max_pool2d_backward", (pooled, where), {"input_size": (12, 13)}
     yield "cross_entropy", (x, labels), {}
-    yield "cross_entropy_backward", (np.ones((), dtype), x, labels, *saved), {}
+    yield "cross_entropy_backward", (np.ones((), dtype), x, labels, None, *saved), {}
     yield "layer_norm", (x, row, row[::-1].copy()), {"normalized_shape": (c,)}
     yield "layer_norm_backward", (y, x, row, mean, rstd), {"normalized_shape": (c,)}
     yield from _average_pools(image)

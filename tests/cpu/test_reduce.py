@@ -9,7 +9,7 @@ from cpu_cases import FLOATS, SIZES, hold, normal, rng
 
 from etude.core.errors import Unsupported
 
-REDUCE = ("sum", "mean", "amax", "argmax", "argmin", "logsumexp")
+REDUCE = ("sum", "mean", "amax", "amin", "argmax", "argmin", "logsumexp")
 SHAPES = ((1, 300_000), (300_000, 1), (5, 20_000, 3), (70_000, 7), (9000, 130), (3, 9000),
           (2, 70_001), (40, 300, 5), (6, 2, 5000), (129, 4097))
 
@@ -45,7 +45,7 @@ def test_any_set_of_axes_of_any_layout(ops, keepdim):
     x = normal(3, 4, 5, 6, dtype="float64")
     for k in range(5):
         for dim in itertools.combinations(range(4), k):
-            for name in ("sum", "mean", "amax", "logsumexp", "prod"):
+            for name in ("sum", "mean", "amax", "amin", "logsumexp", "prod"):
                 hold(ops, name, x, dim=dim, keepdim=keepdim, terms=360)
                 hold(ops, name, x.transpose(2, 0, 3, 1), dim=dim, keepdim=keepdim, terms=360)
             if all(b - a == 1 for a, b in itertools.pairwise(dim)):
@@ -103,6 +103,7 @@ def test_nan_is_the_largest_and_of_equals_the_first_wins(ops, dtype, n):
     for a, dim in ((x, 1), (np.ascontiguousarray(x.T), 0)):
         hold(ops, "argmax", a, dim=dim)
         hold(ops, "amax", a, dim=dim)
+        hold(ops, "amin", a, dim=dim)
         hold(ops, "argmin", a, dim=dim)
 
 
@@ -134,7 +135,7 @@ def test_var_of_numbers_far_from_zero(ops, dtype):
 def test_integers_add_up_exactly(ops):
     x = rng(0).integers(-1000, 1000, (321, 45))
     for dim in (None, 0, 1):
-        for name in ("sum", "amax", "argmax", "argmin", "prod"):
+        for name in ("sum", "amax", "amin", "argmax", "argmin", "prod"):
             hold(ops, name, x, dim=dim)
     hold(ops, "argmax", x > 990, dim=1)
     hold(ops, "argmin", x < 990, dim=1)

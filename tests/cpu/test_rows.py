@@ -51,20 +51,22 @@ def test_cross_entropy(ops, dtype, shape, reduction):
     loss = hold(ops, "cross_entropy", x, target, reduction=reduction, terms=shape[0] * 99)
     _, *saved = TABLE["cross_entropy"](x, target, reduction=reduction)
     grad = np.asarray(normal(*loss.shape, dtype=dtype))
-    hold(ops, "cross_entropy_backward", grad, x, target, *saved, reduction=reduction)
+    hold(ops, "cross_entropy_backward", grad, x, target, None, *saved, reduction=reduction)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize(("ignore", "smoothing"), [(3, 0.0), (-100, 0.1), (3, 0.25)])
-def test_labels_to_ignore_and_smoothing(ops, dtype, reduction, ignore, smoothing):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labels_to_ignore_smoothing_and_weights(ops, dtype, reduction, ignore, smoothing, weighted):
     x, target = 3 * normal(40, 10, dtype=dtype), rng(1).integers(0, 10, 40)
+    weight = rng(2).uniform(0, 2, 10).astype(dtype) if weighted else None
     attrs = {"reduction": reduction, "ignore_index": ignore, "label_smoothing": smoothing}
     target[7] = ignore
-    loss = hold(ops, "cross_entropy", x, target, terms=4000, **attrs)
-    _, *saved = TABLE["cross_entropy"](x, target, **attrs)
+    loss = hold(ops, "cross_entropy", x, target, weight, terms=4000, **attrs)
+    _, *saved = TABLE["cross_entropy"](x, target, weight, **attrs)
     grad = np.asarray(normal(*loss.shape, dtype=dtype))
-    hold(ops, "cross_entropy_backward", grad, x, target, *saved, terms=99, **attrs)
+    hold(ops, "cross_entropy_backward", grad, x, target, weight, *saved, terms=99, **attrs)
 
 
 @pytest.mark.parametrize("wrong", [-1, 10, 2**40])
@@ -75,7 +77,7 @@ def test_a_label_out_of_range_is_named_as_by_the_reference(ops, wrong):
         ops["cross_entropy"](x, target)
     zeros = np.zeros(20, np.float32)
     with pytest.raises(IndexError, match=rf"target\[13\] is {wrong}"):
-        ops["cross_entropy_backward"](np.ones((), np.float32), x, target, zeros, zeros)
+        ops["cross_entropy_backward"](np.ones((), np.float32), x, target, None, zeros, zeros)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -76,8 +76,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("numbers", [(7, 2), (-7, 2), (7, -2), (-7, -2), (0.0, -3.0), (-0.0, 3.0),
-                                     (1e300, 1e-300), (5.0, math.inf), (-5.0, math.inf), (0.7, 0.1)])
+@pytest.mark.parametrize("numbers", [
+    (7, 2), (-7, 2), (7, -2), (-7, -2), (0.0, -3.0), (-0.0, 3.0), (1e300, 1e-300), (5.0, math.inf),
+    (-5.0, math.inf), (0.7, 0.1)])
 def test_whole_division_and_remainder_are_those_of_python(numbers):
     x, y = (etude.tensor([float(n)], dtype=etude.float64) for n in numbers)
     a, b = map(float, numbers)

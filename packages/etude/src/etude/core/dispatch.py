@@ -3,7 +3,7 @@
 Three closures turn an op of the table into a function of Tensors, kept in ``OPS``: calls with one
 operand and with two are frequent and small, and have a short road of their own; everything else
 takes the general one. Which column then runs is decided in ``columns.py``. The public functions
-with PyTorch's signatures are made from these in ``functional.py``.
+with PyTorch's signatures are made from these in ``functional/``.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ extern "C" {
 /* What a library was compiled with. Etude asks before it calls anything there, and refuses another
    major number: the parameters of its kernels would not be those below. A library that does not
    include this file exports a variable of this name and value itself. */
-extern const uint32_t etude_interface;
-__attribute__((weak, visibility("default"))) const uint32_t etude_interface = ETUDE_INTERFACE;
+extern const uint32_t etude_interface __attribute__((weak, visibility("default")));
+const uint32_t etude_interface = ETUDE_INTERFACE;
 
 enum {
     ETUDE_OK = 0,

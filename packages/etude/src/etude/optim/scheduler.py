@@ -313,6 +313,7 @@ class ReduceLROnPlateau(Scheduler):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._load(state, best=real("load_state_dict: best", state["best"]),
                    bad=integer("load_state_dict: bad", state["bad"], 0),
+                   rest=integer("load_state_dict: rest", state["rest"], 0),
                    cuts=integer("load_state_dict: cuts", state["cuts"], 0))
 
 

@@ -16,7 +16,6 @@ What a ``kernel`` text may say, its parts apart by commas:
     index_n = index at dim        one size
     from = dtype of x             ETUDE_F32, ...
     kind ... column = attn_mask over ... L S    how a mask broadcasts (``spread`` says which six)
-    groups == 1                   no number: calls with another value are declined
 
 An op whose row, header and library disagree is refused when the library is opened.
 """
@@ -66,14 +65,9 @@ class Numbers:
                                f"and this op states no layout; write shape= as a text")
         self.op, self.layout = op, op.shape
         self.parameters = [p for p in kernel.parameters if p.kind in ("size", "attribute")]
-        self.refused: list[Source] = []
         self.sources: list[tuple[list[str], Source]] = []
         for part in filter(None, map(str.strip, op.kernel.split(","))):
-            names, source = _read(op, part)
-            if names:
-                self.sources.append((names, source))
-            else:
-                self.refused.append(source)
+            self.sources.append(_read(op, part))
         self._agree(kernel)
 
     def _agree(self, kernel: Kernel) -> None:
@@ -103,12 +97,10 @@ class Numbers:
                 f"type, or enter one")
 
     def __call__(self, arrays: Sequence[Any], attrs: dict[str, Any]) -> tuple[Number, ...]:
-        """Raises Unsupported where the row, or an attribute that is NaN, rules the call out."""
+        """Raises Unsupported where an attribute is NaN, or axes do not lie as C wants them."""
         attrs = {**self.op.attrs, **attrs}
         sizes = self.layout.bind([spec_of(a) for a in arrays], attrs)
         given = Given(sizes, dict(zip(self.op.arrays, arrays, strict=False)), attrs)
-        for refusal in self.refused:
-            refusal(given)
         found: dict[str, Any] = {}
         for names, source in self.sources:
             found.update(zip(names, source(given), strict=True))
@@ -123,9 +115,6 @@ class Numbers:
 
 def _read(op: Op, part: str) -> tuple[list[str], Source]:
     """The C names that a part of a ``kernel`` text speaks of, and where their numbers are from."""
-    if "==" in part:
-        name, _, wanted = part.partition("==")
-        return [], _only(name.strip(), tuple(map(int, wanted.split())))
     left, equals, right = part.partition("=")
     names, words = left.split(), right.split()
     if not equals or not names or not words:
@@ -168,16 +157,6 @@ def _attribute(op: Op, name: str) -> Source:
         if any(v != v for v in values):
             raise Unsupported("an attribute is NaN")
         return values
-
-    return source
-
-
-def _only(name: str, wanted: tuple[int, ...]) -> Source:
-    def source(given: Given) -> Sequence[Any]:
-        value = given.attrs[name]
-        if (tuple(value) if np.iterable(value) else (value,)) != wanted:
-            raise Unsupported(name)
-        return []
 
     return source
 
