@@ -5,20 +5,20 @@ which draws calls with all the forms of arguments that the function takes. Here 
 function that Etude has too is converted, called in Etude as it stands, and compared: values,
 dtypes, shapes, and the gradients of a sum of the outputs under random weights.
 
-``torch_samples.py`` counts the outcomes; what Etude has not by decision is in ``differences.py``.
+``torch_samples.py`` counts the outcomes. What Etude has not by decision is in
+``docs/from_pytorch.toml``, one row for each decision.
 """
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from differences import why_refused
+from forms import as_function, forms, functions
+from pytorch_page import rows
 from torch.testing._internal.common_methods_invocations import op_db
 
 import etude
@@ -33,6 +33,10 @@ TIGHT = 1e-12
 LOOSER = {}
 #: Both frameworks draw numbers of their own, so shapes and dtypes are compared, and no values.
 RANDOM = {"dropout", "rand", "randn"}
+#: Where PyTorch promises no order among equal elements: function -> its places in the results.
+PLACES = {"topk": 1, "sort": 1, "argsort": 0}
+#: Rows of the table that explained a refusal, by id.
+USED = set()
 
 
 class Outcome(NamedTuple):
@@ -70,10 +74,10 @@ def doors():
     for name, infos in sorted(_infos().items()):
         function = getattr(etude, name, None) if name in etude.__all__ else None
         method = getattr(etude.Tensor, name, None)
-        if callable(function) and theirs(name):
+        if callable(function) and functions(name):
             found.append(Door(name, function, infos))
         if method is not None and method is not function and hasattr(torch.Tensor, name):
-            found.append(Door(f"Tensor.{name}", _called(etude, name), infos))
+            found.append(Door(f"Tensor.{name}", as_function(etude.Tensor, name), infos))
     return found
 
 
@@ -86,18 +90,6 @@ def _infos():
             if "." not in name:
                 found[name] = (*found.get(name, ()), info)
     return found
-
-
-def theirs(name):
-    """PyTorch's public functions of that name: of torch.nn.functional, of torch, of both."""
-    return [getattr(lib, name) for lib in (F, torch) if callable(getattr(lib, name, None))]
-
-
-def _called(lib, name):
-    """A method as a function, or a property as one."""
-    if not callable(getattr(lib.Tensor, name)):
-        return lambda x: getattr(x, name)
-    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
 
 
 # ---------------------------------------------------------------------------- samples
@@ -147,9 +139,9 @@ def calls(door):
 
 def _call(door, info, args, kwargs):
     if door.is_method:
-        return Call(door, _called(torch, door.bare), args, kwargs)
+        return Call(door, as_function(torch.Tensor, door.bare), args, kwargs)
     if door.bare in SWAPPED:
-        return Call(door, theirs(door.bare)[0], (args[1], args[0], *args[2:]), kwargs)
+        return Call(door, functions(door.bare)[0], (args[1], args[0], *args[2:]), kwargs)
     return Call(door, info.op, args, kwargs)
 
 
@@ -223,7 +215,7 @@ def _outcome(call, expected, backend):
     name = call.door.bare
     for y in expected:
         if isinstance(y, torch.Tensor) and y.dtype not in DTYPES:
-            return Outcome("decided", why_refused(call.door.name, f"dtype {_short(y.dtype)}", {}))
+            return Outcome("decided", why_refused(call.door, f"dtype {_short(y.dtype)}", {}))
     convert = Converted()
     try:
         args, kwargs = convert(call.args), convert(call.kwargs)
@@ -232,14 +224,29 @@ def _outcome(call, expected, backend):
     except Exception as error:  # whatever is raised is a refusal, and is counted
         said = str(error) if isinstance(error, NotInEtude) else f"{type(error).__name__}: {error}"
         names = {**getattr(_with_names(call), "kwargs", {}), **call.kwargs}
-        reason = why_refused(call.door.name, said, names)
+        reason = why_refused(call.door, said, names)
         return Outcome("decided", reason) if reason else Outcome("refused", _grouped(said))
+    expected = _of_equals(call, got, expected)
     wrong = _different(name, got, expected) or (
         "" if name in RANDOM else _different_gradient(name, got, expected, convert, backend))
     if not wrong:
         return Outcome("passed")
-    reason = why_refused(call.door.name, wrong, {})
+    reason = why_refused(call.door, wrong, {})
     return Outcome("decided", reason) if reason else Outcome("wrong", wrong)
+
+
+def why_refused(door, said, named):
+    """Why Etude refuses a call by decision, or "" if nobody decided it.
+
+    said: the error; named: the arguments under PyTorch's names, as far as they are known.
+    """
+    for row in rows(door.name):
+        if (any(p in named for p in row.get("lacks", ()))
+                or said in {f"dtype {d}" for d in row.get("dtypes", ())}
+                or "says" in row and re.search(row["says"], said)):
+            USED.add(id(row))
+            return row["why"]
+    return ""
 
 
 def _on(backend):
@@ -278,12 +285,30 @@ def _different(name, got, expected):
     return ""
 
 
+def _of_equals(call, got, expected):
+    """The expected results, with Etude's choice among equal elements where PyTorch promises none.
+
+    """
+    at = PLACES.get(call.door.bare)
+    if at is None or len(got) <= at or tuple(got[at].shape) != tuple(expected[at].shape):
+        return expected
+    x, dim = call.args[0], getattr(_with_names(call), "kwargs", call.kwargs).get("dim", -1)
+    places = torch.from_numpy(got[at].numpy().copy())
+    if x.ndim == 0 or not places.numel():
+        return expected
+    distinct = (places.sort(dim).values.diff(dim=dim) != 0).all()
+    if distinct and torch.equal(x.gather(dim, places), x.gather(dim, expected[at])):
+        values = [x.gather(dim, places)] * len(expected)  # so that gradients go to the same places
+        return [places if i == at else v for i, v in enumerate(values)]
+    return expected
+
+
 def _off(name, a, b):
     """How far values are apart beyond tolerance, or ""."""
     if b.dtype.kind != "f":
         return "" if np.array_equal(a, b) else "differ"
     finite = np.isfinite(b)
-    size = np.abs(b[finite]).max(initial=0)
+    size = np.abs(b[finite]).max(initial=1)  # what is 0 but for rounding has no size of its own
     tight = 1e-5 if b.dtype == np.float32 else LOOSER.get(name, TIGHT)
     if np.allclose(a, b, rtol=tight, atol=tight * size, equal_nan=True):
         return ""
@@ -305,7 +330,8 @@ def _different_gradient(name, got, expected, convert, backend):
         w = rng.standard_normal(tuple(expected[i].shape)) + 0.5
         total = total + (expected[i] * torch.from_numpy(np.asarray(w)).to(expected[i].dtype)).sum()
         my_total = my_total + (got[i] * etude.tensor(w, dtype=got[i].dtype)).sum()
-    grads = torch.autograd.grad(total, [t for t, _ in leaves], allow_unused=True)
+    grads = torch.autograd.grad(total, [t for t, _ in leaves], retain_graph=True,
+                                allow_unused=True)
     try:
         if my_total.requires_grad:
             with _on(backend):
@@ -325,41 +351,23 @@ def _different_gradient(name, got, expected, convert, backend):
 
 def _with_names(call):
     """The same call with the name that PyTorch has for every argument; None if that is no call."""
-    for function, names in forms(call.door.name):
-        given = dict(zip(names, call.args, strict=False))
-        if len(call.args) > len(names) or given.keys() & call.kwargs.keys():
+    for function, parameters in _forms(call.door):
+        given = dict(zip((p.name for p in parameters), call.args, strict=False))
+        if len(call.args) > len(parameters) or given.keys() & call.kwargs.keys():
             continue
         given |= call.kwargs
-        mine = call.door.mine
-        positional = ()
-        if call.door.is_method:
-            positional = (given.pop("self"),)
+        positional = (given.pop("self"),) if call.door.is_method else ()
         try:
             function(*positional, **given)
         except (TypeError, RuntimeError):
             continue
-        return Call(call.door._replace(mine=mine), function, positional, given)
+        return Call(call.door, function, positional, given)
     return None
 
 
-@cache
-def forms(name):
-    """PyTorch's forms of call: (function, names of its parameters)."""
-    bare = name.removeprefix("Tensor.")
-    if name.startswith("Tensor."):
-        method = _called(torch, bare)
-        return [(method, names) for names in _overloads(bare, "self") if names[:1] == ["self"]]
-    found = []
-    for function in theirs(bare):
-        function = inspect.unwrap(function)
-        if inspect.isfunction(function):
-            found.append((function, list(inspect.signature(function).parameters)))
-        found += [(function, names) for names in _overloads(bare, "input")]
-    return found
-
-
-def _overloads(name, first):
-    """Names of the parameters in each overload of a function written in C++."""
-    return [[first if a.name == "self" else a.name for a in schema.arguments]
-            for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}")
-            if not any(a.is_out for a in schema.arguments)]
+def _forms(door):
+    if door.is_method:
+        return forms(f"torch.{door.name}")
+    homes = [(lib, where) for lib, where in ((F, "torch.nn.functional"), (torch, "torch"))
+             if callable(getattr(lib, door.bare, None))]
+    return [form for _, where in homes for form in forms(f"{where}.{door.bare}")]
