@@ -84,11 +84,12 @@ def _listed(value):
 # ---------------------------------------------------------------------------- the page
 
 
-def write(path):
+def tables():
+    """The rows that hold everywhere, then a table for each section, as text of a page."""
     text = [_everywhere()]
     for title, find in SECTIONS.items():
         text.append(f"## {title}\n\n" + _table(find()))
-    path.write_text("\n\n".join(text) + "\n", encoding="ascii")
+    return "\n\n".join(text) + "\n"
 
 
 def _everywhere():

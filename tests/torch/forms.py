@@ -135,7 +135,7 @@ def differences(mine, theirs):
     found = set()
     have = {p.name: p for p in mine}
     known = {p.name for form in theirs for p in form.parameters}
-    found |= {("adds", name) for name in have if name not in known}
+    found |= {("adds", name) for name in have if name not in known and name != "*"}
     found |= {("lacks", name) for name in known - {"*"} if name not in have}
     places = {p.name: i for i, p in enumerate(mine) if not p.by_keyword}
     for form in theirs:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from forms import as_function, forms, functions
 from pytorch_page import rows
 from torch.testing._internal.common_methods_invocations import op_db
+from torch.utils._pytree import tree_map
 
 import etude
 
@@ -130,11 +131,43 @@ def calls(door):
     for info in door.infos:
         for dtype in (torch.float64, torch.int64, torch.bool):
             if dtype in info.supported_dtypes("cpu"):
-                grad = dtype.is_floating_point and info.supports_autograd
-                for sample in info.sample_inputs("cpu", dtype, requires_grad=grad):
+                for sample in _samples(info, dtype):
                     kwargs = {k: v for k, v in sample.kwargs.items()
                               if k not in NEUTRAL or v != NEUTRAL[k]}
-                    yield _call(door, info, (sample.input, *sample.args), kwargs)
+                    args, kwargs = _as_leaves(((sample.input, *sample.args), kwargs))
+                    yield _call(door, info, args, kwargs)
+
+
+def _as_leaves(values):
+    """Tensors as leaves of their own: some are views made without a record, and get no gradient.
+
+    """
+    leaves = {}
+
+    def leaf(value):
+        if not isinstance(value, torch.Tensor) or not value.requires_grad:
+            return value
+        return leaves.setdefault(id(value), value.detach().clone().requires_grad_())
+
+    return tree_map(leaf, values)
+
+
+def _samples(info, dtype):
+    """In float64 the reference inputs too: shapes that broadcast, huge and tiny numbers, inf, NaN.
+
+    For some functions PyTorch can draw those only where no gradient is asked.
+    """
+    if dtype != torch.float64:
+        yield from info.sample_inputs("cpu", dtype)
+        return
+    grad = info.supports_autograd
+    yield from info.sample_inputs("cpu", dtype, requires_grad=grad)
+    if info.reference_inputs_func is not None:
+        try:
+            more = list(info.reference_inputs("cpu", dtype, requires_grad=grad))
+        except ValueError:
+            more = list(info.reference_inputs("cpu", dtype))
+        yield from more
 
 
 def _call(door, info, args, kwargs):
@@ -303,18 +336,19 @@ def _of_equals(call, got, expected):
     return expected
 
 
-def _off(name, a, b):
-    """How far values are apart beyond tolerance, or ""."""
+def _off(name, a, b, at=None):
+    """How values are apart beyond tolerance, or "". at: the input that a gradient belongs to."""
     if b.dtype.kind != "f":
         return "" if np.array_equal(a, b) else "differ"
-    finite = np.isfinite(b)
-    size = np.abs(b[finite]).max(initial=1)  # what is 0 but for rounding has no size of its own
+    size = np.abs(b[np.isfinite(b)]).max(initial=1)  # what is 0 but for rounding has no size
     tight = 1e-5 if b.dtype == np.float32 else LOOSER.get(name, TIGHT)
-    if np.allclose(a, b, rtol=tight, atol=tight * size, equal_nan=True):
+    apart = ~np.isclose(a, b, rtol=tight, atol=tight * size, equal_nan=True)
+    if not apart.any():
         return ""
-    if not np.array_equal(finite, np.isfinite(a)):
-        return "are not finite where PyTorch's are, or the other way round"
-    return "differ"
+    if at is not None and not np.isfinite(at[apart]).any():
+        return "differ, only where the input is inf or NaN"
+    return "differ, inf or NaN on one side" if (
+        ~np.isfinite(a[apart]) | ~np.isfinite(b[apart])).all() else "differ"
 
 
 def _different_gradient(name, got, expected, convert, backend):
@@ -341,8 +375,10 @@ def _different_gradient(name, got, expected, convert, backend):
     for (theirs, mine), g in zip(leaves, grads, strict=True):
         a = np.zeros(mine.shape) if mine.grad is None else mine.grad.numpy()
         b = np.zeros(tuple(theirs.shape)) if g is None else g.numpy()
-        if a.shape != b.shape or (off := _off(name, a, b)):
-            return f"gradient: {off}"
+        if a.shape != b.shape:
+            return f"gradient: shape {list(a.shape)}, PyTorch has {list(b.shape)}"
+        if off := _off(name, a, b, theirs.detach().numpy()):
+            return f"gradients {off}"
     return ""
 
 
