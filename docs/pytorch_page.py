@@ -11,12 +11,13 @@ from pathlib import Path
 
 import etude
 from etude import nn, optim
+from etude.core.table import TABLE
 
 _DATA = tomllib.loads(Path(__file__).with_name("from_pytorch.toml").read_text(encoding="ascii"))
 ROWS = _DATA["difference"]
 COUNTERPARTS = _DATA["counterparts"]
 FUNCTIONAL = set(_DATA["functional"])
-KINDS = ("lacks", "adds", "default", "order", "dtypes", "says")
+KINDS = ("lacks", "adds", "default", "order", "dtypes", "says", "shows")
 #: Files of core whose functions make tensors; they are public as ``etude.zeros`` and so on.
 MAKING = ("etude.core.creation", "etude.core.tensor", "etude.core.random")
 
@@ -86,44 +87,45 @@ def _listed(value):
 
 def tables():
     """The rows that hold everywhere, then a table for each section, as text of a page."""
-    text = [_everywhere()]
-    for title, find in SECTIONS.items():
-        text.append(f"## {title}\n\n" + _table(find()))
-    return "\n\n".join(text) + "\n"
-
-
-def _everywhere():
-    lines = [f"- {_missing(row)}{row['why']}" for row in ROWS if row["of"] == "*"]
-    return "\n".join(lines)
+    everywhere = "\n".join(f"- {_sentence(row)}" for row in ROWS if row["of"] == "*")
+    return "\n\n".join([everywhere, *(f"## {title}\n\n{_table(find())}"
+                                     for title, find in SECTIONS.items())]) + "\n"
 
 
 def _table(things):
-    lines = ["| Etude | PyTorch | |", "| --- | --- | --- |"]
+    lines = ["| Etude | PyTorch | what differs |", "| --- | --- | --- |"]
     for name, thing in things.items():
         theirs = counterpart(name, thing)
         said = " ".join(_sentence(row) for row in rows(name) if row["of"] != "*")
         if not said:
             said = "the same" if theirs else "Etude's own"
-        lines.append(f"| `{_shown(name, thing)}` | {f'`{theirs}`' if theirs else ''} | {said} |")
+        lines.append(f"| {_linked(name, thing)} | {f'`{theirs}`' if theirs else ''} | {said} |")
     return "\n".join(lines)
 
 
+def _linked(name, thing):
+    """A call as help() shows it, without types; the name leads to the page of the op."""
+    call = f"`{_shown(name, thing)}`"
+    if name in TABLE:
+        return f"[{call}](ops/{TABLE[name].family}.md#op-{name.replace('_', '-')})"
+    return call
+
+
 def _shown(name, thing):
-    """A call as help() shows it, without types."""
-    signature = inspect.signature(thing)
-    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()
-            if p.name != "self" or not name.startswith("Tensor.")]
-    return name + str(signature.replace(parameters=bare, return_annotation=signature.empty))
+    words = []
+    for p in inspect.signature(thing).parameters.values():
+        default = getattr(p.default, "name", repr(p.default))  # float32, not dtype('float32')
+        star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        words.append(star + p.name + ("" if p.default is p.empty else f"={default}"))
+    if name.startswith("Tensor."):
+        return f"x.{name.removeprefix('Tensor.')}({', '.join(words[1:])})"
+    return f"{name}({', '.join(words)})"
 
 
 def _sentence(row):
-    return _missing(row) + row["why"]
-
-
-def _missing(row):
-    """What a row is about, in front of its reason."""
-    for kind, word in (("lacks", "No "), ("adds", "Also "), ("default", "Another default of "),
-                       ("order", "Another place for ")):
+    """What a row is about, then its reason."""
+    for kind, words in (("lacks", "No"), ("adds", "Also"), ("default", "Another default of"),
+                        ("order", "Another place for")):
         if kind in row:
-            return word + ", ".join(f"`{p}`" for p in row[kind]) + ": "
-    return ""
+            return f"{words} {', '.join(f'`{p}`' for p in row[kind])}: {row['why']}"
+    return row["why"][0].upper() + row["why"][1:]

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from forms import as_function, forms, functions
-from pytorch_page import rows
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._pytree import tree_map
 
 import etude
+from pytorch_page import rows
 
 torch.set_num_threads(1)
 
@@ -181,7 +181,7 @@ def _call(door, info, args, kwargs):
 # ---------------------------------------------------------------------------- conversion
 
 
-class NotInEtude(Exception):
+class NotInEtude(Exception):  # noqa: N818 - a fact, not a mistake
     """A value that Etude has nothing for: another dtype, say."""
 
 
@@ -276,7 +276,7 @@ def why_refused(door, said, named):
     for row in rows(door.name):
         if (any(p in named for p in row.get("lacks", ()))
                 or said in {f"dtype {d}" for d in row.get("dtypes", ())}
-                or "says" in row and re.search(row["says"], said)):
+                or ("says" in row and re.search(row["says"], said))):
             USED.add(id(row))
             return row["why"]
     return ""

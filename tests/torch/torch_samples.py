@@ -1,19 +1,16 @@
 """Every public function and method that PyTorch has samples for, on all of those samples.
 
-As a test it fails on a wrong value, and on a refusal that nobody decided. As a script it prints
-the table: ``python tests/torch/torch_samples.py [NAME ...]``.
+The test fails on a wrong value, and on a refusal that nobody decided. ``python tests/torch`` prints
+what came of each (``__main__.py``).
 """
 
-import sys
 import warnings
 from collections import defaultdict
-from pathlib import Path
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "docs")]  # when this file runs as a script
 
 import pytest
-from samples import calls, doors, outcomes
+from samples import USED, calls, doors, outcomes
+
+from pytorch_page import ROWS, rows
 
 KINDS = ("passed", "decided", "refused", "wrong")
 BACKENDS = ("reference", "cpu")
@@ -21,7 +18,7 @@ DOORS = doors()
 
 
 def count(door, backend):
-    """Outcome -> the calls that came to it: each sample as it stands, and with all names written."""
+    """Outcome -> the calls that came to it: each sample as it stands, then with names."""
     found = defaultdict(list)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -40,27 +37,13 @@ def test_pytorchs_samples(door, backend):
     assert not bad, "\n".join(f"{len(at)} {o.kind}: {o.why}: {at[0]}" for o, at in bad.items())
 
 
-# ---------------------------------------------------------------------------- as a script
-
-
-def table(names):
-    for backend in BACKENDS:
-        print(f"\nbackend {backend}\n\n{'':<36}{'calls':>9}" + "".join(f"{k:>9}" for k in KINDS))
-        for door in DOORS:
-            if not names or names & {door.name, door.bare}:
-                rows(door, count(door, backend))
-
-
-def rows(door, found):
-    by_kind = dict.fromkeys(KINDS, 0)
-    for outcome, at in found.items():
-        by_kind[outcome.kind] += len(at)
-    figures = (sum(by_kind.values()), *by_kind.values())
-    print(f"{door.name:<36}" + "".join(f"{n or '':>9}" for n in figures))
-    for outcome, at in found.items():
-        if outcome.kind != "passed":
-            print(f"    {len(at):>5} {outcome.kind}: {outcome.why}\n            as in {at[0]}")
-
-
-if __name__ == "__main__":
-    table(set(sys.argv[1:]))
+@pytest.mark.parametrize("row", [r for r in ROWS if {"says", "dtypes"} & r.keys()],
+                         ids=lambda r: r["why"][:60])
+def test_each_decision_is_about_a_sample(row):
+    """A row that explains nothing any more is out of date."""
+    for door in DOORS:
+        if row in rows(door.name):
+            count(door, "reference")
+            if id(row) in USED:
+                return
+    pytest.fail("no sample was refused for this reason: take the row away")

@@ -3,8 +3,12 @@
 The page "Coming from PyTorch" is made from that table, so this is the test of the page.
 """
 
+import numpy as np
 import pytest
+import torch
 from forms import differences, forms, of_signature
+
+import etude
 from pytorch_page import COUNTERPARTS, FUNCTIONAL, KINDS, ROWS, SECTIONS, counterpart, rows
 
 NAMES = {name: thing for find in SECTIONS.values() for name, thing in find().items()}
@@ -31,6 +35,22 @@ def test_the_table_says_how_a_signature_differs(name):
     own = [row for row in rows(name) if row["of"] != "*"]
     assert found(name) - stated(rows(name)) == set(), "not in the table"
     assert stated(own) - found(name) == set(), "in the table, and not so"
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if "shows" in r], ids=lambda r: r["shows"])
+def test_what_a_row_shows_is_so_in_etude_alone(row):
+    assert shown(row["shows"], etude)
+    assert not shown(row["shows"].replace("etude.", "torch."), torch)
+
+
+def shown(expression, lib):
+    """Whether an expression is true. An error is an answer too, where the other library has one.
+
+    """
+    try:
+        return bool(eval(expression, {"etude": lib, "torch": lib, "np": np}))
+    except (TypeError, RuntimeError, ValueError, AttributeError):
+        return False
 
 
 def test_each_row_says_one_thing_of_names_there_are():
