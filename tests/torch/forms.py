@@ -56,8 +56,10 @@ def forms(where):
     python = inspect.unwrap(thing)
     if inspect.isfunction(python):
         found = [of_signature(python)]
-        if [p.name for p in found[0]] == ["*"]:  # one of two, by an argument
-            found = [of_signature(inspect.unwrap(getattr(lib, f"_{name}")))]
+        if [p.name for p in found[0]] == ["*"]:
+            one_of_two = getattr(lib, f"_{name}", None)  # which, an argument says
+            found = [of_signature(inspect.unwrap(one_of_two))] if one_of_two else _documented(
+                thing, method)
     else:
         first = "self" if method else "input"
         found = _overloads(name, first) or _documented(thing, method)
@@ -130,7 +132,7 @@ def differences(mine, theirs):
     """What differs between a signature of Etude and the forms of its counterpart.
 
     A set of ("lacks", parameter), ("adds", parameter), ("default", parameter) and
-    ("order", parameter): where one stands at another position.
+    ("order", parameter): one that stands at no position it has in PyTorch.
     """
     found = set()
     have = {p.name: p for p in mine}
@@ -138,10 +140,12 @@ def differences(mine, theirs):
     found |= {("adds", name) for name in have if name not in known and name != "*"}
     found |= {("lacks", name) for name in known - {"*"} if name not in have}
     places = {p.name: i for i, p in enumerate(mine) if not p.by_keyword}
+    placed = {}  # name -> where it stands in the forms; None: by keyword
     for form in theirs:
         for i, p in enumerate(form.parameters):
-            if p.name in have and not p.by_keyword and places.get(p.name) != i:
-                found.add(("order", p.name))
+            placed.setdefault(p.name, set()).add(None if p.by_keyword else i)
+    found |= {("order", name) for name in have.keys() & placed.keys()
+              if places.get(name) not in placed[name] and placed[name] != {None}}
     for name in have.keys() & known:
         defaults = [_plain(p.default) for form in theirs for p in form.parameters
                     if p.name == name]
