@@ -19,6 +19,8 @@ import torch.nn.functional as F
 EMPTY = inspect.Parameter.empty
 #: What PyTorch's schemas have for its own use, and its documentation does not know.
 UNDOCUMENTED = {"implicit"}
+#: Whose schema leaves out what the documentation has.
+DOCUMENTED = {"size"}
 
 
 class Parameter(NamedTuple):
@@ -62,7 +64,8 @@ def forms(where):
                 thing, method)
     else:
         first = "self" if method else "input"
-        found = _overloads(name, first) or _documented(thing, method)
+        found = ([] if name in DOCUMENTED else _overloads(name, first)) or _documented(
+            thing, method)
         found = [form for form in found if not method or form[0].name == "self"]
     return [Form(function, form) for form in found]
 

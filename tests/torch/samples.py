@@ -32,7 +32,7 @@ DTYPES = {torch.float32: etude.float32, torch.float64: etude.float64,
 TIGHT = 1e-12
 #: Where more is lost, and why.
 LOOSER = {}
-#: Both frameworks draw numbers of their own, so shapes and dtypes are compared, and no values.
+#: Functions whose results are drawn at random.
 RANDOM = {"dropout", "rand", "randn"}
 #: Where PyTorch promises no order among equal elements: function -> its places in the results.
 PLACES = {"topk": 1, "sort": 1, "argsort": 0}
@@ -104,6 +104,11 @@ class Call(NamedTuple):
     args: tuple
     kwargs: dict
 
+    @property
+    def random(self):
+        """Both frameworks draw numbers of their own, so shapes and dtypes are compared alone."""
+        return self.door.bare in RANDOM or self.kwargs.get("dropout_p", 0) > 0
+
     def __str__(self):
         """The call as one would write it, tensors by dtype and shape."""
         words = [_shown(a) for a in self.args]
@@ -120,10 +125,11 @@ def _shown(value):
 
 
 #: Options that PyTorch's samples spell out, at the value that changes nothing.
-NEUTRAL = {"memory_format": torch.preserve_format, "layout": torch.strided}
+NEUTRAL = {"memory_format": (torch.preserve_format, torch.contiguous_format),
+           "layout": (torch.strided,)}
 
 #: Whose samples have the first two arguments the other way round than the public function.
-SWAPPED = {"embedding", "where"}
+SWAPPED = {"einsum", "embedding", "where"}
 
 
 def calls(door):
@@ -133,7 +139,7 @@ def calls(door):
             if dtype in info.supported_dtypes("cpu"):
                 for sample in _samples(info, dtype):
                     kwargs = {k: v for k, v in sample.kwargs.items()
-                              if k not in NEUTRAL or v != NEUTRAL[k]}
+                              if k not in NEUTRAL or v not in NEUTRAL[k]}
                     args, kwargs = _as_leaves(((sample.input, *sample.args), kwargs))
                     yield _call(door, info, args, kwargs)
 
@@ -245,7 +251,7 @@ def outcomes(call, backend):
 
 
 def _outcome(call, expected, backend):
-    name = call.door.bare
+    name = "random" if call.random else call.door.bare
     for y in expected:
         if isinstance(y, torch.Tensor) and y.dtype not in DTYPES:
             return Outcome("decided", why_refused(call.door, f"dtype {_short(y.dtype)}", {}))
@@ -261,7 +267,7 @@ def _outcome(call, expected, backend):
         return Outcome("decided", reason) if reason else Outcome("refused", _grouped(said))
     expected = _of_equals(call, got, expected)
     wrong = _different(name, got, expected) or (
-        "" if name in RANDOM else _different_gradient(name, got, expected, convert, backend))
+        "" if call.random else _different_gradient(name, got, expected, convert, backend))
     if not wrong:
         return Outcome("passed")
     reason = why_refused(call.door, wrong, {})
@@ -312,7 +318,7 @@ def _different(name, got, expected):
             return f"dtype {mine.dtype}, PyTorch has {_short(theirs.dtype)}"
         if tuple(mine.shape) != tuple(theirs.shape):
             return _grouped(f"shape {list(mine.shape)}, PyTorch has {list(theirs.shape)}")
-        if name not in RANDOM and (off := _off(name, mine.detach().numpy(),
+        if name != "random" and (off := _off(name, mine.detach().numpy(),
                                                theirs.detach().numpy())):
             return f"values {off}"
     return ""
@@ -325,7 +331,8 @@ def _of_equals(call, got, expected):
     at = PLACES.get(call.door.bare)
     if at is None or len(got) <= at or tuple(got[at].shape) != tuple(expected[at].shape):
         return expected
-    x, dim = call.args[0], getattr(_with_names(call), "kwargs", call.kwargs).get("dim", -1)
+    given = getattr(_with_names(call), "kwargs", call.kwargs)
+    x, dim = call.args[0] if call.args else given["input"], given.get("dim", -1)
     places = torch.from_numpy(got[at].numpy().copy())
     if x.ndim == 0 or not places.numel():
         return expected
