@@ -46,10 +46,11 @@ VMATH real elu_of(real v, real alpha)
     return v > 0 ? v : v <= 0 ? below : v;
 }
 
-VMATH real softplus_of(real v, real beta)
+VMATH real softplus_of(real v, real beta, real threshold)
 {
     real z = v * beta;
-    return ((z > 0 ? z : 0) + v_log1p(v_exp_below_0(-absolute(z)))) / beta;
+    real y = ((z > 0 ? z : 0) + v_log1p(v_exp_below_0(-absolute(z)))) / beta;
+    return z > threshold ? v : y;
 }
 
 /* NaN compares false: as a bound it bounds nothing, and as v it stays. */
@@ -62,5 +63,5 @@ VMATH real clamp_of(real v, real low, real high)
 ACTIVATION(leaky_relu, ETUDE_GRAIN_MEMORY, v > 0 ? v : v * a)
 ACTIVATION(elu, ETUDE_GRAIN_MATH, elu_of(v, a))
 ACTIVATION(silu, ETUDE_GRAIN_MATH, v *v_sigmoid(v))
-ACTIVATION(softplus, ETUDE_GRAIN_MATH, softplus_of(v, a))
+ACTIVATION(softplus, ETUDE_GRAIN_MATH, softplus_of(v, a, b))
 ACTIVATION(clamp, ETUDE_GRAIN_MEMORY, clamp_of(v, a, b))

@@ -9,6 +9,7 @@
 #ifndef ETUDE_CANVAS_H
 #define ETUDE_CANVAS_H
 
+#include <stdio.h>
 #include <string.h>
 
 #include "kernel.h"
@@ -16,6 +17,13 @@
 static inline int64_t round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;
+}
+
+/* Kernels whose taps lie apart, or see only some of the channels, are left to the reference. */
+static int only_dense(etude_context *ctx)
+{
+    snprintf(ctx->error, sizeof ctx->error, "dilation or groups");
+    return ETUDE_UNSUPPORTED;
 }
 
 typedef struct {

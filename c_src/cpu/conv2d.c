@@ -222,8 +222,11 @@ static int run_conv(etude_context *ctx, conv *q)
 ETUDE_KERNEL(conv2d, conv2d)(etude_context *ctx, const real *x, const real *weight,
                              const real *bias, real *y, int64_t N, int64_t C, int64_t H, int64_t W,
                              int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH,
-                             int64_t SW, int64_t PH, int64_t PW)
+                             int64_t SW, int64_t PH, int64_t PW, int64_t DH, int64_t DW,
+                             int64_t groups)
 {
+    if (DH != 1 || DW != 1 || groups != 1)
+        return only_dense(ctx);
     if (C == 0 || KH == 0 || KW == 0) {
         for (int64_t i = 0; i < N * O * OH * OW; i++)
             y[i] = bias ? bias[i / (OH * OW) % O] : 0;
@@ -261,8 +264,11 @@ static residue residue_class(int64_t r, int64_t H, int64_t KH, int64_t SH, int64
 ETUDE_KERNEL(conv2d_input, conv2d_input)(etude_context *ctx, const real *grad, const real *weight,
                                          real *dx, int64_t N, int64_t C, int64_t H, int64_t W,
                                          int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW,
-                                         int64_t SH, int64_t SW, int64_t PH, int64_t PW)
+                                         int64_t SH, int64_t SW, int64_t PH, int64_t PW, int64_t DH,
+                                         int64_t DW, int64_t groups)
 {
+    if (DH != 1 || DW != 1 || groups != 1)
+        return only_dense(ctx);
     if (O == 0 || KH == 0 || KW == 0) {
         memset(dx, 0, (size_t)(N * C * H * W) * sizeof(real));
         return ETUDE_OK;

@@ -113,8 +113,10 @@ ETUDE_KERNEL(conv2d_weight, conv2d_weight)(etude_context *ctx, const real *grad,
                                            real *dw, int64_t N, int64_t C, int64_t H, int64_t W,
                                            int64_t O, int64_t KH, int64_t KW, int64_t OH,
                                            int64_t OW, int64_t SH, int64_t SW, int64_t PH,
-                                           int64_t PW)
+                                           int64_t PW, int64_t DH, int64_t DW, int64_t groups)
 {
+    if (DH != 1 || DW != 1 || groups != 1)
+        return only_dense(ctx);
     int64_t taps = C * KH * KW;
     if (O == 0 || taps == 0)
         return ETUDE_OK;

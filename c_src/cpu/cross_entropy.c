@@ -1,7 +1,7 @@
 /* cross_entropy.c: log-sum-exp of each row less the logit of its label, and the gradient.
    Reference: packages/etude/src/etude/ops/cross_entropy.py.
-   x, dx: rows x cols logits; target: rows class numbers; top, log_sum: rows; loss: rows, or one
-   number.
+   x, dx: rows x cols logits; target: rows class numbers; weight: cols, or NULL; top, log_sum: rows;
+   loss: rows, or one number.
 
    Plan. As in softmax.c: blocks of rows stay in L1, and one loop takes the exponentials of a whole
    block. The maximum of a row and the logarithm of its sum are kept apart: together they would
@@ -15,7 +15,7 @@
 enum { MEAN, SUM, NONE }; /* reduction */
 
 typedef struct {
-    const real *x, *grad;
+    const real *x, *grad, *weight; /* weight: cols, or NULL */
     const int64_t *target;
     real *loss, *top, *log_sum, *dx;
     int64_t cols;
@@ -23,6 +23,7 @@ typedef struct {
     int64_t grad_step; /* 1: grad has a number for each row; 0: one for all */
     real scale;
     real smoothing; /* this share of the target is spread over all classes */
+    real weights;   /* of all classes: the sum */
 } loss_call;
 
 /* How many rows are not ignored; -1 if a label is out of range. */
@@ -36,6 +37,30 @@ static int64_t count_labels(const int64_t *target, int64_t rows, int64_t cols, i
         fit &= skip | (target[r] >= 0 && target[r] < cols);
     }
     return fit ? rows - ignored : -1;
+}
+
+/* What the mean divides by: the weights of the labels that count, added up. */
+static real total_weight(const real *weight, const int64_t *target, int64_t rows, int64_t ignore,
+                         int64_t count)
+{
+    if (!weight)
+        return (real)count;
+    double total = 0;
+    for (int64_t r = 0; r < rows; r++)
+        total += target[r] == ignore ? 0 : weight[target[r]];
+    return (real)total;
+}
+
+/* The mean of the losses that a row has for each class in turn. */
+static real even_loss(const loss_call *call, const real *x, real top, real log_sum)
+{
+    int64_t cols = call->cols;
+    if (!call->weight)
+        return log_sum - row_shifted(x, top, cols) / (real)cols;
+    double total = 0;
+    for (int64_t c = 0; c < cols; c++)
+        total += call->weight[c] * (log_sum - (x[c] - top));
+    return (real)(total / (double)cols);
 }
 
 static void forward_rows(void *arg, int64_t begin, int64_t end)
@@ -57,19 +82,20 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
                 continue;
             }
             real loss = log_sum - (x[k * cols + label] - top[k]);
-            if (call->smoothing != 0) {
-                real even = log_sum - row_shifted(x + k * cols, top[k], cols) / (real)cols;
-                loss = (1 - call->smoothing) * loss + call->smoothing * even;
-            }
+            if (call->weight)
+                loss *= call->weight[label];
+            if (call->smoothing != 0)
+                loss = (1 - call->smoothing) * loss +
+                       call->smoothing * even_loss(call, x + k * cols, top[k], log_sum);
             call->loss[r + k] = loss;
         }
     }
 }
 
 ETUDE_KERNEL(cross_entropy, cross_entropy)(etude_context *ctx, const real *x, const int64_t *target,
-                                           real *loss, real *top, real *log_sum, int64_t rows,
-                                           int64_t cols, double reduction, double ignore,
-                                           double smoothing)
+                                           const real *weight, real *loss, real *top,
+                                           real *log_sum, int64_t rows, int64_t cols,
+                                           double reduction, double ignore, double smoothing)
 {
     int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
     if (count < 0)
@@ -80,13 +106,28 @@ ETUDE_KERNEL(cross_entropy, cross_entropy)(etude_context *ctx, const real *x, co
         if (!losses)
             return ETUDE_NO_MEMORY;
     }
-    loss_call call = {.x = x, .target = target, .loss = losses, .top = top,
+    loss_call call = {.x = x, .weight = weight, .target = target, .loss = losses, .top = top,
                       .log_sum = log_sum, .cols = cols, .ignore = (int64_t)ignore,
                       .smoothing = (real)smoothing};
     etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));
     if (reduction != NONE)
-        loss[0] = row_sum(losses, rows) / (real)(reduction == MEAN ? count : 1);
+        loss[0] = row_sum(losses, rows);
+    if (reduction == MEAN)
+        loss[0] /= total_weight(weight, target, rows, (int64_t)ignore, count);
     return ETUDE_OK;
+}
+
+/* dx holds the probabilities of one row; makes of them the gradient where classes have weights. */
+static void weighted_row(const loss_call *call, real *dx, int64_t label, real even, real scale)
+{
+    const real *weight = call->weight;
+    real own = (1 - call->smoothing) * weight[label], all = own + even * call->weights;
+    if (even == 0)
+        ETUDE_SIMD for (int64_t c = 0; c < call->cols; c++) dx[c] = dx[c] * own;
+    else
+        ETUDE_SIMD for (int64_t c = 0; c < call->cols; c++) dx[c] = dx[c] * all - even * weight[c];
+    dx[label] -= own;
+    ETUDE_SIMD for (int64_t c = 0; c < call->cols; c++) dx[c] *= scale;
 }
 
 static void backward_rows(void *arg, int64_t begin, int64_t end)
@@ -110,6 +151,10 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
             }
             real scale = call->grad[(r + k) * call->grad_step] * call->scale;
             real even = call->smoothing / (real)cols;
+            if (call->weight) {
+                weighted_row(call, dx, label, even, scale);
+                continue;
+            }
             dx[label] -= 1 - call->smoothing;
             ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] = (dx[c] - even) * scale;
         }
@@ -118,7 +163,7 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
 
 ETUDE_KERNEL(cross_entropy_backward, cross_entropy_backward)(etude_context *ctx, const real *grad,
                                                              const real *x, const int64_t *target,
-                                                             const real *top,
+                                                             const real *weight, const real *top,
                                                              const real *log_sum, real *dx,
                                                              int64_t rows, int64_t cols,
                                                              double reduction, double ignore,
@@ -127,11 +172,13 @@ ETUDE_KERNEL(cross_entropy_backward, cross_entropy_backward)(etude_context *ctx,
     int64_t count = count_labels(target, rows, cols, (int64_t)ignore);
     if (count < 0)
         return ETUDE_BAD_INDEX;
-    loss_call call = {.x = x, .grad = grad, .target = target, .top = (real *)top,
+    real whole = total_weight(weight, target, rows, (int64_t)ignore, count);
+    loss_call call = {.x = x, .grad = grad, .weight = weight, .target = target, .top = (real *)top,
                       .log_sum = (real *)log_sum, .dx = dx, .cols = cols,
                       .ignore = (int64_t)ignore, .grad_step = reduction == NONE,
-                      .scale = reduction == MEAN ? 1 / (real)ETUDE_MAX(count, 1) : 1,
-                      .smoothing = (real)smoothing};
+                      .scale = reduction == MEAN && whole != 0 ? 1 / whole : 1,
+                      .smoothing = (real)smoothing,
+                      .weights = weight ? row_sum(weight, cols) : (real)cols};
     etude_parallel_for(ctx, backward_rows, &call, rows, rows_grain(cols));
     return ETUDE_OK;
 }

@@ -76,6 +76,7 @@ typedef struct {
     index_call call;
     int64_t *slot; /* of each row: 1, 2, ... for those with a sum in double, else 0; or NULL */
     double *sums;  /* slots x cols */
+    int64_t padding; /* the row that stays 0, or -1 */
 } add_call;
 
 /* Gives the rows that occur more than MANY times their sums. 0: no memory. */
@@ -120,13 +121,17 @@ static void embedding_backward_rows(void *arg, int64_t begin, int64_t end)
     for (int64_t row = begin; a->slot && row < end; row++)
         for (int64_t i = 0; a->slot[row] && i < cols; i++)
             c->y[row * cols + i] = (real)a->sums[(a->slot[row] - 1) * cols + i];
+    if (a->padding >= begin && a->padding < end)
+        memset(c->y + a->padding * cols, 0, (size_t)cols * sizeof(real));
 }
 
 ETUDE_KERNEL(embedding_backward, embedding_backward)(etude_context *ctx, const real *grad,
                                                      const int64_t *index, real *dweight,
-                                                     int64_t count, int64_t rows, int64_t cols)
+                                                     int64_t count, int64_t rows, int64_t cols,
+                                                     double padding_idx)
 {
-    add_call a = {.call = {grad, index, dweight, count, rows, cols}};
+    add_call a = {.call = {grad, index, dweight, count, rows, cols},
+                  .padding = padding_idx >= 0 ? (int64_t)padding_idx : -1};
     if (!indices_fit(index, count, rows))
         return ETUDE_BAD_INDEX;
     if (!plan_sums(ctx, &a))

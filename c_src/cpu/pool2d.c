@@ -3,7 +3,8 @@
    Reference: packages/etude/src/etude/ops/pool2d.py.
 
    Legend: planes = N * C planes of H x W pixels; KH x KW windows, strides SH SW, padding PH PW,
-   OH x OW outputs. index says where in its plane of H * W pixels the maximum stands.
+   dilation DH DW, OH x OW outputs. index says where in its plane of H * W pixels the maximum
+   stands. The last windows may stick out behind the padding (ceil_mode).
 
    Plan. Windows are clipped to the plane, which is not padded; planes are independent. Four windows
    of a line are reduced side by side in a vector, because which pixel wins is random and a branch
@@ -19,22 +20,31 @@ typedef struct {
     real *y, *dx;
     int64_t *index;
     const int64_t *from;
-    int64_t H, W, OH, OW, KH, KW, SH, SW, PH, PW;
+    int64_t H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW;
+    int count_include_pad; /* in means */
+    double divisor;        /* of all means; NaN: each window has its own */
 } pool;
 
 enum { LANES = 4 };
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real))));
 typedef real_bits lane_bits __attribute__((vector_size(LANES * sizeof(real))));
 
-/* Windows o .. o + LANES of a line of output, all inside of the plane; their lines are h0 .. h1. */
+/* The first tap at or behind 0 of a window that begins at `from`, taps being `step` apart. */
+static int64_t first_inside(int64_t from, int64_t step)
+{
+    return from < 0 ? from + (step - 1 - from) / step * step : from;
+}
+
+/* Windows o .. o + LANES of a line of output, all inside of the plane; their lines are h0 .. h1,
+   DH apart. */
 static void four_windows(const pool *q, const real *x, int64_t h0, int64_t h1, int64_t o, real *y,
                          int64_t *index)
 {
     int64_t corner = h0 * q->W + o * q->SW - q->PW;
     lanes best = {0};
     lane_bits where = {0}; /* counted from the corner of the window */
-    for (int64_t h = 0; h < h1 - h0; h++)
-        for (int64_t w = h * q->W; w < h * q->W + q->KW; w++) {
+    for (int64_t h = 0; h < h1 - h0; h += q->DH)
+        for (int64_t w = h * q->W; w < h * q->W + q->KW * q->DW; w += q->DW) {
             const real *tap = x + corner + w;
             lanes found = {tap[0], tap[q->SW], tap[2 * q->SW], tap[3 * q->SW]};
             lane_bits larger = ~(found <= best) & (best == best);
@@ -54,9 +64,10 @@ static void one_window(const pool *q, const real *x, int64_t h0, int64_t h1, int
                        int64_t *index)
 {
     int64_t left = o * q->SW - q->PW;
-    int64_t w0 = ETUDE_MAX(0, left), w1 = ETUDE_MIN(q->W, left + q->KW), best = h0 * q->W + w0;
-    for (int64_t h = h0; h < h1; h++)
-        for (int64_t w = h * q->W + w0; w < h * q->W + w1; w++)
+    int64_t w0 = first_inside(left, q->DW), w1 = ETUDE_MIN(q->W, left + q->KW * q->DW);
+    int64_t best = h0 * q->W + w0;
+    for (int64_t h = h0; h < h1; h += q->DH)
+        for (int64_t w = h * q->W + w0; w < h * q->W + w1; w += q->DW)
             if (!(x[w] <= x[best]) && x[best] == x[best])
                 best = w;
     y[o] = x[best];
@@ -67,14 +78,15 @@ static void one_window(const pool *q, const real *x, int64_t h0, int64_t h1, int
 static void pool_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
+    int64_t reach = q->DW * (q->KW - 1) + 1, room = q->W + q->PW - reach;
     int64_t inside = ETUDE_MIN(q->OW, (q->PW + q->SW - 1) / q->SW); /* first window not clipped */
-    int64_t after = ETUDE_MIN(q->OW, (q->W + q->PW - q->KW) / q->SW + 1); /* first clipped again */
+    int64_t after = room < 0 ? 0 : ETUDE_MIN(q->OW, room / q->SW + 1); /* first clipped again */
     for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
         const real *x = q->x + line / q->OH * q->H * q->W;
         real *y = q->y + line * q->OW;
         int64_t *index = q->index + line * q->OW, o = 0;
         int64_t top = line % q->OH * q->SH - q->PH;
-        int64_t h0 = ETUDE_MAX(0, top), h1 = ETUDE_MIN(q->H, top + q->KH);
+        int64_t h0 = first_inside(top, q->DH), h1 = ETUDE_MIN(q->H, top + q->KH * q->DH);
         for (; o < inside; o++)
             one_window(q, x, h0, h1, o, y, index);
         if (after - inside >= LANES)
@@ -90,10 +102,10 @@ static void pool_body(void *arg, int64_t begin, int64_t end)
 ETUDE_KERNEL(pool2d, max_pool2d)(etude_context *ctx, const real *x, real *y, int64_t *index,
                                  int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW,
                                  int64_t KH, int64_t KW, int64_t SH, int64_t SW, int64_t PH,
-                                 int64_t PW)
+                                 int64_t PW, int64_t DH, int64_t DW)
 {
     pool q = {.x = x, .y = y, .index = index, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH,
-              .KW = KW, .SH = SH, .SW = SW, .PH = PH, .PW = PW};
+              .KW = KW, .SH = SH, .SW = SW, .PH = PH, .PW = PW, .DH = DH, .DW = DW};
     int64_t work = ETUDE_MAX(1, OH * OW * KH * KW);
     etude_parallel_for(ctx, pool_body, &q, planes, ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
     return ETUDE_OK;
@@ -130,6 +142,8 @@ ETUDE_KERNEL(pool2d_backward, max_pool2d_backward)(etude_context *ctx, const rea
 
 /* ---- Means ----------------------------------------------------------------------------------- */
 
+enum { SHARES = 256 }; /* outputs whose gradients are divided before they are added up */
+
 /* The outputs o0 .. o1: those for which column w of the window lies inside of the plane. */
 static void tap_inside(const pool *q, int64_t w, int64_t *o0, int64_t *o1)
 {
@@ -138,10 +152,25 @@ static void tap_inside(const pool *q, int64_t w, int64_t *o0, int64_t *o1)
     *o1 = last < 0 ? 0 : ETUDE_MIN(q->OW, last / q->SW + 1);
 }
 
+/* How many pixels of a window count along one axis, which begins at `from`. */
+static int64_t counted(const pool *q, int64_t from, int64_t K, int64_t n, int64_t P)
+{
+    int64_t around = q->count_include_pad ? P : 0;
+    return ETUDE_MIN(from + K, n + around) - ETUDE_MAX(from, -around);
+}
+
+/* What the window at line `top` and output o is divided by. */
+static real divisor(const pool *q, int64_t top, int64_t o)
+{
+    if (q->divisor == q->divisor)
+        return (real)q->divisor;
+    return (real)(counted(q, top, q->KH, q->H, q->PH) *
+                  counted(q, o * q->SW - q->PW, q->KW, q->W, q->PW));
+}
+
 static void avg_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
-    real area = (real)(q->KH * q->KW);
     for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
         const real *x = q->x + line / q->OH * q->H * q->W;
         real *y = q->y + line * q->OW;
@@ -157,30 +186,37 @@ static void avg_body(void *arg, int64_t begin, int64_t end)
                     y[o] += tap[o * q->SW + w - q->PW];
             }
         for (int64_t o = 0; o < q->OW; o++)
-            y[o] /= area;
+            y[o] /= divisor(q, top, o);
     }
+}
+
+/* Gives outputs from .. from + SHARES of a line of grad back to the pixels of their windows. */
+static void spread_means(const pool *q, const real *grad, int64_t line, int64_t from, real *dx)
+{
+    real share[SHARES];
+    int64_t to = ETUDE_MIN(q->OW, from + SHARES), top = line * q->SH - q->PH, o0, o1;
+    int64_t h0 = ETUDE_MAX(0, top), h1 = ETUDE_MIN(q->H, top + q->KH);
+    for (int64_t o = from; o < to; o++)
+        share[o - from] = grad[o] / divisor(q, top, o);
+    for (int64_t h = h0; h < h1; h++)
+        for (int64_t w = 0; w < q->KW; w++) {
+            real *tap = dx + h * q->W;
+            tap_inside(q, w, &o0, &o1);
+            for (int64_t o = ETUDE_MAX(o0, from); o < ETUDE_MIN(o1, to); o++)
+                tap[o * q->SW + w - q->PW] += share[o - from];
+        }
 }
 
 static void avg_backward_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
-    real area = (real)(q->KH * q->KW);
     for (int64_t plane = begin; plane < end; plane++) {
         real *dx = q->dx + plane * q->H * q->W;
         for (int64_t i = 0; i < q->H * q->W; i++)
             dx[i] = 0;
-        for (int64_t line = 0; line < q->OH; line++) {
-            const real *grad = q->grad + (plane * q->OH + line) * q->OW;
-            int64_t top = line * q->SH - q->PH, o0, o1;
-            int64_t h0 = ETUDE_MAX(0, top), h1 = ETUDE_MIN(q->H, top + q->KH);
-            for (int64_t h = h0; h < h1; h++)
-                for (int64_t w = 0; w < q->KW; w++) {
-                    real *tap = dx + h * q->W;
-                    tap_inside(q, w, &o0, &o1);
-                    for (int64_t o = o0; o < o1; o++)
-                        tap[o * q->SW + w - q->PW] += grad[o] / area;
-                }
-        }
+        for (int64_t line = 0; line < q->OH; line++)
+            for (int64_t from = 0; from < q->OW; from += SHARES)
+                spread_means(q, q->grad + (plane * q->OH + line) * q->OW, line, from, dx);
     }
 }
 
@@ -193,20 +229,24 @@ static int pool_planes(etude_context *ctx, etude_body *body, pool *q, int64_t pl
 
 ETUDE_KERNEL(avg_pool2d, avg_pool2d)(etude_context *ctx, const real *x, real *y, int64_t planes,
                                      int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH,
-                                     int64_t KW, int64_t SH, int64_t SW, int64_t PH, int64_t PW)
+                                     int64_t KW, int64_t SH, int64_t SW, int64_t PH, int64_t PW,
+                                     double count_include_pad, double divisor_override)
 {
     pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW, .SH = SH,
-              .SW = SW, .PH = PH, .PW = PW};
+              .SW = SW, .PH = PH, .PW = PW, .count_include_pad = count_include_pad != 0,
+              .divisor = divisor_override};
     return pool_planes(ctx, avg_body, &q, planes, OH * OW * KH * KW);
 }
 
 ETUDE_KERNEL(avg_pool2d, avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx,
                                               int64_t planes, int64_t H, int64_t W, int64_t OH,
                                               int64_t OW, int64_t KH, int64_t KW, int64_t SH,
-                                              int64_t SW, int64_t PH, int64_t PW)
+                                              int64_t SW, int64_t PH, int64_t PW,
+                                              double count_include_pad, double divisor_override)
 {
     pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW,
-              .SH = SH, .SW = SW, .PH = PH, .PW = PW};
+              .SH = SH, .SW = SW, .PH = PH, .PW = PW, .count_include_pad = count_include_pad != 0,
+              .divisor = divisor_override};
     return pool_planes(ctx, avg_backward_body, &q, planes, H * W + OH * OW * KH * KW);
 }
 

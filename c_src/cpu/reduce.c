@@ -1,4 +1,4 @@
-/* reduce.c: sum, mean, prod and amax over one axis, argmax and argmin.
+/* reduce.c: sum, mean, prod, amax and amin over one axis, argmax and argmin.
    Reference: packages/etude/src/etude/ops/reduce.py.   x: outer x n x inner; y: outer x inner.
 
    Plan. inner = 1, a sum along rows: sums.h, one row per item of work. inner > 1, a sum down
@@ -20,7 +20,7 @@ enum {
     MOST_COLUMNS = 4096           /* columns whose sums lie in L1 */
 };
 
-typedef enum { SUM, MAX, PROD } kind;
+typedef enum { SUM, MAX, MIN, PROD } kind;
 
 typedef struct {
     kind kind;
@@ -45,13 +45,21 @@ INLINE real larger(real m, real v)
     return v > m || IS_NAN(v) ? v : m;
 }
 
+INLINE real smaller(real m, real v)
+{
+    return v < m || IS_NAN(v) ? v : m;
+}
+
 INLINE real combine(kind kind, real a, real v)
 {
 #if defined(ETUDE_INT)
     if (kind == PROD)
         return (real)((uint64_t)a * (uint64_t)v); /* wraps, as in NumPy */
 #endif
-    return kind == SUM ? a + v : kind == PROD ? a * v : larger(a, v);
+    return kind == SUM    ? a + v
+           : kind == PROD ? a * v
+           : kind == MAX  ? larger(a, v)
+                          : smaller(a, v);
 }
 
 /* ---- Along a row ----------------------------------------------------------------------------- */
@@ -66,6 +74,18 @@ static real largest(const real *x, int64_t n)
         found |= IS_NAN(x[i]);
     }
     return found ? (real)NAN : top;
+}
+
+static real smallest(const real *x, int64_t n)
+{
+    real low = x[0];
+    int found = IS_NAN(x[0]);
+    ETUDE_PRAGMA(omp simd reduction(min : low) reduction(| : found)) for (int64_t i = 0; i < n; i++)
+    {
+        low = x[i] < low ? x[i] : low;
+        found |= IS_NAN(x[i]);
+    }
+    return found ? (real)NAN : low;
 }
 
 static real product(const real *x, int64_t n)
@@ -85,7 +105,10 @@ static real product(const real *x, int64_t n)
 
 static real along(kind kind, const real *x, int64_t n)
 {
-    return kind == SUM ? row_sum(x, n) : kind == PROD ? product(x, n) : largest(x, n);
+    return kind == SUM    ? row_sum(x, n)
+           : kind == PROD ? product(x, n)
+           : kind == MAX  ? largest(x, n)
+                          : smallest(x, n);
 }
 
 static void rows_body(void *arg, int64_t begin, int64_t end)
@@ -173,8 +196,10 @@ static void columns_body(void *arg, int64_t begin, int64_t end)
             block_of_columns(SUM, c, item);
         else if (c->kind == PROD)
             block_of_columns(PROD, c, item);
-        else
+        else if (c->kind == MAX)
             block_of_columns(MAX, c, item);
+        else
+            block_of_columns(MIN, c, item);
 }
 
 static int reduce_columns(etude_context *ctx, reduce_call *c)
@@ -219,18 +244,6 @@ static inline int reduce(etude_context *ctx, kind kind, const real *x, real *y, 
 INLINE int replaces(int least, real v, real m)
 {
     return (least ? v < m : v > m) || (IS_NAN(v) && !IS_NAN(m));
-}
-
-static real smallest(const real *x, int64_t n)
-{
-    real low = x[0];
-    int found = IS_NAN(x[0]);
-    ETUDE_PRAGMA(omp simd reduction(min : low) reduction(| : found)) for (int64_t i = 0; i < n; i++)
-    {
-        low = x[i] < low ? x[i] : low;
-        found |= IS_NAN(x[i]);
-    }
-    return found ? (real)NAN : low;
 }
 
 /* Where `value` first stands in a row that has it, or the first NaN, if there is one. */
@@ -306,6 +319,12 @@ ETUDE_KERNEL(reduce, amax)(etude_context *ctx, const real *x, real *y, int64_t o
                            int64_t inner)
 {
     return reduce(ctx, MAX, x, y, outer, n, inner);
+}
+
+ETUDE_KERNEL(reduce, amin)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,
+                           int64_t inner)
+{
+    return reduce(ctx, MIN, x, y, outer, n, inner);
 }
 
 ETUDE_KERNEL(reduce, prod)(etude_context *ctx, const real *x, real *y, int64_t outer, int64_t n,

@@ -6,6 +6,8 @@
    along rows and, for dweight, down columns of the same products: rows are cut into blocks whose
    size depends on cols alone, each adds up columns of its own, and the blocks add up in order, so
    results do not depend on threads. Bound by memory from about 64 columns on. */
+#include <float.h>
+
 #include "rows.h"
 
 typedef struct {
@@ -37,6 +39,8 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
 ETUDE_KERNEL(rms_norm, rms_norm)(etude_context *ctx, const real *x, const real *weight, real *y,
                                  real *rstd, int64_t rows, int64_t cols, double eps)
 {
+    if (eps != eps) /* NaN, none was given: that of the dtype */
+        eps = sizeof(real) == 8 ? DBL_EPSILON : FLT_EPSILON;
     rms_call call = {.x = x, .weight = weight, .y = y, .rstd = rstd, .cols = cols,
                      .eps = (real)eps};
     etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));

@@ -34,9 +34,10 @@ int etude_submit(etude_record *record)
 {
     etude_context *ctx = etude_host();
     record->stream = ctx->stream;
-    if (kept.on && keep(record) != ETUDE_OK)
-        return ETUDE_NO_MEMORY;
-    return record->run(ctx, record);
+    int status = record->run(ctx, record);
+    if (kept.on && status == ETUDE_OK) /* one that declined has nothing to run again */
+        status = keep(record);
+    return status;
 }
 
 void etude_records_start(void)

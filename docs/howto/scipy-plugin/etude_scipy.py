@@ -8,7 +8,7 @@ import etude
 @etude.hookimpl
 def etude_backends():
     """Say what is on offer. Cheap: SciPy is imported when somebody asks for the backend."""
-    return [etude.BackendInfo("scipy", device="cpu", interface=(1, 0), load=load)]
+    return [etude.BackendInfo("scipy", device="cpu", interface=(2, 0), load=load)]
 
 
 def load():

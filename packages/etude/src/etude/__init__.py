@@ -51,7 +51,7 @@ try:
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
-#: What plugins for the op interface 1.0 call a column.
+#: What plugins of interface 1 call a column: they are imported before they can be told to change.
 Backend = Column
 
 #: Imported when first used: packages, and names with the package they are in.

@@ -26,7 +26,7 @@ from etude.core.errors import BackendError, did_you_mean
 GROUP = "etude"
 #: Distributions of this project that are plugins. They come first: nobody takes a name from them.
 OWN = ("etude-check", "etude-cpu")
-INTERFACE = (1, 0)  # of the op interface; a plugin must have the major number and no newer minor
+INTERFACE = (2, 0)  # of the op interface; a plugin must have the major number and no newer minor
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -240,8 +240,12 @@ def _unfit(info: Any) -> str:
     except (TypeError, ValueError):
         return (f"backend {info.name!r}: interface must be two numbers such as {INTERFACE}, got "
                 f"{reprlib.repr(info.interface)}")
+    older = (major, minor) < INTERFACE
+    what = "the plugin" if older else "etude"
+    mine = (f". If it is your own: see what changed in docs/howto/plugin.md, compile its kernels "
+            f"again, then write interface={INTERFACE}" if older else "")
     return (f"backend {info.name!r} is built for op interface {major}.{minor}, this Etude has "
-            f"{INTERFACE[0]}.{INTERFACE[1]}; install matching versions of both")
+            f"{INTERFACE[0]}.{INTERFACE[1]}; install a newer version of {what}{mine}")
 
 
 def _as_promised(info: BackendInfo, made: Any) -> Column:

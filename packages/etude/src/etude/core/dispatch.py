@@ -157,11 +157,22 @@ def _general(op: Op) -> Function:
     return call
 
 
+def _by_name(op: Op) -> Function:
+    """For the short roads, which know positions only: a call with some operands by name."""
+    def call(placed: tuple[Any, ...], names: dict[str, Any]) -> Any:
+        arrays, rest = op.arguments(tuple([x for x in placed if x is not None]), names)
+        return _general(op)(*arrays, **rest)
+
+    return call
+
+
 def _unary(op: Op) -> Function:
-    name, slow = op.name, _general(op)
+    name, slow, by_name = op.name, _general(op), _by_name(op)
     differentiable = op.rule is not None
 
-    def call(x: Any) -> Any:
+    def call(x: Any = None, **names: Any) -> Any:
+        if names:
+            return by_name((x,), names)
         if not (isinstance(x, Tensor) and x.data.dtype.kind == "f"):
             return slow(x)
         state = STATE.get()
@@ -175,10 +186,12 @@ def _unary(op: Op) -> Function:
 
 
 def _binary(op: Op) -> Function:
-    name, slow = op.name, _general(op)
+    name, slow, by_name = op.name, _general(op), _by_name(op)
     differentiable = op.rule is not None
 
-    def call(x: Any, y: Any) -> Any:
+    def call(x: Any = None, y: Any = None, **names: Any) -> Any:
+        if names:
+            return by_name((x, y), names)
         if not isinstance(x, Tensor):
             return slow(x, y)
         a, b = x.data, y
@@ -206,12 +219,17 @@ def _creation(op: Op) -> Function:
     return call
 
 
+def short(op: Op) -> bool:
+    """Whether calls take one of the two short roads: one or two operands, and nothing else."""
+    small = op.cls in ("map", "binary", "equal", "compare") and len(op.arrays) <= 2
+    return small and not (op.attrs or op.fixed)
+
+
 def function_of(op: Op) -> Function:
     """The function of Tensors for ``op``; ``OPS`` keeps it."""
     if op.cls == "create":
         return _creation(op)
-    small = op.cls in ("map", "binary", "equal", "compare") and len(op.arrays) <= 2
-    if not small or op.attrs or op.fixed:
+    if not short(op):
         return _general(op)
     return _unary(op) if len(op.arrays) == 1 else _binary(op)
 

@@ -8,7 +8,7 @@ array in front becomes a method by its name, read from the table (``attach``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,7 @@ from etude.core.array import plain_index
 from etude.core.autograd import backward
 from etude.core.dispatch import OPS
 from etude.core.errors import AxisError
-from etude.core.shapes import axis, bool_, float32, float64, int64, supported, varargs
+from etude.core.shapes import axes, axis, bool_, float32, float64, int64, supported, varargs
 from etude.core.state import STATE
 from etude.core.tape import Node
 from etude.core.tensor import Tensor
@@ -108,21 +108,23 @@ _TO: Any = SimpleNamespace(name="to", arrays=("x",), outputs=("y",), saved_from=
 
 
 @method
-def reshape(self: Tensor, *shape: Any) -> Tensor:
+def reshape(self: Tensor, *shape: Any, **named: Any) -> Tensor:
     """The same elements in another shape; a view where the strides allow, else a copy."""
-    return OPS["reshape"](self, shape=varargs(shape))  # type: ignore[no-any-return]
+    y: Tensor = OPS["reshape"](self, shape=varargs(shape, "reshape", named, "shape"))
+    return y
 
 
 @method
-def permute(self: Tensor, *dims: Any) -> Tensor:
+def permute(self: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The axes in another order, as a view."""
-    return OPS["permute"](self, dims=varargs(dims))  # type: ignore[no-any-return]
+    y: Tensor = OPS["permute"](self, dims=varargs(dims, "permute", named, "dims"))
+    return y
 
 
 @method
-def expand(self: Tensor, *shape: Any) -> Tensor:
+def expand(self: Tensor, *size: Any, **named: Any) -> Tensor:
     """Repeat axes of size 1, as a view; -1 keeps a size."""
-    sizes = varargs(shape)
+    sizes = varargs(size, "expand", named, "size")
     ahead = len(sizes) - self.ndim
     sizes = tuple([self.shape[i - ahead] if n == -1 and i >= ahead else n
                    for i, n in enumerate(sizes)])
@@ -167,12 +169,11 @@ def unsqueeze(self: Tensor, dim: int) -> Tensor:
 
 
 @method
-def squeeze(self: Tensor, dim: int) -> Tensor:
-    """Take away axis ``dim`` if its size is 1."""
-    at = axis("squeeze", dim, self.ndim)
-    if self.shape[at] != 1:
-        return self
-    return self.reshape(*self.shape[:at], *self.shape[at + 1 :])
+def squeeze(self: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Take away axis ``dim``, several, or (None) all, where the size is 1."""
+    dims = axes("squeeze", dim, self.ndim)
+    kept = [n for d, n in enumerate(self.shape) if n != 1 or d not in dims]
+    return self if len(kept) == self.ndim else self.reshape(*kept)
 
 
 @method
@@ -202,16 +203,10 @@ def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes 
 
 #: Names that people know from PyTorch and NumPy -> what to write in Etude.
 INSTEAD = {
-    "max": "x.amax(dim), x.argmax(dim), or maximum(x, y)",
-    "min": "-(-x).amax(dim), x.argmin(dim), or minimum(x, y)",
     "view": "x.reshape(...)",
     "t": "x.T",
-    "std": "x.var(dim).sqrt()",
-    "norm": "x.square().sum().sqrt()",
     "mm": "x @ y", "bmm": "x @ y", "dot": "x @ y",
-    "chunk": "x.split(size, dim)", "unbind": "a loop over x",
     "repeat": "x.expand(...), or cat([x, x], dim)", "tile": "x.expand(...), or cat([x, x], dim)",
-    "masked_fill": "where(mask, value, x)",
     "cpu": "x.to('cpu')", "cuda": "x.to(device)", "type": "x.to(dtype)", "astype": "x.to(dtype)",
     "int": "x.long()", "bool": "x.to('bool')", "half": "float32, there is no float16",
     "grad_fn": "x.node",
@@ -256,13 +251,13 @@ def attach(functions: dict[str, Callable[..., Any]]) -> None:
         if not hasattr(Tensor, name):
             setattr(Tensor, name, fn)
     operators = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "pow": "pow",
-                 "matmul": "matmul"}
-    for python, name in operators.items():
-        fn = functions[name]
+                 "floordiv": "floor_divide", "mod": "remainder"}
+    for python, name in (*operators.items(), ("matmul", "matmul")):
+        fn = functions[name] if name == "matmul" else OPS[name]
         setattr(Tensor, f"__{python}__", fn)
         setattr(Tensor, f"__r{python}__", lambda self, other, fn=fn: fn(other, self))
     for name in ("lt", "le", "gt", "ge", "neg", "abs"):
-        setattr(Tensor, f"__{name}__", functions[name])
+        setattr(Tensor, f"__{name}__", OPS[name])
     logical = {"and": "logical_and", "or": "logical_or", "xor": "ne"}
     for python, name in logical.items():
         fn = _of_bools(python, functions[name])

@@ -8,7 +8,7 @@ that is not enough, a function of what is here. Nothing looks at the values of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,8 +161,17 @@ def check_shape(name: str, shape: Any) -> Shape:
     return found  # type: ignore[return-value]
 
 
-def varargs(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The numbers of ``f(2, 3)`` and of ``f((2, 3))`` alike, integers as Python's."""
+def varargs(given: tuple[Any, ...], name: str = "", named: Mapping[str, Any] | None = None,
+            key: str = "") -> tuple[Any, ...]:
+    """The numbers of ``f(2, 3)`` and of ``f((2, 3))`` alike, integers as Python's.
+
+    Or those of ``f(key=(2, 3))``, where ``named`` are the keywords of a function ``name``.
+    """
+    if named:
+        if given or [*named] != [key]:
+            raise TypeError(f"{name}: numbers come one by one, as one tuple, or as {key}=; got "
+                            f"{', '.join([*map(repr, given), *[f'{k}=' for k in named]])}")
+        given = (named[key],)
     numbers = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     if not all(type(n) is int for n in numbers):  # most are, and pay nothing more
         found = [whole(n) for n in numbers]
@@ -171,8 +180,9 @@ def varargs(given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def pair(name: str, arg: str, value: Any, least: int) -> tuple[int, int]:
-    """An attribute for height and width: an integer for both, or two integers."""
-    both = tuple(value) if np.iterable(value) else (value, value)
+    """An attribute for height and width: an integer for both, alone or in a tuple, or two."""
+    both = tuple(value) if np.iterable(value) else (value,)
+    both = both * 2 if len(both) == 1 else both
     found = [whole(v) for v in both]
     if len(found) != 2 or any(v is None or v < least for v in found):
         raise ShapeError(f"{name}: {arg} must be one or two integers >= {least}, got {value!r}")

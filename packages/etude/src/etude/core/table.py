@@ -35,6 +35,9 @@ KERNELS = {"map": "n = ..., a = 0, b = 0", "map_bool": "n = ...", "equal": "n = 
            "rows": "rows cols = x along dim", "rows_backward": "rows cols = grad along dim",
            "loss": "n = ...", "adamw": "n = ...", "triangle": "batch = ..."}
 
+#: PyTorch's name of a parameter -> the name that formulas have for it, in every op.
+NAMES = {"input": "x", "other": "y"}
+
 TABLE: dict[str, Op] = {}
 
 
@@ -60,12 +63,13 @@ class Op:
     domain: str  # the dtypes it takes: float, number or any
     fixed: dict[str, np.dtype[Any] | None]  # not promoted: array -> its only dtype; None: several
     order: tuple[str, ...]  # PyTorch's order of the parameters
+    also: dict[str, str]  # PyTorch's name of a parameter -> its name here
     prepare: Rule | None  # normalises attributes as users write them
     cost: int | str | Rule  # FLOPs: of each element, in sizes of the layout, or by a function
     outputs: tuple[str, ...]  # ("*ys",) means a tuple of any length, all of it shown
     kernel: str  # the numbers its kernel takes, as far as names alone do not tell
     saves: tuple[str, ...]  # what its gradient rule receives: "x", "y", "x.shape", "x.dtype"
-    shown: int = 1  # how many outputs the public function returns; only the first has a gradient
+    shown: int = 1  # how many outputs become Tensors; only the first has a gradient
     alias: dict[str, str] = field(default_factory=dict)  # output -> input it may be written over
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # attributes that are words
     internal: bool = False  # a backward or an optimiser step: not part of the public functions
@@ -140,6 +144,19 @@ class Op:
             if default is inspect.Parameter.empty and key not in attrs:
                 raise TypeError(f"{self.name} needs the attribute {key!r}")
 
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]
+                  ) -> tuple[list[Any], dict[str, Any]]:
+        """A call in PyTorch's order and by PyTorch's names or these, as arrays and attributes."""
+        if len(args) > len(self.order):
+            raise TypeError(f"{self.signature} takes {len(self.order)} arguments, got {len(args)}")
+        given = dict(zip(self.order, args, strict=False))
+        for name, value in kwargs.items():
+            own = self.also.get(name, name)
+            if own in given:
+                raise TypeError(f"{self.name}: {name} given twice")
+            given[own] = value
+        return [given.pop(name, None) for name in self.arrays], given
+
     def flops(self, *arrays: Any, **attrs: Any) -> int:
         """Floating-point operations of this call; a transcendental counts as one."""
         given = {**self.attrs, **attrs}
@@ -193,8 +210,8 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
        flops: int | str | Rule = 0, domain: str = "float", outputs: str = "y", shown: int = 1,
        saves: str = "", kernel: str = "", alias: dict[str, str] | None = None,
        choices: dict[str, tuple[str, ...]] | None = None, pairs: dict[str, int] | None = None,
-       prepare: Rule | None = None, order: str = "", nullable: str = "", ieee: bool = False,
-       internal: bool = False) -> Callable[[Rule], Op]:
+       prepare: Rule | None = None, order: str = "", also: str = "", nullable: str = "",
+       ieee: bool = False, internal: bool = False) -> Callable[[Rule], Op]:
     """Enter the decorated reference into TABLE. Where several names are given they stand in one
     text, "x weight".
 
@@ -208,7 +225,7 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
         of the layout, "2 ... K N", or a function of arrays and attributes.
     domain: the dtypes it takes: "float", "number" (float or int64) or "any".
     outputs: the names of the results; "*ys" is a tuple of any length.
-    shown: how many of them the public function returns. Only the first has a gradient.
+    shown: how many of them become Tensors. Only the first has a gradient.
     saves: what the gradient rule receives: "x", "y", "x.shape", "x.dtype".
     kernel: the numbers that its kernel in C takes, where they are no sizes of the layout and no
         attributes by name: "SH SW = stride, planes = N C" (see ``backends/native/numbers.py``).
@@ -217,6 +234,8 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
     pairs: attributes for height and width, one integer or two -> the least that each may be.
     prepare: a function that turns attributes as users write them into those that columns see.
     order: PyTorch's order of the parameters, where it is not arrays first.
+    also: PyTorch's names of parameters, "exponent=y", besides "input=x" and, where there are two
+        operands, "other=y".
     nullable: arrays that may be None, besides those whose default is None.
     ieee: infinities and NaN are results like others, of which NumPy need not warn.
     internal: a backward op or an optimiser step: not part of the public functions.
@@ -251,6 +270,7 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
             domain=domain,
             fixed=getattr(rule, "fixed", {}),
             order=tuple(order.split()) or (*arrays, *attrs),
+            also=NAMES | dict(pair.split("=") for pair in also.split()),
             prepare=_paired(name, pairs, prepare) if pairs else prepare,
             cost=flops,
             outputs=tuple(outputs.split()),

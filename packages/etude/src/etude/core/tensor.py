@@ -234,17 +234,6 @@ class Tensor:
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _in_place
     __iand__ = __ior__ = __ixor__ = __ifloordiv__ = __imod__ = _in_place
 
-    def _no_floordiv(self, other: Any) -> Any:
-        raise TypeError("tensors have no //: write (x / y).floor(), or compute with integers in "
-                        "NumPy before a tensor is made of them")
-
-    def _no_mod(self, other: Any) -> Any:
-        raise TypeError("tensors have no %: write x - (x / y).floor() * y, or compute with "
-                        "integers in NumPy before a tensor is made of them")
-
-    __floordiv__ = __rfloordiv__ = _no_floordiv
-    __mod__ = __rmod__ = _no_mod
-
     if TYPE_CHECKING:  # operators and methods that call ops are attached in methods.py
 
         def __getattr__(self, name: str) -> Any: ...

@@ -35,7 +35,13 @@
 extern "C" {
 #endif
 
-#define ETUDE_INTERFACE 0x00010000 /* major << 16 | minor */
+#define ETUDE_INTERFACE 0x00020000 /* major << 16 | minor */
+
+/* What a library was compiled with. Etude asks before it calls anything there, and refuses another
+   major number: the parameters of its kernels would not be those below. A library that does not
+   include this file exports a variable of this name and value itself. */
+extern const uint32_t etude_interface;
+__attribute__((weak, visibility("default"))) const uint32_t etude_interface = ETUDE_INTERFACE;
 
 enum {
     ETUDE_OK = 0,
@@ -147,30 +153,37 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         const real *bias, real *c, int64_t batch, int64_t m, int64_t n, int64_t k,                \
         int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,            \
         int64_t b_col);                                                                           \
-    /* x: N C H W, weight: O C KH KW, y: N O OH OW, bias: O or NULL; strides S, padding P */      \
+    /* x: N C H W, weight: O C/groups KH KW, y: N O OH OW, bias: O or NULL; strides S, padding P, \
+       dilation D. Output pixel h, w meets tap i, j at h SH - PH + i DH, w SW - PW + j DW;        \
+       channel o sees the C/groups channels of its group, o / (O/groups) */                       \
     typedef int etude_conv2d_fn_##T(etude_context *ctx, const real *x, const real *weight,        \
         const real *bias, real *y, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O,         \
         int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH,       \
-        int64_t PW);                                                                              \
+        int64_t PW, int64_t DH, int64_t DW, int64_t groups);                                      \
     typedef int etude_conv2d_input_fn_##T(etude_context *ctx, const real *grad,                   \
         const real *weight, real *dx, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O,      \
         int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH,       \
-        int64_t PW);                                                                              \
+        int64_t PW, int64_t DH, int64_t DW, int64_t groups);                                      \
     typedef int etude_conv2d_weight_fn_##T(etude_context *ctx, const real *grad, const real *x,   \
         real *dw, int64_t N, int64_t C, int64_t H, int64_t W, int64_t O, int64_t KH, int64_t KW,  \
-        int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH, int64_t PW);                  \
-    /* x: planes x H x W, y and index: planes x OH x OW, index into a plane of H * W */           \
+        int64_t OH, int64_t OW, int64_t SH, int64_t SW, int64_t PH, int64_t PW, int64_t DH,       \
+        int64_t DW, int64_t groups);                                                              \
+    /* x: planes x H x W, y and index: planes x OH x OW, index into a plane of H * W. Windows as  \
+       in conv2d; with the op's ceil_mode OH and OW are larger, and the last windows stick out    \
+       behind the padding. Each holds at least one pixel */                                       \
     typedef int etude_pool2d_fn_##T(etude_context *ctx, const real *x, real *y, int64_t *index,   \
         int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW,     \
-        int64_t SH, int64_t SW, int64_t PH, int64_t PW);                                          \
+        int64_t SH, int64_t SW, int64_t PH, int64_t PW, int64_t DH, int64_t DW);                  \
     typedef int etude_pool2d_backward_fn_##T(etude_context *ctx, const real *grad,                \
         const int64_t *index, real *dx, int64_t planes, int64_t H, int64_t W, int64_t OH,         \
         int64_t OW);                                                                              \
-    /* y = the mean of x over each window, zeros outside counted; backward takes grad and dx,     \
-       whose planes are OH x OW and H x W */                                                      \
+    /* y = the sum of x over each window, 0 outside, divided by divisor_override; where that is   \
+       NaN, by the pixels of the window from -PH to H + PH, -PW to W + PW if count_include_pad,   \
+       else by those in the image. backward takes grad and dx: planes x OH x OW, planes x H x W */\
     typedef int etude_avg_pool2d_fn_##T(etude_context *ctx, const real *x, real *y,               \
         int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW, int64_t KH, int64_t KW,     \
-        int64_t SH, int64_t SW, int64_t PH, int64_t PW);                                          \
+        int64_t SH, int64_t SW, int64_t PH, int64_t PW, double count_include_pad,                 \
+        double divisor_override);                                                                 \
     typedef int etude_adaptive_pool2d_fn_##T(etude_context *ctx, const real *x, real *y,          \
         int64_t planes, int64_t H, int64_t W, int64_t OH, int64_t OW);                            \
     /* y[o][j][i] = x[o][index[o][j][i]][i]; x: outer x n x inner, y: outer x index_n x inner.    \
@@ -183,8 +196,9 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[j] = weight[index[j]] for j < count; weight: V x D */                                    \
     typedef int etude_embedding_fn_##T(etude_context *ctx, const int64_t *index, const real       \
         *weight, real *y, int64_t count, int64_t V, int64_t D);                                   \
+    /* dweight[v] = the sum of grad[j] where index[j] is v; 0 in row padding_idx, if not NaN */   \
     typedef int etude_embedding_backward_fn_##T(etude_context *ctx, const real *grad, const       \
-        int64_t *index, real *dweight, int64_t count, int64_t V, int64_t D);                      \
+        int64_t *index, real *dweight, int64_t count, int64_t V, int64_t D, double padding_idx);  \
     typedef int etude_one_hot_fn_##T(etude_context *ctx, const int64_t *index, real *y,           \
         int64_t count, int64_t num_classes);                                                      \
     /* y = x on one side of a diagonal of batch matrices M x N, 0 on the other */                 \
@@ -196,16 +210,18 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[i] = (real)x[i]; from is ETUDE_F32, ... */                                               \
     typedef int etude_cast_fn_##T(etude_context *ctx, const void *x, real *y, int64_t n,          \
         int64_t from);                                                                            \
-    /* x: N x C; top[r] = max_c x[r][c], z[r][c] = x[r][c] - top[r], log_sum[r] = log sum_c exp   \
-       z[r][c], apart since their sum rounds log_sum away; loss of a row = log_sum[r] - (1 - s)   \
-       z[r][target[r]] - s mean z[r], s = label_smoothing, or 0 where the label is ignore_index;  \
-       reduction 0 mean, 1 sum (both: loss[0]), 2 none (loss[N]) */                               \
+    /* x: N x C; weight w: C or NULL, which is 1; top[r] = max_c x[r][c], z[r][c] = x[r][c] -     \
+       top[r], log_sum[r] = log sum_c exp z[r][c], apart since their sum rounds log_sum away; with\
+       t = target[r] and s = label_smoothing the loss of a row is (1 - s) w[t] (log_sum[r] -      \
+       z[r][t]) + s mean_c w[c] (log_sum[r] - z[r][c]), or 0 where t is ignore_index; reduction   \
+       0 mean, over the sum of the w[t] that count, 1 sum (both: loss[0]), 2 none (loss[N]) */    \
     typedef int etude_cross_entropy_fn_##T(etude_context *ctx, const real *x, const int64_t       \
-        *target, real *loss, real *top, real *log_sum, int64_t N, int64_t C, double reduction,    \
-        double ignore_index, double label_smoothing);                                             \
+        *target, const real *weight, real *loss, real *top, real *log_sum, int64_t N, int64_t C,  \
+        double reduction, double ignore_index, double label_smoothing);                           \
     typedef int etude_cross_entropy_backward_fn_##T(etude_context *ctx, const real *grad,         \
-        const real *x, const int64_t *target, const real *top, const real *log_sum, real *dx,     \
-        int64_t N, int64_t C, double reduction, double ignore_index, double label_smoothing);     \
+        const real *x, const int64_t *target, const real *weight, const real *top,                \
+        const real *log_sum, real *dx, int64_t N, int64_t C, double reduction,                    \
+        double ignore_index, double label_smoothing);                                             \
     /* y = (x - mean) rstd weight + bias, row by row; weight and bias: cols or NULL */            \
     typedef int etude_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,          \
         const real *bias, real *y, real *mean, real *rstd, int64_t rows, int64_t cols,            \
@@ -213,6 +229,7 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     typedef int etude_norm_backward_fn_##T(etude_context *ctx, const real *grad, const real *x,   \
         const real *weight, const real *mean, const real *rstd, real *dx, real *dweight,          \
         real *dbias, int64_t rows, int64_t cols);                                                 \
+    /* eps NaN: that of real, 2^-23 or 2^-52 */                                                   \
     typedef int etude_rms_norm_fn_##T(etude_context *ctx, const real *x, const real *weight,      \
         real *y, real *rstd, int64_t rows, int64_t cols, double eps);                             \
     typedef int etude_rms_norm_backward_fn_##T(etude_context *ctx, const real *grad,              \

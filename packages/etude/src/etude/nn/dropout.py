@@ -24,7 +24,7 @@ class Dropout(Module):
         self.generator = generator
 
     def forward(self, x: Tensor) -> Any:
-        return F.dropout(x, self.p, self.training, self.generator)
+        return F.dropout(x, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -46,14 +46,22 @@ def _(F, grad, x, *, needs):
     return F.mul(grad, F.mul(s, F.add(F.mul(x, F.sub(1.0, s)), 1.0)))
 
 
-@op("map", saves="x", flops=5, kernel="n = ..., a = beta, b = 0")
-def softplus(x, *, beta=1.0):
-    """y = ln(1 + e^(beta x)) / beta, as max(x, 0) + ln(1 + e^-|beta x|) / beta: no overflow."""
+@op("map", saves="x", flops=5, kernel="n = ..., a = beta, b = threshold")
+def softplus(x, *, beta=1.0, threshold=20.0):
+    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > ``threshold``.
+
+    As max(x, 0) + ln(1 + e^-|beta x|) / beta, so that nothing overflows. The threshold is
+    PyTorch's: at 20 the two differ by 2e-9.
+    """
     z = x * beta
-    return (np.where(z > 0, z, 0) + np.log1p(np.exp(np.where(z > 0, -z, z)))) / beta
+    y = (np.where(z > 0, z, 0) + np.log1p(np.exp(np.where(z > 0, -z, z)))) / beta
+    return np.where(z > threshold, x, y)
 
 
-softplus.gradient(lambda F, grad, x, *, beta, **_: F.mul(grad, F.sigmoid(F.mul(x, beta))))
+@softplus.gradient
+def _(F, grad, x, *, needs, beta, threshold):
+    z = F.mul(x, beta)
+    return F.where(F.gt(z, threshold), grad, F.mul(grad, F.sigmoid(z)))
 
 
 def _bounds(op, min, max):

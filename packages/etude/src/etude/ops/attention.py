@@ -89,17 +89,34 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal
 
 @scaled_dot_product_attention.gradient
 def _(F, grad, query, key, value, attn_mask, y, top, log_sum, *, needs, **attrs):
-    if len(needs) > 3 and needs[3]:
-        raise RuntimeError("scaled_dot_product_attention: no gradient flows into attn_mask; use "
-                           "matmul and softmax if you train it")
-    return F.attention_backward(grad, query, key, value, attn_mask, y, top, log_sum, **attrs)
+    given = F.attention_backward(grad, query, key, value, attn_mask, y, top, log_sum, **attrs)
+    if True not in needs[3:]:
+        return given
+    return *given, _into_mask(F, grad, query, key, value, attn_mask, y, top, log_sum, **attrs)
+
+
+def _into_mask(F, grad, query, key, value, attn_mask, y, top, log_sum, *, is_causal, scale):
+    """The gradient of a mask that is added to the scores: p (grad value^T - sum(grad y)), as in
+    ``attention_backward``. A column need not have it: few masks are trained.
+    """
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = F.add(F.mul(F.matmul(query, _transposed(F, key)), scale), attn_mask)
+    column = (*top.shape, 1)
+    log_sum = F.where(F.eq(log_sum, -math.inf), 0.0, log_sum)
+    p = F.exp(F.sub(F.sub(scores, F.reshape(top, shape=column)), F.reshape(log_sum, shape=column)))
+    along = F.sum(F.mul(grad, y), dim=-1, keepdim=True)
+    return F.mul(p, F.sub(F.matmul(grad, _transposed(F, value)), along))
+
+
+def _transposed(F, x):
+    n = len(x.shape)
+    return F.permute(x, dims=(*range(n - 2), n - 1, n - 2))
 
 
 @scaled_dot_product_attention.composite
 def _(F, query, key, value, attn_mask=None, *, is_causal, scale):
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    axes = (*range(len(key.shape) - 2), len(key.shape) - 1, len(key.shape) - 2)
-    scores = F.mul(F.matmul(query, F.permute(key, dims=axes)), scale)
+    scores = F.mul(F.matmul(query, _transposed(F, key)), scale)
     if is_causal:
         size = (query.shape[-2], key.shape[-2])
         seen = F.tril(F.full(shape=size, value=True, dtype=bool_), diagonal=0)

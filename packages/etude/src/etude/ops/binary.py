@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from etude.core.table import op
+from etude.ops.map import flat
 
 
 @op("binary", domain="number", flops=1)
@@ -52,7 +53,7 @@ def _(F, grad, y, z, *, needs):
     return dx, F.neg(F.mul(dx, z)) if needs[1] else None
 
 
-@op("binary", domain="number", saves="x y z", outputs="z", flops=1, ieee=True)
+@op("binary", domain="number", saves="x y z", outputs="z", flops=1, ieee=True, also="exponent=y")
 def pow(x, y):
     """z = x^y, elementwise with broadcasting. float32, float64, or int64 with y >= 0.
 
@@ -115,3 +116,38 @@ def minimum(x, y):
 
 
 minimum.gradient(lambda F, grad, x, y, *, needs: _to_winner(F, F.lt, grad, x, y, needs))
+
+
+def _no_zero(x, y):
+    """Whole numbers have no infinity to give when they are divided by 0."""
+    if x.dtype.kind == "i" and np.any(np.equal(y, 0)):
+        raise ZeroDivisionError("int64 divided by 0; floats give inf or NaN")
+
+
+@op("binary", domain="number", outputs="z", flops=1, ieee=True)
+def floor_divide(x, y):
+    """z = the largest whole number <= x / y, with broadcasting, as Python's ``//``.
+
+    float, or int64, which raises ZeroDivisionError where y is 0. The gradient is 0.
+    """
+    _no_zero(x if hasattr(x, "dtype") else y, y)
+    return x // y
+
+
+floor_divide.gradient(lambda F, grad, *, needs: (
+    flat(F, grad) if needs[0] else None, flat(F, grad) if needs[1] else None))
+
+
+@op("binary", domain="number", saves="x y", outputs="z", flops=1, ieee=True)
+def remainder(x, y):
+    """z = x - y floor(x / y), with broadcasting, as Python's ``%``: it has the sign of y.
+
+    float, or int64, which raises ZeroDivisionError where y is 0.
+    """
+    _no_zero(x if hasattr(x, "dtype") else y, y)
+    return x % y
+
+
+remainder.gradient(lambda F, grad, x, y, *, needs: (
+    grad if needs[0] else None,
+    F.neg(F.mul(grad, F.floor_divide(x, y))) if needs[1] else None))

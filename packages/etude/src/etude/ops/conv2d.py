@@ -33,8 +33,7 @@ def _grouped(op, H, W, KH, KW, O, stride, padding, dilation, groups):  # noqa: E
 
 PAIRS = {"stride": 1, "padding": 0, "dilation": 1}
 COST = "2 N O OH OW C/groups KH KW"
-#: The C kernels know neither dilation nor groups; the reference does those calls.
-KERNEL = "SH SW = stride, PH PW = padding, dilation == 1 1, groups == 1"
+KERNEL = "SH SW = stride, PH PW = padding, DH DW = dilation"
 
 
 def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):

@@ -34,27 +34,41 @@ def _check_labels(target, classes, ignore_index):
                          f"classes labels run from 0 to {classes - 1}")
 
 
-@op("cross_entropy", shape="x: N C, target: N int64 -> *L, N, N", sizes=_losses, flops="4 N C",
-    outputs="loss top log_sum", saves="x target top log_sum", choices={"reduction": REDUCTIONS})
-def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
-    """loss_n = log_sum_n - (1 - s) z_{n, target_n} - s mean_c z_nc, where z_nc = x_nc - top_n,
-    log_sum_n = ln sum_c exp(z_nc) and s is ``label_smoothing``; then the mean or the sum over n, or
-    neither. A number added to all logits of a row changes nothing.
-
-    x: (N, C) logits, float; target: (N) int64 in 0 .. C-1, or ``ignore_index``: such rows have
-    loss 0 and do not count in the mean. loss: () or, with reduction="none", (N). Hidden outputs
-    top and log_sum: (N). Raises IndexError for a label out of range and ShapeError for the mean of
-    an empty batch. Smoothing: Szegedy et al. 2016, section 7.
+def _labels(x, target, weight, ignore_index):
+    """(label, counts, worth): class 0 in place of ignored labels, whether a row counts, and the
+    weight of its class, 0 if it does not.
     """
     _check_labels(target, x.shape[1], ignore_index)
+    counts = target != ignore_index
+    label = np.where(counts, target, 0)
+    worth = counts.astype(x.dtype) if weight is None else np.where(counts, weight[label], 0)
+    return label, counts, worth.astype(x.dtype, copy=False)
+
+
+@op("cross_entropy", shape="x: N C, target: N int64, weight: C -> *L, N, N", sizes=_losses,
+    flops="4 N C", outputs="loss top log_sum", saves="x target weight top log_sum",
+    choices={"reduction": REDUCTIONS})
+def cross_entropy(x, target, weight=None, *, reduction="mean", ignore_index=-100,
+                  label_smoothing=0.0):
+    """loss_n = (1 - s) w_t (log_sum_n - z_nt) + s mean_c w_c (log_sum_n - z_nc), where t is
+    target_n, z_nc = x_nc - top_n, log_sum_n = ln sum_c exp(z_nc), s is ``label_smoothing`` and w is
+    ``weight``, or 1; then the sum over n, or that divided by the sum of the w_t, or neither. A
+    number added to all logits of a row changes nothing.
+
+    x: (N, C) logits, float; target: (N) int64 in 0 .. C-1, or ``ignore_index``: such rows have
+    loss 0 and do not count in the mean; weight: (C) or None. loss: () or, with reduction="none",
+    (N). Hidden outputs top and log_sum: (N). Raises IndexError for a label out of range and
+    ShapeError for the mean of an empty batch. Smoothing: Szegedy et al. 2016, section 7.
+    """
+    label, counts, worth = _labels(x, target, weight, ignore_index)
     top = x.max(1)
     z = x - top[:, None]
     log_sum = np.log(total(np.exp(z), 1))
-    counts = target != ignore_index
-    label = np.where(counts, target, 0)
-    loss = log_sum - z[np.arange(len(x)), label]
+    loss = worth * (log_sum - z[np.arange(len(x)), label])
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss + label_smoothing * (log_sum - average(z, 1))
+        cost = log_sum[:, None] - z
+        even = average(cost if weight is None else cost * weight, 1)
+        loss = (1 - label_smoothing) * loss + label_smoothing * even
     loss = np.where(counts, loss, x.dtype.type(0))
     if reduction == "none":
         return loss, top, log_sum
@@ -62,46 +76,58 @@ def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoot
     if reduction == "sum":
         return loss, top, log_sum
     with np.errstate(invalid="ignore"):  # if every row is ignored: 0 / 0 is NaN, as in PyTorch
-        return loss / x.dtype.type(counts.sum()), top, log_sum
+        return loss / total(worth), top, log_sum
 
 
-cross_entropy.gradient(lambda F, grad, x, target, top, log_sum, *, needs, **attrs:
-    (F.cross_entropy_backward(grad, x, target, top, log_sum, **attrs), None))
+@cross_entropy.gradient
+def _(F, grad, x, target, weight, top, log_sum, *, needs, **attrs):
+    if True in needs[2:]:
+        raise RuntimeError("cross_entropy: no gradient flows into weight; give weight.detach()")
+    return F.cross_entropy_backward(grad, x, target, weight, top, log_sum, **attrs), None, None
 
 
 @cross_entropy.composite
-def _(F, x, target, *, reduction, ignore_index, label_smoothing):
+def _(F, x, target, weight=None, *, reduction, ignore_index, label_smoothing):
     n = x.shape[0]
-    logp = F.log_softmax(x, dim=1)
+    cost = F.neg(F.log_softmax(x, dim=1))
     ignored = F.eq(target, ignore_index)
-    label = F.reshape(F.where(ignored, 0, target), shape=(n, 1))
-    loss = F.neg(F.reshape(F.gather(logp, label, dim=1), shape=(n,)))
+    label = F.where(ignored, 0, target)
+    loss = F.reshape(F.gather(cost, F.reshape(label, shape=(n, 1)), dim=1), shape=(n,))
+    worth = F.cast(F.eq(ignored, False), dtype=x.dtype)
+    if weight is not None:
+        worth = F.where(ignored, 0.0, F.index_select(weight, label, dim=0))
+        loss, cost = F.mul(loss, worth), F.mul(cost, weight)
     if label_smoothing:
-        loss = F.lerp(loss, F.neg(F.mean(logp, dim=1)), label_smoothing)
+        loss = F.lerp(loss, F.mean(cost, dim=1), label_smoothing)
     loss = F.where(ignored, 0.0, loss)
     if reduction == "none":
         return loss
-    if reduction == "sum":
-        return F.sum(loss)
-    return F.div(F.sum(loss), F.sum(F.cast(F.eq(ignored, False), dtype=x.dtype)))
+    return F.sum(loss) if reduction == "sum" else F.div(F.sum(loss), F.sum(worth))
 
 
-@op("cross_entropy_backward", shape="x: N C, target: N int64, top log_sum: N, grad: *L -> N C",
-    sizes=_losses, flops="4 N C", choices={"reduction": REDUCTIONS}, internal=True)
-def cross_entropy_backward(grad, x, target, top, log_sum, *, reduction="mean", ignore_index=-100,
-                           label_smoothing=0.0):
-    """dx_nc = grad_n (exp(x_nc - top_n - log_sum_n) - (1 - s) [c = target_n] - s / C), over N for
-    the mean.
+@op("cross_entropy_backward", nullable="weight", sizes=_losses, flops="4 N C",
+    shape="x: N C, target: N int64, weight: C, top log_sum: N, grad: *L -> N C",
+    choices={"reduction": REDUCTIONS}, internal=True)
+def cross_entropy_backward(grad, x, target, weight, top, log_sum, *, reduction="mean",
+                           ignore_index=-100, label_smoothing=0.0):
+    """dx_nc = grad_n ((1 - s) w_t (p_nc - [c = t]) + s / C (p_nc sum_k w_k - w_c)), where p_nc =
+    exp(x_nc - top_n - log_sum_n); for the mean divided by the sum of the w_t.
 
-    grad: () or (N) as the loss; x: (N, C); target: (N) int64; top, log_sum: (N); dx: (N, C), 0 in
-    the rows that are ignored.
+    grad: () or (N) as the loss; x: (N, C); target: (N) int64; weight: (C) or None; top, log_sum:
+    (N); dx: (N, C), 0 in the rows that are ignored.
     """
-    _check_labels(target, x.shape[1], ignore_index)
-    counts = target != ignore_index
-    label = np.where(counts, target, 0)
+    label, counts, worth = _labels(x, target, weight, ignore_index)
+    at_label = np.arange(len(x)), label
     dx = np.exp(x - top[:, None] - log_sum[:, None])
-    dx[np.arange(len(x)), label] -= x.dtype.type(1 - label_smoothing)
+    own = x.dtype.type(1 - label_smoothing) * worth
     if label_smoothing:
-        dx -= x.dtype.type(label_smoothing / x.shape[1])
-    scale = grad / max(int(counts.sum()), 1) if reduction == "mean" else grad
-    return np.where(counts[:, None], dx * np.reshape(scale, (-1, 1)), x.dtype.type(0))
+        every = np.ones(x.shape[1], x.dtype) if weight is None else weight
+        share = x.dtype.type(label_smoothing / x.shape[1])
+        dx = dx * (own + share * total(every))[:, None] - share * every
+    elif weight is not None:
+        dx = dx * own[:, None]
+    dx[at_label] -= own
+    if reduction == "mean":
+        weights = total(worth)
+        grad = grad / weights if weights else grad
+    return np.where(counts[:, None], dx * np.reshape(grad, (-1, 1)), x.dtype.type(0))

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from etude.core.errors import ShapeError
+from etude.core.given import whole
 from etude.core.shapes import axis
 from etude.core.table import op
 from etude.ops.reduce import wide
@@ -46,29 +47,53 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, places, grad, dim=d), None
 
 
+def _row_number(op, V, padding_idx):
+    row = 0 if padding_idx is None else whole(padding_idx)
+    if row is None or (padding_idx is not None and not 0 <= row < V):
+        raise IndexError(f"{op}: padding_idx={padding_idx!r} is no row of weight, which has {V} "
+                         f"(allowed: 0 to {V - 1}, or None)")
+
+
 @op("embedding", shape="index: ... int64, weight: V D -> ... D", saves="index weight.shape",
-    kernel="count = ...")
-def embedding(index, weight):
-    """y[...] = weight[index[...]]. index: (...) int64; weight: (V, D); y: (..., D), float."""
+    sizes=_row_number, kernel="count = ...")
+def embedding(index, weight, *, padding_idx=None):
+    """y[...] = weight[index[...]]. index: (...) int64; weight: (V, D); y: (..., D), float.
+
+    No gradient flows into the row ``padding_idx``, if there is one.
+    """
     check_index("embedding", index, weight.shape[0], "weight's rows")
     return weight[index]
 
 
-embedding.gradient(lambda F, grad, index, weight_shape, **_:
-    (None, F.embedding_backward(grad, index, num_embeddings=weight_shape[0])))
+embedding.gradient(lambda F, grad, index, weight_shape, *, padding_idx, **_:
+    (None, F.embedding_backward(grad, index, num_embeddings=weight_shape[0],
+                                padding_idx=padding_idx)))
+
+
+def _row_of_gradient(op, num_embeddings, padding_idx):
+    _row_number(op, num_embeddings, padding_idx)
 
 
 @op("embedding_backward", shape="index: ... int64, grad: ... D -> num_embeddings D", flops="... D",
-    saves="index", kernel="count = ..., V = num_embeddings", internal=True)
-def embedding_backward(grad, index, *, num_embeddings):
-    """dweight[v] = the sum of grad over the places where index is v. dweight: (V, D)."""
+    saves="index", sizes=_row_of_gradient, kernel="count = ..., V = num_embeddings", internal=True)
+def embedding_backward(grad, index, *, num_embeddings, padding_idx=None):
+    """dweight[v] = the sum of grad over the places where index is v, and 0 where v is
+    ``padding_idx``. dweight: (V, D).
+    """
     check_index("embedding_backward", index, num_embeddings, "weight's rows")
     dweight = np.zeros((num_embeddings, grad.shape[-1]), wide(grad.dtype))
     np.add.at(dweight, index.reshape(-1), grad.reshape(index.size, grad.shape[-1]))
+    if padding_idx is not None:
+        dweight[padding_idx] = 0
     return dweight.astype(grad.dtype, copy=False)
 
 
-embedding_backward.gradient(lambda F, grad, index, **_: (F.embedding(index, grad), None))
+@embedding_backward.gradient
+def _(F, grad, index, *, needs, num_embeddings, padding_idx):
+    y = F.embedding(index, grad)
+    if padding_idx is not None:
+        y = F.where(F.reshape(F.eq(index, padding_idx), shape=(*index.shape, 1)), 0.0, y)
+    return y, None
 
 
 def _classes(op, num_classes):
@@ -95,13 +120,17 @@ def _largest(op, x, rest, k, dim):
 @op("topk", shape="... -> *Y, *Y int64", sizes=_largest, outputs="y index", shown=2,
     domain="number", saves="x.shape index",
     flops=lambda x, *, k, **_: x.size * max(1, math.ceil(math.log2(k + 1))))
-def topk(x, *, k, dim=-1):
-    """y = the k largest elements along ``dim``, largest first, and their int64 indices.
+def topk(x, *, k, dim=-1, largest=True):
+    """y = the k largest elements along ``dim``, largest first, and their int64 indices; without
+    ``largest`` the k smallest, smallest first.
 
     Of equal elements the one with the lower index comes first; NaN counts as largest.
     """
     is_nan = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
-    order = np.lexsort((-x, ~is_nan), axis=dim)  # by the last key first: NaN, then falling x
+    # By the last key first: where NaN stands, then x. The order of ~x is that of -x, and the
+    # smallest int64 has no negative.
+    falling = -x if x.dtype.kind == "f" else ~x
+    order = np.lexsort((falling, ~is_nan) if largest else (x, is_nan), axis=dim)
     index = np.take(order, range(k), axis=dim).astype(np.int64)
     return np.take_along_axis(x, index, dim), index
 

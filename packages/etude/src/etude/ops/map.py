@@ -39,8 +39,16 @@ abs.gradient(lambda F, grad, x, **_: F.mul(grad, F.sign(x)))
 
 @op("map", domain="number", flops=1)
 def sign(x):
-    """y = -1, 0 or 1 as x is below, at or above 0; NaN stays NaN. Float or int64; no gradient."""
+    """y = -1, 0 or 1 as x is below, at or above 0; NaN stays NaN. Float or int64; gradient 0."""
     return np.sign(x)
+
+
+def flat(F, grad, **_):
+    """The gradient of what is piecewise constant: 0, also where ``grad`` is NaN."""
+    return F.full(shape=grad.shape, value=0.0, dtype=grad.dtype)
+
+
+sign.gradient(flat)
 
 
 @op("map", saves="y", flops=2, ieee=True)

@@ -89,12 +89,26 @@ def amax(x, *, dim=None, keepdim=False):
     return x.max(_axes(x, dim), keepdims=keepdim)
 
 
-@amax.gradient
-def _(F, grad, x, y, *, needs, dim, keepdim):
-    largest = F.eq(x, spread(F, y, x.shape, dim, keepdim))
-    share = F.cast(largest, dtype=grad.dtype)
+@op("reduce", sizes=_not_empty, flops=1, domain="number", saves="x y")
+def amin(x, *, dim=None, keepdim=False):
+    """y = smallest element of x over ``dim``; NaN if there is one. float or int64.
+
+    Elements that tie share the gradient evenly, as in PyTorch. Raises ShapeError over an empty
+    axis.
+    """
+    return x.min(_axes(x, dim), keepdims=keepdim)
+
+
+def _to_extreme(F, grad, x, y, *, needs, dim, keepdim):
+    """The gradient in equal parts to the elements of x that are y; to none where y is NaN."""
+    extreme = F.eq(x, spread(F, y, x.shape, dim, keepdim))
+    share = F.cast(extreme, dtype=grad.dtype)
     count = F.sum(share, dim=dim, keepdim=keepdim)
     return F.mul(share, spread(F, F.div(grad, count), x.shape, dim, keepdim))
+
+
+amax.gradient(_to_extreme)
+amin.gradient(_to_extreme)
 
 
 @op("reduce", sizes=reduction, flops=1, domain="number", saves="x")

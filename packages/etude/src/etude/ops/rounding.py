@@ -1,4 +1,4 @@
-"""Rounding to whole numbers, and asking for NaN: piecewise constant, so without gradients.
+"""Rounding to whole numbers, piecewise constant, so with gradient 0; and asking for NaN.
 
 C: c_src/cpu/rounding.c. Legend: x and y have any shape, the same.
 """
@@ -6,6 +6,7 @@ C: c_src/cpu/rounding.c. Legend: x and y have any shape, the same.
 import numpy as np
 
 from etude.core.table import op
+from etude.ops.map import flat
 
 
 @op("map", flops=1)
@@ -14,16 +15,25 @@ def floor(x):
     return np.floor(x)
 
 
+floor.gradient(flat)
+
+
 @op("map", flops=1)
 def ceil(x):
     """y = the smallest whole number >= x, as a float. float32 or float64."""
     return np.ceil(x)
 
 
+ceil.gradient(flat)
+
+
 @op("map", flops=1)
 def round(x):
     """y = the whole number nearest to x, halves to the even one, as a float."""
     return np.round(x)
+
+
+round.gradient(flat)
 
 
 @op("map_bool", shape="... -> ... bool", flops=1)

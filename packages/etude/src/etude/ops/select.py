@@ -22,7 +22,7 @@ where.gradient(lambda F, grad, condition, *, needs: (
     F.where(condition, 0.0, grad) if needs[2] else None))
 
 
-@op("ternary", flops=3, saves="x y weight", outputs="z", alias={"z": "x"})
+@op("ternary", flops=3, saves="x y weight", outputs="z", alias={"z": "x"}, also="end=y")
 def lerp(x, y, weight):
     """z = x + weight (y - x), with broadcasting. float32 or float64."""
     return x + weight * (y - x)

@@ -1,26 +1,26 @@
 """softmax and its logarithm, along one axis. C: c_src/cpu/softmax.c.
 
 Legend: x, y, grad have any shape, all the same; "row" means one line along ``dim``. The maximum
-is taken off first, which changes nothing in the result and keeps exp from overflowing.
+is taken off first, which changes nothing in the result and keeps exp from overflowing. A row of no
+elements has no maximum; its softmax has no elements either.
 """
 
 import numpy as np
 
-from etude.core.errors import ShapeError
 from etude.core.shapes import axis
 from etude.core.table import op
 from etude.ops.reduce import total
 
 
 def _row(op, rest, dim):
-    if rest[axis(op, dim, len(rest))] == 0:
-        raise ShapeError(f"{op}: dimension {dim} of {list(rest)} is empty; there is nothing to "
-                         f"normalise")
+    axis(op, dim, len(rest))
 
 
 @op("rows", sizes=_row, flops=5, saves="y", alias={"y": "x"})
 def softmax(x, *, dim=-1):
     """Probabilities along ``dim``:  y_i = exp(x_i - max x) / sum_j exp(x_j - max x)."""
+    if x.size == 0:
+        return x.copy()
     e = np.exp(x - x.max(dim, keepdims=True))
     return e / total(e, dim, keepdims=True)
 
@@ -30,6 +30,8 @@ softmax.gradient(lambda F, grad, y, *, dim, **_: F.softmax_backward(grad, y, dim
 
 @softmax.composite
 def _(F, x, *, dim):
+    if 0 in x.shape:
+        return F.exp(x)
     e = F.exp(F.sub(x, F.amax(x, dim=dim, keepdim=True)))
     return F.div(e, F.sum(e, dim=dim, keepdim=True))
 
@@ -43,6 +45,8 @@ def softmax_backward(grad, y, *, dim=-1):
 @op("rows", sizes=_row, flops=5, saves="y", alias={"y": "x"})
 def log_softmax(x, *, dim=-1):
     """Log-probabilities along ``dim``:  y_i = x_i - max x - ln sum_j exp(x_j - max x)."""
+    if x.size == 0:
+        return x.copy()
     shifted = x - x.max(dim, keepdims=True)
     return shifted - np.log(total(np.exp(shifted), dim, keepdims=True))
 
@@ -52,6 +56,8 @@ log_softmax.gradient(lambda F, grad, y, *, dim, **_: F.log_softmax_backward(grad
 
 @log_softmax.composite
 def _(F, x, *, dim):
+    if 0 in x.shape:
+        return F.exp(x)
     shifted = F.sub(x, F.amax(x, dim=dim, keepdim=True))
     return F.sub(shifted, F.log(F.sum(F.exp(shifted), dim=dim, keepdim=True)))
 

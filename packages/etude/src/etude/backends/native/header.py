@@ -37,10 +37,11 @@ Parameters = tuple[Parameter, ...]
 
 @dataclass(frozen=True)
 class Header:
-    """What etude.h declares: the parameters of each function type, and etude_context."""
+    """What etude.h declares: the parameters of each function type, etude_context, its version."""
 
     types: dict[str, Parameters]
     context: str
+    interface: int  # ETUDE_INTERFACE, major << 16 | minor
 
 
 def read_header(text: str | None = None) -> Header:
@@ -54,10 +55,11 @@ def read_header(text: str | None = None) -> Header:
             r"typedef\s+int\s+etude_(\w+)_fn_##T\s*\((.*?)\)\s*;", text, re.S)
     }
     context = re.search(r"typedef struct etude_context \{.*?\} etude_context;", text, re.S)
-    if not types or context is None:
-        raise ValueError("etude.h: no function types or no context found; is it the header?")
+    version = re.search(r"#define ETUDE_INTERFACE (0x[0-9a-f]+)", text)
+    if not types or context is None or version is None:
+        raise ValueError("etude.h: no function types, context or version found; is it the header?")
     return Header(types, "typedef void etude_body(void *, int64_t, int64_t);\n"
-                  + context.group())
+                  + context.group(), int(version.group(1), 16))
 
 
 def _parameter(text: str) -> Parameter:

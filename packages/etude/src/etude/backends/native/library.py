@@ -29,7 +29,7 @@ from etude.backends.native.header import (
     read_header,
 )
 from etude.backends.native.image import missing
-from etude.backends.native.kernel import SUFFIX, Host, Kernel, Record, Thunk
+from etude.backends.native.kernel import OK, SUFFIX, Host, Kernel, Record, Thunk
 from etude.core.errors import BackendError
 from etude.core.table import TABLE
 
@@ -48,14 +48,16 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
     """The ops that a shared library implements: every ``etude_<op>_<dtype>`` it exports.
 
     An op without a kernel for some dtype declines calls of that dtype. Raises BackendError if
-    the file is no library this machine can load, is cut short, exports no kernel of an op in the
-    table, or one whose row does not agree with its function type in etude.h.
+    the file is no library this machine can load, is cut short, was compiled with another major
+    version of etude.h, exports no kernel of an op in the table, or one whose row does not agree
+    with its function type in etude.h.
     """
     path = Path(path).resolve()
     try:
         library = _load(path)
     except OSError as error:
         raise BackendError(f"{path.name} cannot be opened as a library: {error}") from None
+    _same_interface(path.name, library)
     ops = Ops()
     names = {str(dtype): suffix for dtype, suffix in SUFFIX.items()}
     for op in TABLE.values():
@@ -67,11 +69,27 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
                                f"function type {op.cls!r}, which is the class of that op")
         ops[op.name] = bind(Kernel(op, header().types[op.cls], addresses, host()))
         ops.dtypes[op.name] = tuple(n for n, s in names.items() if s in addresses)
-    if not ops:
-        raise BackendError(
-            f"{path.name} exports no kernel of etude.h. A kernel is called etude_<op>_<dtype>, "
-            f"such as etude_softmax_f32; a C++ source needs extern \"C\"")
     return ops
+
+
+def _same_interface(name: str, library: ctypes.CDLL) -> None:
+    """BackendError unless the library was compiled with an etude.h that Etude has too: kernels of
+    another one take other parameters, and a call would read what is not there.
+    """
+    symbols = [f"etude_{op}_{suffix}" for op in TABLE for suffix in SUFFIXES]
+    if not any(_address(library, symbol) for symbol in symbols):
+        raise BackendError(
+            f"{name} exports no kernel of etude.h. A kernel is called etude_<op>_<dtype>, such as "
+            f"etude_softmax_f32; a C++ source needs extern \"C\"")
+    ours = header().interface
+    at = _address(library, "etude_interface")
+    theirs = ctypes.c_uint32.from_address(at).value if at else 0x00010000  # 1.0 had no such symbol
+    if theirs >> 16 != ours >> 16 or theirs > ours:
+        raise BackendError(
+            f"{name} was compiled with etude.h {theirs >> 16}.{theirs & 0xFFFF}, this Etude has "
+            f"{ours >> 16}.{ours & 0xFFFF}, whose kernels take other parameters. Compile it again "
+            f"with the header that `etude config --include` names (a source that does not include "
+            f"etude.h exports uint32_t etude_interface = {ours:#010x} itself)")
 
 
 _loaded: dict[Path, tuple[int, ...]] = {}  # what was in a file when it was opened first
@@ -141,7 +159,8 @@ def abi_host() -> Host:
         try:
             return local.context
         except AttributeError:
-            local.context = ffi.new("etude_context *", {"version": 0x00010000, "threads": 1})
+            version = header().interface
+            local.context = ffi.new("etude_context *", {"version": version, "threads": 1})
             return local.context
 
     @cache
@@ -159,10 +178,11 @@ def abi_host() -> Host:
             record = Record(f"{name}_{suffix}", kernel, tuple(lists["pointers"]),
                             tuple(lists["sizes"]), tuple(lists["attributes"]), 0,
                             (functions[kernel], order))
+            status = run(record)
             kept = getattr(local, "records", None)
-            if kept is not None:
+            if kept is not None and status == OK:  # one that declined did nothing to run again
                 kept.append(record)
-            return run(record)
+            return status
 
         return call
 

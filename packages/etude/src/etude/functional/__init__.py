@@ -1,0 +1,115 @@
+"""The public functions of Tensors: PyTorch's names, order and defaults.
+
+``etude.functional.softmax(x, dim=-1)`` and ``x.softmax(-1)`` are one function. Most are made from
+the table, here, and a new op needs no line. The files of this folder have the others: public forms
+that differ from their op, a list for cat or a word for a padding (``shapes arithmetic images losses
+layers``), and functions that are no ops but made of some (``composed``).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from etude import ops  # noqa: F401 - fills the table, before anything is made from it
+from etude.core.creation import full  # noqa: F401 - public here too
+from etude.core.dispatch import OPS, short
+from etude.core.methods import attach, instead
+from etude.core.table import TABLE, Op
+from etude.functional import arithmetic, composed, images, layers, losses, shapes
+
+#: Ops whose input PyTorch converts first where ``dtype`` is given.
+CASTS = ("sum", "mean", "prod", "cumsum", "softmax", "log_softmax")
+
+#: Parameters of PyTorch that Etude has not: what they may be, and what to do otherwise.
+ASIDE = {"inplace": (False, "an op changes nothing it is given; write x = relu(x)"),
+         "out": (None, "an op returns memory of its own; write y = f(x), or y.copy_(f(x))"),
+         "sparse_grad": (False, "gradients are dense")}
+
+
+def _public(op: Op) -> Callable[..., Any]:
+    """The function of Tensors for an op, with attributes by position or keyword."""
+    run = OPS[op.name]
+    leading = 0  # how many arguments by position are arrays, in the op's own order
+    for name, array in zip(op.order, op.arrays, strict=False):
+        if name != array:
+            break
+        leading += 1
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) <= leading and (not kwargs or kwargs.keys() <= op.attrs.keys()):
+            return run(*args, **kwargs)
+        for name in ASIDE.keys() & kwargs.keys():
+            usual, why = ASIDE[name]
+            if kwargs.pop(name) != usual:
+                raise TypeError(f"{op.name}: {name} is not in Etude: {why}")
+        dtype = kwargs.pop("dtype", None) if op.name in CASTS else None
+        arrays, attrs = op.arguments(args, kwargs)
+        if dtype is not None:
+            arrays[0] = OPS["cast"](arrays[0], dtype=dtype)
+        return run(*arrays, **attrs)
+
+    return _introduced(run if short(op) else call, op)  # a short road knows PyTorch's names
+
+
+def _introduced(fn: Callable[..., Any], op: Op) -> Callable[..., Any]:
+    """``fn`` with the name, text and parameters that help() shows."""
+    fn.__name__ = fn.__qualname__ = op.name
+    fn.__doc__ = op.__doc__
+    fn.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=None if name in op.optional else op.attrs.get(name, inspect.Parameter.empty))
+        for name in op.order])
+    return fn
+
+
+# ------------------------------------------------------------------ the rest, from the table
+
+_by_hand: dict[str, Callable[..., Any]] = {
+    name: getattr(module, name)
+    for module in (arithmetic, composed, images, layers, losses, shapes)
+    for name in module.__all__}
+BY_HAND = _by_hand.keys() & TABLE.keys() | {"full"}  # ops with a public form of their own
+COMPOSED = _by_hand.keys() - TABLE.keys()  # of other ops, so no rows of the table
+
+globals().update(_by_hand)
+for _op in TABLE.values():
+    if _op.name not in BY_HAND and not _op.internal:
+        globals()[_op.name] = _public(_op)
+
+__all__ = sorted({op.name for op in TABLE.values() if not op.internal} | BY_HAND | COMPOSED)
+
+
+def signature(op: Op) -> str:
+    """How the public function of ``op`` is called; an internal op is called as it stands."""
+    if op.name not in BY_HAND:
+        return op.signature
+    words = []
+    for p in inspect.signature(globals()[op.name]).parameters.values():
+        default = getattr(p.default, "name", repr(p.default))  # float32, not dtype('float32')
+        words.append(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name
+                     + ("" if p.default is p.empty else f"={default}"))
+    return f"{op.name}({', '.join(words)})"
+
+
+def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
+    if name in TABLE and not TABLE[name].internal:
+        return _public(TABLE[name])
+    raise AttributeError(f"etude.functional has no function {name!r}{instead(name)}")
+
+
+def _methods() -> dict[str, Callable[..., Any]]:
+    """The public functions that are methods of Tensor too: those whose first argument is one."""
+    found = {}
+    for name in __all__:
+        op, fn = TABLE.get(name), globals()[name]
+        first = next(iter(inspect.signature(fn).parameters))
+        of_table = op is not None and name not in BY_HAND and first in op.arrays
+        if first in ("input", "tensor", "query") or (of_table and name != "where"):
+            found[name] = fn
+    return found
+
+
+attach(_methods())

@@ -1,0 +1,110 @@
+"""Public forms of the losses: PyTorch's parameters, weights, and any number of axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from etude.core.dispatch import OPS
+from etude.core.errors import ShapeError
+from etude.core.shapes import bool_, int64
+from etude.core.tensor import Tensor
+from etude.functional.calls import as_tensor, refused
+
+__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss"]
+
+
+def _today(name: str, size_average: Any, reduce: Any) -> None:
+    refused(name, "PyTorch has given it up too; write reduction='mean', 'sum' or 'none'",
+            size_average=(size_average, None), reduce=(reduce, None))
+
+
+def reduced(loss: Any, reduction: str) -> Any:
+    """The mean or the sum of losses, or the losses themselves."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return loss if reduction == "none" else OPS[reduction](loss)
+
+
+def mse_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None,
+             reduction: str = "mean") -> Any:
+    """(input - target)^2, then its mean or sum, or neither. Two arrays of one shape, float."""
+    _today("mse_loss", size_average, reduce)
+    return OPS["mse_loss"](input, target, reduction=reduction)
+
+
+def l1_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None,
+            reduction: str = "mean") -> Any:
+    """|input - target|, then its mean or sum, or neither. Two arrays of one shape, float."""
+    _today("l1_loss", size_average, reduce)
+    return OPS["l1_loss"](input, target, reduction=reduction)
+
+
+def binary_cross_entropy_with_logits(
+        input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
+        reduction: str = "mean", pos_weight: Any = None) -> Any:
+    """-pos_weight target ln p - (1 - target) ln(1 - p) with p = sigmoid(input), times weight; then
+    its mean or sum, or neither. Nothing overflows.
+
+    input, target: one shape, float; weight and pos_weight broadcast to it, or are None.
+    """
+    name = "binary_cross_entropy_with_logits"
+    _today(name, size_average, reduce)
+    if pos_weight is None:
+        loss = OPS[name](input, target, reduction="none" if weight is not None else reduction)
+    else:
+        if tuple(input.shape) != tuple(target.shape):
+            raise ShapeError(f"{name}: target {list(target.shape)} must have the shape of input "
+                             f"{list(input.shape)}")
+        yes = OPS["softplus"](-input, threshold=math.inf)  # -ln p
+        no = OPS["softplus"](input, threshold=math.inf)  # -ln(1 - p)
+        # 0 times an infinite cost is 0: a sure answer that is right.
+        loss = (OPS["where"](target == 0, 0.0, target * pos_weight * yes)
+                + OPS["where"](target == 1, 0.0, (1 - target) * no))
+    if weight is None and pos_weight is None:
+        return loss
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any = None,
+                  ignore_index: int = -100, reduce: Any = None, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Any:
+    """-ln softmax(input) at the class ``target``, then its mean or sum, or neither.
+
+    input: (N, C), (N, C, d1, ...) or (C), logits; target: (N), (N, d1, ...) or (), int64, or floats
+    of input's shape, which are probabilities of the classes; weight: (C), one for each class, or
+    None. The mean is over the weights of the targets that count; see ``etude.ops.cross_entropy``.
+    """
+    _today("cross_entropy", size_average, reduce)
+    x, target = as_tensor(input), as_tensor(target)
+    if x.ndim == 0:
+        raise ShapeError("cross_entropy: input must be (C), (N, C) or (N, C, d1, ...), got a "
+                         "single number")
+    last = 0 if x.ndim == 1 else 1  # the axis of the classes
+    if target.dtype != int64 and target.shape == x.shape and target.dtype != bool_:
+        return _soft_cross_entropy(x, target, weight, last, reduction, label_smoothing)
+    if x.ndim != 2:
+        if target.shape != (*x.shape[:last], *x.shape[last + 1 :]):
+            raise ShapeError(f"cross_entropy: target {target.dtype.name}{list(target.shape)} must "
+                             f"have the shape of input {list(x.shape)} without the classes, or "
+                             f"that shape, as probabilities")
+        classes = x.shape[last]
+        x = x.permute(*[d for d in range(x.ndim) if d != last], last).reshape(-1, classes) \
+            if classes else x.reshape(-1, 1)[:, :0]
+    shape = target.shape
+    loss = OPS["cross_entropy"](
+        x, target if target.ndim == 1 else target.reshape(-1), weight, reduction=reduction,
+        ignore_index=ignore_index, label_smoothing=label_smoothing)
+    return loss.reshape(shape) if reduction == "none" and shape != loss.shape else loss
+
+
+def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Any, classes: int, reduction: str,
+                        label_smoothing: float) -> Any:
+    """cross_entropy with a probability for each class instead of the one that is right."""
+    if label_smoothing:
+        target = OPS["lerp"](target, 1.0 / x.shape[classes], label_smoothing)
+    cost = -(target * OPS["log_softmax"](x, dim=classes))
+    if weight is not None:
+        cost = cost * as_tensor(weight).reshape(-1, *(1 for _ in x.shape[classes + 1 :]))
+    loss = OPS["sum"](cost, dim=classes)
+    return loss.sum() / max(loss.numel(), 1) if reduction == "mean" else reduced(loss, reduction)
