@@ -12,6 +12,7 @@ from pathlib import Path
 import etude
 from etude import nn, optim
 from etude.core.table import TABLE
+from etude.functional import BY_HAND, CASTS
 
 _DATA = tomllib.loads(Path(__file__).with_name("from_pytorch.toml").read_text(encoding="ascii"))
 ROWS = _DATA["difference"]
@@ -50,13 +51,19 @@ def layers():
     return {f"nn.{n}": getattr(nn, n) for n in nn.__all__ if inspect.isclass(getattr(nn, n))}
 
 
+def initialisation():
+    """"nn.init.normal_" -> function: all that write into a tensor, and so end in an underscore."""
+    return {f"nn.init.{n}": getattr(nn.init, n) for n in dir(nn.init)
+            if n.endswith("_") and not n.startswith("_")}
+
+
 def optimisers():
     """"optim.Adam" -> class or function."""
     return {f"optim.{n}": getattr(optim, n) for n in optim.__all__ if callable(getattr(optim, n))}
 
 
 SECTIONS = {"Functions": functions, "Methods of Tensor": methods, "Layers": layers,
-            "Optimisers and schedules": optimisers}
+            "Initialisation": initialisation, "Optimisers and schedules": optimisers}
 
 
 def counterpart(name, thing):
@@ -71,6 +78,17 @@ def counterpart(name, thing):
     if inspect.isclass(thing) and issubclass(thing, optim.Scheduler):
         return f"torch.optim.lr_scheduler.{bare}"
     return f"torch.{name}"
+
+
+def parameters(name, thing):
+    """Its parameters under the names that PyTorch has for them, which it takes as well."""
+    found = list(inspect.signature(thing).parameters.values())
+    if name in TABLE and name not in BY_HAND:  # help() shows the names that the formula has
+        theirs = {own: other for other, own in TABLE[name].also.items()}
+        found = [p.replace(name=theirs.get(p.name, p.name)) for p in found]
+        if name in CASTS:
+            found.append(inspect.Parameter("dtype", inspect.Parameter.KEYWORD_ONLY, default=None))
+    return found
 
 
 def rows(name):
@@ -113,9 +131,13 @@ def _linked(name, thing):
 
 def _shown(name, thing):
     words = []
-    for p in inspect.signature(thing).parameters.values():
+    for p in parameters(name, thing):
+        if p.kind is p.KEYWORD_ONLY and "*" not in "".join(words):
+            words.append("*")
+        if p.kind is p.VAR_KEYWORD:  # there for the name of what the star takes
+            continue
         default = getattr(p.default, "name", repr(p.default))  # float32, not dtype('float32')
-        star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        star = "*" if p.kind is p.VAR_POSITIONAL else ""
         words.append(star + p.name + ("" if p.default is p.empty else f"={default}"))
     if name.startswith("Tensor."):
         return f"x.{name.removeprefix('Tensor.')}({', '.join(words[1:])})"

@@ -78,12 +78,19 @@ def as_function(cls, name):
 
 
 def of_signature(function):
-    """The parameters of a function or class in Python, but for private ones. "*" stands for all
-    that follow, whatever their name, since nobody writes that.
+    """The parameters of a function or class in Python, but for private ones."""
+    return plain(inspect.signature(function).parameters.values())
+
+
+def plain(parameters):
+    """The same of inspect's parameters. "*" stands for all that follow, whatever their name, since
+    nobody writes that; where there are two stars the name may be written.
     """
+    named = any(p.kind is p.VAR_KEYWORD for p in parameters)
     found = []
-    for p in inspect.signature(function).parameters.values():
-        name = "*" if p.kind is p.VAR_POSITIONAL else p.name
+    for p in parameters:
+        open_ended = p.kind is p.VAR_POSITIONAL and (p.name == "args" or not named)
+        name = "*" if open_ended else p.name
         if not name.startswith("_") and p.kind is not p.VAR_KEYWORD:
             found.append(Parameter(name, p.default, p.kind is p.KEYWORD_ONLY))
     return tuple(found)
@@ -111,7 +118,8 @@ def _overloads(name, first):
             default = a.default_value if a.has_default_value() else EMPTY
             form.append(Parameter(first if a.name == "self" else a.name, default, a.kwarg_only))
         named_axes = {"names", "dimname"} & set(re.split("[_A-Z]", schema.overload_name.lower()))
-        if any(p.name == "pin_memory" for p in form):  # makes a tensor: Python adds this one
+        makes = name != "to" and any(p.name == "pin_memory" for p in form)
+        if makes:  # a new tensor: Python adds this parameter
             form.append(Parameter("requires_grad", False, True))
         if not named_axes and not any(a.is_out for a in schema.arguments):
             found.append(tuple(form))
@@ -149,11 +157,12 @@ def differences(mine, theirs):
             placed.setdefault(p.name, set()).add(None if p.by_keyword else i)
     found |= {("order", name) for name in have.keys() & placed.keys()
               if places.get(name) not in placed[name] and placed[name] != {None}}
-    for name in have.keys() & known:
+    for name in have.keys() & known - {"*"}:
         defaults = [_plain(p.default) for form in theirs for p in form.parameters
                     if p.name == name]
         ours = _plain(have[name].default)
-        optional = any(name not in form.names for form in theirs) and ours in (None, False)
+        optional = ours in (None, False) and (
+            any(name not in form.names for form in theirs) or len(placed[name]) > 1)
         if ours not in defaults and not optional:
             found.add(("default", name))
     return found
