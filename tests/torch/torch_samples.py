@@ -8,7 +8,8 @@ import warnings
 from collections import defaultdict
 
 import pytest
-from samples import USED, calls, doors, outcomes
+from outcomes import USED, outcomes
+from samples import calls, doors
 
 from pytorch_page import ROWS, rows
 
