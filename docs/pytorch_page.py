@@ -111,13 +111,14 @@ def tables():
 
 
 def _table(things):
-    lines = ["| Etude | PyTorch | what differs |", "| --- | --- | --- |"]
+    lines = ["{.pytorch}", "| Etude | PyTorch | what differs |", "| --- | --- | --- |"]
     for name, thing in things.items():
         theirs = counterpart(name, thing)
         said = " ".join(_sentence(row) for row in rows(name) if row["of"] != "*")
         if not said:
             said = "the same" if theirs else "Etude's own"
-        lines.append(f"| {_linked(name, thing)} | {f'`{theirs}`' if theirs else ''} | {said} |")
+        short = theirs.replace("torch.nn.functional.", "F.")
+        lines.append(f"| {_linked(name, thing)} | {f'`{short}`' if short else ''} | {said} |")
     return "\n".join(lines)
 
 
