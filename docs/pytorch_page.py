@@ -106,8 +106,14 @@ def _listed(value):
 def tables():
     """The rows that hold everywhere, then a table for each section, as text of a page."""
     everywhere = "\n".join(f"- {_sentence(row)}" for row in ROWS if row["of"] == "*")
-    return "\n\n".join([everywhere, *(f"## {title}\n\n{_table(find())}"
-                                     for title, find in SECTIONS.items())]) + "\n"
+    operators = "\n".join(f"- {_sentence(row)}" for row in ROWS
+                          if all(of.startswith("Tensor.__") for of in _listed(row["of"])))
+    parts = [everywhere]
+    for title, find in SECTIONS.items():
+        parts.append(f"## {title}\n\n{_table(find())}")
+        if title == "Methods of Tensor":
+            parts.append(f"Of indexing and operators:\n\n{operators}")
+    return "\n\n".join(parts) + "\n"
 
 
 def _table(things):

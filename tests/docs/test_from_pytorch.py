@@ -54,6 +54,11 @@ def test_what_holds_everywhere_stands_in_front_and_in_no_line():
     assert "No `out`" not in tables
 
 
+def test_the_reason_of_every_row_is_on_the_page():
+    for row in page.ROWS:
+        assert row["why"] in page.tables()
+
+
 @pytest.mark.parametrize("row", page.ROWS, ids=lambda row: row["why"][:50])
 def test_a_row_says_one_thing_of_names_there_are(row):
     assert len(row.keys() & set(page.KINDS)) == 1
