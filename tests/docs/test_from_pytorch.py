@@ -56,7 +56,7 @@ def test_what_holds_everywhere_stands_in_front_and_in_no_line():
 
 def test_the_reason_of_every_row_is_on_the_page():
     for row in page.ROWS:
-        assert row["why"] in page.tables()
+        assert row["why"][1:] in page.tables()  # whose first letter may be a capital there
 
 
 @pytest.mark.parametrize("row", page.ROWS, ids=lambda row: row["why"][:50])
