@@ -2,8 +2,8 @@
    Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
 
    Plan. One loop for each pattern: along a row an operand runs, or is one value for all of it. All
-   ops but pow are bound by memory. int64 has all of them but div and pow, and wraps around where a
-   result is too large, as in NumPy. */
+   ops but pow, floor_divide and remainder are bound by memory. int64 has the others but div, and
+   wraps around where a result is too large, as in NumPy. */
 #include "pointwise.h"
 
 /* `value` is z[i], computed from v, which is x[i], and from w, which is y[i]. */
@@ -86,6 +86,52 @@ static void pow_run(char *const *p, const int64_t *step, int64_t n)
 }
 
 ENTRY(pow)
+
+/* Python's // and %, in which the remainder has the sign of y. They are left to the C library too. */
+static inline real truncated(real x, real y) /* the remainder with the sign of x */
+{
+    return sizeof(real) == 8 ? (real)fmod(x, y) : (real)fmodf((float)x, (float)y);
+}
+
+static inline real floored(real x, real y)
+{
+    if (y == 0)
+        return x / y;
+    real m = truncated(x, y), z = (x - m) / y; /* whole, but for rounding */
+    if (m != 0 && (y < 0) != (m < 0))
+        z -= 1;
+    if (z == 0)
+        return (real)copysign(0, x / y);
+    real low = (real)floor(z);
+    return z - low > (real)0.5 ? low + 1 : low;
+}
+
+static inline real remaining(real x, real y)
+{
+    real m = truncated(x, y);
+    if (m == 0)
+        return (real)copysign(0, y);
+    return (y < 0) != (m < 0) ? m + y : m;
+}
+
+static void floor_divide_run(char *const *p, const int64_t *step, int64_t n)
+{
+    const real *x = (const real *)p[0], *y = (const real *)p[1];
+    real *z = (real *)p[2];
+    for (int64_t i = 0; i < n; i++)
+        z[i] = floored(x[i * step[0]], y[i * step[1]]);
+}
+
+static void remainder_run(char *const *p, const int64_t *step, int64_t n)
+{
+    const real *x = (const real *)p[0], *y = (const real *)p[1];
+    real *z = (real *)p[2];
+    for (int64_t i = 0; i < n; i++)
+        z[i] = remaining(x[i * step[0]], y[i * step[1]]);
+}
+
+ENTRY(floor_divide)
+ENTRY(remainder)
 
 #elif ETUDE_INT == 64
 

@@ -17,6 +17,11 @@ def sgd():
     return optim.SGD([nn.Parameter(etude.zeros(1))], 0.1)
 
 
+def sequence(milestone):
+    on = sgd()
+    return optim.SequentialLR(on, [optim.StepLR(on, 1), optim.StepLR(on, 1)], [milestone])
+
+
 def parameters(layer):
     """What is seen of a layer's sizes."""
     return repr(layer), {name: p.shape for name, p in layer.named_parameters()}
@@ -77,8 +82,8 @@ CASES = {  # each gives what can be compared
     "LinearLR": lambda n: optim.LinearLR(sgd(), total_iters=n).total_iters,
     "OneCycleLR": lambda n: optim.OneCycleLR(sgd(), 0.1, n).total_steps,
     "ReduceLROnPlateau": lambda n: optim.ReduceLROnPlateau(sgd(), patience=n).patience,
-    "SequentialLR": lambda n: optim.SequentialLR(
-        sgd(), [optim.StepLR(sgd(), 1), optim.StepLR(sgd(), 1)], [n]).milestones,
+    "SequentialLR": lambda n: sequence(n).milestones,
+    "MultiStepLR": lambda n: optim.MultiStepLR(sgd(), [n]).milestones,
     "EarlyStopping": lambda n: EarlyStopping(n).patience,
     "Checkpoints": lambda n: vars(Checkpoints("folder", n, n, n)),
     "fit": trained,

@@ -128,7 +128,7 @@ def layer_norm(axes, eps=1e-5):
     return oracle
 
 
-def rms_norm(eps=1e-6):
+def rms_norm(eps=2.0**-52):
     def oracle(w, x):
         y = np.zeros_like(x)
         for at in np.ndindex(x.shape[:-1]):
@@ -155,7 +155,7 @@ def batch_norm(w, x):
     y = np.zeros_like(x)
     for c in range(x.shape[1]):
         part = np.reshape(normalised(x[:, c].flat, 1e-5), x[:, c].shape)
-        y[:, c] = part * w["weight"][c] + w["bias"][c]
+        y[:, c] = part * w["weight"][c] + (w["bias"][c] if "bias" in w else 0)
     return y
 
 
@@ -173,15 +173,27 @@ def rows(fn):
 
 def cross_entropy(smoothing=0.0, ignore=-100):
     def oracle(w, x, target):
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
+        counts = w.get("weight", np.ones(x.shape[1]))
         for row, t in zip(x, target, strict=True):
             if t != ignore:
-                p = softmax(row)
-                total -= (1 - smoothing) * math.log(p[t]) + smoothing * mean(map(math.log, p))
-                count += 1
+                logs = [math.log(p) for p in softmax(row)]
+                total -= (1 - smoothing) * counts[t] * logs[t]
+                total -= smoothing * mean(c * v for c, v in zip(counts, logs, strict=True))
+                count += counts[t]
         return np.float64(total / count)
 
     return oracle
+
+
+def binary_cross_entropy(w, x, target):
+    each = np.zeros(x.shape)
+    counts, positive = (np.broadcast_to(w.get(k, 1.0), x.shape) for k in ("weight", "pos_weight"))
+    for at in np.ndindex(x.shape):
+        p = sigmoid(x[at])
+        each[at] = -counts[at] * (positive[at] * target[at] * math.log(p)
+                                  + (1 - target[at]) * math.log(1 - p))
+    return np.float64(mean(each.flat))
 
 
 def over_pairs(fn, reduce):
@@ -239,8 +251,8 @@ def attention(heads, seen=lambda n, h, q, k: 0.0):
         key = x if key is None else key
         value = key if value is None else value
         size = x.shape[-1]
-        part = {name: {"weight": w["in_proj.weight"][i * size : (i + 1) * size],
-                       "bias": w["in_proj.bias"][i * size : (i + 1) * size]}
+        part = {name: {"weight": w["in_proj_weight"][i * size : (i + 1) * size],
+                       "bias": w["in_proj_bias"][i * size : (i + 1) * size]}
                 for i, name in enumerate("qkv")}
         q, k, v = linear(part["q"], x), linear(part["k"], key), linear(part["v"], value)
         y, d = np.zeros_like(x), size // heads
@@ -252,6 +264,19 @@ def attention(heads, seen=lambda n, h, q, k: 0.0):
         return linear({"weight": w["out_proj.weight"], "bias": w["out_proj.bias"]}, y)
 
     return oracle
+
+
+def attention_weights(heads, w, x, key, seen):
+    """(N, H, L, S): the shares in which each query mixes the values."""
+    size, d = x.shape[-1], x.shape[-1] // heads
+    q, k = (linear({"weight": w["in_proj_weight"][part], "bias": w["in_proj_bias"][part]}, t)
+            for part, t in ((slice(size), x), (slice(size, 2 * size), key)))
+    weights = np.zeros((x.shape[0], heads, x.shape[1], key.shape[1]))
+    for n, h, at in np.ndindex(weights.shape[:3]):
+        mine = slice(h * d, (h + 1) * d)
+        weights[n, h, at] = softmax([q[n, at, mine] @ k[n, i, mine] / math.sqrt(d)
+                                     + seen(n, h, at, i) for i in range(key.shape[1])])
+    return weights
 
 
 def causal(n, h, query, key):

@@ -15,7 +15,8 @@ def each(cases):
 
 
 every_case = each(CASES)
-BASES = {nn.Module, nn.Sequential, nn.ModuleList}  # test_module.py, test_containers.py
+# test_module.py, test_containers.py
+BASES = {nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict}
 
 
 def layer_classes():
@@ -94,7 +95,8 @@ def test_float32_follows_float64_within_its_rounding(case):
 def test_dtype_is_that_of_all_its_parameters(case):
     layer = case.make(dtype="float64")
     assert {p.dtype for p in layer.parameters()} == {etude.float64}
-    assert {p.dtype for p in case.make().parameters()} == {etude.float32}
+    for layer in (case.make(), case.make(device=None, dtype=None), case.make(device="cpu")):
+        assert {(p.dtype, p.device) for p in layer.parameters()} == {(etude.float32, "cpu")}
 
 
 @every_case

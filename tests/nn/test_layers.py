@@ -87,8 +87,8 @@ def test_cross_entropy_loss_is_minus_the_log_of_the_right_probability():
     each = -np.log(p[range(4), target])
     logits, labels = etude.from_numpy(x), etude.from_numpy(target)
     same(nn.CrossEntropyLoss()(logits, labels), each.mean())
-    same(nn.CrossEntropyLoss("sum")(logits, labels), each.sum())
-    same(nn.CrossEntropyLoss("none")(logits, labels), each)
+    same(nn.CrossEntropyLoss(reduction="sum")(logits, labels), each.sum())
+    same(nn.CrossEntropyLoss(reduction="none")(logits, labels), each)
     with pytest.raises(IndexError, match=r"target\[0\] is 3, but with 3 classes labels run"):
         nn.CrossEntropyLoss()(logits, etude.tensor([3, 0, 0, 0]))
 
@@ -97,9 +97,9 @@ def test_cross_entropy_loss_is_minus_the_log_of_the_right_probability():
     (lambda: nn.Conv2d(1, 1, 0), "Conv2d: kernel_size must be one or two integers >= 1, got 0"),
     (lambda: nn.Conv2d(1, 1, 3, padding=-1), "Conv2d: padding must be one or two integers >= 0"),
     (lambda: nn.MaxPool2d(2, stride=0), "MaxPool2d: stride must be one or two integers >= 1"),
-    (lambda: nn.Dropout(1.0), "Dropout: p is the share of elements dropped, 0 <= p < 1, got 1"),
+    (lambda: nn.Dropout(1.5), "Dropout: p is the share of elements dropped, 0 <= p <= 1, got 1.5"),
     (lambda: nn.GELU("fast"), "GELU: approximate must be 'none' or 'tanh', got 'fast'"),
-    (lambda: nn.CrossEntropyLoss("max"), "reduction must be 'mean', 'sum' or 'none', got 'max'"),
+    (lambda: nn.CrossEntropyLoss(reduction="max"), "reduction must be 'mean', 'sum' or 'non"),
     (lambda: nn.Linear(3, 2)(etude.ones(4, 5)), r"K = 5 from x float32\[4, 5\], got float32"),
     (lambda: nn.LayerNorm(3)(etude.ones(4, 5)), r"= \[3\] from normalized_shape, got float32"),
     (lambda: nn.Conv2d(2, 1, 3)(etude.ones(1, 3, 8, 8)), "with C = 3 from x "),
@@ -123,6 +123,24 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     y = nn.Dropout(0.25)(etude.ones(100, 100)).numpy()
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
     assert abs((y == 0).mean() - 0.25) < 0.02
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU, nn.SiLU, nn.LeakyReLU, nn.ELU, nn.Dropout])
+def test_no_layer_works_in_place(layer):
+    layer(inplace=False)
+    with pytest.raises(TypeError, match=f"{layer.__name__}: inplace=True is not in Etude: a layer"):
+        layer(inplace=True)
+
+
+def test_dropout_may_drop_everything():
+    assert nn.Dropout(1.0)(etude.ones(3)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, nn.MSELoss, nn.L1Loss, nn.BCEWithLogitsLoss])
+def test_what_pytorch_has_given_up_is_refused(loss):
+    loss(size_average=None, reduce=None)
+    with pytest.raises(TypeError, match=f"{loss.__name__}: size_average=False is not in Etude: wr"):
+        loss(size_average=False)
 
 
 def test_dropout_does_nothing_in_eval():
@@ -198,6 +216,14 @@ def test_init_says_what_it_cannot_do():
         nn.init.kaiming_uniform_(etude.zeros(3, 3), mode="fan")
     with pytest.raises(ValueError, match=r"nonlinearity must be one of 'linear', .* got 'step'"):
         nn.init.calculate_gain("step")
+
+
+def test_gains_are_those_of_pytorch():
+    gain = nn.init.calculate_gain
+    assert gain("leaky_relu") == math.sqrt(2 / (1 + 0.01**2))  # PyTorch 2.13: 1.4141428569978354
+    assert gain("leaky_relu", 0) == gain("relu") == math.sqrt(2)
+    assert gain("conv2d") == gain("sigmoid") == 1
+    assert gain("selu") == 0.75
 
 
 def test_a_layer_without_inputs_is_made_and_answers_with_its_bias():

@@ -134,7 +134,7 @@ def test_the_repr_shows_the_tree():
   (6): Linear(4, 2)
   (7): Linear(2, 2, bias=False)
 )"""
-    assert repr(nn.CrossEntropyLoss("sum")) == "CrossEntropyLoss(reduction='sum')"
+    assert repr(nn.CrossEntropyLoss(reduction="sum")) == "CrossEntropyLoss(reduction='sum')"
     assert repr(nn.LayerNorm((2, 3), elementwise_affine=False)) == (
         "LayerNorm((2, 3), eps=1e-05, elementwise_affine=False)")
 
@@ -189,6 +189,59 @@ def test_a_state_that_does_not_fit_names_every_problem_and_changes_nothing():
         "  1.bias is float32[1] in the module, but float64[1] in the state")
     after = values(model)
     assert all(np.array_equal(before[k], after[k]) for k in before)
+
+
+def test_what_does_not_belong_is_left_out_if_asked():
+    layer = nn.Linear(2, 1)
+    bias = layer.bias.tolist()
+    state = {"weight": np.ones((1, 2), "f"), "scale": np.ones(1, "f")}
+    left_out = layer.load_state_dict(state, strict=False)
+    assert left_out == (["bias"], ["scale"])
+    assert left_out.missing_keys == ["bias"]
+    assert layer.weight.tolist() == [[1, 1]]
+    assert layer.bias.tolist() == bias
+    assert layer.load_state_dict(layer.state_dict()) == ([], [])
+    with pytest.raises(RuntimeError, match=r"weight is float32\[1, 2\] in the module, but float32"):
+        layer.load_state_dict({"weight": np.ones((2, 2), "f")}, strict=False)
+
+
+def test_a_buffer_may_be_moved_but_not_saved_or_not_be_there():
+    layer = Scale(2)
+    layer.register_buffer("mask", etude.ones(2), persistent=False)
+    layer.register_buffer("nothing", None)
+    assert "mask" not in layer.state_dict()
+    assert "mask" in dict(layer.named_buffers())
+    assert "nothing" not in dict(layer.named_buffers())
+    assert layer.nothing is None
+    assert layer.double().mask.dtype == etude.float64
+    layer.load_state_dict(Scale(2).double().state_dict())
+    layer.register_buffer("mask", etude.zeros(2))
+    assert "mask" in layer.state_dict()
+    assert {p.dtype for p in layer.float().parameters()} == {etude.float32}
+
+
+def test_a_function_is_applied_to_every_layer_from_the_inside():
+    model = nn.Sequential(nn.Linear(1, 2), nn.Sequential(nn.Linear(2, 3)))
+    seen = []
+    assert model.apply(seen.append) is model
+    assert seen == [model[0], model[1][0], model[1], model]
+
+
+def test_parameters_are_frozen_together():
+    model = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 3))
+    assert model.requires_grad_(False) is model
+    assert not any(p.requires_grad for p in model.parameters())
+    assert all(p.requires_grad for p in model.requires_grad_().parameters())
+
+
+def test_gradients_are_forgotten_or_set_to_zero():
+    layer = nn.Linear(2, 1)
+    layer(etude.ones(1, 2)).sum().backward()
+    layer.zero_grad(set_to_none=False)
+    assert layer.weight.grad.tolist() == [[0, 0]]
+    layer.zero_grad()
+    layer.zero_grad(set_to_none=False)
+    assert layer.weight.grad is None
 
 
 def test_loading_between_forward_and_backward_is_noticed():

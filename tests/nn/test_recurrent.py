@@ -138,6 +138,75 @@ def test_dropout_acts_between_layers_and_in_training_alone(layer, step):
     assert np.array_equal(run(single, x)[0], run(single, x)[0])
 
 
+def both_ways(step, w, x, layers, h0, c0):
+    """As by_hand.recurrent: every layer reads x, and x from its end, and gives both outputs on."""
+    last = []
+    for i in range(layers):
+        outputs = []
+        for way in ("", "_reverse"):
+            mine = {k.replace(f"_l{i}{way}", "_l0"): v for k, v in w.items()
+                    if k.endswith(f"_l{i}{way}")}
+            at, turn = slice(len(last), len(last) + 1), slice(None, None, -1 if way else 1)
+            y, h, c = by_hand.recurrent(step, mine, x[turn], 1, H, h0[at], c0[at])
+            outputs.append(y[turn])
+            last.append((h, c))
+        x = np.concatenate(outputs, -1)
+    return x, *(np.concatenate(part) for part in zip(*last, strict=True))
+
+
+@every_kind
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_bidirectional_layer_reads_from_both_ends(layer, step, layers):
+    model = layer(D, H, layers, bidirectional=True, dtype="float64")
+    x, (h, c) = sequence(), states(2 * layers)
+    close(run(model, x, h, c), both_ways(step, values(model), x, layers, h, c))
+    close(run(model, x), both_ways(step, values(model), x, layers, 0 * h, 0 * c))
+
+
+@every_kind
+def test_the_weights_of_the_way_back_have_pytorchs_names_shapes_and_order(layer, step):
+    model = layer(D, H, 2, bidirectional=True)
+    rows = layer.gates * H
+    one = {"weight_ih_l0": (rows, D), "weight_hh_l0": (rows, H),
+           "bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
+    two = {k.replace("l0", "l1"): (rows, 2 * H) if "ih" in k and "weight" in k else shape
+           for k, shape in one.items()}
+    expected = [(name + way, shape) for part in (one, two) for way in ("", "_reverse")
+                for name, shape in part.items()]
+    assert [(k, v.shape) for k, v in values(model).items()] == expected
+
+
+@every_kind
+@pytest.mark.parametrize("settings", [{}, {"batch_first": True}, {"bidirectional": True}], ids=str)
+def test_one_sequence_alone_is_a_batch_of_one_without_its_axis(layer, step, settings):
+    model = layer(D, H, 2, dtype="float64", **settings)
+    x, (h, c) = sequence()[:, 0], states(4 if model.bidirectional else 2)
+    axis = 0 if model.batch_first else 1
+    y, *last = run(model, np.expand_dims(x, axis), h[:, :1], c[:, :1])
+    close(run(model, x, h[:, 0], c[:, 0]),
+          [y.squeeze(axis), *(t if t is None else t.squeeze(1) for t in last)])
+
+
+def test_an_rnn_may_cut_off_below_zero_instead():
+    model = nn.RNN(D, H, nonlinearity="relu", dtype="float64")
+    x, w = sequence(), values(model)
+
+    def step(w, layer, x, h, c):
+        sums = w["weight_ih_l0"] @ x + w["weight_hh_l0"] @ h + w["bias_ih_l0"] + w["bias_hh_l0"]
+        return np.maximum(sums, 0), c
+
+    close(run(model, x), by_hand.recurrent(step, w, x, 1, H))
+    assert repr(model) == "RNN(2, 4, nonlinearity='relu')"
+
+
+@every_kind
+def test_dropout_acts_between_bidirectional_layers(layer, step):
+    model = layer(D, H, 2, dropout=0.5, bidirectional=True, dtype="float64")
+    x = sequence()
+    assert not np.array_equal(run(model, x)[0], run(model, x)[0])
+    assert np.array_equal(run(model.eval(), x)[0], run(model, x)[0])
+
+
 @every_kind
 def test_an_empty_batch_gives_an_empty_batch(layer, step):
     y, h, _ = run(layer(D, H, dtype="float64"), np.zeros((T, 0, D)))
@@ -158,19 +227,26 @@ def test_an_lstm_that_forgets_nothing_and_lets_nothing_in_keeps_its_cell():
 
 
 @pytest.mark.parametrize(("make", "error", "message"), [
-    (lambda: nn.RNN(2, 3)(etude.zeros(4, 2)), ValueError,
-     r"RNN: x must be \(T, N, D\) with D = 2, got \[4, 2\]"),
+    (lambda: nn.RNN(2, 3)(etude.zeros(4)), ValueError,
+     r"RNN: x must be \(T, N, D\) or, one sequence, \(T, D\), with D = 2, got \[4\]"),
     (lambda: nn.GRU(2, 3, batch_first=True)(etude.zeros(4, 2, 3)), ValueError,
-     r"GRU: x must be \(N, T, D\) with D = 2, got \[4, 2, 3\]"),
+     r"GRU: x must be \(N, T, D\) or, one sequence, \(T, D\), with D = 2, got \[4, 2, 3\]"),
     (lambda: nn.LSTM(2, 3)(etude.zeros(0, 1, 2)), ValueError, "the sequence has no steps"),
     (lambda: nn.RNN(2, 3, 2)(etude.zeros(4, 5, 2), etude.zeros(1, 5, 3)), ValueError,
-     r"RNN: h0 must be \(num_layers, N, H\) = \[2, 5, 3\], got \[1, 5, 3\]"),
+     r"RNN: h_0 must be \(num_layers, N, H\) = \[2, 5, 3\], got \[1, 5, 3\]"),
     (lambda: nn.RNN(2, 3, 2)(etude.zeros(4, 5, 2), etude.zeros(2, 1, 3)), ValueError,
-     r"h0 must be .* got \[2, 1, 3\]"),
+     r"h_0 must be .* got \[2, 1, 3\]"),
     (lambda: nn.LSTM(2, 3)(etude.zeros(4, 5, 2), (etude.zeros(1, 5, 3), etude.zeros(5, 3))),
-     ValueError, r"LSTM: c0 must be \(num_layers, N, H\) = \[1, 5, 3\], got \[5, 3\]"),
+     ValueError, r"LSTM: c_0 must be \(num_layers, N, H\) = \[1, 5, 3\], got \[5, 3\]"),
     (lambda: nn.LSTM(2, 3, 2)(etude.zeros(4, 5, 2), etude.zeros(2, 5, 3)), TypeError,
-     r"the first state is a pair of Tensors, \(h0, c0\)"),
+     r"the first state is a pair of Tensors, \(h_0, c_0\)"),
+    (lambda: nn.GRU(2, 3, bidirectional=True)(etude.zeros(4, 5, 2), etude.zeros(1, 5, 3)),
+     ValueError, r"GRU: h_0 must be \(2 num_layers, N, H\) = \[2, 5, 3\], got \[1, 5, 3\]"),
+    (lambda: nn.RNN(2, 3)(etude.zeros(4, 2), etude.zeros(1, 1, 3)), ValueError,
+     r"RNN: h_0 must be \(num_layers, H\) = \[1, 3\], got \[1, 1, 3\]"),
+    (lambda: nn.RNN(2, 3, nonlinearity="sigmoid"), ValueError,
+     "RNN: nonlinearity must be 'tanh' or 'relu', got 'sigmoid'"),
+    (lambda: nn.LSTM(2, 3, proj_size=2), ValueError, "proj_size must be 0, got 2; a Linear after"),
     (lambda: nn.RNN(2, 0), ValueError, "RNN: hidden_size must be an integer >= 1, got 0"),
     (lambda: nn.RNN(2, 3, 2, dropout=1.0), ValueError, "0 <= dropout < 1, got 1.0"),
 ])

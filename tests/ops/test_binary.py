@@ -49,6 +49,16 @@ def _untied(rng):
             sample(np.array([1.0, 2.0]), np.array([1.0, 2.0]), smooth=False)]
 
 
+def _between_steps(rng):
+    """x = (k + 0.2 to 0.8) y for y = 4 or -4, so that no quotient is near a whole number."""
+    def pair(a, b):
+        y = rng.choice([-4.0, 4.0], b)
+        return np.asarray(4 * (rng.integers(-3, 3, a) + rng.uniform(0.2, 0.8, a))), np.asarray(y)
+    x = pair((2, 3), ())[0]
+    return [*(sample(*pair(a, b)) for a, b in PAIRS), sample(x, 4.0), sample(x, -4),
+            sample(3.5, np.array([[1.0, -2.0]]))]
+
+
 CASES = {
     "add": Case(_pairs(_numbers), _exact(lambda x, y: x + y), ulps=1, analytic=True),
     "sub": Case(_pairs(_numbers), _exact(lambda x, y: x - y), ulps=1, analytic=True),
@@ -59,7 +69,38 @@ CASES = {
                 lambda x, y: elementwise(math.pow, x, y), analytic=True),
     "maximum": Case(_untied, lambda x, y: elementwise(max, x, y), ulps=0),
     "minimum": Case(_untied, lambda x, y: elementwise(min, x, y), ulps=0),
+    "floor_divide": Case(_between_steps, lambda x, y: elementwise(
+        lambda a, b: float(Fraction(a) // Fraction(b)), x, y), ulps=0),
+    "remainder": Case(_between_steps, _exact(lambda x, y: x % y),
+                      scale=lambda x, y: np.abs(y) + 0 * np.abs(x)),
 }
+
+
+@pytest.mark.parametrize("numbers", [(7, 2), (-7, 2), (7, -2), (-7, -2), (0.0, -3.0), (-0.0, 3.0),
+                                     (1e300, 1e-300), (5.0, math.inf), (-5.0, math.inf), (0.7, 0.1)])
+def test_whole_division_and_remainder_are_those_of_python(numbers):
+    x, y = (etude.tensor([float(n)], dtype=etude.float64) for n in numbers)
+    a, b = map(float, numbers)
+    for found, wanted in (((x // y).numpy(), a // b), ((x % y).numpy(), a % b),
+                          ((a // y).numpy(), a // b), ((x % b).numpy(), a % b)):
+        near(found, np.array([wanted]), 0)
+        assert np.signbit(found[0]) == np.signbit(wanted)
+
+
+def test_whole_division_by_zero_is_infinite_in_floats_and_an_error_in_integers():
+    assert (etude.tensor([1.0, -1.0]) // 0.0).tolist() == [math.inf, -math.inf]
+    assert math.isnan((etude.tensor([1.0]) % 0.0).item())
+    assert (etude.tensor([7, -7]) // 2).tolist() == [3, -4]
+    assert (etude.tensor([7, -7]) % 2).tolist() == [1, 1]
+    for divide in (etude.floor_divide, etude.remainder):
+        with pytest.raises(ZeroDivisionError, match="int64 divided by 0; floats give inf or NaN"):
+            divide(etude.tensor([7]), etude.tensor([0]))
+
+
+def test_a_remainder_passes_its_gradient_on_and_a_whole_quotient_has_none():
+    x, y = (etude.tensor([v], requires_grad=True) for v in (7.5, 2.0))
+    (x % y + x // y).backward()
+    assert (x.grad.item(), y.grad.item()) == (1.0, -3.0)
 
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "maximum", "minimum", "pow"])

@@ -192,6 +192,8 @@ def test_stack_and_pad_refuse_what_does_not_fit():
         etude.stack([etude.ones(2), etude.ones(3)])
     with pytest.raises(ShapeError, match="stack: needs at least one tensor"):
         etude.stack([])
-    for padding in ((1,), (1, 1, 1, 1), (-1, 0)):
-        with pytest.raises(ShapeError, match=r"pad: padding is \(before, after\) of the last axis"):
+    for padding in ((1,), (1, 1, 1, 1), (0.5, 0)):
+        with pytest.raises(ShapeError, match=r"pad: pad is \(before, after\) of the last axis"):
             F.pad(etude.ones(3), padding)
+    with pytest.raises(ShapeError, match=r"pad: padding is .*integers >= 0"):
+        ops.pad(np.ones(3), padding=(-1, 0))

@@ -15,44 +15,49 @@ from etude import functional as F
 D = decimal.Decimal
 
 
-def _rows(x, target, ignore_index, label_smoothing):
-    """Decimals (loss, largest logit, logarithm of the sum, does it count) of each row."""
+def _rows(x, target, weight, ignore_index, label_smoothing):
+    """Decimals (loss, largest logit, logarithm of the sum, what it counts) of each row."""
     smooth = D(label_smoothing)
+    weights = [D(w) for w in (np.ones(x.shape[1]) if weight is None else weight).tolist()]
     for row, label in zip(x.tolist(), target.tolist(), strict=True):
         lse = sum(D(v).exp() for v in row).ln()
         top = D(max(row))
         if label == ignore_index:
             yield D(0), top, lse - top, 0
             continue
-        even = lse - sum(map(D, row)) / len(row)
-        yield (1 - smooth) * (lse - D(row[label])) + smooth * even, top, lse - top, 1
+        even = sum(w * (lse - D(v)) for w, v in zip(weights, row, strict=True)) / len(row)
+        own = weights[label] * (lse - D(row[label]))
+        yield (1 - smooth) * own + smooth * even, top, lse - top, weights[label]
 
 
-def _cross_entropy(x, target, *, reduction, ignore_index, label_smoothing):
+def _cross_entropy(x, target, weight=None, *, reduction, ignore_index, label_smoothing):
     with decimal.localcontext(prec=40):
-        rows = list(_rows(x, target, ignore_index, label_smoothing))
+        rows = list(_rows(x, target, weight, ignore_index, label_smoothing))
         total, count = sum((r[0] for r in rows), D(0)), sum(r[3] for r in rows)
         loss = {"none": [float(r[0]) for r in rows], "sum": float(total),
                 "mean": float(total / (count or 1))}[reduction]
         return np.array(loss), *(np.array([float(r[i]) for r in rows]) for i in (1, 2))
 
 
-def _scale(x, target, *, reduction, **_):
-    size = np.abs(x).max(1, initial=1) * 2
+def _scale(x, target, weight=None, *, reduction, **_):
+    size = np.abs(x).max(1, initial=1) * (2 if weight is None else 4)
     return {"none": size, "sum": size.sum(), "mean": size.mean() if len(x) else 1}[
         reduction], size, np.ones(len(x))
 
 
-def _backward(grad, x, target, top, log_sum, *, reduction, ignore_index, label_smoothing):
+def _backward(grad, x, target, weight, top, log_sum, *, reduction, ignore_index, label_smoothing):
+    """d loss_n / d x_nc = sum_k q_nk w_k (p_nc - [c = k]): q is what is asked of class k."""
     dx = np.zeros(x.shape)
-    count = sum(t != ignore_index for t in target.tolist())
+    w = np.ones(x.shape[1]) if weight is None else weight
+    count = sum(w[t] for t in target.tolist() if t != ignore_index)
     for n, c in np.ndindex(x.shape):
         if target[n] == ignore_index:
             continue
         g = grad[n] if reduction == "none" else grad.item()
         p = math.exp(x[n, c] - top[n] - log_sum[n])
-        wanted = (1 - label_smoothing) * (c == target[n]) + label_smoothing / x.shape[1]
-        dx[n, c] = g * (p - wanted) / (count if reduction == "mean" else 1)
+        for k in range(x.shape[1]):
+            q = (1 - label_smoothing) * (k == target[n]) + label_smoothing / x.shape[1]
+            dx[n, c] += g * q * w[k] * (p - (c == k)) / (count if reduction == "mean" else 1)
     return dx
 
 
@@ -65,7 +70,10 @@ def _samples(rng):
         sample(rng.uniform(-3, 3, (4, 3)), np.array([0, 2, i, 1]), reduction=r, ignore_index=i,
                label_smoothing=e)
         for r in ("mean", "sum", "none") for i, e in ((-100, 0.0), (1, 0.25), (-100, 0.1))] + [
-        sample(np.array([[1e4, 0.0, 1e4 - 1]]), np.array([2]), smooth=False)]
+        sample(np.array([[1e4, 0.0, 1e4 - 1]]), np.array([2]), smooth=False)] + [
+        sample(rng.uniform(-3, 3, (5, 3)), np.array([0, 2, 1, 1, 0]), np.array([0.5, 2.0, 0.0]),
+               reduction=r, ignore_index=i, label_smoothing=e)
+        for r in ("mean", "sum", "none") for i, e in ((-100, 0.0), (1, 0.25))]
 
 
 def _saved(x):
@@ -76,7 +84,7 @@ def _saved(x):
 def _backwards(rng):
     return [sample(np.asarray(rng.uniform(-1, 1, s.arrays[0].shape[:1]
                                           if s.attrs["reduction"] == "none" else ())),
-                   *s.arrays, *_saved(s.arrays[0]), **s.attrs)
+                   *(*s.arrays, None)[:3], *_saved(s.arrays[0]), **s.attrs)
             for s in _samples(rng) if s.smooth]
 
 
@@ -91,7 +99,7 @@ def test_the_default_is_the_mean():
     x = etude.tensor([[0.0, 0.0], [0.0, math.log(3)]])
     y = etude.tensor([0, 1])
     near(F.cross_entropy(x, y).numpy(), np.array((math.log(2) + math.log(4 / 3)) / 2), 4)
-    assert F.cross_entropy(x, y, "none").shape == (2,)
+    assert F.cross_entropy(x, y, reduction="none").shape == (2,)
 
 
 def test_a_sure_and_right_answer_costs_nothing_however_large():
@@ -143,7 +151,9 @@ def test_a_label_out_of_range(labels, words):
     ((2, 3), np.zeros(3, int), ShapeError, r"cross_entropy: target must have shape \[2\]: "
      r"\(N\) with N = 2 from x float32\[2, 3\], got int64\[3\]"),
     ((2, 3), np.zeros((2, 3), int), ShapeError, "target must have shape"),
-    ((3,), np.zeros(3, int), ShapeError, r"cross_entropy: x must have 2 dimensions \(N, C\)"),
+    ((3,), np.zeros(3, int), ShapeError, r"target int64\[3\] must have the shape of input \[3\] "
+                                         r"without the classes, or that shape, as probabilities"),
+    ((), np.zeros((), int), ShapeError, r"input must be \(C\), \(N, C\) or"),
     ((2, 3), np.zeros(2), DTypeError, r"cross_entropy: target must be int64, got float64\[2\]"),
 ])
 def test_calls_that_do_not_fit(x, target, error, words):
@@ -159,7 +169,7 @@ def test_an_unknown_reduction():
 
 def test_the_sum_over_an_empty_batch_is_zero():
     x = etude.zeros(0, 3, requires_grad=True)
-    loss = F.cross_entropy(x, etude.tensor(np.zeros(0, int)), "sum")
+    loss = F.cross_entropy(x, etude.tensor(np.zeros(0, int)), reduction="sum")
     assert loss.item() == 0
     loss.backward()
     assert x.grad.shape == (0, 3)

@@ -1,6 +1,7 @@
 """Logic against truth tables and Python's all and any."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -41,8 +42,20 @@ CASES = {
 }
 
 
-def test_numbers_are_not_taken_for_truth_values():
+def test_the_ops_themselves_take_bools():
     with pytest.raises(DTypeError, match="logical_and: x must be bool, got float32"):
-        etude.logical_and(etude.ones(2), etude.ones(2))
+        ops.logical_and(np.ones(2, np.float32), np.ones(2, np.float32))
     with pytest.raises(DTypeError, match="all: x must be bool, got int64"):
         ops.all(np.array([1, 0]))
+
+
+def test_of_numbers_those_hold_that_are_not_zero():
+    x, y = etude.tensor([0.0, -0.0, 2.0, math.nan]), etude.tensor([3, 0, 0, 1])
+    assert etude.logical_and(x, y).tolist() == [False, False, False, True]
+    assert etude.logical_or(x, y).tolist() == [True, False, True, True]
+    assert etude.logical_not(x).tolist() == [True, True, False, False]
+    assert etude.logical_and(x, 1).tolist() == [False, False, True, True]
+    table = etude.tensor([[0, 1], [2, 3]])
+    assert table.all(dim=1).tolist() == [False, True]
+    assert table.any(0, keepdim=True).tolist() == [[True, True]]
+    assert (table.all().item(), table.any().item()) == (False, True)

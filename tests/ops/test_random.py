@@ -143,7 +143,11 @@ def test_dropout_is_off_outside_training_and_at_zero():
     assert F.dropout(x, 0) is x
 
 
-@pytest.mark.parametrize("p", [1.0, -0.1, 2.0, math.nan])
+def test_a_share_of_one_drops_everything():
+    assert F.dropout(etude.ones(3), 1.0).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("p", [-0.1, 2.0, math.nan])
 def test_a_share_outside_zero_to_one(p):
     with pytest.raises(ValueError, match=f"dropout: p is the share of elements dropped, 0 <= p < "
                                          f"1, "

@@ -153,6 +153,8 @@ CASES = {
                      lambda v: sum(map(abs, v)) / len(v), x, dim, keepdim), analytic=True),
     "amax": Case(_samples([], sample(np.array([2.0, 2.0, 1.0]), smooth=False)),
                  lambda x, dim, keepdim: by_loops(max, x, dim, keepdim), ulps=0),
+    "amin": Case(_samples([], sample(np.array([2.0, 1.0, 1.0]), smooth=False)),
+                 lambda x, dim, keepdim: by_loops(min, x, dim, keepdim), ulps=0),
     "argmax": Case(_argmax_samples, _argmax),
 }
 

@@ -21,6 +21,7 @@ def _rstd(row, eps):
 
 
 def _rms_norm(x, weight=None, *, normalized_shape, eps):
+    eps = 2.0**-52 if eps is None else eps  # the oracle computes what float64 should give
     d = math.prod(normalized_shape)
     rows = x.reshape(-1 if x.size else 0, d)
     rstd = np.array([_rstd(row, eps) for row in rows.tolist()])

@@ -83,7 +83,7 @@ def test_nesterov_is_the_textbook_loop(decay):
         return p - 0.1 * (g + 0.9 * was["v"])
 
     p, grads = parameter(), gradients(20)
-    found = run(optim.SGD([p], 0.1, 0.9, decay, nesterov=True), p, grads)
+    found = run(optim.SGD([p], 0.1, 0.9, 0.0, decay, nesterov=True), p, grads)
     np.testing.assert_allclose(found, one_by_one(step, grads), rtol=1e-13)
 
 
@@ -187,8 +187,8 @@ def test_parameters_in_another_memory_order_are_updated_as_they_read(make):
 
 def test_the_state_of_another_kind_of_optimiser_is_refused_and_nothing_changes():
     sgd, adam = optim.SGD([parameter()], lr=0.5), optim.Adam([parameter()])
-    with pytest.raises(ValueError, match="the state has the settings lr, momentum, weight_decay, "
-                                         "nesterov; Adam has lr, betas, eps, weight_decay"):
+    with pytest.raises(ValueError, match="the state has the settings lr, momentum, dampening, weig"
+                                         "ht_decay, nesterov; Adam has lr, betas, eps, weight_d"):
         adam.load_state_dict(sgd.state_dict())
     assert adam.param_groups[0]["lr"] == 1e-3
 

@@ -118,6 +118,21 @@ def test_an_infinite_norm_measures_and_clips_nothing():
     assert grads([p]) == [[3, 4]]
 
 
+@pytest.mark.parametrize(("kind", "norm"), [(1, 8.0), (3, 134.0 ** (1 / 3)), (math.inf, 5.0),
+                                            (0.5, (1 + 2**0.5 + 5**0.5) ** 2), (2, 30**0.5)])
+def test_the_norm_may_be_of_another_kind(kind, norm):
+    ps = parameters([1.0, -2.0], [-5.0])
+    assert optim.clip_grad_norm_(ps, 2.0, kind) == pytest.approx(norm, rel=1e-12)
+    share = 2 / norm
+    np.testing.assert_allclose(np.concatenate(grads(ps)),
+                               share * np.array([1, -2, -5]), rtol=1e-6)
+
+
+def test_the_norm_of_another_kind_is_refused_below_0():
+    with pytest.raises(ValueError, match="norm_type must be > 0, got -1"):
+        optim.clip_grad_norm_(parameters([1.0]), 1.0, norm_type=-1)
+
+
 def test_clipping_makes_no_graph():
     x = etude.tensor([3.0, 4.0], requires_grad=True)
     (x * x).sum().backward()

@@ -62,9 +62,51 @@ def run(optimizer, p, grads):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.2])
 def test_sgd_is_the_textbook_loop(lr, momentum, weight_decay):
     p, grads = parameter(), gradients(20)
-    found = run(optim.SGD([p], lr, momentum, weight_decay), p, grads)
+    found = run(optim.SGD([p], lr, momentum, weight_decay=weight_decay), p, grads)
     expected = textbook_sgd([1.0, -2.0, 3.0], grads, lr, momentum, weight_decay)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("dampening", [0.5, 1.0])
+def test_dampening_holds_back_every_gradient_but_the_first(momentum, dampening):
+    p, grads = parameter(), gradients(20)
+    found = run(optim.SGD([p], 0.1, momentum, dampening, 0.2), p, grads)
+    q, v = np.array([1.0, -2.0, 3.0]), 0.0
+    for t, given in enumerate(grads):
+        g = given + 0.2 * q
+        v = momentum * v + (1 - dampening) * g if t and momentum else g
+        q = q - 0.1 * v
+    np.testing.assert_allclose(found, q, rtol=1e-13)
+
+
+def test_zero_grad_may_leave_gradients_of_zero():
+    p, q = parameter(), parameter()
+    optimizer = optim.SGD([p, q], 0.1, 0.9)
+    run(optimizer, p, gradients(2))
+    before = p.tolist()
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0, 0, 0]
+    assert q.grad is None
+    optimizer.step()
+    assert p.tolist() != before  # its momentum goes on
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_a_step_may_work_out_the_loss_itself():
+    p = parameter()
+    optimizer = optim.SGD([p], 0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 14
+    np.testing.assert_allclose(p.detach(), [0.8, -1.6, 2.4], rtol=1e-15)
+    assert optimizer.step() is None
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.5)])
@@ -267,6 +309,8 @@ def test_an_empty_parameter_is_fine(make):
     (lambda: optim.SGD([{"parameters": [parameter()]}]), ValueError, 'a parameter group needs "p'),
     (lambda: optim.SGD([parameter()], lr=-1), ValueError, "lr must be >= 0, got -1"),
     (lambda: optim.SGD([parameter()], lr=math.nan), ValueError, "lr must be >= 0, got nan"),
+    (lambda: optim.SGD([parameter()], dampening=1.5), ValueError, r"dampening must be in \[0, 1\]"),
+    (lambda: optim.SGD([parameter()], 0.1, 0.9, 0.1, nesterov=True), ValueError, "dampening 0"),
     (lambda: optim.SGD([parameter()], momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
     (lambda: optim.AdamW([parameter()], weight_decay=-0.1), ValueError, "weight_decay must be"),
     (lambda: optim.AdamW([parameter()], eps=-1e-8), ValueError, "eps must be >= 0"),
@@ -357,4 +401,4 @@ def test_a_gradient_that_is_no_tensor_is_named():
 
 def test_the_repr_shows_the_settings():
     assert repr(optim.SGD([parameter()], lr=0.5)) == (
-        "SGD(lr=0.5, momentum=0.0, weight_decay=0.0, nesterov=False)")
+        "SGD(lr=0.5, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False)")

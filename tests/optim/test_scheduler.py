@@ -52,7 +52,7 @@ def test_linear_warms_up_and_stays(start, end, total):
 
 @pytest.mark.parametrize(("total", "share"), [(100, 0.3), (10, 0.5), (7, 0.9), (3, 0.1)])
 def test_one_cycle_rises_to_the_peak_and_falls_to_next_to_nothing(total, share):
-    schedule = optim.OneCycleLR(optimizer(), 0.2, total, share, div_factor=10,
+    schedule = optim.OneCycleLR(optimizer(), 0.2, total, pct_start=share, div_factor=10,
                                 final_div_factor=100)
     found = path(schedule, total - 1)
     peak = share * total - 1
@@ -75,8 +75,64 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_next_to_nothing(total, share):
 
 @pytest.mark.parametrize("total", [1, 2])
 def test_the_shortest_cycles_do_not_divide_by_zero(total):
-    assert path(optim.OneCycleLR(optimizer(), 0.2, total, 0.5), total)[-1] == pytest.approx(
-        0.2 / 25 / 1e4)
+    found = path(optim.OneCycleLR(optimizer(), 0.2, total, pct_start=0.5), total)
+    assert found[-1] == pytest.approx(0.2 / 25 / 1e4)
+
+
+def test_one_cycle_counts_epochs_too_and_takes_a_peak_for_each_group():
+    by_steps = optim.OneCycleLR(optimizer(), 0.2, 12)
+    by_epochs = optim.OneCycleLR(optimizer(), [0.2], epochs=3, steps_per_epoch=4)
+    assert path(by_steps, 11) == path(by_epochs, 11)
+    two = optim.OneCycleLR(optimizer(0.1, 0.2), [0.25, 0.5], 10)
+    close(two.get_last_lr(), [0.01, 0.02])
+
+
+def momenta(make, on, steps):
+    schedule, found = make(on), []
+    for _ in range(steps):
+        group = on.param_groups[0]
+        found.append(group["betas"][0] if "betas" in group else group["momentum"])
+        schedule.step()
+    return found
+
+
+def test_one_cycle_lets_the_momentum_go_the_other_way():
+    rising = momenta(lambda on: optim.OneCycleLR(
+        on, 0.2, 11, pct_start=0.5, anneal_strategy="linear", base_momentum=0.5,
+        max_momentum=0.9), optimizer(), 11)
+    peak = 0.5 * 11 - 1
+    close(rising, [0.9 - 0.4 * i / peak if i <= peak else 0.5 + 0.4 * (i - peak) / (10 - peak)
+                   for i in range(11)])
+    adam = optim.AdamW([nn.Parameter(etude.zeros(1))], 0.1, (0.3, 0.99))
+    assert momenta(lambda on: optim.OneCycleLR(on, 0.2, 10, cycle_momentum=False), adam, 3) == [
+        0.3] * 3
+    assert momenta(lambda on: optim.OneCycleLR(on, 0.2, 10), adam, 1) == [0.95]
+    assert adam.param_groups[0]["betas"][1] == 0.99
+
+
+def test_one_cycle_of_three_phases_comes_back_before_it_ends():
+    found = path(optim.OneCycleLR(optimizer(), 0.2, 21, pct_start=0.25, anneal_strategy="linear",
+                                  div_factor=10, final_div_factor=100, three_phase=True), 20)
+    peak = 0.25 * 21 - 1
+
+    def expected(i):
+        if i <= peak:
+            return 0.02 + 0.18 * i / peak
+        if i <= 2 * peak:
+            return 0.2 - 0.18 * (i - peak) / peak
+        return 0.02 - 0.0198 * (i - 2 * peak) / (20 - 2 * peak)
+
+    close(found, [expected(i) for i in range(21)])
+
+
+@pytest.mark.parametrize("milestones", [[3], [2, 5, 9], [5, 2]])
+def test_multi_step_multiplies_at_each_milestone(milestones):
+    found = path(optim.MultiStepLR(optimizer(), milestones, gamma=0.5), 12)
+    close(found, [0.5 * 0.5 ** sum(i >= m for m in milestones) for i in range(13)])
+
+
+def test_exponential_multiplies_at_every_step():
+    close(path(optim.ExponentialLR(optimizer(), 0.9), 20), [0.5 * 0.9**i for i in range(21)])
 
 
 def test_every_group_keeps_its_own_base():
@@ -208,6 +264,25 @@ def test_plateau_takes_a_tensor_or_a_number_of_numpy_and_keeps_a_float(one):
         schedule.step(etude.ones(2))
 
 
+def test_plateau_asks_for_an_improvement_by_an_amount():
+    assert plateau([3, 2.9, 2.8], threshold=0.5, threshold_mode="abs") == [0.5, 0.5, 0.25]
+    assert plateau([3, 2.4, 1.8], threshold=0.5, threshold_mode="abs") == [0.5, 0.5, 0.5]
+    assert plateau([0, 1, 2], mode="max", threshold=1, threshold_mode="abs") == [0.5, 0.5, 0.5]
+
+
+def test_plateau_rests_after_a_cut():
+    assert plateau([1] * 7, patience=0, cooldown=2) == [0.5, *[0.25] * 3, *[0.125] * 3]
+    assert plateau([1] * 4, patience=0, cooldown=0) == [0.5, 0.25, 0.125, 0.0625]
+
+
+def test_plateau_has_a_least_rate_for_each_group_and_leaves_out_what_is_no_cut():
+    on = optimizer(0.5, 0.4)
+    schedule = optim.ReduceLROnPlateau(on, factor=0.5, patience=0, min_lr=[0.1, 0.3], eps=0.03)
+    for _ in range(5):
+        schedule.step(1.0)
+    assert schedule.get_last_lr() == [0.125, 0.3]  # from 0.125 to 0.1 it is less than eps
+
+
 def test_plateau_needs_the_metric():
     with pytest.raises(ValueError, match=r"needs the metric: scheduler.step\(loss\)"):
         optim.ReduceLROnPlateau(optimizer()).step()
@@ -220,7 +295,11 @@ MAKE = {
     "cosine": lambda on: optim.CosineAnnealingLR(on, 8, 0.01),
     "linear": lambda on: optim.LinearLR(on, 0.1, total_iters=12),
     "one-cycle": lambda on: optim.OneCycleLR(on, 0.2, 18),
+    "multi-step": lambda on: optim.MultiStepLR(on, [2, 7], 0.5),
+    "exponential": lambda on: optim.ExponentialLR(on, 0.9),
+    "one-cycle-in-three": lambda on: optim.OneCycleLR(on, 0.2, 18, three_phase=True),
     "plateau": lambda on: optim.ReduceLROnPlateau(on, factor=0.5, patience=1),
+    "plateau-at-rest": lambda on: optim.ReduceLROnPlateau(on, "min", 0.5, 0, cooldown=2),
     "sequential": chain,
 }
 METRICS = [5, 4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1]
@@ -256,8 +335,12 @@ def test_a_state_of_other_groups_is_refused_and_nothing_changes(make):
     lambda on, x: optim.StepLR(on, 1, x(0.3)),
     lambda on, x: optim.CosineAnnealingLR(on, 8, x(0.01)),
     lambda on, x: optim.LinearLR(on, x(0.1), x(0.7)),
-    lambda on, x: optim.OneCycleLR(on, x(0.2), 18, x(0.3), x(20.0), x(1e3)),
-    lambda on, x: optim.ReduceLROnPlateau(on, "min", x(0.3), 0, x(0.1), x(0.001)),
+    lambda on, x: optim.OneCycleLR(on, x(0.2), 18, None, None, x(0.3), "cos", True, x(0.85),
+                                   x(0.95), x(20.0), x(1e3)),
+    lambda on, x: optim.ReduceLROnPlateau(on, "min", x(0.3), 0, x(0.1), "rel", 0, x(0.001),
+                                          x(1e-8)),
+    lambda on, x: optim.MultiStepLR(on, [2, 4], x(0.3)),
+    lambda on, x: optim.ExponentialLR(on, x(0.3)),
 ])
 def test_settings_of_numpy_and_tensors_become_floats(make):
     def rates(kind):
@@ -280,7 +363,17 @@ def test_settings_of_numpy_and_tensors_become_floats(make):
     (lambda on: optim.CosineAnnealingLR(on, 2.5), "T_max must be an integer >= 1, got 2.5"),
     (lambda on: optim.LinearLR(on, 0.0), r"start_factor must be in \(0, 1\]"),
     (lambda on: optim.LinearLR(on, total_iters=0), "total_iters must be an integer >= 1"),
-    (lambda on: optim.OneCycleLR(on, 0.1, 10, 1.0), "pct_start must be between 0 and 1, got 1.0"),
+    (lambda on: optim.OneCycleLR(on, 0.1, 10, pct_start=1.0),
+     "pct_start must be between 0 and 1, got 1.0"),
+    (lambda on: optim.OneCycleLR(on, 0.1, epochs=3), "total_steps, or epochs and steps_per_epoch"),
+    (lambda on: optim.OneCycleLR(on, [0.1, 0.2], 9), "max_lr is one number, or one for each of th"),
+    (lambda on: optim.OneCycleLR(on, 0.1, 9, anneal_strategy="cosine"),
+     "anneal_strategy must be 'cos' or 'linear', got 'cosine'"),
+    (lambda on: optim.ReduceLROnPlateau(on, threshold_mode="share"),
+     "threshold_mode must be 'rel' or 'abs', got 'share'"),
+    (lambda on: optim.MultiStepLR(on, [2.5]), "a milestone must be an integer >= 0, got 2.5"),
+    (lambda on: optim.SequentialLR(on, [optim.ExponentialLR(optimizer(), 0.5)], []),
+     "all schedulers must be made for its own optimiser"),
     (lambda on: optim.OneCycleLR(on, 0.1, 0), "total_steps must be an integer >= 1, got 0"),
     (lambda on: optim.ReduceLROnPlateau(on, "most"), "mode must be 'min' or 'max', got 'most'"),
     (lambda on: optim.ReduceLROnPlateau(on, factor=1.0), "factor must be between 0 and 1"),

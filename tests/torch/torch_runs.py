@@ -75,8 +75,8 @@ RUNS = {
     "rnn": (lambda: models.char_rnn(7, 16, 2, "rnn"), lambda: text(8, 10, 7), *ADAM, True),
     "lstm": (lambda: models.char_rnn(7, 16, 2, "lstm"), lambda: text(8, 10, 7), *RMSPROP, False),
     "gru": (lambda: models.char_rnn(7, 16, 2, "gru"), lambda: text(8, 10, 7), *NESTEROV, True),
-    "gpt": (lambda: models.gpt(7, 10, 2, 2, 16), lambda: text(8, 10, 7), "AdamW", {"lr": 0.01},
-            False),
+    "gpt": (lambda: models.gpt(7, 10, 2, 2, 16), lambda: text(8, 10, 7), "AdamW",
+            {"lr": 3e-3, "eps": 1e-6}, False),
 }
 
 

@@ -14,8 +14,6 @@ def twin(layer):
     """The layer of PyTorch; strict loading sees to it that the names of all weights agree."""
     made = _make(layer).double()
     given = state(layer)
-    if isinstance(layer, nn.MultiheadAttention):
-        given = {k.replace("in_proj.", "in_proj_"): v for k, v in given.items()}
     if isinstance(layer, nn.TransformerBlock):
         given = {_encoder_name(k): v for k, v in given.items()}
     made.load_state_dict(given)
@@ -25,14 +23,13 @@ def twin(layer):
 def parameter_of(theirs, name):
     """PyTorch's parameter for Etude's name."""
     for theirs_name, p in theirs.named_parameters():
-        if theirs_name in (name, name.replace("in_proj.", "in_proj_"), _encoder_name(name)):
+        if theirs_name in (name, _encoder_name(name)):
             return p
     raise KeyError(name)
 
 
 def _encoder_name(k):
-    for mine, other in (("attention.in_proj.", "self_attn.in_proj_"), ("mlp.2", "linear2"),
-                        ("attention.", "self_attn."), ("mlp.0", "linear1")):
+    for mine, other in (("attention.", "self_attn."), ("mlp.0", "linear1"), ("mlp.2", "linear2")):
         if k.startswith(mine):
             return other + k.removeprefix(mine)
     return k
@@ -61,20 +58,25 @@ class Whole(torch.nn.Module):
 
 def _conv(kind):
     def make(m):
-        (c, o), s = m.channels(), m.settings
-        return kind(c, o, m.weight.shape[2:], bias=m.bias is not None, **s)
+        names = ("stride", "padding", "output_padding", "dilation", "groups", "padding_mode")
+        settings = {name: getattr(m, name) for name in names if hasattr(m, name)}
+        return kind(*m.channels(), m.weight.shape[2:], bias=m.bias is not None, **settings)
 
     return make
 
 
 def _recurrent(kind):
     return lambda m: kind(m.input_size, m.hidden_size, m.num_layers, m.bias, m.batch_first,
-                          m.dropout)
+                          m.dropout, m.bidirectional)
 
 
 def _batch_norm(kind):
     return lambda m: kind(m.num_features, m.eps, m.momentum, m.weight is not None,
-                          m.track_running_stats)
+                          m.track_running_stats, bias=m.bias is not None)
+
+
+def _weight(m, name):
+    return state(m).get(name)
 
 
 T = torch.nn
@@ -83,29 +85,35 @@ MAKE = {
     nn.Flatten: lambda m: T.Flatten(m.start_dim, m.end_dim),
     nn.Conv1d: _conv(T.Conv1d), nn.Conv2d: _conv(T.Conv2d),
     nn.ConvTranspose2d: _conv(T.ConvTranspose2d),
-    nn.MaxPool2d: lambda m: T.MaxPool2d(m.kernel_size, m.stride, m.padding),
-    nn.AvgPool2d: lambda m: T.AvgPool2d(m.kernel_size, m.stride, m.padding),
+    nn.MaxPool2d: lambda m: T.MaxPool2d(
+        m.kernel_size, m.stride, m.padding, m.dilation, m.return_indices, m.ceil_mode),
+    nn.AvgPool2d: lambda m: T.AvgPool2d(
+        m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override),
     nn.AdaptiveAvgPool2d: lambda m: T.AdaptiveAvgPool2d(m.output_size),
     nn.LayerNorm: lambda m: T.LayerNorm(m.normalized_shape, m.eps, m.weight is not None,
                                         m.bias is not None),
     nn.RMSNorm: lambda m: T.RMSNorm(m.normalized_shape, m.eps, m.weight is not None),
     nn.GroupNorm: lambda m: T.GroupNorm(m.num_groups, m.num_channels, m.eps,
-                                        m.weight is not None),
+                                        m.weight is not None, bias=m.bias is not None),
     nn.BatchNorm1d: _batch_norm(T.BatchNorm1d), nn.BatchNorm2d: _batch_norm(T.BatchNorm2d),
-    nn.Embedding: lambda m: T.Embedding(*m.weight.shape),
+    nn.Embedding: lambda m: T.Embedding(*m.weight.shape, padding_idx=m.padding_idx),
     nn.Dropout: lambda m: T.Dropout(m.p),
     nn.GELU: lambda m: T.GELU(m.approximate),
     nn.LeakyReLU: lambda m: T.LeakyReLU(m.negative_slope),
     nn.ELU: lambda m: T.ELU(m.alpha),
-    nn.Softplus: lambda m: T.Softplus(m.beta, threshold=1000),
+    nn.Softplus: lambda m: T.Softplus(m.beta, m.threshold),
     nn.Softmax: lambda m: T.Softmax(m.dim), nn.LogSoftmax: lambda m: T.LogSoftmax(m.dim),
     nn.CrossEntropyLoss: lambda m: T.CrossEntropyLoss(
-        reduction=m.reduction, ignore_index=m.ignore_index, label_smoothing=m.label_smoothing),
-    nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, bias=m.bias,
-                            batch_first=m.batch_first, dropout=m.dropout),
+        _weight(m, "weight"), reduction=m.reduction, ignore_index=m.ignore_index,
+        label_smoothing=m.label_smoothing),
+    nn.BCEWithLogitsLoss: lambda m: T.BCEWithLogitsLoss(
+        _weight(m, "weight"), reduction=m.reduction, pos_weight=_weight(m, "pos_weight")),
+    nn.RNN: lambda m: T.RNN(m.input_size, m.hidden_size, m.num_layers, m.nonlinearity, m.bias,
+                            m.batch_first, m.dropout, m.bidirectional),
     nn.LSTM: _recurrent(T.LSTM), nn.GRU: _recurrent(T.GRU),
     nn.MultiheadAttention: lambda m: T.MultiheadAttention(
-        m.embed_dim, m.num_heads, bias=m.in_proj.bias is not None, batch_first=True),
+        m.embed_dim, m.num_heads, m.dropout, m.in_proj_bias is not None, m.bias_k is not None,
+        m.add_zero_attn, m.kdim, m.vdim, m.batch_first),
     nn.TransformerBlock: Whole,
     nn.Sequential: lambda m: T.Sequential(*map(_make, m.children())),
 }
@@ -149,32 +157,17 @@ class CharRNN(T.Module):
         return self.head(self.rnn(self.embedding(x))[0])
 
 
-class Attention(T.Module):
-    """Causal attention of several heads, written with two linear layers."""
-
-    def __init__(self, m):
-        super().__init__()
-        self.heads = m.num_heads
-        self.in_proj, self.out_proj = _make(m.in_proj), _make(m.out_proj)
-
-    def forward(self, x):
-        n, length, e = x.shape
-        q, k, v = (t.view(n, length, self.heads, e // self.heads).transpose(1, 2)
-                   for t in self.in_proj(x).chunk(3, -1))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out_proj(y.transpose(1, 2).reshape(n, length, e))
-
-
 class GPTBlock(T.Module):
     """The pre-norm block of GPT-2."""
 
     def __init__(self, m):
         super().__init__()
         self.norm1, self.norm2, self.mlp = (_make(p) for p in (m.norm1, m.norm2, m.mlp))
-        self.attention = Attention(m.attention)
+        self.attention = _make(m.attention)
 
     def forward(self, x):
-        x = x + self.attention(self.norm1(x))
+        y, mask = self.norm1(x), T.Transformer.generate_square_subsequent_mask(x.shape[1])
+        x = x + self.attention(y, y, y, attn_mask=mask.to(x.dtype), need_weights=False)[0]
         return x + self.mlp(self.norm2(x))
 
 

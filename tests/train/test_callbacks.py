@@ -167,7 +167,7 @@ def test_a_plateau_is_told_the_loss_that_watches_the_run():
     rates = Rates()
     train.fit(model, loader, optimizer, epochs=3, progress=False, callbacks=[rates],
               validation=held_out()[1],
-              scheduler=optim.ReduceLROnPlateau(optimizer, patience=0, threshold=0.1))
+              scheduler=optim.ReduceLROnPlateau(optimizer, patience=0, threshold=0.1, eps=0))
     assert np.allclose(rates.epochs, [1e-9, 1e-10, 1e-11], rtol=1e-6, atol=0)
 
 

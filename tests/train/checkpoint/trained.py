@@ -30,7 +30,7 @@ def parts(seed=3, sizes=(16, 10), batch_size=200, workers=0):
     """A run with everything random in it: order, dropout (of both generators), augmentation."""
     etude.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, sizes[0]), nn.Dropout(0.2), nn.ReLU(),
-                          nn.Dropout(0.1, etude.Generator(7)), nn.Linear(*sizes))
+                          nn.Dropout(0.1, generator=etude.Generator(7)), nn.Linear(*sizes))
     loader = data.DataLoader(data.digits("train"), batch_size, shuffle=True, transform=noisy,
                              workers=workers)
     test = data.DataLoader(data.digits("test"), 200, shuffle=True)

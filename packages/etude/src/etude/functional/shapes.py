@@ -69,7 +69,7 @@ _BORDERS = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # Py
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """``input`` with a border. pad: (before, after) of the last axis, then of the one before it, and
+    """``input`` with a border. pad: (before, after) of the last axis, then of the one before, and
     so on; a negative number cuts so much off.
 
     mode: "constant" puts ``value`` (0) there; "reflect" mirrors what is inside without repeating

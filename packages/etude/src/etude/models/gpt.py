@@ -17,7 +17,7 @@ from etude.core.errors import ShapeError
 from etude.core.random import Generator
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
-from etude.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, TransformerBlock
+from etude.nn import Dropout, Embedding, LayerNorm, Module, ModuleList, TransformerBlock
 from etude.nn.init import normal_, zeros_
 
 
@@ -33,15 +33,12 @@ class GPT(Module):
         self.blocks = ModuleList(TransformerBlock(embed_dim, heads, dropout)
                                  for _ in range(layers))
         self.norm = LayerNorm(embed_dim)
-        for m in self.modules():
-            if isinstance(m, (Linear, Embedding)):
-                normal_(m.weight.detach(), 0.0, 0.02)
-                bias = getattr(m, "bias", None)
-                if bias is not None:
-                    zeros_(bias.detach())
         for path, p in self.named_parameters():
-            if path.endswith(("out_proj.weight", "mlp.2.weight")):
-                normal_(p.detach(), 0.0, 0.02 / math.sqrt(2 * layers))
+            if path.endswith("bias"):
+                zeros_(p.detach())
+            elif p.ndim == 2:  # all but the weights of the norms, which start at 1
+                residual = path.endswith(("out_proj.weight", "mlp.2.weight"))
+                normal_(p.detach(), 0.0, 0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
     def forward(self, x: Tensor) -> Any:
         """x: (N, T) int64 with T <= block_size -> logits (N, T, V)."""

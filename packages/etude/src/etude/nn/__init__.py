@@ -5,8 +5,7 @@ computes, nor on which device. ``module.py`` holds ``Module`` and ``Parameter``,
 other files are the layers.
 """
 
-from etude import functional
-from etude.nn import init
+from etude.nn import functional, init
 from etude.nn.activations import (
     ELU,
     GELU,
@@ -19,17 +18,18 @@ from etude.nn.activations import (
     Softplus,
     Tanh,
 )
-from etude.nn.attention import MultiheadAttention, TransformerBlock
-from etude.nn.containers import ModuleList, Sequential
+from etude.nn.attention import MultiheadAttention
+from etude.nn.containers import ModuleDict, ModuleList, Sequential
 from etude.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from etude.nn.dropout import Dropout
 from etude.nn.embedding import Embedding
-from etude.nn.linear import Flatten, Linear
+from etude.nn.linear import Flatten, Identity, Linear
 from etude.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from etude.nn.module import Module, Parameter
 from etude.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from etude.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from etude.nn.recurrent import GRU, LSTM, RNN
+from etude.nn.transformer import TransformerBlock
 
 __all__ = [
     "ELU",
@@ -50,6 +50,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GroupNorm",
+    "Identity",
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
@@ -58,6 +59,7 @@ __all__ = [
     "MSELoss",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "Parameter",

@@ -9,11 +9,18 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.tensor import Tensor
+from etude.functional.calls import refused
 from etude.nn.module import Module
+
+#: Why PyTorch's ``inplace``, which lets a layer overwrite x to save memory, is refused.
+INPLACE = "a layer changes nothing it is given; the values are the same without"
 
 
 class ReLU(Module):
     """y = max(x, 0)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        refused("ReLU", INPLACE, inplace=(inplace, False))
 
     def forward(self, x: Tensor) -> Any:
         return F.relu(x)
@@ -51,6 +58,9 @@ class Sigmoid(Module):
 class SiLU(Module):
     """y = x / (1 + exp(-x)), also called swish."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        refused("SiLU", INPLACE, inplace=(inplace, False))
+
     def forward(self, x: Tensor) -> Any:
         return F.silu(x)
 
@@ -58,7 +68,8 @@ class SiLU(Module):
 class LeakyReLU(Module):
     """y = x where x > 0, else negative_slope x."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        refused("LeakyReLU", INPLACE, inplace=(inplace, False))
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Any:
@@ -71,7 +82,8 @@ class LeakyReLU(Module):
 class ELU(Module):
     """y = x where x > 0, else alpha (exp(x) - 1)."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        refused("ELU", INPLACE, inplace=(inplace, False))
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Any:
@@ -82,20 +94,20 @@ class ELU(Module):
 
 
 class Softplus(Module):
-    """y = ln(1 + exp(beta x)) / beta."""
+    """y = ln(1 + exp(beta x)) / beta, and x itself where beta x > threshold."""
 
-    def __init__(self, beta: float = 1.0) -> None:
-        self.beta = beta
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta, self.threshold = beta, threshold
 
     def forward(self, x: Tensor) -> Any:
-        return F.softplus(x, self.beta)
+        return F.softplus(x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
-        return f"beta={self.beta}"
+        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Softmax(Module):
-    """y_i = exp(x_i) / sum_j exp(x_j) along ``dim``."""
+    """y_i = exp(x_i) / sum_j exp(x_j) along ``dim``; if not given the last, where PyTorch warns."""
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim

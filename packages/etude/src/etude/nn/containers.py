@@ -1,19 +1,65 @@
-"""Sequential, layers one after another; ModuleList, layers that you call yourself."""
+"""Sequential, layers one after another; ModuleList and ModuleDict, layers that you call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, Self
 
 from etude.core.given import in_order
 from etude.nn.module import Module
 
 
-class Sequential(Module):
-    """Layers in a row: each gets the output of the one before. ``model[2]`` is the third layer."""
+class _Row(Module):
+    """Layers in an order, under the names "0", "1" and so on, or others that were given."""
 
-    def __init__(self, *layers: Module) -> None:
-        for i, layer in enumerate(layers):
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __getitem__(self, index: Any) -> Any:
+        """The layer at a place, counted from the end if negative; of a slice, several of them."""
+        if isinstance(index, slice):
+            return self._of(dict(list(self.named_children())[index]))
+        return list(self.children())[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        name = list(dict(self.named_children()))[index]
+        setattr(self, name, _layer(type(self).__name__, module))
+
+    def _of(self, layers: dict[str, Module]) -> Self:
+        """A new one of some of the layers."""
+        raise NotImplementedError
+
+    def append(self, module: Module) -> Self:
+        """Add a layer at the end. Returns self."""
+        taken, number = dict(self.named_children()), len(self)
+        while str(number) in taken:  # a slice keeps its names, which may be higher
+            number += 1
+        setattr(self, str(number), _layer(type(self).__name__, module))
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add several layers at the end. Returns self."""
+        for module in in_order(type(self).__name__, modules):
+            self.append(module)
+        return self
+
+
+class Sequential(_Row):
+    """Layers in a row: each gets the output of the one before. ``model[2]`` is the third layer.
+
+    ``Sequential(Linear(2, 3), ReLU())``, or a dict of name and layer, which has the names in
+    ``state_dict``.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            for name, module in args[0].items():
+                _add(self, name, module)
+            return
+        for i, layer in enumerate(args):
             if isinstance(layer, (list, tuple)):
                 raise TypeError(f"Sequential takes layers one by one, but argument {i} is a "
                                 f"{type(layer).__name__} of them: write nn.Sequential(*layers)")
@@ -23,37 +69,95 @@ class Sequential(Module):
                                 f"layer of its own, nn.ReLU()")
             setattr(self, str(i), layer)
 
+    def _of(self, layers: dict[str, Module]) -> Self:
+        return type(self)(layers)
+
     def forward(self, x: Any) -> Any:
         for layer in self.children():
             x = layer(x)
         return x
 
-    def __len__(self) -> int:
-        return len(list(self.children()))
 
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
-
-
-class ModuleList(Module):
+class ModuleList(_Row):
     """Layers in a list that the module knows of: they are trained, saved and moved with it."""
 
-    def __init__(self, layers: Iterable[Module] = ()) -> None:
-        for layer in in_order("ModuleList", layers):
-            self.append(layer)
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        self.extend(() if modules is None else modules)
 
-    def append(self, layer: Module) -> ModuleList:
-        """Add a layer at the end. Returns self."""
-        if not isinstance(layer, Module):
-            raise TypeError(f"ModuleList takes layers, got {type(layer).__name__}")
-        setattr(self, str(len(self)), layer)
-        return self
+    def _of(self, layers: dict[str, Module]) -> Self:
+        return type(self)(layers.values())
+
+    def insert(self, index: int, module: Module) -> None:
+        """Put a layer before the one at ``index``; those behind it move on by one."""
+        layers = list(self.children())
+        layers.insert(index, _layer("ModuleList", module))
+        for i, layer in enumerate(layers):
+            setattr(self, str(i), layer)
+
+
+class ModuleDict(Module):
+    """Layers by name that the module knows of: they are trained, saved and moved with it."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        self.update({} if modules is None else modules)
+
+    def __getitem__(self, key: str) -> Module:
+        return dict(self.named_children())[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        _add(self, key, module)
+
+    def __delitem__(self, key: str) -> None:
+        self[key]  # a KeyError for what is no layer
+        delattr(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in dict(self.named_children())
 
     def __len__(self) -> int:
         return len(list(self.children()))
 
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
 
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
+    def keys(self) -> KeysView[str]:
+        return dict(self.named_children()).keys()
+
+    def values(self) -> ValuesView[Module]:
+        return dict(self.named_children()).values()
+
+    def items(self) -> ItemsView[str, Module]:
+        return dict(self.named_children()).items()
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """Add the layers of ``modules``, in the place of those that have the same name."""
+        if not isinstance(modules, (Mapping, ModuleDict)):
+            raise TypeError(f"ModuleDict: needs a dict of name and layer, got "
+                            f"{type(modules).__name__}")
+        for key, module in modules.items():
+            self[key] = module
+
+    def pop(self, key: str) -> Module:
+        """Take a layer out and return it. KeyError where there is none."""
+        module = self[key]
+        del self[key]
+        return module
+
+
+def _add(owner: Module, name: str, module: Any) -> None:
+    """Give ``owner`` a layer under a name that nothing else of it has."""
+    kind = type(owner).__name__
+    if not isinstance(name, str) or name == "" or "." in name:
+        raise ValueError(f"{kind}: the name of a layer is a text without a dot, which separates "
+                         f"names in state_dict, got {name!r}")
+    if hasattr(owner, name) and not isinstance(vars(owner).get(name), Module):
+        raise ValueError(f"{kind}: a layer cannot be called {name!r}, which every {kind} has "
+                         f"already; take another name")
+    setattr(owner, name, _layer(kind, module))
+
+
+def _layer(kind: str, module: Any) -> Module:
+    """``module``, or TypeError for what is none."""
+    if not isinstance(module, Module):
+        raise TypeError(f"{kind} takes layers, got {type(module).__name__}")
+    return module

@@ -7,6 +7,8 @@ from typing import Any
 from etude import functional as F
 from etude.core.random import Generator
 from etude.core.tensor import Tensor
+from etude.functional.calls import refused
+from etude.nn.activations import INPLACE
 from etude.nn.module import Module
 
 
@@ -17,9 +19,11 @@ class Dropout(Module):
     from the one that ``etude.manual_seed`` sets. Source: Srivastava et al. 2014, Dropout.
     """
 
-    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p < 1, got {p}")
+    def __init__(self, p: float = 0.5, inplace: bool = False, *,
+                 generator: Generator | None = None) -> None:
+        refused("Dropout", INPLACE, inplace=(inplace, False))
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p <= 1, got {p}")
         self.p = p
         self.generator = generator
 

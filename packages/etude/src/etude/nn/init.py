@@ -32,10 +32,10 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
         return tensor.copy_(z * std + mean)
 
 
-def constant_(tensor: Tensor, value: float) -> Tensor:
-    """Fill with ``value``."""
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with ``val``."""
     with no_grad():
-        return tensor.copy_(full(tensor.shape, value, tensor.dtype, device=tensor.device))
+        return tensor.copy_(full(tensor.shape, val, tensor.dtype, device=tensor.device))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -65,13 +65,16 @@ def _fan(tensor: Tensor, mode: str) -> int:
     return fan_in if mode == "fan_in" else fan_out
 
 
-def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor for weights that makes up for what a nonlinearity takes off the variance.
 
-    ``param`` is the negative slope of a leaky ReLU. The numbers are PyTorch's.
+    ``param`` is the negative slope of a leaky ReLU, 0.01 unless given. The numbers are PyTorch's;
+    a layer without a nonlinearity, "linear" or "conv2d", has 1.
     """
-    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
-             "leaky_relu": math.sqrt(2 / (1 + param**2))}
+    slope = 0.01 if param is None else param
+    gains = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv_transpose2d": 1.0, "sigmoid": 1.0,
+             "tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)),
+             "selu": 3 / 4}
     if nonlinearity not in gains:
         raise ValueError(f"nonlinearity must be one of {', '.join(map(repr, gains))}, got "
                          f"{nonlinearity!r}")

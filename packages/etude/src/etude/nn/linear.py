@@ -1,14 +1,13 @@
-"""Linear and Flatten. The op: ``linear`` in ``ops/matmul.py``."""
+"""Linear, Identity and Flatten. The op: ``linear`` in ``ops/matmul.py``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from etude import functional as F
-from etude.core.creation import zeros
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, parameter
 
 
 class Linear(Module):
@@ -19,9 +18,10 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True,
-                 dtype: Any = "float32") -> None:
-        self.weight = Parameter(zeros(out_features, in_features, dtype=dtype))
-        self.bias = Parameter(zeros(out_features, dtype=dtype)) if bias else None
+                 device: Any = None, dtype: Any = None) -> None:
+        place = {"device": device, "dtype": dtype}
+        self.weight = parameter(out_features, in_features, **place)
+        self.bias = parameter(out_features, **place) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -35,6 +35,16 @@ class Linear(Module):
         out_features, in_features = self.weight.shape
         text = f"{in_features}, {out_features}"
         return text if self.bias is not None else text + ", bias=False"
+
+
+class Identity(Module):
+    """y = x. It takes a place where nothing is to be done; settings of any kind mean nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, x: Any) -> Any:
+        return x
 
 
 class Flatten(Module):

@@ -1,6 +1,7 @@
 """Losses as layers. The ops: ``ops/cross_entropy.py``, ``ops/loss.py``.
 
-``reduction`` is "mean" or "sum" over the samples, or "none" for one loss each.
+``reduction`` is "mean" or "sum" over the samples, or "none" for one loss each. PyTorch has given up
+size_average and reduce, which stand among the settings for the sake of its order.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.tensor import Tensor
+from etude.functional.calls import refused
 from etude.nn.module import Module
 
 
 class _Loss(Module):
     """What losses share: the reduction."""
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+                 ) -> None:
+        refused(type(self).__name__, "write reduction='mean', 'sum' or 'none'",
+                size_average=(size_average, None), reduce=(reduce, None))
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', "
                              f"got {reduction!r}")
@@ -28,18 +33,24 @@ class _Loss(Module):
 class CrossEntropyLoss(_Loss):
     """-log of the probability that softmax gives to the right class.
 
-    x: (N, C) logits, float; target: (N) int64 in 0 .. C-1, or ``ignore_index`` for rows that do
-    not count. ``label_smoothing`` spreads that share of the target over all classes. Raises
-    IndexError for a label out of range, ShapeError for an empty batch.
+    input: (C), (N, C) or (N, C, ...) logits, float; target: (), (N) or (N, ...) int64 in 0 .. C-1,
+    or ``ignore_index`` for those that do not count, or probabilities of the shape of input.
+    ``weight`` (C) says how much each class counts, in the mean too. ``label_smoothing`` spreads
+    that share of the target over all classes. Raises IndexError for a label out of range,
+    ShapeError for an empty batch.
     """
 
-    def __init__(self, reduction: str = "mean", ignore_index: int = -100,
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, size_average: Any = None,
+                 ignore_index: int = -100, reduce: Any = None, reduction: str = "mean",
                  label_smoothing: float = 0.0) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
-    def forward(self, x: Tensor, target: Tensor) -> Any:
-        return F.cross_entropy(x, target, reduction=self.reduction,
+    def forward(self, input: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(input, target, weight=self.weight, reduction=self.reduction,
                                ignore_index=self.ignore_index,
                                label_smoothing=self.label_smoothing)
 
@@ -55,21 +66,36 @@ class CrossEntropyLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """(x - target)^2.  x, target: one shape, float."""
+    """(input - target)^2.  input, target: one shape, float."""
 
-    def forward(self, x: Tensor, target: Tensor) -> Any:
-        return F.mse_loss(x, target, reduction=self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Any:
+        return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(_Loss):
-    """|x - target|.  x, target: one shape, float."""
+    """|input - target|.  input, target: one shape, float."""
 
-    def forward(self, x: Tensor, target: Tensor) -> Any:
-        return F.l1_loss(x, target, reduction=self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Any:
+        return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
-    """-target ln p - (1 - target) ln(1 - p) with p = sigmoid(x).  x, target: one shape, float."""
+    """-weight (pos_weight target ln p + (1 - target) ln(1 - p)) with p = sigmoid(input).
 
-    def forward(self, x: Tensor, target: Tensor) -> Any:
-        return F.binary_cross_entropy_with_logits(x, target, reduction=self.reduction)
+    input, target: one shape, float; weight and pos_weight broadcast to it, or are None for 1.
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, size_average: Any = None,
+                 reduce: Any = None, reduction: str = "mean", pos_weight: Tensor | None = None
+                 ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Any:
+        return F.binary_cross_entropy_with_logits(input, target, weight=self.weight,
+                                                  reduction=self.reduction,
+                                                  pos_weight=self.pos_weight)

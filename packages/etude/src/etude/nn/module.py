@@ -7,12 +7,13 @@ ops touch values, so a module works on any device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from etude.core.array import is_contiguous
+from etude.core.creation import full, zeros_like
 from etude.core.errors import DTypeError
 from etude.core.shapes import DTYPES, FLOATS, Spec
 from etude.core.state import no_grad
@@ -40,6 +41,24 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+class LeftOut(NamedTuple):
+    """What ``load_state_dict(strict=False)`` left as it was, and what it did not use."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def parameter(*shape: int, value: float = 0.0, device: Any = None, dtype: Any = None) -> Parameter:
+    """A Parameter with ``value`` everywhere, float32 on "cpu" unless given."""
+    return Parameter(constant(*shape, value=value, device=device, dtype=dtype))
+
+
+def constant(*shape: int, value: float = 0.0, device: Any = None, dtype: Any = None) -> Tensor:
+    """A Tensor with ``value`` everywhere, float32 on "cpu" unless given."""
+    found = "float32" if dtype is None else dtype
+    return full(shape, value, found, device="cpu" if device is None else device)
+
+
 class Module:
     """The base of every layer and model. Assign parameters and layers to ``self`` in
     ``__init__``, compute in ``forward``, and call the module itself::
@@ -54,6 +73,7 @@ class Module:
 
     training: bool = True
     _buffers: frozenset[str] = frozenset()
+    _unsaved: frozenset[str] = frozenset()  # those of the buffers that are not persistent
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(): define what it "
@@ -69,12 +89,15 @@ class Module:
                             f"trained; assign nn.Parameter(...), or copy_ values into it")
         object.__setattr__(self, name, value)
 
-    def register_buffer(self, name: str, value: Tensor) -> None:
-        """Keep ``value`` as ``self.name``: not trained, but saved and moved with the module."""
-        if not isinstance(value, Tensor):
-            raise TypeError(f"buffer {name!r} must be a Tensor, got {type(value).__name__}")
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Keep ``tensor`` as ``self.name``: not trained, but moved with the module and, if
+        ``persistent``, saved. None is a buffer that is not there.
+        """
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise TypeError(f"buffer {name!r} must be a Tensor, got {type(tensor).__name__}")
         self._buffers = self._buffers | {name}
-        object.__setattr__(self, name, value)
+        self._unsaved = self._unsaved - {name} if persistent else self._unsaved | {name}
+        object.__setattr__(self, name, tensor)
 
     # ------------------------------------------------------------------ what is inside
 
@@ -103,13 +126,19 @@ class Module:
         for name, child in self.named_children():
             yield from child._walk(_path(prefix, name))
 
-    def _named(self, parameters: bool, buffers: bool) -> Iterator[tuple[str, Tensor]]:
+    def _named(self, parameters: bool, buffers: bool, unsaved: bool = True
+               ) -> Iterator[tuple[str, Tensor]]:
         """(path, tensor), a module's own before those of its children, repetitions included."""
         for path, m in self._walk(""):
+            wanted = m._buffers if unsaved else m._buffers - m._unsaved
             for name, value in vars(m).items():
                 own = parameters and isinstance(value, Parameter)
-                if own or (buffers and name in m._buffers):
+                if own or (buffers and name in wanted and value is not None):
                     yield _path(path, name), value
+
+    def _saved(self) -> dict[str, Tensor]:
+        """Path -> tensor of what a state holds."""
+        return dict(self._named(parameters=True, buffers=True, unsaved=False))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(path, parameter) of each. One that is shared comes once, under its first path."""
@@ -128,23 +157,41 @@ class Module:
     def buffers(self) -> Iterator[Tensor]:
         return (b for _, b in self.named_buffers())
 
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call ``fn`` with every layer inside, and in the end with this one. Returns self."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Train all parameters, or freeze them. Returns self."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
     # ------------------------------------------------------------------ saving and loading
 
     def state_dict(self) -> dict[str, Tensor]:
         """Path -> values of every parameter and buffer, in the module's own memory: later
         training shows in them. ``clone()`` what you want to keep.
         """
-        return {path: t.detach() for path, t in self._named(parameters=True, buffers=True)}
+        return {path: t.detach() for path, t in self._saved().items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
-        """Copy the values of ``state`` into the memory of the parameters and buffers.
+    def load_state_dict(self, state_dict: Mapping[str, Tensor | np.ndarray[Any, Any]],
+                        strict: bool = True) -> LeftOut:
+        """Copy the values of a state into the memory of the parameters and buffers.
 
         Raises RuntimeError, naming everything that is missing, unexpected or of another shape or
-        dtype, and then has written nothing.
+        dtype, and then has written nothing. Without ``strict`` what is missing or unexpected is
+        left out, and returned.
         """
-        mine = dict(self._named(parameters=True, buffers=True))
-        problems = [f"missing: {k}" for k in mine if k not in state]
-        problems += [f"unexpected: {k}" for k in state if k not in mine]
+        state, mine = state_dict, self._saved()
+        left_out = LeftOut([k for k in mine if k not in state], [k for k in state if k not in mine])
+        problems = []
+        if strict:
+            problems += [f"missing: {k}" for k in left_out.missing_keys]
+            problems += [f"unexpected: {k}" for k in left_out.unexpected_keys]
         for k, t in mine.items():
             if k in state and (state[k].shape != t.shape or state[k].dtype != t.dtype):
                 given = Spec(state[k].shape, state[k].dtype)
@@ -156,9 +203,11 @@ class Module:
             raise RuntimeError("\n  ".join([head, *problems]))
         with no_grad():
             for k, t in mine.items():
-                value = state[k]
-                source = value if isinstance(value, Tensor) else tensor(value)
-                t.copy_(source.detach().to(t.device))
+                if k in state:
+                    value = state[k]
+                    source = value if isinstance(value, Tensor) else tensor(value)
+                    t.copy_(source.detach().to(t.device))
+        return left_out
 
     # ------------------------------------------------------------------ modes and places
 
@@ -172,10 +221,18 @@ class Module:
         """Behave as in use: ``train(False)``."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to 0."""
         for p in self.parameters():
-            p.grad = None
+            p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
+
+    def float(self) -> Self:
+        """``to("float32")``."""
+        return self.to("float32")
+
+    def double(self) -> Self:
+        """``to("float64")``."""
+        return self.to("float64")
 
     def to(self, target: Any) -> Self:
         """Move to a device, ``model.to("cpu")``, or convert to a float dtype. Returns self.

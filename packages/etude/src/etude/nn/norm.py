@@ -9,13 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
-from etude.core.creation import ones, zeros
 from etude.core.errors import ShapeError
 from etude.core.given import integer
 from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
-from etude.nn.module import Module, Parameter
+from etude.nn.module import Module, constant, parameter
+
+
+def _without(layer: GroupNorm | _BatchNorm) -> str:
+    """For ``repr``: which of its vectors a layer has not."""
+    if layer.weight is None:
+        return ", affine=False"
+    return "" if layer.bias is not None else ", bias=False"
 
 
 def _shown(size: tuple[int, ...]) -> str:
@@ -31,15 +37,14 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
-                 elementwise_affine: bool = True, bias: bool = True, dtype: Any = "float32"
-                 ) -> None:
+                 elementwise_affine: bool = True, bias: bool = True,
+                 device: Any = None, dtype: Any = None) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
         self.eps = eps
-        self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
-                       if elementwise_affine else None)
-        self.bias = (Parameter(zeros(self.normalized_shape, dtype=dtype))
-                     if elementwise_affine and bias else None)
+        shape, place = self.normalized_shape, {"device": device, "dtype": dtype}
+        self.weight = parameter(*shape, value=1.0, **place) if elementwise_affine else None
+        self.bias = parameter(*shape, **place) if elementwise_affine and bias else None
 
     def forward(self, x: Tensor) -> Any:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -54,16 +59,18 @@ class LayerNorm(Module):
 class RMSNorm(Module):
     """y = x / sqrt(mean(x^2) + eps) weight over the last axes.  x, y: (..., D).
 
-    weight has the shape D = ``normalized_shape`` and starts at 1. Source: Zhang and Sennrich
-    2019, Root Mean Square Layer Normalization, equation 4.
+    eps, unless given, is the distance from 1 to the next number of the dtype of x. weight has
+    the shape D = ``normalized_shape`` and starts at 1. Source: Zhang and Sennrich 2019, Root Mean
+    Square Layer Normalization, equation 4.
     """
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-6,
-                 elementwise_affine: bool = True, dtype: Any = "float32") -> None:
+    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float | None = None,
+                 elementwise_affine: bool = True, device: Any = None, dtype: Any = None
+                 ) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
         self.eps = eps
-        self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
+        self.weight = (parameter(*self.normalized_shape, value=1.0, device=device, dtype=dtype)
                        if elementwise_affine else None)
 
     def forward(self, x: Tensor) -> Any:
@@ -81,15 +88,17 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5,
-                 affine: bool = True, dtype: Any = "float32") -> None:
+                 affine: bool = True, device: Any = None, dtype: Any = None, *, bias: bool = True
+                 ) -> None:
         num_groups = integer("GroupNorm: num_groups", num_groups, 1)
         num_channels = integer("GroupNorm: num_channels", num_channels, 0)
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels="
                              f"{num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
-        self.weight = Parameter(ones(num_channels, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine else None
+        place = {"device": device, "dtype": dtype}
+        self.weight = parameter(num_channels, value=1.0, **place) if affine else None
+        self.bias = parameter(num_channels, **place) if affine and bias else None
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
@@ -99,7 +108,7 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
-        return text if self.weight is not None else text + ", affine=False"
+        return text + _without(self)
 
 
 class _BatchNorm(Module):
@@ -118,17 +127,18 @@ class _BatchNorm(Module):
     num_batches_tracked: Tensor
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
-                 affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32"
-                 ) -> None:
+                 affine: bool = True, track_running_stats: bool = True, device: Any = None,
+                 dtype: Any = None, *, bias: bool = True) -> None:
         num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
-        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        place = {"device": device, "dtype": dtype}
+        self.weight = parameter(num_features, value=1.0, **place) if affine else None
+        self.bias = parameter(num_features, **place) if affine and bias else None
         if track_running_stats:
-            self.register_buffer("running_mean", zeros(num_features, dtype=dtype))
-            self.register_buffer("running_var", ones(num_features, dtype=dtype))
-            self.register_buffer("num_batches_tracked", tensor(0))
+            self.register_buffer("running_mean", constant(num_features, **place))
+            self.register_buffer("running_var", constant(num_features, value=1.0, **place))
+            self.register_buffer("num_batches_tracked", tensor(0).to(self.running_mean.device))
 
     def forward(self, x: Tensor) -> Any:
         if x.ndim not in self.dims:
@@ -155,9 +165,7 @@ class _BatchNorm(Module):
         return y
 
     def extra_repr(self) -> str:
-        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-        if self.weight is None:
-            text += ", affine=False"
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{_without(self)}"
         return text if self.track_running_stats else text + ", track_running_stats=False"
 
 

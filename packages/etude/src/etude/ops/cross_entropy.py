@@ -81,9 +81,36 @@ def cross_entropy(x, target, weight=None, *, reduction="mean", ignore_index=-100
 
 @cross_entropy.gradient
 def _(F, grad, x, target, weight, top, log_sum, *, needs, **attrs):
-    if True in needs[2:]:
-        raise RuntimeError("cross_entropy: no gradient flows into weight; give weight.detach()")
-    return F.cross_entropy_backward(grad, x, target, weight, top, log_sum, **attrs), None, None
+    dx = (F.cross_entropy_backward(grad, x, target, weight, top, log_sum, **attrs) if needs[0]
+          else None)
+    if True not in needs[2:]:
+        return dx, None
+    return dx, None, _into_weight(F, grad, x, target, weight, top, log_sum, **attrs)
+
+
+def _into_weight(F, grad, x, target, weight, top, log_sum, *, reduction, ignore_index,
+                 label_smoothing):
+    """The gradient of the class weights, sum_n grad_n q_nc (log_sum_n - z_nc), where q is what is
+    asked of a class; for the mean also through the sum that it divides by.
+    """
+    rows, classes = x.shape
+    column = (rows, 1)
+    cost = F.sub(F.reshape(F.add(top, log_sum), shape=column), x)
+    counts = F.cast(F.ne(target, ignore_index), dtype=x.dtype)
+    label = F.where(F.eq(target, ignore_index), 0, target)
+    right = F.cast(F.one_hot(label, num_classes=classes), dtype=x.dtype)
+    right = F.mul(right, F.reshape(counts, shape=column))
+    asked = F.mul(F.reshape(counts, shape=column), label_smoothing / classes)
+    costs = F.mul(F.add(F.mul(right, 1.0 - label_smoothing), asked), cost)
+    if reduction == "none":
+        return F.sum(F.mul(costs, F.reshape(grad, shape=column)), dim=0)
+    each = F.sum(costs, dim=0)
+    if reduction == "sum":
+        return F.mul(each, grad)
+    numbers = F.sum(right, dim=0)
+    whole = F.sum(F.mul(numbers, weight))
+    mean = F.div(F.sum(F.mul(each, weight)), whole)
+    return F.mul(F.div(F.sub(each, F.mul(numbers, mean)), whole), grad)
 
 
 @cross_entropy.composite

@@ -10,7 +10,9 @@ from etude.optim.optimizer import Optimizer
 from etude.optim.rmsprop import RMSprop
 from etude.optim.scheduler import (
     CosineAnnealingLR,
+    ExponentialLR,
     LinearLR,
+    MultiStepLR,
     OneCycleLR,
     ReduceLROnPlateau,
     Scheduler,
@@ -19,6 +21,6 @@ from etude.optim.scheduler import (
 )
 from etude.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "CosineAnnealingLR", "LinearLR", "OneCycleLR", "Optimizer",
-           "RMSprop", "ReduceLROnPlateau", "Scheduler", "SequentialLR", "StepLR",
-           "clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["SGD", "Adam", "AdamW", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR",
+           "OneCycleLR", "Optimizer", "RMSprop", "ReduceLROnPlateau", "Scheduler", "SequentialLR",
+           "StepLR", "clip_grad_norm_", "clip_grad_value_"]

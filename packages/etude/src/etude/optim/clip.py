@@ -37,9 +37,10 @@ def above_zero(name: str, value: Any) -> float:
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
-                    error_if_nonfinite: bool = False) -> float:
-    """Scale all gradients by max_norm / norm if their common 2-norm is larger; returns the norm.
-    ``max_norm`` is above 0; infinity measures and clips nothing.
+                    norm_type: float = 2.0, error_if_nonfinite: bool = False) -> float:
+    """Scale all gradients by max_norm / norm if their common norm is larger; returns the norm.
+    ``max_norm`` is above 0; infinity measures and clips nothing. The norm is the ``norm_type``-th
+    root of the sum of all |g|^norm_type; for infinity it is the largest |g|.
 
     A norm that is infinite or NaN is returned, and the gradients become NaN or 0; with
     ``error_if_nonfinite`` it raises FloatingPointError instead. Source: Pascanu, Mikolov and
@@ -48,7 +49,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
     limit = above_zero("max_norm", max_norm)
     found = _with_gradient(parameters)
     with no_grad():
-        norm = math.sqrt(sum(F.sum(F.square(p.grad)).item() for p in found))
+        norm = _norm([p.grad for p in found], above_zero("norm_type", norm_type))
         if error_if_nonfinite and not math.isfinite(norm):
             raise FloatingPointError("the norm of the gradients is not finite; with "
                                      "etude.check_nan() you see which op made it so")
@@ -57,6 +58,16 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float,
                 assert p.grad is not None
                 p.grad = p.grad * (limit / (norm + 1e-6))
     return norm
+
+
+def _norm(gradients: list[Any], kind: float) -> float:
+    """The norm of all numbers together; 0 where there are none."""
+    if kind == 2:
+        return math.sqrt(sum(F.sum(F.square(g)).item() for g in gradients))
+    if math.isinf(kind):
+        return max([F.amax(F.abs(g)).item() for g in gradients if g.numel()], default=0.0)
+    total: float = sum(F.sum(F.pow(F.abs(g), kind)).item() for g in gradients)
+    return float(total ** (1 / kind))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

@@ -96,14 +96,29 @@ class Optimizer:
         """Attributes of the op: settings that never change from step to step."""
         return {}
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters. Call it before each backward."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+    def scale(self, group: Group, step: int) -> float:
+        """What the gradient is multiplied by before step ``step``."""
+        return 1.0
 
-    def step(self) -> None:
-        """Move every parameter that has a gradient, in place."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to 0. Call it before each backward.
+
+        A parameter without a gradient is left alone by ``step``; one with a gradient of 0 is not.
+        """
+        for p in self._parameters():
+            p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient, in place.
+
+        ``closure``, where one is given, is called before that: it works out the loss and its
+        gradients anew. Returns its loss.
+        """
+        loss = None if closure is None else closure()
+        self._move()
+        return loss
+
+    def _move(self) -> None:
         tables = STATE.get().tables
         states = iter(self.state)
         for group in self.param_groups:
@@ -126,6 +141,9 @@ class Optimizer:
                     numbers = [float(v) for v in self.hyper(group, count)]  # lr may be a Tensor
                     hyper = table.upload(np.array(numbers))
                     ready[device, count] = hyper
+                scale = self.scale(group, count)
+                if scale != 1:
+                    g = table["mul"](g, scale)
                 if not is_contiguous(g) or memory(g) == memory(p.data):  # p is written, g is read
                     g = table["contiguous"](g)
                 self._apply(table, p, g, state, hyper, attrs)

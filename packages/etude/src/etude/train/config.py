@@ -9,6 +9,7 @@ before anything starts.
 from __future__ import annotations
 
 import os
+import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -281,7 +282,8 @@ def explanations() -> dict[str, str]:
     for choice in _choices():
         lines = ["One of these, with its settings:"]
         for name, make in choice.table.items():
-            lines.append(f"  {name}({', '.join(parameters(make, choice.given))})")
+            call = f"{name}({', '.join(parameters(make, choice.given))})"
+            lines += textwrap.wrap(call, 90, initial_indent="  ", subsequent_indent="      ")
         found[choice.section] = "\n".join(lines)
     return found
 

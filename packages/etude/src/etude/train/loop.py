@@ -192,7 +192,7 @@ def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path
 
 def _step_scheduler(scheduler: Any, epoch: Epoch) -> None:
     """One step after an epoch. ``ReduceLROnPlateau`` wants to know the loss."""
-    if "metric" in inspect.signature(scheduler.step).parameters:
+    if "metrics" in inspect.signature(scheduler.step).parameters:
         scheduler.step(epoch.value("loss"))
     else:
         scheduler.step()
