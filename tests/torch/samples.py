@@ -83,6 +83,11 @@ class Call(NamedTuple):
     kwargs: dict
 
     @property
+    def large(self):
+        """Of so many elements that one form of call has to do."""
+        return any(isinstance(a, torch.Tensor) and a.numel() > 100_000 for a in self.args)
+
+    @property
     def random(self):
         """Both frameworks draw numbers of their own, so shapes and dtypes are compared alone."""
         return self.door.bare in RANDOM or self.kwargs.get("dropout_p", 0) > 0

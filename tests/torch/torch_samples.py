@@ -11,6 +11,7 @@ import pytest
 from outcomes import USED, outcomes
 from samples import calls, doors
 
+import etude
 from pytorch_page import ROWS, rows
 
 KINDS = ("passed", "decided", "refused", "wrong")
@@ -36,6 +37,19 @@ def test_pytorchs_samples(door, backend):
     bad = {o: at for o, at in found.items() if o.kind in ("refused", "wrong")}
     assert found
     assert not bad, "\n".join(f"{len(at)} {o.kind}: {o.why}: {at[0]}" for o, at in bad.items())
+
+
+@pytest.mark.parametrize(("mine", "noticed"), [
+    (lambda input, diagonal=0: etude.tril(input, diagonal) * (1 + 1e-10), "wrong: values differ"),
+    (lambda input, diagonal=0: etude.tril(input, diagonal).float(), "wrong: dtype float32"),
+    (lambda input, diagonal=0: etude.tril(input, diagonal).unsqueeze(0), "wrong: shape"),
+    (lambda input, diagonal=0: etude.tril(input.detach(), diagonal), "wrong: gradients differ"),
+    (lambda x, diagonal=0: etude.tril(x, diagonal), "refused: with names: TypeError"),
+], ids=["values", "dtype", "shape", "gradient", "name"])
+def test_a_mistake_would_be_noticed(mine, noticed):
+    door = next(d for d in DOORS if d.name == "tril")._replace(mine=mine)
+    found = [f"{o.kind}: {o.why}" for o in count(door, "reference")]
+    assert any(text.startswith(noticed) for text in found), found
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if {"says", "dtypes"} & r.keys()],
