@@ -7,6 +7,7 @@ that notes its calls.
 import importlib
 import importlib.util
 import os
+import signal
 
 import hypothesis
 import numpy as np
@@ -62,6 +63,14 @@ def backend(request):
 def soak():
     """Whether the long form of a test is wanted: ETUDE_SOAK=1."""
     return os.environ.get("ETUDE_SOAK", "") not in ("", "0")
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C acts as in a shell: a background job of a script is started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

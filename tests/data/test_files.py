@@ -7,6 +7,8 @@ import pytest
 
 from etude.data.files import uninterrupted
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 
 def ctrl_c():
     signal.raise_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ from etude_check.cases.spec import KINDS
 from etude_check.engine import check
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
+from etude_check.worker.parent import end_with_parent
 
 REST = ("f64", "i64", "b8")
 SERIAL = tuple(f for f in KINDS if f != "threads")
@@ -113,6 +114,7 @@ _trials = None  # of this process of the pool
 
 def begin(folder):
     global _trials
+    end_with_parent()
     _trials = Trials(folder)
 
 

@@ -152,8 +152,8 @@ X, W = etude.ones(2, 3, 5, 5), etude.ones(4, 3, 2, 2)
 
 
 @pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda: F.conv2d(X[0], W), ShapeError, r"conv2d: x must have 4 dimensions \(N, C, H, W\), got "
-                                            r"float32\[3, 5, 5\]"),
+    (lambda: F.conv2d(X[0, 0], W), ShapeError, r"conv2d: x must have 4 dimensions \(N, C, H, W\), got "
+                                            r"float32\[5, 5\]"),
     (lambda: F.conv2d(X, W[0]), ShapeError, r"conv2d: weight must be \(O, C/groups, KH, KW\) with "
                                             r"C = 3 from x float32\[2, 3, 5, 5\], groups = 1"),
     (lambda: F.conv2d(X, W[:, :2]), ShapeError, "with C = 3 from x .*, groups = 1, got float32"),

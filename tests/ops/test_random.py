@@ -179,6 +179,17 @@ def test_a_generator_is_two_integers():
     assert etude.rand(5, generator=child).tolist() != etude.rand(5, generator=h).tolist()
 
 
+@pytest.mark.parametrize("state", [
+    {"seed": 1, "calls": -1}, {"seed": 1, "calls": 2**64}, {"seed": 1, "calls": 1.5},
+    {"seed": -1, "calls": 0}, {"seed": 2**64, "calls": 0}, {"seed": None, "calls": 0}], ids=repr)
+def test_a_state_that_no_generator_has_is_refused_and_nothing_changes(state):
+    g = Generator(5)
+    g.key()
+    with pytest.raises(ValueError, match=r"must be|is an integer from 0"):
+        g.set_state(state)
+    assert g.get_state() == {"seed": 5, "calls": 1}
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64, 0.5, "7"])
 def test_a_seed_that_is_none(seed):
     with pytest.raises(ValueError, match=r"a seed is an integer from 0 to 2\^64 - 1, got"):

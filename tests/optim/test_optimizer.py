@@ -274,6 +274,26 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_changes(make):
 
 
 @every_kind
+@pytest.mark.parametrize(("where", "value", "message"), [
+    ("lr", -1.0, "lr must be >= 0"), ("lr", math.nan, "lr must be >= 0"), ("lr", "x", "number"),
+    ("lr", True, "lr is .* here and True in the state"), ("params", [1], "by position"),
+    ("step", -1, "step of parameter 0"), ("step", 2**60, "more than 2"), ("step", 1.5, "integer"),
+    ("other", 0, "parameter 0 has .*other in the state")])
+def test_settings_and_counts_that_no_optimiser_has_are_refused_and_nothing_changes(
+        make, where, value, message):
+    p = parameter()
+    one = make([p])
+    run(one, p, gradients(1))
+    before = repr(one.state_dict())
+    state = one.state_dict()
+    place = state["state"] if where in ("step", "other") else state["param_groups"]
+    place[0][where] = value
+    with pytest.raises((ValueError, TypeError), match=message):
+        one.load_state_dict(state)
+    assert repr(one.state_dict()) == before
+
+
+@every_kind
 def test_groups_have_settings_of_their_own_which_may_change(make):
     p, q, r = parameter(), parameter(), parameter()
     optimizer = make([{"params": [p]}, {"params": q, "lr": 0.01}])

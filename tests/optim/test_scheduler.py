@@ -331,6 +331,31 @@ def test_a_state_of_other_groups_is_refused_and_nothing_changes(make):
     assert schedule.count == 0
 
 
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+def test_a_state_that_no_schedule_has_is_refused_and_nothing_changes(make):
+    schedule = make(optimizer(0.5))
+    before, state = schedule.get_last_lr(), schedule.state_dict()
+    wrong = [{"base": [-1.0]}, {"base": [math.nan]}, {"base": ["x"]}, {"base": None},
+             {"count": -1}, {"count": 1.5}, {"count": None}]
+    wrong += [{name: "x"} for name in state]
+    for change in wrong:
+        with pytest.raises((ValueError, TypeError)):
+            schedule.load_state_dict({**state, **change})
+        assert schedule.state_dict() == state
+        assert schedule.get_last_lr() == before
+    with pytest.raises(KeyError):
+        schedule.load_state_dict({"base": [0.5]})
+
+
+def test_a_count_for_which_there_is_no_rate_is_refused_and_nothing_changes():
+    schedule = optim.StepLR(optimizer(0.5), 1, 2.0)
+    state = schedule.state_dict()
+    with pytest.raises(OverflowError):
+        schedule.load_state_dict({**state, "count": 10**6})
+    assert schedule.state_dict() == state
+    assert schedule.get_last_lr() == [0.5]
+
+
 @pytest.mark.parametrize("make", [
     lambda on, x: optim.StepLR(on, 1, x(0.3)),
     lambda on, x: optim.CosineAnnealingLR(on, 8, x(0.01)),

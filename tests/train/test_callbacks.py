@@ -221,6 +221,16 @@ def test_its_settings_are_checked(options, message):
         train.EarlyStopping(**options)
 
 
+@pytest.mark.parametrize("change", [{"best": "x"}, {"best": None}, {"bad": -1}, {"bad": 0.5}])
+def test_a_state_that_it_cannot_have_is_refused_and_nothing_changes(change):
+    stopping = train.EarlyStopping(2)
+    feed(stopping, [3, 2, 2])
+    before = stopping.state_dict()
+    with pytest.raises((ValueError, TypeError), match=f"EarlyStopping: {next(iter(change))} must"):
+        stopping.load_state_dict({"best": 1.0, "bad": 0, **change})
+    assert stopping.state_dict() == before == {"best": 2, "bad": 1}
+
+
 def test_early_stopping_ends_fit(capsys):
     model, loader, optimizer = parts(lr=0.0)
     history = train.fit(model, loader, optimizer, epochs=9, test=held_out()[0],

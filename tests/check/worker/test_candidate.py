@@ -1,6 +1,9 @@
 """Which column is checked: parsing, preparing, and what is said when it cannot be."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -49,6 +52,38 @@ def test_a_source_is_compiled_and_remembers_its_name(tmp_path):
     assert ready.target == f"--source {path}"
     with Sandbox(ready) as box:
         assert list(box.describe().ops) == ["relu"]
+
+
+COMPILES = """
+import sys
+from etude_check.worker.candidate import Candidate, prepare
+prepare(Candidate.parse(source=sys.argv[1]))
+print("compiled", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_check_compiled_is_removed_by_the_next(tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    path = write(tmp_path / "k.c", RELU)
+    write(temporary / "etude-check-built-of_mine", "")
+
+    def start():
+        child = subprocess.Popen([sys.executable, "-c", COMPILES, path], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": temporary})
+        assert child.stdout.readline() == b"compiled\n"
+        return child
+
+    with start() as alive, start() as dead:
+        assert len(list(temporary.glob("*/*.so"))) == 2
+        dead.kill()
+        dead.wait()
+        with start() as third:
+            assert len(list(temporary.glob("*/*.so"))) == 2
+            third.communicate()
+        alive.communicate()
+    assert [p.name for p in temporary.iterdir()] == ["etude-check-built-of_mine"]
 
 
 def test_a_compile_error_is_shown_as_the_compiler_says_it(tmp_path):

@@ -159,3 +159,16 @@ def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):
     model, *_ = parts()
     with pytest.raises(ImportError, match=r"pip install 'etude\[checkpoint\]'"):
         etude.save_checkpoint(tmp_path / "c", model)
+
+
+def test_a_run_with_another_config_is_not_resumed_and_each_difference_is_named(tmp_path):
+    before = {"seed": 1, "model": {"sizes": (16, 10), "name": "mlp"}, "scheduler": {"by": "step"}}
+    run(tmp_path, epochs=1, config=before)
+    now = {"seed": 2, "model": {"sizes": [16, 12], "name": "mlp"}, "data": {"block": 8}}
+    with pytest.raises(CheckpointError) as error:
+        run(tmp_path, resume=True, config=now)
+    assert ("the run had other settings: seed was 1, is 2; model.sizes was [16, 10], is [16, 12]; "
+            "scheduler.by was 'step', is None; data.block was None, is 8. Put them back") in str(
+                error.value)
+    run(tmp_path, resume=True, config=before)
+    run(tmp_path, resume=True)

@@ -56,6 +56,22 @@ def test_resume_takes_the_path_of_one_checkpoint(tmp_path):
     assert bits(run(resume=first)) == bits(run())
 
 
+def test_a_path_whose_successors_are_in_the_folder_is_not_resumed_beside_them(tmp_path):
+    """Or the checkpoints of two runs would lie in one folder, and the next resume take the wrong
+    one.
+    """
+    crash_at(tmp_path, 7)
+    first, newest = train.Checkpoints(tmp_path).paths()[0], train.Checkpoints(tmp_path).paths()[-1]
+    before = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(FileExistsError, match=f"has other checkpoints than {first}, up to "
+                                              f"{newest.name}. Move those after it away"):
+        run(tmp_path, resume=first)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    expected = bits(run())
+    assert bits(run(tmp_path / "new", resume=first)) == expected
+    assert bits(run(tmp_path, resume=newest)) == expected
+
+
 def test_a_loader_that_is_no_dataloader_is_resumed_at_its_batch(tmp_path):
     def go(**options):
         etude.manual_seed(0)

@@ -54,12 +54,17 @@ def crash_at(folder, step, **options):
         run(folder, step, resume=True, **options)
 
 
+def memory(optimizer):
+    """Moments and counts, the moments as bytes."""
+    return [{k: v.numpy().tobytes() if isinstance(v, etude.Tensor) else v for k, v in s.items()}
+            for s in optimizer.state]
+
+
 def bits(outcome):
     """All that must be the same: weights, moments, generators, and what was recorded."""
     history, model, optimizer = outcome
     weights = {k: t.numpy().tobytes() for k, t in model.state_dict().items()}
-    moments = [{k: v.numpy().tobytes() if isinstance(v, etude.Tensor) else v
-                for k, v in s.items()} for s in optimizer.state]
+    moments = memory(optimizer)
     epochs = [(e.number, e.loss, e.accuracy, e.test) for e in history.epochs]
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     return (weights, moments, settings, history.loss, history.accuracy, epochs, history.stopped,
@@ -76,5 +81,5 @@ SCHEDULES = {
 
 def snapshot(model, optimizer, scheduler=None):
     return ({k: t.numpy().tobytes() for k, t in model.state_dict().items()},
-            repr(optimizer.state_dict()), scheduler and scheduler.state_dict(),
+            memory(optimizer), repr(optimizer), scheduler and scheduler.state_dict(),
             etude.core.random.default_generator.get_state())

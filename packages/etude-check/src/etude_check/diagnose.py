@@ -97,7 +97,11 @@ def first_divergence(fn: Fn, first: Any = REFERENCE, second: Any = "cpu", *,
         return compare(before.steps, watch.steps.steps, drift)
     if save is not False and watch.evidence is not None:
         folder = _free(f"divergence-{found.op}") if save is True else Path(save)
-        reproducer.write(folder, found, watch.evidence, _name(second))
+        try:
+            reproducer.write(folder, found, watch.evidence, _name(second))
+        except OSError as error:
+            error.add_note(f"Only the reproducer is missing. This was found: {found}")
+            raise
         found.saved = folder
     return found
 

@@ -28,6 +28,7 @@ from etude_check.judge.runner import TIMEOUT, Result, Runner, Screening, Setting
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
+from etude_check.worker.parent import end_with_parent
 from etude_check.worker.sandbox import Description
 from etude_check.worker.tamper import DURING
 from etude_check.zoo import published
@@ -50,6 +51,7 @@ _runner: Runner | None = None  # of a worker process of the pool
 
 def _begin(settings: Settings) -> None:
     global _runner
+    end_with_parent()
     _runner = Runner(settings)
 
 

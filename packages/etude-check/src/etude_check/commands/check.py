@@ -88,7 +88,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
 
     for name, path in (("--json", json_), ("--html", html), ("--junit", junit)):
         if path is not None and not (path == "-" and name == "--json"):
-            _writable(name, path)
+            writable(name, path)
     if case is not None and (ops or families or kinds or dtypes):
         raise Refused("--case names one case; it does not go with --op, --family, --cases or "
                       "--dtype.")
@@ -125,7 +125,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _writable(option: str, path: str) -> None:
+def writable(option: str, path: str) -> None:
     """Refused, before an hour of work, for a file that cannot be written."""
     folder = Path(path).absolute().parent
     if Path(path).is_dir():
@@ -273,7 +273,6 @@ def _print_case(report: Report, case: str, candidate: Candidate) -> None:
 
 
 def _write(report: Report, json_: str | None, html: str | None, junit: str | None) -> None:
-    from etude.data.files import write_atomically
     from etude_check.report import html as as_html
     from etude_check.report import json as as_json
     from etude_check.report import junit as as_junit
@@ -281,10 +280,22 @@ def _write(report: Report, json_: str | None, html: str | None, junit: str | Non
     if json_ == "-":
         click.echo(as_json.dumps(report), nl=False)
         json_ = None
-    for path, dumps in ((json_, as_json.dumps), (html, as_html.dumps), (junit, as_junit.dumps)):
-        if path is not None:
-            try:
-                write_atomically(path, dumps(report).encode())
-            except OSError as error:
-                raise Refused(f"{path} cannot be written: {error}") from error
+    wanted = ((json_, as_json.dumps), (html, as_html.dumps), (junit, as_junit.dumps))
+    write([(path, dumps(report)) for path, dumps in wanted if path is not None])
+
+
+def write(texts: list[tuple[str, str]]) -> None:
+    """Write files (path, text), each whole or not at all. Refused, at the end, for those that
+    cannot be written: hours of work may be in the others.
+    """
+    from etude.data.files import write_atomically
+
+    failed = []
+    for path, text in texts:
+        try:
+            write_atomically(path, text.encode())
             click.echo(f"Wrote {path}", err=True)
+        except OSError as error:
+            failed.append(f"{path} cannot be written: {error.strerror}")
+    if failed:
+        raise Refused("\n".join(failed))

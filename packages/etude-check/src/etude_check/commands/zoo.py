@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from etude_check.commands.check import writable, write
 
 if TYPE_CHECKING:
     from etude_check.score import Fate, Score
@@ -135,6 +136,8 @@ def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where:
     """
     from etude_check.score import run as score
 
+    if json_ is not None and json_ != "-":
+        writable("--json", json_)
     kinds = {"honest"} if honest else {"mutant", "cheat", "honest"}
     chosen = _chosen(names, ops, where, kinds)
     if not chosen:
@@ -153,8 +156,7 @@ def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where:
     else:
         _print(result)
         if json_ is not None:
-            Path(json_).write_text(json.dumps(result.to_json(), indent=1) + "\n")
-            click.echo(f"Wrote {json_}", err=True)
+            write([(json_, json.dumps(result.to_json(), indent=1) + "\n")])
     ctx.exit(0 if result.passed else 1)
 
 

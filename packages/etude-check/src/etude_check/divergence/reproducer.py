@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from etude.core.shapes import Spec
 from etude.core.table import TABLE
+from etude.data.files import write_atomically
 
 if TYPE_CHECKING:
     from etude_check.divergence.runs import Divergence
@@ -125,7 +127,9 @@ if __name__ == "__main__":
 
 
 def write(folder: Path, found: Divergence, evidence: Evidence, columns: list[str] | None) -> None:
-    """Make ``folder`` with the script and its data. Raises FileExistsError if it is there."""
+    """Make ``folder`` with the script and its data. Raises FileExistsError if it is there, OSError
+    if the disk is full; each file is whole or not there.
+    """
     folder.mkdir(parents=True)
     data = {f"input{i}": a for i, a in enumerate(evidence.arrays) if a is not None}
     for i, (expected, bound) in enumerate(evidence.expected):
@@ -133,7 +137,9 @@ def write(folder: Path, found: Divergence, evidence: Evidence, columns: list[str
     results = TABLE[found.op].check(evidence.arrays, evidence.attrs)
     results = (results,) if isinstance(results, Spec) else results
     data |= {f"dtype{i}": np.empty(0, s.dtype) for i, s in enumerate(results)}
-    np.savez_compressed(folder / DATA, **data)
+    packed = BytesIO()
+    np.savez_compressed(packed, **data)
+    write_atomically(folder / DATA, packed.getvalue())
     names = TABLE[found.op].outputs
     outputs = [f"{names[0][1:]}[{i}]" for i in range(len(results))] if names[0].startswith(
         "*") else list(names)
@@ -145,4 +151,4 @@ def write(folder: Path, found: Divergence, evidence: Evidence, columns: list[str
         columns=repr(columns or []), op=repr(found.op), attrs=repr(evidence.attrs),
         strides=repr([None if a is None else np.asarray(a).strides for a in evidence.arrays]),
         aliases=repr(evidence.aliases), outputs=repr(outputs))
-    (folder / SCRIPT).write_text(text)
+    write_atomically(folder / SCRIPT, text.encode())

@@ -221,6 +221,8 @@ def main() -> None:
     limits()
     faulthandler.enable()
     hello = connection.receive()
+    # Should the checker be killed while something hangs, nobody else would end this process.
+    signal.alarm(hello["alarm"])
     arena = Arena(fd, *hello["arena"])
     if hello["guards"]:
         arena.protect()
@@ -236,11 +238,11 @@ def main() -> None:
     except BaseException as error:
         connection.send({**words(error), "id": hello["id"], "status": "raised"})
         return
+    signal.alarm(0)
     connection.send({**answer, "id": hello["id"], "tampering": watch.look()})
     count = 0
     while True:
         message = connection.receive()
-        # Should the checker be killed while a kernel hangs, nobody else would end this process.
         signal.alarm(message["alarm"])
         do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse}[message["do"]]
         try:

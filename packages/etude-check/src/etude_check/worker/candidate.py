@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
              ".cpp": ("CXX", ("c++", "g++", "clang++")),
              ".cc": ("CXX", ("c++", "g++", "clang++"))}
 FLAGS = ("-O2", "-shared", "-fPIC")
+BUILT = "etude-check-built-"  # a folder of temporary files whose name begins so is one of ours
 
 
 @dataclass(frozen=True)
@@ -176,9 +178,20 @@ def _found(names: tuple[str, ...], variable: str) -> list[str]:
 
 @cache
 def _folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="etude-check-")
+    """The folder of what this process compiles. It goes when the process ends; that of a process
+    that was killed goes now, for nobody holds it any more.
+    """
+    from etude.train.lock import NAME, hold
+
+    for left in Path(tempfile.gettempdir()).glob(f"{BUILT}????????/{NAME}"):
+        with suppress(OSError), hold(left.parent):  # OSError: somebody does hold it
+            shutil.rmtree(left.parent)
+    folder = Path(tempfile.mkdtemp(prefix=BUILT))
+    with ExitStack() as held:
+        held.enter_context(hold(folder))
+        atexit.register(held.pop_all().close)  # the last that is done at the end
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return folder
 
 
 # ------------------------------------------------------------------ in the worker

@@ -57,6 +57,11 @@ class _Laid:
     aliased: dict[int, int]  # output -> input, by number in their lists
 
 
+def _alarm(timeout: float) -> int:
+    """Seconds after which a worker ends itself: later than a checker that lives would end it."""
+    return int(timeout) + 10
+
+
 class Sandbox:
     """Runs calls of one (prepared) candidate in a worker that is started when first needed."""
 
@@ -111,7 +116,8 @@ class Sandbox:
         try:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
-                 "arena": [self._arena.slots, self._arena.slot]}, self.start_timeout, during)
+                 "arena": [self._arena.slots, self._arena.slot],
+                 "alarm": _alarm(self.start_timeout)}, self.start_timeout, during)
             found = description_of(reply)
         except Ended as end:
             process.kill()
@@ -147,7 +153,7 @@ class Sandbox:
         process = self._start()
         if process is None:
             raise Ended("crash", f"the candidate does not load: {self._description.error}")
-        message["alarm"] = int(timeout) + 10
+        message["alarm"] = _alarm(timeout)
         try:
             reply = process.ask(message, timeout, during)
             if reply["status"] not in STATUSES:

@@ -79,7 +79,8 @@ class Commands(click.Group):
                 raise
             with suppress(OSError):  # what is still in the buffer of stdout has nowhere to go
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            sys.exit(f"etude: the output could not be written: {error.strerror}")
+            what = error.filename or "the output"
+            sys.exit(f"etude: {what} could not be written: {error.strerror}")
 
 
 def stopped(sentence: str) -> click.exceptions.Exit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,6 +71,8 @@ def worded() -> Iterator[None]:
     except BrokenPipeError:  # the reader of a pipe left; click knows what to do
         raise
     except (ValueError, IndexError, OSError, ImportError, FloatingPointError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+            raise  # of stdout: it is worded where all commands write to it
         notes = getattr(error, "__notes__", [])
         raise click.ClickException("\n".join([str(error), *notes])) from error
 
@@ -108,20 +111,23 @@ def _how_to_go_on(folder: Path, path: Path) -> str:
 def _run(config: Any, folder: Path, resume: bool, path: Path) -> bool:
     """Train, and fill the folder. Returns whether Ctrl-C ended it early."""
     from etude.train import experiment
+    from etude.train.lock import hold
 
     with experiment.backend(config.training.backend) as (device, fallbacks):
         made = experiment.build(config, device)
         made.try_batch()
-        going_on = experiment.prepare(config, folder, resume)
-        if resume and not going_on:
-            click.echo(f"There is no run in {folder} to resume; this one starts from the beginning")
-        click.echo(_plan(made, config))
-        history = made.fit(folder, resume)
-        experiment.finish(made, history, folder)
+        with hold(folder):
+            going_on = experiment.prepare(config, folder, resume)
+            if resume and not going_on:
+                click.echo(f"There is no run in {folder} to resume; this one starts from the "
+                           f"beginning")
+            click.echo(_plan(made, config))
+            history = made.fit(folder, resume)
+            experiment.finish(made, history, folder)
+            missing = drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
         lines = [f"{op} ({dtype}) {n} times: {why}" for (op, dtype, why), n in fallbacks.items()]
     if lines:
         click.echo("\n  ".join(["The reference stood in for the backend:", *lines]))
-    missing = drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
     files = ["config.toml", "history.json", "weights.safetensors", "checkpoints/"]
     if not missing:
         files.append("loss.png")

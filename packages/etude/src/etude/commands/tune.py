@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
     from contextlib import closing
     from dataclasses import replace
 
+    from etude.train.experiment import STUDY
     from etude.train.tuning import Search
 
     with worded():
@@ -44,7 +48,7 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
         if trials is not None and chosen.tune is not None:
             chosen = replace(chosen, tune=replace(chosen.tune, trials=trials))
         folder = out if out is not None else Path("runs") / f"{config.stem}-tune"
-        with closing(Search(chosen, folder)) as search:
+        with _named(folder / STUDY), closing(Search(chosen, folder)) as search:
             plan = f"{chosen.tune.trials} trials over {', '.join(search.space)}"
             done = len(search.trials())
             click.echo(f"{plan}; {done} are done" if done else plan)
@@ -64,6 +68,21 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
             if missing:
                 click.echo(missing)
             click.echo(f"Train it: etude train {best}")
+
+
+@contextmanager
+def _named(study: Path) -> Iterator[None]:
+    """In this block, an error of SQLite that nobody has worded names the file."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, sqlite3.Error):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None or isinstance(error, (ValueError, OSError, click.ClickException)):
+            raise
+        raise click.ClickException(f"{study}: {cause}. The trials that are in it stay; if the disk "
+                                   f"is full, make room and give the same command again") from error
 
 
 def _line(search: Any, trial: Any) -> str:

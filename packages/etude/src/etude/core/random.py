@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.given import whole
+from etude.core.given import integer, whole
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
 
@@ -41,8 +41,14 @@ class Generator:
         return {"seed": self.seed, "calls": self.calls}
 
     def set_state(self, state: dict[str, int]) -> None:
+        """Go back to ``get_state()``. ValueError for numbers out of range, and then nothing has
+        changed.
+        """
+        calls = integer("calls of a generator", state["calls"], 0)
+        if calls >= 2**64:
+            raise ValueError(f"calls of a generator must be below 2^64, got {calls}")
         self.manual_seed(state["seed"])
-        self.calls = int(state["calls"])
+        self.calls = calls
 
     def spawn(self) -> Generator:
         """A generator of its own stream, drawn from this one."""

@@ -31,10 +31,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
                                 os.fspath(target.parent))
     mode = _permissions(path)
     sweep(target.parent, re.escape(target.name))
-    file = _temporary(target)
+    with naming(path):
+        file = _temporary(target)
     temporary = Path(file.name)
     try:
-        with file:
+        with naming(path), file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             file.write(data)
@@ -51,6 +52,19 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An OSError of the block names the file that was to be written. By itself it names a temporary
+    file, or, when the disk is full, none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def sweep(folder: Path, names: str) -> None:
@@ -93,13 +107,14 @@ def _permissions(path: str | os.PathLike[str]) -> int | None:
 
 @contextmanager
 def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Ctrl-C waits until the end of the block, and then raises KeyboardInterrupt. For work of other
-    libraries that must not end halfway, such as a database.
+    """Ctrl-C waits until the end of the block, and then does what it does elsewhere: it raises
+    KeyboardInterrupt, unless somebody has set another handler. For work that must not end halfway.
 
     It gives ``at_once``: in a block ``with at_once():`` inside, Ctrl-C acts as it does elsewhere,
     and one that has waited acts at its beginning.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+    main = threading.current_thread() is threading.main_thread()  # signals come nowhere else
+    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield nullcontext
         return
     came: list[int] = []
@@ -116,7 +131,7 @@ def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
         try:
             if came:
                 came.clear()
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             yield
         finally:
             signal.signal(signal.SIGINT, wait)
@@ -126,7 +141,7 @@ def uninterrupted() -> Iterator[Callable[[], AbstractContextManager[None]]]:
     finally:
         signal.signal(signal.SIGINT, before)
     if came:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

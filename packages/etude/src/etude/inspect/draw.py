@@ -90,11 +90,15 @@ class Graph:
         return done.stdout
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture (.svg) or the text (.dot, .gv). ValueError for another ending."""
+        """Write the picture (.svg) or the text (.dot, .gv), whole or not at all. ValueError for
+        another ending, OSError as from ``open``.
+        """
+        from etude.data.files import write_atomically  # here: import etude stays quick
+
         ending = Path(path).suffix
         if ending not in (".svg", ".dot", ".gv"):
             raise ValueError(f"a graph is saved as .svg, .dot or .gv, got {os.fspath(path)!r}")
-        Path(path).write_text(self.svg() if ending == ".svg" else self.dot, "utf-8")
+        write_atomically(path, (self.svg() if ending == ".svg" else self.dot).encode())
 
     def _repr_svg_(self) -> str | None:
         try:

@@ -202,11 +202,9 @@ class Module:
                     f"the module with the arguments it was saved with.")
             raise RuntimeError("\n  ".join([head, *problems]))
         with no_grad():
-            for k, t in mine.items():
-                if k in state:
-                    value = state[k]
-                    source = value if isinstance(value, Tensor) else tensor(value)
-                    t.copy_(source.detach().to(t.device))
+            sources = {k: _source(state[k], t.device) for k, t in mine.items() if k in state}
+            for k, source in sources.items():  # what may fail, for want of memory, lies behind
+                mine[k].copy_(source)
         return left_out
 
     # ------------------------------------------------------------------ modes and places
@@ -265,6 +263,11 @@ class Module:
             text = repr(child).replace("\n", "\n  ")
             lines.append(f"  ({name}): {text}")
         return "\n".join([head, *lines, ")"]) if lines else f"{head})"
+
+
+def _source(value: Tensor | np.ndarray[Any, Any], device: str) -> Tensor:
+    """What is copied into a parameter on ``device``."""
+    return (value if isinstance(value, Tensor) else tensor(value)).detach().to(device)
 
 
 def _path(prefix: str, name: str) -> str:

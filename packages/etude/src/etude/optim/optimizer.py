@@ -15,12 +15,14 @@ import numpy as np
 from etude.core.array import is_contiguous, memory
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
-from etude.core.given import in_order, real
+from etude.core.given import in_order, integer, real
 from etude.core.shapes import Spec
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
 
 Group = dict[str, Any]
+
+MOST = 2**53  # steps; a larger count is no float any more
 
 
 class Optimizer:
@@ -184,14 +186,27 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over settings and a copy of the running state, on the parameters' devices.
 
-        Raises ValueError if the numbers of parameters, the settings' names, or shapes or dtypes do
-        not fit; then nothing has changed.
+        Raises ValueError if the numbers of parameters, the settings, or shapes or dtypes do not
+        fit, TypeError for a setting that is no number; then nothing has changed.
         """
+        self._check_settings(state)
+        loaded = [self._loaded(i, p, s) for i, (p, s) in enumerate(
+            zip(self._parameters(), state["state"], strict=True))]
+        for group, new in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update(_plain(new))
+        self.state = loaded
+
+    def _check_settings(self, state: dict[str, Any]) -> None:
+        """Raise for the settings of other groups than these, or out of range."""
         sizes = [len(g["params"]) for g in state["param_groups"]]
         mine = [len(g["params"]) for g in self.param_groups]
         if sizes != mine or len(state["state"]) != len(self.state):
             raise ValueError(f"load_state_dict: the state is of an optimiser with groups of "
                              f"{sizes} parameters, this one has {mine}")
+        places = [i for g in state["param_groups"] for i in g["params"]]
+        if places != list(range(len(self.state))):
+            raise ValueError(f"load_state_dict: the state names its parameters {places}; they are "
+                             f"0 to {len(self.state) - 1}, by position")
         for group, new in zip(self.param_groups, state["param_groups"], strict=True):
             if new.keys() != group.keys():
                 theirs = [k for k in new if k != "params"]
@@ -199,21 +214,32 @@ class Optimizer:
                 raise ValueError(f"load_state_dict: the state has the settings "
                                  f"{', '.join(theirs)}; {type(self).__name__} has "
                                  f"{', '.join(ours)}")
-        loaded: list[dict[str, Any]] = []
-        for i, (p, s) in enumerate(zip(self._parameters(), state["state"], strict=True)):
-            loaded.append(dict(s))
-            if not s:  # a parameter that had no step yet
-                continue
-            for name in self.moments:
-                m = s.get(name)
-                if not (isinstance(m, Tensor) and m.shape == p.shape and m.dtype == p.dtype):
-                    given = Spec(m.shape, m.dtype) if isinstance(m, Tensor) else m
-                    raise ValueError(f"load_state_dict: {name!r} of parameter {i} must be "
-                                     f"{Spec(p.shape, p.dtype)} like it, got {given}")
-                loaded[-1][name] = m.detach().to(p.device).clone()
-        for group, new in zip(self.param_groups, state["param_groups"], strict=True):
-            group.update(_plain(new))
-        self.state = loaded
+            settings = _plain(new)
+            for name, value in settings.items():
+                if isinstance(value, bool) != isinstance(group[name], bool):
+                    raise ValueError(f"load_state_dict: {name} is {group[name]} here and "
+                                     f"{value!r} in the state")
+            self.check({**group, **settings})
+
+    def _loaded(self, i: int, p: Tensor, s: dict[str, Any]) -> dict[str, Any]:
+        """A copy of the running state ``s`` of parameter ``i``, checked; {} if it had no step."""
+        if not s:
+            return {}
+        loaded = dict(s)
+        for name in self.moments:
+            m = s.get(name)
+            if not (isinstance(m, Tensor) and m.shape == p.shape and m.dtype == p.dtype):
+                given = Spec(m.shape, m.dtype) if isinstance(m, Tensor) else m
+                raise ValueError(f"load_state_dict: {name!r} of parameter {i} must be "
+                                 f"{Spec(p.shape, p.dtype)} like it, got {given}")
+            loaded[name] = m.detach().to(p.device).clone()
+        if s.keys() != {"step", *self.moments}:
+            raise ValueError(f"load_state_dict: parameter {i} has {', '.join(s)} in the state; "
+                             f"{type(self).__name__} keeps step, {', '.join(self.moments)}")
+        loaded["step"] = integer(f"load_state_dict: step of parameter {i}", s["step"], 0)
+        if loaded["step"] > MOST:
+            raise ValueError("load_state_dict: no parameter has had more than 2^53 steps")
+        return loaded
 
     def __repr__(self) -> str:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etude.core.given import integer, real
-from etude.optim.optimizer import Optimizer
+from etude.optim.optimizer import Optimizer, require
 
 
 class Scheduler:
@@ -51,11 +51,28 @@ class Scheduler:
         return {"base": list(self.base), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if len(state["base"]) != len(self.base):
-            raise ValueError(f"load_state_dict: the state is of {len(state['base'])} parameter "
+        """Go back to ``state_dict()``. ValueError, TypeError, KeyError or OverflowError for what is
+        none, and then nothing has changed.
+        """
+        self._load(state)
+
+    def _load(self, state: dict[str, Any], **more: Any) -> None:
+        """Take over base rates and count, and ``more``, a subclass's own attributes, checked."""
+        for rate in state["base"]:
+            require("load_state_dict: base", rate, ">= 0", lambda v: v >= 0)
+        base = [float(b) for b in state["base"]]
+        count = integer("load_state_dict: count", state["count"], 0)
+        if len(base) != len(self.base):
+            raise ValueError(f"load_state_dict: the state is of {len(base)} parameter "
                              f"groups, this scheduler has {len(self.base)}")
-        self.base, self.count = list(state["base"]), int(state["count"])
-        self.apply()
+        loaded = {"base": base, "count": count, **more}
+        before = {name: getattr(self, name) for name in loaded}
+        vars(self).update(loaded)
+        try:
+            self.apply()
+        except ArithmeticError:  # a count for which there is no rate
+            vars(self).update(before)
+            raise
 
 
 class StepLR(Scheduler):
@@ -294,10 +311,9 @@ class ReduceLROnPlateau(Scheduler):
                 "cuts": self.cuts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.best, self.bad, self.cuts = state["best"], state["bad"], state["cuts"]
-        self.rest = state["rest"]
-        self.apply()
+        self._load(state, best=real("load_state_dict: best", state["best"]),
+                   bad=integer("load_state_dict: bad", state["bad"], 0),
+                   cuts=integer("load_state_dict: cuts", state["cuts"], 0))
 
 
 class SequentialLR(Scheduler):

@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from etude.core.given import integer
-from etude.data.files import sweep
+from etude.core.given import integer, real
 from etude.train.checkpoint import CheckpointError
 from etude.train.run import Run
 
@@ -71,7 +70,8 @@ class EarlyStopping(Callback):
         return {"best": self.best, "bad": self.bad}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.bad = state["best"], state["bad"]
+        best = real("EarlyStopping: best", state["best"])
+        self.best, self.bad = best, integer("EarlyStopping: bad", state["bad"], 0)
 
 
 class Checkpoints:
@@ -79,7 +79,8 @@ class Checkpoints:
 
     One is made every ``every_steps`` steps, every ``every_epochs`` epochs (0: never), and at the
     end; the last ``keep`` stay. Each is written whole or not at all, and an older one goes only
-    once a newer one is there. ValueError for numbers out of range.
+    once a newer one is there. While ``fit`` runs, the folder is locked (``lock.py``).
+    ValueError for numbers out of range.
     """
 
     def __init__(self, folder: str | Path, every_steps: int = 0, every_epochs: int = 1,
@@ -101,18 +102,25 @@ class Checkpoints:
                 found[int(name[1])] = path
         return [found[step] for step in sorted(found)]
 
-    def start(self, run: Run, resume: bool) -> Path | None:
-        """Resume from the newest checkpoint, and return its path; None if there is none.
+    def start(self, run: Run, resume: bool | str | Path) -> Path | None:
+        """Resume from the newest checkpoint, or from the path ``resume``, and return its path; None
+        if there is none.
 
-        Raises FileExistsError if there are some and ``resume`` is False.
+        Raises FileExistsError if there are some and ``resume`` is False, or some that the run
+        would not go on from: they would stand beside its own, and be taken for them.
         """
         found = self.paths()
-        if found and not resume:
+        if found and resume is False:
             raise FileExistsError(f"{self.folder} has checkpoints of another run, up to "
                                   f"{found[-1].name}. Continue it with resume, or give another "
                                   f"folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sweep(self.folder, NAME.pattern)
+        if not isinstance(resume, bool):
+            if found and not found[-1].samefile(resume):
+                raise FileExistsError(f"{self.folder} has other checkpoints than {resume}, up to "
+                                      f"{found[-1].name}. Move those after it away, or give "
+                                      f"another folder")
+            run.restore(resume)
+            return Path(resume)
         if not found:
             return None
         try:

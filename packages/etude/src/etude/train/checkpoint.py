@@ -15,8 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ import numpy as np
 
 from etude.core.random import Generator, default_generator
 from etude.core.tensor import Tensor, from_numpy
-from etude.data.files import write_atomically
+from etude.data.files import uninterrupted, write_atomically
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
+from etude.train.form import Each, checked
 
 FORMAT = "etude-checkpoint"
 VERSION = 1
@@ -35,6 +38,14 @@ MODEL, OPTIMIZER, STATE = "model.", "optimizer.", "state."
 PathLike = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
+
+#: The JSON of a checkpoint. What is a dict or an object here is looked at by whoever takes it over.
+DOCUMENT = {
+    "generators": Each({"seed": int, "calls": int}),
+    "optimizer": (None, {"kind": str, "param_groups": [dict], "state": [dict]}),
+    "scheduler": (None, {"kind": str, "state": object}),
+    "state": dict,
+}
 
 
 class CheckpointError(ValueError):
@@ -91,38 +102,94 @@ def _no_json(path: str, value: Any) -> tuple[str, Any]:
 
 
 def load_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None = None,
-                    scheduler: Any = None, accept: Callable[[State], None] | None = None
-                    ) -> State:
+                    scheduler: Any = None) -> State:
     """Take over what ``save_checkpoint`` wrote; returns its ``state``.
 
-    ``accept(state)`` may raise to refuse it before anything changes. Raises FileNotFoundError;
+    The whole file is read and checked before anything changes. Raises FileNotFoundError;
     CheckpointError for a file that is damaged, of another kind, of a newer Etude, or of another
     model or optimiser. After an error all is as it was before.
     """
-    arrays, document = _read(path)
-    state = document["state"]
-    state |= {k.removeprefix(STATE): a for k, a in arrays.items() if k.startswith(STATE)}
-    if accept is not None:
-        accept(state)
-    generators = _generators(model)
-    missing = sorted(generators.keys() - document["generators"].keys())
-    if missing:
-        raise CheckpointError(f"{path}: has no state for the generator {missing[0]!r} of this "
-                              f"model; it was saved with another one")
-    with ExitStack() as undo:
-        if optimizer is not None:
-            saved = _saved(path, document, "optimizer", optimizer)
-            undo.callback(optimizer.load_state_dict, optimizer.state_dict())
-            _fitting(path, optimizer, _optimizer_read(saved, arrays))
-        if scheduler is not None:
-            saved = _saved(path, document, "scheduler", scheduler)
-            undo.callback(scheduler.load_state_dict, scheduler.state_dict())
-            _fitting(path, scheduler, saved["state"])
-        _fitting(path, model, _weights(arrays))  # the last: it writes nothing unless all fits
+    saved = Saved(path)
+    with uninterrupted(), ExitStack() as undo:
+        saved.load_into(model, optimizer, scheduler, undo)
         undo.pop_all()
-    for name, generator in generators.items():
-        generator.set_state(document["generators"][name])
-    return state  # type: ignore[no-any-return]
+    return saved.state
+
+
+class Saved:
+    """The content of a checkpoint, read and checked as far as that goes without the objects that it
+    is for. ``state`` is the one given to ``save_checkpoint``. CheckpointError as there.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        arrays, metadata = _unpacked(path)
+        text = _text(path, arrays, metadata)
+        try:
+            document = json.loads(text)
+            checked(document, DOCUMENT, "the document")
+            for stream in document["generators"].values():
+                Generator().set_state(stream)
+            _add_moments((document["optimizer"] or {"state": []})["state"], arrays)
+            for name in arrays:
+                if not name.startswith((MODEL, OPTIMIZER, STATE)):
+                    raise ValueError(f"it has an array {name!r}, which nothing reads")
+        except (ValueError, RecursionError) as error:
+            raise _foreign(path, error) from None
+        self.path = path
+        self.weights = {k.removeprefix(MODEL): a for k, a in arrays.items() if k.startswith(MODEL)}
+        self.document: State = document
+        self.state: State = document["state"] | {
+            k.removeprefix(STATE): a for k, a in arrays.items() if k.startswith(STATE)}
+
+    def load_into(self, model: Module, optimizer: Optimizer | None, scheduler: Any,
+                  undo: ExitStack) -> None:
+        """Hand everything over. Should something not fit, CheckpointError, and closing ``undo``
+        takes back what was handed over before that.
+        """
+        generators = _generators(model)
+        missing = sorted(generators.keys() - self.document["generators"].keys())
+        if missing:
+            raise CheckpointError(f"{self.path}: has no state for the generator {missing[0]!r} of "
+                                  f"this model; it was saved with another one")
+        if optimizer is not None:
+            saved = self._of("optimizer", optimizer)
+            self.hand(saved, optimizer, undo, _optimizer_read)
+        if scheduler is not None:
+            self.hand(self._of("scheduler", scheduler)["state"], scheduler, undo)
+        try:  # the last that may not fit: it writes nothing unless all of it fits
+            model.load_state_dict(self.weights)
+        except Exception as error:
+            raise _unfitting(self.path, error) from error
+        for name, generator in generators.items():
+            generator.set_state(self.document["generators"][name])
+
+    def hand(self, state: Any, into: Any, undo: ExitStack,
+             made: Callable[[Any], Any] = lambda state: state) -> None:
+        """``into.load_state_dict(made(state))``, which ``undo`` takes back. CheckpointError if that
+        raises, whatever it is: what was saved may be of any class, and of any content.
+        """
+        before = into.state_dict()
+        if not isinstance(into, Optimizer):  # its moments are replaced, never written into
+            before = deepcopy(before)
+        try:
+            into.load_state_dict(made(state))
+        except Exception as error:
+            with suppress(Exception):  # one that never takes anything over has not changed either
+                into.load_state_dict(before)
+            raise _unfitting(self.path, error) from error
+        undo.callback(into.load_state_dict, before)
+
+    def _of(self, what: str, into: Any) -> State:
+        """The part ``what`` of the document, if it is of the class of ``into``."""
+        saved = self.document[what]
+        kind = type(into).__name__
+        if saved is None:
+            raise CheckpointError(f"{self.path}: was saved without {what}, so there is nothing to "
+                                  f"load into this {kind}")
+        if saved["kind"] != kind:
+            raise CheckpointError(f"{self.path}: its {what} is {saved['kind']}, yours is {kind}; "
+                                  f"make the one it was saved with")
+        return saved  # type: ignore[no-any-return]
 
 
 def save_weights(path: PathLike, model: Module) -> None:
@@ -141,8 +208,12 @@ def load_weights(path: PathLike, model: Module) -> None:
     """
     arrays, metadata = _unpacked(path)
     if metadata.get("format") == FORMAT:
-        arrays = _weights(_read(path)[0])
-    _fitting(path, model, arrays)
+        arrays = Saved(path).weights
+    try:
+        with uninterrupted():
+            model.load_state_dict(arrays)
+    except Exception as error:
+        raise _unfitting(path, error) from error
 
 
 # ------------------------------------------------------------------ what goes in
@@ -150,10 +221,6 @@ def load_weights(path: PathLike, model: Module) -> None:
 
 def _host(t: Tensor) -> Array:
     return np.asarray(t.detach().to("cpu").numpy())
-
-
-def _weights(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {k.removeprefix(MODEL): a for k, a in arrays.items() if k.startswith(MODEL)}
 
 
 def _generators(model: Module) -> dict[str, Generator]:
@@ -178,15 +245,27 @@ def _optimizer_state(optimizer: Optimizer, arrays: dict[str, Array]) -> State:
             "state": plain}
 
 
-def _optimizer_read(saved: State, arrays: Mapping[str, Array]) -> State:
-    state = [dict(s) for s in saved["state"]]
+def _add_moments(states: list[State], arrays: Mapping[str, Array]) -> None:
+    """Put the moments of the optimiser into the states that they belong to. ValueError for one that
+    belongs to none.
+    """
     for key, array in arrays.items():
         if key.startswith(OPTIMIZER):
             number, _, name = key.removeprefix(OPTIMIZER).partition(".")
-            state[int(number)][name] = from_numpy(array)
+            if not (number.isdecimal() and int(number) < len(states) and name):
+                raise ValueError(f"{key!r} is of none of the optimiser's {len(states)} parameters")
+            states[int(number)][name] = array
+
+
+def _optimizer_read(saved: State) -> State:
+    """The state of an optimiser as it takes it: moments are Tensors, and what was a tuple before it
+    became JSON is one again.
+    """
+    states = [{k: from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in s.items()}
+              for s in saved["state"]]
     groups = [{k: tuple(v) if isinstance(v, list) and k != "params" else v
                for k, v in group.items()} for group in saved["param_groups"]]
-    return {"state": state, "param_groups": groups}
+    return {"state": states, "param_groups": groups}
 
 
 def _plain(name: str, a: Array) -> Array:
@@ -243,39 +322,21 @@ def _unlike(path: PathLike, why: str) -> CheckpointError:
 # ------------------------------------------------------------------ what comes out, checked
 
 
-def _saved(path: PathLike, document: State, what: str, into: Any) -> State:
-    """The part ``what`` of the document, if it is of the class of ``into``."""
-    saved = document[what]
-    kind = type(into).__name__
-    if saved is None:
-        raise CheckpointError(f"{path}: was saved without {what}, so there is nothing to load "
-                              f"into this {kind}")
-    if saved["kind"] != kind:
-        raise CheckpointError(f"{path}: its {what} is {saved['kind']}, yours is {kind}; make the "
-                              f"one it was saved with")
-    return saved  # type: ignore[no-any-return]
-
-
-def _fitting(path: PathLike, into: Any, state: Any) -> None:
-    try:
-        into.load_state_dict(state)
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: does not fit. {error}") from error
-
-
-def _read(path: PathLike) -> tuple[dict[str, Array], State]:
-    """(arrays, document) of a checkpoint that is whole."""
-    arrays, metadata = _unpacked(path)
+def _text(path: PathLike, arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
+    """The JSON of a checkpoint that is whole and of this version."""
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of Etude. "
                               f"etude.load_weights reads the weights of a model from it")
-    if int(metadata.get("version", 0)) > VERSION:
-        raise CheckpointError(f"{path}: has version {metadata['version']} of the format, and this "
+    version = metadata.get("version", "")
+    if not re.fullmatch(r"[0-9]{1,9}", version):
+        raise _foreign(path, f"its version is {version!r}, which is no number")
+    if int(version) > VERSION:
+        raise CheckpointError(f"{path}: has version {version} of the format, and this "
                               f"Etude reads up to {VERSION}. Update it: pip install -U etude")
     text = metadata.get("state", "")
     if metadata.get("sha256") != _digest(arrays, text):
         raise _damaged(path, "its checksum does not match")
-    return arrays, json.loads(text)
+    return text
 
 
 def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
@@ -291,12 +352,22 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
                               f"nothing was loaded") from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from None
-    return arrays, header.get("__metadata__", {})
+    return arrays, header.get("__metadata__") or {}  # null is allowed there too
 
 
 def _damaged(path: PathLike, why: str) -> CheckpointError:
     return CheckpointError(f"{path}: damaged, cut short, or no safetensors file ({why}). Use "
                            f"another copy or an earlier checkpoint; nothing was loaded")
+
+
+def _foreign(path: PathLike, why: object) -> CheckpointError:
+    return CheckpointError(f"{path}: whole, but not as Etude writes a checkpoint: {why}. Use "
+                           f"another copy or an earlier checkpoint; nothing was loaded")
+
+
+def _unfitting(path: PathLike, error: Exception) -> CheckpointError:
+    why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    return CheckpointError(f"{path}: does not fit. {why}")
 
 
 def _digest(arrays: Mapping[str, Array], text: str) -> str:

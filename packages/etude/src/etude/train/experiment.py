@@ -6,6 +6,7 @@ The folder of a run:
     checkpoints/         the last few, to go on from
     history.json         at the end: what was recorded
     weights.safetensors  at the end: what was learned
+    run.lock             while it is at work: who works there (``lock.py``)
 
 Each file is written whole or not at all. The command is ``etude train`` (``commands/train.py``).
 """
@@ -34,11 +35,14 @@ from etude.train import Callback, Checkpoints, EarlyStopping, History, catalog, 
 from etude.train.catalog import Data
 from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
+from etude.train.run import differences
 from etude.train.settings import ConfigError, parameters
+
+CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
 
 #: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
-        "training.keep"}
+        "training.keep", "tune"}
 
 
 @dataclass
@@ -81,14 +85,14 @@ class Experiment:
             watching.insert(0, EarlyStopping(training.patience))
         checkpoints = None
         if folder is not None:
-            checkpoints = Checkpoints(folder / "checkpoints", training.checkpoint_steps,
+            checkpoints = Checkpoints(folder / CHECKPOINTS, training.checkpoint_steps,
                                       training.checkpoint_epochs, training.keep)
         return fit(self.model, self.loader, self.optimizer, loss=self.data.loss,
                    epochs=training.epochs, test=self.test, progress=progress,
                    validation=self.validation, scheduler=self.scheduler,
                    schedule="epoch" if scheduler is None else scheduler.by,
                    clip_norm=training.clip_norm, callbacks=watching, checkpoints=checkpoints,
-                   resume=resume, config=self.config.document())
+                   resume=resume, config=_without(FREE, self.config))
 
 
 def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> Experiment:
@@ -179,16 +183,24 @@ def backend(name: str) -> Iterator[tuple[str, Counter[tuple[str, str, str]]]]:
 
 
 def prepare(config: RunConfig, folder: Path, resume: bool) -> bool:
-    """Make the folder of the run and put config.toml there. True if there is a run to resume.
+    """Put config.toml into the folder, which the caller holds (``lock.py``). True if there is a run
+    to resume.
 
-    Raises FileExistsError if there is one and ``resume`` is False; ConfigError if it had other
-    settings, which lists them.
+    Raises FileExistsError if there is one and ``resume`` is False, or if the folder is that of a
+    search; ConfigError if it had other settings, which lists them, or if they are lost.
     """
-    found = Checkpoints(folder / "checkpoints").paths()
+    if (folder / STUDY).exists():
+        raise FileExistsError(f"{folder} has a search of etude tune in it; give this run another "
+                              f"folder with --out")
+    found = Checkpoints(folder / CHECKPOINTS).paths()
     if found and not resume:
         raise FileExistsError(f"{folder} has a run in it, up to {found[-1].name}. Go on with it: "
                               f"--resume. Or keep both: --out with another folder")
-    keep_config(config, folder, FREE | {"tune"} if found else None)
+    if found and not (folder / CONFIG).is_file():
+        raise ConfigError(f"{folder} has checkpoints and no {CONFIG}, so nobody knows which "
+                          f"settings they go on with. Put it back, or begin another run with "
+                          f"--out")
+    keep_config(config, folder, FREE if found else None)
     return bool(found)
 
 
@@ -196,20 +208,14 @@ def keep_config(config: RunConfig, folder: Path, free: set[str] | None) -> None:
     """Write config.toml. With ``free``, only those settings and sections may differ from the config
     that is there already; ConfigError lists the others.
     """
-    path = folder / "config.toml"
+    path = folder / CONFIG
     if free is not None and path.is_file():
-        before, now = _flat(RunConfig.read(path)), _flat(config)
-        changed = []
-        for key in dict.fromkeys([*before, *now]):
-            section, _, _ = key.partition(".")
-            may_differ = key in free or section in free
-            if before.get(key) != now.get(key) and not may_differ:
-                changed.append(f"{key} was {before.get(key)!r}, is {now.get(key)!r}")
+        before, now = _without(free, RunConfig.read(path)), _without(free, config)
+        changed = differences(before, now)
         if changed:
             raise ConfigError(f"what is in {folder} was begun with other settings, so it cannot "
                               f"go on with these: {'; '.join(changed)}. Put them back, or begin "
                               f"another one with --out")
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, config.toml().encode())
 
 
@@ -244,7 +250,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _flat(config: RunConfig) -> dict[str, Any]:
-    """Path of a setting -> its value, over all sections."""
-    return {f"{section}.{key}": value for section, table in config.document().items()
-            for key, value in table.items()}
+def _without(free: set[str], config: RunConfig) -> dict[str, Any]:
+    """The document of a config without the sections and settings named in ``free``."""
+    return {section: {key: value for key, value in table.items() if f"{section}.{key}" not in free}
+            for section, table in config.document().items() if section not in free}

@@ -12,6 +12,7 @@ import inspect
 import math
 import time
 from collections.abc import Sequence, Sized
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from etude import functional as F
 from etude import optim
 from etude.core.given import in_order, integer
 from etude.core.state import no_grad
+from etude.data.files import uninterrupted
 from etude.nn.module import Module
 from etude.optim.clip import above_zero
 from etude.optim.optimizer import Optimizer
 from etude.train.callbacks import Callback, Checkpoints
+from etude.train.lock import hold
 from etude.train.progress import Report, show
 from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure, words
 from etude.train.run import Batches, Loss, Run
@@ -44,15 +47,17 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     whose step takes a metric is told the loss (``Epoch.value``). ``clip_norm`` is the largest
     norm that the gradients together may have, above 0. ``progress`` shows a live bar where rich
     is installed and the output is a terminal, else a line for each epoch. Ctrl-C ends the
-    training: the model keeps what it learned, and the History says that it was interrupted.
+    training after the step at work: the model keeps what it learned, and the History says that it
+    was interrupted.
 
     With ``checkpoints`` and ``resume=True`` the run goes on from the newest of them, if there is
     one; ``resume`` may also be the path of one. Model, data, optimizer and the rest must be made
     as they were before; then the resumed run equals one that was never stopped, bit for bit.
+    ``config`` is JSON of yours that is kept in them; a run with another one is not resumed.
 
     Raises FloatingPointError for a loss that is not finite, before that batch changes the model;
     ValueError if the loader gives no batch; CheckpointError for a checkpoint that does not fit;
-    FileExistsError for checkpoints of another run.
+    FileExistsError for checkpoints of another run, FolderInUseError while that one is at work.
     """
     if schedule not in ("epoch", "step"):
         raise ValueError(f"fit: schedule must be 'epoch' or 'step', got {schedule!r}")
@@ -62,71 +67,57 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     callbacks = in_order("fit: callbacks", callbacks)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
               callbacks, config)
-    origin = _start(run, checkpoints, resume)
-    per_step = scheduler if schedule == "step" else None
-    per_epoch = scheduler if schedule == "epoch" else None
     steps = len(loader) if isinstance(loader, Sized) else None
-    with show(epochs, steps, progress, run.step) as report:
-        if origin is not None:
-            report.epoch(f"resumed from {origin}, after step {run.step}")
-        try:
-            while run.epoch <= epochs and not run.stop:
-                if not _train(run, per_step, clip_norm, checkpoints, report):
-                    break
-                epoch = _end_epoch(run)
-                if per_epoch is not None:
-                    _step_scheduler(per_epoch, epoch)
-                report.epoch(str(epoch))
-                for callback in callbacks:
-                    callback.on_epoch(run)
-                if checkpoints is not None:
-                    checkpoints.on_epoch(run)
-            if run.stop:
-                report.epoch(run.stop)
-            if checkpoints is not None:
-                checkpoints.finish(run)
-            if validation is not None and test is not None:
-                run.history.test = evaluate(model, test, loss, run.metrics)
-                report.epoch(words(run.history.test, "test "))
-        except KeyboardInterrupt:
-            run.history.interrupted = True
-            report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model keeps "
-                         f"what it learned")
+    with nullcontext() if checkpoints is None else hold(checkpoints.folder):
+        origin = _start(run, checkpoints, resume)
+        with show(epochs, steps, progress, run.step) as report:
+            if origin is not None:
+                report.epoch(f"resumed from {origin}, after step {run.step}")
+            try:
+                _epochs(run, schedule, clip_norm, checkpoints, report)
+            except KeyboardInterrupt:
+                run.history.interrupted = True
+                report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model "
+                             f"keeps what it learned")
     return run.history
+
+
+def _epochs(run: Run, schedule: str, clip_norm: float | None, checkpoints: Checkpoints | None,
+            report: Report) -> None:
+    """Do what is left of the run."""
+    per_step = run.scheduler if schedule == "step" else None
+    per_epoch = run.scheduler if schedule == "epoch" else None
+    while run.epoch <= run.epochs and not run.stop:
+        if not _train(run, per_step, clip_norm, checkpoints, report):
+            break
+        epoch = _end_epoch(run)
+        if per_epoch is not None:
+            _step_scheduler(per_epoch, epoch)
+        report.epoch(str(epoch))
+        for callback in run.callbacks:
+            callback.on_epoch(run)
+        if checkpoints is not None:
+            checkpoints.on_epoch(run)
+    if run.stop:
+        report.epoch(run.stop)
+    if checkpoints is not None:
+        checkpoints.finish(run)
+    if run.validation is not None and run.test is not None:
+        run.history.test = evaluate(run.model, run.test, run.loss, run.metrics)
+        report.epoch(words(run.history.test, "test "))
 
 
 def _train(run: Run, scheduler: optim.Scheduler | None, clip_norm: float | None,
            checkpoints: Checkpoints | None, report: Report) -> bool:
-    """Do what is left of one epoch: a step for each batch, recorded in ``run``. Returns False if a
-    callback ended the run before the epoch was over.
+    """Do what is left of one epoch: a step for each batch. Returns False if a callback ended the
+    run before the epoch was over.
     """
-    model, loss, optimizer, history = run.model, run.loss, run.optimizer, run.history
-    model.train()
+    run.model.train()
     start = time.perf_counter()
     for x, y in run.batches():
-        output = model(x)
-        value = loss(output, y)
-        now = value.item()
-        if not math.isfinite(now):
-            raise FloatingPointError(
-                f"the loss is {now} in epoch {run.epoch}, step {run.batch + 1}. Try a smaller "
-                f"learning rate; 'with etude.check_nan():' around the training names the first op "
-                f"that makes a NaN")
-        optimizer.zero_grad()
-        value.backward()
-        if clip_norm is not None:
-            optim.clip_grad_norm_(model.parameters(), clip_norm)
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
-        found = measure(output, y, run.metrics)
-        run.mean.add({"loss": now, **found}, len(x))
-        run.batch += 1
-        history.loss.append(now)
-        history.accuracy.append(found["accuracy"])
-        end = time.perf_counter()
-        history.seconds.append(end - start)
-        run.seconds += end - start
+        # Ctrl-C waits for the end of the step: the model is always that of the step recorded.
+        with uninterrupted():
+            now = _step(run, x, y, scheduler, clip_norm, start)
         report.step(run.epoch, now)
         for callback in run.callbacks:
             callback.on_step(run)
@@ -136,6 +127,35 @@ def _train(run: Run, scheduler: optim.Scheduler | None, clip_norm: float | None,
             return False
         start = time.perf_counter()
     return True
+
+
+def _step(run: Run, x: Any, y: Any, scheduler: optim.Scheduler | None, clip_norm: float | None,
+          start: float) -> float:
+    """One step, recorded in ``run`` as begun at ``start``. Returns its loss."""
+    model, optimizer, history = run.model, run.optimizer, run.history
+    output = model(x)
+    value = run.loss(output, y)
+    now = float(value.item())
+    if not math.isfinite(now):
+        raise FloatingPointError(
+            f"the loss is {now} in epoch {run.epoch}, step {run.batch + 1}. Try a smaller "
+            f"learning rate; 'with etude.check_nan():' around the training names the first op "
+            f"that makes a NaN")
+    found = measure(output, y, run.metrics)  # a metric that raises, raises before anything changes
+    optimizer.zero_grad()
+    value.backward()
+    if clip_norm is not None:
+        optim.clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    if scheduler is not None:
+        scheduler.step()
+    run.mean.add({"loss": now, **found}, len(x))
+    run.batch += 1
+    history.loss.append(now)
+    history.accuracy.append(found["accuracy"])
+    history.seconds.append(time.perf_counter() - start)
+    run.seconds += history.seconds[-1]
+    return now
 
 
 def _end_epoch(run: Run) -> Epoch:
@@ -149,9 +169,10 @@ def _end_epoch(run: Run) -> Epoch:
                   seconds=run.seconds, metrics=trained.metrics,
                   test=found if run.validation is None else None,
                   validation=None if run.validation is None else found)
-    run.history.epochs.append(epoch)
-    run.epoch += 1
-    run.batch, run.mean, run.seconds = 0, Mean(), 0.0
+    with uninterrupted():
+        run.history.epochs.append(epoch)
+        run.epoch += 1
+        run.batch, run.mean, run.seconds = 0, Mean(), 0.0
     return epoch
 
 
@@ -179,9 +200,9 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
 def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path
            ) -> str | Path | None:
     """Resume if asked to. Returns the checkpoint it goes on from, or None."""
+    if checkpoints is not None:
+        return checkpoints.start(run, resume)
     if isinstance(resume, bool):
-        if checkpoints is not None:
-            return checkpoints.start(run, resume)
         if resume:
             raise ValueError("fit: resume=True goes on from the newest of its checkpoints, so it "
                              "needs checkpoints=; or give resume the path of one")

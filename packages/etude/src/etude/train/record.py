@@ -14,9 +14,16 @@ from etude.core.given import real
 from etude.core.shapes import int64
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
+from etude.train.form import Each
 
 Metric = Callable[[Any, Any], Any]  # (output, target) -> one number, a mean over the batch
 Metrics = Mapping[str, Metric]
+
+
+#: The JSON of an Evaluation and of an Epoch.
+EVALUATION = {"loss": float, "accuracy": float, "samples": int, "metrics": Each(float)}
+EPOCH = {"number": int, "loss": float, "accuracy": float, "seconds": float,
+         "metrics": Each(float), "test": (None, EVALUATION), "validation": (None, EVALUATION)}
 
 
 class Evaluation(NamedTuple):
@@ -97,11 +104,19 @@ class History:
         lists = {name: np.array(getattr(self, name)) for name in ("loss", "accuracy", "seconds")}
         return {**lists, "epochs": [e.json() for e in self.epochs], "stopped": self.stopped}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in ("loss", "accuracy", "seconds"):
-            setattr(self, name, state[name].tolist())
-        self.epochs = [Epoch.of(saved) for saved in state["epochs"]]
-        self.stopped = state["stopped"]
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> History:
+        """From the state of a checkpoint, where the keys of ``state_dict`` begin with "history.".
+        ValueError for lists that are no lists of numbers, or not one for each step.
+        """
+        lists = {name: state[f"history.{name}"] for name in ("loss", "accuracy", "seconds")}
+        for name, a in lists.items():
+            if a.dtype != np.float64 or a.ndim != 1 or a.shape != lists["loss"].shape:
+                raise ValueError(f"history.{name} is {a.dtype}{list(a.shape)}, and must be a "
+                                 f"float64 for each step, as history.loss")
+        return cls(**{name: a.tolist() for name, a in lists.items()},
+                   epochs=[Epoch.of(saved) for saved in state["history.epochs"]],
+                   stopped=state["history.stopped"])
 
 
 def measure(output: Tensor, target: Tensor, metrics: Metrics) -> dict[str, float]:

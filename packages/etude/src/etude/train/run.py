@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from etude.core.given import integer
+from etude.core.random import Generator
 from etude.core.tensor import Tensor
+from etude.data.files import uninterrupted
 from etude.data.loader import DataLoader
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
 from etude.optim.scheduler import Scheduler
-from etude.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from etude.train.record import History, Mean, Metrics
+from etude.train.checkpoint import CheckpointError, Saved, save_checkpoint
+from etude.train.form import Each, checked
+from etude.train.record import EPOCH, History, Mean, Metrics
 
 if TYPE_CHECKING:
     from etude.train.callbacks import Callback
 
 Batches = Iterable[tuple[Tensor, ...]]
 Loss = Callable[[Any, Any], Any]
+
+POSITION = (None, {"seed": int, "epoch": int, "samples": int, "batch_size": int})
+
+#: What ``Run.save`` keeps beside model and optimiser.
+STATE = {
+    "history.loss": np.ndarray, "history.accuracy": np.ndarray, "history.seconds": np.ndarray,
+    "history.epochs": [EPOCH], "history.stopped": str,
+    "epoch": int, "batch": int, "seconds": float, "sums": Each(float), "samples": int,
+    "loader": POSITION, "test": POSITION, "validation": POSITION,
+    "callbacks": [{"kind": str, "state": object}], "config": (None, dict),
+}
+
+
+def differences(before: dict[str, Any], now: dict[str, Any], within: str = "") -> list[str]:
+    """What differs between two documents, setting by setting, as "path was 1, is 2"."""
+    found = []
+    for key in dict.fromkeys([*before, *now]):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old or new, dict) and isinstance(new or old, dict):  # or one has no section
+            found += differences(old or {}, new or {}, f"{within}{key}.")
+        elif old != new:
+            found.append(f"{within}{key} was {old!r}, is {new!r}")
+    return found
 
 
 @dataclass
@@ -39,7 +70,7 @@ class Run:
     metrics: Metrics = field(default_factory=dict)
     scheduler: Scheduler | None = None
     callbacks: Sequence[Callback] = ()
-    config: dict[str, Any] | None = None  # kept in checkpoints, for people and for a resume
+    config: dict[str, Any] | None = None  # JSON, kept in checkpoints: a resume must have the same
 
     history: History = field(default_factory=History)
     epoch: int = 1  # the one at work, or the next
@@ -95,19 +126,55 @@ class Run:
                 "samples": len(loader.dataset), "batch_size": loader.batch_size}
 
     def restore(self, path: str | Path) -> None:
-        """Go back to where the checkpoint was made, bit for bit.
+        """Go back to where the checkpoint was made, bit for bit. All of it is read and checked
+        before anything changes.
 
         Raises CheckpointError if it cannot be read or is of another run, and then has changed
         nothing.
         """
-        self._take(load_checkpoint(path, self.model, self.optimizer, self.scheduler,
-                                   accept=lambda state: self._accept(path, state)))
+        saved = Saved(path)
+        if "history.loss" not in saved.state:
+            raise CheckpointError(f"{path}: a checkpoint, but not one that fit made, so there is "
+                                  f"no run to go on with. etude.load_checkpoint reads it")
+        try:
+            checked(saved.state, STATE, "the state")
+            history = History.of(saved.state)
+            self._sound(saved.state, history)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: whole, but not as fit writes the checkpoint of a run: "
+                                  f"{error}. Use an earlier checkpoint; nothing was "
+                                  f"loaded") from None
+        self._accept(path, saved.state)
+        with uninterrupted(), ExitStack() as undo:
+            for callback, kept in zip(self.callbacks, saved.state["callbacks"], strict=True):
+                saved.hand(kept["state"], callback, undo)
+            saved.load_into(self.model, self.optimizer, self.scheduler, undo)
+            self._take(saved.state, history)
+            undo.pop_all()
+
+    def _sound(self, state: dict[str, Any], history: History) -> None:
+        """ValueError for numbers that no run has."""
+        for name in ("epoch", "batch", "samples"):
+            integer(name, state[name], int(name == "epoch"))
+        for name in self._loaders():
+            for key, value in (state[name] or {}).items():
+                integer(f"{name}.{key}", value, 0)
+                Generator(value)  # a seed has an end above, too
+        steps = len(history.loss)
+        numbers = [epoch.number for epoch in history.epochs]
+        if numbers != list(range(1, state["epoch"])) or steps < state["batch"]:
+            raise ValueError(f"it records the epochs {numbers} and {steps} steps, and stands in "
+                             f"epoch {state['epoch']} after {state['batch']} batches")
+        if state["batch"] and not {"loss", "accuracy"} <= state["sums"].keys():
+            raise ValueError("sums has no 'loss' or no 'accuracy'")
 
     def _accept(self, path: str | Path, state: dict[str, Any]) -> None:
         """CheckpointError if ``state`` is not of a run like this one."""
-        if "history.loss" not in state:
-            raise CheckpointError(f"{path}: a checkpoint, but not one that fit made, so there is "
-                                  f"no run to go on with. etude.load_checkpoint reads it")
+        if state["config"] is not None and self.config is not None:
+            changed = differences(state["config"], json.loads(json.dumps(self.config)))
+            if changed:
+                raise CheckpointError(f"{path}: the run had other settings: {'; '.join(changed)}. "
+                                      f"Put them back, or begin another run")
         kinds = [c["kind"] for c in state["callbacks"]]
         mine = [type(c).__name__ for c in self.callbacks]
         if kinds != mine:
@@ -127,16 +194,19 @@ class Run:
                                           f"this one's has {here[what]}; resume it with the same "
                                           f"data")
 
-    def _take(self, state: dict[str, Any]) -> None:
-        self.history.load_state_dict({k.removeprefix("history."): v for k, v in state.items()
-                                      if k.startswith("history.")})
+        metrics = {"loss", "accuracy", *self.metrics}
+        if state["batch"] and state["sums"].keys() != metrics:
+            raise CheckpointError(f"{path}: the run measured {', '.join(sorted(state['sums']))}, "
+                                  f"this one measures {', '.join(sorted(metrics))}; resume it "
+                                  f"with the same metrics")
+
+    def _take(self, state: dict[str, Any], history: History) -> None:
+        """Nothing here can fail: ``state`` was checked."""
+        self.history = history
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.seconds = state["seconds"]
         self.mean.sums, self.mean.samples = state["sums"], state["samples"]
         for name, loader in self._loaders().items():
             if isinstance(loader, DataLoader):
-                saved = state[name]
-                loader.seed, loader.epoch = saved["seed"], saved["epoch"]
+                loader.seed, loader.epoch = state[name]["seed"], state[name]["epoch"]
         self.order = state["loader"]["epoch"] if state["loader"] else 0
-        for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
-            callback.load_state_dict(saved["state"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from etude.data.files import uninterrupted, write_atomically
 from etude.train import Callback, Run
 from etude.train.catalog import Data
 from etude.train.config import Dimension, RunConfig
-from etude.train.experiment import backend, build, keep_config
+from etude.train.experiment import CHECKPOINTS, STUDY, backend, build, keep_config
+from etude.train.lock import hold
 from etude.train.settings import ConfigError
 
 SCALARS = (bool, int, float, str)
@@ -47,7 +49,8 @@ class Search:
     """The search that ``config.tune`` describes, in ``folder``.
 
     Raises ImportError without Optuna; ConfigError for no [tune] section or an empty space, or if
-    the folder has a search with other settings.
+    the folder has a search with other settings, or a run; FolderInUseError if another search is at
+    work there. The folder is held until ``close``.
     """
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
@@ -57,16 +60,22 @@ class Search:
         self.optuna = _optuna()
         self.config, self.folder, self.tune = config, folder, config.tune
         self.space = config.tune.space()
-        keep_config(config, folder, {"tune.trials"})
         self.minimise = self.tune.metric == "loss"
         self._loaded: tuple[Any, Data] | None = None
-        with uninterrupted():  # a Ctrl-C waits until the tables of study.db are all there
-            self.study = self._open()
+        with ExitStack() as opened:
+            opened.enter_context(hold(folder))
+            if (folder / CHECKPOINTS).exists():
+                raise ConfigError(f"{folder} has a run of etude train in it; give the search "
+                                  f"another folder with --out")
+            keep_config(config, folder, {"tune.trials"})
+            with uninterrupted():  # a Ctrl-C waits until the tables of study.db are all there
+                self.study = self._open()
+            self._held = opened.pop_all()
 
     def _open(self) -> Any:
         optuna = self.optuna
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of failed trials
-        self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.folder / 'study.db'}")
+        self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.folder / STUDY}")
         study = optuna.create_study(
             storage=self._storage, study_name="etude", load_if_exists=True,
             direction="minimize" if self.minimise else "maximize",
@@ -79,9 +88,10 @@ class Search:
         return study
 
     def close(self) -> None:
-        """Let go of the study's database; the search is over for this process."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        """Let go of the study's database and of the folder; the search is over for this process."""
+        with self._held:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
     def trials(self) -> list[Any]:
         """Trials that came to an end: complete, pruned, or failed by a loss that is not finite."""
