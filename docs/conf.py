@@ -20,6 +20,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 import etude
 import op_pages
+import pytorch_page
 
 project = "Etude"
 author = "The Etude authors"
@@ -32,7 +33,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "measured.md"]  # that one is part of bounds.md
+exclude_patterns = ["_build", "measured.md", "from_pytorch_table.md"]  # parts of other pages
 nitpicky = False
 
 # Tutorials run from top to bottom each time; one that raises fails the build.
@@ -130,6 +131,8 @@ def _on_the_first_page(module, name):
 
 def _write_pages(app):
     op_pages.write(Path(app.srcdir) / "ops")
+    table = Path(app.srcdir) / "from_pytorch_table.md"
+    op_pages.replace(table, pytorch_page.tables())
     for name, text in _package_pages():
         op_pages.replace(Path(app.srcdir) / "api" / f"{name}.md", text)
 
