@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from etude import data
 from etude.commands import runs
 from etude.commands.runs import Run
+from etude.inspect.plots import save
 
 INK, FAINT, RIGHT, WRONG = "#22223b", "#8d8d99", "#2a7f62", "#c1292e"
 COLOURS = ["#3d5a98", "#e07a1f", "#7b4ea3", "#2a9d8f", "#c1292e"]
@@ -41,7 +42,7 @@ def draw(found: list[Run], path: Path) -> None:
         axes[-1].set_xlabel("training step")
         _digits(lower, done[-1])
         _bars(right.subplots(), done)
-        figure.savefig(path)
+        save(figure, path)
 
 
 def _curves(ax: Any, done: list[Run]) -> None:

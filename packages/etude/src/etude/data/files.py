@@ -23,7 +23,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
     name in one step. ``verify`` may read the temporary file and raise to refuse it. Whatever is
     raised, the old file is as it was and nothing is left behind; what a writer that was killed
     left behind is removed by the next. A link is followed, permissions stay. OSError as from
-    ``open``, and for what is no regular file: a device or a pipe is not replaced.
+    ``open``, of a full disk too with the name of the file, and for what is no regular file: a
+    device or a pipe is not replaced.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.exists():
@@ -34,7 +35,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
     file = _temporary(target)
     temporary = Path(file.name)
     try:
-        with file:
+        with naming(path), file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             file.write(data)
@@ -51,6 +52,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An OSError of this block that names no file, as "No space left on device", names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def sweep(folder: Path, names: str) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from etude.core.tape import Node
 from etude.core.tensor import Tensor
+from etude.data.files import write_atomically
 
 if TYPE_CHECKING:
     from etude.nn.module import Module
@@ -94,7 +95,8 @@ class Graph:
         ending = Path(path).suffix
         if ending not in (".svg", ".dot", ".gv"):
             raise ValueError(f"a graph is saved as .svg, .dot or .gv, got {os.fspath(path)!r}")
-        Path(path).write_text(self.svg() if ending == ".svg" else self.dot, "utf-8")
+        text = self.svg() if ending == ".svg" else self.dot
+        write_atomically(path, text.encode())
 
     def _repr_svg_(self) -> str | None:
         try:

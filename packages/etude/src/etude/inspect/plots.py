@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from etude.data.files import write_atomically
 from etude.train import History
 
 INK, FAINT = "#22223b", "#8d8d99"
@@ -29,6 +31,13 @@ class Trial(NamedTuple):
     value: float
     settings: dict[str, Any]
     pruned: bool  # ended early
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all. OSError as ``write_atomically``."""
+    png = BytesIO()
+    figure.savefig(png, format="png")
+    write_atomically(path, png.getvalue())
 
 
 def losses(history: History, path: Path) -> None:
@@ -53,7 +62,7 @@ def losses(history: History, path: Path) -> None:
             ax.set_title(what)
             ax.legend(frameon=False)
         axes[0].set_yscale("log")
-        figure.savefig(path)
+        save(figure, path)
 
 
 def search(trials: Sequence[Trial], metric: str, log: Sequence[str], path: Path) -> None:
@@ -84,7 +93,7 @@ def search(trials: Sequence[Trial], metric: str, log: Sequence[str], path: Path)
                 ax.set_xscale("log")
             _scatter(ax, there, values)
             ax.set_xlabel(key)
-        figure.savefig(path)
+        save(figure, path)
 
 
 def _scatter(ax: Any, trials: Sequence[Trial], x: Sequence[Any]) -> None:
