@@ -21,7 +21,7 @@ import numpy as np
 from etude.core.given import in_order
 from etude.core.shapes import float32, int64
 from etude.data.dataset import position
-from etude.data.idx import read_gzip
+from etude.data.packed import read_gzip
 
 Array = np.ndarray[Any, Any]
 
