@@ -8,6 +8,7 @@ before anything starts.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -103,6 +104,9 @@ class Dimension:
         if not found.choices:
             if found.low is None or found.high is None or not found.low < found.high:
                 raise ConfigError(f"{path}: needs low < high, got {found.low} and {found.high}")
+            if not math.isfinite(found.low) or not math.isfinite(found.high):
+                raise ConfigError(f"{path}: low and high must be finite, got {found.low} and "
+                                  f"{found.high}")
             if found.log and found.low <= 0:
                 raise ConfigError(f"{path}: a log range starts above 0, got low = {found.low}")
         return found  # type: ignore[return-value]
@@ -165,18 +169,24 @@ class RunConfig:
         byte order mark, with which editors on Windows begin a file, is skipped.
         """
         try:
-            return cls.of(tomllib.loads(Path(path).read_text("utf-8-sig")))
+            document = tomllib.loads(Path(path).read_text("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path} is no TOML: not UTF-8 text (byte {error.start}); save it "
                               f"as UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also of Python: 5,000 digits, deep lists
             raise ConfigError(f"{path} is no TOML: {error}") from None
+        try:
+            return cls.of(document)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+        except RecursionError:  # a.b.c.d and so on, which TOML may write on one line
+            raise ConfigError(f"{path}: its tables are nested too deeply; a setting is named by "
+                              f"section.key") from None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> RunConfig:
         """From the tables of a TOML document, checked."""
+        _check_integers("", document)
         found: dict[str, Any] = {}
         for section, table in document.items():
             if section not in SECTIONS:
@@ -240,6 +250,19 @@ class RunConfig:
     def toml(self, comments: bool = False) -> str:
         """The text of a TOML file that ``read`` makes this of. ``comments`` explain each line."""
         return dump(self.document(), explanations() if comments else None)
+
+
+def _check_integers(path: str, value: Any) -> None:
+    """ConfigError for an integer beyond 64 bits, which TOML does not have and NumPy cannot take."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ConfigError(f"{path} must be a number of at most 64 bits, got one of "
+                          f"{value.bit_length()}")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_integers(f"{path}.{key}" if path else str(key), inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_integers(path, inner)
 
 
 SECTIONS: dict[str, type] = {"model": ModelConfig, "data": DataConfig,
