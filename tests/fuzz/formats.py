@@ -257,7 +257,8 @@ def _report():
     from etude_check.report import json as as_json
     from etude_check.report.record import Record, Report, Screen, Verdict
 
-    records = [Record("softmax/tail/0@0", "softmax", "softmax", "tail", verdict=verdict, ratio=0.5)
+    records = [Record("softmax/tail/0@0", "softmax", "softmax", "tail", "float32", verdict,
+                      ratio=0.5)
                for verdict in Verdict]
     screens = [Screen("relu", "float32", "y", {"zeros": 2, "input": 0}, {"input": "why"})]
     return [as_json.dumps(Report("mine", "full", 0, records, screens, ["a note"])).encode()]
@@ -293,19 +294,24 @@ def _look_at(path):
 
 
 def _library():
-    """The headers of a shared library: ELF of 64 bits with two segments and two sections."""
+    """The headers of a shared library: ELF of 64 bits with two segments and two sections, and
+    Mach-O."""
     segments = b"".join(struct.pack("<IIQQQQQQ", 1, 5, at, at, at, 64, 64, 64) for at in (0, 64))
     sections = b"".join(struct.pack("<IIQQQQIIQQ", 0, kind, 0, 0, 300, 20, 0, 0, 1, 0)
                         for kind in (1, 8))
     head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 176, 0,
                                                     64, 56, 2, 64, 2, 0)
-    return [head + segments + sections + bytes(20)]
+    elf = head + segments + sections + bytes(20)
+    segment = struct.pack("<II16sQQQQ", 0x19, 72, b"__TEXT", 0, 64, 0, 64) + bytes(16)
+    mach = struct.pack("<IIIIIII4x", 0xFEEDFACF, 7, 3, 6, 1, 72, 0) + segment + bytes(100)
+    return [elf, mach]
 
 
 def _whole(path):
     from etude.backends.native.image import missing
 
-    return missing(path)
+    if problem := missing(path):
+        raise ValueError(f"{path}: {problem}")
 
 
 Format("report of the kit", "report.json", _report, _read_report, needs=("etude_check",))

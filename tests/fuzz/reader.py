@@ -86,8 +86,17 @@ def hold_memory():
     resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
 
 
-def interrupt(number, frame):
-    raise TooLongError
+@contextlib.contextmanager
+def interruptible():
+    """In this block the timer of ``verdict`` ends a call."""
+    def interrupt(number, frame):
+        raise TooLongError
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPROF, before)
 
 
 def main():
@@ -100,40 +109,50 @@ def main():
     parser.add_argument("--show", action="store_true")
     given = parser.parse_args()
     form = FORMATS[given.format]
-    valid, known = form.make(), ours()
-    with contextlib.ExitStack() as stack:
-        root = Path("damaged") if given.show else Path(stack.enter_context(
-            tempfile.TemporaryDirectory()))
-        path = root / "class" / form.file
+    valid = form.make()
+    with tempfile.TemporaryDirectory() as folder:
+        path = (Path("damaged") if given.show else Path(folder)) / "class" / form.file
         path.parent.mkdir(parents=True, exist_ok=True)
         for file in valid:  # what is not damaged loads, and all that loading imports is there
-            path.write_bytes(file if form.seal is None else form.seal(file))
+            _place(path, file if form.seal is None else form.seal(file))
             form.read(path)
         if given.show:
-            path.write_bytes(bytes_of(form, valid, given.seed, given.first))
+            _place(path, bytes_of(form, valid, given.seed, given.first))
             form.read(path)
             return
         warnings.simplefilter("error")  # a reader that warns has something to say in an error
-        signal.signal(signal.SIGPROF, interrupt)
         hold_memory()
-        found = {"loaded": 0, "refused": 0, "slowest": 0.0, "failures": []}
-        for number in range(given.first, given.first + given.count):
-            if given.at is not None:
-                given.at.write_text(str(number))
-            for left in path.parent.iterdir():  # a journal of the file before would change this one
-                left.unlink()
-            path.write_bytes(bytes_of(form, valid, given.seed, number))
-            what, seconds = verdict(form, path, known)
-            if what in ("loaded", "refused"):
-                found[what] += 1
-                if seconds > SECONDS:
-                    what = f"took {seconds:.1f} s of the processor"
-            if what not in ("loaded", "refused"):
-                found["failures"].append([number, what])
-            found["slowest"] = max(found["slowest"], seconds)
-            if len(found["failures"]) == FEW:
-                break
-        print(json.dumps(found))
+        numbers = range(given.first, given.first + given.count)
+        with interruptible():
+            print(json.dumps(read_all(form, valid, path, given.seed, numbers, given.at)))
+
+
+def read_all(form, valid, path, seed, numbers, progress):
+    """How many mutants loaded and were refused, and what is wrong with the others."""
+    known = ours()
+    found = {"loaded": 0, "refused": 0, "slowest": 0.0, "failures": []}
+    for number in numbers:
+        if progress is not None:
+            progress.write_text(str(number))
+        _place(path, bytes_of(form, valid, seed, number))
+        what, seconds = verdict(form, path, known)
+        found["slowest"] = max(found["slowest"], seconds)
+        if what in ("loaded", "refused"):
+            found[what] += 1
+            if seconds <= SECONDS:
+                continue
+            what = f"took {seconds:.1f} s of the processor"
+        found["failures"].append([number, what])
+        if len(found["failures"]) == FEW:
+            break
+    return found
+
+
+def _place(path, content):
+    """The file, alone: a journal of the one before would change this one."""
+    for left in path.parent.iterdir():
+        left.unlink()
+    path.write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ class ImageFolder:
                                  f"of them is white; save it with 8 or 16 bits, or as floats from "
                                  f"0 to 1")
             grey = np.asarray(image).astype(float32)
-            grey /= float32.type(largest)
+            if largest != 1:  # floats stay as they are, NaN among them
+                grey /= float32.type(largest)
             _in_range(path, grey)
             repeated = np.repeat(grey[None], CHANNELS[self.mode], axis=0)
             return repeated if self.size is None else self._resize(repeated)

@@ -29,6 +29,10 @@ from etude.train.settings import (
 
 Options = dict[str, Any]
 
+#: Bytes of a config, and of one of its lines: the time and the memory that tomllib takes for a name
+#: of n parts, a.b.c and so on, which is one line, grow with n * n.
+MOST, LONGEST = 1 << 18, 2000
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -165,11 +169,18 @@ class RunConfig:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunConfig:
         """Raises FileNotFoundError; ConfigError for what is no TOML, with the line, for a name
-        that is unknown, with the nearest known one, and for a value of another type or range. A
-        byte order mark, with which editors on Windows begin a file, is skipped.
+        that is unknown, with the nearest known one, and for a value of another type or range; also
+        for a file or a line longer than any config has. A byte order mark, with which editors on
+        Windows begin a file, is skipped.
         """
+        data = Path(path).read_bytes()
+        longest = max(map(len, data.splitlines()), default=0)
+        if len(data) > MOST or longest > LONGEST:
+            raise ConfigError(f"{path} is no config: it has {len(data):,} bytes, and {longest:,} in "
+                              f"one line; a config has at most {MOST:,}, and {LONGEST:,} in a line. "
+                              f"A list may go over several lines")
         try:
-            document = tomllib.loads(Path(path).read_text("utf-8-sig"))
+            document = tomllib.loads(data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path} is no TOML: not UTF-8 text (byte {error.start}); save it "
                               f"as UTF-8") from None

@@ -63,6 +63,8 @@ class Search:
         self.config, self.folder, self.tune = config, folder, config.tune
         self.space = config.tune.space()
         self.path = folder / "study.db"
+        if self.path.exists():
+            _check_database(self.path)
         keep_config(config, folder, {"tune.trials"})
         self.minimise = self.tune.metric == "loss"
         self._loaded: tuple[Any, Data] | None = None
@@ -72,9 +74,7 @@ class Search:
     def _open(self) -> Any:
         optuna = self.optuna
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of failed trials
-        if self.path.exists():
-            _check_database(self.path)
-        else:
+        if not self.path.exists():
             write_atomically(self.path, self._nothing_tried())
         with _readable(self.path):
             self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.path}")
