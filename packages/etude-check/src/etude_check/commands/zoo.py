@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,7 +133,6 @@ def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where:
 
     Exit status: 0 every wrong kernel was killed and no honest one failed; 1 otherwise.
     """
-    from etude.data.files import write_atomically
     from etude_check.score import run as score
 
     kinds = {"honest"} if honest else {"mutant", "cheat", "honest"}
@@ -153,7 +153,7 @@ def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where:
     else:
         _print(result)
         if json_ is not None:
-            write_atomically(json_, (json.dumps(result.to_json(), indent=1) + "\n").encode())
+            Path(json_).write_text(json.dumps(result.to_json(), indent=1) + "\n")
             click.echo(f"Wrote {json_}", err=True)
     ctx.exit(0 if result.passed else 1)
 

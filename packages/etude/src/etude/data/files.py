@@ -23,8 +23,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
     name in one step. ``verify`` may read the temporary file and raise to refuse it. Whatever is
     raised, the old file is as it was and nothing is left behind; what a writer that was killed
     left behind is removed by the next. A link is followed, permissions stay. OSError as from
-    ``open``, of a full disk too with the name of the file, and for what is no regular file: a
-    device or a pipe is not replaced.
+    ``open``, and for what is no regular file: a device or a pipe is not replaced.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.exists():
@@ -32,7 +31,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
                                 os.fspath(target.parent))
     mode = _permissions(path)
     sweep(target.parent, re.escape(target.name))
-    file = _temporary(target)
+    with naming(path):
+        file = _temporary(target)
     temporary = Path(file.name)
     try:
         with naming(path), file:
@@ -56,13 +56,15 @@ def write_atomically(path: str | os.PathLike[str], data: bytes,
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """An OSError of this block that names no file, as "No space left on device", names ``path``."""
+    """An OSError of the block names the file that was to be written. By itself it names a temporary
+    file, or, when the disk is full, none.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        if error.errno is not None:
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
 
 
 def sweep(folder: Path, names: str) -> None:

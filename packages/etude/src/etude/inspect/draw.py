@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from etude.core.tape import Node
 from etude.core.tensor import Tensor
-from etude.data.files import write_atomically
 
 if TYPE_CHECKING:
     from etude.nn.module import Module
@@ -91,12 +90,15 @@ class Graph:
         return done.stdout
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture (.svg) or the text (.dot, .gv). ValueError for another ending."""
+        """Write the picture (.svg) or the text (.dot, .gv), whole or not at all. ValueError for
+        another ending, OSError as from ``open``.
+        """
+        from etude.data.files import write_atomically  # here: import etude stays quick
+
         ending = Path(path).suffix
         if ending not in (".svg", ".dot", ".gv"):
             raise ValueError(f"a graph is saved as .svg, .dot or .gv, got {os.fspath(path)!r}")
-        text = self.svg() if ending == ".svg" else self.dot
-        write_atomically(path, text.encode())
+        write_atomically(path, (self.svg() if ending == ".svg" else self.dot).encode())
 
     def _repr_svg_(self) -> str | None:
         try:

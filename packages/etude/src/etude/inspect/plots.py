@@ -33,13 +33,6 @@ class Trial(NamedTuple):
     pruned: bool  # ended early
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all. OSError as ``write_atomically``."""
-    png = BytesIO()
-    figure.savefig(png, format="png")
-    write_atomically(path, png.getvalue())
-
-
 def losses(history: History, path: Path) -> None:
     """The loss of each step and epoch, and the accuracy where there is one, into ``path``."""
     watched = [e.validation or e.test for e in history.epochs]
@@ -94,6 +87,13 @@ def search(trials: Sequence[Trial], metric: str, log: Sequence[str], path: Path)
             _scatter(ax, there, values)
             ax.set_xlabel(key)
         save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture whole or not at all, in the format that its name ends with."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:])
+    write_atomically(path, drawn.getvalue())
 
 
 def _scatter(ax: Any, trials: Sequence[Trial], x: Sequence[Any]) -> None:

@@ -12,7 +12,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ from etude.train.config import Dimension, RunConfig
 from etude.train.experiment import backend, build, keep_config
 from etude.train.settings import ConfigError
 
-STUDY = "etude"  # its name in study.db
+NAME = "etude"  # of the study in study.db
 SCALARS = (bool, int, float, str)
 
 
@@ -76,16 +76,18 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of failed trials
         if not self.path.exists():
             write_atomically(self.path, self._nothing_tried())
-        with _readable(self.path):
+        with _readable(self.path), ExitStack() as opened:
             self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.path}")
+            opened.callback(_let_go, self._storage)
             study = optuna.load_study(
-                storage=self._storage, study_name=STUDY,
+                storage=self._storage, study_name=NAME,
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1))
             self._check_trials(study)
             # A trial that is still running belongs to a search that was killed: it is done again.
             for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 study.enqueue_trial(trial.params)
+            opened.pop_all()
         study.sampler = optuna.samplers.TPESampler(seed=self.tune.seed + len(study.trials))
         return study
 
@@ -96,10 +98,9 @@ class Search:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "study.db"
             storage = self.optuna.storages.RDBStorage(f"sqlite:///{path}")
-            self.optuna.create_study(storage=storage, study_name=STUDY,
+            self.optuna.create_study(storage=storage, study_name=NAME,
                                      direction="minimize" if self.minimise else "maximize")
-            storage.remove_session()
-            storage.engine.dispose()
+            _let_go(storage)
             return path.read_bytes()
 
     def _check_trials(self, study: Any) -> None:
@@ -120,8 +121,7 @@ class Search:
 
     def close(self) -> None:
         """Let go of the study's database; the search is over for this process."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        _let_go(self._storage)
 
     def trials(self) -> list[Any]:
         """Trials that came to an end: complete, pruned, or failed by a loss that is not finite."""
@@ -216,6 +216,12 @@ class Search:
         return float(min(values) if self.minimise else max(values))
 
 
+def _let_go(storage: Any) -> None:
+    """Close the database of an Optuna storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def _check_database(path: Path) -> None:
     """ConfigError for a study.db that is no whole database with a study in it. SQLite takes an
     empty file for a new database, and the search would begin anew without a word.
@@ -230,7 +236,7 @@ def _check_database(path: Path) -> None:
             raise ValueError(found)
         names = [name for name, in database.execute("SELECT study_name FROM studies")]
         database.execute("SELECT trial_id FROM trials")  # Optuna would make a table that lacks
-        if STUDY not in names:
+        if NAME not in names:
             raise ValueError("no study of Etude is in it")
 
 
