@@ -216,6 +216,8 @@ def _npy_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[A
         if version not in readers:
             raise ValueError(f"version {version} of the format, where plain arrays have 1 or 2")
         shape, _, dtype = readers[version](file)
+        if not all(0 <= n < 2**63 for n in shape):
+            raise ValueError("its sizes are those of no array")
     except Exception as e:  # the header is Python, and NumPy passes on what the parser raises
         raise ValueError(f"{path}: cannot be read as an array: {e}") from None
     if dtype.hasobject:
