@@ -391,7 +391,7 @@ class TestTune:
         (lambda whole: b"x" * 4096, "file is not a database"),
         (lambda whole: whole[:20_000] + bytes(20_000) + whole[40_000:], ""),
     ])
-    def test_a_study_that_is_empty_or_damaged_is_named_and_left_as_it_is(self, here, damage, reason):
+    def test_a_study_that_is_empty_or_damaged_is_named_and_left(self, here, damage, reason):
         call("tune", "tune.toml", "--trials", "2")
         path = Path("runs/tune-tune/study.db")
         path.write_bytes(damage(path.read_bytes()))

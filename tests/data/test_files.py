@@ -27,7 +27,7 @@ def room(size):
 def test_a_disk_that_fills_up_while_a_file_is_written_names_the_file(tmp_path):
     path = tmp_path / "weights"
     path.write_bytes(b"the old ones")
-    with room(1000), pytest.raises(OSError, match=f"File too large: '{path}'") as caught:
+    with room(1000), pytest.raises(OSError, match="File too large: '.*weights'") as caught:
         write_atomically(path, bytes(5000))
     assert caught.value.errno == errno.EFBIG
     assert [p.name for p in tmp_path.iterdir()] == ["weights"]

@@ -256,7 +256,8 @@ def test_an_archive_of_arrays_is_no_image(tmp_path):
 def png_of(width, height):
     """A PNG that is said to be so large; what follows the header is that of one pixel."""
     def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
 
     header = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
@@ -269,7 +270,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_there_is_memory_for_them(
         tmp_path, pillow, width, height):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.png").write_bytes(png_of(width, height))
-    with pytest.raises(ValueError, match=r"a/1\.png: .*(decompression bomb|pixels, where an image)"):
+    with pytest.raises(ValueError, match=r"a/1\.png: .*(decompression bomb|pixels, where an im)"):
         ImageFolder(tmp_path)[0]
     (tmp_path / "a" / "1.png").write_bytes(png_of(1, 1))
     assert ImageFolder(tmp_path, mode="L")[0][0].shape == (1, 1, 1)

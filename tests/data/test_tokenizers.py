@@ -266,11 +266,11 @@ def test_damaged_merges_are_refused(state, reason, tmp_path):
         BPETokenizer.load(tmp_path / "missing.json")
 
 
-def test_merges_that_double_a_token_again_and_again_are_refused_before_they_fill_the_memory(tmp_path):
+def test_merges_that_double_a_token_again_and_again_do_not_fill_the_memory(tmp_path):
     path = tmp_path / "t.json"
     doubling = [[97, 97]] + [[256 + k, 256 + k] for k in range(60)]
     path.write_text(json.dumps({"tokenizer": "bpe", "version": 1, "merges": doubling}))
-    with pytest.raises(ValueError, match=r"t.json: .* merge 8, \(263, 263\), makes a token of more"):
+    with pytest.raises(ValueError, match=r"t.json: .*merge 8, \(263, 263\), makes a token"):
         BPETokenizer.load(path)
     assert len(BPETokenizer([tuple(m) for m in doubling[:8]]).vocabulary[-1]) == 256
 

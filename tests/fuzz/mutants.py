@@ -7,8 +7,8 @@ import random
 import re
 
 #: Sizes, counts and offsets of a header, beyond all sense or just at an edge.
-EXTREMES = (0, 1, -1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1,
-            2**63, 2**64 - 1)
+EXTREMES = (0, 1, -1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62,
+            2**63 - 1, 2**63, 2**64 - 1)
 #: The same in text, and what is no number.
 WORDS = (b"0", b"-1", b"1.5", b"2147483648", b"9223372036854775808", b"1" + b"0" * 5000, b"1e999",
          b"-1e999", b"NaN", b"nan", b"inf", b"Infinity", b"null", b"true", b"false", b'""', b"''",

@@ -5,9 +5,9 @@
 .npy files (uint8 or float32, (H, W) or (C, H, W)) and .pgm, .ppm (binary, 8 bits) are read with
 NumPy alone; .png, .jpg and the others, and ``size=``, need Pillow: the extra ``etude[images]``.
 Grey images of 16 bits are divided by 65535. Nothing is clipped to 0..1: an image with a number
-outside, with NaN, or with integers of an unknown scale (32 bits) is an error. Of a file with several
-frames (GIF, TIFF) the first is the image. The header is held against ``MOST_PIXELS``, or against the
-length of the file, before memory is taken: a file of a few bytes can speak of gigabytes.
+outside, with NaN, or with integers of an unknown scale (32 bits) is an error. Of a file with
+several frames (GIF, TIFF) the first is the image. The header is held against ``MOST_PIXELS``, or
+against the length of the file, before memory is taken: a few bytes can speak of gigabytes.
 """
 
 from __future__ import annotations
@@ -155,6 +155,8 @@ def _readable(path: Path) -> Iterator[None]:
     """Whatever Pillow raises in this block is said of ``path``."""
     try:
         yield
+    except MemoryError:  # of the machine: the size has been checked
+        raise
     except Exception as e:  # of a damaged file: errors of many classes, and warnings made errors
         what = str(e) or type(e).__name__
         raise ValueError(f"{path}: cannot be read as an image: {what}") from None

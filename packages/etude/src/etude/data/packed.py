@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 #: Images and tables shrink two to twenty times. What unpacks to more than RATIO times its size is
 #: not read, unless it is SMALL bytes at most.
@@ -38,7 +41,7 @@ def read_gzip(path: Path) -> bytes:
     return b"".join(parts)
 
 
-def _part(path: Path, file: IO[bytes]) -> bytes:
+def _part(path: Path, file: GzipFile) -> bytes:
     """The next bytes; none at the end."""
     try:
         return file.read(CHUNK)

@@ -176,9 +176,9 @@ class RunConfig:
         data = Path(path).read_bytes()
         longest = max(map(len, data.splitlines()), default=0)
         if len(data) > MOST or longest > LONGEST:
-            raise ConfigError(f"{path} is no config: it has {len(data):,} bytes, and {longest:,} in "
-                              f"one line; a config has at most {MOST:,}, and {LONGEST:,} in a line. "
-                              f"A list may go over several lines")
+            raise ConfigError(f"{path} is no config: it has {len(data):,} bytes, and {longest:,} "
+                              f"in one line; a config has at most {MOST:,}, and {LONGEST:,} in a "
+                              f"line. A list may go over several lines")
         try:
             document = tomllib.loads(data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:

@@ -258,7 +258,8 @@ def _fits(d: Dimension, stored: Any) -> bool:
     """Whether ``_suggest`` could have given what Optuna keeps as ``stored``."""
     if d.choices:
         return any(_label(c) == stored for c in d.choices)
-    return isinstance(stored, (int, float)) and bool(d.low <= stored <= d.high)
+    low, high = d.values()
+    return isinstance(stored, (int, float)) and bool(low <= stored <= high)
 
 
 def _suggest(trial: Any, path: str, d: Dimension) -> Any:
