@@ -27,7 +27,7 @@ def room(size):
 def test_a_disk_that_fills_up_while_a_file_is_written_names_the_file(tmp_path):
     path = tmp_path / "weights"
     path.write_bytes(b"the old ones")
-    with room(1000), pytest.raises(OSError, match="File too large: '.*weights'") as caught:
+    with room(1000), pytest.raises(OSError, match=r"File too large: '.*weights'") as caught:
         write_atomically(path, bytes(5000))
     assert caught.value.errno == errno.EFBIG
     assert [p.name for p in tmp_path.iterdir()] == ["weights"]
@@ -37,7 +37,7 @@ def test_a_disk_that_fills_up_while_a_file_is_written_names_the_file(tmp_path):
 def test_an_error_of_the_system_names_the_file_that_was_to_be_written():
     with pytest.raises(OSError, match="No space left on device: 'mine'"), naming("mine"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(OSError, match="^a sentence$"), naming("mine"):
+    with pytest.raises(OSError, match=r"^a sentence$"), naming("mine"):
         raise OSError("a sentence")
 
 
