@@ -333,6 +333,13 @@ def test_a_damaged_checkpoint_is_named(here):
     assert "The checkpoint before it is" in out
 
 
+@pytest.mark.parametrize("size", ["1000000000000000", "9223372036854775807"])
+def test_a_model_beyond_all_memory_is_said_of_its_section(here, size):
+    out = call("train", "run.toml", "--set", f"model.hidden=[{size}]", code=1)
+    assert "Error: [model] " in out
+    assert not Path("runs").exists()
+
+
 # ------------------------------------------------------------------ tune
 
 
