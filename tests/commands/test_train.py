@@ -434,10 +434,15 @@ class TestTune:
         assert reason in out
 
     def test_a_full_disk_is_said_of_the_study_and_the_same_command_goes_on(self, here):
-        call("tune", "tune.toml", "--trials", "1")
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # as a full disk: no room
+        room = (20_000, before[1])  # bytes of a file: no more, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
         try:
+            assert "File too large: 'runs/tune-tune/study.db'" in call("tune", "tune.toml", code=1)
+            assert files("runs/tune-tune") == ["config.toml"]
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            call("tune", "tune.toml", "--trials", "1")
+            resource.setrlimit(resource.RLIMIT_FSIZE, room)
             out = call("tune", "tune.toml", code=1)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)

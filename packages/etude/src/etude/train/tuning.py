@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from etude.data.files import uninterrupted, write_atomically
@@ -92,16 +91,16 @@ class Search:
         return study
 
     def _nothing_tried(self) -> bytes:
-        """The database of a study without trials. It is made elsewhere, so that a kill at any
+        """The database of a study without trials. It is made in memory, so that a kill at any
         moment leaves a whole study.db or none.
         """
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "study.db"
-            storage = self.optuna.storages.RDBStorage(f"sqlite:///{path}")
-            self.optuna.create_study(storage=storage, study_name=NAME,
-                                     direction="minimize" if self.minimise else "maximize")
-            _let_go(storage)
-            return path.read_bytes()
+        storage = self.optuna.storages.RDBStorage("sqlite://")
+        self.optuna.create_study(storage=storage, study_name=NAME,
+                                 direction="minimize" if self.minimise else "maximize")
+        with closing(storage.engine.raw_connection()) as connection:
+            database: bytes = connection.driver_connection.serialize()
+        _let_go(storage)
+        return database
 
     def _check_trials(self, study: Any) -> None:
         """ValueError if the study is not what this search could have written."""
