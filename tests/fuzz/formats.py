@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -241,12 +242,18 @@ SPACE = {"optimizer.lr": {"low": 1e-4, "high": 1.0, "log": True},
          "model.hidden": {"choices": [[8], [16, 8]]}}
 
 
-def _search(folder):
+@cache
+def _settings():
     from etude.train.config import RunConfig
+
+    return RunConfig.of({"data": {"batch_size": 500}, "training": {"epochs": 1},
+                         "tune": {"trials": 3, "space": SPACE}})
+
+
+def _search(folder):
     from etude.train.tuning import Search
 
-    return Search(RunConfig.of({"data": {"batch_size": 500}, "training": {"epochs": 1},
-                                "tune": {"trials": 3, "space": SPACE}}), folder)
+    return Search(_settings(), folder)
 
 
 def _study():
