@@ -153,8 +153,8 @@ class Search:
             yield
         except self.optuna.exceptions.StorageInternalError as error:
             why = getattr(error.__cause__, "orig", error)
-            raise OSError(f"{self.path}: cannot be written ({why}); is the disk full? The same "
-                          f"command goes on after the last trial that is in it") from error
+            raise OSError(f"{self.path}: cannot be written ({why}). If the disk is full, make room "
+                          f"and give the same command again; trials that are done stay") from error
 
     def _trial(self, trial: Any, device: str, at_once: Any) -> float:
         values = {path: _suggest(trial, path, dimension)
