@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -332,6 +333,13 @@ def test_a_damaged_checkpoint_is_named(here):
     assert "The checkpoint before it is" in out
 
 
+@pytest.mark.parametrize("size", ["1000000000000000", "9223372036854775807"])
+def test_a_model_beyond_all_memory_is_said_of_its_section(here, size):
+    out = call("train", "run.toml", "--set", f"model.hidden=[{size}]", code=1)
+    assert "Error: [model] " in out
+    assert not Path("runs").exists()
+
+
 # ------------------------------------------------------------------ tune
 
 
@@ -383,6 +391,64 @@ class TestTune:
         assert "; 2 are done" in out
         assert sum(line.startswith("trial ") for line in out.splitlines()) == 2
         assert "best.toml" in files("runs/tune-tune")
+
+    @pytest.mark.parametrize(("damage", "reason"), [
+        (lambda whole: b"", "it is empty"),
+        (lambda whole: whole[: len(whole) // 2], "malformed"),
+        (lambda whole: b"x" * 4096, "file is not a database"),
+        (lambda whole: whole[:20_000] + bytes(20_000) + whole[40_000:], ""),
+    ])
+    def test_a_study_that_is_empty_or_damaged_is_named_and_left(self, here, damage, reason):
+        call("tune", "tune.toml", "--trials", "2")
+        path = Path("runs/tune-tune/study.db")
+        path.write_bytes(damage(path.read_bytes()))
+        before = path.read_bytes()
+        out = call("tune", "tune.toml", code=1)
+        assert "study.db: not the study of this search, or a damaged one (" in out
+        assert reason in out
+        assert "move it away, and the search begins anew" in out
+        assert path.read_bytes() == before
+        path.unlink()
+        assert "are done" not in call("tune", "tune.toml", "--trials", "1")
+
+    @pytest.mark.parametrize(("change", "reason"), [
+        ("UPDATE study_directions SET direction = 'MAXIMIZE'", "it goes the other way: MAXIMIZE"),
+        ("DELETE FROM studies", "no study of Etude is in it"),
+        ("UPDATE trial_params SET param_name = 'x' WHERE param_name = 'optimizer.lr'",
+         "trial 1 has x = "),
+        ("UPDATE trial_params SET param_value = 7 WHERE param_name = 'optimizer.lr'",
+         r"trial 1 has optimizer.lr = 7.0, which is not in [tune.space]"),
+        ("UPDATE trial_params SET distribution_json = '{'", "JSONDecodeError"),
+        ("DELETE FROM trial_intermediate_values", "complete, without its settings or its values"),
+        ("DROP TABLE trial_params", "trial 1 is complete, without its settings or its values"),
+        ("DROP TABLE trials", "no such table: trials"),
+    ])
+    def test_a_whole_database_that_this_search_did_not_write_is_refused(self, here, change, reason):
+        call("tune", "tune.toml", "--trials", "1")
+        path = Path("runs/tune-tune/study.db")
+        with sqlite3.connect(path) as study:
+            study.execute(change)
+        study.close()
+        out = call("tune", "tune.toml", code=1)
+        assert "study.db: not the study of this search, or a damaged one (" in out
+        assert reason in out
+
+    def test_a_full_disk_is_said_of_the_study_and_the_same_command_goes_on(self, here):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        room = (20_000, before[1])  # bytes of a file: no more, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+        try:
+            assert "File too large: 'runs/tune-tune/study.db'" in call("tune", "tune.toml", code=1)
+            assert files("runs/tune-tune") == ["config.toml"]
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            call("tune", "tune.toml", "--trials", "1")
+            resource.setrlimit(resource.RLIMIT_FSIZE, room)
+            out = call("tune", "tune.toml", code=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert "study.db: cannot be written (" in out
+        assert "make room and give the same command again" in out
+        assert "; 1 are done" in call("tune", "tune.toml")
 
     def test_a_trial_that_was_killed_is_done_again(self, here):
         call("tune", "tune.toml", "--trials", "1")

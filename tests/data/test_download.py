@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import importlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -198,3 +199,15 @@ def test_the_bar_shows_the_bytes_on_a_terminal(server, tmp_path, monkeypatch):
     fetch("The set", {NAME: (len(CONTENT), SHA256)}, [server.url], tmp_path)
     assert "The set: data.bin" in terminal.file.getvalue()
     assert "512.0/512.0 kB" in terminal.file.getvalue()
+
+
+def test_a_disk_that_fills_up_is_named_with_the_file_and_keeps_nothing(server, tmp_path):
+    server.files["/" + NAME] = CONTENT
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=f"'{tmp_path / NAME}'"):
+            get(server, tmp_path, "", "")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert listing(tmp_path) == []

@@ -2,6 +2,7 @@
 
 import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -214,4 +215,118 @@ def test_no_pickle_is_ever_loaded(tmp_path):
         ImageFolder(tmp_path)[0]
     (tmp_path / "a" / "1.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(ValueError, match=r"1\.npy: cannot be read as an array"):
+        ImageFolder(tmp_path)[0]
+
+
+# ------------------------------------------------------------------ headers that promise too much
+
+
+def npy(header):
+    """A .npy file with this text as its header, and 12 bytes of numbers."""
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + bytes(12)
+
+
+@pytest.mark.parametrize(("header", "message"), [
+    ("(1099511627776, 1099511627776)", r"takes 1,208,925,819,614,629,174,706,176 bytes after"),
+    ("(2, 3)", r"uint8\[2, 3\] takes 6 bytes after the header, the file has 12"),
+    ("(0, 12)", "and an image has at least one"),
+    ("(-3, -4, 1)", "cannot be read as an array: its sizes are those of no array"),
+    ("(1, 0x" + "f" * 5000 + ")", "cannot be read as an array: its sizes are those of no array"),
+    ("(" + "1, " * 65 + ")", r"an image is uint8 .* this is uint8\[1, 1"),
+    ("(" * 5000, "cannot be read as an array"),
+    ("(3, 1e400)", "cannot be read as an array"),
+])
+def test_an_array_whose_header_does_not_fit_the_file_is_refused_before_it_is_made(
+        tmp_path, header, message):
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "1.npy"
+    path.write_bytes(npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {header}}}\n"))
+    with pytest.raises(ValueError, match=rf"a/1\.npy: .*({message})"):
+        ImageFolder(tmp_path, mode="L")[0]
+
+
+def test_an_archive_of_arrays_is_no_image(tmp_path):
+    (tmp_path / "a").mkdir()
+    with open(tmp_path / "a" / "1.npy", "wb") as file:
+        np.savez(file, image=GREY)
+    with pytest.raises(ValueError, match=r"a/1\.npy: cannot be read as an array: the magic string"):
+        ImageFolder(tmp_path)[0]
+
+
+def png_of(width, height):
+    """A PNG that is said to be so large; what follows the header is that of one pixel."""
+    def chunk(kind, body):
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+            + chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(("width", "height"), [(2**31 - 1, 2**31 - 1), (60_000, 60_000),
+                                               (12_000, 12_000), (5_793, 5_793)])
+def test_an_image_of_too_many_pixels_is_refused_before_there_is_memory_for_them(
+        tmp_path, pillow, width, height):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(png_of(width, height))
+    with pytest.raises(ValueError, match=r"a/1\.png: .*(decompression bomb|pixels, where an im)"):
+        ImageFolder(tmp_path)[0]
+    (tmp_path / "a" / "1.png").write_bytes(png_of(1, 1))
+    assert ImageFolder(tmp_path, mode="L")[0][0].shape == (1, 1, 1)
+
+
+def test_a_gif_with_a_frame_larger_than_its_screen_is_refused(tmp_path, pillow):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "1.gif"
+    Image.fromarray(GREY).save(path)
+    data = path.read_bytes()
+    at = data.index(b",\0\0\0\0") + 5  # the size of the frame
+    path.write_bytes(data[:at] + struct.pack("<HH", 60_000, 2_000) + data[at + 4 :])
+    with pytest.raises(ValueError, match=r"a/1\.gif: .*(decompression bomb|60000 x 2000 pixels)"):
+        ImageFolder(tmp_path)[0]
+
+
+def test_of_several_frames_the_first_is_the_image(tmp_path, pillow):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    others = [Image.fromarray(255 - GREY)] * 50
+    Image.fromarray(GREY).save(tmp_path / "a" / "1.gif", save_all=True, append_images=others)
+    np.testing.assert_allclose(ImageFolder(tmp_path, mode="L")[0][0], GREY[None] / 255, atol=1e-6)
+
+
+def test_a_file_that_only_calls_itself_an_image_is_given_to_no_other_decoder(tmp_path, pillow):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(ValueError, match=r"a/1\.png: cannot be read as an image: cannot identify"):
+        ImageFolder(tmp_path)[0]
+
+
+def test_an_image_that_is_gone_is_not_called_damaged(tmp_path, pillow):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(png_of(1, 1))
+    folder = ImageFolder(tmp_path)
+    (tmp_path / "a" / "1.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a/1\.png"):
+        folder[0]
+
+
+@pytest.mark.parametrize("size", [b"0 3", b"4 0", b"9999999999 3", b"99999999 99999999",
+                                  b"9" * 5000 + b" 3"])
+def test_a_pgm_of_no_size_or_of_too_large_a_one_is_named(tmp_path, size):
+    write(tmp_path, a_1=b"P5 " + size + b" 255\n")
+    with pytest.raises(ValueError, match=r"a/1\.pgm: .*(not a binary PGM|where an image has from)"):
+        ImageFolder(tmp_path, mode="L")[0]
+
+
+def test_a_tiff_of_floats_that_are_no_numbers_is_named(tmp_path, pillow):
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    signalling = np.frombuffer(b"\1\0\x80\x7f" * 4, np.float32).reshape(2, 2)
+    Image.fromarray(signalling).save(tmp_path / "a" / "1.tif")
+    with pytest.raises(ValueError, match=r"a/1\.tif: its numbers go from nan to nan"):
         ImageFolder(tmp_path)[0]

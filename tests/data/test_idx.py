@@ -1,6 +1,9 @@
 """read_idx: every dtype of the format, and not a byte too few or too many."""
 
 import gzip
+import math
+import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -64,3 +67,31 @@ def test_damaged_gzip_is_refused_wherever_it_was_cut_or_changed(tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_idx(tmp_path / "none")
+
+
+@pytest.mark.parametrize("sizes", [[1] * 65, [1] * 255, [0, 2**32 - 1, 2**32 - 1]])
+def test_an_array_that_numpy_cannot_hold_is_refused(sizes, tmp_path):
+    header = bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes)
+    (tmp_path / "x").write_bytes(header + bytes(math.prod(sizes)))
+    with pytest.raises(ValueError, match=r"x: uint8\[[0-9, ]+\] is no array that NumPy can hold"):
+        read_idx(tmp_path / "x")
+
+
+def test_gzip_that_unpacks_to_gigabytes_is_refused_before_it_fills_the_memory(tmp_path):
+    path = tmp_path / "x.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(bytes([0, 0, 8, 1]) + struct.pack(">I", 200 << 20))
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"x\.gz: a gzip file that unpacks to more than 100"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_gzip_file_may_shrink_as_much_as_it_likes(tmp_path):
+    (tmp_path / "x.gz").write_bytes(gzip.compress(idx(np.zeros(10**7, np.uint8))))
+    assert read_idx(tmp_path / "x.gz").shape == (10**7,)

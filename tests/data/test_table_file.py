@@ -155,3 +155,20 @@ def test_other_mistakes(table, tmp_path):
         table("sepal,species\n5.1,m\u00fcll\n", encoding="latin-1")
     with pytest.raises(FileNotFoundError):
         CSVDataset(tmp_path / "none.csv", "x")
+
+
+def test_a_table_of_many_columns_is_read(table):
+    names = [f"c{i}" for i in range(20_000)]
+    data = table(",".join([*names, "species"]) + "\n" + "1," * 20_000 + "setosa\n")
+    assert data[0][0].shape == (20_000,)
+    assert data.columns == names
+
+
+def test_gzip_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        file.write("a,b\n")
+        for _ in range(40):
+            file.write("0,0\n" * (1 << 18))
+    with pytest.raises(ValueError, match=r"t\.csv\.gz: a gzip file that unpacks to more than 100"):
+        CSVDataset(path, "b")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import etude
 from etude.core.errors import DTypeError
-from etude.data.bpe import pieces
+from etude.data.bpe import LONGEST, pieces
 from etude.data.text import shakespeare
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
 
@@ -250,9 +250,12 @@ def test_files_that_are_not_what_they_should_be_are_refused(tmp_path):
     ({}, "'merges'"),
     ({"merges": [[97, 98], [300, 97]]}, r"merge 1 is \(300, 97\), but only tokens 0 to 256"),
     ({"merges": [[97, 98], [97, 98]]}, "the same merge is given twice"),
-    ({"merges": [[97]]}, "unpack"),
-    ({"merges": 5}, "iterable"),
-    ({"merges": [["a", "b"]]}, "invalid literal"),
+    ({"merges": [[97]]}, r"a list of pairs of tokens, got \[\[97\]\]"),
+    ({"merges": 5}, "a list of pairs of tokens, got 5"),
+    ({"merges": [["a", "b"]]}, "a list of pairs of tokens"),
+    ({"merges": [[97.0, 98]]}, "a list of pairs of tokens"),
+    ({"merges": [[True, 98]]}, "a list of pairs of tokens"),
+    ({"merges": {"12": 0}}, "a list of pairs of tokens"),
 ])
 def test_damaged_merges_are_refused(state, reason, tmp_path):
     path = tmp_path / "t.json"
@@ -261,3 +264,33 @@ def test_damaged_merges_are_refused(state, reason, tmp_path):
         BPETokenizer.load(path)
     with pytest.raises(FileNotFoundError):
         BPETokenizer.load(tmp_path / "missing.json")
+
+
+def test_merges_that_double_a_token_again_and_again_do_not_fill_the_memory(tmp_path):
+    path = tmp_path / "t.json"
+    doubling = [[97, 97]] + [[256 + k, 256 + k] for k in range(60)]
+    path.write_text(json.dumps({"tokenizer": "bpe", "version": 1, "merges": doubling}))
+    with pytest.raises(ValueError, match=r"t.json: .*merge 8, \(263, 263\), makes a token"):
+        BPETokenizer.load(path)
+    assert len(BPETokenizer([tuple(m) for m in doubling[:8]]).vocabulary[-1]) == 256
+
+
+def test_no_piece_of_a_text_is_longer_than_a_token_may_be():
+    for sign in ("\U0001f600", "\U0002070e", "\u3000"):
+        assert max(map(len, pieces(f" {sign * 300}"))) <= LONGEST
+    assert max(map(len, pieces(" " + "\U0002070e" * 300))) == LONGEST
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("[" * 100_000, "not a tokenizer's JSON file"),
+    ('{"tokenizer": "char", "version": true, "characters": ["a"]}', "version True of the file"),
+    ('{"tokenizer": "char", "version": 1.0, "characters": ["a"]}', r"version 1\.0 of the file"),
+    ('{"tokenizer": "char", "version": 1, "characters": "ab"}', "a list of single ones, got 'ab'"),
+    ('{"tokenizer": "char", "version": 1, "characters": ["ab"]}', "a list of single ones"),
+    ('{"tokenizer": "char", "version": 1, "characters": []}', "needs at least one character"),
+])
+def test_a_file_of_characters_is_taken_as_written_or_refused(text, reason, tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"t.json: .*{reason}"):
+        CharTokenizer.load(path)

@@ -131,6 +131,24 @@ def test_the_file_is_named_and_the_line_where_it_is_no_toml(tmp_path):
         RunConfig.read(tmp_path / "no.toml")
 
 
+@pytest.mark.parametrize(("text", "message"), [
+    ("[training]\nepochs = 0x" + "f" * 1900, "training.epochs must be a number of at most 64 bits"),
+    ("[optimizer]\nlr = 100000000000000000000000", "optimizer.lr must be a number of at most 64 b"),
+    ("[model]\nhidden = [4, -9223372036854775809]", "model.hidden must be a number of at most 64"),
+    ("[model]\nhidden = " + "[" * 1900, "is no TOML"),
+    ("[model]\n" + "a." * 900 + "b = 1", "nested too deeply|there is no setting"),
+    ("[model]\n" + "a." * 100_000 + "b = 1", "is no config: it has 200,013 bytes, and 200,005 in"),
+    ("[training]\nepochs = 1" + "0" * 5000, "is no config: it has"),
+    ("# a comment\n" * 30_000, "is no config: it has 360,000 bytes, and 11 in one line"),
+    ("[tune.space]\n'optimizer.lr' = {low = 1, high = inf}", "low and high must be finite"),
+], ids=lambda t: t[:40].replace("\n", " "))
+def test_numbers_and_names_without_measure_are_refused_with_the_file(tmp_path, text, message):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"run.toml.*({message})"):
+        RunConfig.read(path)
+
+
 # ------------------------------------------------------------------ changing
 
 

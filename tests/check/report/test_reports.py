@@ -168,6 +168,15 @@ def test_a_report_of_another_schema_is_refused():
         as_json.loads('{"schema": 99}')
 
 
+@pytest.mark.parametrize("text", [
+    "", "[]", "7", "[" * 100_000, '{"records": 5}', '{"records": [5]}', '{"schema": 1}',
+    '{"records": [{"ratio": "much"}]}'], ids=lambda text: text[:20])
+def test_what_is_no_report_is_refused_in_one_error(text):
+    with pytest.raises(ValueError, match=r"^no report of the kit, or a damaged one: ") as error:
+        as_json.loads(text)
+    assert type(error.value) is ValueError
+
+
 # ------------------------------------------------------------------ JUnit
 
 

@@ -105,6 +105,8 @@ def test_a_compiler_that_is_not_there_is_named(tmp_path, monkeypatch):
     ("k.c", "int f(void) { return 0; }", "source", "exports no kernel"),
     ("f.txt", "", "module", "takes a Python file"),
     ("f.py", "def f(:", "module", "not valid Python"),
+    ("f.py", "implements = " + "[{" * 5000, "module", r"f\.py is n(ot valid|ested too deeply)"),
+    ("f.py", "implements = " + "-" * 100_000 + "1", "module", r"f\.py is nested too deeply"),
     ("f.py", "x = 1", "module", "no function marked"),
     ("f.so", "x", "library", "exports no kernel"),
 ])

@@ -30,10 +30,13 @@ def dumps(report: Report) -> str:
 
 def loads(text: str) -> Report:
     """Raises ValueError for what is no report of this schema."""
-    document = json.loads(text)
-    for r in document.get("records", ()):
-        r.update({k: float(r[k]) for k in VALUES if isinstance(r.get(k), str)})
-    return Report.from_json(document)
+    try:
+        document = json.loads(text)
+        for r in document.get("records", ()):
+            r.update({k: float(r[k]) for k in VALUES if isinstance(r.get(k), str)})
+        return Report.from_json(document)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"no report of the kit, or a damaged one: {error}") from error
 
 
 def schema() -> dict[str, Any]:

@@ -135,6 +135,8 @@ def _look_at(path: Path) -> None:
         line = getattr(error, "lineno", None)
         raise CheckError(f"{path.name} is not valid Python: {getattr(error, 'msg', error)}"
                          f"{f' (line {line})' if line else ''}") from None
+    except (RecursionError, MemoryError):  # so the parser says of brackets in brackets in brackets
+        raise CheckError(f"{path.name} is nested too deeply for Python's parser") from None
     if b"implements" not in text:
         raise CheckError(f"{path.name} has no function marked with @etude.implements('op name'), "
                          f"so there is nothing to check")

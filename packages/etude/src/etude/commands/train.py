@@ -95,7 +95,7 @@ def _change(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"--set takes KEY=VALUE, such as optimizer.lr=0.01, got {text!r}")
     try:
         return key.strip(), tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()
 
 

@@ -17,6 +17,7 @@ Pair = tuple[int, int]
 # A space goes with the word after it. The limit on the length keeps the work per piece small for
 # text without spaces; every character is matched by one of the four, so nothing is lost.
 PIECE = re.compile(r" ?\w{1,64}| ?[^\w\s]{1,64}|\s{1,64}(?!\S)|\s{1,64}")
+LONGEST = 1 + 64 * 4  # bytes of a piece, and so of a token: a space, and signs of 4 bytes in UTF-8
 
 
 def pieces(text: str) -> list[bytes]:

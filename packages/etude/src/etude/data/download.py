@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from etude.data.files import bar
+from etude.data.files import bar, naming
 
 TIMEOUT = 30  # seconds without a byte from the server
 CHUNK = 1 << 16  # bytes between two updates of the bar
@@ -61,7 +61,7 @@ def _from_mirrors(title: str, path: Path, sha256: str, mirrors: Sequence[str],
         # Unlike pooch's own download this closes the connection after an error, and counts bytes.
         with requests.get(url, stream=True, timeout=TIMEOUT, headers=AS_IT_IS) as response:
             response.raise_for_status()
-            with open(target, "wb") as file:
+            with naming(path), open(target, "wb") as file:
                 for chunk in response.iter_content(CHUNK):
                     file.write(chunk)
                     advance(len(chunk))

@@ -5,14 +5,19 @@
 .npy files (uint8 or float32, (H, W) or (C, H, W)) and .pgm, .ppm (binary, 8 bits) are read with
 NumPy alone; .png, .jpg and the others, and ``size=``, need Pillow: the extra ``etude[images]``.
 Grey images of 16 bits are divided by 65535. Nothing is clipped to 0..1: an image with a number
-outside, with NaN, or with integers of an unknown scale (32 bits) is an error.
+outside, with NaN, or with integers of an unknown scale (32 bits) is an error. Of a file with
+several frames (GIF, TIFF) the first is the image. The header is held against ``MOST_PIXELS``, or
+against the length of the file, before memory is taken: a few bytes can speak of gigabytes.
 """
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,7 +30,9 @@ NUMPY = (".npy",)
 NETPBM = (".pgm", ".ppm")
 PILLOW = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 KNOWN = NUMPY + NETPBM + PILLOW
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # that Pillow may find, whatever the name
 CHANNELS = {"L": 1, "RGB": 3}
+MOST_PIXELS = 1 << 25  # 5,792 x 5,792: a sample of 400 MB
 
 
 class ImageFolder:
@@ -89,26 +96,31 @@ class ImageFolder:
     def _with_pillow(self, path: Path) -> Array:
         from PIL import Image
 
-        try:
-            with Image.open(path) as file:
+        with open(path, "rb") as raw:
+            with _readable(path):
+                file = Image.open(raw, formats=FORMATS)
+            _check_size(path, *file.size)
+            with _readable(path):
                 deep = file.mode[0] in "IF"  # integers or floats, which convert() would clip
                 largest = _largest(file) if deep else 255.0
                 image = file.copy() if deep else file.convert(self.mode)
-        except (OSError, SyntaxError, ValueError) as e:  # what Pillow raises for damaged files
-            raise ValueError(f"{path}: cannot be read as an image: {e}") from None
         if deep:
             if largest is None:
                 raise ValueError(f"{path}: holds 32-bit or signed integers, and no file says which "
                                  f"of them is white; save it with 8 or 16 bits, or as floats from "
                                  f"0 to 1")
-            grey = np.asarray(image).astype(float32) / float32.type(largest)
+            grey = np.asarray(image).astype(float32)
+            if largest != 1:  # floats stay as they are, NaN among them
+                grey /= float32.type(largest)
             _in_range(path, grey)
             repeated = np.repeat(grey[None], CHANNELS[self.mode], axis=0)
             return repeated if self.size is None else self._resize(repeated)
         if self.size is not None:
             image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, float32) / float32.type(255)
-        return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+        pixels = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)  # uint8 (C, H, W)
+        scaled: Array = pixels.astype(float32, order="C")
+        scaled /= float32.type(255)
+        return scaled
 
     def _resize(self, image: Array) -> Array:
         from PIL import Image
@@ -138,6 +150,25 @@ def _pillow(purpose: str) -> None:
                           ) from None
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever Pillow raises in this block is said of ``path``."""
+    try:
+        yield
+    except MemoryError:  # of the machine: the size has been checked
+        raise
+    except Exception as e:  # of a damaged file: errors of many classes, and warnings made errors
+        what = str(e) or type(e).__name__
+        raise ValueError(f"{path}: cannot be read as an image: {what}") from None
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    """ValueError for an image without pixels, or with more than ``MOST_PIXELS``."""
+    if not 0 < width * height <= MOST_PIXELS:
+        raise ValueError(f"{path}: {width} x {height} pixels, where an image has from 1 to "
+                         f"{MOST_PIXELS:,}; make it smaller")
+
+
 def _largest(file: Any) -> float | None:
     """The number that means white in a Pillow image of integers or floats; None if none does."""
     if file.mode == "F":
@@ -147,7 +178,7 @@ def _largest(file: Any) -> float | None:
     if not file.mode.startswith("I;16"):
         return None
     bits = getattr(file, "tag_v2", {}).get(258, (16,))[0]  # BitsPerSample: a TIFF may have 12
-    return float(2**bits - 1)
+    return float(2**bits - 1) if 8 < bits <= 16 else None
 
 
 def _in_range(path: Path, image: Array) -> None:
@@ -159,18 +190,42 @@ def _in_range(path: Path, image: Array) -> None:
 
 def _read_npy(path: Path) -> Array:
     """float32 (C, H, W)."""
-    try:
-        x: Array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as e:
-        raise ValueError(f"{path}: cannot be read as an array: {e}") from None
-    if x.dtype not in (np.uint8, float32) or x.ndim not in (2, 3):
-        raise ValueError(f"{path}: an image is uint8 (0..255) or float32 (0..1), (H, W) or "
-                         f"(C, H, W); this is {x.dtype}{list(x.shape)}")
+    with open(path, "rb") as file:
+        shape, dtype = _npy_header(path, file)
+        if dtype not in (np.uint8, float32) or len(shape) not in (2, 3):
+            raise ValueError(f"{path}: an image is uint8 (0..255) or float32 (0..1), (H, W) or "
+                             f"(C, H, W); this is {dtype}{list(shape)}")
+        have, need = path.stat().st_size - file.tell(), math.prod(shape) * dtype.itemsize
+        if have != need or not need:
+            raise ValueError(f"{path}: {dtype}{list(shape)} takes {need:,} bytes after the header, "
+                             f"the file has {have:,}, and an image has at least one")
+        file.seek(0)
+        x: Array = np.load(file, allow_pickle=False)
     if x.ndim == 2:
         x = x[None]
     if x.dtype == np.uint8:
         x = x.astype(float32) / float32.type(255)
     return x
+
+
+def _npy_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype that the header of a .npy file states; the file is then at its numbers."""
+    from numpy.lib import format as npy
+
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    try:
+        version = npy.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"version {version} of the format, where plain arrays have 1 or 2")
+        shape, _, dtype = readers[version](file)
+        if not all(0 <= n < 2**63 for n in shape):
+            raise ValueError("its sizes are those of no array")
+    except Exception as e:  # the header is Python, and NumPy passes on what the parser raises
+        raise ValueError(f"{path}: cannot be read as an array: {e}") from None
+    if dtype.hasobject:
+        raise ValueError(f"{path}: cannot be read as an array: Object arrays are pickles, which "
+                         f"may run any code; save numbers")
+    return shape, dtype
 
 
 def _read_netpbm(path: Path) -> Array:
@@ -191,10 +246,12 @@ def _read_netpbm(path: Path) -> Array:
             words.append(data[at:end])
             at = end
     channels = {b"P5": 1, b"P6": 3}.get(words[0] if words else b"")
-    if channels is None or len(words) < 4 or not all(w.isdigit() for w in words[1:]):
+    if channels is None or len(words) < 4 or not all(
+            w.isdigit() and len(w) < 10 for w in words[1:]):
         raise ValueError(f"{path}: not a binary PGM or PPM image (it must start with P5 or P6, "
                          f"the width, the height and the largest value)")
     width, height, largest = (int(w) for w in words[1:])
+    _check_size(path, width, height)
     pixels = data[at + 1 :]  # a single space ends the header
     if not 1 <= largest <= 255 or len(pixels) != width * height * channels:
         raise ValueError(f"{path}: {width} x {height} pixels of {channels} x 8 bits take "

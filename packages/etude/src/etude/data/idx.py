@@ -12,12 +12,14 @@ section on file formats.
 
 from __future__ import annotations
 
+import math
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from etude.data.packed import read_gzip
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -26,7 +28,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     """The array of an IDX file, plain or gzip, in the machine's byte order; it is read-only.
 
     The header and the length must agree to the byte. FileNotFoundError if it is not there,
-    ValueError if it is no IDX file or a damaged one.
+    ValueError if it is no IDX file, a damaged one, or a gzip file that ``read_gzip`` refuses.
     """
     data = read_gzip(Path(path))
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in DTYPES:
@@ -38,32 +40,14 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
         raise ValueError(f"{path}: cut short: {len(data)} bytes, within the header of {start}; "
                          f"get the file again")
     shape = tuple(np.frombuffer(data, ">u4", ndim, offset=4).tolist())
-    need = start + dtype.itemsize * _product(shape)
+    need = start + dtype.itemsize * math.prod(shape)
     if len(data) != need:
         what = "cut short" if len(data) < need else "too long"
         raise ValueError(f"{path}: {what}: {dtype.name}{list(shape)} takes {need:,} bytes with its "
                          f"header, the file has {len(data):,}; get the file again")
-    array = np.frombuffer(data, dtype, offset=start).reshape(shape)
-    return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    """The number of elements, as a Python integer: a damaged header may ask for more than 2^63."""
-    n = 1
-    for size in shape:
-        n *= size
-    return n
-
-
-def read_gzip(path: Path) -> bytes:
-    """The bytes of a file, unpacked if it is gzip; ValueError for a damaged one."""
-    import gzip  # here, so that import etude stays quick
-
-    data = path.read_bytes()
-    if data[:2] != b"\x1f\x8b":
-        return data
     try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as e:
-        raise ValueError(f"{path}: a damaged gzip file, perhaps half a download ({e}); get the "
-                         f"file again") from None
+        array = np.frombuffer(data, dtype, offset=start).reshape(shape)
+    except ValueError as e:  # more than 64 dimensions; or a size of 0 and the others beyond 2**63
+        raise ValueError(f"{path}: {dtype.name}{list(shape)} is no array that NumPy can hold ({e})"
+                         f"; get the file again") from None
+    return array.astype(dtype.newbyteorder("="), copy=False)

@@ -20,7 +20,8 @@ import numpy as np
 from etude.core.shapes import float32, int64
 from etude.data.dataset import position
 from etude.data.download import cache_folder, fetch
-from etude.data.idx import read_gzip, read_idx
+from etude.data.idx import read_idx
+from etude.data.packed import read_gzip
 
 PathLike = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
@@ -227,9 +228,12 @@ def _read_pair(source: _Source, folder: Path, split: str) -> tuple[Array, Array]
 def _read_csv(path: Path) -> tuple[Array, Array]:
     """Images uint8 (N, 28, 28) and labels int64 (N) of mnist_5k.csv, or .csv.gz."""
     columns = SIZE * SIZE + 1
+    data = read_gzip(path)
     try:
-        lines = read_gzip(path).decode("ascii").splitlines()
-        table = np.loadtxt(lines, np.uint8, delimiter=",", ndmin=2)
+        lines = [line for line in data.decode("ascii").splitlines() if line.strip()]
+        if not lines:
+            raise ValueError("it is empty")
+        table = np.loadtxt(lines, np.uint8, comments=None, delimiter=",", ndmin=2)
     except ValueError as e:
         raise ValueError(f"{path}: not {SIZE * SIZE} pixels from 0 to 255 and a label on each "
                          f"line, separated by commas: {e}") from None

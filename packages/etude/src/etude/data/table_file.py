@@ -12,6 +12,8 @@ import difflib
 import io
 import math
 import os
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ import numpy as np
 from etude.core.given import in_order
 from etude.core.shapes import float32, int64
 from etude.data.dataset import position
-from etude.data.idx import read_gzip
+from etude.data.packed import read_gzip
 
 Array = np.ndarray[Any, Any]
 
@@ -53,33 +55,34 @@ class CSVDataset:
         header = [name.strip() for name in first]
         if not any(header):
             raise ValueError(f"{path}: empty, without even a line that names the columns")
-        twice = sorted({name for name in header if name and header.count(name) > 1})
+        twice = sorted(name for name, n in Counter(header).items() if name and n > 1)
         if twice:
             raise ValueError(f"{path}: two columns are named {twice[0]!r}; rename one")
-        target = self._column(header, label)
+        places = {name: i for i, name in enumerate(header)}
+        target = self._column(places, label)
         self.columns = [c for c in header if c != label]
         if columns is not None:
             self.columns = in_order("CSVDataset: columns", columns)
         else:
             self._all_named(header)
-        wanted = [self._column(header, c) for c in self.columns]
+        wanted = [self._column(places, c) for c in self.columns]
         if not wanted:
             raise ValueError(f"{path}: no column is left for the features beside {label!r}")
 
-        rows: list[list[float]] = []
+        rows = array("f")  # the features of all samples, one after the other
         labels: list[str] = []
-        numbers: list[int] = []  # the line of each sample
+        numbers = array("q")  # the line of each sample
         for number, cells in lines:
             if len(cells) != len(header):
                 raise ValueError(f"{path}, line {number}: {len(cells)} values for the "
                                  f"{len(header)} columns of the header; is {delimiter!r} the "
                                  f"delimiter, and is text that contains it quoted?")
-            rows.append([self._number(cells[i], header[i], number) for i in wanted])
+            rows.extend([self._number(cells[i], header[i], number) for i in wanted])
             labels.append(self._present(cells[target], label, number))
             numbers.append(number)
         if not rows:
             raise ValueError(f"{path}: has a header, but no samples")
-        self.features = np.array(rows, float32)  # (N, F)
+        self.features = np.array(rows, float32).reshape(len(labels), len(wanted))  # (N, F)
         self.classes: tuple[str, ...] | None = None
         if kind == "number":
             values = [self._number(v, label, n) for v, n in zip(labels, numbers)]
@@ -133,11 +136,11 @@ class CSVDataset:
                                  f"to_csv(..., index=False), or say with columns=[...] what the "
                                  f"features are")
 
-    def _column(self, header: list[str], name: str) -> int:
-        if name in header:
-            return header.index(name)
-        near = difflib.get_close_matches(name, header, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(header)}"
+    def _column(self, places: dict[str, int], name: str) -> int:
+        if name in places:
+            return places[name]
+        near = difflib.get_close_matches(name, places, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(places)}"
         raise ValueError(f"{self.path}: no column {name!r}; {hint}")
 
     def _present(self, text: str, column: str, line: int) -> str:

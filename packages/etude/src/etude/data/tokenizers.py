@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 
 from etude.core.errors import DTypeError
-from etude.core.given import integer
-from etude.data.bpe import Pair, learn, merge, pieces
+from etude.core.given import integer, whole
+from etude.data.bpe import LONGEST, Pair, learn, merge, pieces
 from etude.data.files import bar, write_atomically
 
 Tokens = np.ndarray[Any, np.dtype[np.int64]]
@@ -50,16 +51,16 @@ class _Tokenizer:
         """Read what ``save`` wrote. ValueError for a file that is damaged or of another kind."""
         try:
             state = json.loads(Path(path).read_bytes())
-        except ValueError as e:  # json's own error and UnicodeDecodeError are both ValueErrors
+        except (ValueError, RecursionError) as e:  # not JSON, not Unicode; lists in lists in lists
             raise ValueError(f"{path}: not a tokenizer's JSON file, or one that was cut short "
                              f"({e}); save the tokenizer again") from None
         found = state.get("tokenizer") if isinstance(state, dict) else None
         if found != cls.kind:
             raise ValueError(f"{path}: {cls.__name__} reads files with \"tokenizer\": "
-                             f"\"{cls.kind}\", this one has {found!r}")
-        if state.get("version") != VERSION:
-            raise ValueError(f"{path}: version {state.get('version')!r} of the file format; this "
-                             f"Etude reads version {VERSION}")
+                             f"\"{cls.kind}\", this one has {reprlib.repr(found)}")
+        if whole(state.get("version")) != VERSION:
+            raise ValueError(f"{path}: version {reprlib.repr(state.get('version'))} of the file "
+                             f"format; this Etude reads version {VERSION}")
         try:
             return cls._from_state(state)
         except (KeyError, TypeError, ValueError) as e:
@@ -134,7 +135,12 @@ class CharTokenizer(_Tokenizer):
 
     @classmethod
     def _from_state(cls, state: dict[str, Any]) -> Self:
-        return cls("".join(state["characters"]))
+        given = state["characters"]
+        if not isinstance(given, list) or not all(isinstance(c, str) and len(c) == 1
+                                                  for c in given):
+            raise ValueError(f"its characters must be a list of single ones, got "
+                             f"{reprlib.repr(given)}")
+        return cls("".join(given))
 
 
 def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
@@ -161,6 +167,9 @@ class BPETokenizer(_Tokenizer):
             if not (0 <= a < 256 + k and 0 <= b < 256 + k):
                 raise ValueError(f"merge {k} is ({a}, {b}), but only tokens 0 to {255 + k} exist "
                                  f"before it")
+            if len(self.vocabulary[a]) + len(self.vocabulary[b]) > LONGEST:
+                raise ValueError(f"merge {k}, ({a}, {b}), makes a token of more than {LONGEST} "
+                                 f"bytes, the longest piece of a text")  # merges may double it
             self.vocabulary.append(self.vocabulary[a] + self.vocabulary[b])
         self._token = {pair: 256 + k for k, pair in enumerate(merges)}
         if len(self._token) != len(merges):
@@ -214,4 +223,13 @@ class BPETokenizer(_Tokenizer):
 
     @classmethod
     def _from_state(cls, state: dict[str, Any]) -> Self:
-        return cls([(int(a), int(b)) for a, b in state["merges"]])
+        given = state["merges"]
+        if not isinstance(given, list) or not all(map(_is_pair, given)):
+            raise ValueError(f"its merges must be a list of pairs of tokens, got "
+                             f"{reprlib.repr(given)}")
+        return cls([(a, b) for a, b in given])
+
+
+def _is_pair(given: Any) -> bool:
+    """Whether a value of a JSON file is two integers. True and 1.0 are none, though equal to 1."""
+    return isinstance(given, list) and len(given) == 2 and all(type(t) is int for t in given)

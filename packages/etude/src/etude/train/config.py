@@ -8,6 +8,7 @@ before anything starts.
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 import tomllib
@@ -28,6 +29,10 @@ from etude.train.settings import (
 )
 
 Options = dict[str, Any]
+
+#: Bytes of a config, and of one of its lines: the time and the memory that tomllib takes for a name
+#: of n parts, a.b.c and so on, which is one line, grow with n * n.
+MOST, LONGEST = 1 << 18, 2000
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,9 @@ class Dimension:
         if not found.choices:
             if found.low is None or found.high is None or not found.low < found.high:
                 raise ConfigError(f"{path}: needs low < high, got {found.low} and {found.high}")
+            if not math.isfinite(found.low) or not math.isfinite(found.high):
+                raise ConfigError(f"{path}: low and high must be finite, got {found.low} and "
+                                  f"{found.high}")
             if found.log and found.low <= 0:
                 raise ConfigError(f"{path}: a log range starts above 0, got low = {found.low}")
         return found  # type: ignore[return-value]
@@ -162,22 +170,35 @@ class RunConfig:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunConfig:
         """Raises FileNotFoundError; ConfigError for what is no TOML, with the line, for a name
-        that is unknown, with the nearest known one, and for a value of another type or range. A
-        byte order mark, with which editors on Windows begin a file, is skipped.
+        that is unknown, with the nearest known one, and for a value of another type or range; also
+        for a file or a line longer than any config has. A byte order mark, with which editors on
+        Windows begin a file, is skipped.
         """
+        data = Path(path).read_bytes()
+        longest = max(map(len, data.splitlines()), default=0)
+        if len(data) > MOST or longest > LONGEST:
+            raise ConfigError(f"{path} is no config: it has {len(data):,} bytes, and {longest:,} "
+                              f"in one line; a config has at most {MOST:,}, and {LONGEST:,} in a "
+                              f"line. A list may go over several lines")
         try:
-            return cls.of(tomllib.loads(Path(path).read_text("utf-8-sig")))
+            document = tomllib.loads(data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path} is no TOML: not UTF-8 text (byte {error.start}); save it "
                               f"as UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also of Python: 5,000 digits, deep lists
             raise ConfigError(f"{path} is no TOML: {error}") from None
+        try:
+            return cls.of(document)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+        except RecursionError:  # a.b.c.d and so on, which TOML may write on one line
+            raise ConfigError(f"{path}: its tables are nested too deeply; a setting is named by "
+                              f"section.key") from None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> RunConfig:
         """From the tables of a TOML document, checked."""
+        _check_integers("", document)
         found: dict[str, Any] = {}
         for section, table in document.items():
             if section not in SECTIONS:
@@ -241,6 +262,19 @@ class RunConfig:
     def toml(self, comments: bool = False) -> str:
         """The text of a TOML file that ``read`` makes this of. ``comments`` explain each line."""
         return dump(self.document(), explanations() if comments else None)
+
+
+def _check_integers(path: str, value: Any) -> None:
+    """ConfigError for an integer beyond 64 bits, which TOML does not have and NumPy cannot take."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ConfigError(f"{path} must be a number of at most 64 bits, got one of "
+                          f"{value.bit_length()}")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_integers(f"{path}.{key}" if path else str(key), inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_integers(path, inner)
 
 
 SECTIONS: dict[str, type] = {"model": ModelConfig, "data": DataConfig,

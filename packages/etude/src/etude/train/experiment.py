@@ -165,7 +165,7 @@ def _section(name: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:  # NumPy names the size
         raise ConfigError(f"[{name}] {error}") from error
 
 

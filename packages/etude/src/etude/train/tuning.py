@@ -9,8 +9,10 @@ Source of the search: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optim
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
+import math
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from etude.train.experiment import CHECKPOINTS, STUDY, backend, build, keep_conf
 from etude.train.lock import hold
 from etude.train.settings import ConfigError
 
+NAME = "etude"  # of the study in study.db
 SCALARS = (bool, int, float, str)
 
 
@@ -49,8 +52,8 @@ class Search:
     """The search that ``config.tune`` describes, in ``folder``.
 
     Raises ImportError without Optuna; ConfigError for no [tune] section or an empty space, or if
-    the folder has a search with other settings, or a run; FolderInUseError if another search is at
-    work there. The folder is held until ``close``.
+    the folder has a search with other settings, a run, or a study.db that is damaged;
+    FolderInUseError if another search is at work there. The folder is held until ``close``.
     """
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
@@ -60,6 +63,7 @@ class Search:
         self.optuna = _optuna()
         self.config, self.folder, self.tune = config, folder, config.tune
         self.space = config.tune.space()
+        self.path = folder / STUDY
         self.minimise = self.tune.metric == "loss"
         self._loaded: tuple[Any, Data] | None = None
         with ExitStack() as opened:
@@ -67,6 +71,8 @@ class Search:
             if (folder / CHECKPOINTS).exists():
                 raise ConfigError(f"{folder} has a run of etude train in it; give the search "
                                   f"another folder with --out")
+            if self.path.exists():
+                _check_database(self.path)
             keep_config(config, folder, {"tune.trials"})
             with uninterrupted():  # a Ctrl-C waits until the tables of study.db are all there
                 self.study = self._open()
@@ -75,23 +81,55 @@ class Search:
     def _open(self) -> Any:
         optuna = self.optuna
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of failed trials
-        self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.folder / STUDY}")
-        study = optuna.create_study(
-            storage=self._storage, study_name="etude", load_if_exists=True,
-            direction="minimize" if self.minimise else "maximize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1))
-        # A trial that is still running belongs to a search that was killed: it is done again.
-        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.params)
+        if not self.path.exists():
+            write_atomically(self.path, self._nothing_tried())
+        with _readable(self.path), ExitStack() as opened:
+            self._storage = optuna.storages.RDBStorage(f"sqlite:///{self.path}")
+            opened.callback(_let_go, self._storage)
+            study = optuna.load_study(
+                storage=self._storage, study_name=NAME,
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1))
+            self._check_trials(study)
+            # A trial that is still running belongs to a search that was killed: it is done again.
+            for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                study.enqueue_trial(trial.params)
+            opened.pop_all()
         study.sampler = optuna.samplers.TPESampler(seed=self.tune.seed + len(study.trials))
         return study
+
+    def _nothing_tried(self) -> bytes:
+        """The database of a study without trials. It is made in memory, so that a kill at any
+        moment leaves a whole study.db or none.
+        """
+        storage = self.optuna.storages.RDBStorage("sqlite://")
+        self.optuna.create_study(storage=storage, study_name=NAME,
+                                 direction="minimize" if self.minimise else "maximize")
+        with closing(storage.engine.raw_connection()) as connection:
+            database: bytes = connection.driver_connection.serialize()
+        _let_go(storage)
+        return database
+
+    def _check_trials(self, study: Any) -> None:
+        """ValueError if the study is not what this search could have written."""
+        if (study.direction == self.optuna.study.StudyDirection.MINIMIZE) != self.minimise:
+            raise ValueError(f"it goes the other way: {study.direction.name}")
+        for trial in study.get_trials(deepcopy=False):
+            for path, value in trial.params.items():
+                if path not in self.space or not _fits(self.space[path], value):
+                    raise ValueError(f"trial {trial.number + 1} has {path} = {value!r}, which is "
+                                     f"not in [tune.space]")
+            if trial.state != self.optuna.trial.TrialState.COMPLETE:
+                continue
+            whole = trial.params.keys() == self.space.keys() and trial.intermediate_values
+            if not whole or not math.isfinite(trial.value):
+                raise ValueError(f"trial {trial.number + 1} is complete, without its settings or "
+                                 f"its values")
 
     def close(self) -> None:
         """Let go of the study's database and of the folder; the search is over for this process."""
         with self._held:
-            self._storage.remove_session()
-            self._storage.engine.dispose()
+            _let_go(self._storage)
 
     def trials(self) -> list[Any]:
         """Trials that came to an end: complete, pruned, or failed by a loss that is not finite."""
@@ -104,14 +142,28 @@ class Search:
 
     def run(self, report: Callable[[Any], None] | None = None) -> None:
         """Do the trials that are left. ``report`` is called with each, Optuna's FrozenTrial. Ctrl-C
-        ends the trial at work, which does not count, and raises KeyboardInterrupt.
+        ends the trial at work, which does not count, and raises KeyboardInterrupt. OSError if
+        study.db cannot be written.
         """
         left = self.tune.trials - len(self.trials())
         tells = [] if report is None else [lambda study, trial: report(trial)]
         with backend(self.config.training.backend) as (device, _), uninterrupted() as at_once:
             if left > 0:
-                self.study.optimize(lambda trial: self._trial(trial, device, at_once), left,
-                                    catch=(FloatingPointError,), callbacks=tells)
+                with self._writing():
+                    self.study.optimize(lambda trial: self._trial(trial, device, at_once), left,
+                                        catch=(FloatingPointError,), callbacks=tells)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What SQLite says when it cannot write, behind errors that name no file, such as "disk I/O
+        error" when the disk is full, is said of study.db.
+        """
+        try:
+            yield
+        except self.optuna.exceptions.StorageInternalError as error:
+            why = getattr(error.__cause__, "orig", error)
+            raise OSError(f"{self.path}: cannot be written ({why}). If the disk is full, make room "
+                          f"and give the same command again; trials that are done stay") from error
 
     def _trial(self, trial: Any, device: str, at_once: Any) -> float:
         values = {path: _suggest(trial, path, dimension)
@@ -170,6 +222,52 @@ class Search:
         """The best epoch of a trial, whether or not it was pruned."""
         values = trial.intermediate_values.values()
         return float(min(values) if self.minimise else max(values))
+
+
+def _let_go(storage: Any) -> None:
+    """Close the database of an Optuna storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _check_database(path: Path) -> None:
+    """ConfigError for a study.db that is no whole database with a study in it. SQLite takes an
+    empty file for a new database, and the search would begin anew without a word.
+    """
+    if not path.stat().st_size:
+        raise _damaged(path, "it is empty")
+    # Of a search that was killed SQLite has changes to take back, so it must be able to write.
+    with _readable(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw",
+                                                  uri=True)) as database:
+        found, = database.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise ValueError(found)
+        names = [name for name, in database.execute("SELECT study_name FROM studies")]
+        database.execute("SELECT trial_id FROM trials")  # Optuna would make a table that lacks
+        if NAME not in names:
+            raise ValueError("no study of Etude is in it")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever SQLite, SQLAlchemy and Optuna raise of a damaged study is said of its file."""
+    try:
+        yield
+    except Exception as error:  # they share no class: a JSON text in a row is damaged, a key lacks
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged(path: Path, why: str) -> ConfigError:
+    return ConfigError(f"{path}: not the study of this search, or a damaged one ({why}). Put back "
+                       f"a copy of it; or move it away, and the search begins anew")
+
+
+def _fits(d: Dimension, stored: Any) -> bool:
+    """Whether ``_suggest`` could have given what Optuna keeps as ``stored``."""
+    if d.choices:
+        return any(_label(c) == stored for c in d.choices)
+    low, high = d.values()
+    return isinstance(stored, (int, float)) and bool(low <= stored <= high)
 
 
 def _suggest(trial: Any, path: str, d: Dimension) -> Any:

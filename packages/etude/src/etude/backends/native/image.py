@@ -83,5 +83,8 @@ def _mach(file: BinaryIO, start: int, order: str, wide: bool) -> int:
 def _read(file: BinaryIO, at: int, form: str) -> tuple[int, ...]:
     """What a struct in the file says. struct.error if the file ends before it does, ValueError
     if no file could be as long."""
-    file.seek(at)
+    try:
+        file.seek(at)
+    except OSError:  # beyond the largest file that the system has
+        raise ValueError(at) from None
     return struct.unpack(form, file.read(struct.calcsize(form)))

@@ -1,0 +1,6 @@
+"""Lets the files of this folder share formats.py, mutants.py and reader.py."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
