@@ -332,7 +332,7 @@ def test_arguments_by_position_or_name_and_what_is_wrong_with_them():
             call()
     with pytest.raises(TypeError, match="exp has no attribute 'dim'; it takes: none"):
         F.exp(x, dim=1)
-    with pytest.raises(TypeError, match="add.* got an unexpected keyword argument 'extra'"):
+    with pytest.raises(TypeError, match=r"add.* got an unexpected keyword argument 'extra'"):
         F.add(x, x, extra=1)
     with pytest.raises(TypeError, match="relu: inplace is not in Etude: an op changes nothing"):
         F.relu(x, inplace=True)

@@ -149,10 +149,10 @@ def test_a_share_of_one_drops_everything():
 
 @pytest.mark.parametrize("p", [-0.1, 2.0, math.nan])
 def test_a_share_outside_zero_to_one(p):
-    with pytest.raises(ValueError, match=f"dropout: p is the share of elements dropped, 0 <= p < "
-                                         f"1, "
-                                         f"got {p}"):
-        F.dropout(etude.ones(3), p)
+    for training in (True, False):
+        with pytest.raises(ValueError, match=f"dropout: p is the share of elements dropped, "
+                                             f"0 <= p <= 1, got {p}"):
+            F.dropout(etude.ones(3), p, training)
 
 
 def test_a_seed_fixes_the_run_and_every_call_draws_anew():

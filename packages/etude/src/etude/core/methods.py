@@ -46,13 +46,21 @@ def clone(self: Tensor) -> Tensor:
 
 
 @method
-def to(self: Tensor, *targets: Any, device: Any = None, dtype: Any = None) -> Tensor:
-    """Convert to a dtype, move to a device, or both: ``x.to(etude.float64)``, ``x.to("cpu")``.
-    Returns self where nothing changes.
+def to(self: Tensor, *targets: Any, device: Any = None, dtype: Any = None,
+       non_blocking: bool = False, copy: bool = False) -> Tensor:
+    """Convert to a dtype, move to a device, or both: ``x.to(etude.float64)``, ``x.to("cpu")``; or
+    to those of another tensor, ``x.to(y)``. Returns self where nothing changes, but for ``copy``.
+
+    ``non_blocking``, which may also follow the targets, changes nothing: every move is complete.
     """
-    x = self
+    flags = [t for t in targets if isinstance(t, bool)]
+    targets = tuple([t for t in targets if not isinstance(t, bool)])
+    x = self.clone() if copy or flags[1:] == [True] else self
     for target in (*targets, device, dtype):
         if target is None:
+            continue
+        if isinstance(target, Tensor):
+            x = x.to(target.dtype, device=target.device)
             continue
         if isinstance(target, str) and target not in np.sctypeDict:
             x = _move(x, target)

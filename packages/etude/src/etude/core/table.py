@@ -38,6 +38,11 @@ KERNELS = {"map": "n = ..., a = 0, b = 0", "map_bool": "n = ...", "equal": "n = 
 #: PyTorch's name of a parameter -> the name that formulas have for it, in every op.
 NAMES = {"input": "x", "other": "y"}
 
+#: Parameters of PyTorch that no op has: what they may be, and what to do otherwise.
+ASIDE = {"inplace": (False, "an op changes nothing it is given; write x = relu(x)"),
+         "out": (None, "an op returns memory of its own; write y = f(x), or y.copy_(f(x))"),
+         "sparse_grad": (False, "gradients are dense")}
+
 TABLE: dict[str, Op] = {}
 
 
@@ -151,6 +156,11 @@ class Op:
             raise TypeError(f"{self.signature} takes {len(self.order)} arguments, got {len(args)}")
         given = dict(zip(self.order, args, strict=False))
         for name, value in kwargs.items():
+            if name in ASIDE and name not in self.attrs:
+                usual, why = ASIDE[name]
+                if value is not usual:
+                    raise TypeError(f"{self.name}: {name} is not in Etude: {why}")
+                continue
             own = self.also.get(name, name)
             if own in given:
                 raise TypeError(f"{self.name}: {name} given twice")

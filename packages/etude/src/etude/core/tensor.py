@@ -152,13 +152,13 @@ class Tensor:
 
     # ------------------------------------------------------------------ gradients
 
-    def requires_grad_(self, on: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient (of a leaf of float dtype), or stop asking. Returns self."""
-        if on and self.dtype not in FLOATS:
+        if requires_grad and self.dtype not in FLOATS:
             raise DTypeError(f"only float tensors have gradients, this one is {self.dtype.name}")
-        if not on and self.node is not None:
+        if not requires_grad and self.node is not None:
             raise RuntimeError("requires_grad_(False) is for leaves; use detach() here")
-        self.requires_grad = on
+        self.requires_grad = requires_grad
         return self
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHook:
@@ -196,19 +196,19 @@ class Tensor:
             return self.node.op.name
         return self if self._base is None else self._base
 
-    def copy_(self, source: Tensor) -> Tensor:
-        """Overwrite the values of this leaf with those of ``source``; the memory stays."""
+    def copy_(self, src: Tensor) -> Tensor:
+        """Overwrite the values of this leaf with those of ``src``; the memory stays."""
         owner = self._owner()
         if isinstance(owner, str):
             raise RuntimeError(f"copy_ into the result of {owner!r}: backward may need its value. "
                                f"copy_ writes into leaves; clone() it first")
         if STATE.get().grad and owner.requires_grad:
             raise RuntimeError("copy_ into a leaf that requires a gradient: do it under no_grad()")
-        if source.shape != self.shape or source.dtype != self.dtype:
+        if src.shape != self.shape or src.dtype != self.dtype:
             raise ShapeError(f"copy_: need {self.dtype.name}{list(self.shape)}, got "
-                             f"{source.dtype.name}{list(source.shape)}")
-        if source.device != self.device:
-            raise DeviceError(f"copy_: from {source.device!r} to {self.device!r}; use .to() first")
+                             f"{src.dtype.name}{list(src.shape)}")
+        if src.device != self.device:
+            raise DeviceError(f"copy_: from {src.device!r} to {self.device!r}; use .to() first")
         repeated = any(n > 1 and step == 0
                        for n, step in zip(self.shape, self.data.strides, strict=True))
         if repeated and self.data.size:
@@ -217,7 +217,7 @@ class Tensor:
                                "clone() of the view")
         if isinstance(self.data, np.ndarray) and not self.data.flags.writeable:
             raise RuntimeError("copy_ into memory that is read-only; clone() the tensor first")
-        STATE.get().tables[self.device]["contiguous"](source.data, out=self.data)
+        STATE.get().tables[self.device]["contiguous"](src.data, out=self.data)
         self.mark_written()
         return self
 

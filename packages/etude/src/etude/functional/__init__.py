@@ -22,11 +22,6 @@ from etude.functional import arithmetic, composed, images, layers, losses, shape
 #: Ops whose input PyTorch converts first where ``dtype`` is given.
 CASTS = ("sum", "mean", "prod", "cumsum", "softmax", "log_softmax")
 
-#: Parameters of PyTorch that Etude has not: what they may be, and what to do otherwise.
-ASIDE = {"inplace": (False, "an op changes nothing it is given; write x = relu(x)"),
-         "out": (None, "an op returns memory of its own; write y = f(x), or y.copy_(f(x))"),
-         "sparse_grad": (False, "gradients are dense")}
-
 
 def _public(op: Op) -> Callable[..., Any]:
     """The function of Tensors for an op, with attributes by position or keyword."""
@@ -40,10 +35,6 @@ def _public(op: Op) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if len(args) <= leading and (not kwargs or kwargs.keys() <= op.attrs.keys()):
             return run(*args, **kwargs)
-        for name in ASIDE.keys() & kwargs.keys():
-            usual, why = ASIDE[name]
-            if kwargs.pop(name) != usual:
-                raise TypeError(f"{op.name}: {name} is not in Etude: {why}")
         dtype = kwargs.pop("dtype", None) if op.name in CASTS else None
         arrays, attrs = op.arguments(args, kwargs)
         if dtype is not None:

@@ -39,8 +39,12 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode != "trunc":
         raise ValueError(f"div: rounding_mode must be None, 'trunc' or 'floor', got "
                          f"{rounding_mode!r}")
-    whole_numbers = OPS["floor_divide"](OPS["abs"](input), OPS["abs"](other))
-    return whole_numbers * OPS["sign"](input) * OPS["sign"](other)
+    x, y = as_tensor(input), as_tensor(other)
+    if x.dtype.kind == y.dtype.kind == "i":
+        sign = OPS["sign"](x) * OPS["sign"](y)
+        return OPS["floor_divide"](OPS["abs"](x), OPS["abs"](y)) * sign
+    z = OPS["div"](x, y)
+    return OPS["where"](OPS["lt"](z, 0.0), OPS["ceil"](z), OPS["floor"](z))
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:
@@ -62,8 +66,16 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     arrays = (Tensor, np.ndarray)
     if not (isinstance(min, arrays) or isinstance(max, arrays)):
         return OPS["clamp"](input, min=min, max=max)
-    y = input if min is None else OPS["where"](OPS["lt"](input, min), min, input)
-    return y if max is None else OPS["where"](OPS["gt"](y, max), max, y)
+    y = input if min is None else _bounded("lt", input, min)
+    return y if max is None else _bounded("gt", y, max)
+
+
+def _bounded(beyond: str, x: Any, bound: Any) -> Any:
+    """x, and the bound where x lies beyond it, or where it is NaN."""
+    outside = OPS[beyond](x, bound)
+    if isinstance(bound, (Tensor, np.ndarray)):
+        outside = OPS["logical_or"](outside, OPS["ne"](bound, bound))
+    return OPS["where"](outside, bound, x)
 
 
 def _truth(x: Any) -> Any:

@@ -93,7 +93,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 
 def _extreme(whole: str, place: str, of_two: str, input: Any, dim: Any, keepdim: bool, other: Any
              ) -> Any:
-    if isinstance(dim, (Tensor, np.ndarray)) and dim.ndim:
+    if isinstance(dim, (Tensor, np.ndarray)):
         other, dim = dim, None
     if other is not None:
         return OPS[of_two](input, other)

@@ -9,7 +9,7 @@ import numpy as np
 
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
-from etude.core.given import whole
+from etude.core.given import real, whole
 from etude.core.random import Generator, key_tensor
 from etude.core.shapes import check_shape, float32, int64, varargs
 from etude.core.state import STATE
@@ -126,12 +126,12 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
     return OPS["embedding"](input, weight, padding_idx=padding_idx if row is None else row)
 
 
-def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+def one_hot(input: Any, num_classes: int = -1) -> Any:
     """1 where the last axis of the result, which is new, is at the class, else 0. int64.
 
     num_classes -1: one more than the largest class there is.
     """
-    index = as_tensor(tensor)
+    index = as_tensor(input)
     if num_classes == -1 and index.dtype == int64:
         if index.numel() == 0:
             raise ShapeError("one_hot: no class is given, so give num_classes")
@@ -144,12 +144,14 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """input / (1 - p) with a share p of the elements set to 0; input itself unless ``training``."""
     refused("dropout", "an op changes nothing it is given; write x = dropout(x)",
             inplace=(inplace, False))
-    x = as_tensor(input)
-    if not training or p == 0:
+    x, share = as_tensor(input), real("dropout: p", p)
+    if not 0 <= share <= 1:
+        raise ValueError(f"dropout: p is the share of elements dropped, 0 <= p <= 1, got {p}")
+    if not training or share == 0:
         return x
-    if p == 1:
+    if share == 1:
         return x * 0.0
-    return OPS["dropout"](x, key_tensor(generator, x.device), p=float(p))
+    return OPS["dropout"](x, key_tensor(generator, x.device), p=share)
 
 
 def rand(*size: Any, generator: Generator | None = None, dtype: Any = float32,

@@ -96,21 +96,18 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     return OPS["pad"](x, padding=more, value=0.0 if value is None else value)
 
 
-def _bordered(x: Tensor, pairs: list[tuple[int, Any, Any]], mode: str) -> Any:
+def _bordered(x: Tensor, pairs: list[tuple[int, int, int]], mode: str) -> Any:
     for dim, before, after in pairs:
-        n = x.shape[dim]
-        cut = _within(x, dim, max(-before, 0), n - max(-after, 0))
-        most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else -1}[mode]
-        if max(before, after, 0) > max(most, 0):
+        n, around = x.shape[dim], (max(before, 0), max(after, 0))
+        most = {"reflect": n - 1, "circular": n, "replicate": max(around) if n else 0}[mode]
+        if max(around) > max(most, 0):
             raise ShapeError(f"pad: mode={mode!r} takes the border from inside, so at most "
                              f"{max(most, 0)} on each side of dimension {dim} of {list(x.shape)}; "
                              f"got {(before, after)}")
-        around = (max(before, 0), max(after, 0))
-        if around != (0, 0):
-            places = np.pad(np.arange(cut.shape[dim]), around,
-                            _BORDERS[mode])  # type: ignore[call-overload]
-            cut = OPS["index_select"](cut, tensor(places), dim=dim)
-        x = cut
+        kind: Any = _BORDERS[mode]
+        places = tensor(np.pad(np.arange(n), around, kind))
+        places = _within(places, 0, max(-before, 0), len(places) - max(-after, 0))
+        x = OPS["index_select"](x, places, dim=dim)
     return x
 
 

@@ -53,12 +53,18 @@ def _(F, grad, y, z, *, needs):
     return dx, F.neg(F.mul(dx, z)) if needs[1] else None
 
 
+def _whole(x, y):
+    return (x if hasattr(x, "dtype") else y).dtype.kind == "i"
+
+
 @op("binary", domain="number", saves="x y z", outputs="z", flops=1, ieee=True, also="exponent=y")
 def pow(x, y):
     """z = x^y, elementwise with broadcasting. float32, float64, or int64 with y >= 0.
 
-    NaN where x < 0 and y is no integer. The gradient in y takes ln x as 0 where x is 0.
+    NaN where x < 0 and y is no integer. The gradient in y is 0 where x is 0 and y >= 0.
     """
+    if _whole(x, y) and np.any(np.less(y, 0)):
+        raise ValueError("pow: whole numbers have no negative powers; convert x with .float()")
     if np.ndim(y) == 0 and y == 0.5:  # NumPy would take sqrt(x), another value at -inf and -0
         y = np.full_like(x, y)
     return x**y
@@ -66,7 +72,7 @@ def pow(x, y):
 
 pow.gradient(lambda F, grad, x, y, z, *, needs: (
     F.mul(grad, F.mul(F.pow(x, _one_less(F, y, x)), y)) if needs[0] else None,
-    F.mul(grad, F.mul(z, _log_or_zero(F, x))) if needs[1] else None))
+    F.mul(grad, F.mul(z, _log_or_zero(F, x, y))) if needs[1] else None))
 
 
 def _one_less(F, y, x):
@@ -78,13 +84,16 @@ def _one_less(F, y, x):
     return F.where(F.eq(x, 0.0), F.where(F.eq(y, 0.0), 0.0, F.sub(y, 1.0)), F.sub(y, 1.0))
 
 
-def _log_or_zero(F, x):
-    """ln x, and 0 where x is 0: there x^y is flat in y for every y > 0."""
-    if isinstance(x, (int, float)):
-        if x == 0:
-            return 0.0
+def _log_or_zero(F, x, y):
+    """ln x, and 0 where x is 0 and y is not below: there x^y is flat in y."""
+    if isinstance(x, (int, float)) and x != 0:
         return math.log(x) if x > 0 else math.nan
-    return F.log(F.where(F.eq(x, 0.0), 1.0, x))
+    flat_there = F.ge(y, 0.0) if hasattr(y, "dtype") else y >= 0
+    if isinstance(x, (int, float)):
+        return F.where(flat_there, 0.0, -math.inf)
+    if isinstance(flat_there, bool):
+        return F.log(F.where(F.eq(x, 0.0), 1.0, x) if flat_there else x)
+    return F.log(F.where(F.logical_and(F.eq(x, 0.0), flat_there), 1.0, x))
 
 
 @op("binary", domain="number", saves="x y", flops=1)
@@ -120,7 +129,7 @@ minimum.gradient(lambda F, grad, x, y, *, needs: _to_winner(F, F.lt, grad, x, y,
 
 def _no_zero(x, y):
     """Whole numbers have no infinity to give when they are divided by 0."""
-    if x.dtype.kind == "i" and np.any(np.equal(y, 0)):
+    if _whole(x, y) and np.any(np.equal(y, 0)):
         raise ZeroDivisionError("int64 divided by 0; floats give inf or NaN")
 
 
@@ -130,7 +139,7 @@ def floor_divide(x, y):
 
     float, or int64, which raises ZeroDivisionError where y is 0. The gradient is 0.
     """
-    _no_zero(x if hasattr(x, "dtype") else y, y)
+    _no_zero(x, y)
     return x // y
 
 
@@ -144,7 +153,7 @@ def remainder(x, y):
 
     float, or int64, which raises ZeroDivisionError where y is 0.
     """
-    _no_zero(x if hasattr(x, "dtype") else y, y)
+    _no_zero(x, y)
     return x % y
 
 
