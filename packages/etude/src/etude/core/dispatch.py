@@ -112,7 +112,7 @@ def _general(op: Op) -> Function:
     """Any number of operands. Operands of one dtype on one device need no promotion; the loop
     finds that out while it collects their arrays.
     """
-    name, prepare = op.name, op.prepare
+    name, taken = op.name, op.taken
     kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
     fixed = [not op.variadic and array in op.fixed for array in op.arrays]
 
@@ -146,11 +146,7 @@ def _general(op: Op) -> Function:
             inputs, device = _promote(op, inputs)
             arrays = [t.data if isinstance(t, Tensor) else t for t in inputs]
             needs = [isinstance(t, Tensor) and t.requires_grad for t in inputs]
-        for key, value in attrs.items():
-            if type(value) is list:
-                attrs[key] = tuple(value)
-        if prepare is not None:
-            attrs = prepare(attrs)
+        attrs = taken(attrs)
         result = state.tables[device][name](*arrays, **attrs)
         return _record(op, inputs, result, attrs, tuple(needs) if state.grad else ())
 

@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
+from etude.core.errors import ShapeError
+
 
 def whole(value: Any) -> int | None:
     """``value`` as a Python int if it is an integer of Python or NumPy, or an array without
@@ -32,6 +36,24 @@ def integer(what: str, value: Any, least: int, error: type[Exception] = ValueErr
     if found is None or found < least:
         raise error(f"{what} must be an integer >= {least}, got {value!r}")
     return found
+
+
+_INTEGERS = {int}
+
+
+def plain(op: str, name: str, value: Any) -> Any:
+    """An attribute in the form that columns see: NumPy's numbers as Python's, lists and arrays as
+    tuples. ShapeError for bools among several values: as sizes they are a mistake.
+    """
+    if type(value) is tuple and set(map(type, value)) == _INTEGERS:
+        return value  # as most are, and cost little
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)):
+        return value
+    if any(isinstance(v, (bool, np.bool_)) for v in value):
+        raise ShapeError(f"{op}: {name} is made of integers, and a bool is none; got {value!r}")
+    return tuple([plain(op, name, v) for v in value])
 
 
 def real(what: str, value: Any) -> float:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import plain
 from etude.core.layout import Layout
 from etude.core.shapes import DOMAINS as DOMAINS  # the table's users look for it here
 from etude.core.shapes import Spec, pair, spec_of
@@ -34,6 +35,9 @@ KERNELS = {"map": "n = ..., a = 0, b = 0", "map_bool": "n = ...", "equal": "n = 
            "reduce": "outer n inner = x along dim", "argreduce": "outer n inner = x along dim",
            "rows": "rows cols = x along dim", "rows_backward": "rows cols = grad along dim",
            "loss": "n = ...", "adamw": "n = ...", "triangle": "batch = ..."}
+
+#: Attributes of these types are as columns see them; most are, and pay nothing more.
+PLAIN = frozenset({bool, int, float, str, type(None)})
 
 TABLE: dict[str, Op] = {}
 
@@ -75,10 +79,16 @@ class Op:
 
     def __call__(self, *arrays: Any, **attrs: Any) -> Any:
         """Run the reference on arrays, after the shape rule. No dispatch, no gradient."""
-        if self.prepare is not None:
-            attrs = self.prepare(attrs)
+        attrs = self.taken(attrs)
         self.check(arrays, attrs)
         return as_arrays(self.reference(*arrays, **attrs))
+
+    def taken(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Attributes as users write them, in the form that columns see. Changes ``attrs``."""
+        for key, value in attrs.items():
+            if type(value) not in PLAIN:
+                attrs[key] = plain(self.name, key, value)
+        return attrs if self.prepare is None else self.prepare(attrs)
 
     def gradient(self, rule: Rule) -> Rule:
         """State the gradient: ``rule(F, grad, *saved, needs, **attrs)``, one for each array.
@@ -116,6 +126,7 @@ class Op:
                 raise DTypeError(f"{self.name}: {arg} must be {only.name}, got {spec}. "
                                  f"Convert it with .to(dtype)")
         answer = self.shape(*specs, **{**self.attrs, **attrs})
+        self._no_bools(attrs)
         if len(self._specs) >= 4096:  # shapes that vary without end must not fill the memory
             self._specs.clear()
         self._specs[key] = answer
@@ -139,6 +150,13 @@ class Op:
         for key, default in self.attrs.items():
             if default is inspect.Parameter.empty and key not in attrs:
                 raise TypeError(f"{self.name} needs the attribute {key!r}")
+
+    def _no_bools(self, attrs: dict[str, Any]) -> None:
+        """TypeError for a bool where the default is a number, if the shape rule let it pass."""
+        for key, value in attrs.items():
+            if isinstance(value, bool) and type(self.attrs[key]) in (int, float):
+                raise TypeError(f"{self.name}: {key} must be a number, and a bool is none; "
+                                f"got {value!r}")
 
     def flops(self, *arrays: Any, **attrs: Any) -> int:
         """Floating-point operations of this call; a transcendental counts as one."""

@@ -15,8 +15,8 @@ from etude.ops.reduce import average, total
 def prepare(attrs):
     """One integer means the last axis alone."""
     size = attrs.get("normalized_shape", ())
-    if isinstance(size, (int, np.integer)):
-        attrs["normalized_shape"] = (int(size),)
+    if type(size) is int:  # and no bool: the shape rule refuses that
+        attrs["normalized_shape"] = (size,)
     return attrs
 
 
