@@ -14,7 +14,7 @@ NEEDED = ("click", "rich")
 
 
 def main() -> None:
-    """What the console script runs. Exits with a sentence if click or rich is not installed, or at Ctrl-C."""
+    """What the console script runs. Exits with a sentence without click or rich, or at Ctrl-C."""
     try:
         from etude.commands import etude
     except KeyboardInterrupt:
