@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.errors import DeviceError
+from etude.core.errors import DeviceError, DTypeError
 from etude.core.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
 from etude.core.state import STATE
 from etude.core.table import TABLE, Op
@@ -80,8 +80,11 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], str]:
     dtype = _result_dtype(op, [operands[i] for i in free])
     for i in free:
         t = operands[i]
-        if isinstance(t, Tensor) and t.dtype != dtype:
-            operands[i] = OPS["cast"](t, dtype=dtype)
+        if isinstance(t, Tensor):
+            operands[i] = t if t.dtype == dtype else OPS["cast"](t, dtype=dtype)
+        elif dtype == int64 and not -(2**63) <= t < 2**63:
+            raise DTypeError(f"{op.name}: a number of {t.bit_length()} bits does not go with "
+                             f"int64, which ends at 2^63 - 1; use floats, or a smaller number")
     if free and not any(isinstance(operands[i], Tensor) for i in free):
         first = np.asarray(operands[free[0]], dtype)
         operands[free[0]] = Tensor(STATE.get().tables[device].upload(first))

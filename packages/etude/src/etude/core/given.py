@@ -68,6 +68,15 @@ def real(what: str, value: Any) -> float:
     return float(found)
 
 
+def eps_of(what: str, eps: Any) -> float:
+    """What is added to a variance, as a Python float. ValueError below 0, where roots are NaN."""
+    found = real(f"{what}: eps", eps)
+    if not found >= 0:
+        raise ValueError(f"{what}: eps must be >= 0, because a root is taken of what it is added "
+                         f"to; got {eps!r}")
+    return found
+
+
 def in_order(what: str, given: Iterable[Any]) -> list[Any]:
     """``given`` as a list. TypeError for a set, whose order differs from run to run, and a dict."""
     if isinstance(given, (set, frozenset)):

@@ -11,7 +11,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import ones, zeros
 from etude.core.errors import ShapeError
-from etude.core.given import integer
+from etude.core.given import eps_of, integer
 from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
@@ -35,7 +35,7 @@ class LayerNorm(Module):
                  ) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
-        self.eps = eps
+        self.eps = eps_of(type(self).__name__, eps)
         self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
                        if elementwise_affine else None)
         self.bias = (Parameter(zeros(self.normalized_shape, dtype=dtype))
@@ -62,7 +62,7 @@ class RMSNorm(Module):
                  elementwise_affine: bool = True, dtype: Any = "float32") -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
-        self.eps = eps
+        self.eps = eps_of(type(self).__name__, eps)
         self.weight = (Parameter(ones(self.normalized_shape, dtype=dtype))
                        if elementwise_affine else None)
 
@@ -87,7 +87,8 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels="
                              f"{num_channels}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps = eps_of(type(self).__name__, eps)
         self.weight = Parameter(ones(num_channels, dtype=dtype)) if affine else None
         self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine else None
 
@@ -121,7 +122,8 @@ class _BatchNorm(Module):
                  affine: bool = True, track_running_stats: bool = True, dtype: Any = "float32"
                  ) -> None:
         num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features, self.momentum = num_features, momentum
+        self.eps = eps_of(type(self).__name__, eps)
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
         self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None

@@ -8,6 +8,7 @@ Source: Ba, Kiros and Hinton 2016, Layer Normalization, section 3.
 import numpy as np
 
 from etude.core.errors import ShapeError
+from etude.core.given import eps_of
 from etude.core.table import op
 from etude.ops.reduce import average, total
 
@@ -20,8 +21,9 @@ def prepare(attrs):
     return attrs
 
 
-def not_empty(op, D):
-    """ShapeError for a row without elements."""
+def not_empty(op, D, eps):
+    """ShapeError for a row without elements; ValueError for an eps below 0."""
+    eps_of(op, eps)
     if not D or 0 in D:
         raise ShapeError(f"{op}: normalized_shape {list(D)} is empty; it has no mean")
 
