@@ -138,6 +138,11 @@ def test_a_number_of_numpy_does_not_widen_the_result(call):
     assert call(SQUARE, np.float64(0.1)).dtype == etude.float32
 
 
+def test_a_bool_is_a_value_among_bools():
+    assert F.pad(SQUARE > 100, (0, 1), True)[0].tolist() == [False, False, False, True]
+    assert etude.full((1,), np.True_).tolist() == [True]
+
+
 def test_a_flag_of_numpy_counts_as_one_of_python():
     assert SQUARE.sum(0, keepdim=np.True_).shape == (1, 3)
 

@@ -217,6 +217,13 @@ def test_gelu_of_the_largest_numbers_has_a_slope(backend, approximate, dtype):
     assert max(map(abs, y.tolist()[4:] + x.grad.tolist()[4:])) < tiny
 
 
+def test_and_the_tanh_form_a_second_one():
+    x = etude.tensor([1e38, 61, -61, -1e38], requires_grad=True)
+    (first,) = etude.grad(F.gelu(x, approximate="tanh").sum(), x, create_graph=True)
+    (second,) = etude.grad(first.sum(), x)
+    assert (first.tolist(), second.tolist()) == ([1, 1, 0, 0], [0, 0, 0, 0])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gradient_of_expm1_is_e_to_the_x_however_far_below_0(backend, dtype):
     x = etude.tensor(np.array([-80.0, -40.0, -20.0, -1.0, 0.0, 3.0], dtype), requires_grad=True)

@@ -152,9 +152,12 @@ class Op:
                 raise TypeError(f"{self.name} needs the attribute {key!r}")
 
     def _no_bools(self, attrs: dict[str, Any]) -> None:
-        """TypeError for a bool where the default is a number, if the shape rule let it pass."""
+        """TypeError for a bool where the default is a number, if the shape rule let it pass; an
+        op on bools may be given one as a value, such as that of ``pad``.
+        """
+        numbers = (int,) if self.domain == "any" else (int, float)
         for key, value in attrs.items():
-            if isinstance(value, bool) and type(self.attrs[key]) in (int, float):
+            if isinstance(value, bool) and type(self.attrs[key]) in numbers:
                 raise TypeError(f"{self.name}: {key} must be a number, and a bool is none; "
                                 f"got {value!r}")
 

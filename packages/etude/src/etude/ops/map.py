@@ -280,8 +280,9 @@ gelu.gradient(lambda F, grad, x, *, approximate, **_:
 @gelu.composite
 def _(F, x, *, approximate):
     if approximate == "tanh":
-        cube = F.mul(F.mul(F.mul(x, x), x), GELU_CUBE)
-        return F.mul(x, F.sigmoid(F.mul(F.add(x, cube), 2 * SQRT_2_OVER_PI)))
+        near = F.clamp(x, min=-60.0, max=60.0)  # as _within_60
+        cube = F.mul(F.mul(F.mul(near, near), near), GELU_CUBE)
+        return F.mul(x, F.sigmoid(F.mul(F.add(near, cube), 2 * SQRT_2_OVER_PI)))
     return F.mul(F.mul(x, 0.5), F.add(F.erf(F.mul(x, math.sqrt(0.5))), 1.0))
 
 
