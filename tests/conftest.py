@@ -37,6 +37,16 @@ def safetensors():
 
 
 @pytest.fixture
+def torch():
+    return needed("torch", "torch")
+
+
+@pytest.fixture
+def jax():
+    return needed("jax", "jax")
+
+
+@pytest.fixture
 def optuna():
     return needed("optuna", "optuna")
 

@@ -33,6 +33,12 @@ typedef struct {
     int64_t line;          /* phases * phase */
 } canvas;
 
+/* The stride between so many outputs. One alone takes none: 1 will do, whatever was given. */
+static inline int64_t stride_between(int64_t outputs, int64_t stride)
+{
+    return outputs == 1 ? 1 : stride;
+}
+
 static canvas make_canvas(int64_t rows, int64_t columns, int64_t top, int64_t left, int64_t SW)
 {
     int64_t phase = (columns + SW - 1) / SW;

@@ -233,7 +233,8 @@ ETUDE_KERNEL(conv2d, conv2d)(etude_context *ctx, const real *x, const real *weig
         return ETUDE_OK;
     }
     conv q = {.N = N, .C = C, .H = H, .W = W, .O = O, .KH = KH, .KW = KW, .OH = OH, .OW = OW,
-              .SH = SH, .SW = SW, .top = PH, .left = PW, .x = x, .bias = bias, .y = y,
+              .SH = stride_between(OH, SH), .SW = stride_between(OW, SW),
+              .top = PH, .left = PW, .x = x, .bias = bias, .y = y,
               .YH = OH, .YW = OW, .row_step = 1, .column_step = 1,
               .weight = weight, .w_O = C * KH * KW, .w_C = KH * KW, .w_KH = KW, .w_KW = 1};
     return run_conv(ctx, &q);
@@ -274,6 +275,7 @@ ETUDE_KERNEL(conv2d_input, conv2d_input)(etude_context *ctx, const real *grad, c
         return ETUDE_OK;
     }
     int status = ETUDE_OK;
+    SH = stride_between(OH, SH), SW = stride_between(OW, SW);
     for (int64_t class = 0; class < SH * SW && status == ETUDE_OK; class++) {
         int64_t r = class / SW, s = class % SW;
         residue rows = residue_class(r, H, KH, SH, PH), columns = residue_class(s, W, KW, SW, PW);

@@ -124,6 +124,7 @@ ETUDE_KERNEL(conv2d_weight, conv2d_weight)(etude_context *ctx, const real *grad,
         memset(dw, 0, (size_t)(O * taps) * sizeof(real));
         return ETUDE_OK;
     }
+    SH = stride_between(OH, SH), SW = stride_between(OW, SW);
     weight_plan q = {.N = N, .C = C, .H = H, .W = W, .O = O, .KH = KH, .KW = KW, .OH = OH,
                      .OW = OW, .SH = SH, .SW = SW, .grad = grad, .x = x, .dw = dw};
     q.columns = round_up(O, VL);

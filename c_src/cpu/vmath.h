@@ -314,9 +314,21 @@ VMATH real v_gelu(real x)
     return x * v_phi(x);
 }
 
+/* Beyond 60 Phi is 0 or 1, but x^3 might overflow. */
+VMATH real v_within_60(real x)
+{
+    return x > R(60.0) ? R(60.0) : x < R(-60.0) ? R(-60.0) : x;
+}
+
+/* z with (1 + tanh(z / 2)) / 2 = sigmoid(z) = Phi(x), approximately. */
+VMATH real v_gelu_bend(real x)
+{
+    return R(2.0) * SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x);
+}
+
 VMATH real v_gelu_tanh(real x)
 {
-    return R(0.5) * x * (R(1.0) + v_tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x)));
+    return x * v_sigmoid(v_gelu_bend(v_within_60(x)));
 }
 
 VMATH real v_gelu_slope(real x)
@@ -327,9 +339,9 @@ VMATH real v_gelu_slope(real x)
 
 VMATH real v_gelu_tanh_slope(real x)
 {
-    real t = v_tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x));
-    real inner = SQRT_2_OVER_PI * (R(1.0) + R(3.0) * GELU_CUBE * x * x);
-    return R(0.5) * ((R(1.0) + t) + x * (R(1.0) - t * t) * inner);
+    real c = v_within_60(x), z = v_gelu_bend(c), phi = v_sigmoid(z);
+    real slope = R(2.0) * SQRT_2_OVER_PI * (R(1.0) + R(3.0) * GELU_CUBE * c * c);
+    return phi + x * (phi * v_sigmoid(-z) * slope);
 }
 
 #endif

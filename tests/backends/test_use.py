@@ -274,6 +274,51 @@ def test_other_exceptions_of_a_column_are_not_a_refusal(column):
     assert not chosen.fallbacks
 
 
+def by_its_public_op(x, *, dim=-1, out=None):
+    return F.softmax(x, dim=dim).numpy()
+
+
+def by_its_op_on_arrays(x, *, dim=-1, out=None):
+    return current()["softmax"](x, dim=dim)
+
+
+def by_another_op(x, *, dim=-1, out=None):
+    return F.log_softmax(x, dim=dim).exp().numpy()
+
+
+def log_by_the_first(x, *, dim=-1, out=None):
+    return F.softmax(x, dim=dim).log().numpy()
+
+
+@pytest.mark.parametrize("checks", [False, True])
+@pytest.mark.parametrize("tapped", [False, True])
+@pytest.mark.parametrize("kernel", [by_its_public_op, by_its_op_on_arrays, by_another_op])
+def test_a_kernel_that_calls_its_own_op_is_named(kernel, tapped, checks):
+    column = Column("mine", "cpu", {"softmax": kernel, "log_softmax": log_by_the_first},
+                    checks=checks)
+    tap = etude.tap(lambda event: None) if tapped else etude.enable_grad()
+    with etude.use(column), tap, pytest.raises(BackendError, match=(
+            r"^column 'mine': (\w+) calls \1 again, which comes back to it without end\. On "
+            r"arrays, etude\.ops\.\1 is the reference; or raise Unsupported")):
+        F.softmax(etude.ones(2, 3))
+
+
+def test_a_kernel_may_call_the_reference_of_its_op_and_other_ops():
+    def softmax(x, *, dim=-1):
+        return (F.exp(x) / F.exp(x).sum(dim, keepdim=True)).numpy() + ops.softmax(x, dim=dim)
+
+    with etude.use(Column("mine", "cpu", {"softmax": softmax, "exp": np.exp})):
+        assert F.softmax(etude.zeros(1, 2)).tolist() == [[1, 1]]
+
+
+def test_a_call_from_too_deep_a_recursion_of_the_user_stays_what_it_is(column):
+    def down(x):
+        return down(F.exp(x))
+
+    with etude.use(column), pytest.raises(RecursionError):
+        down(etude.zeros(2))
+
+
 def test_a_device_without_an_op_is_an_error_unless_fallback_is_allowed():
     from etude.core.array import DeviceArray
 

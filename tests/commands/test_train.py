@@ -234,14 +234,16 @@ def test_ctrl_c_anywhere_else_is_a_word_and_a_status(here, monkeypatch, where):
     assert call("train", "run.toml", "--dry-run", code=130).strip() == "Stopped."
 
 
-def test_ctrl_c_during_the_imports_is_a_sentence_and_a_status():
+@pytest.mark.parametrize("module", ["etude.core.table", "etude.commands", "click"])
+def test_ctrl_c_during_the_imports_is_a_sentence_and_a_status(module):
     code = ("import sys, importlib.abc\n"
             "class Stop(importlib.abc.MetaPathFinder):\n"
             "    def find_spec(self, name, path, target=None):\n"
-            "        if name == 'etude.commands': raise KeyboardInterrupt\n"
-            "from etude.__main__ import main\n"
+            f"        if name == {module!r}: raise KeyboardInterrupt\n"
             "sys.meta_path.insert(0, Stop())\n"
-            "main()")
+            "from importlib.metadata import entry_points\n"
+            "[command] = entry_points(group='console_scripts', name='etude')\n"
+            "command.load()()")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "\nStopped before it began.\n"

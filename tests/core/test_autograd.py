@@ -389,8 +389,11 @@ def test_seeds():
                                          r"of "
                                          r"that shape; only a single number starts at 1. Sum it"):
         (x * 2).backward()
-    with pytest.raises(ShapeError, match=r"must be a Tensor float64\[2\] like the output"):
+    with pytest.raises(ShapeError, match=r"must be a Tensor float64\[2\] like the output it "
+                                         r"belongs to, got one of float32\[2\]$"):
         (x * 2).backward(etude.ones(2))
+    with pytest.raises(ShapeError, match=r"must be a Tensor float64\[2\] .*, got ndarray$"):
+        (x * 2).backward(np.ones(2))
     with pytest.raises(ShapeError, match=r"must be a Tensor float64\[2\]"):
         (x * 2).backward(etude.ones(1, dtype=float64))
     (x[:1] * 2).backward()

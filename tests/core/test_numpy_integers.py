@@ -7,6 +7,7 @@ import pytest
 
 import etude
 from etude import data, nn, optim
+from etude import functional as F
 from etude.train import Checkpoints, EarlyStopping, fit, settings
 from etude.train.config import RunConfig
 
@@ -35,6 +36,9 @@ def trained(n):
 
 RNG = np.random.default_rng
 IMAGE = np.zeros((1, 4, 4), np.float32)
+GRID = etude.arange(32).reshape(1, 2, 4, 4).float()
+KERNEL = etude.arange(8).reshape(2, 1, 2, 2).float()
+SQUARE = etude.arange(9).reshape(3, 3).float()
 
 CASES = {  # each gives what can be compared
     "Linear": lambda n: parameters(nn.Linear(n, n)),
@@ -67,6 +71,31 @@ CASES = {  # each gives what can be compared
     "split by sizes": lambda n: [p.shape for p in etude.zeros(4).split([n, n])],
     "indexing": lambda n: etude.arange(9).reshape(3, 3)[n, n].item(),
     "slicing": lambda n: etude.arange(9)[n:].tolist(),
+    "convolution": lambda n: F.conv2d(GRID, KERNEL, stride=n, padding=(n, n), dilation=[n, n],
+                                      groups=n).tolist(),
+    "convolution of rows": lambda n: F.conv1d(GRID.reshape(1, 2, 16), KERNEL[:, :, 0],
+                                              None, n, n, n, n).tolist(),
+    "convolution transposed": lambda n: F.conv_transpose2d(GRID, KERNEL, stride=n, padding=n,
+                                                           groups=n).tolist(),
+    "pooling": lambda n: F.max_pool2d(GRID, (n, n), n).tolist(),
+    "padding": lambda n: F.pad(SQUARE, [n, n, n, n]).tolist(),
+    "sum": lambda n: GRID.sum(n).tolist(),
+    "sum over two": lambda n: GRID.sum((n, 1)).tolist(),
+    "var": lambda n: GRID.var(n, correction=n).tolist(),
+    "softmax": lambda n: GRID.softmax(n).tolist(),
+    "cat": lambda n: F.cat([GRID, GRID], n).tolist(),
+    "triangle": lambda n: SQUARE.tril(n).tolist(),
+    "largest": lambda n: SQUARE.topk(n)[0].tolist(),
+    "layer_norm": lambda n: F.layer_norm(etude.arange(6).reshape(3, 2).float(), n).tolist(),
+    "rms_norm": lambda n: F.rms_norm(etude.arange(6).reshape(3, 2).float(), (n,)).tolist(),
+    "group_norm": lambda n: F.group_norm(GRID, n).tolist(),
+    "one_hot": lambda n: F.one_hot(etude.tensor([0, 1]), n).tolist(),
+    "ignored class": lambda n: F.cross_entropy(SQUARE, etude.tensor([0, 2, 1]),
+                                               ignore_index=n).item(),
+    "transpose": lambda n: GRID.transpose(0, n).tolist(),
+    "permute": lambda n: SQUARE.reshape(1, 3, 3).permute(n, 0, 1).tolist(),
+    "flip": lambda n: GRID.flip((n,)).tolist(),
+    "flatten": lambda n: GRID.flatten(n).tolist(),
     "manual_seed": lambda n: etude.Generator(n).get_state(),
     "DataLoader": lambda n: [len(x) for x, _ in data.DataLoader(ROWS, n, seed=n, workers=n)],
     "random_split": lambda n: [part.indices.tolist()
@@ -99,6 +128,43 @@ def test_an_integer_of_numpy_counts_as_one_of_python(name, integer):
     assert CASES[name](integer) == CASES[name](2)
 
 
+def test_an_attribute_is_one_of_python_when_a_column_gets_it():
+    seen = []
+    with etude.tap(lambda event: seen.append(event.attrs)):
+        F.conv2d(GRID, KERNEL, stride=[np.int8(1), np.int64(2)], groups=np.int64(2))
+    assert {"stride": (1, 2), "groups": 2}.items() <= seen[0].items()
+    assert [type(n) for n in (*seen[0]["stride"], seen[0]["groups"])] == [int, int, int]
+
+
+@pytest.mark.parametrize("call", [lambda x, a: F.leaky_relu(x, a), lambda x, a: F.elu(x, a),
+                                  lambda x, a: F.layer_norm(x, 3, eps=a),
+                                  lambda x, a: F.clamp(x, a, a)])
+def test_a_number_of_numpy_does_not_widen_the_result(call):
+    assert call(SQUARE, np.float64(0.1)).dtype == etude.float32
+
+
+def test_a_bool_is_a_value_among_bools():
+    assert F.pad(SQUARE > 100, (0, 1), True)[0].tolist() == [False, False, False, True]
+    assert etude.full((1,), np.True_).tolist() == [True]
+
+
+def test_a_flag_of_numpy_counts_as_one_of_python():
+    assert SQUARE.sum(0, keepdim=np.True_).shape == (1, 3)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: F.pad(SQUARE, (True, 1)), lambda: SQUARE.tril(True), lambda: SQUARE.topk(True),
+    lambda: F.conv2d(GRID, KERNEL, groups=2, dilation=(1, np.True_)),
+    lambda: F.layer_norm(etude.zeros(2, 1), True), lambda: SQUARE.reshape(True, 9),
+    lambda: F.cross_entropy(SQUARE, etude.tensor([0, 2, 1]), ignore_index=True)])
+def test_a_bool_is_no_attribute_even_after_a_call_with_the_number_it_equals(call):
+    F.pad(SQUARE, (1, 1)), SQUARE.tril(1), SQUARE.topk(1), F.conv2d(GRID, KERNEL, groups=2)
+    F.layer_norm(etude.zeros(2, 1), 1), SQUARE.reshape(1, 9)
+    F.cross_entropy(SQUARE, etude.tensor([0, 2, 1]), ignore_index=1)
+    with pytest.raises((ValueError, TypeError), match=r"integer|bool"):
+        call()
+
+
 def test_a_vocabulary_has_a_size_of_numpy():
     assert data.BPETokenizer.train("aaaa", np.int64(257), progress=False).vocab_size == 257
 
@@ -119,7 +185,7 @@ def test_numbers_of_numpy_are_written_as_toml():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_bool_is_no_integer(name):
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError, etude.AxisError)):
         SIZES[name](True)
 
 

@@ -210,26 +210,6 @@ def test_numpy_takes_a_tensor_as_an_array():
         np.array(x, dtype=np.float64, copy=False)
 
 
-@pytest.mark.parametrize("dtype", ORDER, ids=str)
-def test_dlpack_goes_out_and_comes_back_over_the_same_memory(dtype):
-    x = etude.tensor([[1, 0, 1], [0, 1, 1]], dtype=dtype)
-    for t in (x, x.T, x[:, ::2], x[0, 0], x[:0]):
-        a = np.from_dlpack(t)
-        assert a.dtype == dtype
-        assert a.tolist() == t.tolist()
-        assert not t.numel() or np.shares_memory(a, x.data)
-        assert not a.flags.writeable
-    assert x.__dlpack_device__() == (1, 0)
-    assert x.__dlpack__() is not None  # read-only, so it asks for the version that can say so
-    y = etude.from_numpy(np.from_dlpack(x))
-    assert np.shares_memory(y.data, x.data)
-
-
-def test_dlpack_of_a_tensor_with_a_gradient_is_refused():
-    with pytest.raises(RuntimeError, match=r"call detach\(\) first to say so"):
-        np.from_dlpack(etude.ones(2, requires_grad=True))
-
-
 def test_tensors_can_be_referred_to_weakly():
     x = etude.ones(2)
     assert weakref.ref(x)() is x

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import etude
+from etude import functional as F
 from etude import nn
 
 RNG = np.random.default_rng(0)
@@ -191,3 +192,26 @@ def test_an_empty_batch_in_training_moves_no_running_statistics(momentum, backen
 def test_what_cannot_be_normalised_is_refused_with_a_reason(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+LAYERS = {"LayerNorm": lambda eps: nn.LayerNorm(4, eps), "RMSNorm": lambda eps: nn.RMSNorm(4, eps),
+          "GroupNorm": lambda eps: nn.GroupNorm(2, 4, eps),
+          "BatchNorm1d": lambda eps: nn.BatchNorm1d(4, eps),
+          "BatchNorm2d": lambda eps: nn.BatchNorm2d(4, eps)}
+FUNCTIONS = {"layer_norm": lambda x, eps: F.layer_norm(x, 4, eps=eps),
+             "rms_norm": lambda x, eps: F.rms_norm(x, 4, eps=eps),
+             "group_norm": lambda x, eps: F.group_norm(x, 2, eps=eps),
+             "batch_norm": lambda x, eps: F.batch_norm(x, None, None, training=True, eps=eps),
+             "batch_norm in evaluation": lambda x, eps: F.batch_norm(
+                 x, etude.zeros(4), etude.zeros(4), eps=eps)}
+
+
+@pytest.mark.parametrize("eps", [-1.0, -1e-9, float("nan")])
+def test_an_eps_below_0_is_refused(eps):
+    for name, layer in LAYERS.items():
+        with pytest.raises(ValueError, match=rf"^{name}: eps must be >= 0, because a root"):
+            layer(eps)
+    for name, norm in FUNCTIONS.items():
+        with pytest.raises(ValueError, match=r"_norm(_eval)?: eps must be >= 0"):
+            norm(etude.zeros(3, 4), eps)
+        assert norm(etude.ones(3, 4), 0.5).shape == (3, 4), name

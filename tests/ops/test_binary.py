@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from op_cases import Case, apart, away, elementwise, near, sample
 
 import etude
-from etude import ShapeError, ops
+from etude import DTypeError, ShapeError, ops
 from etude import functional as F
 
 PAIRS = [((), ()), ((3,), (3,)), ((7,), (7,)), ((2, 3), (2, 3)), ((4, 3), (4, 3)),
@@ -208,3 +208,16 @@ def test_x_y_and_number_gradients_flow_through_operators():
     y.sum().backward()
     want = [-0.5 + 2 * v + 1 + math.log(2) * 2**v + 1 / v**2 for v in (1, 2)]
     near(x.grad.numpy(), np.array(want), 4)
+
+
+@pytest.mark.parametrize("call", [lambda x, n: x + n, lambda x, n: n - x, lambda x, n: x == n,
+                                  lambda x, n: F.where(x > 0, x, n), F.maximum])
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**20000], ids=["2^63", "below", "far"])
+def test_a_number_that_int64_does_not_hold_is_refused(backend, call, number):
+    x = etude.tensor([1, 2**62])
+    with etude.use(backend):
+        with pytest.raises(DTypeError, match=r"a number of \d+ bits does not go with int64, which "
+                                             r"ends at 2\^63 - 1"):
+            call(x, number)
+        assert call(x, 2**63 - 1).shape == (2,)
+        assert F.maximum(x, -(2**63)).tolist() == [1, 2**62]

@@ -177,3 +177,19 @@ X, W = etude.ones(2, 3, 5, 5), etude.ones(4, 3, 2, 2)
 def test_calls_that_do_not_fit(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("stride", [50, (2**31, 1), (1, 2**40), 2**61])
+def test_a_stride_that_is_never_taken_costs_nothing(backend, stride):
+    """One output along an axis is the same for any stride, in time and memory as well."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(2, 4, 5, 6)), rng.normal(size=(3, 4, 3, 3))
+    down, right = (stride, stride) if isinstance(stride, int) else stride
+    found = []
+    with etude.use(backend):
+        for s in (stride, (min(down, 5), min(right, 6))):
+            both = [etude.tensor(a, requires_grad=True) for a in (x, weight)]
+            y = F.conv2d(*both, stride=s)
+            found.append([y.detach(), *etude.grad(y.square().sum(), both)])
+    for got, want in zip(*found, strict=True):
+        near(got.numpy(), want.numpy(), 16, 1)

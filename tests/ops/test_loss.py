@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 from op_cases import Case, apart, elementwise, near, sample
 
 import etude
@@ -62,6 +63,18 @@ def test_sure_logits_do_not_overflow():
     x = np.array([1e4, -1e4, 1e4], np.float32)
     y = ops.binary_cross_entropy_with_logits(x, np.array([1, 0, 0], np.float32), reduction="none")
     near(y, [0, 0, 1e4], 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_a_sure_and_right_logit_is_small_and_not_0(backend, dtype):
+    x = np.array([-80.0, -40.0, -20.0, -3.0, 3.0, 20.0, 40.0, 80.0], dtype)
+    for target, sign in ((0.0, 1), (1.0, -1)):
+        t = etude.tensor(x, requires_grad=True)
+        with etude.use(backend):
+            loss = F.binary_cross_entropy_with_logits(t, etude.full(x.shape, target, t.dtype),
+                                                      reduction="sum")
+            loss.backward()
+        near(t.grad.numpy(), sign * scipy.special.expit(sign * x.astype(float)), 4)
 
 
 def test_an_infinite_logit_costs_nothing_if_it_is_right_and_is_no_nan_if_it_is_wrong():

@@ -184,6 +184,57 @@ def test_gelu_keeps_its_digits_far_below_zero():
     near(ops.gelu(x.astype(np.float32)), want, 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_tanh_form_of_gelu_keeps_its_digits_far_below_zero(backend, dtype):
+    """x p and p + x p (1 - p) z', with p = 1 / (1 + e^-z), z = sqrt(8/pi) (x + 0.044715 x^3)."""
+    x = etude.tensor(-np.array([0.5, 1.0, 2.0, 4.0, 6.0, 8.0], dtype), requires_grad=True)
+    with etude.use(backend):
+        y = F.gelu(x, approximate="tanh")
+        y.sum().backward()
+    root, cube = (8 / PI).sqrt(), D("0.044715")
+    want, slope = [], []
+    for v in map(D, x.tolist()):
+        p = 1 / (1 + (-root * (v + cube * v**3)).exp())
+        want.append(float(v * p))
+        slope.append(float(p + v * p * (1 - p) * root * (1 + 3 * cube * v * v)))
+    # e^-z has the error of z, which is 50 at the end
+    near(y.detach().numpy(), want, 64)
+    near(x.grad.numpy(), slope, 128)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gelu_of_the_largest_numbers_has_a_slope(backend, approximate, dtype):
+    most = np.finfo(dtype).max / 8
+    x = etude.tensor(np.array([most, most / 1e6, 1e19, 61, -61, -1e19, -most], dtype),
+                     requires_grad=True)
+    with etude.use(backend):
+        y = F.gelu(x, approximate=approximate)
+        y.sum().backward()
+    tiny = np.finfo(np.float32).tiny
+    assert y.tolist()[:4] == x.tolist()[:4]
+    assert x.grad.tolist()[:4] == [1, 1, 1, 1]
+    assert max(map(abs, y.tolist()[4:] + x.grad.tolist()[4:])) < tiny
+
+
+def test_and_the_tanh_form_a_second_one():
+    x = etude.tensor([1e38, 61, -61, -1e38], requires_grad=True)
+    (first,) = etude.grad(F.gelu(x, approximate="tanh").sum(), x, create_graph=True)
+    (second,) = etude.grad(first.sum(), x)
+    assert (first.tolist(), second.tolist()) == ([1, 1, 0, 0], [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_expm1_is_e_to_the_x_however_far_below_0(backend, dtype):
+    x = etude.tensor(np.array([-80.0, -40.0, -20.0, -1.0, 0.0, 3.0], dtype), requires_grad=True)
+    with etude.use(backend):
+        (first,) = etude.grad(F.expm1(x).sum(), x, create_graph=True)
+        (second,) = etude.grad(first.sum(), x)
+    want = np.exp(x.detach().numpy().astype(float))
+    near(first.detach().numpy(), want, 4)
+    near(second.numpy(), want, 4)
+
+
 def test_erf_reaches_one_without_passing_it():
     x = np.linspace(3, 8, 2001)
     y = ops.erf(x)

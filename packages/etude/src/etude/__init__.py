@@ -29,7 +29,7 @@ from etude.core.shapes import Spec, float32, float64, int64
 from etude.core.shapes import bool_ as bool
 from etude.core.state import Tables, current, enable_grad, is_grad_enabled, no_grad, tap
 from etude.core.table import TABLE, op
-from etude.core.tensor import Tensor, from_numpy, tensor
+from etude.core.tensor import Tensor, from_dlpack, from_numpy, tensor
 from etude.functional import *  # noqa: F403 - every public op, from the table
 from etude.inspect.draw import draw
 from etude.inspect.gradcheck import gradcheck

@@ -1,7 +1,8 @@
 """The command ``etude``, also ``python -m etude``: starts ``commands/``, or says what is missing.
 
 click and rich are optional: only ``commands/`` and progress bars import them, and this file stands
-in front of the first import. What ``etude`` can do is in ``commands/__init__.py``.
+in front of their first import. What ``etude`` can do is in ``commands/__init__.py``; before all of
+it, ``etude_command.py`` imports this file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ NEEDED = ("click", "rich")
 
 
 def main() -> None:
-    """The console script. Exits with a sentence if click or rich is not installed, or at Ctrl-C."""
+    """What the console script runs. Exits with a sentence without click or rich, or at Ctrl-C."""
     try:
         from etude.commands import etude
     except KeyboardInterrupt:

@@ -8,13 +8,14 @@ namespace ``F``: normally F is the array ops of the device and no Tensor is made
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from etude.core.array import is_contiguous, memory
-from etude.core.dispatch import TensorOps
+from etude.core.dispatch import OPS, TensorOps
 from etude.core.errors import ShapeError
 from etude.core.state import STATE, State, grad_mode
 from etude.core.tape import Mode, Node, key_of, walk
@@ -29,34 +30,74 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
     values are freed unless ``retain_graph`` (by default: unless ``create_graph``). A leaf has its
     gradient as soon as it is complete, and its hooks run then
     (``Tensor.register_post_accumulate_grad_hook``). If a rule or a hook raises, every ``grad`` is
-    put back as it was.
+    put back as it was. Threads may walk to one leaf at once: what each adds is kept, also where
+    another one fails.
     """
     keep = create_graph if retain_graph is None else retain_graph
     seed = _seed(t, gradient, create_graph)
     taken = {memory(seed)}
-    before: list[tuple[Tensor, Tensor | None]] = []
+    added: list[_Added] = []
 
     def accumulate(leaf: Tensor, g: Any) -> None:
-        before.append((leaf, leaf.grad))
-        if create_graph:
-            leaf.grad = g if leaf.grad is None else TensorOps(g.device).add(leaf.grad, g)
-        elif leaf.grad is None:
-            leaf.grad = Tensor(_owned(g, taken))
-        else:
-            leaf.grad = Tensor(_array_ops(g).add(leaf.grad.data, g))
-        if leaf.hooks:
+        while True:
+            before = leaf.grad
+            if create_graph:
+                after = g if before is None else _tensor_ops(g).add(before, g)
+            elif before is None:
+                after = Tensor(_owned(g, taken))
+            else:
+                after = Tensor(_array_ops(g).add(before.data, g))
+            if _exchanged(leaf, before, after):
+                break
+        if not leaf.hooks:
+            added.append((leaf, g, before, after))
+            return
+        try:
             for hook in list(leaf.hooks.values()):
                 hook(leaf)
+        finally:
+            added.append((leaf, g, before, leaf.grad))
 
     token = STATE.set(State(STATE.get().tables, create_graph))
     try:
         walk([(t, seed)], TENSORS if create_graph else ARRAYS, keep, complete=accumulate)
     except BaseException:
-        for leaf, g in before:
-            leaf.grad = g
+        for entry in added:
+            _take_back(*entry)
         raise
     finally:
         STATE.reset(token)
+
+
+# ------------------------------------------------------------------ into grad, from any thread
+
+#: Held while the ``grad`` of a leaf is exchanged, and never while an op or a hook runs: those are
+#: a user's code, which may wait for another thread.
+_EXCHANGE = threading.Lock()
+
+
+#: What a walk added to a leaf: leaf, gradient, leaf.grad before it, and when hooks were done too.
+_Added = tuple[Tensor, Any, Tensor | None, Tensor | None]
+
+
+def _exchanged(leaf: Tensor, before: Tensor | None, after: Tensor | None) -> bool:
+    """Make ``leaf.grad`` ``after`` if it still is ``before``; False if a thread was faster."""
+    with _EXCHANGE:
+        if leaf.grad is not before:
+            return False
+        leaf.grad = after
+        return True
+
+
+def _take_back(leaf: Tensor, g: Any, before: Tensor | None, left: Tensor | None) -> None:
+    """Make ``leaf.grad`` what it would be without this walk, which left it as ``left``."""
+    while True:
+        now = leaf.grad
+        without = before
+        if now is not None and now is not left:  # another thread has added to it since
+            without = OPS["sub"](now, g if isinstance(g, Tensor) else Tensor(g))
+        if _exchanged(leaf, now, without):
+            return
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
@@ -100,8 +141,10 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
         given = Tensor(STATE.get().tables[t.device].upload(one))
     if not isinstance(given, Tensor) or (given.data.shape, given.data.dtype) != (
             t.data.shape, t.data.dtype):
+        got = (f"one of {given.dtype.name}{list(given.shape)}" if isinstance(given, Tensor)
+               else type(given).__name__)
         raise ShapeError(f"the gradient given must be a Tensor {t.dtype.name}{list(t.shape)} like "
-                         f"the output it belongs to, got {given!r}")
+                         f"the output it belongs to, got {got}")
     return given if create_graph else given.data
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from etude.core.contract import Results, guarded
+from etude.core.contract import Results, guarded, without_end
 from etude.core.errors import BackendError, DeviceError, ShapeError, Unsupported
 from etude.core.shapes import float32
 from etude.core.table import TABLE, Op, into
@@ -150,6 +150,8 @@ class Table(dict[str, Implementation]):
             except Unsupported as no:
                 if last:
                     self._count(op, arrays, f"{column}: {no}")
+            except RecursionError as error:
+                raise without_end(op, column, error) from None
             return following(*arrays, **attrs)
 
         return attempt
@@ -172,6 +174,8 @@ class Table(dict[str, Implementation]):
                     if i == last - 1:
                         self._count(op, arrays, f"{column}: {no}")
                     continue
+                except RecursionError as error:
+                    raise without_end(op, column, error) from None
                 seconds = time.perf_counter() - start
                 outputs = result if isinstance(result, tuple) else (result,)
                 event = Event(op.name, arrays, attrs, outputs, column, seconds, declined)

@@ -113,6 +113,23 @@ def _untouched(op: Op, column: str, call: Implementation, arrays: tuple[Any, ...
                            f"changes nothing it was given: work on a copy") from error
 
 
+def without_end(op: Op, column: str, error: RecursionError) -> Exception:
+    """What to raise where a call of a column used up the stack: a BackendError if the call came
+    back to itself, and else ``error``. To be called by the function that made the call, whose
+    names ``op`` and ``column`` are.
+    """
+    at = error.__traceback__
+    code = at.tb_frame.f_code if at else None
+    while at and (at := at.tb_next):
+        inner = at.tb_frame
+        if inner.f_code is code and inner.f_locals["op"] is op and (
+                inner.f_locals["column"] == column):
+            return BackendError(f"column {column!r}: {op.name} calls {op.name} again, which comes "
+                                f"back to it without end. On arrays, etude.ops.{op.name} is the "
+                                f"reference; or raise Unsupported, and the next column answers")
+    return error
+
+
 def _hold(op: Op, column: str, promised: Any, result: Any, out: Any) -> None:
     """BackendError unless ``result`` is what the shape rule says, in the buffers ``out``."""
     single = isinstance(promised, Spec)

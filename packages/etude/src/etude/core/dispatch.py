@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.errors import DeviceError
+from etude.core.errors import DeviceError, DTypeError
 from etude.core.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
 from etude.core.state import STATE
 from etude.core.table import TABLE, Op
@@ -80,8 +80,11 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], str]:
     dtype = _result_dtype(op, [operands[i] for i in free])
     for i in free:
         t = operands[i]
-        if isinstance(t, Tensor) and t.dtype != dtype:
-            operands[i] = OPS["cast"](t, dtype=dtype)
+        if isinstance(t, Tensor):
+            operands[i] = t if t.dtype == dtype else OPS["cast"](t, dtype=dtype)
+        elif dtype == int64 and not -(2**63) <= t < 2**63:
+            raise DTypeError(f"{op.name}: a number of {t.bit_length()} bits does not go with "
+                             f"int64, which ends at 2^63 - 1; use floats, or a smaller number")
     if free and not any(isinstance(operands[i], Tensor) for i in free):
         first = np.asarray(operands[free[0]], dtype)
         operands[free[0]] = Tensor(STATE.get().tables[device].upload(first))
@@ -112,7 +115,7 @@ def _general(op: Op) -> Function:
     """Any number of operands. Operands of one dtype on one device need no promotion; the loop
     finds that out while it collects their arrays.
     """
-    name, prepare = op.name, op.prepare
+    name, taken = op.name, op.taken
     kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
     fixed = [not op.variadic and array in op.fixed for array in op.arrays]
 
@@ -146,11 +149,7 @@ def _general(op: Op) -> Function:
             inputs, device = _promote(op, inputs)
             arrays = [t.data if isinstance(t, Tensor) else t for t in inputs]
             needs = [isinstance(t, Tensor) and t.requires_grad for t in inputs]
-        for key, value in attrs.items():
-            if type(value) is list:
-                attrs[key] = tuple(value)
-        if prepare is not None:
-            attrs = prepare(attrs)
+        attrs = taken(attrs)
         result = state.tables[device][name](*arrays, **attrs)
         return _record(op, inputs, result, attrs, tuple(needs) if state.grad else ())
 

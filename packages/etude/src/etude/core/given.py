@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
+from etude.core.errors import ShapeError
+
 
 def whole(value: Any) -> int | None:
     """``value`` as a Python int if it is an integer of Python or NumPy, or an array without
@@ -34,6 +38,24 @@ def integer(what: str, value: Any, least: int, error: type[Exception] = ValueErr
     return found
 
 
+_INTEGERS = {int}
+
+
+def plain(op: str, name: str, value: Any) -> Any:
+    """An attribute in the form that columns see: NumPy's numbers as Python's, lists and arrays as
+    tuples. ShapeError for bools among several values: as sizes they are a mistake.
+    """
+    if type(value) is tuple and set(map(type, value)) == _INTEGERS:
+        return value  # as most are, and cost little
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)):
+        return value
+    if any(isinstance(v, (bool, np.bool_)) for v in value):
+        raise ShapeError(f"{op}: {name} is made of integers, and a bool is none; got {value!r}")
+    return tuple([plain(op, name, v) for v in value])
+
+
 def real(what: str, value: Any) -> float:
     """One number as a Python float: of Python, of NumPy, or in a Tensor or array of one element,
     which keeps no graph alive. TypeError for a bool, text, or several numbers.
@@ -44,6 +66,15 @@ def real(what: str, value: Any) -> float:
     if isinstance(found, bool) or not isinstance(found, Real):
         raise TypeError(f"{what} must be a number, got {value!r}")
     return float(found)
+
+
+def eps_of(what: str, eps: Any) -> float:
+    """What is added to a variance, as a Python float. ValueError below 0, where roots are NaN."""
+    found = real(f"{what}: eps", eps)
+    if not found >= 0:
+        raise ValueError(f"{what}: eps must be >= 0, because a root is taken of what it is added "
+                         f"to; got {eps!r}")
+    return found
 
 
 def in_order(what: str, given: Iterable[Any]) -> list[Any]:

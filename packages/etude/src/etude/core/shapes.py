@@ -65,13 +65,14 @@ def spec_of(x: Any) -> Any:
 
 def axis(name: str, dim: int, ndim: int) -> int:
     """``dim`` counted from the front, in 0 .. ndim-1."""
-    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
+    found = whole(dim)
+    if found is None:
         raise AxisError(f"{name}: dim must be an integer, got {dim!r}")
-    if not -ndim <= dim < ndim:
+    if not -ndim <= found < ndim:
         span = f"-{ndim} to {ndim - 1}" if ndim else "none: the array has no dimensions"
         raise AxisError(f"{name}: dim={dim} is outside an array of {ndim} dimensions "
                         f"(allowed: {span})")
-    return int(dim) % ndim
+    return found % ndim
 
 
 def axes(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:

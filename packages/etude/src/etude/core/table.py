@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import plain
 from etude.core.layout import Layout
 from etude.core.shapes import DOMAINS as DOMAINS  # the table's users look for it here
 from etude.core.shapes import Spec, pair, spec_of
@@ -42,6 +43,9 @@ NAMES = {"input": "x", "other": "y"}
 ASIDE = {"inplace": (False, "an op changes nothing it is given; write x = relu(x)"),
          "out": (None, "an op returns memory of its own; write y = f(x), or y.copy_(f(x))"),
          "sparse_grad": (False, "gradients are dense")}
+
+#: Attributes of these types are as columns see them; most are, and pay nothing more.
+PLAIN = frozenset({bool, int, float, str, type(None)})
 
 TABLE: dict[str, Op] = {}
 
@@ -84,10 +88,16 @@ class Op:
 
     def __call__(self, *arrays: Any, **attrs: Any) -> Any:
         """Run the reference on arrays, after the shape rule. No dispatch, no gradient."""
-        if self.prepare is not None:
-            attrs = self.prepare(attrs)
+        attrs = self.taken(attrs)
         self.check(arrays, attrs)
         return as_arrays(self.reference(*arrays, **attrs))
+
+    def taken(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Attributes as users write them, in the form that columns see. Changes ``attrs``."""
+        for key, value in attrs.items():
+            if type(value) not in PLAIN:
+                attrs[key] = plain(self.name, key, value)
+        return attrs if self.prepare is None else self.prepare(attrs)
 
     def gradient(self, rule: Rule) -> Rule:
         """State the gradient: ``rule(F, grad, *saved, needs, **attrs)``, one for each array.
@@ -125,6 +135,7 @@ class Op:
                 raise DTypeError(f"{self.name}: {arg} must be {only.name}, got {spec}. "
                                  f"Convert it with .to(dtype)")
         answer = self.shape(*specs, **{**self.attrs, **attrs})
+        self._no_bools(attrs)
         if len(self._specs) >= 4096:  # shapes that vary without end must not fill the memory
             self._specs.clear()
         self._specs[key] = answer
@@ -166,6 +177,16 @@ class Op:
                 raise TypeError(f"{self.name}: {name} given twice")
             given[own] = value
         return [given.pop(name, None) for name in self.arrays], given
+
+    def _no_bools(self, attrs: dict[str, Any]) -> None:
+        """TypeError for a bool where the default is a number, if the shape rule let it pass; an
+        op on bools may be given one as a value, such as that of ``pad``.
+        """
+        numbers = (int,) if self.domain == "any" else (int, float)
+        for key, value in attrs.items():
+            if isinstance(value, bool) and type(self.attrs[key]) in numbers:
+                raise TypeError(f"{self.name}: {key} must be a number, and a bool is none; "
+                                f"got {value!r}")
 
     def flops(self, *arrays: Any, **attrs: Any) -> int:
         """Floating-point operations of this call; a transcendental counts as one."""

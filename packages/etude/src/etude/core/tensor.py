@@ -15,6 +15,7 @@ import numpy as np
 
 from etude.core.errors import DeviceError, DTypeError, ShapeError
 from etude.core.shapes import (
+    DTYPES,
     FLOATS,
     Shape,
     bool_,
@@ -25,6 +26,9 @@ from etude.core.shapes import (
 )
 from etude.core.state import STATE
 from etude.core.tape import Node, clock
+
+#: Devices as DLPack numbers them: the host, and one that it has no number for.
+_KDL_CPU, _KDL_EXTENSION = (1, 0), (12, 0)
 
 
 class Tensor:
@@ -124,13 +128,37 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        if self.device != "cpu":
-            raise BufferError(f"__dlpack__ of a tensor on {self.device!r}: call .to('cpu') first")
-        return self.numpy().__dlpack__(**{"max_version": (1, 0), **options})
+    def __dlpack__(self, *, stream: Any = None, max_version: tuple[int, int] | None = None,
+                   dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> Any:
+        """The memory for another library, as a DLPack capsule; ``copy`` makes it a copy.
+
+        For whoever reads ``max_version`` 1.0 the capsule is read-only, as ``numpy()`` is. Older
+        ones cannot say so: they lend memory that may be written, and a copy of what may not. So
+        it is with steps backwards, at which PyTorch ends the process. BufferError for what cannot
+        be lent. Source: the Python array API standard, 2024.12.
+        """
+        wanted = self.__dlpack_device__() if dl_device is None else tuple(dl_device)
+        if wanted != _KDL_CPU or (self.device != "cpu" and copy is False):
+            raise BufferError(f"__dlpack__ of a tensor on {self.device!r}: only memory of the host "
+                              f"is lent, and DLPack device {list(wanted)} was asked for. Call "
+                              f".to('cpu') first")
+        if stream is not None:
+            raise BufferError(f"__dlpack__: stream must be None for memory of the host, got "
+                              f"{stream!r}")
+        x = self.numpy()
+        says_read_only = max_version is not None and max_version[0] >= 1
+        if not says_read_only and self.device == "cpu":
+            x = self.data
+        lent = (says_read_only or x.flags.writeable) and min(x.strides, default=0) >= 0
+        if copy is False and not lent:
+            raise BufferError("__dlpack__: this memory cannot be lent without a copy: it is "
+                              "stepped through backwards, or it is read-only, which capsules "
+                              "older than DLPack 1.0 cannot say")
+        x = x if lent else x.copy()
+        return x.__dlpack__(max_version=max_version, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)  # kDLCPU
+        return _KDL_CPU if self.device == "cpu" else _KDL_EXTENSION
 
     def item(self) -> bool | int | float:
         """The one element, as a Python number."""
@@ -318,3 +346,29 @@ def from_numpy(x: np.ndarray[Any, Any]) -> Tensor:
         raise DTypeError(f"from_numpy(): needs a NumPy array of float32, float64, int64 or bool, "
                          f"got {getattr(x, 'dtype', type(x).__name__)}; etude.tensor converts")
     return Tensor(x)
+
+
+def from_dlpack(x: Any, *, copy: bool | None = None) -> Tensor:
+    """A tensor over the memory of an array of another library: PyTorch's, JAX's, NumPy's.
+
+    ``x`` lends its memory by ``__dlpack__``: memory of the host, in one of Etude's four dtypes.
+    With ``copy`` the values are copied, and other dtypes take the nearest of these. TypeError for
+    what lends nothing; BufferError, or DTypeError, if this memory cannot be shared.
+    """
+    kind = f"{type(x).__module__}.{type(x).__name__}"
+    if not (hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__")):
+        raise TypeError(f"from_dlpack(): needs an array that has __dlpack__, such as those of "
+                        f"NumPy, PyTorch and JAX, got {kind}; etude.tensor takes lists and numbers")
+    try:
+        array = np.from_dlpack(x)
+    except (BufferError, RuntimeError, ValueError, TypeError) as error:
+        raise BufferError(f"from_dlpack(): this {kind} of dtype {getattr(x, 'dtype', 'unknown')} "
+                          f"does not lend its memory ({error}). First move it to the host, detach "
+                          f"it from its gradient, or convert it to a dtype that NumPy has"
+                          ) from error
+    if copy:
+        return tensor(array)
+    if supported(array) is not array:
+        raise DTypeError(f"from_dlpack(): {array.dtype} cannot be shared, because Etude has "
+                         f"{', '.join(d.name for d in DTYPES)}; copy=True converts")
+    return Tensor(array)

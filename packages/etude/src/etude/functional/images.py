@@ -62,8 +62,8 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     input: (N, C, H, W) or (C, H, W). stride is the window by default; see ``etude.ops.max_pool2d``.
     """
     found = batched(lambda x: OPS["max_pool2d"](
-        x, kernel_size=kernel_size, stride=None if stride == () else stride, padding=padding, dilation=dilation,
-        ceil_mode=bool(ceil_mode)), input, 4)
+        x, kernel_size=kernel_size, stride=None if stride == () else stride, padding=padding,
+        dilation=dilation, ceil_mode=bool(ceil_mode)), input, 4)
     return found if return_indices else found[0]
 
 
@@ -72,7 +72,8 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
                divisor_override: int | None = None) -> Any:
     """The mean of each window. input: (N, C, H, W) or (C, H, W); see ``etude.ops.avg_pool2d``."""
     return batched(lambda x: OPS["avg_pool2d"](
-        x, kernel_size=kernel_size, stride=None if stride == () else stride, padding=padding, ceil_mode=bool(ceil_mode),
+        x, kernel_size=kernel_size, stride=None if stride == () else stride, padding=padding,
+        ceil_mode=bool(ceil_mode),
         count_include_pad=bool(count_include_pad), divisor_override=divisor_override), input, 4)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.errors import ShapeError
-from etude.core.given import integer
+from etude.core.given import eps_of, integer
 from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
@@ -41,7 +41,7 @@ class LayerNorm(Module):
                  device: Any = None, dtype: Any = None) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
-        self.eps = eps
+        self.eps = eps_of(type(self).__name__, eps)
         shape, place = self.normalized_shape, {"device": device, "dtype": dtype}
         self.weight = parameter(*shape, value=1.0, **place) if elementwise_affine else None
         self.bias = parameter(*shape, **place) if elementwise_affine and bias else None
@@ -69,7 +69,7 @@ class RMSNorm(Module):
                  ) -> None:
         self.normalized_shape = check_shape(f"{type(self).__name__}: normalized_shape",
                                             normalized_shape)
-        self.eps = eps
+        self.eps = None if eps is None else eps_of(type(self).__name__, eps)
         self.weight = (parameter(*self.normalized_shape, value=1.0, device=device, dtype=dtype)
                        if elementwise_affine else None)
 
@@ -95,7 +95,8 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels="
                              f"{num_channels}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps = eps_of(type(self).__name__, eps)
         place = {"device": device, "dtype": dtype}
         self.weight = parameter(num_channels, value=1.0, **place) if affine else None
         self.bias = parameter(num_channels, **place) if affine and bias else None
@@ -130,7 +131,8 @@ class _BatchNorm(Module):
                  affine: bool = True, track_running_stats: bool = True, device: Any = None,
                  dtype: Any = None, *, bias: bool = True) -> None:
         num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features, self.momentum = num_features, momentum
+        self.eps = eps_of(type(self).__name__, eps)
         self.track_running_stats = track_running_stats
         place = {"device": device, "dtype": dtype}
         self.weight = parameter(num_features, value=1.0, **place) if affine else None

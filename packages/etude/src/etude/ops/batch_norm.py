@@ -10,11 +10,17 @@ import math
 import numpy as np
 
 from etude.core.errors import ShapeError
+from etude.core.given import eps_of
 from etude.core.table import op
 from etude.ops.reduce import average, total
 
 
-def _more_than_one(op, x, N, rest):
+def _from_0(op, eps):
+    eps_of(op, eps)
+
+
+def _more_than_one(op, x, N, rest, eps):
+    eps_of(op, eps)
     if x.size and N * math.prod(rest) < 2:
         raise ShapeError(f"{op}: in training each channel needs more than one value, got {x}")
 
@@ -81,8 +87,8 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     return dx * scale.reshape(column), dweight, dbias
 
 
-@op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...", flops=4,
-    internal=True, saves="x mean var weight", kernel="inner = ...")
+@op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...",
+    sizes=_from_0, flops=4, internal=True, saves="x mean var weight", kernel="inner = ...")
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
     _, column = _over(x)

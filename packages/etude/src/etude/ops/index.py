@@ -111,7 +111,7 @@ def one_hot(index, *, num_classes):
 
 def _largest(op, x, rest, k, dim):
     d = axis(op, dim, len(rest))
-    if not isinstance(k, (int, np.integer)) or not 0 <= k <= rest[d]:
+    if whole(k) is None or not 0 <= k <= rest[d]:
         raise ShapeError(f"{op}: k={k!r} must be an integer from 0 to {rest[d]}, the size of "
                          f"dimension {dim} of {x}")
     return _selected(op, rest, k, dim)

@@ -8,6 +8,7 @@ Source: Ba, Kiros and Hinton 2016, Layer Normalization, section 3.
 import numpy as np
 
 from etude.core.errors import ShapeError
+from etude.core.given import eps_of
 from etude.core.table import op
 from etude.ops.reduce import average, total
 
@@ -15,13 +16,15 @@ from etude.ops.reduce import average, total
 def prepare(attrs):
     """One integer means the last axis alone."""
     size = attrs.get("normalized_shape", ())
-    if isinstance(size, (int, np.integer)):
-        attrs["normalized_shape"] = (int(size),)
+    if type(size) is int:  # and no bool: the shape rule refuses that
+        attrs["normalized_shape"] = (size,)
     return attrs
 
 
-def not_empty(op, D):
-    """ShapeError for a row without elements."""
+def not_empty(op, D, eps):
+    """ShapeError for a row without elements; ValueError for an eps below 0."""
+    if eps is not None:  # rms_norm has a default of its own; a backward has none
+        eps_of(op, eps)
     if not D or 0 in D:
         raise ShapeError(f"{op}: normalized_shape {list(D)} is empty; it has no mean")
 

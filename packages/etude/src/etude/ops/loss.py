@@ -74,6 +74,9 @@ def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
 
 @binary_cross_entropy_with_logits.gradient
 def _(F, grad, x, target, *, needs, reduction):
-    share = _share(F, grad, x, reduction)
-    dx = F.mul(F.sub(F.sigmoid(x), target), share) if needs[0] else None
+    # p - target = (1 - target) p - target sigmoid(-x), which is no 1 - 1 where p is nearly right.
+    share, dx = _share(F, grad, x, reduction), None
+    if needs[0]:
+        up = F.mul(F.sub(1.0, target), F.sigmoid(x))
+        dx = F.mul(F.sub(up, F.mul(target, F.sigmoid(F.neg(x)))), share)
     return dx, F.neg(F.mul(x, share)) if needs[1] else None

@@ -78,13 +78,14 @@ def square(x):
 square.gradient(lambda F, grad, x, **_: F.mul(F.mul(grad, x), 2.0))
 
 
-@op("map", saves="y", flops=1, ieee=True)
+@op("map", saves="x", flops=1, ieee=True)
 def expm1(x):
     """y = e^x - 1, elementwise, without the cancellation near 0. x, y: any shape, float."""
     return np.expm1(x)
 
 
-expm1.gradient(lambda F, grad, y, **_: F.mul(grad, F.add(y, 1.0)))
+# e^x, and not y + 1, which is 1 - 1 far below 0.
+expm1.gradient(lambda F, grad, x, **_: F.mul(grad, F.exp(x)))
 
 
 @op("map", saves="x", flops=1, ieee=True)
@@ -254,6 +255,18 @@ erf.gradient(lambda F, grad, x, **_:
     F.mul(grad, F.mul(F.exp(F.neg(F.mul(x, x))), TWO_OVER_ROOT_PI)))
 
 
+def _within_60(x):
+    """``x``, or +-60 beyond it, where Phi is 0 or 1 and its slope 0, but x^2 might overflow."""
+    return np.where(x < -60, -60, np.where(x > 60, 60, x))
+
+
+def _bend(x):
+    """z with (1 + tanh(z / 2)) / 2 = sigmoid(z) = Phi(x), approximately, and dz/dx."""
+    x = _within_60(x)
+    z = 2 * SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x)
+    return z, 2 * SQRT_2_OVER_PI * (1 + 3 * GELU_CUBE * x * x)
+
+
 @op("map", saves="x", choices={"approximate": ("none", "tanh")}, flops=8,
     kernel="n = ..., a = approximate, b = 0")
 def gelu(x, *, approximate="none"):
@@ -264,7 +277,7 @@ def gelu(x, *, approximate="none"):
     Source: Hendrycks and Gimpel 2016, Gaussian Error Linear Units, section 2.
     """
     if approximate == "tanh":
-        return x * 0.5 * (1 + np.tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x)))
+        return x * sigmoid.reference(_bend(x)[0])
     return x * _phi(x)
 
 
@@ -275,11 +288,10 @@ gelu.gradient(lambda F, grad, x, *, approximate, **_:
 @gelu.composite
 def _(F, x, *, approximate):
     if approximate == "tanh":
-        cube = F.mul(F.mul(F.mul(x, x), x), GELU_CUBE)
-        bend = F.tanh(F.mul(F.add(x, cube), SQRT_2_OVER_PI))
-    else:
-        bend = F.erf(F.mul(x, math.sqrt(0.5)))
-    return F.mul(F.mul(x, 0.5), F.add(bend, 1.0))
+        near = F.clamp(x, min=-60.0, max=60.0)  # as _within_60
+        cube = F.mul(F.mul(F.mul(near, near), near), GELU_CUBE)
+        return F.mul(x, F.sigmoid(F.mul(F.add(near, cube), 2 * SQRT_2_OVER_PI)))
+    return F.mul(F.mul(x, 0.5), F.add(F.erf(F.mul(x, math.sqrt(0.5))), 1.0))
 
 
 @op("equal", internal=True, choices={"approximate": ("none", "tanh")}, flops=14,
@@ -287,8 +299,8 @@ def _(F, x, *, approximate):
 def gelu_backward(grad, x, *, approximate="none"):
     """dx = grad (Phi(x) + x Phi'(x)). grad, x: one shape and dtype; dx: as x."""
     if approximate == "tanh":
-        t = np.tanh(SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x))
-        inner = SQRT_2_OVER_PI * (1 + 3 * GELU_CUBE * x * x)
-        return grad * 0.5 * ((1 + t) + x * (1 - t * t) * inner)
-    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        z, slope = _bend(x)
+        phi, rest = sigmoid.reference(z), sigmoid.reference(-z)
+        return grad * (phi + x * (phi * rest * slope))
+    density = np.exp(-0.5 * _within_60(x) ** 2) / math.sqrt(2 * math.pi)
     return grad * (_phi(x) + x * density)
