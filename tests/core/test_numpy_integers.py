@@ -144,7 +144,7 @@ def test_a_number_of_numpy_does_not_widen_the_result(call):
 
 
 def test_a_bool_is_a_value_among_bools():
-    assert F.pad(SQUARE > 100, (0, 1), True)[0].tolist() == [False, False, False, True]
+    assert F.pad(SQUARE > 100, (0, 1), value=True)[0].tolist() == [False, False, False, True]
     assert etude.full((1,), np.True_).tolist() == [True]
 
 

@@ -55,6 +55,11 @@ def _padded_as(name: str, x: Tensor, kernel: Any, padding: Any, stride: Any, dil
     return x, (total[0] // 2, total[1] // 2)
 
 
+def _given(stride: Any) -> Any:
+    """None for (), which is PyTorch's own default: the window."""
+    return None if isinstance(stride, (tuple, list)) and not stride else stride
+
+
 def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
                dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False) -> Any:
     """The largest pixel of each window; with ``return_indices`` also where it stands in its plane.
@@ -62,7 +67,7 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     input: (N, C, H, W) or (C, H, W). stride is the window by default; see ``etude.ops.max_pool2d``.
     """
     found = batched(lambda x: OPS["max_pool2d"](
-        x, kernel_size=kernel_size, stride=None if stride == () else stride, padding=padding,
+        x, kernel_size=kernel_size, stride=_given(stride), padding=padding,
         dilation=dilation, ceil_mode=bool(ceil_mode)), input, 4)
     return found if return_indices else found[0]
 
@@ -72,7 +77,7 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
                divisor_override: int | None = None) -> Any:
     """The mean of each window. input: (N, C, H, W) or (C, H, W); see ``etude.ops.avg_pool2d``."""
     return batched(lambda x: OPS["avg_pool2d"](
-        x, kernel_size=kernel_size, stride=None if stride == () else stride, padding=padding,
+        x, kernel_size=kernel_size, stride=_given(stride), padding=padding,
         ceil_mode=bool(ceil_mode),
         count_include_pad=bool(count_include_pad), divisor_override=divisor_override), input, 4)
 

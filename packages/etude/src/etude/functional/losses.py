@@ -58,9 +58,9 @@ def binary_cross_entropy_with_logits(
                              f"{list(input.shape)}")
         yes = OPS["softplus"](-input, threshold=math.inf)  # -ln p
         no = OPS["softplus"](input, threshold=math.inf)  # -ln(1 - p)
-        # 0 times an infinite cost is 0: a sure answer that is right.
-        loss = (OPS["where"](target == 0, 0.0, target * pos_weight * yes)
-                + OPS["where"](target == 1, 0.0, (1 - target) * no))
+        # What is not asked for costs nothing, even where it would cost infinitely much.
+        loss = (target * pos_weight * OPS["where"](target == 0, 0.0, yes)
+                + (1 - target) * OPS["where"](target == 1, 0.0, no))
     if weight is None and pos_weight is None:
         return loss
     return reduced(loss if weight is None else loss * weight, reduction)
