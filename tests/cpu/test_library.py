@@ -1,6 +1,7 @@
 """A library of somebody's own: one kernel, compiled by hand, opened as a column."""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -13,7 +14,10 @@ from cpu_cases import agree, normal
 
 import etude
 from etude.backends.native import library as native
+from etude.backends.native.header import read_header
 from etude.backends.native.image import missing
+from etude.backends.native.library import open_library
+from etude.backends.plugins import INTERFACE
 from etude.core.table import TABLE
 
 INCLUDE = Path(etude.__file__).parent / "include"
@@ -268,6 +272,36 @@ def test_every_class_of_the_table_is_a_function_type_and_the_other_way_round():
     classes = {op.cls for op in TABLE.values() if op.reference.__module__.startswith("etude.ops")}
     without = {"view", "create", "topk", "prod_backward"}
     assert classes - without == set(native.header().types)
+
+
+def test_a_library_for_another_interface_is_refused_before_a_call(tmp_path):
+    """The first header had no mark, and its kernels take other parameters."""
+    kernel = "int etude_exp_f32(void *ctx, const float *x, float *y, long n, double a, double b)"
+    body = "{ (void)ctx, (void)x, (void)y, (void)n, (void)a, (void)b; return 0; }"
+    ours = read_header().interface
+    for name, mark, words in (
+            ("first", "", "first.so was compiled with etude.h 1.0, this Etude has 2.0, whose kernels "
+                          "take other parameters. Compile it again with the header that `etude "
+                          "config --include` names"),
+            ("later", f"const unsigned etude_interface = {ours + 0x10000};\n", "etude.h 3.0"),
+            ("newer", f"const unsigned etude_interface = {ours + 1};\n", "etude.h 2.1, this Etude")):
+        text = f"{mark}{kernel}\n{body}\n"
+        with pytest.raises(etude.BackendError, match=re.escape(words)):
+            open_library(compiled(tmp_path, text, name))
+
+
+def test_a_library_in_another_language_says_its_interface_itself(tmp_path):
+    ours = read_header().interface
+    text = (f"const unsigned etude_interface = {ours};\n"
+            "int etude_neg_f32(void *ctx, const float *x, float *y, long n, double a, double b)\n"
+            "{ (void)ctx, (void)a, (void)b; for (long i = 0; i < n; i++) y[i] = -x[i]; return 0; }")
+    ops = open_library(compiled(tmp_path, text, "foreign"))
+    assert ops["neg"](np.ones(3, np.float32)).tolist() == [-1, -1, -1]
+
+
+def test_header_and_python_have_one_interface():
+    major, minor = INTERFACE
+    assert read_header().interface == major << 16 | minor
 
 
 def test_the_header_is_c11_and_cxx(tmp_path):

@@ -27,7 +27,7 @@ def test_a_quotient_is_rounded_down_or_towards_zero(mode, wanted):
 
 
 def test_an_unknown_way_of_rounding_is_refused():
-    with pytest.raises(ValueError, match="rounding_mode must be None, 'trunc' or 'floor', got 'up'"):
+    with pytest.raises(ValueError, match="rounding_mode must be None, 'trunc' or 'floor', got"):
         F.div(X, X, rounding_mode="up")
 
 

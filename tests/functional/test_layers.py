@@ -8,6 +8,7 @@ import pytest
 import etude
 from etude import ShapeError, gradcheck
 from etude import functional as F
+from etude.core.dispatch import OPS
 
 
 def draw(*shape, seed=0):
@@ -25,7 +26,7 @@ Q, K, V = draw(2, 3, 4, 5), draw(2, 3, 6, 5, seed=1), draw(2, 3, 6, 2, seed=2)
 
 def test_parameters_stand_where_pytorch_has_them():
     found = F.scaled_dot_product_attention(Q, K, V, None, 0.0, True, 0.5)
-    wanted = etude.functional.OPS["scaled_dot_product_attention"](Q, K, V, is_causal=True, scale=0.5)
+    wanted = OPS["scaled_dot_product_attention"](Q, K, V, is_causal=True, scale=0.5)
     assert np.array_equal(found.detach().numpy(), wanted.detach().numpy())
 
 

@@ -97,5 +97,5 @@ def test_what_does_not_fit():
     x = etude.ones(2, 3)
     with pytest.raises(ShapeError, match=r"target \[3\] must have the shape of input \[2, 3\]"):
         F.binary_cross_entropy_with_logits(x, etude.ones(3), pos_weight=etude.ones(3))
-    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none', got 'average'"):
-        F.cross_entropy(x, x, reduction="average")
+    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none', got 'avg'"):
+        F.cross_entropy(x, x, reduction="avg")
