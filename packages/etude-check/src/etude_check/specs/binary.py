@@ -96,9 +96,12 @@ WHOLE = (1, -1, 2, 3, -3, 7, -7, 10, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53
 
 
 def _divided(d: Draw, shapes, at=None, number=None, value=None):
-    """int64 is not divided by 0, which is refused."""
+    """int64 is not divided by 0, which is refused. Numbers are such as float32 can hold: a rest
+    would show their rounding.
+    """
     value = 3 if d.dtype.kind == "i" and number == 1 and value == 0 else value
-    arrays = list(_quotient(d, shapes, at, number, value).arrays)
+    arrays = [float(np.float32(a)) if isinstance(a, float) else a
+              for a in _quotient(d, shapes, at, number, value).arrays]
     if d.dtype.kind == "i" and isinstance(arrays[1], np.ndarray):
         arrays[1] = d.given(np.where(arrays[1] == 0, 5, arrays[1]))
     return call(*arrays)

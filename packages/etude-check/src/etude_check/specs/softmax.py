@@ -47,11 +47,11 @@ def _backward(forward):
 
 
 def _rows_sum_to_one(given, outputs):
-    """A row adds up to 1, but for the rounding of its n probabilities."""
+    """A row adds up to 1, but for the rounding of its n probabilities, unless there are none."""
     y, dim = outputs[0].astype(np.float64), given.attrs["dim"]
     x = np.asarray(given.arrays[0], np.float64)
-    fine = np.isfinite(x).all(dim)
     n = y.shape[dim]
+    fine = np.isfinite(x).all(dim) & (n > 0)
     u = float(np.finfo(outputs[0].dtype).eps)
     return np.where(fine, y.sum(dim) - 1, 0), np.full(fine.shape, u * (40 + n))
 
