@@ -156,9 +156,9 @@ def _overlaps(_arrays, attrs):
 
 
 @st.composite
-def _random(draw, dilation=st.just(1), **more):
+def _random(draw, dilations=(1,), **more):
     kernel = [draw(st.integers(1, 4)) for _ in "hw"]
-    apart = [draw(dilation) for _ in kernel]
+    apart = [draw(st.sampled_from(dilations)) for _ in kernel]
     wide = [d * (k - 1) + 1 for k, d in zip(kernel, apart)]
     # Taps that lie apart may have an image between them, which is refused.
     padding = [draw(st.integers(0, k // 2)) if d == 1 else 0 for k, d in zip(kernel, apart)]
@@ -183,7 +183,7 @@ def _refused(op):
 
 
 spec("max_pool2d", plans=_plans("max_pool2d", False, values=VALUES), make=_max, model=Exact(),
-     random=_random(at=st.sampled_from(["", *VALUES]), dilation=st.sampled_from([1, 1, 2, 3]),
+     random=_random(at=st.sampled_from(["", *VALUES]), dilations=(1, 1, 2, 3),
                     ceil_mode=st.booleans()),
      refusals=(*_refused("max_pool2d"),
                Refusal("dilation that does not fit", lambda: call(

@@ -9,7 +9,6 @@ from etude_check.cases.plans import along_axis, also, crossed, rows
 from etude_check.cases.spec import call, spec
 from etude_check.specs.reduce import no_overflow, only
 
-
 NOTHING = [{"shape": s, "dim": d} for s, d in (
     ([3, 0], 1), ([0], 0), ([2, 0, 3], 1), ([0, 4], 0), ([0, 0], -1))]
 
