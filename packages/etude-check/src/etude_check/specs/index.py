@@ -99,7 +99,8 @@ def _table_plans(backward):
                 padded[:3], cotangent=COTANGENTS)
         if kind == "special":
             names = tuple(s for s in SPECIALS if not (backward and s == "huge"))
-            return crossed(TABLES, special=names) + crossed(padded[2:3], special=names)
+            return crossed(TABLES, special=names) + crossed([padded[0], padded[2]],
+                                                                special=names)
         return [*(common(kind, tail, TABLES) or ()), *own.get(kind, ())]
     return plans
 
@@ -204,7 +205,8 @@ def _topk_plans(kind):
         every = [*base, plan([7, 33], 9)]
         long = [plan([3, 129], 9), plan([2, 2053], 5), plan([1031, 3], 7, 0)]
         found = crossed(every, special=tuple(SPECIALS)) + crossed(long, special=("nan", "inf"))
-        return [*found, *least([*found, plan([4, 9], 9, at="limits")])]
+        ends = crossed([plan([7, 33], 5), plan([33, 7], 9, 0)], at=("ends",))
+        return [*found, *least([*found, plan([4, 9], 9, at="limits")]), *ends, *least(ends)]
     return [*(common(kind, tail, base) or ()), *own.get(kind, ())]
 
 
@@ -215,6 +217,8 @@ def _topk(d, shape, k, dim, at="", **largest):
         x = d.among((-3.0,), shape, (-3,), near=False)
     elif at == "limits":
         x = d.among((0.0, -0.0, 1.0, 3e38, -3e38, np.inf, -np.inf), shape)
+    elif at == "ends":  # of int64, whose lowest has no negative
+        x = d.among((-3e38, 3e38, 0.0, 1.0), shape, (-(2**63), 2**63 - 1, -(2**63) + 1, 0, 1, -1))
     else:
         x = d.floats(shape, -9, -1) if at == "below" else d.floats(shape)
     return call(x, k=k, dim=dim, **largest)

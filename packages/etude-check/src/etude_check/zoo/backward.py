@@ -203,6 +203,15 @@ def embedding_backward_pads_row_before(grad, index, *, num_embeddings, padding_i
     return y
 
 
+@mutant("embedding_backward", kills="special", where="backward",
+        mistake="The row of padding is multiplied by 0, which leaves NaN of an infinite gradient.")
+def embedding_backward_pads_by_product(grad, index, *, num_embeddings, padding_idx=None):
+    y = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings)
+    if padding_idx is not None:
+        y[padding_idx] *= 0
+    return y
+
+
 @mutant("prod_backward", kills="special", where="backward",
         mistake="grad * prod(x) / x is 0 / 0 where x is 0.")
 def prod_backward_quotient(grad, x, *, dim=None, keepdim=False):

@@ -292,6 +292,16 @@ def topk_smallest_negated(x, *, k, dim=-1, largest=True):
     return -y, index
 
 
+@mutant("topk", kills="special", where="numerics",
+        mistake="The largest are found by the order of -x, and the lowest int64 is its own "
+                "negative: it comes first.")
+def topk_by_negative(x, *, k, dim=-1, largest=True):
+    if not largest or x.dtype.kind == "f":
+        return reference("topk")(x, k=k, dim=dim, largest=largest)
+    index = np.take(np.argsort(-x, axis=dim, kind="stable"), range(k), axis=dim)
+    return np.take_along_axis(x, index, dim), index
+
+
 @mutant("slice_backward", kills="layout", where="index",
         mistake="The step of the slice is ignored: the gradient goes to neighbouring places.")
 def slice_backward_no_step(grad, *, shape, index):
