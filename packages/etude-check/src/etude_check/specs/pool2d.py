@@ -59,13 +59,17 @@ DILATED = [_window(*w, dilation=list(d)) for d, w in (
     ((2, 3), ((1, 2, 3, 4), (2, 2), (2, 2))), ((2, 2), ((1, 1, 2, 2), (3, 3), (1, 1), (2, 2))))]
 DILATED += [{**p, "ceil_mode": True} for p in DILATED] + [
     _window((1, 2, 6, 9), (2, 2), (3, 3), dilation=[3, 2], ceil_mode=True)]
-MAXIMA = [*CEIL, *DILATED]
+#: Lines longer than the blocks a kernel may cut them into.
+WIDE = [_window((1, 2, 4, 530), (2, 3), (1, 1), (1, 1)),
+        _window((1, 1, 5, 1100), (3, 3), (2, 2), (1, 1), ceil_mode=True)]
+MAXIMA = [*CEIL, *DILATED, *WIDE, _window((1, 1, 4, 530), (2, 3), (1, 1), (1, 1), dilation=[1, 2])]
 #: What a mean divides by, with and without windows that stick out.
 DIVISORS = [*CEIL, *crossed([p for p in [*BASE, *TAIL[1:6], TAIL[8], TAIL[10], *CEIL]
                              if any(p["padding"]) or p.get("ceil_mode")],
                             count_include_pad=(False,)),
             *crossed([*BASE, TAIL[5], *CEIL[2:6]], divisor_override=(1, 4, 5, -2, 1000003)),
-            {**CEIL[8], "count_include_pad": False, "divisor_override": 7}]
+            {**CEIL[8], "count_include_pad": False, "divisor_override": 7},
+            *WIDE, *crossed(WIDE, count_include_pad=(False,))]
 
 
 def _whole(p):
