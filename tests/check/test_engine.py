@@ -25,7 +25,7 @@ SOFTMAX = """
     def softmax(x, *, dim=-1):
         {}
 """
-RIGHT = """e = np.exp(x - x.max(dim, keepdims=True))
+RIGHT = """e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
         return e / e.sum(dim, keepdims=True)"""
 
 

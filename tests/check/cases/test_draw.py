@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from etude_check.cases.case import cases
 from etude_check.cases.draw import COPIED, LAYOUTS, Draw, lay
 from etude_check.judge.names import find
 from etude_check.judge.property import random_cases
@@ -69,3 +70,24 @@ def test_random_plans_are_those_of_the_op_and_the_dtype():
     assert len(drawn["exp"]) > 40
     assert plans["exp", "float32"] != plans["exp", "float64"]
     assert plans["exp", "float32"] != plans["neg", "float32"]
+
+
+@pytest.mark.parametrize("op", ["floor_divide", "remainder"])
+def test_whole_numbers_are_never_divided_by_zero_and_floats_are(op):
+    zeros = {"int64": 0, "float32": 0}
+    for dtype in zeros:
+        for kind in ("tail", "layout", "broadcast", "special"):
+            for case in cases(specs()[op], kind, "full", dtypes=[dtype]):
+                zeros[dtype] += int(np.sum(np.equal(case.call.arrays[1], 0)))
+    assert zeros["int64"] == 0
+    assert zeros["float32"] > 50
+
+
+def test_a_weighted_class_is_the_label_of_a_row_that_counts():
+    """Or the mean would divide by 0 in every case with weights of 0."""
+    found = [c for c in cases(specs()["cross_entropy"], "tail", "full", dtypes=["float32"])
+             if c.plan.get("weight") in ("one", "zeros")]
+    assert len(found) > 30
+    for case in found:
+        _, target, weight = case.call.arrays
+        assert weight[target[target != case.plan["ignore"]]].sum() > 0

@@ -84,7 +84,7 @@ class Accumulate(Model):
     sums = True
 
     def bound(self, q: Question, i: int) -> Bounds:
-        size = q.run(np.abs)[i]
+        size = np.abs(q.run(np.abs)[i])  # a divisor may be negative
         n = self.count(q, i)
         few = np.minimum(n, 8 * np.sqrt(n))
         r = np.abs(q.oracle[i])
@@ -109,7 +109,7 @@ class Softmax(Model):
         x, dim = q.arrays[0].astype(np.float64), q.attrs.get("dim", -1)
         r = q.oracle[i]
         with np.errstate(all="ignore"):
-            d = np.abs(x - x.max(dim, keepdims=True))
+            d = np.abs(x - x.max(dim, keepdims=True, initial=-np.inf))
             away = np.nansum(np.where(r > 0, r * d, 0), dim, keepdims=True)
         d = np.where(np.isfinite(d), d, 0)
         n = x.shape[dim]

@@ -151,6 +151,6 @@ def variant(q: Question, rng: np.random.Generator) -> tuple[Array, ...]:
             a = a.astype(np.float64)
             a = wrap(a if name in q.op.fixed else noise.relative(a), noise)
         arrays.append(a)
-    result = as_arrays(q.op.reference(*arrays, **q.attrs))
+    result = as_arrays(q.op.reference(*arrays, **q.meant))
     outputs = result if isinstance(result, tuple) else (result,)
     return tuple(_plain(y) for y in outputs)

@@ -50,7 +50,7 @@ def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Find
     q, model = case.question, case.spec.model_of(_output(case, i))
     exact = model.exact or y.dtype.kind != "f" or case.plan.get("values") == "exact"
     if exact and not model.exact and y.dtype.kind == "f" and not (
-            model.sums and np.max(q.run(np.abs)[i], initial=0) < EXACT_LIMIT):
+            model.sums and np.max(np.abs(q.run(np.abs)[i]), initial=0) < EXACT_LIMIT):
         return Finding(Verdict.MISTRUSTED, "the integers of this case do not add up exactly")
     if exact:
         want = q.same_dtype[i] if y.dtype.kind != "f" or model.exact else q.oracle[i]

@@ -4,7 +4,7 @@ A parameter is a float64 number, which a float32 kernel may round before it comp
 allow an ulp or two for it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -42,12 +42,51 @@ spec("silu", plans=MAP, model=Silu(5), random=broadcasting(1),
      make=drawer(kinks=(*ZERO[:6], -1.278, 17.0, -17.0, 88.73, -88.73, -110.0, 710.0, np.inf),
                  wide=(-40, 7), ranges=FAR),
      policy="x far above; below, x e^x down to subnormal numbers; NaN at -inf.")
-spec("softplus", plans=plans_of({"beta": (1.0, 2.0, 0.7)}, "kink", "wide", "range"),
-     model=Ensemble(), random=broadcasting(1, beta=st.floats(0.125, 3, width=32)),
-     make=drawer(kinks=(0.0, -0.0, 1e-10, 17.0, -17.0, 20.0, 20.5, 88.73, -88.73, -103.9, 710.0,
-                        np.inf, -np.inf), wide=(-40, 7), ranges=((-104, 200), (-745, 900))),
-     policy="x far above, where e^x overflows: no threshold beyond which x is returned as it is; "
-            "e^(beta x) / beta far below.")
+
+@dataclass(frozen=True)
+class Softplus(Ensemble):
+    """The bound of the formula, which has no threshold. Where a rounding of beta, of beta x or of
+    the threshold may carry beta x over it, the formula and x are both right.
+    """
+
+    def bound(self, q, i):
+        everywhere = replace(q, attrs={**q.attrs, "threshold": np.inf})
+        bounds = super().bound(everywhere, i)
+        attrs = {**q.op.attrs, **q.attrs}
+        beta, threshold = attrs["beta"], attrs["threshold"]
+        if np.frexp(beta)[0] == 0.5 and np.float32(threshold) == threshold:  # beta is 2^k
+            return bounds
+        x = q.arrays[0].astype(np.float64)
+        near = np.abs(x * beta - threshold) <= 4 * q.u * np.abs(threshold) + q.tiny
+        step = np.where(near, np.abs(everywhere.oracle[i] - x), 0)
+        return Bounds(*(b + step for b in bounds))
+
+
+#: Thresholds at which the formula and x are far apart.
+LOW = (0.5, 5.0, 0.0, -2.0)
+
+
+def _softplus(d, shapes, at=None, beta=1.0, **threshold):
+    """With "threshold", beta x is at it, or one number beside it, or some way off."""
+    if at == "threshold":
+        edge = threshold.get("threshold", 20.0) / beta
+        points = (edge, edge, edge - 0.5, edge + 0.5, edge * 0.999, edge * 1.001, edge * beta, 0.0)
+        return call(d.among(points, shapes[0]), beta=beta, **threshold)
+    return SOFTPLUS(d, shapes, at, beta=beta, **threshold)
+
+
+SOFTPLUS = drawer(kinks=(0.0, -0.0, 1e-10, 17.0, -17.0, 20.0, 20.5, 88.73, -88.73, -103.9, 710.0,
+                         np.inf, -np.inf), wide=(-40, 7), ranges=((-104, 200), (-745, 900)))
+BETAS = {"beta": (1.0, 2.0, 0.7)}
+spec("softplus", make=_softplus, model=Softplus(),
+     plans=also(plans_of(BETAS, "kink", "wide", "range"), special=[
+         *crossed(at([257], "threshold"), **BETAS),
+         *crossed([*at([257], "threshold", "wide"), *at([7], "threshold")], **BETAS,
+                  threshold=LOW)], tail=crossed(at([33], "threshold"), threshold=LOW)),
+     random=broadcasting(1, beta=st.floats(0.125, 3, width=32),
+                         threshold=st.sampled_from([20.0, *LOW])),
+     policy="x itself where beta x is above threshold, and not where it is equal; else "
+            "ln(1 + e^(beta x)) / beta, which is e^(beta x) / beta far below.")
 
 
 # ------------------------------------------------------------------ clamp

@@ -4,10 +4,12 @@ An operand may be a Python number, which takes the dtype of the other. Plans wit
 one.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from hypothesis import strategies as st
 
-from etude_check.bounds.models import Elementary, Exact
+from etude_check.bounds.models import Bounds, Elementary, Exact, Model
 from etude_check.cases.draw import Draw
 from etude_check.cases.plans import also, at, broadcasting, crossed, elementwise
 from etude_check.cases.spec import Refusal, call, spec
@@ -82,6 +84,58 @@ for _op in ("maximum", "minimum"):
 spec("div", plans=two(elementwise(2)), make=make(SUMS), model=Exact(), random=broadcasting(2),
      refusals=apart("div"), policy="Rounded once, as IEEE 754 has it: no x times 1/y. At y = 0 inf "
                                    "with its sign, NaN for 0/0.")
+
+# ------------------------------------------------------------------ division with a rest
+
+#: Quotients that are whole, or that x / y rounds to a whole number (1 / 0.1 is below 10, and is 10
+#: rounded); a rest that x - y floor(x / y) loses; rests that a sign turns; 0, and infinities
+RESTS = (0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 0.3, 0.7, 3.0, -3.0, 6.0, 7.5, -7.5, 1e-40, 1e-310, 1e7,
+         -1e10, 3e38, np.inf, -np.inf, np.nan)
+WHOLE = (1, -1, 2, 3, -3, 7, -7, 10, 2**31 + 3, -(2**31) - 3, 2**53 + 1, -(2**53) - 1, 2**61 + 1,
+         -(2**61), 2**63 - 1, -(2**63))
+
+
+def _divided(d: Draw, shapes, at=None, number=None, value=None):
+    """int64 is not divided by 0, which is refused. Numbers are such as float32 can hold: a rest
+    would show their rounding.
+    """
+    value = 3 if d.dtype.kind == "i" and number == 1 and value == 0 else value
+    arrays = [float(np.float32(a)) if isinstance(a, float) else a
+              for a in _quotient(d, shapes, at, number, value).arrays]
+    if d.dtype.kind == "i" and isinstance(arrays[1], np.ndarray):
+        arrays[1] = d.given(np.where(arrays[1] == 0, 5, arrays[1]))
+    return call(*arrays)
+
+
+@dataclass(frozen=True)
+class FloorDivide(Model):
+    """No error, up to quotients of 1/4u; above them (x - rest) / y is rounded twice."""
+
+    def bound(self, q, i):
+        r = np.abs(q.oracle[i])
+        allowed = np.where((r < 0.25 / q.u) | ~np.isfinite(r), 0, 4 * q.u * r)
+        return Bounds(allowed, allowed)
+
+
+def _by_zero(op):
+    return tuple(Refusal(f"int64 by {what}", lambda y=y: call(np.array([7, -7, 0]), y),
+                         "ZeroDivisionError", "divided by 0") for what, y in (
+        ("0 at one place", np.array([2, 0, 3])), ("the number 0", 0)))
+
+
+_quotient = make(WHOLE, points=RESTS, wide=(-20, 20))
+_divisions = also(two(elementwise(2)), special=[
+    *at([257], "edges", arity=2), {"shapes": [[1031, 1], [1, 29]], "at": "edges"},
+    *crossed([{"shapes": [[65], []], "number": 1, "at": "edges"},
+              {"shapes": [[], [65]], "number": 0, "at": "edges"}], value=(3, -3, 0.1, -0.7, 10))])
+spec("floor_divide", plans=_divisions, make=_divided, model=FloorDivide(), random=broadcasting(2),
+     refusals=(*apart("floor_divide"), *_by_zero("floor_divide")),
+     policy="Of the exact quotient, not of x / y rounded. At y = 0 inf with its sign, NaN for 0/0 "
+            "and where x is infinite; int64 by 0 is an error, and -2^63 // -1 wraps.")
+spec("remainder", plans=_divisions, make=_divided, model=Elementary(1), random=broadcasting(2),
+     refusals=(*apart("remainder"), *_by_zero("remainder")),
+     policy="The sign of y, also where that is infinite; the rest is exact before y is added. NaN "
+            "at y = 0 and where x is infinite; int64 by 0 is an error.")
 
 # ------------------------------------------------------------------ pow
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from etude import TABLE
 from etude_check.bounds.models import Ensemble
-from etude_check.cases.plans import COTANGENTS, TAILS, common, crossed, layouts
+from etude_check.cases.plans import COTANGENTS, LAYOUTS, TAILS, common, crossed, layouts
 from etude_check.cases.spec import Refusal, call, spec
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -25,6 +25,19 @@ TAIL = [_plan(3, n, REDUCTIONS[i % 3], -100, (0.0, 0.2)[i % 2]) for i, n in enum
     [_plan(6, 5), _plan(6, 33, "none", smoothing=0.1)], at=("big", "sure", "below", "hidden")
     ) + crossed([_plan(3, 129, "none"), _plan(3, 1025)], at=("big", "hidden")) + [
     _plan(5, 4, r, at="all ignored") for r in REDUCTIONS]
+#: Weights of the classes. "one": all but one class weigh nothing, and a row has that label.
+WEIGHTS = ("drawn", "zeros", "one")
+WEIGHTED = crossed([{"n": 8, "c": 5}], reduction=REDUCTIONS, ignore=(-100, 3),
+                   smoothing=(0.0, 0.1, 1.0), weight=WEIGHTS) + [
+    _plan(3, n, REDUCTIONS[i % 3], -100, (0.0, 0.2)[i % 2], weight="drawn")
+    for i, n in enumerate((1, 2, 3, 7, 8, 9, 16, 17, 33, 65, 129, 257, 1025))] + [
+    _plan(n, 5, REDUCTIONS[i % 3], 1, weight="drawn") for i, n in enumerate((1, 2, 9, 17, 65, 257))
+    ] + crossed([_plan(6, 5), _plan(6, 33, "none", smoothing=0.1)], at=("big", "sure", "hidden"),
+                weight=("drawn",)) + [
+    _plan(5, 4, r, at="all ignored", weight="drawn") for r in REDUCTIONS] + [
+    _plan(5, 4, r, weight="nothing") for r in REDUCTIONS]
+TAIL += WEIGHTED
+HEAVY = _plan(9, 4, "mean", 2, 0.1, weight="drawn")
 
 
 def _plans(backward):
@@ -32,13 +45,20 @@ def _plans(backward):
         own = {"empty": [_plan(0, 3, "sum"), _plan(0, 3, "none")], "0d": [_plan(1, 1)],
                "large": [_plan(37, 30011), _plan(4099, 257, smoothing=0.1), _plan(9, 70001, "none"),
                          _plan(70001, 3, "none"), _plan(4099, 5, "sum", 2),
-                         _plan(3, 2053, "sum", smoothing=0.2)],
-               "threads": [_plan(4099, 257), _plan(2053, 129, "none", 3)],
-               "duplicate-index": crossed(BASE, duplicates=(True,)),
-               "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
+                         _plan(3, 2053, "sum", smoothing=0.2),
+                         _plan(4099, 257, smoothing=0.1, weight="drawn"),
+                         _plan(37, 30011, weight="drawn")],
+               "threads": [_plan(4099, 257), _plan(2053, 129, "none", 3),
+                           _plan(4099, 257, smoothing=0.1, weight="drawn")],
+               "duplicate-index": crossed([*BASE, HEAVY], duplicates=(True,)),
+               "layout": crossed([HEAVY], layout=LAYOUTS) + crossed(
+                   [HEAVY], layout=LAYOUTS, which=(2, 3) if backward else (2,)),
+               "cotangent": crossed([*BASE, HEAVY], cotangent=COTANGENTS) if backward else []}
         if kind == "special":
             return crossed(BASE[:2], special=("nan", "zero", "subnormal")) + crossed(
-                [_plan(6, 5, "none"), _plan(4, 33, "none", smoothing=0.1)], at=("level",))
+                [_plan(6, 5, "none"), _plan(4, 33, "none", smoothing=0.1)], at=("level",)) + [
+                _plan(4, 33, "none", smoothing=0.1, weight="drawn", at="level"),
+                *crossed([HEAVY], special=("nan", "zero", "subnormal"))]
         return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
@@ -64,13 +84,26 @@ def _target(d, n, c, ignore, at):
     return target
 
 
-def _given(d, n, c, ignore, at, plain):
+def _weight(d, c, kind, target, ignore):
+    """The weights of the classes, far enough apart that one cannot pass for another."""
+    weight = d.rng.uniform(0.1, 3, c)
+    if kind == "zeros":
+        weight[::2] = 0
+    elif kind in ("one", "nothing"):
+        weight[:] = 0
+    if kind in ("one", "zeros") and (target != ignore).any():
+        weight[target[target != ignore][0]] = 1.75
+    return d.given(weight.astype(d.dtype))
+
+
+def _given(d, n, c, ignore, at, plain, weight):
     x, target = _logits(d, n, c, at, plain), _target(d, n, c, ignore, at)
     if at == "hidden" and n:  # a class masked out, which no row has for a label
         x = np.array(x)
         x[:, -1] = -np.inf
         target = np.where((target == c - 1), 0, target)
-    return x, d.given(target)
+    target = d.given(target)
+    return x, target, _weight(d, c, weight, target, ignore) if weight else None
 
 
 def _attrs(reduction, ignore, smoothing, at):
@@ -78,21 +111,24 @@ def _attrs(reduction, ignore, smoothing, at):
     return {"reduction": reduction, "ignore_index": ignore, "label_smoothing": smoothing}
 
 
-def _make(d, n, c, reduction, ignore, smoothing, at=""):
-    return call(*_given(d, n, c, ignore, at, False), **_attrs(reduction, ignore, smoothing, at))
+def _make(d, n, c, reduction, ignore, smoothing, at="", weight=""):
+    x, target, classes = _given(d, n, c, ignore, at, False, weight)
+    return call(x, target, *([] if classes is None else [classes]),
+                **_attrs(reduction, ignore, smoothing, at))
 
 
-def _backward(d, n, c, reduction, ignore, smoothing, at=""):
+def _backward(d, n, c, reduction, ignore, smoothing, at="", weight=""):
     grad = d.grad([n] if reduction == "none" else [])
-    x, target = _given(d, n, c, ignore, at, True)
+    x, target, classes = _given(d, n, c, ignore, at, True, weight)
     _, *saved = TABLE["cross_entropy"](x, target, reduction="none", ignore_index=ignore)
-    return call(grad, x, target, *map(d.given, saved), **_attrs(reduction, ignore, smoothing, at))
+    return call(grad, x, target, classes, *map(d.given, saved),
+                **_attrs(reduction, ignore, smoothing, at))
 
 
 def _level(given, outputs):
     """How far a row of equal logits is from costing ln C, which it does at any level."""
-    (x, target), attrs = given.arrays, given.attrs
-    if attrs["reduction"] != "none" or not x.size:
+    (x, target, *weight), attrs = given.arrays, given.attrs
+    if attrs["reduction"] != "none" or not x.size or weight:
         return np.zeros(0), np.zeros(0)
     rows = (x == x[:, :1]).all(1) & np.isfinite(x[:, 0]) & (target != attrs["ignore_index"])
     cost = np.log(x.shape[1])
@@ -102,18 +138,30 @@ def _level(given, outputs):
 
 def _no_push(given, outputs):
     """How far each row of the gradient is from adding up to 0."""
-    grad, dx, log_sum = given.arrays[0], outputs[0].astype(np.float64), given.arrays[4]
+    grad, _, target, weight, _, log_sum = given.arrays
+    dx = outputs[0].astype(np.float64)
     if not np.isfinite(dx).all() or 0 in log_sum.strides:  # a log_sum that is no row's but the last
         return np.zeros(0), np.zeros(0)
     info = np.finfo(outputs[0].dtype)
-    room = float(info.eps) * (64 + 4 * dx.shape[1]) * np.abs(grad) + float(info.tiny)
+    room = float(info.eps) * (64 + 4 * dx.shape[1]) * np.abs(grad) * _largest(
+        target, weight, given.attrs) + float(info.tiny)
     return dx.sum(1), np.broadcast_to(room, len(dx))
+
+
+def _largest(target, weight, attrs):
+    """How much the largest weight may enlarge a row, which the mean divides by those of all."""
+    if weight is None:
+        return 1.0
+    most, counts = float(weight.max()), target != attrs["ignore_index"]
+    whole = float(weight[np.where(counts, target, 0)][counts].sum())
+    return most / whole if attrs["reduction"] == "mean" and whole else most
 
 
 _random = st.builds(
     _plan, st.integers(1, 17), st.sampled_from([1, 2, 3, 7, 8, 9, 16, 17, 33]),
     st.sampled_from(REDUCTIONS), st.sampled_from([-100, 0, -1]), st.sampled_from([0.0, 0.1, 0.5]),
-    layout=layouts, at=st.sampled_from(["", "big", "sure", "below"]))
+    layout=layouts, at=st.sampled_from(["", "big", "sure", "below"]),
+    weight=st.sampled_from(["", "", *WEIGHTS]))
 
 _X, _T = np.zeros((2, 3)), np.array([0, 2])
 
@@ -128,7 +176,11 @@ def _refused(op, make):
             Refusal("labels that are floats", lambda: make(_X, _T.astype(float)), "DTypeError",
                     f"{op}.*target"),
             Refusal("an unknown reduction", lambda: make(_X, _T, reduction="average"),
-                    "ValueError", f"{op}.*reduction"))
+                    "ValueError", f"{op}.*reduction"),
+            Refusal("a weight too few", lambda: make(_X, _T, np.ones(2)), "ShapeError",
+                    f"{op}.*weight"),
+            Refusal("a label too large, of weighted classes", lambda: make(
+                _X, np.array([3, 0]), np.ones(3)), "IndexError", "cross_entropy.*3"))
 
 
 spec("cross_entropy", plans=_plans(False), make=_make, model=Ensemble(), random=_random,
@@ -142,10 +194,12 @@ spec("cross_entropy", plans=_plans(False), make=_make, model=Ensemble(), random=
                        "cross_entropy.*target"),
                Refusal("a share above 1", lambda: call(_X, _T, label_smoothing=1.5), "ValueError",
                        "cross_entropy.*label_smoothing")),
-     policy="Ignored rows have loss 0 and do not count in the mean; with none left it is NaN. "
-            "top and log_sum are those of every row, ignored or not.")
+     policy="Ignored rows have loss 0 and do not count in the mean; with none left it is NaN. The "
+            "mean divides by the weights of the labels that count; smoothing gives every class its "
+            "own weight. top and log_sum are those of every row, ignored or not.")
 spec("cross_entropy_backward", plans=_plans(True), make=_backward, model=Ensemble(),
      random=_random, invariants={"rows add up to 0": _no_push},
-     refusals=_refused("cross_entropy_backward", lambda x, t, **attrs: call(
-         np.ones((), x.dtype), x, t, np.ones(len(x)), np.ones(len(x)), **attrs)),
-     policy="Rows that are ignored get 0; smoothing counts here too.")
+     refusals=_refused("cross_entropy_backward", lambda x, t, weight=None, **attrs: call(
+         np.ones((), x.dtype), x, t, weight, np.ones(len(x)), np.ones(len(x)), **attrs)),
+     policy="Rows that are ignored get 0; smoothing and the weights of the classes count here too. "
+            "Where the labels that count weigh nothing, the mean divides by nothing.")

@@ -47,7 +47,8 @@ def plans(cotangent=False, bias=True):
 
 
 def rows(d, shape, at, plain=False):
-    low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4)}.get(at, (-2, 3))
+    low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4),
+                 "tiny": (-2e-8, 2e-8), "nothing": (0, 0)}.get(at, (-2, 3))
     return (d.plain if plain else d.floats)(shape, low, high)
 
 

@@ -109,7 +109,7 @@ entry("exp", Elementary(3), "0 and inf where it under- and overflows; subnormal 
       ranges=((-105, 90), (-747, 711)),
       kinks=(0.0, 88.722, 88.7228, 88.723, -87.33, -103.27, -103.97, -104.0, 709.78, -708.4, -745.1,
              np.inf, -np.inf))
-entry("expm1", Elementary(2), "Without cancellation near 0; -1 far below, inf where it overflows.",
+entry("expm1", Elementary(3), "Without cancellation near 0; -1 far below, inf where it overflows.",
       ranges=((-40, 90), (-50, 711)), wide=(-60, 6),
       kinks=(0.0, -0.0, 1e-30, 1e-8, -1e-8, -17.0, -37.0, 88.72, 709.78, np.inf, -np.inf))
 entry("log", Elementary(4), "-inf at 0, NaN below.", low=-0.5, positive=True, wide=(-148, 127),

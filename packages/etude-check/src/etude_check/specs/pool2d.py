@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from etude import TABLE
 from etude_check.bounds.models import Accumulate, Exact
+from etude_check.cases.case import prepared
 from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
 from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
@@ -39,31 +40,80 @@ LARGE = [_window((8, 16, 65, 67), (3, 3), (2, 2), (1, 1)), _window((4, 32, 64, 6
          _window((1, 1, 300, 301), (2, 2))]
 VALUES = ("below", "ties", "same", "empty")  # what a maximum is taken of
 
+#: Windows that stick out behind the padding, along one axis and both; strides longer than windows,
+#: which would begin behind the image, and begin inside it after all; sizes that leave no rest.
+CEIL = [_window(*w, ceil_mode=True) for w in (
+    ((1, 2, 5, 5), (2, 2)), ((2, 1, 7, 6), (2, 2)), ((2, 1, 6, 7), (2, 2)),
+    ((1, 2, 7, 8), (3, 3), (2, 2)), ((2, 3, 8, 7), (3, 2), (2, 3), (1, 1)),
+    ((1, 2, 6, 6), (2, 2), (3, 3)), ((1, 2, 5, 9), (2, 2), (4, 4)), ((1, 2, 4, 6), (2, 2)),
+    ((1, 2, 5, 5), (3, 3), (2, 2), (1, 1)), ((1, 1, 1, 1), (2, 2), (2, 2), (1, 1)),
+    ((1, 2, 6, 5), (2, 4), (2, 3), (1, 2)), ((1, 2, 5, 35), (3, 2), (2, 2), (0, 1)),
+    ((1, 2, 6, 40), (4, 3), (3, 4), (2, 1)), ((1, 3, 17, 1), (3, 1), (4, 1), (1, 0)),
+    ((1, 1, 3, 4), (3, 2), (4, 3)))]
+#: Taps that lie apart. Squares keep their shape where the axes are swapped.
+DILATED = [_window(*w, dilation=list(d)) for d, w in (
+    ((2, 1), ((1, 2, 7, 7), (2, 2), (1, 1))), ((1, 2), ((1, 2, 7, 7), (3, 3), (1, 1), (1, 1))),
+    ((2, 3), ((2, 2, 9, 9), (3, 2), (2, 1), (1, 1))), ((3, 3), ((1, 2, 8, 7), (2, 2))),
+    ((2, 2), ((1, 2, 6, 40), (3, 3), (1, 1), (2, 2))), ((1, 3), ((1, 3, 5, 33), (2, 4), (2, 2))),
+    ((4, 1), ((1, 2, 9, 6), (2, 3), (1, 1), (2, 1))), ((1, 2), ((1, 3, 1, 17), (1, 3))),
+    ((2, 3), ((1, 2, 3, 4), (2, 2), (2, 2))), ((2, 2), ((1, 1, 2, 2), (3, 3), (1, 1), (2, 2))))]
+DILATED += [{**p, "ceil_mode": True} for p in DILATED] + [
+    _window((1, 2, 6, 9), (2, 2), (3, 3), dilation=[3, 2], ceil_mode=True)]
+#: Lines longer than the blocks a kernel may cut them into.
+WIDE = [_window((1, 2, 4, 530), (2, 3), (1, 1), (1, 1)),
+        _window((1, 1, 5, 1100), (3, 3), (2, 2), (1, 1), ceil_mode=True)]
+MAXIMA = [*CEIL, *DILATED, *WIDE, _window((1, 1, 4, 530), (2, 3), (1, 1), (1, 1), dilation=[1, 2])]
+#: What a mean divides by, with and without windows that stick out.
+DIVISORS = [*CEIL, *crossed([p for p in [*BASE, *TAIL[1:6], TAIL[8], TAIL[10], *CEIL]
+                             if any(p["padding"]) or p.get("ceil_mode")],
+                            count_include_pad=(False,)),
+            *crossed([*BASE, TAIL[5], *CEIL[2:6]], divisor_override=(1, 4, 5, -2, 1000003)),
+            {**CEIL[8], "count_include_pad": False, "divisor_override": 7},
+            *WIDE, *crossed(WIDE, count_include_pad=(False,))]
+
+
+def _whole(p):
+    """Whether every divisor of the plan is a power of 2, so that integers stay exact."""
+    by = p.get("divisor_override")
+    if by is not None:
+        return by in (1, -2, 4)
+    return all(k in (1, 2) for k in p["kernel"])
+
+
+WHOLE = [p for p in DIVISORS if _whole(p)]
+
 
 def _plans(op, exact=True, cotangent=False, values=()):
     def plans(kind):
         own = {"empty": EMPTY, "0d": [_window((1, 1, 1, 1), (1, 1))], "large": LARGE,
                "threads": LARGE}
+        more = DIVISORS if op.startswith("avg") else MAXIMA
         if values:
-            own["tail"] = crossed([*BASE, *TAIL[2:6], TAIL[8], TAIL[-1]], at=values)
+            own["tail"] = crossed([*BASE, *TAIL[2:6], TAIL[8], TAIL[-1]], at=values) + [
+                *more, *crossed([CEIL[4], CEIL[9], *DILATED[:3], DILATED[-1]], at=values)]
+        else:
+            own["tail"] = more
         if exact:
             fours = [p for p in TAIL if np.prod(p["kernel"]) in (1, 2, 4, 8, 16)] + BASE[2:]
             whole = fours if op.startswith("avg") else [*BASE, *TAIL]
-            own["exact"] = crossed(whole, values=("exact",))
+            more = WHOLE if op.startswith("avg") else MAXIMA
+            own["exact"] = crossed([*whole, *more], values=("exact",))
             if op.startswith("avg"):
-                own["adjoint"] = crossed(fours, values=("exact",))
+                own["adjoint"] = crossed([*fours, *WHOLE], values=("exact",))
         if cotangent:
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
         if kind == "special":
             names = ("nan", "inf", "zero", "subnormal") + (("huge",) if values else ())
-            return crossed([*BASE, TAIL[-1]], special=names)
+            return crossed([*BASE, TAIL[-1]], special=names) + crossed(
+                more[3:5] if op.startswith("avg") else [CEIL[4], *DILATED[1:3]], special=names)
         return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
 
-def _attrs(kernel, stride, padding):
+def _attrs(kernel, stride, padding, dilation=None, **more):
+    apart = {} if dilation is None else {"dilation": tuple(dilation)}
     return {"kernel_size": tuple(kernel), "stride": stride and tuple(stride),
-            "padding": tuple(padding)}
+            "padding": tuple(padding), **apart, **more}
 
 
 def _image(d, shape, at):
@@ -82,9 +132,10 @@ def _max(d, x, at="", **window):
     return call(_image(d, x, at), **_attrs(**window))
 
 
-def _pooled(x, kernel, stride, padding):
-    return [*x[:2], *((n + 2 * p - k) // s + 1 for n, k, s, p in zip(
-        x[2:], kernel, stride or kernel, padding))]
+def _pooled(x, **window):
+    """The shape of y, as the op's shape rule has it."""
+    op = TABLE["avg_pool2d"]
+    return op.check((np.empty(x),), prepared(op, _attrs(**window))).shape
 
 
 def _max_backward(d, x, **window):
@@ -109,11 +160,16 @@ def _overlaps(_arrays, attrs):
 
 
 @st.composite
-def _random(draw, **more):
+def _random(draw, dilations=(1,), **more):
     kernel = [draw(st.integers(1, 4)) for _ in "hw"]
-    padding = [draw(st.integers(0, k // 2)) for k in kernel]
+    apart = [draw(st.sampled_from(dilations)) for _ in kernel]
+    wide = [d * (k - 1) + 1 for k, d in zip(kernel, apart)]
+    # Taps that lie apart may have an image between them, which is refused.
+    padding = [draw(st.integers(0, k // 2)) if d == 1 else 0 for k, d in zip(kernel, apart)]
     stride = draw(st.none() | st.lists(st.integers(1, 4), min_size=2, max_size=2))
-    size = [max(k - 2 * p, 1) + draw(st.integers(0, 7)) for k, p in zip(kernel, padding)]
+    size = [max(k - 2 * p, 1) + draw(st.integers(0, 7)) for k, p in zip(wide, padding)]
+    if apart != [1, 1]:
+        more = {**more, "dilation": st.just(apart)}
     return _window([draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size], kernel, stride,
                    padding, layout=draw(layouts), **{k: draw(v) for k, v in more.items()})
 
@@ -125,11 +181,21 @@ def _refused(op):
             Refusal("padding of more than half the window", lambda: call(
                 x, kernel_size=(2, 2), padding=(2, 0)), "ShapeError", f"{op}.*padding"),
             Refusal("an image without a batch", lambda: call(x[0], kernel_size=(2, 2)),
-                    "ShapeError", f"{op}.*x"))
+                    "ShapeError", f"{op}.*x"),
+            Refusal("a window larger than the image, although sizes are rounded up", lambda: call(
+                x, kernel_size=(5, 2), ceil_mode=True), "ShapeError", op))
 
 
 spec("max_pool2d", plans=_plans("max_pool2d", False, values=VALUES), make=_max, model=Exact(),
-     random=_random(at=st.sampled_from(["", *VALUES])), refusals=_refused("max_pool2d"),
+     random=_random(at=st.sampled_from(["", *VALUES]), dilations=(1, 1, 2, 3),
+                    ceil_mode=st.booleans()),
+     refusals=(*_refused("max_pool2d"),
+               Refusal("dilation that does not fit", lambda: call(
+                   np.ones((1, 1, 4, 4)), kernel_size=(2, 2), dilation=(1, 4)), "ShapeError",
+                   "max_pool2d"),
+               Refusal("taps on either side of the image", lambda: call(
+                   np.ones((1, 1, 1, 5)), kernel_size=(2, 1), stride=(1, 1), padding=(1, 0),
+                   dilation=(2, 1)), "ShapeError", "max_pool2d.*padding")),
      policy="Outside is -inf and never wins; NaN counts as largest; of equal pixels the first.")
 spec("max_pool2d_backward", plans=_plans("max_pool2d_backward", cotangent=True),
      make=_max_backward, model=Accumulate(), random=_random(),
@@ -138,17 +204,30 @@ spec("max_pool2d_backward", plans=_plans("max_pool2d_backward", cotangent=True),
                             "max_pool2d_backward") for where, i in (
          ("behind the image", 9), ("before it", -1))),
      policy="The whole gradient goes to one pixel; windows that share it add up.")
-spec("avg_pool2d", plans=_plans("avg_pool2d"), model=Accumulate(terms=_area), random=_random(),
+_MEANS = _random(ceil_mode=st.booleans(), count_include_pad=st.booleans(),
+                 divisor_override=st.sampled_from([None, None, 1, 3, -2]))
+
+
+def _bad_divisors(op, make):
+    return tuple(Refusal(f"a divisor of {n}", lambda n=n: make(n), "ValueError",
+                         f"{op}.*divisor_override") for n in (0, 1.5))
+
+
+spec("avg_pool2d", plans=_plans("avg_pool2d"), model=Accumulate(terms=_area), random=_MEANS,
      make=lambda d, x, **window: call(d.floats(x, -1, 3), **_attrs(**window)),
      adjoint=(Adjoint(0, "avg_pool2d_backward", lambda given, c: call(
          c, input_size=given.arrays[0].shape[2:], **given.attrs)),),
-     refusals=_refused("avg_pool2d"),
-     policy="Zeros outside are counted: the divisor is always KH KW.")
+     refusals=(*_refused("avg_pool2d"), *_bad_divisors("avg_pool2d", lambda n: call(
+         np.ones((1, 1, 4, 4)), kernel_size=(2, 2), divisor_override=n))),
+     policy="Zeros of the padding are counted unless count_include_pad is False; what sticks out "
+            "behind the padding never is; divisor_override counts alone.")
 spec("avg_pool2d_backward", plans=_plans("avg_pool2d_backward", cotangent=True),
-     make=_avg_backward, model=Accumulate(terms=_overlaps), random=_random(),
+     make=_avg_backward, model=Accumulate(terms=_overlaps), random=_MEANS,
+     refusals=_bad_divisors("avg_pool2d_backward", lambda n: call(
+         np.ones((1, 1, 2, 2)), input_size=(4, 4), kernel_size=(2, 2), divisor_override=n)),
      adjoint=(Adjoint(0, "avg_pool2d", lambda given, c: call(
          c, **{k: v for k, v in given.attrs.items() if k != "input_size"})),),
-     policy="Divided by KH KW over the border too; pixels that no window reaches get 0.")
+     policy="Divided as in avg_pool2d; pixels that no window reaches get 0.")
 
 # ------------------------------------------------------------------ adaptive
 

@@ -94,6 +94,7 @@ spec("mean", plans=only(also(reductions(empty=False), tail=SQUARE, special=SUMS,
 # ------------------------------------------------------------------ extremes and their places
 
 LOWEST = {"float32": -np.inf, "float64": -np.inf, "int64": -(2**63), "bool": False}
+HIGHEST = {"float32": np.inf, "float64": np.inf, "int64": 2**63 - 1, "bool": True}
 
 
 def _extreme(d, shape, dim, keepdim=False, at=None):
@@ -110,6 +111,8 @@ def _extreme(d, shape, dim, keepdim=False, at=None):
         x = d.among((1.0,), shape, (2**53, 2**53 + 1))
     elif at == "lowest":  # where a maximum that starts at the lowest number finds no place
         x = d.given(np.full(shape, LOWEST[d.dtype.name], d.dtype))
+    elif at == "highest":  # and a minimum that starts at the highest
+        x = d.given(np.full(shape, HIGHEST[d.dtype.name], d.dtype))
     else:
         x = d.floats(shape)
     return call(x, dim=dim, keepdim=keepdim)
@@ -124,17 +127,23 @@ SIDES = crossed(SHAPES, at=("below", "above", "ties", "limits", "lowest")) + cro
         [plan((3, 2053), 1), plan((2053, 3), 0)], special=("nan",))
 
 
+TOPS = crossed(SHAPES, at=("highest",))
+
+
 def _one_axis(p):
     """argmax takes one axis, or all of them."""
     return not isinstance(p["dim"], (list, tuple))
 
 
-spec("amax", plans=also(reductions(empty=False), tail=SQUARE, special=SIDES), make=_extreme,
-     model=Exact(), random=over_axes(empty=False, at=st.sampled_from([None, "below", "ties"])),
-     refusals=_refused("amax", True),
-     policy="NaN if there is one, wherever it stands; -inf of -inf alone; no value of no elements.")
+for _op, _side, _alone in (("amax", "below", "-inf"), ("amin", "above", "inf")):
+    spec(_op, plans=also(reductions(empty=False), tail=SQUARE, special=[*SIDES, *TOPS]),
+         make=_extreme, model=Exact(), refusals=_refused(_op, True),
+         random=over_axes(empty=False, at=st.sampled_from([None, _side, "ties"])),
+         policy=f"NaN if there is one, wherever it stands; {_alone} of {_alone} alone; no value of "
+                "no elements.")
 for _op, _which in (("argmax", "largest"), ("argmin", "smallest")):
-    spec(_op, plans=only(also(reductions(empty=False), tail=SQUARE, special=SIDES), _one_axis),
+    spec(_op, plans=only(also(reductions(empty=False), tail=SQUARE, special=[*SIDES, *TOPS]),
+                         _one_axis),
          make=_extreme, model=Exact(),
          random=over_axes(empty=False, at=st.sampled_from([None, "ties"])).filter(_one_axis),
          refusals=(*(r for r in _refused(_op, True) if "twice" not in r.why), Refusal(

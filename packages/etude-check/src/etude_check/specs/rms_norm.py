@@ -2,8 +2,13 @@
 
 from etude import TABLE
 from etude_check.bounds.models import Ensemble
+from etude_check.cases.plans import also, crossed
 from etude_check.cases.spec import call, spec
-from etude_check.specs.layer_norm import plans, random, refused, rows
+from etude_check.specs.layer_norm import plan, plans, random, refused, rows
+
+#: Rows beside whose squares the eps of a dtype counts; and rows of zeros, where it is all there is.
+SMALL = crossed([plan((5, 9), affine="w"), plan((3, 33), affine=""), plan((3, 4, 5), 2, "w")],
+                at=("small", "tiny", "nothing"))
 
 
 def _make(d, shape, over, affine, at="", eps=None):
@@ -21,8 +26,10 @@ def _backward(d, shape, over, affine, at="", eps=None):
                 normalized_shape=size)
 
 
-spec("rms_norm", plans=plans(bias=False), make=_make, model=Ensemble(), random=random(("", "w")),
+spec("rms_norm", make=_make, model=Ensemble(), random=random(("", "w")),
+     plans=also(plans(bias=False), tail=[*SMALL, *crossed(SMALL, eps=(1e-6,))]),
      refusals=refused("rms_norm"),
-     policy="No mean is taken away; eps stands inside the root. A NaN spoils its own row.")
+     policy="No mean is taken away; eps stands inside the root, and is that of the dtype unless it "
+            "is given. A NaN spoils its own row.")
 spec("rms_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),
      random=random(("", "w")), policy="Linear in grad: zeros give zeros. rstd is taken as given.")

@@ -5,9 +5,12 @@ import numpy as np
 from etude import TABLE
 from etude_check.bounds.models import Ensemble, Softmax
 from etude_check.cases.draw import Draw
-from etude_check.cases.plans import along_axis, crossed, rows
+from etude_check.cases.plans import along_axis, also, crossed, rows
 from etude_check.cases.spec import call, spec
 from etude_check.specs.reduce import no_overflow, only
+
+NOTHING = [{"shape": s, "dim": d} for s, d in (
+    ([3, 0], 1), ([0], 0), ([2, 0, 3], 1), ([0, 4], 0), ([0, 0], -1))]
 
 
 def _x(d: Draw, shape, dim, shift=0, at=None):
@@ -31,7 +34,8 @@ def _shifted(kind):
     long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
-    return rows(alias=True)(kind) + {"special": far, "tail": long}.get(kind, [])
+    more = {"special": far, "tail": long, "empty": NOTHING}
+    return rows(alias=True)(kind) + more.get(kind, [])
 
 
 def _backward(forward):
@@ -42,22 +46,22 @@ def _backward(forward):
 
 
 def _rows_sum_to_one(given, outputs):
-    """A row adds up to 1, but for the rounding of its n probabilities."""
+    """A row adds up to 1, but for the rounding of its n probabilities, unless there are none."""
     y, dim = outputs[0].astype(np.float64), given.attrs["dim"]
     x = np.asarray(given.arrays[0], np.float64)
-    fine = np.isfinite(x).all(dim)
     n = y.shape[dim]
+    fine = np.isfinite(x).all(dim) & (n > 0)
     u = float(np.finfo(outputs[0].dtype).eps)
     return np.where(fine, y.sum(dim) - 1, 0), np.full(fine.shape, u * (40 + n))
 
 
 spec("softmax", plans=_shifted, make=_x, model=Softmax(), random=along_axis(),
      invariants={"rows sum to one": _rows_sum_to_one},
-     policy="A NaN or +inf spoils its own row only; -inf is probability 0. No value along an "
-            "empty axis.")
+     policy="A NaN or +inf spoils its own row only; -inf is probability 0. A row of no elements "
+            "has none.")
 spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis(),
      policy="As softmax; -inf gives -inf.")
-_back = only(rows(cotangent=True), no_overflow)
+_back = only(also(rows(cotangent=True), empty=NOTHING), no_overflow)
 spec("softmax_backward", plans=_back, make=_backward("softmax"), model=Ensemble(),
      random=along_axis(), policy="Linear in grad: zeros give zeros.")
 spec("log_softmax_backward", plans=_back, make=_backward("log_softmax"),

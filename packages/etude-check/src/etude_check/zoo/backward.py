@@ -122,31 +122,34 @@ def batch_norm_backward_mean(grad, x, weight, mean, var, *, eps=1e-5):
 
 @mutant("cross_entropy_backward", kills="tail", where="backward",
         mistake="Label smoothing is forgotten on the way back.")
-def cross_entropy_backward_smoothing(grad, x, target, top, log_sum, *, label_smoothing=0.0,
-                                     **attrs):
-    return reference("cross_entropy_backward")(grad, x, target, top, log_sum, **attrs)
+def cross_entropy_backward_smoothing(grad, x, target, weight, top, log_sum, *,
+                                     label_smoothing=0.0, **attrs):
+    return reference("cross_entropy_backward")(grad, x, target, weight, top, log_sum, **attrs)
 
 
 @mutant("cross_entropy_backward", kills="tail", where="backward",
         mistake="The mean divides by the whole batch, ignored rows included.")
-def cross_entropy_backward_mean(grad, x, target, top, log_sum, *, reduction="mean", **attrs):
+def cross_entropy_backward_mean(grad, x, target, weight, top, log_sum, *, reduction="mean",
+                                **attrs):
     if reduction == "mean":
         grad, reduction = grad / grad.dtype.type(max(len(x), 1)), "sum"
-    return reference("cross_entropy_backward")(grad, x, target, top, log_sum, reduction=reduction,
-                                               **attrs)
+    return reference("cross_entropy_backward")(grad, x, target, weight, top, log_sum,
+                                               reduction=reduction, **attrs)
 
 
 @mutant("cross_entropy_backward", kills="cotangent", where="backward",
         covers="all-ones cotangent",
         mistake="The gradient that arrives is taken for 1, as when the loss is the last op.")
-def cross_entropy_backward_ones(grad, x, target, top, log_sum, **attrs):
-    return reference("cross_entropy_backward")(np.ones_like(grad), x, target, top, log_sum, **attrs)
+def cross_entropy_backward_ones(grad, x, target, weight, top, log_sum, **attrs):
+    return reference("cross_entropy_backward")(np.ones_like(grad), x, target, weight, top, log_sum,
+                                               **attrs)
 
 
 @mutant("cross_entropy_backward", kills="special", where="backward",
         mistake="top + log_sum is taken off at once: far from 0 that rounds log_sum away.")
-def cross_entropy_backward_one_logsumexp(grad, x, target, top, log_sum, **attrs):
-    return reference("cross_entropy_backward")(grad, x, target, top + log_sum, 0 * log_sum, **attrs)
+def cross_entropy_backward_one_logsumexp(grad, x, target, weight, top, log_sum, **attrs):
+    return reference("cross_entropy_backward")(grad, x, target, weight, top + log_sum, 0 * log_sum,
+                                               **attrs)
 
 
 @mutant("scatter_add", kills="duplicate-index", where="backward", covers="duplicate lost",
@@ -162,10 +165,51 @@ def scatter_add_duplicates(x, index, src, *, dim):
 
 @mutant("embedding_backward", kills="duplicate-index", where="backward", covers="duplicate lost",
         mistake="A word that occurs twice gets the gradient of one occurrence.")
-def embedding_backward_duplicates(grad, index, *, num_embeddings):
+def embedding_backward_duplicates(grad, index, *, num_embeddings, padding_idx=None):
     dweight = np.zeros((num_embeddings, grad.shape[-1]), grad.dtype)
     dweight[index.reshape(-1)] += grad.reshape(-1, grad.shape[-1])
+    if padding_idx is not None:
+        dweight[padding_idx] = 0
     return dweight
+
+
+@mutant("embedding_backward", kills="tail", where="backward",
+        mistake="padding_idx is not looked at: the row that stands for padding is trained.")
+def embedding_backward_trains_padding(grad, index, *, num_embeddings, padding_idx=None):
+    return reference("embedding_backward")(grad, index, num_embeddings=num_embeddings)
+
+
+@mutant("embedding_backward", kills="tail", where="backward",
+        mistake="The first row is set to 0, whichever row padding_idx names.")
+def embedding_backward_pads_first(grad, index, *, num_embeddings, padding_idx=None):
+    return reference("embedding_backward")(grad, index, num_embeddings=num_embeddings,
+                                           padding_idx=None if padding_idx is None else 0)
+
+
+@mutant("embedding_backward", kills="duplicate-index", where="backward",
+        mistake="if padding_idx: a padding_idx of 0 is taken for none.")
+def embedding_backward_pads_no_zero(grad, index, *, num_embeddings, padding_idx=None):
+    return reference("embedding_backward")(grad, index, num_embeddings=num_embeddings,
+                                           padding_idx=padding_idx or None)
+
+
+@mutant("embedding_backward", kills="duplicate-index", where="backward",
+        mistake="Rows are counted from 1 where padding is concerned: the row before padding_idx is "
+                "set to 0.")
+def embedding_backward_pads_row_before(grad, index, *, num_embeddings, padding_idx=None):
+    y = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings)
+    if padding_idx is not None:
+        y[padding_idx - 1] = 0
+    return y
+
+
+@mutant("embedding_backward", kills="special", where="backward",
+        mistake="The row of padding is multiplied by 0, which leaves NaN of an infinite gradient.")
+def embedding_backward_pads_by_product(grad, index, *, num_embeddings, padding_idx=None):
+    y = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings)
+    if padding_idx is not None:
+        y[padding_idx] *= 0
+    return y
 
 
 @mutant("prod_backward", kills="special", where="backward",

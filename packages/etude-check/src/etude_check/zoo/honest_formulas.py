@@ -141,20 +141,22 @@ def softmax_online():
         y = np.where(finite, top, x.dtype.type(0)) + np.log(np.where(finite, total, np.exp(top)))
         return y.reshape(reduced(x.shape, axes("logsumexp", dim, x.ndim), keepdim=keepdim))
 
-    def cross_entropy(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
+    def cross_entropy(x, target, weight=None, *, reduction="mean", ignore_index=-100,
+                      label_smoothing=0.0):
         _, top, log_sum = reference("cross_entropy")(  # which also refuses wrong labels
             x, target, reduction=reduction, ignore_index=ignore_index)
         logp = log_softmax(x, dim=1)
+        weight = np.ones(x.shape[1], x.dtype) if weight is None else weight
         counts = target != ignore_index
         s = x.dtype.type(label_smoothing)
         label = np.where(counts, target, 0)
-        loss = -(1 - s) * logp[np.arange(len(x)), label]
-        loss = loss - s * logp.mean(1) if label_smoothing else loss
+        loss = -(1 - s) * weight[label] * logp[np.arange(len(x)), label]
+        loss = loss - s * (weight * logp).mean(1) if label_smoothing else loss
         loss = np.where(counts, loss, x.dtype.type(0))
         if reduction == "none":
             return loss, top, log_sum
         total = loss.sum()
-        total = total / x.dtype.type(counts.sum()) if reduction == "mean" else total
+        total = total / weight[label][counts].sum() if reduction == "mean" else total
         return total, top, log_sum
 
     return {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp,
@@ -272,8 +274,8 @@ def formulas():
     def silu(x):
         return x * sigmoid(x)
 
-    def softplus(x, *, beta=1.0):
-        return np.logaddexp(0, x * beta) / beta
+    def softplus(x, *, beta=1.0, threshold=20.0):
+        return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
 
     def log1p(x):
         """Kahan's trick. Source: Higham 2002, problem 1.5."""
@@ -290,6 +292,30 @@ def formulas():
     made = {"sigmoid": sigmoid, "tanh": tanh, "gelu": gelu, "silu": silu, "softplus": softplus,
             "log1p": log1p, "expm1": expm1}
     return {op: in_float32(rounded(fn), op) for op, fn in made.items()}
+
+
+@honest("floor_divide", "remainder")
+def divisions():
+    """Division with a rest, for float32 in float64, where quotients of two of them come out exact;
+    whole numbers by way of C's division, which cuts towards zero.
+    """
+    def whole(x, y):
+        if np.any(np.equal(y, 0)):
+            raise ZeroDivisionError("int64 divided by 0")
+        rest = np.fmod(x, y)
+        below = (rest != 0) & (np.less(rest, 0) != np.less(y, 0))
+        return (x - rest) // y - below, np.where(below, rest + y, rest)
+
+    def divided(fn, place):
+        def call(x, y):
+            dtype = (x if isinstance(x, np.ndarray) else y).dtype
+            if dtype.kind == "i":
+                return np.asarray(whole(x, y)[place])
+            wide = fn(np.asarray(x, np.float64), np.asarray(y, np.float64))
+            return np.asarray(wide).astype(dtype)
+        return call
+
+    return {"floor_divide": divided(np.floor_divide, 0), "remainder": divided(np.remainder, 1)}
 
 
 def in_float32(fn, op):

@@ -1,4 +1,4 @@
-"""Wrong convolutions and poolings: groups, dilation, padding and strides taken for one another."""
+"""Wrong convolutions: groups, dilation, padding and strides taken for one another."""
 
 import numpy as np
 
@@ -99,65 +99,40 @@ def conv2d_weight_batch(grad, x, **attrs):
     return reference("conv2d_weight")(grad[-1:], x[-1:], **attrs)
 
 
-@mutant("max_pool2d", kills="tail", where="index",
-        mistake="Padding counts as 0, so that it beats negative pixels.")
-def max_pool2d_zero_padding(x, *, kernel_size, stride=None, padding=(0, 0)):
-    y, index = reference("max_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
-    inside = reference("avg_pool2d")(np.ones_like(x), kernel_size=kernel_size, stride=stride,
-                                     padding=padding)
-    return np.where(inside < 0.999, np.maximum(y, x.dtype.type(0)), y), index
+@mutant("conv2d", kills="tail", where="index",
+        mistake="Groups are counted from 1: every group reads the channels of the next one.")
+def conv2d_next_group(x, weight, bias=None, *, groups=1, **attrs):
+    return reference("conv2d")(_next_group(x, groups), weight, bias, groups=groups, **attrs)
 
 
-@mutant("max_pool2d", kills="special", where="numerics", covers="drops NaN",
-        mistake="A NaN in the window is skipped: x > best is false for it.")
-def max_pool2d_nan(x, **attrs):
-    return reference("max_pool2d")(np.where(np.isnan(x), x.dtype.type(-np.inf), x), **attrs)
+def _next_group(x, groups):
+    return np.roll(x, -x.shape[1] // groups, 1) if groups > 1 else x
 
 
-@mutant("max_pool2d_backward", kills="tail", where="backward", covers="duplicate lost",
-        mistake="Where windows overlap on one maximum the gradients overwrite each other instead "
-                "of adding up.")
-def max_pool2d_backward_overwrites(grad, index, *, input_size):
-    n, c = grad.shape[:2]
-    dx = np.zeros((n, c, input_size[0] * input_size[1]), grad.dtype)
-    flat = index.reshape(n, c, -1)
-    np.put_along_axis(dx, flat, grad.reshape(n, c, -1), 2)
-    return dx.reshape(n, c, *input_size)
+@mutant("conv2d_weight", kills="tail", where="backward",
+        mistake="Groups are counted from 1 in the gradient of the weight only.")
+def conv2d_weight_next_group(grad, x, *, groups=1, **attrs):
+    return reference("conv2d_weight")(grad, _next_group(x, groups), groups=groups, **attrs)
 
 
-@mutant("avg_pool2d", kills="tail", where="index",
-        mistake="The mean is taken over the pixels inside the image only, the border left out.")
-def avg_pool2d_inside(x, **attrs):
-    y = reference("avg_pool2d")(x, **attrs)
-    return y / reference("avg_pool2d")(np.ones_like(x), **attrs)
+@mutant("conv2d_input", kills="tail", where="backward",
+        mistake="All groups give their gradient to the channels of the first.")
+def conv2d_input_first_group(grad, weight, *, groups=1, **attrs):
+    dx = reference("conv2d_input")(grad, weight, groups=groups, **attrs)
+    c = weight.shape[1]
+    if groups > 1:
+        dx[:, :c] = dx.reshape(len(dx), groups, c, *dx.shape[2:]).sum(1)
+        dx[:, c:] = 0
+    return dx
 
 
-@mutant("avg_pool2d_backward", kills="tail", where="backward",
-        mistake="The gradient is given to every pixel of the window without dividing by its size.")
-def avg_pool2d_backward_sum(grad, *, kernel_size, **attrs):
-    dx = reference("avg_pool2d_backward")(grad, kernel_size=kernel_size, **attrs)
-    return dx * grad.dtype.type(kernel_size[0] * kernel_size[1])
-
-
-@mutant("adaptive_avg_pool2d", kills="tail", where="index",
-        mistake="Bins are cut to equal widths, H // OH, and the pixels that are left over are "
-                "dropped.")
-def adaptive_avg_pool2d_equal(x, *, output_size):
-    oh, ow = output_size
-    h, w = max(x.shape[2] // oh, 1), max(x.shape[3] // ow, 1)
-    rows = [min(i * h, x.shape[2] - h) for i in range(oh)]
-    columns = [min(j * w, x.shape[3] - w) for j in range(ow)]
-    return np.stack([np.stack([x[:, :, r : r + h, c : c + w].mean((2, 3)) for c in columns], -1)
-                     for r in rows], -2)
-
-
-@mutant("adaptive_avg_pool2d_backward", kills="tail", where="backward",
-        mistake="Every pixel gets H W / (OH OW) for the size of its bin, which is right only if "
-                "the sizes divide.")
-def adaptive_avg_pool2d_backward_even(grad, *, input_size):
-    (oh, ow), (h, w) = grad.shape[2:], input_size
-    right = reference("adaptive_avg_pool2d_backward")(grad, input_size=input_size)
-    if h % oh == 0 and w % ow == 0:
+@mutant("conv2d", kills="tail", where="index",
+        mistake="Dilation of the two axes is swapped.")
+def conv2d_dilation_swapped(x, weight, bias=None, *, padding=(0, 0), dilation=(1, 1), **attrs):
+    right = reference("conv2d")(x, weight, bias, padding=padding, dilation=dilation, **attrs)
+    if dilation[0] == dilation[1]:
         return right
-    rows, columns = np.arange(h) * oh // h, np.arange(w) * ow // w
-    return grad[:, :, rows][..., columns] * grad.dtype.type(oh * ow / (h * w))
+    reach = max(dilation) * max(weight.shape[2:])  # so that there is something to read
+    padded = np.pad(x, ((0, 0), (0, 0), *((p, p + reach) for p in padding)))
+    y = reference("conv2d")(padded, weight, bias, dilation=dilation[::-1], **attrs)
+    return np.ascontiguousarray(y[:, :, : right.shape[2], : right.shape[3]])

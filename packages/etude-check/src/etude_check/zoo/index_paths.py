@@ -49,11 +49,10 @@ def batch_norm_channels(x, weight=None, bias=None, *, eps=1e-5):
 @mutant("cross_entropy", kills="large", where="index",
         mistake="Labels are kept in 16 bits: right up to 32,767 classes, and vocabularies have "
                 "more.")
-def cross_entropy_label16(x, target, *, reduction="mean", ignore_index=-100, label_smoothing=0.0):
+def cross_entropy_label16(x, target, weight=None, *, ignore_index=-100, **attrs):
     kept = target.astype(np.int16).astype(np.int64) % max(x.shape[1], 1)
-    return reference("cross_entropy")(
-        x, np.where(target == ignore_index, target, kept), reduction=reduction,
-        ignore_index=ignore_index, label_smoothing=label_smoothing)
+    return reference("cross_entropy")(x, np.where(target == ignore_index, target, kept), weight,
+                                      ignore_index=ignore_index, **attrs)
 
 
 @mutant("conv2d", kills="tail", where="index",

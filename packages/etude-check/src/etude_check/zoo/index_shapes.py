@@ -232,8 +232,16 @@ def index_select_first(x, index, *, dim):
 @mutant("embedding", kills="tail", where="index",
         mistake="Python's habit: a negative index counts from the end, and index 0 is padding, "
                 "which is all zeros.")
-def embedding_padding(index, weight):
+def embedding_padding(index, weight, *, padding_idx=None):
     return np.where((index == 0)[..., None], weight.dtype.type(0), weight[index])
+
+
+@mutant("embedding", kills="tail", where="index",
+        mistake="The row padding_idx is given out as zeros; it is only left untrained.")
+def embedding_padding_zeros(index, weight, *, padding_idx=None):
+    y = weight[index]
+    return y if padding_idx is None else np.where((index == padding_idx)[..., None], 0 * y[:0].sum(
+        dtype=y.dtype), y)
 
 
 @mutant("one_hot", kills="tail", where="index",
@@ -245,17 +253,53 @@ def one_hot_from_one(index, *, num_classes):
 @mutant("topk", kills="tail", where="index",
         mistake="The k largest are the right ones, but they are not sorted: they come in the order "
                 "of their places.")
-def topk_unsorted(x, *, k, dim=-1):
-    _, index = reference("topk")(x, k=k, dim=dim)
+def topk_unsorted(x, *, k, dim=-1, largest=True):
+    _, index = reference("topk")(x, k=k, dim=dim, largest=largest)
     index = np.sort(index, dim)
     return np.take_along_axis(x, index, dim), index
 
 
 @mutant("topk", kills="special", where="index",
         mistake="Of equal elements the last one is taken first.")
-def topk_ties(x, *, k, dim=-1):
-    back, index = reference("topk")(np.flip(x, dim), k=k, dim=dim)
+def topk_ties(x, *, k, dim=-1, largest=True):
+    back, index = reference("topk")(np.flip(x, dim), k=k, dim=dim, largest=largest)
     return back, x.shape[dim] - 1 - index
+
+
+@mutant("topk", kills="tail", where="index",
+        mistake="largest is not looked at: the k largest come out where the k smallest are wanted.")
+def topk_always_largest(x, *, k, dim=-1, largest=True):
+    return reference("topk")(x, k=k, dim=dim)
+
+
+@mutant("topk", kills="tail", where="index",
+        mistake="The k smallest are the last k of a sort from the largest down, taken as they "
+                "stand: largest of them first, and of equals the last.")
+def topk_smallest_from_behind(x, *, k, dim=-1, largest=True):
+    if largest:
+        return reference("topk")(x, k=k, dim=dim)
+    _, order = reference("topk")(x, k=x.shape[dim], dim=dim)
+    index = np.take(order, range(x.shape[dim] - k, x.shape[dim]), axis=dim)
+    return np.take_along_axis(x, index, dim), index
+
+
+@mutant("topk", kills="special", where="index", covers="drops NaN",
+        mistake="The k smallest of x are the k largest of -x, which puts a NaN first.")
+def topk_smallest_negated(x, *, k, dim=-1, largest=True):
+    if largest or x.dtype.kind != "f":
+        return reference("topk")(x, k=k, dim=dim, largest=largest)
+    y, index = reference("topk")(-x, k=k, dim=dim)
+    return -y, index
+
+
+@mutant("topk", kills="special", where="numerics",
+        mistake="The largest are found by the order of -x, and the lowest int64 is its own "
+                "negative: it comes first.")
+def topk_by_negative(x, *, k, dim=-1, largest=True):
+    if not largest or x.dtype.kind == "f":
+        return reference("topk")(x, k=k, dim=dim, largest=largest)
+    index = np.take(np.argsort(-x, axis=dim, kind="stable"), range(k), axis=dim)
+    return np.take_along_axis(x, index, dim), index
 
 
 @mutant("slice_backward", kills="layout", where="index",

@@ -150,12 +150,14 @@ def argmax_short(x, *, dim=None, keepdim=False):
 @mutant("max_pool2d", kills="tail", where="index",
         mistake="The output size is rounded up instead of down, and the last window is clamped to "
                 "the image: rows at the edge come from the wrong place.")
-def max_pool2d_shifted(x, *, kernel_size, stride=None, padding=(0, 0)):
-    y, index = reference("max_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+def max_pool2d_shifted(x, *, kernel_size, stride=None, padding=(0, 0), **attrs):
+    y, index = reference("max_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding,
+                                       **attrs)
     spare = (x.shape[2] + 2 * padding[0] - kernel_size[0]) % stride[0]
-    if spare:  # the last row of windows starts as low as it can
+    if spare and tuple(attrs.get("dilation", (1, 1))) == (1, 1) and not attrs.get("ceil_mode"):
+        # the last row of windows starts as low as it can
         low, where = reference("max_pool2d")(x[:, :, spare:], kernel_size=kernel_size,
-                                             stride=stride, padding=padding)
+                                             stride=stride, padding=padding, **attrs)
         y[:, :, -1], index[:, :, -1] = low[:, :, -1], where[:, :, -1] + spare * x.shape[3]
     return y, index
 
@@ -171,8 +173,9 @@ def conv2d_last_column(x, weight, bias=None, **attrs):
 
 @mutant("embedding_backward", kills="tail", where="index",
         mistake="Only the first 32 columns of each row are added: the grid is one warp wide.")
-def embedding_backward_warp(grad, index, *, num_embeddings):
-    y = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings)
+def embedding_backward_warp(grad, index, *, num_embeddings, padding_idx=None):
+    y = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings,
+                                        padding_idx=padding_idx)
     y[:, 32:] = 0
     return y
 

@@ -33,8 +33,9 @@ def matmul_accumulates(x, y, *, out=None):
 
 @mutant("embedding_backward", kills="tail", where="memory", covers="adds to output",
         mistake="The gradients are added to whatever the output holds.")
-def embedding_backward_accumulates(grad, index, *, num_embeddings, out=None):
-    right = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings)
+def embedding_backward_accumulates(grad, index, *, num_embeddings, padding_idx=None, out=None):
+    right = reference("embedding_backward")(grad, index, num_embeddings=num_embeddings,
+                                            padding_idx=padding_idx)
     if out is None:
         return right + right.dtype.type(0.25)
     out += right
@@ -82,8 +83,8 @@ def log_softmax_in_place(x, *, dim=-1, out=None):
 
 @mutant("cross_entropy_backward", kills="tail", where="memory", covers="writes input", safe=False,
         mistake="dx is built in the memory of the logits.")
-def cross_entropy_backward_in_place(grad, x, target, top, log_sum, *, out=None, **attrs):
-    dx = reference("cross_entropy_backward")(grad, x, target, top, log_sum, **attrs)
+def cross_entropy_backward_in_place(grad, x, target, weight, top, log_sum, *, out=None, **attrs):
+    dx = reference("cross_entropy_backward")(grad, x, target, weight, top, log_sum, **attrs)
     x[...] = dx
     return _done(dx, out)
 

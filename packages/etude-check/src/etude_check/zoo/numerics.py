@@ -41,15 +41,41 @@ def silu_clipped(x):
 
 @mutant("softplus", kills="special", where="numerics",
         mistake="ln(1 + e^x) overflows where x is large; x itself is the answer there.")
-def softplus_naive(x, *, beta=1.0):
+def softplus_naive(x, *, beta=1.0, threshold=20.0):
     return np.log1p(np.exp(x * x.dtype.type(beta))) / x.dtype.type(beta)
 
 
 @mutant("softplus", kills="layout", where="numerics",
         mistake="The division by beta is forgotten.")
-def softplus_beta(x, *, beta=1.0):
-    y = reference("softplus")(x, beta=beta)
+def softplus_beta(x, *, beta=1.0, threshold=20.0):
+    y = reference("softplus")(x, beta=beta, threshold=threshold)
     return y * y.dtype.type(beta)
+
+
+@mutant("softplus", kills="special", where="numerics",
+        mistake="threshold is a constant of the kernel, 20; the argument is not looked at.")
+def softplus_threshold_20(x, *, beta=1.0, threshold=20.0):
+    return reference("softplus")(x, beta=beta)
+
+
+@mutant("softplus", kills="special", where="numerics",
+        mistake="There is no threshold: the formula, which is stable, is used everywhere.")
+def softplus_no_threshold(x, *, beta=1.0, threshold=20.0):
+    return reference("softplus")(x, beta=beta, threshold=np.inf)
+
+
+@mutant("softplus", kills="special", where="numerics",
+        mistake="The threshold is held against x instead of beta x.")
+def softplus_threshold_of_x(x, *, beta=1.0, threshold=20.0):
+    y = reference("softplus")(x, beta=beta, threshold=np.inf)
+    return np.where(x > threshold, x, y)
+
+
+@mutant("softplus", kills="special", where="numerics",
+        mistake="x is returned at the threshold too: >= instead of >.")
+def softplus_threshold_reached(x, *, beta=1.0, threshold=20.0):
+    y = reference("softplus")(x, beta=beta, threshold=threshold)
+    return np.where(x * beta == threshold, x, y)
 
 
 @mutant("relu", kills="special", where="numerics", covers="drops NaN",
@@ -70,6 +96,22 @@ def amax_nan(x, *, dim=None, keepdim=False):
     if x.dtype.kind == "f":
         x = np.where(np.isnan(x), x.dtype.type(-np.inf), x)
     return x.max(dim, keepdims=keepdim)
+
+
+@mutant("amin", kills="special", where="numerics", covers="drops NaN",
+        mistake="x < best is false for a NaN, so that it is skipped; NaN should win.")
+def amin_nan(x, *, dim=None, keepdim=False):
+    if x.dtype.kind == "f":
+        x = np.where(np.isnan(x), x.dtype.type(np.inf), x)
+    return x.min(dim, keepdims=keepdim)
+
+
+@mutant("amin", kills="special", where="numerics",
+        mistake="The search starts at the largest number, FLT_MAX, which is less than infinity.")
+def amin_from_largest(x, *, dim=None, keepdim=False):
+    if x.dtype.kind != "f":
+        return x.min(dim, keepdims=keepdim)
+    return np.minimum(x.min(dim, keepdims=keepdim), np.finfo(x.dtype).max)
 
 
 @mutant("maximum", kills="special", where="numerics", covers="NaN order",
@@ -160,6 +202,68 @@ def rsqrt_fast(x):
 def div_reciprocal(x, y):
     one = (x if isinstance(x, np.ndarray) else y).dtype.type(1)
     return np.asarray(x * (one / y))
+
+
+@mutant("floor_divide", kills="tail", where="numerics",
+        mistake="The quotient is cut towards zero, as C divides whole numbers; -7 // 2 is -4.")
+def floor_divide_truncates(x, y):
+    like = (x if isinstance(x, np.ndarray) else y).dtype
+    z = np.asarray(reference("floor_divide")(x, y))
+    cut = (np.less(x, 0) != np.less(y, 0)) & (np.not_equal(np.fmod(x, y), 0))
+    return np.where(cut & np.isfinite(z), z + 1, z).astype(like)
+
+
+@mutant("floor_divide", kills="special", where="numerics",
+        mistake="floor(x / y): the division rounds, and where it rounds up to a whole number the "
+                "floor comes too late. 1 / 0.1 is 10, 1 // 0.1 is 9.")
+def floor_divide_rounded(x, y):
+    like = (x if isinstance(x, np.ndarray) else y).dtype
+    if like.kind == "i":
+        return reference("floor_divide")(x, y)
+    z = np.floor(np.divide(x, y, dtype=like))
+    return np.where(np.isinf(x) | np.isnan(z), reference("floor_divide")(x, y), z).astype(like)
+
+
+@mutant("floor_divide", kills="special", where="numerics",
+        mistake="Whole numbers are divided in float64, exact only up to 2^53.")
+def floor_divide_float64(x, y):
+    like = (x if isinstance(x, np.ndarray) else y).dtype
+    if like.kind != "i":
+        return reference("floor_divide")(x, y)
+    reference("floor_divide")(x, y)  # refuses a 0
+    return np.asarray(np.floor(np.true_divide(x, y))).astype(like)
+
+
+@mutant("floor_divide", kills="errors", where="numerics", safe=False,
+        mistake="A whole number divided by 0 gives 0 without a word.")
+def floor_divide_by_zero(x, y):
+    return np.asarray(np.floor_divide(x, y))
+
+
+@mutant("remainder", kills="tail", where="numerics",
+        mistake="fmod: the rest has the sign of x, where Python's has that of y.")
+def remainder_of_x(x, y):
+    reference("remainder")(x, y)  # refuses a 0
+    return np.asarray(np.fmod(x, y))
+
+
+@mutant("remainder", kills="special", where="numerics",
+        mistake="x - y floor(x / y) loses the rest where the quotient is large.")
+def remainder_subtracts(x, y):
+    like = (x if isinstance(x, np.ndarray) else y).dtype
+    if like.kind == "i":
+        return reference("remainder")(x, y)
+    right = reference("remainder")(x, y)
+    z = np.asarray(x - y * np.floor(np.divide(x, y, dtype=like))).astype(like)
+    return np.where(np.isfinite(z), z, right)
+
+
+@mutant("remainder", kills="tail", where="numerics",
+        mistake="y is added wherever the signs differ, also to a rest of 0: -6 % 3 is 3.")
+def remainder_adds_to_zero(x, y):
+    right = np.asarray(reference("remainder")(x, y))
+    whole = (right == 0) & (np.sign(x) == -np.sign(y)) & np.not_equal(x, 0)
+    return np.where(whole, y, right).astype(right.dtype)
 
 
 @mutant("pow", kills="special", where="numerics",

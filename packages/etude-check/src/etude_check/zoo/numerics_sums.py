@@ -28,6 +28,12 @@ def amax_zero(x, *, dim=None, keepdim=False):
     return np.maximum(x.max(dim, keepdims=keepdim), x.dtype.type(0))
 
 
+@mutant("amin", kills="tail", where="numerics",
+        mistake="The search for the minimum starts at 0, so that a positive one is never found.")
+def amin_zero(x, *, dim=None, keepdim=False):
+    return np.minimum(x.min(dim, keepdims=keepdim), x.dtype.type(0))
+
+
 @mutant("logsumexp", kills="special", where="numerics", covers="no max-subtraction",
         mistake="log(sum(exp(x))) as it stands overflows for x above 88.")
 def logsumexp_naive(x, *, dim=None, keepdim=False):
@@ -51,8 +57,8 @@ def log_softmax_log_of_softmax(x, *, dim=-1):
 
 @mutant("cross_entropy", kills="tail", where="numerics", covers="no max-subtraction",
         mistake="The logsumexp is computed without its maximum: logits of 100 give inf.")
-def cross_entropy_no_max(x, target, *, reduction="mean", **attrs):
-    loss, top, _ = reference("cross_entropy")(x, target, reduction=reduction, **attrs)
+def cross_entropy_no_max(x, target, weight=None, **attrs):
+    loss, top, _ = reference("cross_entropy")(x, target, weight, **attrs)
     over = np.log(np.exp(x).sum(1))
     wrong = np.where(np.isinf(over).any(), over.max(initial=0), loss).astype(x.dtype)
     return wrong, top, over - top
@@ -60,17 +66,17 @@ def cross_entropy_no_max(x, target, *, reduction="mean", **attrs):
 
 @mutant("cross_entropy", kills="tail", where="numerics",
         mistake="The mean divides by all rows, those with ignore_index included.")
-def cross_entropy_mean_of_all(x, target, *, reduction="mean", **attrs):
+def cross_entropy_mean_of_all(x, target, weight=None, *, reduction="mean", **attrs):
     if reduction != "mean":
-        return reference("cross_entropy")(x, target, reduction=reduction, **attrs)
-    total, *saved = reference("cross_entropy")(x, target, reduction="sum", **attrs)
+        return reference("cross_entropy")(x, target, weight, reduction=reduction, **attrs)
+    total, *saved = reference("cross_entropy")(x, target, weight, reduction="sum", **attrs)
     return total / x.dtype.type(len(x)), *saved
 
 
 @mutant("cross_entropy", kills="special", where="numerics",
         mistake="The logsumexp less the label's logit: of logits far from 0 it keeps no digit.")
-def cross_entropy_one_logsumexp(x, target, *, reduction="mean", **attrs):
-    loss, top, log_sum = reference("cross_entropy")(x, target, reduction=reduction, **attrs)
+def cross_entropy_one_logsumexp(x, target, weight=None, *, reduction="mean", **attrs):
+    loss, top, log_sum = reference("cross_entropy")(x, target, weight, reduction=reduction, **attrs)
     lost = (top + log_sum) - top - log_sum
     if reduction != "none":
         lost = lost.sum() if reduction == "sum" else lost.mean()
@@ -79,10 +85,10 @@ def cross_entropy_one_logsumexp(x, target, *, reduction="mean", **attrs):
 
 @mutant("cross_entropy", kills="tail", where="numerics",
         mistake="Smoothing spreads over the other C - 1 classes instead of all C.")
-def cross_entropy_smooths_others(x, target, *, label_smoothing=0.0, **attrs):
+def cross_entropy_smooths_others(x, target, weight=None, *, label_smoothing=0.0, **attrs):
     c = x.shape[1]
     more = min(label_smoothing * c / max(c - 1, 1), 1.0)
-    return reference("cross_entropy")(x, target, label_smoothing=more, **attrs)
+    return reference("cross_entropy")(x, target, weight, label_smoothing=more, **attrs)
 
 
 @mutant("var", kills="tail", where="numerics", covers="one-pass variance",
@@ -172,7 +178,7 @@ def layer_norm_saves_var(x, weight=None, bias=None, *, normalized_shape, eps=1e-
 
 @mutant("rms_norm", kills="tail", where="numerics",
         mistake="The mean is taken off first: that is layer norm without its bias.")
-def rms_norm_centred(x, weight=None, *, normalized_shape, eps=1e-6):
+def rms_norm_centred(x, weight=None, *, normalized_shape, eps=None):
     dims = tuple(range(x.ndim - len(normalized_shape), x.ndim))
     return reference("rms_norm")(x - x.mean(dims, keepdims=True), weight,
                                  normalized_shape=normalized_shape, eps=eps)
@@ -180,12 +186,35 @@ def rms_norm_centred(x, weight=None, *, normalized_shape, eps=1e-6):
 
 @mutant("rms_norm", kills="tail", where="numerics", covers="eps outside",
         mistake="eps is added after the square root.")
-def rms_norm_eps_outside(x, weight=None, *, normalized_shape, eps=1e-6):
+def rms_norm_eps_outside(x, weight=None, *, normalized_shape, eps=None):
     dims = tuple(range(x.ndim - len(normalized_shape), x.ndim))
     number = x.dtype.type
+    eps = np.finfo(x.dtype).eps if eps is None else eps
     rstd = 1 / (np.sqrt((x * x).mean(dims, keepdims=True)) + number(eps))
     y = x * rstd
     return (y if weight is None else y * weight), rstd.reshape(x.shape[: dims[0]])
+
+
+def _rms_norm(x, weight, normalized_shape, eps):
+    return reference("rms_norm")(x, weight, normalized_shape=normalized_shape, eps=eps)
+
+
+@mutant("rms_norm", kills="tail", where="numerics",
+        mistake="An eps of None is taken for 1e-6; it is that of the dtype.")
+def rms_norm_eps_1e_6(x, weight=None, *, normalized_shape, eps=None):
+    return _rms_norm(x, weight, normalized_shape, 1e-6 if eps is None else eps)
+
+
+@mutant("rms_norm", kills="tail", where="numerics",
+        mistake="An eps of None is taken for 0: a row of zeros gives 0 times infinity, NaN.")
+def rms_norm_eps_0(x, weight=None, *, normalized_shape, eps=None):
+    return _rms_norm(x, weight, normalized_shape, eps or 0.0)
+
+
+@mutant("rms_norm", kills="tail", where="numerics",
+        mistake="An eps of None is float32's 2^-23 in float64 too.")
+def rms_norm_eps_float32(x, weight=None, *, normalized_shape, eps=None):
+    return _rms_norm(x, weight, normalized_shape, 2.0**-23 if eps is None else eps)
 
 
 @mutant("batch_norm", kills="tail", where="numerics", covers="ddof",
