@@ -278,14 +278,14 @@ def test_a_library_for_another_interface_is_refused_before_a_call(tmp_path):
     """The first header had no mark, and its kernels take other parameters."""
     kernel = "int etude_exp_f32(void *ctx, const float *x, float *y, long n, double a, double b)"
     body = "{ (void)ctx, (void)x, (void)y, (void)n, (void)a, (void)b; return 0; }"
-    ours = read_header().interface
-    for name, mark, words in (
-            ("first", "", "first.so was compiled with etude.h 1.0, this Etude has 2.0, whose kernels "
-                          "take other parameters. Compile it again with the header that `etude "
-                          "config --include` names"),
-            ("later", f"const unsigned etude_interface = {ours + 0x10000};\n", "etude.h 3.0"),
-            ("newer", f"const unsigned etude_interface = {ours + 1};\n", "etude.h 2.1, this Etude")):
-        text = f"{mark}{kernel}\n{body}\n"
+    ours, mark = read_header().interface, "const unsigned etude_interface = "
+    for name, marked, words in (
+            ("first", "", "first.so was compiled with etude.h 1.0, this Etude has 2.0, whose "
+                          "kernels take other parameters. Compile it again with the header that "
+                          "`etude config --include` names"),
+            ("later", f"{mark}{ours + 0x10000};\n", "etude.h 3.0"),
+            ("newer", f"{mark}{ours + 1};\n", "etude.h 2.1, this Etude")):
+        text = f"{marked}{kernel}\n{body}\n"
         with pytest.raises(etude.BackendError, match=re.escape(words)):
             open_library(compiled(tmp_path, text, name))
 

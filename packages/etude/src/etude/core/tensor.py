@@ -348,13 +348,14 @@ def from_numpy(x: np.ndarray[Any, Any]) -> Tensor:
     return Tensor(x)
 
 
-def from_dlpack(x: Any, *, copy: bool | None = None) -> Tensor:
+def from_dlpack(ext_tensor: Any, *, copy: bool | None = None) -> Tensor:
     """A tensor over the memory of an array of another library: PyTorch's, JAX's, NumPy's.
 
-    ``x`` lends its memory by ``__dlpack__``: memory of the host, in one of Etude's four dtypes.
-    With ``copy`` the values are copied, and other dtypes take the nearest of these. TypeError for
+    ``ext_tensor`` lends its memory by ``__dlpack__``: memory of the host, in one of Etude's four
+    dtypes. With ``copy`` the values are copied, and other dtypes take the nearest of these. TypeError for
     what lends nothing; BufferError, or DTypeError, if this memory cannot be shared.
     """
+    x = ext_tensor
     kind = f"{type(x).__module__}.{type(x).__name__}"
     if not (hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__")):
         raise TypeError(f"from_dlpack(): needs an array that has __dlpack__, such as those of "

@@ -98,6 +98,9 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
 def _bordered(x: Tensor, pairs: list[tuple[int, int, int]], mode: str) -> Any:
     for dim, before, after in pairs:
+        if mode == "circular":  # what is cut off does not come back at the other end
+            x = _within(x, dim, max(-before, 0), x.shape[dim] - max(-after, 0))
+            before, after = max(before, 0), max(after, 0)
         n, around = x.shape[dim], (max(before, 0), max(after, 0))
         most = {"reflect": n - 1, "circular": n, "replicate": max(around) if n else 0}[mode]
         if max(around) > max(most, 0):
