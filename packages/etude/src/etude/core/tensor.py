@@ -352,8 +352,8 @@ def from_dlpack(ext_tensor: Any, *, copy: bool | None = None) -> Tensor:
     """A tensor over the memory of an array of another library: PyTorch's, JAX's, NumPy's.
 
     ``ext_tensor`` lends its memory by ``__dlpack__``: memory of the host, in one of Etude's four
-    dtypes. With ``copy`` the values are copied, and other dtypes take the nearest of these. TypeError for
-    what lends nothing; BufferError, or DTypeError, if this memory cannot be shared.
+    dtypes. With ``copy`` the values are copied, and other dtypes take the nearest of these.
+    TypeError for what lends nothing; BufferError, or DTypeError, if this memory cannot be shared.
     """
     x = ext_tensor
     kind = f"{type(x).__module__}.{type(x).__name__}"
