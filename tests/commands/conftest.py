@@ -23,7 +23,7 @@ PLUGINS = {
             def load():
                 return etude.Backend("good", "cpu", {"relu": lambda x, out=None: relu(x)},
                                      isa="python", dtypes={"relu": ("float32", "float64")})
-            return [etude.BackendInfo("good", "cpu", (1, 0), load)]
+            return [etude.BackendInfo("good", "cpu", (2, 0), load)]
         @etude.hookimpl
         def etude_commands():
             @click.command()
@@ -45,7 +45,7 @@ PLUGINS = {
         import etude
         @etude.hookimpl
         def etude_backends():
-            return [etude.BackendInfo("future", "cpu", (2, 0), None)]
+            return [etude.BackendInfo("future", "cpu", (3, 0), None)]
     """,
     "misspelt": """
         import etude
@@ -59,7 +59,7 @@ PLUGINS = {
         def etude_backends():
             def load():
                 raise etude.BackendError("no card was found on this machine")
-            return [etude.BackendInfo("cardless", "card", (1, 0), load)]
+            return [etude.BackendInfo("cardless", "card", (2, 0), load)]
     """,
     "explodes": """
         import etude
@@ -67,7 +67,7 @@ PLUGINS = {
         def etude_backends():
             def load():
                 return 1 / 0
-            return [etude.BackendInfo("explodes", "cpu", (1, 0), load)]
+            return [etude.BackendInfo("explodes", "cpu", (2, 0), load)]
     """,
 }
 

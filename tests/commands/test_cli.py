@@ -84,8 +84,8 @@ def test_backends_says_what_is_wrong_with_each_plugin(installed):
     assert max(map(len, text.splitlines())) <= 80
     told = words(text)
     assert "broken: plugin 'raises' 1.5 RuntimeError: boom at import" in told
-    assert "broken: plugin 'future' 1.5 backend 'future' is built for op interface 2.0" in told
-    assert "this Etude has 1.0; install matching versions of both" in told
+    assert "broken: plugin 'future' 1.5 backend 'future' is built for op interface 3.0" in told
+    assert "this Etude has 2.0; install a newer version of etude" in told
     assert ("broken: plugin 'misspelt' 1.5 there is no hook called 'etude_backend'; known are "
             "etude_backends, etude_commands. Did you mean 'etude_backends'?") in told
     assert ("unavailable: backend 'cardless' of plugin 'cardless' 1.5 no card was found on this "
@@ -135,7 +135,7 @@ def test_broken_plugins_leave_etude_and_the_others_alone(site):
     status, out, err = python(code, PYTHONPATH=str(site))
     assert status == 0, err
     assert out.startswith("[0.0, 2.0] {'good': 1}\n")
-    assert "Plugin 'future' is broken: backend 'future' is built for op interface 2.0" in out
+    assert "Plugin 'future' is broken: backend 'future' is built for op interface 3.0" in out
 
 
 def test_the_installed_program_does_the_same_in_a_process_of_its_own(site):

@@ -36,7 +36,7 @@ def together(work):
 def lenet(k):
     etude.manual_seed(k)
     model = models.lenet()
-    return nn.Sequential(model, nn.Dropout(0.1, etude.Generator(k)))
+    return nn.Sequential(model, nn.Dropout(0.1, generator=etude.Generator(k)))
 
 
 def fitted(model, k, folder=None):

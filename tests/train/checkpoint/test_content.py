@@ -28,7 +28,7 @@ WRONG = {"null": None, "a text": "x", "a number": -1.5, "a list": [None], "a tab
 #: Other numbers of what was measured are as good; and what the user's callback keeps is its own.
 AS_GOOD = re.compile(r"""(?x)
     state[.](history[.](epochs[.]0[.] | stopped) | seconds | sums | config | validation)
-    | scheduler[.]state[.](best | bad | count[ ]is[ ]huge | .*twice)
+    | scheduler[.]state[.](best | bad | (count | cuts | rest)[ ]is[ ]huge | .*twice)
     | state[.]callbacks[.](0.*(best | bad | twice) | 1)
     | generators[.].*twice | optimizer[.]param_groups[.]0[.]params[.]1[ ]is[ ]true""")
 

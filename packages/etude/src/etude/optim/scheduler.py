@@ -276,8 +276,9 @@ class ReduceLROnPlateau(Scheduler):
         for lr, least in zip(self.base, self.min_lr, strict=True):
             for _ in range(self.cuts):
                 lower = max(lr * self.shrink, least)
-                if lr - lower > self.eps:
-                    lr = lower
+                if not lr - lower > self.eps:
+                    break  # and so it stays, however many cuts there are
+                lr = lower
             found.append(lr)
         return found
 
