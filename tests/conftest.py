@@ -7,7 +7,9 @@ that notes its calls.
 import importlib
 import importlib.util
 import os
+import resource
 import signal
+from contextlib import contextmanager
 
 import hypothesis
 import numpy as np
@@ -34,6 +36,23 @@ def needed(name, package):
 @pytest.fixture
 def safetensors():
     return needed("safetensors", "safetensors")
+
+
+@pytest.fixture
+def room():
+    """``with room(1000):`` no file grows beyond so many bytes. The system refuses as for a full
+    disk: from the write, and without a name.
+    """
+    @contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ and /dev/full has no room for any.
 
 import os
 import re
-import resource
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,17 +37,6 @@ trials = 1
 [tune.space]
 "optimizer.lr" = {low = 1e-4, high = 0.1, log = true}
 """
-
-
-@contextmanager
-def room(size):
-    """No file may grow beyond ``size`` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -84,7 +71,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("path", WRITERS)
-def test_a_writer_names_its_file_and_leaves_the_one_before(here, path):
+def test_a_writer_names_its_file_and_leaves_the_one_before(here, path, room):
     for content in (None, b"before"):
         if content is not None:
             Path(path).write_bytes(content)
@@ -104,7 +91,7 @@ def call(*words, code=0):
 
 @pytest.mark.parametrize(("size", "path"), [
     (100, "f/config.toml"), (5000, "f/checkpoints/step-00000003.safetensors")])
-def test_a_run_that_finds_no_room_says_for_what_and_goes_on_later(here, size, path):
+def test_a_run_that_finds_no_room_says_for_what_and_goes_on_later(here, size, path, room):
     with room(size):
         out = call("train", "run.toml", "--out", "f", code=1)
     assert f"File too large: '{path}'" in out
@@ -113,7 +100,7 @@ def test_a_run_that_finds_no_room_says_for_what_and_goes_on_later(here, size, pa
     call("train", "run.toml", "--out", "f", "--resume")
 
 
-def test_results_of_a_run_are_named_too(here, matplotlib):
+def test_results_of_a_run_are_named_too(here, matplotlib, room):
     from etude.inspect import plots
 
     made = experiment.build(config.RunConfig.read("run.toml"))
@@ -127,7 +114,7 @@ def test_results_of_a_run_are_named_too(here, matplotlib):
     assert sorted(p.name for p in here.iterdir()) == ["history.json", "run.toml"]
 
 
-def test_results_of_a_search_are_named_too(here, optuna, matplotlib):
+def test_results_of_a_search_are_named_too(here, optuna, matplotlib, room):
     from etude.train.tuning import Search
 
     search = Search(config.RunConfig.read("run.toml"), Path("s"))
@@ -141,14 +128,14 @@ def test_results_of_a_search_are_named_too(here, optuna, matplotlib):
     assert sorted(p.name for p in Path("s").iterdir()) == ["config.toml", "study.db"]
 
 
-def test_a_study_that_finds_no_room_is_named_and_goes_on_later(here, optuna):
+def test_a_study_that_finds_no_room_is_named_and_goes_on_later(here, optuna, room):
     with room(10_000):
         out = call("tune", "run.toml", "--out", "s", code=1)
     assert "s/study.db" in out
     assert "1 trials over optimizer.lr" in call("tune", "run.toml", "--out", "s")
 
 
-def test_a_report_that_finds_no_room_keeps_the_others_from_nothing(here, capsys):
+def test_a_report_that_finds_no_room_keeps_the_others_from_nothing(here, capsys, room):
     with room(100), pytest.raises(Refused) as refused:
         write([("a.json", "x" * 1000), ("b.html", "small"), ("c.xml", "y" * 1000)])
     assert str(refused.value) == ("a.json cannot be written: File too large\n"
@@ -163,7 +150,7 @@ def test_a_score_is_refused_before_the_work_if_its_folder_is_missing(here):
     assert "--json missing/score.json: there is no folder" in out
 
 
-def test_a_divergence_is_told_although_its_reproducer_finds_no_room(here):
+def test_a_divergence_is_told_although_its_reproducer_finds_no_room(here, room):
     @etude.implements("relu")
     def relu(x):
         return x + 1

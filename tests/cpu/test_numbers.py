@@ -1,6 +1,7 @@
 """Sizes and attributes reach a kernel by name; what does not agree is refused with a sentence."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from etude.backends.native.header import read_header
 from etude.backends.native.kernel import Kernel
 from etude.backends.native.library import host
 from etude.backends.native.numbers import Numbers, along, passes
+from etude.core.layout import Layout
 from etude.core.table import TABLE, op
 
 
@@ -139,3 +141,18 @@ def test_the_text_of_a_compiled_call_can_be_read():
     assert '<etude softmax>' in lines
     assert "_check_out('softmax', _y, _y_shape, _y_dtype)" in lines
     assert linecache.getline("<etude softmax>", 1).startswith("def softmax(x, *, out=None")
+
+
+#: Attributes that the host turns into strides, or does itself, so that no kernel is passed them.
+BY_STRIDES = {"cat": {"dim"}, "stack": {"dim"}, "pad": {"value"}, "slice_backward": {"index"}}
+
+
+def test_every_attribute_of_a_row_reaches_its_kernel_or_is_in_the_sizes_it_gets():
+    types = read_header().types
+    for op in TABLE.values():
+        if op.cls not in types or not op.reference.__module__.startswith("etude.ops"):
+            continue
+        known = set(re.findall(r"\w+", op.kernel)) | {p.name for p in types[op.cls]}
+        if isinstance(op.shape, Layout):
+            known |= {*op.shape.asks, *op.shape.attrs, *re.findall(r"\w+", op.shape.text)}
+        assert set(op.attrs) - known == BY_STRIDES.get(op.name, set()), op.name

@@ -1,30 +1,15 @@
 """Writing that fails names its file and leaves nothing; Ctrl-C waits for work of others to end."""
 
 import errno
-import resource
 import signal
 import threading
-from contextlib import contextmanager
 
 import pytest
 
 from etude.data.files import naming, uninterrupted, write_atomically
 
 
-@contextmanager
-def room(size):
-    """No file grows beyond ``size`` bytes: the system's refusal comes as that of a full disk does,
-    from the write and without a name.
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_disk_that_fills_up_while_a_file_is_written_names_the_file(tmp_path):
+def test_a_disk_that_fills_up_while_a_file_is_written_names_the_file(tmp_path, room):
     path = tmp_path / "weights"
     path.write_bytes(b"the old ones")
     with room(1000), pytest.raises(OSError, match=r"File too large: '.*weights'") as caught:
