@@ -149,10 +149,10 @@ BY_STRIDES = {"cat": {"dim"}, "stack": {"dim"}, "pad": {"value"}, "slice_backwar
 
 def test_every_attribute_of_a_row_reaches_its_kernel_or_is_in_the_sizes_it_gets():
     types = read_header().types
-    for op in TABLE.values():
-        if op.cls not in types or not op.reference.__module__.startswith("etude.ops"):
+    for row in TABLE.values():
+        if row.cls not in types or not row.reference.__module__.startswith("etude.ops"):
             continue
-        known = set(re.findall(r"\w+", op.kernel)) | {p.name for p in types[op.cls]}
-        if isinstance(op.shape, Layout):
-            known |= {*op.shape.asks, *op.shape.attrs, *re.findall(r"\w+", op.shape.text)}
-        assert set(op.attrs) - known == BY_STRIDES.get(op.name, set()), op.name
+        known = set(re.findall(r"\w+", row.kernel)) | {p.name for p in types[row.cls]}
+        if isinstance(row.shape, Layout):
+            known |= {*row.shape.asks, *row.shape.attrs, *re.findall(r"\w+", row.shape.text)}
+        assert set(row.attrs) - known == BY_STRIDES.get(row.name, set()), row.name
