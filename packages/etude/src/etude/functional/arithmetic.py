@@ -12,7 +12,7 @@ import numpy as np
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
 from etude.core.given import integer
-from etude.core.shapes import bool_
+from etude.core.shapes import bool_, int64
 from etude.core.tensor import Tensor
 from etude.functional.calls import Found, as_tensor
 
@@ -39,12 +39,18 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode != "trunc":
         raise ValueError(f"div: rounding_mode must be None, 'trunc' or 'floor', got "
                          f"{rounding_mode!r}")
-    x, y = as_tensor(input), as_tensor(other)
-    if x.dtype.kind == y.dtype.kind == "i":
-        sign = OPS["sign"](x) * OPS["sign"](y)
-        return OPS["floor_divide"](OPS["abs"](x), OPS["abs"](y)) * sign
-    z = OPS["div"](x, y)
+    if _whole(input) and _whole(other):
+        down = OPS["floor_divide"](input, other)
+        rest = OPS["remainder"](input, other)
+        up = OPS["logical_and"](OPS["lt"](down, 0), OPS["ne"](rest, 0))
+        return down + OPS["cast"](up, dtype=int64)
+    z = OPS["div"](input, other)
     return OPS["where"](OPS["lt"](z, 0.0), OPS["ceil"](z), OPS["floor"](z))
+
+
+def _whole(x: Any) -> bool:
+    """Whether x is an integer, or a tensor of integers."""
+    return getattr(x, "dtype", None) == int64 or (isinstance(x, int) and not isinstance(x, bool))
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:

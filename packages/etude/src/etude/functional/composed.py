@@ -253,7 +253,8 @@ def _plain(x: Tensor, term: list[str]) -> tuple[Tensor, list[str]]:
         rest = [d for d in range(x.ndim) if d not in (first, second)]
         x = x.permute(*rest, first, second)
         flat = x.reshape(*x.shape[:-2], n * n)
-        x = OPS["index_select"](flat, tensor(np.arange(n) * (n + 1)), dim=-1)
+        places = tensor(np.arange(n) * (n + 1)).to(x.device)
+        x = OPS["index_select"](flat, places, dim=-1)
         term = [*(term[d] for d in rest), letter]
     return x, term
 

@@ -108,7 +108,7 @@ def _bordered(x: Tensor, pairs: list[tuple[int, int, int]], mode: str) -> Any:
                              f"{max(most, 0)} on each side of dimension {dim} of {list(x.shape)}; "
                              f"got {(before, after)}")
         kind: Any = _BORDERS[mode]
-        places = tensor(np.pad(np.arange(n), around, kind))
+        places = tensor(np.pad(np.arange(n), around, kind)).to(x.device)
         places = _within(places, 0, max(-before, 0), len(places) - max(-after, 0))
         x = OPS["index_select"](x, places, dim=dim)
     return x
