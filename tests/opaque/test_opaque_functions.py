@@ -16,7 +16,8 @@ FUNCTIONS = {
     "circular": lambda x: F.pad(x, (1, -1), "circular"), "clamp": lambda x: F.clamp(x, x * 0.5, 1),
     "same": lambda x: F.conv2d(x, x[:, :, :2, :3], padding="same"), "transposed":
     lambda x: F.conv_transpose2d(x, x[:1, :, :2].reshape(3, 1, 2, 4), None, 2, 1, 1),
-    "one image": lambda x: F.max_pool2d(x[0], 2), "unmasked": lambda x: F.masked_fill(x, x > 0, 1.0),
+    "one image": lambda x: F.max_pool2d(x[0], 2),
+    "unmasked": lambda x: F.masked_fill(x, x > 0, 1.0),
     "attention": lambda x: F.scaled_dot_product_attention(x, x, x[:1], x[:1, :1]),
     "probabilities": lambda x: F.cross_entropy(x, F.softmax(x, 1)), "weights":
     lambda x: F.binary_cross_entropy_with_logits(x, x * x, x * x, pos_weight=x * x),
