@@ -174,7 +174,7 @@ def test_an_empty_batch_in_training_moves_no_running_statistics(momentum, backen
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: nn.BatchNorm1d(3)(etude.zeros(2, 4)), r"weight must have shape \[4\]"),
+    (lambda: nn.BatchNorm1d(3)(etude.zeros(2, 4)), r"must have shape \[4\]"),
     (lambda: nn.BatchNorm1d(3)(etude.zeros(2, 3, 4, 4)),
      r"BatchNorm1d: x must be \(N, C\) or \(N, C, L\), got \[2, 3, 4, 4\]"),
     (lambda: nn.BatchNorm2d(3)(etude.zeros(2, 3)), r"BatchNorm2d: x must be \(N, C, H, W\), got"),

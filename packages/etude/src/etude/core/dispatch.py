@@ -58,7 +58,10 @@ def _operand(op: Op, x: Any) -> Any:
         return Tensor(supported(x))
     if isinstance(x, list):
         return tensor(x)
-    raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(x).__name__}")
+    foreign = f"{type(x).__module__}.{type(x).__name__}" if hasattr(x, "__dlpack__") else ""
+    hint = "; etude.from_dlpack takes its memory" if foreign else ""
+    raise TypeError(f"{op.name}: expected a Tensor or a number, got "
+                    f"{foreign or type(x).__name__}{hint}")
 
 
 def _promote(op: Op, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], str]:

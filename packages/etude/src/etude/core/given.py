@@ -82,6 +82,8 @@ def in_order(what: str, given: Iterable[Any]) -> list[Any]:
     if isinstance(given, (set, frozenset)):
         raise TypeError(f"{what}: needs an order, and a set has another one in each run; give a "
                         f"list")
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{what}: give a list, got {given!r}")
     if isinstance(given, Mapping):
         raise TypeError(f"{what}: got a dict; give a list of its values, such as "
                         f"list(d.values())")

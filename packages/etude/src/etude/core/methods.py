@@ -199,7 +199,7 @@ def __getitem__(self: Tensor, index: Any) -> Tensor:  # noqa: N807 - it becomes 
     of int64 takes whole rows, as a copy: ``x[index]`` is (*index.shape, *x.shape[1:]).
     """
     if isinstance(index, (list, np.ndarray)):
-        index = Tensor(supported(np.asarray(index)))
+        index = Tensor(supported(np.asarray(index))).to(self.device)
     if isinstance(index, Tensor) and index.dtype == int64:
         rows: Tensor = OPS["index_select"](self, index.reshape(-1), dim=0)
         return rows.reshape(*index.shape, *self.shape[1:])
@@ -217,7 +217,7 @@ INSTEAD = {
     "repeat": "x.expand(...), or cat([x, x], dim)", "tile": "x.expand(...), or cat([x, x], dim)",
     "cpu": "x.to('cpu')", "cuda": "x.to(device)", "type": "x.to(dtype)", "astype": "x.to(dtype)",
     "int": "x.long()", "bool": "x.to('bool')", "half": "float32, there is no float16",
-    "grad_fn": "x.node",
+    "grad_fn": "x.node", "dim": "x.ndim", "mT": "x.transpose(-2, -1)",
 }
 
 

@@ -185,7 +185,7 @@ def pair(name: str, arg: str, value: Any, least: int) -> tuple[int, int]:
     both = tuple(value) if np.iterable(value) else (value,)
     both = both * 2 if len(both) == 1 else both
     found = [whole(v) for v in both]
-    if len(found) != 2 or any(v is None or v < least for v in found):
+    if len(found) != 2 or any(v is None or not least <= v < 2**63 for v in found):
         raise ShapeError(f"{name}: {arg} must be one or two integers >= {least}, got {value!r}")
     return found[0], found[1]  # type: ignore[return-value]
 

@@ -156,6 +156,8 @@ class Op:
             if key in self.choices and value not in self.choices[key]:
                 words = ", ".join(map(repr, self.choices[key]))
                 raise ValueError(f"{self.name}: {key} must be one of {words}, got {value!r}")
+            if wanted := _unlike(value, self.attrs[key]) if key not in IN_RULES else "":
+                raise TypeError(f"{self.name}: {key} must be {wanted}, got {value!r}")
         for key, default in self.attrs.items():
             if default is inspect.Parameter.empty and key not in attrs:
                 raise TypeError(f"{self.name} needs the attribute {key!r}")
@@ -316,6 +318,26 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
         return entry
 
     return enter
+
+
+#: Attributes of which the shape rules speak, with errors of their own.
+IN_RULES = ("dim", "groups", "stride", "padding", "dilation", "padding_idx")
+
+
+def _unlike(value: Any, default: Any) -> str:
+    """What an attribute should be, by its default, if ``value`` is of another kind; else "".
+
+    Kernels get numbers: what is none would be one thing in Python and another in C.
+    """
+    if type(default) is bool:
+        return "" if type(value) is bool else "True or False"
+    if type(default) is int:
+        return "" if isinstance(value, int) else "an integer"
+    if type(default) is float:
+        return "" if isinstance(value, (int, float)) else "a number"
+    if default is None:
+        return "" if value is None or isinstance(value, (int, float)) else "a number or None"
+    return ""
 
 
 def _paired(name: str, pairs: dict[str, int], prepare: Rule | None) -> Rule:

@@ -55,6 +55,7 @@ def _whole(x: Any) -> bool:
 
 def round(input: Any, *, decimals: int = 0) -> Any:
     """To whole numbers, halves to the even one, or to so many decimals (below 0: tens, ...)."""
+    decimals = integer("round: decimals", decimals, -400)
     if decimals == 0:
         return OPS["round"](input)
     scale = 10.0 ** abs(decimals)
@@ -69,8 +70,11 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     The bounds are numbers, or tensors that broadcast with input; then they have gradients too. The
     gradient of input passes where min <= input <= max. float or int64.
     """
-    arrays = (Tensor, np.ndarray)
-    if not (isinstance(min, arrays) or isinstance(max, arrays)):
+    bounds = [b for b in (min, max) if b is not None]
+    if not [b for b in bounds if isinstance(b, (Tensor, np.ndarray)) or b != b]:  # or NaN
+        if [b for b in bounds if isinstance(b, float)]:
+            input = as_tensor(input)
+            input = input.float() if input.dtype == int64 else input
         return OPS["clamp"](input, min=min, max=max)
     y = input if min is None else _bounded("lt", input, min)
     return y if max is None else _bounded("gt", y, max)
@@ -78,9 +82,9 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 def _bounded(beyond: str, x: Any, bound: Any) -> Any:
     """x, and the bound where x lies beyond it, or where it is NaN."""
-    outside = OPS[beyond](x, bound)
-    if isinstance(bound, (Tensor, np.ndarray)):
-        outside = OPS["logical_or"](outside, OPS["ne"](bound, bound))
+    array = isinstance(bound, (Tensor, np.ndarray))
+    no_number = OPS["ne"](bound, bound) if array else bound != bound
+    outside = OPS["logical_or"](OPS[beyond](x, bound), no_number)
     return OPS["where"](outside, bound, x)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
-from etude.core.given import integer
+from etude.core.given import integer, real
 from etude.core.shapes import axis
 from etude.core.tensor import Tensor, tensor
 from etude.functional.arithmetic import var
@@ -151,16 +151,18 @@ def norm(input: Any, p: float | str | None = "fro", dim: Any = None, keepdim: bo
     that is not 0. "fro" and None are 2. float.
     """
     x = as_tensor(input) if dtype is None else as_tensor(input).to(dtype)
-    p = 2.0 if p in ("fro", None) else p
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or math.isnan(p):
+    if p in ("fro", None):
+        p = 2.0
+    if isinstance(p, str) or math.isnan(real("norm: p", p)):
         raise ValueError(f"norm: p must be a number, inf, -inf or 'fro', got {p!r}")
+    p = real("norm: p", p)
     if p == 2:
         return _root(OPS["sum"](OPS["square"](x), dim=dim, keepdim=keepdim))
     size = OPS["abs"](x)
     if math.isinf(p):
         return OPS["amax" if p > 0 else "amin"](size, dim=dim, keepdim=keepdim)
     if p == 0:
-        return OPS["sum"](OPS["cast"](size != 0, dtype=x.dtype), dim=dim, keepdim=keepdim)
+        return OPS["sum"](OPS["where"](size != 0, 1.0, OPS["sign"](size)), dim=dim, keepdim=keepdim)
     if p == 1:
         return OPS["sum"](size, dim=dim, keepdim=keepdim)
     total = OPS["sum"](OPS["pow"](size, float(p)), dim=dim, keepdim=keepdim)
@@ -188,6 +190,9 @@ def einsum(equation: str, *operands: Any) -> Any:
     The operands are multiplied two by two, from the left, each pair as one batched matmul.
     Source of the notation: Einstein 1916, section 5; its letters: NumPy's einsum.
     """
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: the equation comes first, as a text such as 'ij,jk->ik'; got a "
+                        f"{type(equation).__name__}")
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) \
         else operands
     tensors = [as_tensor(x) for x in given]

@@ -14,7 +14,7 @@ from etude.core.errors import ShapeError
 from etude.core.given import integer
 from etude.core.shapes import pair
 from etude.core.tensor import Tensor
-from etude.functional.calls import batched, per_channel
+from etude.functional.calls import as_tensor, batched, per_channel
 from etude.functional.shapes import pad
 
 __all__ = ["adaptive_avg_pool2d", "avg_pool2d", "conv1d", "conv2d", "conv_transpose2d",
@@ -29,6 +29,8 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     stride, padding and dilation: one integer or two. padding "valid" is 0, and "same" keeps H and W
     at stride 1: an odd pixel goes behind.
     """
+    weight = as_tensor(weight)
+
     def run(x: Tensor) -> Any:
         x, around = _padded_as("conv2d", x, weight.shape[2:], padding, stride, dilation)
         return OPS["conv2d"](x, weight, bias, stride=stride, padding=around, dilation=dilation,
@@ -46,6 +48,8 @@ def _padded_as(name: str, x: Tensor, kernel: Any, padding: Any, stride: Any, dil
         return x, 0
     if padding != "same":
         raise ValueError(f"{name}: padding must be integers, 'valid' or 'same', got {padding!r}")
+    if len(kernel) != 2:  # the op has words for that
+        return x, 0
     if pair(name, "stride", stride, 1) != (1, 1):
         raise ValueError(f"{name}: padding='same' keeps the size at stride 1, got stride={stride}")
     total = [d * (k - 1) for d, k in zip(pair(name, "dilation", dilation, 1), kernel, strict=True)]
@@ -99,7 +103,8 @@ def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     """conv2d over images one pixel high. input: (N, C, L) or (C, L); weight: (O, C/groups, K);
     bias: (O) or None. stride, padding and dilation: an integer, or a tuple of one.
     """
-    if weight.ndim != 3 or len(input.shape) not in (2, 3):
+    input, weight = as_tensor(input), as_tensor(weight)
+    if weight.ndim != 3 or input.ndim not in (2, 3):
         raise ShapeError(f"conv1d: input must be (N, C, L) or (C, L) and weight (O, C/groups, K), "
                          f"got {list(input.shape)} and {list(weight.shape)}")
     by, apart = _single("stride", stride), _single("dilation", dilation)
@@ -129,7 +134,9 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     than the larger of stride and dilation.
     """
     name = "conv_transpose2d"
-    shape = tuple(input.shape)
+    input, weight = as_tensor(input), as_tensor(weight)
+    bias = None if bias is None else as_tensor(bias)
+    shape = input.shape
     if len(shape) not in (3, 4) or weight.ndim != 4 or shape[-3] != weight.shape[0]:
         raise ShapeError(f"{name}: input must be (N, C, H, W) or (C, H, W) and weight (C, "
                          f"O/groups, KH, KW), got {list(shape)} and {list(weight.shape)}")

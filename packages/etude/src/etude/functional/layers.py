@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from etude.core.dispatch import OPS
-from etude.core.errors import ShapeError
-from etude.core.given import real, whole
+from etude.core.errors import DTypeError, ShapeError
+from etude.core.given import integer, real, whole
 from etude.core.random import Generator, key_tensor
 from etude.core.shapes import check_shape, float32, int64, varargs
 from etude.core.state import STATE
@@ -75,14 +75,25 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
     ``momentum`` towards the batch's mean and unbiased variance, in place; an empty batch, which has
     neither, moves nothing.
     """
+    x, moved = as_tensor(input), running_mean is not None
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
-        return OPS["batch_norm_eval"](input, running_mean, running_var, weight, bias, eps=eps)
-    y, mean, var = OPS["batch_norm"](input, weight, bias, eps=eps)
-    if running_mean is not None and input.numel():
-        count = input.numel() // max(input.shape[1], 1)
-        table = STATE.get().tables[input.device]
+        return OPS["batch_norm_eval"](x, running_mean, running_var, weight, bias, eps=eps)
+    if moved is (running_var is None):
+        raise ValueError("batch_norm: give running_mean and running_var, or neither")
+    if moved and x.ndim > 1:  # all is checked before anything moves
+        momentum = real("batch_norm: momentum", momentum)
+        per_channel("batch_norm", x.shape[1], running_mean=running_mean, running_var=running_var)
+        for buffer in (running_mean, running_var):
+            if buffer.dtype != x.dtype or buffer.device != x.device:
+                raise DTypeError(f"batch_norm: the running statistics must be {x.dtype.name} on "
+                                 f"{x.device!r}, like input; got {buffer.dtype.name} on "
+                                 f"{buffer.device!r}")
+    y, mean, var = OPS["batch_norm"](x, weight, bias, eps=eps)
+    if moved and x.numel():
+        count = x.numel() // max(x.shape[1], 1)
+        table = STATE.get().tables[x.device]
         unbiased = table["mul"](var.data, count / (count - 1))
         for buffer, new in ((running_mean, mean.data), (running_var, unbiased)):
             table["lerp"](buffer.data, new, momentum, out=buffer.data)
@@ -96,7 +107,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 
     input: (N, C, ...); weight, bias: (C) or None. Source: Wu and He 2018, Group Normalization.
     """
-    x = as_tensor(input)
+    x, num_groups = as_tensor(input), integer("group_norm: num_groups", num_groups, 1, ShapeError)
+    weight, bias = [None if t is None else as_tensor(t) for t in (weight, bias)]
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: num_groups={num_groups} must divide the channels of x "
                          f"(N, C, ...), got {list(x.shape)}")
@@ -120,7 +132,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
     refused("embedding", "weights change in optimiser steps only, and gradients are dense",
             max_norm=(max_norm, None), norm_type=(norm_type, 2.0),
             scale_grad_by_freq=(scale_grad_by_freq, False), sparse=(sparse, False))
-    row = whole(padding_idx)
+    weight, row = as_tensor(weight), whole(padding_idx)
     if row is not None and row < 0:
         row += weight.shape[0]
     return OPS["embedding"](input, weight, padding_idx=padding_idx if row is None else row)

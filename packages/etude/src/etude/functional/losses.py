@@ -7,9 +7,10 @@ from typing import Any
 
 from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
+from etude.core.given import real
 from etude.core.shapes import bool_, int64
 from etude.core.tensor import Tensor
-from etude.functional.calls import as_tensor, refused
+from etude.functional.calls import as_tensor, per_channel, refused
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss"]
 
@@ -50,10 +51,13 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     _today(name, size_average, reduce)
+    input, target = as_tensor(input), as_tensor(target)
+    weight = None if weight is None else as_tensor(weight)
     if pos_weight is None:
         loss = OPS[name](input, target, reduction="none" if weight is not None else reduction)
     else:
-        if tuple(input.shape) != tuple(target.shape):
+        pos_weight = as_tensor(pos_weight)
+        if input.shape != target.shape:
             raise ShapeError(f"{name}: target {list(target.shape)} must have the shape of input "
                              f"{list(input.shape)}")
         yes = OPS["softplus"](-input, threshold=math.inf)  # -ln p
@@ -82,7 +86,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
                          "single number")
     last = 0 if x.ndim == 1 else 1  # the axis of the classes
     if target.dtype != int64 and target.shape == x.shape and target.dtype != bool_:
-        return _soft_cross_entropy(x, target, weight, last, reduction, label_smoothing)
+        return _soft_cross_entropy(x, target, weight, last, ignore_index, reduction,
+                                   label_smoothing)
     if x.ndim != 2:
         if target.shape != (*x.shape[:last], *x.shape[last + 1 :]):
             raise ShapeError(f"cross_entropy: target {target.dtype.name}{list(target.shape)} must "
@@ -98,11 +103,22 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
     return loss.reshape(shape) if reduction == "none" and shape != loss.shape else loss
 
 
-def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Any, classes: int, reduction: str,
-                        label_smoothing: float) -> Any:
+def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Any, classes: int, ignore_index: int,
+                        reduction: str, label_smoothing: float) -> Any:
     """cross_entropy with a probability for each class instead of the one that is right."""
+    name, count = "cross_entropy", x.shape[classes]
+    if ignore_index != -100:
+        raise ValueError(f"{name}: ignore_index={ignore_index} is for labels, and target has "
+                         f"probabilities")
+    if not 0 <= real(f"{name}: label_smoothing", label_smoothing) <= 1:
+        raise ValueError(f"{name}: label_smoothing is a share, 0 to 1, got {label_smoothing}")
+    if weight is not None:
+        per_channel(name, count, weight=as_tensor(weight))
+    if x.numel() == 0 and reduction == "mean":
+        raise ShapeError(f"{name}: the batch is empty (input {list(x.shape)}), and the mean of no "
+                         f"losses has no value. Skip empty batches, or use reduction='sum'")
     if label_smoothing:
-        target = OPS["lerp"](target, 1.0 / x.shape[classes], label_smoothing)
+        target = OPS["lerp"](target, 1.0 / count, label_smoothing)
     cost = -(target * OPS["log_softmax"](x, dim=classes))
     if weight is not None:
         cost = cost * as_tensor(weight).reshape(-1, *(1 for _ in x.shape[classes + 1 :]))

@@ -19,7 +19,7 @@ __all__ = ["cat", "expand", "flip", "pad", "permute", "reshape", "split", "stack
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors one after another along ``dim``; all other sizes agree."""
-    given = in_order("cat", tensors)
+    given = [as_tensor(x) for x in in_order("cat", tensors)]
     if not given:
         raise ShapeError("cat: needs at least one tensor, got an empty list")
     return OPS["cat"](*given, dim=dim)
@@ -27,7 +27,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors, all of one shape, one after another along a new axis ``dim``."""
-    given = in_order("stack", tensors)
+    given = [as_tensor(x) for x in in_order("stack", tensors)]
     if not given:
         raise ShapeError("stack: needs at least one tensor, got an empty list")
     return OPS["stack"](*given, dim=dim)
@@ -75,7 +75,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     mode: "constant" puts ``value`` (0) there; "reflect" mirrors what is inside without repeating
     the edge, "replicate" repeats the edge, "circular" goes on at the other end. Any dtype.
     """
-    x, found = as_tensor(input), [whole(n) for n in pad]
+    x, found = as_tensor(input), [whole(n) for n in pad] if np.iterable(pad) else [None]
     amounts = [n for n in found if n is not None]
     if mode != "constant" and mode not in _BORDERS:
         names = ", ".join(map(repr, ("constant", *_BORDERS)))
@@ -83,7 +83,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if None in found or len(found) % 2 or len(found) > 2 * x.ndim:
         raise ShapeError(f"pad: pad is (before, after) of the last axis, then of the one before "
                          f"it, and so on, integers and at most {2 * x.ndim} of them for "
-                         f"{x.dtype.name}{list(x.shape)}; got {tuple(pad)}")
+                         f"{x.dtype.name}{list(x.shape)}; got {pad!r}")
     if mode != "constant" and value is not None and value != 0:
         raise ValueError(f"pad: value={value!r} is for mode='constant', got mode={mode!r}")
     pairs = [(x.ndim - 1 - i // 2, amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)]

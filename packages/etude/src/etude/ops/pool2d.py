@@ -11,7 +11,7 @@ from etude.core.given import whole
 from etude.core.table import op
 from etude.ops.conv2d import output_size, windows
 from etude.ops.index import check_index
-from etude.ops.reduce import total
+from etude.ops.reduce import average, total
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
 KERNEL = "planes = N C, SH SW = stride, PH PW = padding"
@@ -184,14 +184,9 @@ avg_pool2d_backward.gradient(lambda F, grad, *, needs, input_size, **attrs:
     F.avg_pool2d(grad, **attrs))
 
 
-def _bins(size, count, dtype):
-    """(count, size): row i averages pixels floor(i size / count) to ceil((i+1) size / count)."""
-    weights = np.zeros((count, size), dtype)
-    for i in range(count):
-        first = i * size // count
-        last = -(-(i + 1) * size // count)  # rounded up
-        weights[i, first:last] = 1 / (last - first)
-    return weights
+def _bins(size, count):
+    """The rows of each bin: floor(i size / count) to ceil((i + 1) size / count)."""
+    return [slice(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
 
 
 def _has_pixels(op, x, H, W):
@@ -207,8 +202,11 @@ def adaptive_avg_pool2d(x, *, output_size):
     Bin i of OH runs over the rows floor(i H / OH) to ceil((i + 1) H / OH), so bins may overlap
     by one. x: (N, C, H, W); y: (N, C, OH, OW) with (OH, OW) = output_size.
     """
-    (h, w), (oh, ow) = x.shape[2:], output_size
-    return _bins(h, oh, x.dtype) @ x @ _bins(w, ow, x.dtype).T
+    y = np.empty((*x.shape[:2], *output_size), x.dtype)
+    for i, rows in enumerate(_bins(x.shape[2], output_size[0])):
+        for j, columns in enumerate(_bins(x.shape[3], output_size[1])):
+            y[:, :, i, j] = average(x[:, :, rows, columns], (2, 3))
+    return y
 
 
 adaptive_avg_pool2d.gradient(lambda F, grad, x_shape, **_:
@@ -219,8 +217,12 @@ adaptive_avg_pool2d.gradient(lambda F, grad, x_shape, **_:
     flops="N C H W", saves="grad.shape", kernel="planes = N C", internal=True)
 def adaptive_avg_pool2d_backward(grad, *, input_size):
     """dx = every grad, divided by the size of its bin, given to the bin's pixels."""
-    (oh, ow), (h, w) = grad.shape[2:], input_size
-    return _bins(h, oh, grad.dtype).T @ grad @ _bins(w, ow, grad.dtype)
+    dx = np.zeros((*grad.shape[:2], *input_size), grad.dtype)
+    for i, rows in enumerate(_bins(input_size[0], grad.shape[2])):
+        for j, columns in enumerate(_bins(input_size[1], grad.shape[3])):
+            bin = dx[:, :, rows, columns]  # a view
+            bin += grad[:, :, i : i + 1, j : j + 1] / (bin.shape[2] * bin.shape[3])
+    return dx
 
 
 adaptive_avg_pool2d_backward.gradient(lambda F, grad, grad_shape, **_:

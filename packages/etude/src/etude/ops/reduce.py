@@ -160,14 +160,14 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
 def _more_than(op, x, rest, dim, keepdim, correction):
     count = math.prod(rest[d] for d in axes(op, dim, len(rest)))
     if count <= correction:
-        raise ShapeError(f"{op}: {count} elements with correction={correction} have "
+        raise ShapeError(f"{op}: {count} elements with correction={correction:g} have "
                          f"no variance, got {x} with dim={dim}")
     return _not_empty(op, x, rest, dim, keepdim)
 
 
 @op("var", shape="... -> *R", sizes=_more_than, flops=4, saves="x",
     kernel="outer n inner = x along dim")
-def var(x, *, dim=None, keepdim=False, correction=1):
+def var(x, *, dim=None, keepdim=False, correction=1.0):
     """y = sum (x - mean)^2 / (n - correction) over ``dim``; correction 1 is the unbiased one.
 
     x: float; needs more than ``correction`` elements. Computed in two passes.

@@ -107,7 +107,11 @@ class Numbers:
         return tuple([self._number(p, found[p.name]) for p in self.parameters])
 
     def _number(self, p: Parameter, value: Any) -> Number:
-        return int(value) if p.kind == "size" else float(value)
+        if p.kind == "size":
+            return int(value)
+        if isinstance(value, int) and int(float(value)) != value:
+            raise Unsupported(f"{p.name} = {value}, which no double holds")
+        return float(value)
 
 
 # ------------------------------------------------------------------ one part of the text

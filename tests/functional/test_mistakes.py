@@ -1,0 +1,100 @@
+"""What people get wrong ends in one sentence, the same on every column, before anything is done."""
+
+import math
+
+import numpy as np
+import pytest
+
+import etude
+from etude import functional as F
+
+X, T = etude.tensor([[1.0, 2.0], [0.5, -1.0]]), etude.tensor([1, 0])
+IMAGE = etude.ones(1, 1, 4, 4)
+
+#: An attribute of another kind, which Python and C would read as two different numbers.
+KINDS = [
+    (lambda: F.cross_entropy(X, T, ignore_index=1.5), "ignore_index must be an integer, got 1.5"),
+    (lambda: F.cross_entropy(X, T, ignore_index="0"), "ignore_index must be an integer, got '0'"),
+    (lambda: F.cross_entropy(X, T, label_smoothing="a"), "label_smoothing must be a number"),
+    (lambda: etude.tril(X, 0.5), "tril: diagonal must be an integer, got 0.5"),
+    (lambda: F.elu(X, None), "elu: alpha must be a number, got None"),
+    (lambda: F.softplus(X, 1.0, None), "softplus: threshold must be a number, got None"),
+    (lambda: X.clamp("a"), "clamp: min must be a number or None, got 'a'"),
+    (lambda: X.clamp(max=1j), "clamp: max must be a number or None, got 1j"),
+    (lambda: F.scaled_dot_product_attention(X, X, X, scale="a"), "scale must be a number or None"),
+    (lambda: X.var(correction="a"), "var: correction must be a number, got 'a'"),
+    (lambda: F.pad(X, (1, 1), value="a"), "pad: value must be a number, got 'a'"),
+    (lambda: F.norm(X, True), "norm: p must be a number, got True"),
+    (lambda: etude.cat(3), "cat: give a list, got 3"),
+    (lambda: F.einsum(X, [0, 1]), "einsum: the equation comes first, as a text"),
+]
+
+
+@pytest.mark.parametrize("column", ["reference", "cpu"])
+@pytest.mark.parametrize(("call", "words"), KINDS)
+def test_an_argument_of_another_kind_is_named(call, words, column):
+    if column == "cpu":
+        pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    with etude.use(column), pytest.raises(TypeError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: F.pad(X, 1), r"pad: pad is \(before, after\) of the last axis.*; got 1"),
+    (lambda: F.round(X, decimals=1.5), "round: decimals must be an integer"),
+    (lambda: F.conv2d(IMAGE, etude.ones(1, 1, 3), padding="same"), "conv2d: weight must be"),
+    (lambda: F.max_pool2d(IMAGE, 2, stride=2**63), "stride must be one or two integers >= 1, got"),
+    (lambda: F.group_norm(X, 1.0), "group_norm: num_groups must be an integer >= 1, got 1.0"),
+    (lambda: F.cross_entropy(X, F.softmax(X, 1), etude.ones(3)), r"weight must have shape \[2\]"),
+    (lambda: F.cross_entropy(X, F.softmax(X, 1), label_smoothing=2.0), "smoothing is a share"),
+    (lambda: F.cross_entropy(X, F.softmax(X, 1), ignore_index=0), "ignore_index=0 is for labels"),
+    (lambda: F.cross_entropy(X[:0], F.softmax(X, 1)[:0]), "the mean of no losses has no value"),
+])
+def test_a_value_that_cannot_be_is_named(call, words):
+    with pytest.raises(ValueError, match=words):  # ShapeError is one
+        call()
+
+
+@pytest.mark.parametrize("column", ["reference", "cpu"])
+def test_a_label_to_ignore_may_be_any_integer(column):
+    if column == "cpu":
+        pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    wanted = F.cross_entropy(X, etude.tensor([-100, 1])).item()
+    with etude.use(column):
+        for ignored in (2**53 + 1, 2**63 - 1, -(2**63)):
+            found = F.cross_entropy(X, etude.tensor([ignored, 1]), ignore_index=ignored).item()
+            assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_bound_between_whole_numbers_gives_floats_and_nan_gives_nan():
+    assert etude.clamp(etude.tensor([1, 2]), min=1.5).tolist() == [1.5, 2]
+    assert np.isnan(X.clamp(max=math.nan).numpy()).all()
+
+
+def test_running_statistics_that_do_not_fit_move_nothing():
+    mean, x = etude.zeros(2), etude.ones(3, 2)
+    for var, settings, error in (
+            (etude.ones(5), {}, "running_var must have shape"), (None, {}, "or neither"),
+            (etude.ones(2, dtype=etude.float64), {}, "running statistics must be float32"),
+            (etude.ones(2), {"momentum": "a"}, "momentum must be a number")):
+        with pytest.raises((ValueError, TypeError), match=error):
+            F.batch_norm(x, mean, var, training=True, **settings)
+        assert mean.tolist() == [0, 0]
+
+
+def test_an_infinity_stays_in_its_bin():
+    x = np.ones((1, 1, 7, 6))
+    x[0, 0, 0, 0] = np.inf
+    y = F.adaptive_avg_pool2d(etude.tensor(x), (3, 2)).numpy()
+    assert np.isinf(y).sum() == 1
+    assert not np.isnan(y).any()
+
+
+def test_a_tensor_of_another_library_is_told_the_way():
+    class Foreign:
+        def __dlpack__(self):
+            raise NotImplementedError
+
+    with pytest.raises(TypeError, match=r"expected a Tensor or a number, got .*Foreign; "
+                                        r"etude.from_dlpack takes its memory"):
+        etude.ones(2) + Foreign()
