@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from etude.core.given import integer, real
-from etude.train.checkpoint import CheckpointError
+from etude.train.checkpoint import DamagedError
 from etude.train.run import Run
 
 NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -125,7 +125,7 @@ class Checkpoints:
             return None
         try:
             run.restore(found[-1])
-        except CheckpointError as error:
+        except DamagedError as error:  # one of another run has no better one before it
             if len(found) > 1:
                 error.add_note(f"The checkpoint before it is {found[-2]}; delete or move "
                                f"{found[-1].name} to resume from that")

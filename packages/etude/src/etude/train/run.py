@@ -20,7 +20,7 @@ from etude.data.loader import DataLoader
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
 from etude.optim.scheduler import Scheduler
-from etude.train.checkpoint import CheckpointError, Saved, save_checkpoint
+from etude.train.checkpoint import CheckpointError, DamagedError, Saved, save_checkpoint
 from etude.train.form import Each, checked
 from etude.train.record import EPOCH, History, Mean, Metrics
 
@@ -134,16 +134,16 @@ class Run:
         """
         saved = Saved(path)
         if "history.loss" not in saved.state:
-            raise CheckpointError(f"{path}: a checkpoint, but not one that fit made, so there is "
-                                  f"no run to go on with. etude.load_checkpoint reads it")
+            raise DamagedError(f"{path}: a checkpoint, but not one that fit made, so there is "
+                               f"no run to go on with. etude.load_checkpoint reads it")
         try:
             checked(saved.state, STATE, "the state")
             history = History.of(saved.state)
             self._sound(saved.state, history)
         except ValueError as error:
-            raise CheckpointError(f"{path}: whole, but not as fit writes the checkpoint of a run: "
-                                  f"{error}. Use an earlier checkpoint; nothing was "
-                                  f"loaded") from None
+            raise DamagedError(f"{path}: whole, but not as fit writes the checkpoint of a run: "
+                               f"{error}. Use an earlier checkpoint; nothing was "
+                               f"loaded") from None
         self._accept(path, saved.state)
         with uninterrupted(), ExitStack() as undo:
             for callback, kept in zip(self.callbacks, saved.state["callbacks"], strict=True):
