@@ -176,8 +176,8 @@ def test_a_resume_with_other_settings_names_each_and_changes_nothing(here):
     assert "safetensors: the run had other settings: optimizer.lr was 0.01, is 0.5" in error
     assert everything("f") == before
     Path("f/config.toml").unlink()
-    error = end("train", "run.toml", "--out", "f", "--resume", code=1)
-    assert "f has checkpoints and no config.toml, so nobody knows which settings" in error
+    error = end("train", "run.toml", "--out", "f", "--resume", "--set", "optimizer.lr=0.5", code=1)
+    assert "safetensors: the run had other settings: optimizer.lr was 0.01, is 0.5" in error
     before.pop(Path("f/config.toml"))
     assert everything("f") == before
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -311,7 +312,28 @@ def test_a_missing_data_set_says_what_to_do(here, monkeypatch):
 
 def test_no_config_and_no_file(here):
     assert "'etude train --example > run.toml' makes one" in call("train", code=2)
-    assert "no.toml" in call("train", "no.toml", code=1)
+
+
+CSV = """
+[data]
+name = "csv"
+train = "{train}"
+test = "table.csv"
+label = "kind"
+batch_size = 5
+"""
+
+
+@pytest.mark.parametrize(("file", "sentence"), [
+    ("no.toml", "Error: no.toml: there is no such file"),
+    ("", "Error: . is a folder, and this must be a file"),
+    ("no_table.toml", "Error: no.csv: there is no such file"),
+    ("folder.toml", "Error: . is a folder, and this must be a file"),
+])
+def test_a_file_that_is_not_there_and_a_folder_are_said_in_words(here, file, sentence):
+    Path("no_table.toml").write_text(CSV.format(train="no.csv"))
+    Path("folder.toml").write_text(CSV.format(train="."))
+    assert call("train", file, code=1).strip() == sentence
 
 
 def test_a_folder_with_a_run_is_not_overwritten(here):
@@ -326,13 +348,111 @@ def test_a_folder_with_a_run_is_not_overwritten(here):
     assert before == {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()}
 
 
-def test_a_damaged_checkpoint_is_named(here):
+def everything():
+    return {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()}
+
+
+def refused(*words):
+    """What ``etude train`` says that refuses, and its rehearsal, too; neither changes a file."""
+    before = everything()
+    out = call("train", "run.toml", *words, code=1)
+    assert call("train", "run.toml", *words, "--dry-run", code=1) == out
+    assert everything() == before
+    return out
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_changes(here):
     call("train", "run.toml", "--set", "training.epochs=2")
     newest = Path("runs/run/checkpoints/step-00000014.safetensors")
     newest.write_bytes(newest.read_bytes()[:-7])
-    out = call("train", "run.toml", "--resume", code=1)
+    out = refused("--resume")  # with 3 epochs, which config.toml has not
     assert "step-00000014.safetensors: damaged, cut short" in out
     assert "The checkpoint before it is" in out
+
+
+def test_a_resume_with_other_data_leaves_the_config_as_it_was(here):
+    Path("table.toml").write_text(CSV.format(train="table.csv"))
+    rows = [f"{i},{-i},{'ab'[i % 2]}\n" for i in range(20)]
+    Path("table.csv").write_text("x,y,kind\n" + "".join(rows))
+    words = ["train", "table.toml", "--out", "runs/table"]
+    call(*words, "--set", "training.epochs=1")
+    before = everything()
+    Path("table.csv").write_text("x,y,kind\n" + "".join(rows * 2))
+    out = call(*words, "--resume", code=1)  # with 10 epochs
+    assert "the run's loader has samples = 18, this one's has 36" in out
+    assert "The checkpoint before it" not in out
+    assert everything() == before
+
+
+def test_other_settings_do_not_send_to_an_older_checkpoint(here):
+    call("train", "run.toml")
+    path = Path("runs/run/config.toml")
+    path.write_text(path.read_text().replace("lr = 0.01", "lr = 0.5"))
+    out = refused("--resume", "--set", "optimizer.lr=0.5")
+    assert "the run had other settings: optimizer.lr was 0.01, is 0.5" in out
+    assert "The checkpoint before it" not in out
+
+
+def test_a_config_that_was_edited_in_the_folder_is_told_from_the_settings_of_the_run(here):
+    call("train", "run.toml", "--set", "training.epochs=1")
+    path = Path("runs/run/config.toml")
+    path.write_text(path.read_text().replace("lr = 0.01", "lr = 0.5"))
+    out = refused("--resume")
+    assert "runs/run/config.toml was edited since the run was made" in out
+    assert "optimizer.lr was 0.01, is 0.5" in out
+    assert "or delete the file" in out
+    path.unlink()
+    assert "optimizer.lr was 0.01, is 0.5" in refused("--resume", "--set", "optimizer.lr=0.5")
+    assert "epoch 3: loss" in call("train", "run.toml", "--resume")
+    assert RunConfig.read(path) == RunConfig.read("run.toml")
+
+
+def test_checkpoints_of_no_known_settings_are_not_gone_on_with(here):
+    made = experiment.build(RunConfig.read("run.toml"))
+    etude.train.fit(made.model, made.loader, made.optimizer, progress=False,
+                    checkpoints=etude.train.Checkpoints("runs/run/checkpoints"))
+    assert "has checkpoints and no config.toml, and they do not say which" in refused("--resume")
+    text = RUN.replace("lr = 0.01", "lr = 0.5")
+    Path("runs/run/config.toml").write_text(text)
+    assert "optimizer.lr was 0.5, is 0.01" in refused("--resume")
+
+
+def test_fewer_epochs_than_are_done_is_nothing_to_do(here, monkeypatch):
+    call("train", "run.toml")
+    out = refused("--resume", "--set", "training.epochs=1")
+    assert ("step-00000021.safetensors: the run has 3 epochs behind it, and training.epochs is 1, "
+            "so there is nothing to do. To train on, give 4 or more") in out
+    assert ("it has done 3 epochs already, of 3, so there is nothing left to train"
+            in call("train", "run.toml", "--resume"))
+    shutil.rmtree("runs/run")
+    ctrl_c(monkeypatch, 16)
+    call("train", "run.toml", "--set", "training.checkpoint_steps=1", code=130)
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert ("the run has 2 epochs and a part of the next behind it, and training.epochs is 2"
+            in refused("--resume", "--set", "training.epochs=2"))
+
+
+def test_results_without_checkpoints_are_not_overwritten(here):
+    call("train", "run.toml", "--set", "training.epochs=1")
+    shutil.rmtree("runs/run/checkpoints")
+    for words in ([], ["--resume"]):
+        out = refused(*words)
+        assert ("runs/run has history.json and weights.safetensors of a run, and no checkpoints "
+                "to go on from. Put its checkpoints/ back to go on") in out
+
+
+def test_a_rehearsed_resume_looks_at_the_folder(here):
+    call("train", "run.toml", "--set", "training.epochs=1")
+    before = everything()
+    out = call("train", "run.toml", "--resume", "--dry-run")
+    assert "Without --dry-run the run goes on in runs/run" in out
+    assert everything() == before
+    assert "runs/run has a run in it" in refused()
+    assert "training.backend was '', is 'reference'" in refused("--resume", "--backend",
+                                                               "reference")
+    Path("runs/run/config.toml").write_text("[model")
+    assert "runs/run/config.toml" in refused("--resume")
 
 
 @pytest.mark.parametrize("size", ["1000000000000000", "9223372036854775807"])

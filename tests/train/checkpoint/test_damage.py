@@ -170,5 +170,7 @@ def test_a_run_with_another_config_is_not_resumed_and_each_difference_is_named(t
     assert ("the run had other settings: seed was 1, is 2; model.sizes was [16, 10], is [16, 12]; "
             "scheduler.by was 'step', is None; data.block was None, is 8. Put them back") in str(
                 error.value)
+    assert len(train.Checkpoints(tmp_path).paths()) > 1
+    assert not hasattr(error.value, "__notes__")  # the one before has the same settings
     run(tmp_path, resume=True, config=before)
     run(tmp_path, resume=True)

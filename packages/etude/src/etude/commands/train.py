@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
         chosen = load(config, backend, changes)
         folder = out if out is not None else Path("runs") / config.stem
         if dry_run:
-            _rehearse(chosen, folder)
+            _rehearse(chosen, folder, resume)
         else:
             try:
                 interrupted = _run(chosen, folder, resume, config)
@@ -74,7 +75,18 @@ def worded() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
             raise  # of stdout: it is worded where all commands write to it
         notes = getattr(error, "__notes__", [])
-        raise click.ClickException("\n".join([str(error), *notes])) from error
+        raise click.ClickException("\n".join([_sentence(error), *notes])) from error
+
+
+def _sentence(error: Exception) -> str:
+    """An error in words. Those of the system have a number, a reason and the name of a file."""
+    if not isinstance(error, OSError) or error.errno is None or error.filename is None:
+        return str(error)
+    if error.strerror == os.strerror(errno.ENOENT):
+        return f"{error.filename}: there is no such file"
+    if error.strerror == os.strerror(errno.EISDIR):
+        return f"{error.filename} is a folder, and this must be a file"
+    return f"{error.strerror}: {error.filename!r}"
 
 
 def load(path: Path, backend: str | None, changes: tuple[str, ...]) -> Any:
@@ -148,16 +160,18 @@ def _plan(made: Any, config: Any) -> str:
             f"{config.training.epochs} epochs of {len(made.loader)} steps")
 
 
-def _rehearse(config: Any, folder: Path) -> None:
+def _rehearse(config: Any, folder: Path, resume: bool) -> None:
     from etude.inspect.summary import summary
     from etude.train import experiment
 
     with experiment.backend(config.training.backend) as (device, _):
         made = experiment.build(config, device)
         x, loss = made.try_batch()
+        going_on = experiment.prepare(config, folder, resume)
         click.echo(_plan(made, config))
         click.echo(f"\n{summary(made.model, x)}\n\nThe first batch has a loss of {loss:.4f}. "
-                   f"Without --dry-run the run goes into {folder}, with these settings:\n\n"
+                   f"Without --dry-run the run goes {'on in' if going_on else 'into'} {folder}, "
+                   f"with these settings:\n\n"
                    f"{config.toml()}", nl=False)
 
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from etude.core.given import integer, real
-from etude.train.checkpoint import CheckpointError
-from etude.train.run import Run
+from etude.train.checkpoint import DamagedError
+from etude.train.run import Run, saved_run
 
 NAME = re.compile(r"step-(\d+)\.safetensors")
 
@@ -102,6 +104,14 @@ class Checkpoints:
                 found[int(name[1])] = path
         return [found[step] for step in sorted(found)]
 
+    def newest(self) -> dict[str, Any]:
+        """The state in the newest checkpoint, of which there must be one, read and checked as
+        ``Run.restore`` does. DamagedError if that cannot be done.
+        """
+        found = self.paths()
+        with _or_the_one_before(found):
+            return saved_run(found[-1])[0].state
+
     def start(self, run: Run, resume: bool | str | Path) -> Path | None:
         """Resume from the newest checkpoint, or from the path ``resume``, and return its path; None
         if there is none.
@@ -123,13 +133,8 @@ class Checkpoints:
             return Path(resume)
         if not found:
             return None
-        try:
+        with _or_the_one_before(found):
             run.restore(found[-1])
-        except CheckpointError as error:
-            if len(found) > 1:
-                error.add_note(f"The checkpoint before it is {found[-2]}; delete or move "
-                               f"{found[-1].name} to resume from that")
-            raise
         self._latest = run.step, run.epoch
         return found[-1]
 
@@ -153,3 +158,17 @@ class Checkpoints:
         for old in self.paths()[: -self.keep]:
             old.unlink(missing_ok=True)
         return path
+
+
+@contextmanager
+def _or_the_one_before(paths: list[Path]) -> Iterator[None]:
+    """If the block finds the last of ``paths`` damaged, its error names the one before. Of a run
+    with other settings that one is, too.
+    """
+    try:
+        yield
+    except DamagedError as error:
+        if len(paths) > 1:
+            error.add_note(f"The checkpoint before it is {paths[-2]}; delete or move "
+                           f"{paths[-1].name} to resume from that")
+        raise

@@ -52,6 +52,10 @@ class CheckpointError(ValueError):
     """A file that is damaged or not what was asked for, or does not fit what it is loaded into."""
 
 
+class DamagedError(CheckpointError):
+    """What is in the file is at fault, whatever it is loaded into: another file may do."""
+
+
 def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None = None,
                     scheduler: Any = None, state: Mapping[str, Any] | None = None) -> None:
     """Write the values of ``model``, ``optimizer`` and ``scheduler``, the state of the default
@@ -356,13 +360,13 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def _damaged(path: PathLike, why: str) -> CheckpointError:
-    return CheckpointError(f"{path}: damaged, cut short, or no safetensors file ({why}). Use "
-                           f"another copy or an earlier checkpoint; nothing was loaded")
+    return DamagedError(f"{path}: damaged, cut short, or no safetensors file ({why}). Use "
+                        f"another copy or an earlier checkpoint; nothing was loaded")
 
 
 def _foreign(path: PathLike, why: object) -> CheckpointError:
-    return CheckpointError(f"{path}: whole, but not as Etude writes a checkpoint: {why}. Use "
-                           f"another copy or an earlier checkpoint; nothing was loaded")
+    return DamagedError(f"{path}: whole, but not as Etude writes a checkpoint: {why}. Use "
+                        f"another copy or an earlier checkpoint; nothing was loaded")
 
 
 def _unfitting(path: PathLike, error: Exception) -> CheckpointError:

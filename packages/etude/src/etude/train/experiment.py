@@ -35,10 +35,11 @@ from etude.train import Callback, Checkpoints, EarlyStopping, History, catalog, 
 from etude.train.catalog import Data
 from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
-from etude.train.run import differences
+from etude.train.run import Run, differences, same_settings
 from etude.train.settings import ConfigError, parameters
 
 CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
+HISTORY, WEIGHTS = "history.json", "weights.safetensors"
 
 #: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
@@ -78,15 +79,12 @@ class Experiment:
 
     def fit(self, folder: Path | None = None, resume: bool = False,
             callbacks: Sequence[Callback] = (), progress: bool = True) -> History:
-        """Train as the config says; with a folder, checkpoints go into its checkpoints/."""
+        """Train as the config says; with a folder, config.toml and checkpoints go into it."""
         training, scheduler = self.config.training, self.config.scheduler
         watching = list(callbacks)
         if training.patience is not None:
             watching.insert(0, EarlyStopping(training.patience))
-        checkpoints = None
-        if folder is not None:
-            checkpoints = Checkpoints(folder / CHECKPOINTS, training.checkpoint_steps,
-                                      training.checkpoint_epochs, training.keep)
+        checkpoints = None if folder is None else RunFolder(self.config, folder)
         return fit(self.model, self.loader, self.optimizer, loss=self.data.loss,
                    epochs=training.epochs, test=self.test, progress=progress,
                    validation=self.validation, scheduler=self.scheduler,
@@ -182,48 +180,107 @@ def backend(name: str) -> Iterator[tuple[str, Counter[tuple[str, str, str]]]]:
 # ------------------------------------------------------------------ the folder of a run
 
 
-def prepare(config: RunConfig, folder: Path, resume: bool) -> bool:
-    """Put config.toml into the folder, which the caller holds (``lock.py``). True if there is a run
-    to resume.
+class RunFolder(Checkpoints):
+    """The checkpoints of a run in its folder, and config.toml. That is written once the run stands
+    where it begins or goes on from: a resume that fails leaves the one before.
+    """
 
-    Raises FileExistsError if there is one and ``resume`` is False, or if the folder is that of a
-    search; ConfigError if it had other settings, which lists them, or if they are lost.
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        training = config.training
+        super().__init__(folder / CHECKPOINTS, training.checkpoint_steps,
+                         training.checkpoint_epochs, training.keep)
+        self.config, self.path = config, folder / CONFIG
+
+    def start(self, run: Run, resume: bool | str | Path) -> Path | None:
+        origin = super().start(run, resume)
+        write_atomically(self.path, self.config.toml().encode())
+        return origin
+
+
+def prepare(config: RunConfig, folder: Path, resume: bool) -> bool:
+    """Look whether the run may go into the folder, and write nothing. True if there is a run to
+    resume.
+
+    Raises FileExistsError if there is one and ``resume`` is False, if only its results are there,
+    or if the folder is that of a search; ConfigError or CheckpointError if it had other settings,
+    which lists them, if they are lost, or if it has done more epochs than are wanted.
     """
     if (folder / STUDY).exists():
         raise FileExistsError(f"{folder} has a search of etude tune in it; give this run another "
                               f"folder with --out")
-    found = Checkpoints(folder / CHECKPOINTS).paths()
-    if found and not resume:
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    found = checkpoints.paths()
+    if not found:
+        _no_results(folder)
+        return False
+    if not resume:
         raise FileExistsError(f"{folder} has a run in it, up to {found[-1].name}. Go on with it: "
                               f"--resume. Or keep both: --out with another folder")
-    if found and not (folder / CONFIG).is_file():
-        raise ConfigError(f"{folder} has checkpoints and no {CONFIG}, so nobody knows which "
-                          f"settings they go on with. Put it back, or begin another run with "
-                          f"--out")
-    keep_config(config, folder, FREE if found else None)
-    return bool(found)
+    _goes_on(config, folder / CONFIG, found[-1], checkpoints.newest())
+    return True
 
 
-def keep_config(config: RunConfig, folder: Path, free: set[str] | None) -> None:
-    """Write config.toml. With ``free``, only those settings and sections may differ from the config
-    that is there already; ConfigError lists the others.
+def _no_results(folder: Path) -> None:
+    """FileExistsError if the folder has results of a run: this one would overwrite them."""
+    results = [name for name in (HISTORY, WEIGHTS) if (folder / name).exists()]
+    if results:
+        raise FileExistsError(f"{folder} has {' and '.join(results)} of a run, and no checkpoints "
+                              f"to go on from. Put its {CHECKPOINTS}/ back to go on; or keep the "
+                              f"results and begin another run, with --out")
+
+
+def _goes_on(config: RunConfig, path: Path, checkpoint: Path, state: dict[str, Any]) -> None:
+    """Raise unless the run whose newest checkpoint has this ``state``, and whose config.toml is, or
+    was, at ``path``, may go on with ``config``. The checkpoint knows which settings it had;
+    config.toml may have been edited since.
     """
-    path = folder / CONFIG
-    if free is not None and path.is_file():
-        before, now = _without(free, RunConfig.read(path)), _without(free, config)
-        changed = differences(before, now)
+    known = state["config"]
+    if known is not None:
+        same_settings(checkpoint, known, _without(FREE, config))
+        _unedited(config, path)
+    elif path.is_file():
+        check_config(config, path, FREE)
+    else:
+        raise ConfigError(f"{path.parent} has checkpoints and no {CONFIG}, and they do not say "
+                          f"which settings they go on with. Put it back, or begin another run "
+                          f"with --out")
+    done, epochs = len(state["history.epochs"]), config.training.epochs
+    if done + (state["batch"] > 0) > epochs:
+        beyond = " and a part of the next" if state["batch"] else ""
+        raise ConfigError(f"{checkpoint}: the run has {done} epochs{beyond} behind it, and "
+                          f"training.epochs is {epochs}, so there is nothing to do. To train on, "
+                          f"give {done + 1} or more: --set training.epochs={done + 1}")
+
+
+def _unedited(config: RunConfig, path: Path) -> None:
+    """ConfigError if the config.toml at ``path`` is there and says something else than ``config``,
+    which is what the run was made with.
+    """
+    if path.is_file():
+        edited = differences(_without(FREE, config), _without(FREE, RunConfig.read(path)))
+        if edited:
+            raise ConfigError(f"{path} was edited since the run was made: {'; '.join(edited)}. A "
+                              f"run cannot go on with that. Put it back, or delete the file: the "
+                              f"checkpoints know the settings, too")
+
+
+def check_config(config: RunConfig, path: Path, free: set[str]) -> None:
+    """ConfigError, which lists them, if other settings than those in ``free``, which are names of
+    settings and sections, differ from the config.toml at ``path``, if there is one.
+    """
+    if path.is_file():
+        changed = differences(_without(free, RunConfig.read(path)), _without(free, config))
         if changed:
-            raise ConfigError(f"what is in {folder} was begun with other settings, so it cannot "
-                              f"go on with these: {'; '.join(changed)}. Put them back, or begin "
-                              f"another one with --out")
-    write_atomically(path, config.toml().encode())
+            raise ConfigError(f"what is in {path.parent} was begun with other settings, so it "
+                              f"cannot go on with these: {'; '.join(changed)}. Put them back, or "
+                              f"begin another one with --out")
 
 
 def finish(experiment: Experiment, history: History, folder: Path) -> None:
     """Write history.json and weights.safetensors."""
     text = json.dumps(as_json(history), indent=1, allow_nan=False)
-    write_atomically(folder / "history.json", text.encode())
-    save_weights(folder / "weights.safetensors", experiment.model)
+    write_atomically(folder / HISTORY, text.encode())
+    save_weights(folder / WEIGHTS, experiment.model)
 
 
 def as_json(history: History) -> dict[str, Any]:

@@ -73,6 +73,9 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
         with show(epochs, steps, progress, run.step) as report:
             if origin is not None:
                 report.epoch(f"resumed from {origin}, after step {run.step}")
+                if run.epoch > epochs and not run.stop:
+                    report.epoch(f"it has done {run.epoch - 1} epochs already, of {epochs}, so "
+                                 f"there is nothing left to train")
             try:
                 _epochs(run, schedule, clip_norm, checkpoints, report)
             except KeyboardInterrupt:

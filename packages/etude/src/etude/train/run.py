@@ -20,7 +20,7 @@ from etude.data.loader import DataLoader
 from etude.nn.module import Module
 from etude.optim.optimizer import Optimizer
 from etude.optim.scheduler import Scheduler
-from etude.train.checkpoint import CheckpointError, Saved, save_checkpoint
+from etude.train.checkpoint import CheckpointError, DamagedError, Saved, save_checkpoint
 from etude.train.form import Each, checked
 from etude.train.record import EPOCH, History, Mean, Metrics
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Batches = Iterable[tuple[Tensor, ...]]
 Loss = Callable[[Any, Any], Any]
 
+LOADERS = ("loader", "test", "validation")  # of a Run, which are saved by these names
 POSITION = (None, {"seed": int, "epoch": int, "samples": int, "batch_size": int})
 
 #: What ``Run.save`` keeps beside model and optimiser.
@@ -37,7 +38,7 @@ STATE = {
     "history.loss": np.ndarray, "history.accuracy": np.ndarray, "history.seconds": np.ndarray,
     "history.epochs": [EPOCH], "history.stopped": str,
     "epoch": int, "batch": int, "seconds": float, "sums": Each(float), "samples": int,
-    "loader": POSITION, "test": POSITION, "validation": POSITION,
+    **dict.fromkeys(LOADERS, POSITION),
     "callbacks": [{"kind": str, "state": object}], "config": (None, dict),
 }
 
@@ -52,6 +53,51 @@ def differences(before: dict[str, Any], now: dict[str, Any], within: str = "") -
         elif old != new:
             found.append(f"{within}{key} was {old!r}, is {new!r}")
     return found
+
+
+def same_settings(path: str | Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """CheckpointError, which lists what differs, unless the run that the checkpoint at ``path`` is
+    of had the settings ``now``.
+    """
+    changed = differences(before, json.loads(json.dumps(now)))
+    if changed:
+        raise CheckpointError(f"{path}: the run had other settings: {'; '.join(changed)}. Put them "
+                              f"back, or begin another run")
+
+
+def saved_run(path: str | Path) -> tuple[Saved, History]:
+    """What ``Run.save`` wrote, read and checked as far as that goes without the run. DamagedError
+    if it is something else.
+    """
+    saved = Saved(path)
+    if "history.loss" not in saved.state:
+        raise DamagedError(f"{path}: a checkpoint, but not one that fit made, so there is no run "
+                           f"to go on with. etude.load_checkpoint reads it")
+    try:
+        checked(saved.state, STATE, "the state")
+        history = History.of(saved.state)
+        _sound(saved.state, history)
+    except ValueError as error:
+        raise DamagedError(f"{path}: whole, but not as fit writes the checkpoint of a run: "
+                           f"{error}. Use an earlier checkpoint; nothing was loaded") from None
+    return saved, history
+
+
+def _sound(state: dict[str, Any], history: History) -> None:
+    """ValueError for numbers that no run has."""
+    for name in ("epoch", "batch", "samples"):
+        integer(name, state[name], int(name == "epoch"))
+    for name in LOADERS:
+        for key, value in (state[name] or {}).items():
+            integer(f"{name}.{key}", value, 0)
+            Generator(value)  # a seed has an end above, too
+    steps = len(history.loss)
+    numbers = [epoch.number for epoch in history.epochs]
+    if numbers != list(range(1, state["epoch"])) or steps < state["batch"]:
+        raise ValueError(f"it records the epochs {numbers} and {steps} steps, and stands in "
+                         f"epoch {state['epoch']} after {state['batch']} batches")
+    if state["batch"] and not {"loss", "accuracy"} <= state["sums"].keys():
+        raise ValueError("sums has no 'loss' or no 'accuracy'")
 
 
 @dataclass
@@ -116,7 +162,7 @@ class Run:
         save_checkpoint(path, self.model, self.optimizer, self.scheduler, state)
 
     def _loaders(self) -> dict[str, Batches | None]:
-        return {"loader": self.loader, "test": self.test, "validation": self.validation}
+        return {name: getattr(self, name) for name in LOADERS}
 
     def _position(self, loader: Batches | None) -> dict[str, Any] | None:
         if not isinstance(loader, DataLoader):
@@ -132,18 +178,7 @@ class Run:
         Raises CheckpointError if it cannot be read or is of another run, and then has changed
         nothing.
         """
-        saved = Saved(path)
-        if "history.loss" not in saved.state:
-            raise CheckpointError(f"{path}: a checkpoint, but not one that fit made, so there is "
-                                  f"no run to go on with. etude.load_checkpoint reads it")
-        try:
-            checked(saved.state, STATE, "the state")
-            history = History.of(saved.state)
-            self._sound(saved.state, history)
-        except ValueError as error:
-            raise CheckpointError(f"{path}: whole, but not as fit writes the checkpoint of a run: "
-                                  f"{error}. Use an earlier checkpoint; nothing was "
-                                  f"loaded") from None
+        saved, history = saved_run(path)
         self._accept(path, saved.state)
         with uninterrupted(), ExitStack() as undo:
             for callback, kept in zip(self.callbacks, saved.state["callbacks"], strict=True):
@@ -152,29 +187,10 @@ class Run:
             self._take(saved.state, history)
             undo.pop_all()
 
-    def _sound(self, state: dict[str, Any], history: History) -> None:
-        """ValueError for numbers that no run has."""
-        for name in ("epoch", "batch", "samples"):
-            integer(name, state[name], int(name == "epoch"))
-        for name in self._loaders():
-            for key, value in (state[name] or {}).items():
-                integer(f"{name}.{key}", value, 0)
-                Generator(value)  # a seed has an end above, too
-        steps = len(history.loss)
-        numbers = [epoch.number for epoch in history.epochs]
-        if numbers != list(range(1, state["epoch"])) or steps < state["batch"]:
-            raise ValueError(f"it records the epochs {numbers} and {steps} steps, and stands in "
-                             f"epoch {state['epoch']} after {state['batch']} batches")
-        if state["batch"] and not {"loss", "accuracy"} <= state["sums"].keys():
-            raise ValueError("sums has no 'loss' or no 'accuracy'")
-
     def _accept(self, path: str | Path, state: dict[str, Any]) -> None:
         """CheckpointError if ``state`` is not of a run like this one."""
         if state["config"] is not None and self.config is not None:
-            changed = differences(state["config"], json.loads(json.dumps(self.config)))
-            if changed:
-                raise CheckpointError(f"{path}: the run had other settings: {'; '.join(changed)}. "
-                                      f"Put them back, or begin another run")
+            same_settings(path, state["config"], self.config)
         kinds = [c["kind"] for c in state["callbacks"]]
         mine = [type(c).__name__ for c in self.callbacks]
         if kinds != mine:

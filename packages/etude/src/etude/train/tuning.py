@@ -21,7 +21,7 @@ from etude.data.files import uninterrupted, write_atomically
 from etude.train import Callback, Run
 from etude.train.catalog import Data
 from etude.train.config import Dimension, RunConfig
-from etude.train.experiment import CHECKPOINTS, STUDY, backend, build, keep_config
+from etude.train.experiment import CHECKPOINTS, CONFIG, STUDY, backend, build, check_config
 from etude.train.lock import hold
 from etude.train.settings import ConfigError
 
@@ -73,7 +73,8 @@ class Search:
                                   f"another folder with --out")
             if self.path.exists():
                 _check_database(self.path)
-            keep_config(config, folder, {"tune.trials"})
+            check_config(config, folder / CONFIG, {"tune.trials"})
+            write_atomically(folder / CONFIG, config.toml().encode())
             with uninterrupted():  # a Ctrl-C waits until the tables of study.db are all there
                 self.study = self._open()
             self._held = opened.pop_all()
