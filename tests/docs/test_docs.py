@@ -115,3 +115,14 @@ def test_all_distributions_share_one_version():
 def test_every_distribution_carries_the_licence():
     for project in (*ROOT.glob("packages/*/"), *ROOT.glob("plugins/*/")):
         assert (project / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_what_interface_2_added_in_python_is_an_argument_of_that_op():
+    page = (ROOT / "docs" / "howto" / "plugin.md").read_text()
+    table = page.partition("| op | new in a kernel")[2].partition("\n\n")[0]
+    rows = [[re.findall(r"`(\w+)`", cell) for cell in line.strip("| ").split(" | ")]
+            for line in table.splitlines()[2:]]
+    assert ["padding_idx"] in [row[2] for row in rows if "embedding" in row[0]]
+    for ops, _, arguments in rows:
+        for op in ops:
+            assert set(arguments) <= {*TABLE[op].attrs, *TABLE[op].arrays}, op

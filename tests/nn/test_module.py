@@ -284,3 +284,136 @@ def test_a_deep_copy_is_trained_apart():
         twin.weight.copy_(etude.tensor([[5.0]]))
     assert isinstance(twin.weight, nn.Parameter)
     assert model.weight.item() != 5
+
+
+# ------------------------------------------------------------------ as PyTorch writes it
+
+
+def test_a_module_moves_and_converts_with_the_words_of_a_tensor():
+    model = nn.BatchNorm1d(2)
+    other = etude.zeros(1, dtype=etude.float64)
+    for call in (lambda: model.to(device="cpu", dtype=etude.float64), model.float,
+                 lambda: model.to("cpu", etude.float64), lambda: model.to(dtype="float32"),
+                 lambda: model.to(other), lambda: model.to("cpu", "float32", True)):
+        before = model.weight.dtype
+        assert call() is model
+        assert {model.weight.dtype, model.running_mean.dtype} == {
+            etude.float32 if before == etude.float64 else etude.float64}
+        assert model.num_batches_tracked.dtype == etude.int64
+    weight = model.weight
+    assert model.to(device="cpu", non_blocking=True).weight is weight
+    with pytest.raises(etude.DTypeError, match="float32 or float64, not int64"):
+        model.to("cpu", dtype=etude.int64)
+
+
+def test_a_gradient_is_converted_with_its_parameter():
+    model = nn.Linear(2, 2)
+    model(etude.ones(1, 2)).sum().backward()
+    model.to("cpu", etude.float64)
+    assert model.weight.grad.dtype == etude.float64
+
+
+def test_what_a_layer_is_called_with_has_pytorchs_name():
+    x = etude.ones(2, 2)
+    for layer in (nn.Linear(2, 2), nn.ReLU(), nn.Softmax(), nn.LayerNorm(2), nn.GroupNorm(1, 2),
+                  nn.BatchNorm1d(2), nn.Dropout(0.0), nn.Flatten(), nn.Identity(),
+                  nn.Sequential(nn.Tanh())):
+        assert layer(input=x).shape == x.shape
+    assert nn.Embedding(2, 3)(input=etude.tensor([0, 1])).shape == (2, 3)
+    image = etude.ones(1, 1, 4, 4)
+    for layer in (nn.Conv2d(1, 1, 2), nn.ConvTranspose2d(1, 1, 2), nn.MaxPool2d(2),
+                  nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)):
+        assert layer(input=image).ndim == 4
+
+
+def test_parameters_and_layers_with_computed_names():
+    model = nn.Module()
+    for i in range(2):
+        model.register_parameter(f"w{i}", nn.Parameter(etude.ones(1)))
+        model.add_module(f"inner{i}", nn.Sequential(nn.Linear(1, 1)))
+    model.register_parameter("none", None)
+    assert [k for k, _ in model.named_parameters()][:2] == ["w0", "w1"]
+    assert model.get_submodule("inner1.0") is model.inner1[0]
+    assert model.get_submodule("") is model
+    with pytest.raises(AttributeError, match=r"Module has no layer 'inner2'; named_modules\(\)"):
+        model.get_submodule("inner2")
+    with pytest.raises(TypeError, match=r"parameter 'w' must be an nn\.Parameter, got Tensor"):
+        model.register_parameter("w", etude.ones(1))
+    with pytest.raises(ValueError, match="a layer cannot be called 'train'"):
+        model.add_module("train", nn.ReLU())
+
+
+def test_what_only_pytorchs_module_has_says_what_to_write():
+    model = nn.Linear(1, 1)
+    assert not hasattr(model, "cuda")
+    with pytest.raises(AttributeError, match=r"Linear has no cuda\(\): write model\.to\(device\)"):
+        model.cuda()
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'weigth'"):
+        model.weigth()
+    model.half = nn.ReLU()
+    assert isinstance(model.half, nn.ReLU)
+
+
+def test_the_error_of_a_property_is_its_own():
+    class Broken(nn.Module):
+        @property
+        def size(self):
+            return self.nothing
+
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        print(Broken().size)
+
+
+class Foreign:
+    """A tensor of another library."""
+
+    shape, dtype = (1, 1), "foreign.float32"
+
+
+@pytest.mark.parametrize(("state", "message"), [
+    ([1.0], "a state is a dict of name and Tensor, got list"),
+    ({"weight": [[1.0]], "bias": [1.0]}, r"cannot read weight, of type list: give Tensors or "
+                                         r"NumPy arrays, or etude\.from_dlpack\(t\)"),
+    ({"weight": np.zeros((1, 1), "f4"), "bias": Foreign()}, "cannot read bias, of type Foreign"),
+])
+def test_a_state_of_other_things_is_refused_before_anything_is_written(state, message):
+    model = nn.Linear(1, 1)
+    before = values(model)
+    with pytest.raises(TypeError, match=message):
+        model.load_state_dict(state)
+    assert values(model) == before
+
+
+def test_layers_that_ask_for_a_shape_take_arrays_as_functions_do():
+    x = np.ones((2, 3), "float32")
+    assert nn.Flatten()(x).shape == nn.BatchNorm1d(3)(x).shape == nn.GroupNorm(1, 3)(x).shape
+    assert nn.RNN(3, 1)(x)[0].shape == (2, 1)
+    assert nn.RNN(3, 1, batch_first=True)(x[None], np.zeros((1, 1, 1)))[0].shape == (1, 2, 1)
+    assert nn.MultiheadAttention(3, 1)(x)[0].shape == (2, 3)
+
+
+@pytest.mark.parametrize(("call", "error", "message"), [
+    (lambda: nn.Linear(2.5, 2), etude.ShapeError, "Linear: in_features must be an integer"),
+    (lambda: nn.Linear(2, "a"), etude.ShapeError, "Linear: out_features must be an integer"),
+    (lambda: nn.LSTM(1, 1, dropout="a"), TypeError, "LSTM: dropout must be a number, got 'a'"),
+    (lambda: nn.MultiheadAttention(1, 1, dropout="a"), TypeError,
+     "MultiheadAttention: dropout must be a number, got 'a'"),
+    (lambda: nn.Dropout("a"), TypeError, "Dropout: p must be a number, got 'a'"),
+    (lambda: nn.BatchNorm2d(1, momentum="a"), TypeError,
+     "BatchNorm2d: momentum must be a number, got 'a'"),
+    (lambda: nn.Embedding.from_pretrained([[1.0]]), TypeError,
+     "Embedding: the weight must be a Tensor, got list"),
+    (lambda: nn.RNN(1, 1)([[1.0]]), TypeError, "RNN: input must be a Tensor, got list"),
+    (lambda: nn.RNN(1, 1)(etude.ones(1, 1), [0.0]), TypeError, "RNN: h_0 must be a Tensor"),
+    (lambda: nn.BatchNorm1d(1)([[1.0]]), TypeError, "BatchNorm1d: input must be a Tensor"),
+    (lambda: nn.Flatten()([[1.0]]), TypeError, "Flatten: input must be a Tensor, got list"),
+    (lambda: nn.MultiheadAttention(1, 1)([[1.0]]), TypeError, "query must be a Tensor, got list"),
+    (lambda: nn.ConvTranspose2d(1, 1, 1)(etude.ones(1, 1, 2, 2), output_size="ab"),
+     etude.ShapeError, r"an output_size is between .*, got \['ab'\]"),
+    (lambda: nn.Sequential(nn.ReLU())[5], IndexError, "Sequential: there is no layer 5, it has 1"),
+    (lambda: nn.ModuleList([nn.ReLU()])[-2], IndexError, "ModuleList: there is no layer -2"),
+    (lambda: nn.Sequential(nn.ReLU())["a"], TypeError, "picked by its number or a slice, got 'a'"),
+])
+def test_what_cannot_be_is_refused_in_our_words(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

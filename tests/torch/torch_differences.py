@@ -3,6 +3,9 @@
 The page "Coming from PyTorch" is made from that table, so this is the test of the page.
 """
 
+from inspect import signature
+from operator import attrgetter
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +49,15 @@ def refuses(function, mine, parameter):
     return False
 
 
+@pytest.mark.parametrize("name", [
+    name for name, layer in NAMES.items()
+    if "forward" in dir(layer) and layer.forward is not etude.nn.Module.forward
+    and counterpart(name, layer)])
+def test_a_layer_is_called_with_pytorchs_names(name):
+    mine, theirs = NAMES[name], attrgetter(name)(torch)
+    assert [*signature(mine.forward).parameters] == [*signature(theirs.forward).parameters]
+
+
 def stated(rows):
     return {(kind, p) for row in rows for kind in SIGNED for p in row.get(kind, ())}
 
@@ -59,10 +71,20 @@ def test_the_table_says_how_a_signature_differs(name):
     assert stated(own) - found(name) == set(), "in the table, and not so"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch warns of some of it, and does it
 @pytest.mark.parametrize("row", [r for r in ROWS if "shows" in r], ids=lambda r: r["shows"])
 def test_what_a_row_shows_is_so_in_etude_alone(row):
     assert shown(row["shows"], etude)
     assert not shown(row["shows"].replace("etude.", "torch."), torch)
+
+
+def refused(call):
+    """Whether a call raises an error."""
+    try:
+        call()
+    except Exception:
+        return True
+    return False
 
 
 def shown(expression, lib):
@@ -70,7 +92,8 @@ def shown(expression, lib):
 
     """
     try:
-        return bool(eval(expression, {"etude": lib, "torch": lib, "np": np}))
+        names = {"etude": lib, "torch": lib, "np": np, "refused": refused}
+        return bool(eval(expression, names))
     except (TypeError, RuntimeError, ValueError, AttributeError):
         return False
 

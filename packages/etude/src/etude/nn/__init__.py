@@ -1,7 +1,8 @@
 """Layers: Tensors that are trained, and the functions that use them. Names are PyTorch's.
 
 A layer holds parameters and says, in ``forward``, which ops to call. It does not know how an op
-computes, nor on which device. ``module.py`` holds ``Module`` and ``Parameter``, the frame; the
+computes, nor on which device. What formulas call x is the parameter ``input`` of ``forward``, the
+name that PyTorch has for it. ``module.py`` holds ``Module`` and ``Parameter``, the frame; the
 other files are the layers.
 """
 

@@ -22,8 +22,8 @@ class ReLU(Module):
     def __init__(self, inplace: bool = False) -> None:
         refused("ReLU", INPLACE, inplace=(inplace, False))
 
-    def forward(self, x: Tensor) -> Any:
-        return F.relu(x)
+    def forward(self, input: Tensor) -> Any:
+        return F.relu(input)
 
 
 class GELU(Module):
@@ -34,8 +34,8 @@ class GELU(Module):
             raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
-    def forward(self, x: Tensor) -> Any:
-        return F.gelu(x, approximate=self.approximate)
+    def forward(self, input: Tensor) -> Any:
+        return F.gelu(input, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
@@ -44,15 +44,15 @@ class GELU(Module):
 class Tanh(Module):
     """y = tanh(x)."""
 
-    def forward(self, x: Tensor) -> Any:
-        return F.tanh(x)
+    def forward(self, input: Tensor) -> Any:
+        return F.tanh(input)
 
 
 class Sigmoid(Module):
     """y = 1 / (1 + exp(-x))."""
 
-    def forward(self, x: Tensor) -> Any:
-        return F.sigmoid(x)
+    def forward(self, input: Tensor) -> Any:
+        return F.sigmoid(input)
 
 
 class SiLU(Module):
@@ -61,8 +61,8 @@ class SiLU(Module):
     def __init__(self, inplace: bool = False) -> None:
         refused("SiLU", INPLACE, inplace=(inplace, False))
 
-    def forward(self, x: Tensor) -> Any:
-        return F.silu(x)
+    def forward(self, input: Tensor) -> Any:
+        return F.silu(input)
 
 
 class LeakyReLU(Module):
@@ -72,8 +72,8 @@ class LeakyReLU(Module):
         refused("LeakyReLU", INPLACE, inplace=(inplace, False))
         self.negative_slope = negative_slope
 
-    def forward(self, x: Tensor) -> Any:
-        return F.leaky_relu(x, self.negative_slope)
+    def forward(self, input: Tensor) -> Any:
+        return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}"
@@ -86,8 +86,8 @@ class ELU(Module):
         refused("ELU", INPLACE, inplace=(inplace, False))
         self.alpha = alpha
 
-    def forward(self, x: Tensor) -> Any:
-        return F.elu(x, self.alpha)
+    def forward(self, input: Tensor) -> Any:
+        return F.elu(input, self.alpha)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"
@@ -99,8 +99,8 @@ class Softplus(Module):
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = beta, threshold
 
-    def forward(self, x: Tensor) -> Any:
-        return F.softplus(x, self.beta, self.threshold)
+    def forward(self, input: Tensor) -> Any:
+        return F.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -112,8 +112,8 @@ class Softmax(Module):
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Any:
-        return F.softmax(x, self.dim)
+    def forward(self, input: Tensor) -> Any:
+        return F.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -122,5 +122,5 @@ class Softmax(Module):
 class LogSoftmax(Softmax):
     """y_i = x_i - ln sum_j exp(x_j) along ``dim``."""
 
-    def forward(self, x: Tensor) -> Any:
-        return F.log_softmax(x, self.dim)
+    def forward(self, input: Tensor) -> Any:
+        return F.log_softmax(input, self.dim)

@@ -13,12 +13,12 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import full, ones, zeros
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.given import integer
+from etude.core.given import integer, real
 from etude.core.shapes import FLOATS, Spec, bool_
 from etude.core.tensor import Tensor
 from etude.nn.init import xavier_normal_, xavier_uniform_, zeros_
 from etude.nn.linear import Linear
-from etude.nn.module import Module, Parameter, parameter
+from etude.nn.module import Module, Parameter, parameter, tensor_of
 
 
 class MultiheadAttention(Module):
@@ -50,6 +50,7 @@ class MultiheadAttention(Module):
         if E % num_heads:
             raise ValueError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim="
                              f"{E}")
+        dropout = real("MultiheadAttention: dropout", dropout)
         if not 0 <= dropout < 1:
             raise ValueError(f"MultiheadAttention: dropout is the share of weights dropped, "
                              f"0 <= dropout < 1, got {dropout}")
@@ -89,8 +90,9 @@ class MultiheadAttention(Module):
                 key_padding_mask: Tensor | None = None, need_weights: bool = True,
                 attn_mask: Tensor | None = None, average_attn_weights: bool = True,
                 is_causal: bool = False) -> tuple[Any, Any]:
-        key = query if key is None else key
-        value = key if value is None else value
+        query = tensor_of("MultiheadAttention: query", query)
+        key = query if key is None else tensor_of("MultiheadAttention: key", key)
+        value = key if value is None else tensor_of("MultiheadAttention: value", value)
         dims = (query.ndim, key.ndim, value.ndim)
         if dims not in ((2, 2, 2), (3, 3, 3)):
             layout = "(N, L, E)" if self.batch_first else "(L, N, E)"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self
 
-from etude.core.given import in_order
-from etude.nn.module import Module
+from etude.core.given import in_order, whole
+from etude.nn.module import Module, layer_of
 
 
 class _Row(Module):
@@ -22,11 +22,20 @@ class _Row(Module):
         """The layer at a place, counted from the end if negative; of a slice, several of them."""
         if isinstance(index, slice):
             return self._of(dict(list(self.named_children())[index]))
-        return list(self.children())[index]
+        return list(self.children())[self._place(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        name = list(dict(self.named_children()))[index]
-        setattr(self, name, _layer(type(self).__name__, module))
+        name = list(dict(self.named_children()))[self._place(index)]
+        setattr(self, name, layer_of(type(self).__name__, module))
+
+    def _place(self, index: Any) -> int:
+        """``index`` as Python's integer. IndexError for a place where no layer is."""
+        kind, count, found = type(self).__name__, len(self), whole(index)
+        if found is None:
+            raise TypeError(f"{kind}: a layer is picked by its number or a slice, got {index!r}")
+        if not -count <= found < count:
+            raise IndexError(f"{kind}: there is no layer {found}, it has {count}, numbered from 0")
+        return found
 
     def _of(self, layers: dict[str, Module]) -> Self:
         """A new one of some of the layers."""
@@ -37,7 +46,7 @@ class _Row(Module):
         taken, number = dict(self.named_children()), len(self)
         while str(number) in taken:  # a slice keeps its names, which may be higher
             number += 1
-        setattr(self, str(number), _layer(type(self).__name__, module))
+        setattr(self, str(number), layer_of(type(self).__name__, module))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
@@ -57,7 +66,7 @@ class Sequential(_Row):
     def __init__(self, *args: Any) -> None:
         if len(args) == 1 and isinstance(args[0], Mapping):
             for name, module in args[0].items():
-                _add(self, name, module)
+                self.add_module(name, module)
             return
         for i, layer in enumerate(args):
             if isinstance(layer, (list, tuple)):
@@ -72,7 +81,8 @@ class Sequential(_Row):
     def _of(self, layers: dict[str, Module]) -> Self:
         return type(self)(layers)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
+        x = input
         for layer in self.children():
             x = layer(x)
         return x
@@ -90,7 +100,7 @@ class ModuleList(_Row):
     def insert(self, index: int, module: Module) -> None:
         """Put a layer before the one at ``index``; those behind it move on by one."""
         layers = list(self.children())
-        layers.insert(index, _layer("ModuleList", module))
+        layers.insert(index, layer_of("ModuleList", module))
         for i, layer in enumerate(layers):
             setattr(self, str(i), layer)
 
@@ -105,7 +115,7 @@ class ModuleDict(Module):
         return dict(self.named_children())[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
-        _add(self, key, module)
+        self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
         self[key]  # a KeyError for what is no layer
@@ -142,22 +152,3 @@ class ModuleDict(Module):
         module = self[key]
         del self[key]
         return module
-
-
-def _add(owner: Module, name: str, module: Any) -> None:
-    """Give ``owner`` a layer under a name that nothing else of it has."""
-    kind = type(owner).__name__
-    if not isinstance(name, str) or name == "" or "." in name:
-        raise ValueError(f"{kind}: the name of a layer is a text without a dot, which separates "
-                         f"names in state_dict, got {name!r}")
-    if hasattr(owner, name) and not isinstance(vars(owner).get(name), Module):
-        raise ValueError(f"{kind}: a layer cannot be called {name!r}, which every {kind} has "
-                         f"already; take another name")
-    setattr(owner, name, _layer(kind, module))
-
-
-def _layer(kind: str, module: Any) -> Module:
-    """``module``, or TypeError for what is none."""
-    if not isinstance(module, Module):
-        raise TypeError(f"{kind} takes layers, got {type(module).__name__}")
-    return module

@@ -14,7 +14,7 @@ from etude.core.given import integer, whole
 from etude.core.shapes import pair
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
-from etude.nn.module import Module, Parameter, parameter
+from etude.nn.module import Module, Parameter, parameter, tensor_of
 
 Size = int | tuple[int, int]
 Size1 = int | tuple[int]
@@ -100,8 +100,8 @@ class Conv2d(_Conv):
         shape = (out_channels, in_channels // groups, *kernel)
         self.start(shape, out_channels, bias, device, dtype)
 
-    def forward(self, x: Tensor) -> Any:
-        x, padding = self.surround(x)
+    def forward(self, input: Tensor) -> Any:
+        x, padding = self.surround(input)
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding,
                         dilation=self.dilation, groups=self.groups)
 
@@ -122,8 +122,8 @@ class Conv1d(_Conv):
         shape = (out_channels, in_channels // groups, *kernel)
         self.start(shape, out_channels, bias, device, dtype)
 
-    def forward(self, x: Tensor) -> Any:
-        x, padding = self.surround(x)
+    def forward(self, input: Tensor) -> Any:
+        x, padding = self.surround(input)
         return F.conv1d(x, self.weight, self.bias, stride=self.stride, padding=padding,
                         dilation=self.dilation, groups=self.groups)
 
@@ -156,21 +156,23 @@ class ConvTranspose2d(_Conv):
     def channels(self) -> tuple[int, int]:
         return self.weight.shape[0], self.weight.shape[1] * self.groups
 
-    def forward(self, x: Tensor, output_size: tuple[int, ...] | None = None) -> Any:
-        extra = self.output_padding if output_size is None else self._lacking(x, output_size)
-        return F.conv_transpose2d(x, self.weight, self.bias, stride=self.stride,
+    def forward(self, input: Tensor, output_size: tuple[int, ...] | None = None) -> Any:
+        extra = self.output_padding if output_size is None else self._lacking(input, output_size)
+        return F.conv_transpose2d(input, self.weight, self.bias, stride=self.stride,
                                   padding=self.padding, output_padding=extra, groups=self.groups,
                                   dilation=self.dilation)
 
     def _lacking(self, x: Tensor, output_size: tuple[int, ...]) -> tuple[int, ...]:
         """The output_padding that makes the output ``output_size``, of which H and W count."""
+        x = tensor_of("ConvTranspose2d: input", x)
         least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in zip(
             x.shape[-2:], self.stride, self.padding, self.dilation, self.weight.shape[2:])]
         most = [n + max(s, d) - 1 for n, s, d in zip(least, self.stride, self.dilation)]
-        wanted = tuple(output_size)[-2:]
-        if not all(a <= n <= b for a, n, b in zip(least, wanted, most)):
+        given = list(output_size) if isinstance(output_size, (tuple, list)) else [output_size]
+        wanted = [n for n in map(whole, given[-2:]) if n is not None]
+        if len(wanted) != 2 or not all(a <= n <= b for a, n, b in zip(least, wanted, most)):
             raise ShapeError(f"ConvTranspose2d: from x {list(x.shape)} an output_size is between "
-                             f"{least} and {most}, got {list(output_size)}")
+                             f"{least} and {most}, got {given}")
         return tuple([n - a for n, a in zip(wanted, least)])
 
 

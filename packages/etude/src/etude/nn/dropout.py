@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.core.given import real
 from etude.core.random import Generator
 from etude.core.tensor import Tensor
 from etude.functional.calls import refused
@@ -22,13 +23,14 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False, *,
                  generator: Generator | None = None) -> None:
         refused("Dropout", INPLACE, inplace=(inplace, False))
+        p = real("Dropout: p", p)
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is the share of elements dropped, 0 <= p <= 1, got {p}")
         self.p = p
         self.generator = generator
 
-    def forward(self, x: Tensor) -> Any:
-        return F.dropout(x, self.p, self.training, generator=self.generator)
+    def forward(self, input: Tensor) -> Any:
+        return F.dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -10,7 +10,7 @@ from etude.core.given import integer, whole
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
 from etude.nn.init import normal_, zeros_
-from etude.nn.module import Module, Parameter, parameter
+from etude.nn.module import Module, Parameter, parameter, tensor_of
 
 
 class Embedding(Module):
@@ -35,6 +35,7 @@ class Embedding(Module):
         """A layer with ``embeddings`` (V, D) as its weight, in the same memory, which is trained
         unless ``freeze``.
         """
+        embeddings = tensor_of("Embedding: the weight", embeddings)
         if embeddings.ndim != 2:
             raise ShapeError(f"Embedding: the weight must be (V, D), got {list(embeddings.shape)}")
         layer = cls.__new__(cls)
@@ -49,8 +50,8 @@ class Embedding(Module):
             with no_grad():
                 zeros_(self.weight[self.padding_idx])
 
-    def forward(self, x: Tensor) -> Any:
-        return F.embedding(x, self.weight, padding_idx=self.padding_idx)
+    def forward(self, input: Tensor) -> Any:
+        return F.embedding(input, self.weight, padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
         num_embeddings, embedding_dim = self.weight.shape

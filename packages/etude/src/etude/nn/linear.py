@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from etude import functional as F
+from etude.core.errors import ShapeError
+from etude.core.given import integer
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
-from etude.nn.module import Module, parameter
+from etude.nn.module import Module, parameter, tensor_of
 
 
 class Linear(Module):
@@ -19,6 +21,8 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True,
                  device: Any = None, dtype: Any = None) -> None:
+        out_features = integer("Linear: out_features", out_features, 0, ShapeError)
+        in_features = integer("Linear: in_features", in_features, 0, ShapeError)
         place = {"device": device, "dtype": dtype}
         self.weight = parameter(out_features, in_features, **place)
         self.bias = parameter(out_features, **place) if bias else None
@@ -28,8 +32,8 @@ class Linear(Module):
         """Draw the first values again."""
         default_(self.weight.detach(), None if self.bias is None else self.bias.detach())
 
-    def forward(self, x: Tensor) -> Any:
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, input: Tensor) -> Any:
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
@@ -43,8 +47,8 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def forward(self, x: Any) -> Any:
-        return x
+    def forward(self, input: Any) -> Any:
+        return input
 
 
 class Flatten(Module):
@@ -54,7 +58,8 @@ class Flatten(Module):
         self.start_dim = start_dim
         self.end_dim = end_dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
+        x = tensor_of("Flatten: input", input)
         return x.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:

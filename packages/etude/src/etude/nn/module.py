@@ -8,14 +8,14 @@ ops touch values, so a module works on any device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from etude.core.array import is_contiguous
 from etude.core.creation import full, zeros_like
 from etude.core.errors import DTypeError
-from etude.core.shapes import DTYPES, FLOATS, Spec
+from etude.core.shapes import FLOATS, Spec
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
 
@@ -39,6 +39,14 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+#: What to write in place of a method of PyTorch's Module that is not here.
+INSTEAD = {
+    "cuda": "model.to(device)", "cpu": "model.to('cpu')", "type": "model.to(dtype)",
+    "half": "model.to(device), which keeps float32; there is no float16",
+    "bfloat16": "model.to(device), which keeps float32; there is no bfloat16",
+}
 
 
 class LeftOut(NamedTuple):
@@ -89,6 +97,32 @@ class Module:
                             f"trained; assign nn.Parameter(...), or copy_ values into it")
         object.__setattr__(self, name, value)
 
+    if not TYPE_CHECKING:  # so that mypy goes on to find what is misspelt
+
+        def __getattr__(self, name: str) -> Any:  # asked only where there is no such attribute
+            if name in INSTEAD:
+                raise AttributeError(f"{type(self).__name__} has no {name}(): write "
+                                     f"{INSTEAD[name]}")
+            return object.__getattribute__(self, name)  # Python's own error
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """``self.name = param``, for a name that is computed."""
+        if not (param is None or isinstance(param, Parameter)):
+            raise TypeError(f"parameter {name!r} must be an nn.Parameter, got "
+                            f"{type(param).__name__}")
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module) -> None:
+        """``self.name = module``, for a name that is computed and that nothing else here has."""
+        kind = type(self).__name__
+        if not isinstance(name, str) or name == "" or "." in name:
+            raise ValueError(f"{kind}: the name of a layer is a text without a dot, which "
+                             f"separates names in state_dict, got {name!r}")
+        if hasattr(self, name) and not isinstance(vars(self).get(name), Module):
+            raise ValueError(f"{kind}: a layer cannot be called {name!r}, which every {kind} has "
+                             f"already; take another name")
+        setattr(self, name, layer_of(kind, module))
+
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Keep ``tensor`` as ``self.name``: not trained, but moved with the module and, if
         ``persistent``, saved. None is a buffer that is not there.
@@ -120,6 +154,14 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         return (m for _, m in self.named_modules())
+
+    def get_submodule(self, target: str) -> Module:
+        """The layer at a path: ``model.get_submodule("encoder.0")``; "" is the module itself."""
+        found = dict(self._walk(""))
+        if target not in found:
+            raise AttributeError(f"{type(self).__name__} has no layer {target!r}; "
+                                 f"named_modules() lists those it has")
+        return found[target]
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         yield prefix, self
@@ -183,10 +225,11 @@ class Module:
         """Copy the values of a state into the memory of the parameters and buffers.
 
         Raises RuntimeError, naming everything that is missing, unexpected or of another shape or
-        dtype, and then has written nothing. Without ``strict`` what is missing or unexpected is
-        left out, and returned.
+        dtype, and then has written nothing. TypeError for what holds no values.
+        Without ``strict`` what is missing or unexpected is left out, and returned.
         """
         state, mine = state_dict, self._saved()
+        _check_state(state)
         left_out = LeftOut([k for k in mine if k not in state], [k for k in state if k not in mine])
         problems = []
         if strict:
@@ -232,21 +275,26 @@ class Module:
         """``to("float64")``."""
         return self.to("float64")
 
-    def to(self, target: Any) -> Self:
-        """Move to a device, ``model.to("cpu")``, or convert to a float dtype. Returns self.
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None,
+           non_blocking: bool = False) -> Self:
+        """Move to a device, ``model.to("cpu")``, convert to a float dtype, or both; or to those of
+        a Tensor, ``model.to(x)``. Returns self.
 
         The Parameter objects stay, so an optimiser that holds them goes on working; int64 and
-        bool buffers keep their dtype.
+        bool buffers keep their dtype. ``non_blocking``, which may also follow the targets, changes
+        nothing: every move is complete.
         """
-        is_device = isinstance(target, str) and target not in {d.name for d in DTYPES}
-        if not is_device and np.dtype(target) not in FLOATS:
+        device, dtype = _target(targets, device, dtype)
+        if dtype is not None and np.dtype(dtype) not in FLOATS:
             raise DTypeError(f"a module is converted to float32 or float64, not "
-                             f"{np.dtype(target).name}: its parameters need gradients")
+                             f"{np.dtype(dtype).name}: its parameters need gradients")
         for _, t in self._named(parameters=True, buffers=True):
-            if is_device or t.dtype in FLOATS:
+            kind = dtype if t.dtype in FLOATS else None
+            if device is not None or kind is not None:
                 with no_grad():
-                    t.data = t.detach().to(target).data
-                    t.grad = None if t.grad is None else t.grad.detach().to(target)
+                    t.data = t.detach().to(device=device, dtype=kind).data
+                    t.grad = (None if t.grad is None
+                              else t.grad.detach().to(device=device, dtype=kind))
                 t.mark_written()
         return self
 
@@ -263,6 +311,49 @@ class Module:
             text = repr(child).replace("\n", "\n  ")
             lines.append(f"  ({name}): {text}")
         return "\n".join([head, *lines, ")"]) if lines else f"{head})"
+
+
+def _target(targets: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]:
+    """(device, dtype) that ``to`` was asked for, each None where it stays. The bools are flags."""
+    for target in targets:
+        if isinstance(target, Tensor):
+            device, dtype = target.device, target.dtype
+        elif isinstance(target, str) and target not in np.sctypeDict:
+            device = target
+        elif not (target is None or isinstance(target, bool)):
+            dtype = target
+    return device, dtype
+
+
+def layer_of(kind: str, module: Any) -> Module:
+    """``module``, or TypeError for what is none."""
+    if not isinstance(module, Module):
+        raise TypeError(f"{kind} takes layers, got {type(module).__name__}")
+    return module
+
+
+def tensor_of(what: str, value: Any) -> Tensor:
+    """``value``, of an array a Tensor, where a layer asks for its shape before any op does.
+    TypeError for anything else.
+    """
+    if isinstance(value, np.ndarray):
+        return tensor(value)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{what} must be a Tensor, got {type(value).__name__}; etude.tensor makes "
+                        f"one")
+    return value
+
+
+def _check_state(state: Any) -> None:
+    """TypeError for what is no state, and for values that are neither Tensors nor arrays."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"load_state_dict: a state is a dict of name and Tensor, got "
+                        f"{type(state).__name__}")
+    for name, value in state.items():
+        if not isinstance(value, (Tensor, np.ndarray, np.generic)):
+            raise TypeError(f"load_state_dict: cannot read {name}, of type "
+                            f"{type(value).__name__}: give Tensors or NumPy arrays, or "
+                            f"etude.from_dlpack(t)")
 
 
 def _source(value: Tensor | np.ndarray[Any, Any], device: str) -> Tensor:

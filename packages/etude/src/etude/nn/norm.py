@@ -10,11 +10,11 @@ from typing import Any
 
 from etude import functional as F
 from etude.core.errors import ShapeError
-from etude.core.given import eps_of, integer
+from etude.core.given import eps_of, integer, real
 from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
-from etude.nn.module import Module, constant, parameter
+from etude.nn.module import Module, constant, parameter, tensor_of
 
 
 def _without(layer: GroupNorm | _BatchNorm) -> str:
@@ -46,8 +46,8 @@ class LayerNorm(Module):
         self.weight = parameter(*shape, value=1.0, **place) if elementwise_affine else None
         self.bias = parameter(*shape, **place) if elementwise_affine and bias else None
 
-    def forward(self, x: Tensor) -> Any:
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Any:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         text = f"{_shown(self.normalized_shape)}, eps={self.eps}"
@@ -101,7 +101,8 @@ class GroupNorm(Module):
         self.weight = parameter(num_channels, value=1.0, **place) if affine else None
         self.bias = parameter(num_channels, **place) if affine and bias else None
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
+        x = tensor_of(f"{type(self).__name__}: input", input)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"GroupNorm: x must be (N, C, ...) with C = {self.num_channels}, got "
                              f"{list(x.shape)}")
@@ -131,7 +132,9 @@ class _BatchNorm(Module):
                  affine: bool = True, track_running_stats: bool = True, device: Any = None,
                  dtype: Any = None, *, bias: bool = True) -> None:
         num_features = integer(f"{type(self).__name__}: num_features", num_features, 0)
-        self.num_features, self.momentum = num_features, momentum
+        self.num_features = num_features
+        self.momentum = None if momentum is None else real(f"{type(self).__name__}: momentum",
+                                                           momentum)
         self.eps = eps_of(type(self).__name__, eps)
         self.track_running_stats = track_running_stats
         place = {"device": device, "dtype": dtype}
@@ -142,7 +145,8 @@ class _BatchNorm(Module):
             self.register_buffer("running_var", constant(num_features, value=1.0, **place))
             self.register_buffer("num_batches_tracked", tensor(0).to(self.running_mean.device))
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
+        x = tensor_of(f"{type(self).__name__}: input", input)
         if x.ndim not in self.dims:
             raise ShapeError(f"{type(self).__name__}: x must be {self.layout}, got "
                              f"{list(x.shape)}")

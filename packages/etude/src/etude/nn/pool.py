@@ -62,8 +62,8 @@ class MaxPool2d(_Pool):
         self.dilation = pair("MaxPool2d", "dilation", dilation, 1)
         self.return_indices = return_indices
 
-    def forward(self, x: Tensor) -> Any:
-        return F.max_pool2d(x, kernel_size=self.kernel_size, stride=self.stride,
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool2d(input, kernel_size=self.kernel_size, stride=self.stride,
                             padding=self.padding, dilation=self.dilation,
                             ceil_mode=self.ceil_mode, return_indices=self.return_indices)
 
@@ -81,8 +81,8 @@ class AvgPool2d(_Pool):
         self.start(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
-    def forward(self, x: Tensor) -> Any:
-        return F.avg_pool2d(x, kernel_size=self.kernel_size, stride=self.stride,
+    def forward(self, input: Tensor) -> Any:
+        return F.avg_pool2d(input, kernel_size=self.kernel_size, stride=self.stride,
                             padding=self.padding, ceil_mode=self.ceil_mode,
                             count_include_pad=self.count_include_pad,
                             divisor_override=self.divisor_override)
@@ -100,8 +100,8 @@ class AdaptiveAvgPool2d(Module):
         pair("AdaptiveAvgPool2d", "output_size", [1 if n is None else n for n in both], 1)
         self.output_size = tuple([None if n is None else whole(n) for n in both])
 
-    def forward(self, x: Tensor) -> Any:
-        return F.adaptive_avg_pool2d(x, self.output_size)
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_avg_pool2d(input, self.output_size)
 
     def extra_repr(self) -> str:
         return short(self.output_size)

@@ -14,10 +14,10 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import zeros
 from etude.core.errors import ShapeError
-from etude.core.given import integer
+from etude.core.given import integer, real
 from etude.core.tensor import Tensor
 from etude.nn.init import uniform_
-from etude.nn.module import Module, parameter
+from etude.nn.module import Module, parameter, tensor_of
 
 State = tuple[Any, ...]  # h, or of an LSTM h and c
 
@@ -44,6 +44,7 @@ class _Recurrent(Module):
         input_size = integer(f"{name}: input_size", input_size, 0)
         hidden_size = integer(f"{name}: hidden_size", hidden_size, 1)
         num_layers = integer(f"{name}: num_layers", num_layers, 1)
+        dropout = real(f"{name}: dropout", dropout)
         if not 0 <= dropout < 1:
             raise ValueError(f"{name}: dropout is the share of elements dropped "
                              f"between layers, 0 <= dropout < 1, got {dropout}")
@@ -84,6 +85,7 @@ class _Recurrent(Module):
 
     def run(self, x: Tensor, given: State | None) -> tuple[Any, State]:
         """(outputs of the last layer, last states of all layers), from the states ``given``."""
+        x = tensor_of(f"{type(self).__name__}: input", x)
         alone = x.ndim == 2
         y = self._steps(x, alone)
         first = self._first(y, given, alone)
@@ -122,6 +124,8 @@ class _Recurrent(Module):
         batch = () if alone else (y.shape[1],)
         expected = (count, *batch, self.hidden_size)
         layout = f"({'2 ' if self.bidirectional else ''}num_layers, {'' if alone else 'N, '}H)"
+        given = tuple([tensor_of(f"{type(self).__name__}: {name}", t)
+                       for name, t in zip(("h_0", "c_0"), given, strict=False)])
         for name, t in zip(("h_0", "c_0"), given, strict=False):
             if t.shape != expected:
                 raise ShapeError(f"{type(self).__name__}: {name} must be {layout} = "
@@ -210,9 +214,9 @@ class LSTM(_Recurrent):
         return F.sigmoid(o) * F.tanh(c), c
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
-        if hx is not None and (isinstance(hx, Tensor) or len(hx) != 2):
+        if hx is not None and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
             raise TypeError("LSTM: the first state is a pair of Tensors, (h_0, c_0)")
-        return self.run(input, hx)
+        return self.run(input, None if hx is None else tuple(hx))
 
 
 class GRU(_Recurrent):
