@@ -26,6 +26,8 @@ KINDS = [
     (lambda: F.pad(X, (1, 1), value="a"), "pad: value must be a number, got 'a'"),
     (lambda: F.norm(X, True), "norm: p must be a number, got True"),
     (lambda: etude.cat(3), "cat: give a list, got 3"),
+    (lambda: X.to(5), "to: 5 is no dtype; Etude has bool, int64, float32, float64"),
+    (lambda: etude.tensor([1.0], dtype=object()), "tensor: .* is no dtype"),
     (lambda: F.einsum(X, [0, 1]), "einsum: the equation comes first, as a text"),
 ]
 

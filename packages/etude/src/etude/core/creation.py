@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.dispatch import OPS
-from etude.core.shapes import check_shape, float32, int64, supported, varargs
+from etude.core.shapes import check_shape, dtype_of, float32, int64, supported, varargs
 from etude.core.state import STATE
 from etude.core.tensor import Tensor, tensor
 
@@ -19,7 +19,7 @@ def full(size: Any, fill_value: float, dtype: Any = None, requires_grad: bool = 
          device: str = "cpu") -> Tensor:
     """A tensor with ``fill_value`` everywhere; by default of the dtype ``tensor(fill_value)`` has.
     """
-    found = tensor(fill_value).dtype if dtype is None else np.dtype(dtype)
+    found = tensor(fill_value).dtype if dtype is None else dtype_of("full", dtype)
     sizes = check_shape("full", size)
     x: Tensor = OPS["full"](shape=sizes, value=fill_value, dtype=found, device=device)
     return x.requires_grad_() if requires_grad else x
@@ -56,7 +56,7 @@ def arange(start: float = 0, end: float | None = None, step: float = 1, dtype: A
     Where ``dtype`` is int64, the three numbers are rounded towards 0 first, as in PyTorch.
     """
     first, last = (0, start) if end is None else (start, end)
-    if dtype is not None and np.dtype(dtype) == int64:
+    if dtype is not None and dtype_of("arange", dtype) == int64:
         first, last, step = int(first), int(last), int(step)
     if step == 0:
         raise ValueError(f"arange: step must not be 0; from {first} it would never arrive")

@@ -30,7 +30,16 @@ import numpy as np
 
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import whole
-from etude.core.shapes import DOMAINS, DTYPES, Shape, Spec, broadcast, check_shape, common_dtype
+from etude.core.shapes import (
+    DOMAINS,
+    DTYPES,
+    Shape,
+    Spec,
+    broadcast,
+    check_shape,
+    common_dtype,
+    dtype_of,
+)
 
 Dims = tuple[str, ...]
 Parts = list[tuple[int | None, ...] | None]  # the sizes of each dim; None where they are open
@@ -78,7 +87,7 @@ class Layout:
         """The dtype of that name; "dtype" is the attribute, if the op can give that."""
         if word in WORDS:
             return WORDS[word]
-        asked = np.dtype(attrs["dtype"])
+        asked = dtype_of(self.op, attrs["dtype"])
         if asked not in DOMAINS[self.domain]:
             names = ", ".join(d.name for d in DOMAINS[self.domain])
             raise DTypeError(f"{self.op}: dtype must be one of {names}, got {asked.name}")

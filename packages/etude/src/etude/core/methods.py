@@ -18,7 +18,17 @@ from etude.core.array import plain_index
 from etude.core.autograd import backward
 from etude.core.dispatch import OPS
 from etude.core.errors import AxisError
-from etude.core.shapes import axes, axis, bool_, float32, float64, int64, supported, varargs
+from etude.core.shapes import (
+    axes,
+    axis,
+    bool_,
+    dtype_of,
+    float32,
+    float64,
+    int64,
+    supported,
+    varargs,
+)
 from etude.core.state import STATE
 from etude.core.tape import Node
 from etude.core.tensor import Tensor
@@ -64,8 +74,8 @@ def to(self: Tensor, *targets: Any, device: Any = None, dtype: Any = None,
             continue
         if isinstance(target, str) and target not in np.sctypeDict:
             x = _move(x, target)
-        elif np.dtype(target) != x.dtype:
-            x = OPS["cast"](x, dtype=np.dtype(target))
+        elif (dtype := dtype_of("to", target)) != x.dtype:
+            x = OPS["cast"](x, dtype=dtype)
     return x
 
 

@@ -128,6 +128,16 @@ def sum_to(F: Any, grad: Any, shape: Shape) -> Any:
 # ---------------------------------------------------------------------------- dtypes
 
 
+def dtype_of(name: str, given: Any) -> np.dtype[Any]:
+    """What a user gives as a dtype, as NumPy's. DTypeError for what is none."""
+    try:
+        found: np.dtype[Any] = np.dtype(given)
+    except TypeError:
+        names = ", ".join(d.name for d in DTYPES)
+        raise DTypeError(f"{name}: {given!r} is no dtype; Etude has {names}") from None
+    return found
+
+
 def require(name: str, arg: str, x: Any, allowed: Sequence[np.dtype[Any]]) -> None:
     """Raise DTypeError unless ``x`` (a Spec) has one of the allowed dtypes."""
     if x.dtype not in allowed:

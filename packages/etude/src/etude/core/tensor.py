@@ -19,6 +19,7 @@ from etude.core.shapes import (
     FLOATS,
     Shape,
     bool_,
+    dtype_of,
     float32,
     float64,
     int64,
@@ -335,7 +336,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: st
 
 
 def _float_or(dtype: Any) -> Any:
-    found = np.dtype(dtype)
+    found = dtype_of("tensor", dtype)
     supported(np.empty(0, found))  # raises for what Etude does not have
     return found
 
