@@ -54,7 +54,7 @@ def _padded_as(name: str, x: Tensor, kernel: Any, padding: Any, stride: Any, dil
         raise ValueError(f"{name}: padding='same' keeps the size at stride 1, got stride={stride}")
     total = [d * (k - 1) for d, k in zip(pair(name, "dilation", dilation, 1), kernel, strict=True)]
     odd = [t % 2 for t in total]
-    if True in map(bool, odd):
+    if any(odd):
         x = OPS["pad"](x, padding=(0, odd[1], 0, odd[0]))
     return x, (total[0] // 2, total[1] // 2)
 

@@ -93,9 +93,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
             raise ShapeError(f"cross_entropy: target {target.dtype.name}{list(target.shape)} must "
                              f"have the shape of input {list(x.shape)} without the classes, or "
                              f"that shape, as probabilities")
-        classes = x.shape[last]
-        x = x.permute(*[d for d in range(x.ndim) if d != last], last).reshape(-1, classes) \
-            if classes else x.reshape(-1, 1)[:, :0]
+        rest = [d for d in range(x.ndim) if d != last]
+        x = x.permute(*rest, last).reshape(target.numel(), x.shape[last])
     shape = target.shape
     loss = OPS["cross_entropy"](
         x, target if target.ndim == 1 else target.reshape(-1), weight, reduction=reduction,
