@@ -41,9 +41,9 @@ def ours():
     """
     found = [ValueError]
     with contextlib.suppress(ImportError):
-        from etude.train.checkpoint import CheckpointError
+        from etude.train.checkpoint import CheckpointError, DamagedError
         from etude.train.settings import ConfigError
-        found += [CheckpointError, ConfigError]
+        found += [CheckpointError, ConfigError, DamagedError]
     with contextlib.suppress(ImportError):
         from etude_check.errors import CheckError
         found.append(CheckError)
