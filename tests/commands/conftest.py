@@ -107,3 +107,13 @@ def alone(monkeypatch):
     yield plugins.registry(refresh=True)
     monkeypatch.undo()
     plugins.registry(refresh=True)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder with small runs to train and to tune; the test is in it."""
+    from runs_cases import write
+
+    monkeypatch.chdir(tmp_path)
+    write()
+    return tmp_path
