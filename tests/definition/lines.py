@@ -106,3 +106,10 @@ def wide(a):
 def last(dtype):
     """2^-53 in units of u: what a sum in float64 errs, seen from the dtype of the result."""
     return 2.0**-53 / (2.0**-24 if dtype == np.float32 else 2.0**-53)
+
+
+def variance_of(x, dims, keepdims=False):
+    """The variance in float64; 0 for equal numbers, whose mean may be rounded."""
+    centred = x - x.mean(dims, keepdims=True)
+    centred = centred - centred.mean(dims, keepdims=True)
+    return (centred * centred).mean(dims, keepdims=keepdims)

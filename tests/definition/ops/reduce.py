@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 from exact import definition, wrapped
-from lines import INF, LONG, NAN, few, finite, last, once, squares, total, wide
+from lines import INF, LONG, NAN, few, finite, last, once, squares, total, variance_of, wide
 from mpmath import mp, mpf
 
 from etude_check.cases.spec import call
@@ -261,7 +261,7 @@ def _var_scale(arrays, attrs, output):
     keep = {"keepdims": attrs["keepdim"]}
     share = n / (n - attrs["correction"])
     off = u * (few(n) + 1) * np.abs(x).mean(dims, **keep)
-    return share * (x.var(dims, **keep) * (4 + last(arrays[0].dtype) * (few(n) + 6))
+    return share * (variance_of(x, dims, **keep) * (4 + last(arrays[0].dtype) * (few(n) + 6))
                     + off * off * last(arrays[0].dtype) / u)
 
 
