@@ -53,7 +53,7 @@ def total(values):
     if values and isinstance(values[0], int):
         return sum(values)
     if not finite(values):
-        return float(sum(values))
+        return sum(v for v in values if not math.isfinite(v))
     return mp.fsum(values) if len(values) <= LONG else mpf(math.fsum(values))
 
 
