@@ -70,18 +70,16 @@ def pointwise(op, *, special=None, attrs=({},), calls=None):
     """Decorator: the definition of an op that makes each result from one element of each array.
 
     The function is given exact numbers: a Fraction for what is finite (0 for -0 too), an infinity
-    as a Python float, and by keyword the attributes that it names. Where an argument is NaN the
-    result is NaN. ``special`` is asked first where some argument is 0, infinite or NaN, and is
-    given Python floats; it returns None to leave the answer to all this. ``attrs``: the
-    attributes with which the op is asked at every kind of input. ``calls`` replaces those inputs.
+    as a Python float, and by keyword the attributes that it names, exact too. Where an argument
+    is NaN the result is NaN. ``special`` is asked first where an argument is a float that is 0,
+    infinite or NaN, and is given Python floats; it returns None to leave the answer to all this.
+    ``attrs``: the attributes with which the op is asked at every kind of input. ``calls`` replaces
+    those inputs.
     """
     def enter(formula):
         def values(arrays, given, output, places):
             stretched = np.broadcast_arrays(*in_one_dtype(arrays))
-            known = {k: v for k, v in given.items() if k in keywords(formula)}
-            rule = special and (lambda *a: special(*a, **{
-                k: v for k, v in given.items() if k in keywords(special)}))
-            found = [one(formula, rule, [a[place].item() for a in stretched], known)
+            found = [one(formula, special, [a[place].item() for a in stretched], given)
                      for place in places]
             return [y[output] if isinstance(y, tuple) else y for y in found]
 
@@ -93,13 +91,13 @@ def pointwise(op, *, special=None, attrs=({},), calls=None):
 
 def one(formula, special, given, attrs):
     """The value of a pointwise definition for one set of Python numbers."""
-    if special and any(a == 0 or not math.isfinite(a) for a in given):
-        value = special(*given)
+    if special and any(isinstance(a, float) and (a == 0 or not math.isfinite(a)) for a in given):
+        value = special(*given, **named(special, attrs))
         if value is not None:
             return value
     if any(a != a for a in given):
         return math.nan
-    return formula(*map(number, given), **attrs)
+    return formula(*map(number, given), **named(formula, attrs))
 
 
 def in_one_dtype(arrays):
@@ -108,9 +106,11 @@ def in_one_dtype(arrays):
     return [a if isinstance(a, np.ndarray) else np.asarray(a, dtype) for a in arrays]
 
 
-def keywords(function):
+def named(function, attrs):
+    """Those of the attributes that a function asks for by keyword, as exact numbers."""
     code = function.__code__
-    return code.co_varnames[code.co_argcount:code.co_argcount + code.co_kwonlyargcount]
+    asked = code.co_varnames[code.co_argcount:code.co_argcount + code.co_kwonlyargcount]
+    return {name: number(attrs[name]) for name in asked}
 
 
 # ------------------------------------------------------------------ numbers
@@ -179,9 +179,9 @@ def to_dtype(x, dtype):
     return number(rounded(x, dtype))
 
 
-def wrapped(n):
-    """A whole number as int64 keeps it: modulo 2^64."""
-    return (int(n) + 2**63) % 2**64 - 2**63
+def wrapped(x):
+    """What int64 keeps of a whole number, which is it modulo 2^64; all else as it is."""
+    return (x + 2**63) % 2**64 - 2**63 if isinstance(x, int) else x
 
 
 # ------------------------------------------------------------------ the files of ops/

@@ -75,9 +75,9 @@ class Inputs(Draw):
     def pointwise(self, arity, attrs=({},)):
         """Calls of an op that makes each result from one element of each array."""
         n = self.count
-        near = self.magnitudes(n)
+        near = self.magnitudes([n])
         close = [near, *(near * self._ratios(n) for _ in range(arity - 1))]
-        for given in ([self.magnitudes(n) for _ in range(arity)],
+        for given in ([self.magnitudes([n]) for _ in range(arity)],
                       [self.floats([n]) for _ in range(arity)],
                       [self.floats([n], -200, 200) for _ in range(arity)],
                       [self.bits([n]) for _ in range(arity)], close, self.every(arity)):
