@@ -39,7 +39,7 @@ def _images(draw):
 def specials(draw):
     """The special numbers, without those whose sums would leave the range of float64."""
     some = draw.specials()
-    return some[~(np.abs(some) > 1e300) | np.isinf(some)]
+    return some[~(np.abs(wide(some)) > 1e300) | np.isinf(some)]
 
 
 def taps(attrs, place, size):

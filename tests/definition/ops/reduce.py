@@ -13,6 +13,7 @@ from exact import definition, wrapped
 from lines import INF, LONG, NAN, few, finite, last, once, squares, total, variance_of, wide
 from mpmath import mp, mpf
 
+from etude import TABLE
 from etude_check.cases.spec import call
 
 
@@ -216,9 +217,8 @@ def _spread(grad, x, attrs):
 def _others_scale(arrays, attrs, output):
     grad, x = arrays
     n = math.prod(x.shape[d] for d in axes(x, attrs["dim"]))
-    values = _prod_backward(arrays, attrs, output, list(np.ndindex(x.shape)))
-    return np.abs(np.array(list(map(float, values))).reshape(x.shape)) * (
-        3 + last(x.dtype) * (n + 3))
+    size = TABLE["prod_backward"](np.abs(wide(grad)), np.abs(wide(x)), **attrs)
+    return size * (3 + last(x.dtype) * (n + 3))
 
 
 def _others(draw):

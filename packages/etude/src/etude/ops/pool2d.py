@@ -11,7 +11,7 @@ from etude.core.given import whole
 from etude.core.table import op
 from etude.ops.conv2d import output_size, windows
 from etude.ops.index import check_index
-from etude.ops.reduce import average, wide, widened
+from etude.ops.reduce import average, total, wide, widened
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
 KERNEL = "planes = N C, SH SW = stride, PH PW = padding"
@@ -150,7 +150,7 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0), ceil_mode=False,
     """
     window = kernel_size, stride, padding
     (z,) = widened(x)
-    sums = _windows(z, *window, (1, 1), ceil_mode, value=0).sum((4, 5))
+    sums = total(_windows(z, *window, (1, 1), ceil_mode, value=0), (4, 5))
     by = _divisors(x.shape[2:], *window, ceil_mode, count_include_pad, divisor_override)
     return (sums / by).astype(x.dtype, copy=False)
 
