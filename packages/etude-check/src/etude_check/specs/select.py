@@ -60,13 +60,19 @@ def _lerp(d, shapes, at=None, number=None, value=None):
     return call(*with_number(arrays, number, value, d.dtype))
 
 
+def _difference(q, i):
+    """The rounding of y - x, also where the noise of the ensemble overflows."""
+    x, y, weight = (np.abs(np.asarray(a, np.float64)) for a in q.arrays)
+    return 2 * q.u * weight * x + 2 * q.u * weight * y
+
+
 ALIAS = [{"shapes": [[n]] * 3} for n in TAILS[4::4]] + [
     {"shapes": [[5, 7], [7], []]}, {"shapes": [[5, 7], [5, 1], [5, 7]]},
     {"shapes": [[65]] * 3, "number": 2, "value": 2}]
 spec("lerp", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS], alias=ALIAS, special=[
          *at([257], "far", "ends", arity=3), *at([7], "ends", arity=3), *crossed(
              at([65], "far", arity=3), number=(2,), value=(0, 1, 2)), *at([65], "top", arity=3)]),
-     make=_lerp, model=Ensemble(), random=broadcasting(3),
+     make=_lerp, model=Ensemble(more=_difference), random=broadcasting(3),
      refusals=(_apart("lerp", np.ones(2)),),
      policy="x at weight 0; weights beyond 0 .. 1 extrapolate; z is finite where y - x is not. z "
             "may be written over x.")
