@@ -46,18 +46,22 @@ class Definition:
     ``places``, tuples of indices. Each is a Fraction, an mpf, an int or a bool, or a Python float:
     an infinity, a NaN, or a zero whose sign counts. ``attrs`` has all attributes, prepared.
     calls: draw -> calls to ask, beside those of the kit.
+    scale: (arrays, attrs, output) -> how many u each element may err, where that is known better
+    than the kit's model has it; else None. The model of a composite op asks how much noise in the
+    reference's own formula does, and so forgives a formula that is worse than it need be.
     """
 
     values: Callable[..., Any]
     calls: Callable[..., Any]
+    scale: Callable[..., Any] | None = None
 
 
-def definition(op, *, calls=lambda draw: ()):
+def definition(op, *, calls=lambda draw: (), scale=None):
     """Decorator: the definition of an op, as ``Definition`` has it."""
     def enter(values):
         if op in DEFINITIONS or op not in TABLE:
             raise ValueError(f"{op} has two definitions, or is no op")
-        DEFINITIONS[op] = Definition(values, calls)
+        DEFINITIONS[op] = Definition(values, calls, scale)
         return values
     return enter
 

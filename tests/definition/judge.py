@@ -61,7 +61,8 @@ def compare(op, definition, name, given, few, found):
             continue
         places = chosen(y.shape, few, seed(name))
         exact = definition.values(q.arrays, attrs, i, places)
-        allowed = allowance(q, i, y)
+        allowed = (allowance(q, i, y) if definition.scale is None or y.dtype.kind != "f"
+                   else scaled(definition.scale, q.arrays, attrs, i, y))
         for place, value in zip(places, exact, strict=True):
             bound = None if allowed is None else float(allowed[place])
             ratio = off(y[place].item(), value, bound, y.dtype)
@@ -92,6 +93,14 @@ def allowance(q, i, y):
         return None
     with np.errstate(all="ignore"):
         return np.broadcast_to(model.bound(q, i).allowed, y.shape)
+
+
+def scaled(scale, arrays, attrs, i, y):
+    """The bound of each element that a definition's own ``scale`` says."""
+    info = np.finfo(y.dtype)
+    with np.errstate(all="ignore"):
+        errors = scale(arrays, attrs, i) * float(info.eps) / 2 + 2 * float(info.smallest_subnormal)
+    return np.broadcast_to(errors, y.shape)
 
 
 def off(y, exact, allowed, dtype):
