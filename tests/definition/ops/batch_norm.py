@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 from exact import definition
-from lines import INF, LONG, NAN, dot, few, finite, last, once, squares, total, variance_of, wide
+from lines import INF, LONG, NAN, dot, finite, last, once, squares, total, variance_of, wide
 from mpmath import mp, mpf
 from norms import affine, given, normal, rows_of, rstd_of
 
@@ -86,14 +86,14 @@ def _scale(arrays, attrs, output):
     n, u = x.size // max(x.shape[1], 1), last(arrays[0].dtype)
     mean, var = x.mean(dims, keepdims=True), variance_of(x, dims, keepdims=True)
     s, size = np.sqrt(var + attrs["eps"]), np.abs(x).mean(dims, keepdims=True)
-    of_mean = u * (few(n) + 1) * size
-    square = (2.0**-53 * (few(n) + 1) * size) ** 2 * u / 2.0**-53
+    of_mean = u * (n + 1) * size
+    square = (2.0**-53 * (n + 1) * size) ** 2 * u / 2.0**-53
     if output == 1:
         return (of_mean + 2 * np.abs(mean)).reshape(-1)
     if output == 2:
-        return (var * (4 + u * (few(n) + 6)) + square).reshape(-1)
+        return (var * (4 + u * (n + 6)) + square).reshape(-1)
     h = np.abs(x - mean) / s
-    error = of_mean / s + h * (4 + u * (few(n) + 6) / 2 + square / s**2)
+    error = of_mean / s + h * (4 + u * (n + 6) / 2 + square / s**2)
     if weight is not None:
         weight = np.abs(weight).reshape(column)
         error, h = (error + 2 * h) * weight, h * weight
@@ -154,7 +154,7 @@ def _backward_scale(arrays, attrs, output):
     n, u = x.size // max(x.shape[1], 1), last(arrays[1].dtype)
     s = np.sqrt(var + attrs["eps"]).reshape(column)
     h, g = np.abs(x - mean.reshape(column)) / s, np.abs(grad)
-    roundings = 6 + u * (few(n) + 6)
+    roundings = 6 + u * (n + 6)
     if output:
         return roundings * (g * h if output == 1 else g).sum(dims)
     size = g + g.mean(dims, keepdims=True) + h * (g * h).mean(dims, keepdims=True)

@@ -85,7 +85,7 @@ def _rows(arrays, attrs):
     worth = w[label] * counts
     loss = (1 - s) * worth * (log + own) + s * (w * (log[:, None] + away)).mean(1) * counts
     errs = (1 - s) * worth * (error + own) + s * (w * (error[:, None] + away)).mean(1) * counts
-    return worth, loss, errs + 8 * loss + s * last(arrays[0].dtype) * few(c) * loss
+    return worth, loss, errs + 8 * loss + s * last(arrays[0].dtype) * c * loss
 
 
 def _scale(arrays, attrs, output):
@@ -98,7 +98,7 @@ def _scale(arrays, attrs, output):
     worth, loss, errs = _rows(arrays, attrs)
     if attrs["reduction"] == "none":
         return errs
-    whole = errs.sum() + (4 + last(x.dtype) * few(len(x))) * loss.sum()
+    whole = errs.sum() + (4 + last(x.dtype) * len(x)) * loss.sum()
     return whole if attrs["reduction"] == "sum" else whole / worth.sum()
 
 

@@ -54,7 +54,7 @@ def _gradient_scale(arrays, attrs, output):
     size = run(np.abs(wide(grad)), index, **attrs)
     count = run(np.ones(grad.shape), index, **attrs)
     value = np.abs(run(wide(grad), index, **attrs))
-    return 2 * value + last(grad.dtype) * np.minimum(count, 8 * np.sqrt(count)) * size
+    return 2 * value + last(grad.dtype) * count * size
 
 
 @definition("embedding_backward", calls=_gradients, scale=_gradient_scale)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 from exact import definition
-from lines import LONG, few, last, once, variance_of, wide
+from lines import LONG, last, once, variance_of, wide
 from mpmath import mp, mpf
 from norms import (affine, at, down_columns, flat, given, long_rows, normal, position, rows_of,
                    rstd_of, weightless)
@@ -40,15 +40,15 @@ def _backward(draw):
 
 
 def _scale(arrays, attrs, output):
-    """Model 5 of docs/bounds.md, with sums in float64: D = (min(n, 8 sqrt n) + 1) mean|x| / s."""
+    """Model 5 of docs/bounds.md, with sums in float64: D = (n + 1) mean|x| / s."""
     x, weight, bias = (None if a is None else wide(a) for a in given(arrays, 3))
     dims = tuple(range(x.ndim - len(attrs["normalized_shape"]), x.ndim))
     n, u = math.prod(attrs["normalized_shape"]), last(arrays[0].dtype)
     s = np.sqrt(variance_of(x, dims, keepdims=True) + attrs["eps"])
     size = np.abs(x).mean(dims, keepdims=True)
-    of_mean = u * (few(n) + 1) * size
-    off = 2.0**-53 * (few(n) + 1) * size / s  # D, and what its square adds to the variance
-    of_rstd = 4 + u * (few(n) + 6) / 2 + u * off * off / 2.0**-53
+    of_mean = u * (n + 1) * size
+    off = 2.0**-53 * (n + 1) * size / s  # D, and what its square adds to the variance
+    of_rstd = 4 + u * (n + 6) / 2 + u * off * off / 2.0**-53
     if output == 1:
         return (of_mean + 2 * np.abs(x.mean(dims, keepdims=True))).reshape(x.shape[: dims[0]])
     if output == 2:
@@ -84,10 +84,10 @@ def _backward_scale(arrays, attrs, output):
     h = np.abs(x - mean.reshape(column)) * rstd.reshape(column)
     lead = tuple(range(x.ndim - len(dims)))
     if output:
-        return 4 * np.abs(grad * h if output == 1 else grad).sum(lead) * (1 + u * few(rows))
+        return 4 * np.abs(grad * h if output == 1 else grad).sum(lead) * (1 + u * rows)
     g = np.abs(grad if weight is None else grad * weight)
     parts = [g, g.mean(dims, keepdims=True), h * (g * h).mean(dims, keepdims=True)]
-    return rstd.reshape(column) * (6 + u * (few(n) + 3)) * (parts[0] + parts[1] + parts[2])
+    return rstd.reshape(column) * (6 + u * (n + 3)) * (parts[0] + parts[1] + parts[2])
 
 
 @definition("layer_norm_backward", calls=_backward, scale=_backward_scale)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 from exact import definition
-from lines import few, last, once, total, wide
+from lines import last, once, total, wide
 from mpmath import mpf
 from places import at
 
@@ -92,8 +92,7 @@ def added_scale(op):
         run = lambda a: np.abs(TABLE[op](a, *arrays[1:], **attrs))  # noqa: E731
         x = wide(arrays[0])
         count = terms(op, arrays, attrs)
-        return 3 * run(x) + last(arrays[0].dtype) * np.minimum(count, 8 * np.sqrt(count)) * run(
-            np.abs(x))
+        return 3 * run(x) + last(arrays[0].dtype) * count * run(np.abs(x))
     return scale
 
 

@@ -119,7 +119,7 @@ def _sum_scale(arrays, attrs, output):
     n, size = _size(arrays, attrs)
     x, dims = wide(arrays[0]), tuple(axes(arrays[0], attrs["dim"]))
     exact = np.abs(x.sum(dims, keepdims=attrs["keepdim"]))
-    return 2 * exact + last(arrays[0].dtype) * few(n) * size
+    return 2 * exact + last(arrays[0].dtype) * n * size
 
 
 def _sum(x):
@@ -254,14 +254,14 @@ def _prod_backward(arrays, attrs, output, places):
 def _var_scale(arrays, attrs, output):
     """Squares of differences from a mean that is off by D: D^2 more, and the squares' roundings.
 
-    D = 2^-53 (min(n, 8 sqrt n) + 1) mean|x|: sums run in float64.
+    D = 2^-53 (n + 1) mean|x|: sums run in float64.
     """
     x, dims = wide(arrays[0]), tuple(axes(arrays[0], attrs["dim"]))
     n, u = math.prod(x.shape[d] for d in dims), 2.0**-53
     keep = {"keepdims": attrs["keepdim"]}
     share = n / (n - attrs["correction"])
-    off = u * (few(n) + 1) * np.abs(x).mean(dims, **keep)
-    return share * (variance_of(x, dims, **keep) * (4 + last(arrays[0].dtype) * (few(n) + 6))
+    off = u * (n + 1) * np.abs(x).mean(dims, **keep)
+    return share * (variance_of(x, dims, **keep) * (4 + last(arrays[0].dtype) * (n + 6))
                     + off * off * last(arrays[0].dtype) / u)
 
 

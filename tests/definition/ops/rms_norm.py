@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 from exact import definition
-from lines import LONG, NAN, dot, few, finite, last, once, wide
+from lines import LONG, NAN, dot, finite, last, once, wide
 from mpmath import mp, mpf
 from norms import at, down_columns, flat, given, long_rows, position, rows_of, weightless
 
@@ -54,7 +54,7 @@ def _scale(arrays, attrs, output):
     dims = tuple(range(x.ndim - len(attrs["normalized_shape"]), x.ndim))
     n = math.prod(attrs["normalized_shape"])
     rstd = 1 / np.sqrt((x * x).mean(dims, keepdims=True) + _eps(arrays[0], attrs))
-    roundings = 6 + last(arrays[0].dtype) * (few(n) + 6) / 2
+    roundings = 6 + last(arrays[0].dtype) * (n + 6) / 2
     if output:
         return (rstd * roundings).reshape(x.shape[: dims[0]])
     y = np.abs(x) * rstd * roundings
@@ -84,10 +84,10 @@ def _backward_scale(arrays, attrs, output):
     h = np.abs(x) * column
     if output:
         lead = tuple(range(x.ndim - len(dims)))
-        return 4 * np.abs(grad * h).sum(lead) * (1 + u * few(rstd.size))
+        return 4 * np.abs(grad * h).sum(lead) * (1 + u * rstd.size)
     g = np.abs(grad if weight is None else grad * weight)
     size = g + h * (g * h).mean(dims, keepdims=True)
-    return column * (6 + u * (few(math.prod(attrs["normalized_shape"])) + 3)) * size
+    return column * (6 + u * (math.prod(attrs["normalized_shape"]) + 3)) * size
 
 
 @definition("rms_norm_backward", calls=_backward, scale=_backward_scale)
