@@ -1,14 +1,15 @@
-"""The sweep: every definition, over everything, in float32 and float64.
+"""The sweep: every definition, over everything, in every dtype of the op.
 
-    python tests/definition                        all ops; minutes for each family
+    python tests/definition --jobs 2               all ops: an hour or so
     python tests/definition --op tanh --op exp     some of them
-    python tests/definition --write                and put the table into docs/measured.md
+    python tests/definition --write                and put what was measured into docs/measured.md
 
 Ends with 1 if the reference is wrong anywhere.
 """
 
 import argparse
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -18,54 +19,63 @@ from judge import hold
 from etude_check.specs import specs
 
 MEASURED = Path(__file__).parents[2] / "docs/measured.md"
-HEADING = "### The definition against exact values"
+HEADING = "\n## How near the definition comes to exact values\n"
 
 
-def main(argv=None):
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--op", action="append", help="only this op (may be repeated)")
-    parser.add_argument("--thin", action="store_true", help="only what CI asks")
-    parser.add_argument("--write", action="store_true", help="write docs/measured.md")
-    args = parser.parse_args(argv)
-    definitions = load()
-    unknown = sorted(set(args.op or ()) - set(definitions))
-    if unknown:
-        parser.error(f"no definition of {', '.join(unknown)}; there are {', '.join(definitions)}")
-    rows, wrong = [], 0
-    for op in args.op or sorted(definitions):
-        for dtype in specs()[op].dtypes:
-            found = hold(op, definitions[op], dtype, whole=not args.thin)
-            wrong += bool(found.wrong)
-            rows.append((op, dtype, found))
-            print(f"{op:32} {dtype:8} {found.calls:5} calls {found.places:8} places   "
-                  f"{found.worst:.3f}  {found.where}", flush=True)
-            print(*found.wrong[:5], sep="\n", flush=True)
-    if args.write and not wrong:
-        write(rows)
+    parser.add_argument("--jobs", type=int, default=1, help="processes; an op is done by one")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/measured.md")
+    args = parser.parse_args()
+    ops = args.op or sorted(load())
+    if unknown := set(ops) - set(load()):
+        parser.error(f"no definition of {', '.join(unknown)}; there are {', '.join(load())}")
+    wrong = 0
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for op, found in zip(ops, pool.map(swept, ops)):
+            wrong += tell(op, found)
+            if args.write and not wrong:
+                write(op, found)
     return 1 if wrong else 0
 
 
-def write(rows):
-    """Put the table under its heading of docs/measured.md; what is above it stays."""
-    above = MEASURED.read_text().split(HEADING)[0].rstrip()
-    MEASURED.write_text(f"{above}\n\n{HEADING}\n\n{table(rows)}\n")
+def swept(op):
+    """What was found of an op, by dtype."""
+    return {dtype: hold(op, load()[op], dtype, whole=True) for dtype in specs()[op].dtypes}
 
 
-def table(rows):
-    """In words and rows: the largest error over bound of the reference, by op and dtype."""
-    by_op = {}
-    for op, dtype, found in rows:
-        by_op.setdefault(op, {})[dtype] = found
-    places = sum(found.places for _, _, found in rows)
-    lines = [f"Measured {date.today()} with `python tests/definition --write`: the reference at "
-             f"{places:,} places against exact values. Ops whose results must be the bits of the "
-             f"exact value, rounded, show 0.", "",
-             "| op | places | float32 | float64 |", "| --- | ---: | ---: | ---: |"]
-    for op, found in by_op.items():
-        cells = [f"{found[d].worst:.3f}" if d in found else "" for d in ("float32", "float64")]
-        lines.append(f"| `{op}` | {sum(f.places for f in found.values()):,} | "
-                     f"{' | '.join(cells)} |")
-    return "\n".join(lines)
+def tell(op, found):
+    """Print what was found of an op; how many dtypes have wrong results."""
+    for dtype, f in found.items():
+        print(f"{op:32} {dtype:8} {f.calls:5} calls {f.places:8} places  {f.worst:6.3f}  {f.where}",
+              flush=True)
+        for sentence in f.wrong[:5]:
+            print(f"    WRONG: {sentence}", flush=True)
+    return sum(bool(f.wrong) for f in found.values())
+
+
+def write(op, found):
+    """Put the row of one op into the table of docs/measured.md, in place of the one that is there.
+
+    ``docs/measure_bounds.py`` writes what stands above the heading.
+    """
+    above, _, below = MEASURED.read_text().partition(HEADING)
+    rows = {line.split("`")[1]: line for line in below.splitlines() if line.startswith("| `")}
+    places = sum(f.places for f in found.values())
+    worst = [f"{found[d].worst:.3f}" if d in found else "" for d in ("float32", "float64")]
+    rows[op] = f"| `{op}` | {places} | {' | '.join(worst)} | {date.today()} |"
+    table = "\n".join(rows[op] for op in sorted(rows))
+    MEASURED.write_text(f"""{above.rstrip()}
+{HEADING}
+The largest error of the reference over its bound, where the error is the distance to the exact value: `python
+tests/definition --write`. An op whose results must be the bits of the exact value, rounded, shows 0. Whole numbers and
+bools are exact everywhere.
+
+| op | results | float32 | float64 | measured |
+| --- | ---: | ---: | ---: | --- |
+{table}
+""")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,17 +188,12 @@ def wrapped(x):
 # ------------------------------------------------------------------ the files of ops/
 
 
+@cache
 def load():
-    """All definitions, by op: imports each file of ``ops/`` once.
-
-    They are loaded by path, because ``copy``, ``random`` and ``select`` are modules of Python's.
+    """All definitions, by op. The files are loaded by path, because ``copy``, ``random`` and
+    ``select`` are modules of Python's.
     """
     for path in sorted((Path(__file__).parent / "ops").glob("*.py")):
-        if not any(d.values.__code__.co_filename == str(path) for d in DEFINITIONS.values()):
-            _import(path)
+        spec = importlib.util.spec_from_file_location(f"definition_of_{path.stem}", path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
     return DEFINITIONS
-
-
-def _import(path):
-    spec = importlib.util.spec_from_file_location(f"definition_of_{path.stem}", path)
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))

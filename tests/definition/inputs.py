@@ -27,7 +27,8 @@ SPECIALS = {
 }
 KINDS = ("empty", "0d", "tail", "broadcast", "layout", "special", "exact", "duplicate-index",
          "cotangent")
-WHOLE, THIN = 20_000, 300  # elements of an array of a pointwise op
+WHOLE, THIN = 1000, 300  # elements of an array of a pointwise op
+ROUNDS = 4  # times that the sweep draws the arrays of a pointwise op again
 
 
 class Inputs(Draw):
@@ -75,14 +76,15 @@ class Inputs(Draw):
     def pointwise(self, arity, attrs=({},)):
         """Calls of an op that makes each result from one element of each array."""
         n = self.count
-        near = self.magnitudes([n])
-        close = [near, *(near * self._ratios(n) for _ in range(arity - 1))]
-        for given in ([self.magnitudes([n]) for _ in range(arity)],
-                      [self.floats([n]) for _ in range(arity)],
-                      [self.floats([n], -200, 200) for _ in range(arity)],
-                      [self.bits([n]) for _ in range(arity)], close, self.every(arity)):
-            for some in attrs:
-                yield call(*given, **some)
+        for _ in range(ROUNDS if self.whole else 1):
+            near = self.magnitudes([n])
+            close = [near, *(near * self._ratios(n) for _ in range(arity - 1))]
+            for given in ([self.magnitudes([n]) for _ in range(arity)],
+                          [self.floats([n]) for _ in range(arity)],
+                          [self.floats([n], -200, 200) for _ in range(arity)],
+                          [self.bits([n]) for _ in range(arity)], close, self.every(arity)):
+                for some in attrs:
+                    yield call(*given, **some)
 
     def _ratios(self, n):
         """Factors near 1, and 1 itself: for ties and for what nearly is one."""
