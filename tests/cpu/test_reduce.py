@@ -134,13 +134,13 @@ def test_var_of_numbers_far_from_zero(ops, dtype):
 
 @pytest.mark.parametrize("shape", [(3, 500), (500, 3), (4, 130, 70)])
 def test_means_and_variances_of_which_the_sum_leaves_the_range_of_float(ops, shape):
-    x = np.float32(2.0**124) * (1 + rng().random(shape, np.float32))
+    x = np.float32(2.0**126) * (1 + rng().random(shape, np.float32))
     y = np.float32(2.0**61) * normal(*shape)
     for dim in range(len(shape)):
         for name, given in (("mean", x), ("var", y)):
             want = ops[name](given.astype(np.float64), dim=dim)
             np.testing.assert_allclose(ops[name](given, dim=dim), want, rtol=1e-5)
-    assert np.isinf(ops["sum"](x, dim=0)).all()
+    assert np.isinf(ops["sum"](x, dim=0)).any()
     x[1] = np.inf
     assert np.isinf(ops["mean"](x, dim=0)).all()
 
