@@ -29,9 +29,11 @@ def _layers(draw):
         yield draw.offset(x), draw.floats(w, -2, 2), attrs
         yield draw.floats(x, -1, 2), draw.offset(w, 1e4, 1), attrs
     if draw.whole:
-        yield np.full((1, 1, 700, 700), 0.1, draw.dtype), np.full((2, 1, 650, 650), 0.3,
-                                                                  draw.dtype), attrs | {
-            "stride": (9, 9), "padding": (0, 0), "groups": 1}
+        equal = np.full((1, 1, 320, 320), 0.1, draw.dtype), np.full((1, 1, 310, 310), 0.3,
+                                                                    draw.dtype)
+        yield *equal, attrs | {"stride": (9, 9), "padding": (0, 0), "groups": 1}
+        yield equal[0], equal[1][:, :, :1, :3], {
+            "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
 
 
 def _calls(draw):
