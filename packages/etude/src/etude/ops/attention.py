@@ -15,6 +15,7 @@ import numpy as np
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.shapes import bool_
 from etude.core.table import op
+from etude.ops.matmul import product
 from etude.ops.reduce import shares, total
 
 
@@ -84,7 +85,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
     with np.errstate(divide="ignore"):  # the logarithm of 0, of a query that sees no key
         log_sum = np.log(total(np.exp(scores - top[..., None]), -1))
-    return _probabilities(scores, top, log_sum) @ value, top, log_sum
+    return product(_probabilities(scores, top, log_sum), value), top, log_sum
 
 
 @scaled_dot_product_attention.gradient
@@ -143,4 +144,5 @@ def attention_backward(grad, query, key, value, attn_mask, y, top, log_sum, *, i
     p = _probabilities(_scores(query, key, attn_mask, is_causal, scale), top, log_sum)
     dp = grad @ value.swapaxes(-1, -2)
     ds = p * (dp - total(grad * y, -1, keepdims=True)) * query.dtype.type(scale)
-    return ds @ key, ds.swapaxes(-1, -2) @ query, p.swapaxes(-1, -2) @ grad
+    return (product(ds, key), product(ds.swapaxes(-1, -2), query),
+            product(p.swapaxes(-1, -2), grad))

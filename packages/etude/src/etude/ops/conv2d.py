@@ -11,6 +11,8 @@ import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.table import op
+from etude.ops.matmul import contract
+from etude.ops.reduce import wide
 
 
 def output_size(op, H, W, KH, KW, stride, padding, dilation=(1, 1)):
@@ -58,7 +60,7 @@ def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 
     OH = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1. float32 or float64.
     """
     patches = windows(x, weight.shape[2:], stride, padding, dilation)
-    parts = [np.tensordot(p, w, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    parts = [contract(p, w, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
              for p, w in zip(np.split(patches, groups, 1), np.split(weight, groups), strict=True)]
     y = np.concatenate(parts, axis=1)
     return y if bias is None else y + bias[:, None, None]
@@ -84,14 +86,14 @@ def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dil
     (h, w), (sh, sw), (ph, pw), (dh, dw) = input_size, stride, padding, dilation
     parts = []
     for g, wg in zip(np.split(grad, groups, 1), np.split(weight, groups), strict=True):
-        dx = np.zeros((n, c, h + 2 * ph, w + 2 * pw), grad.dtype)
+        dx = np.zeros((n, c, h + 2 * ph, w + 2 * pw), wide(grad.dtype))
         for i in range(kh):
             for j in range(kw):
-                tap = np.tensordot(g, wg[:, :, i, j], axes=((1,), (0,)))  # N, OH, OW, C/G
+                tap = contract(g, wg[:, :, i, j], axes=((1,), (0,)))  # N, OH, OW, C/G
                 rows = slice(i * dh, i * dh + sh * (oh - 1) + 1, sh)
                 columns = slice(j * dw, j * dw + sw * (ow - 1) + 1, sw)
                 dx[:, :, rows, columns] += tap.transpose(0, 3, 1, 2)
-        parts.append(dx[:, :, ph : ph + h, pw : pw + w])
+        parts.append(dx[:, :, ph : ph + h, pw : pw + w].astype(grad.dtype, copy=False))
     return np.concatenate(parts, axis=1)
 
 
@@ -111,7 +113,7 @@ def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilati
     """
     patches = windows(x, kernel_size, stride, padding, dilation)
     pieces = zip(np.split(grad, groups, 1), np.split(patches, groups, 1), strict=True)
-    return np.concatenate([np.tensordot(g, p, axes=((0, 2, 3), (0, 2, 3))) for g, p in pieces])
+    return np.concatenate([contract(g, p, axes=((0, 2, 3), (0, 2, 3))) for g, p in pieces])
 
 
 conv2d_weight.gradient(lambda F, grad, first, x, *, needs, kernel_size, **attrs: (

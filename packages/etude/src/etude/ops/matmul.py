@@ -26,6 +26,18 @@ def product(x, y):
     return sum(part.astype(wide(x.dtype)) for part in parts).astype(x.dtype, copy=False)
 
 
+def contract(x, y, axes):
+    """sum x y over pairs of axes, as np.tensordot has it, but with the sums of ``product``."""
+    over_x, over_y = axes
+    kept_x = [d for d in range(x.ndim) if d not in over_x]
+    kept_y = [d for d in range(y.ndim) if d not in over_y]
+    terms = math.prod(x.shape[d] for d in over_x)
+    sizes_x, sizes_y = [x.shape[d] for d in kept_x], [y.shape[d] for d in kept_y]
+    rows = x.transpose(*kept_x, *over_x).reshape(math.prod(sizes_x), terms)
+    columns = y.transpose(*over_y, *kept_y).reshape(terms, math.prod(sizes_y))
+    return product(rows, columns).reshape(*sizes_x, *sizes_y)
+
+
 @op("matmul", shape="x: ~B M K, y: ~B K N -> *B M N", flops="2 *B M K N", saves="x y", outputs="z")
 def matmul(x, y):
     """z_mn = sum_k x_mk y_kn for every index of the batch axes.
