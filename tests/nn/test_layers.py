@@ -198,9 +198,9 @@ def test_kaiming_and_xavier_have_the_variance_of_their_papers():
 
 def test_init_writes_in_place_also_into_parameters():
     p = nn.Parameter(etude.zeros(2, 2))
-    memory = p.data
+    memory = p.array
     assert nn.init.ones_(p) is p
-    assert p.data is memory
+    assert p.array is memory
     assert p.tolist() == [[1, 1], [1, 1]]
     assert nn.init.zeros_(p).tolist() == [[0, 0], [0, 0]]
     assert nn.init.constant_(p, 2).tolist() == [[2, 2], [2, 2]]

@@ -96,9 +96,9 @@ def test_they_are_saved_with_the_weights_and_moved_with_the_layer():
 
 def test_their_memory_stays_the_same():
     layer = norm()
-    memory = layer.running_mean.data
+    memory = layer.running_mean.array
     layer(etude.tensor(batches(1)[0]))
-    assert layer.running_mean.data is memory
+    assert layer.running_mean.array is memory
 
 
 def test_no_graph_grows_behind_them():

@@ -129,9 +129,9 @@ def test_float32_follows_float64_within_its_rounding(make):
 @every_kind
 def test_a_step_writes_into_the_memory_of_the_parameter(make):
     p = parameter()
-    memory, before = p.data, p.tolist()
+    memory, before = p.array, p.tolist()
     run(make([p]), p, gradients(3))
-    assert p.data is memory
+    assert p.array is memory
     assert p.tolist() != before
 
 

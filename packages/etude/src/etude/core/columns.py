@@ -16,13 +16,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from etude.core.contract import Results, guarded, without_end
 from etude.core.errors import BackendError, DeviceError, ShapeError, Unsupported
 from etude.core.shapes import float32
-from etude.core.table import TABLE, Op, into
+from etude.core.table import ENTERED, TABLE, Op, into
 
 #: What runs an op: ``implementation(*arrays, out=None, **attrs)`` returns an array or a tuple.
 Implementation = Callable[..., Any]
@@ -86,6 +87,19 @@ class Namespace:
         return entry
 
 
+#: The tables there are, by id: in each of them an op that is entered anew must be found anew.
+_EVERY: WeakValueDictionary[int, Table] = WeakValueDictionary()
+
+
+def _forget(op: Op) -> None:
+    for table in list(_EVERY.values()):
+        table.pop(op.name, None)
+        vars(table.F).pop(op.name, None)
+
+
+ENTERED.append(_forget)
+
+
 class Table(dict[str, Implementation]):
     """Op name -> what a call of it runs, for one device. Entries are made when first wanted."""
 
@@ -98,6 +112,7 @@ class Table(dict[str, Implementation]):
         self.fallback = fallback
         self.taps = taps
         self.F = Namespace(self)
+        _EVERY[id(self)] = self
 
     def with_taps(self, taps: tuple[Tap, ...]) -> Table:
         """The same columns under other taps."""

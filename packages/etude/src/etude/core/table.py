@@ -49,6 +49,9 @@ PLAIN = frozenset({bool, int, float, str, type(None)})
 
 TABLE: dict[str, Op] = {}
 
+#: Called with each op that is entered, by those who keep what they made of the table's ops.
+ENTERED: list[Callable[[Op], object]] = []
+
 
 @dataclass(eq=False)
 class Op:
@@ -273,15 +276,19 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
     ieee: infinities and NaN are results like others, of which NumPy need not warn.
     internal: a backward op or an optimiser step: not part of the public functions.
 
-    Raises ValueError if an op of that name is there already.
+    Raises ValueError if an op of that name is there already, unless both are defined in
+    ``__main__``: the cell of a notebook that enters an op may run again, and replaces it.
     """
 
     def enter(reference: Rule) -> Op:
         name = reference.__name__
         if ieee:
             reference = np.errstate(divide="ignore", invalid="ignore", over="ignore")(reference)
-        if name in TABLE:
-            raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one")
+        if name in TABLE and not (
+                TABLE[name].reference.__module__ == reference.__module__ == "__main__"):
+            raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one. Take "
+                             f"another name; only an op of your own that a notebook or a script "
+                             f"defines is replaced where it is defined again")
         parameters = inspect.signature(reference).parameters.values()
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
@@ -315,6 +322,8 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
             internal=internal,
         )
         entry.__doc__ = reference.__doc__
+        for told in ENTERED:
+            told(entry)
         return entry
 
     return enter

@@ -34,8 +34,8 @@ class Parameter(Tensor):
             raise TypeError(f"a Parameter is made from a Tensor, got {type(data).__name__}; "
                             f"etude.tensor makes one")
         with no_grad():
-            dense = data if is_contiguous(data.data) else data.clone()
-        super().__init__(dense.data, requires_grad)
+            dense = data if is_contiguous(data.array) else data.clone()
+        super().__init__(dense.array, requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -292,7 +292,7 @@ class Module:
             kind = dtype if t.dtype in FLOATS else None
             if device is not None or kind is not None:
                 with no_grad():
-                    t.data = t.detach().to(device=device, dtype=kind).data
+                    t.array = t.detach().to(device=device, dtype=kind).array
                     t.grad = (None if t.grad is None
                               else t.grad.detach().to(device=device, dtype=kind))
                 t.mark_written()

@@ -1,6 +1,6 @@
 """Optimizer: the parameters, their settings and their running state; subclasses name the op.
 
-A step is one op call for each parameter, with the parameter's own memory as output. So ``p.data``
+A step is one op call for each parameter, with the parameter's own memory as output. So ``p.array``
 stays the same array, any device works, and a column that has the op runs it. What changes from step
 to step goes in as the array ``hyper``.
 """
@@ -132,7 +132,7 @@ class Optimizer:
                     continue
                 if not isinstance(p.grad, Tensor):
                     raise TypeError(no_gradient(p.grad))
-                g, device = p.grad.data, p.device
+                g, device = p.grad.array, p.device
                 table = tables[device]
                 if not state:
                     self._start(p, state)
@@ -146,7 +146,7 @@ class Optimizer:
                 scale = self.scale(group, count)
                 if scale != 1:
                     g = table["mul"](g, scale)
-                if not is_contiguous(g) or memory(g) == memory(p.data):  # p is written, g is read
+                if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
                     g = table["contiguous"](g)
                 self._apply(table, p, g, state, hyper, attrs)
 
@@ -157,12 +157,12 @@ class Optimizer:
 
     def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
                attrs: dict[str, Any]) -> None:
-        moments = [state[name].data for name in self.moments]
-        data = p.data
+        moments = [state[name].array for name in self.moments]
+        data = p.array
         if moments[0].device != data.device:  # the model was moved since: its moments follow
             for name in self.moments:
                 state[name] = state[name].to(data.device)
-            moments = [state[name].data for name in self.moments]
+            moments = [state[name].array for name in self.moments]
         # A leaf may be a view, such as w.T.detach(); the step takes memory that lies together.
         place = data if is_contiguous(data) else table["contiguous"](data)
         table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
