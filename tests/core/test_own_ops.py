@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import etude
-from etude import op
 from etude import functional as F
+from etude import op
 from etude.core.table import TABLE
 
 

@@ -44,7 +44,11 @@ class Optimizer:
                             "list, or pass model.parameters()")
         if isinstance(params, dict) and "params" in params:
             raise TypeError("params must be an iterable, got one group; put it in a list")
-        given = members("params", params)
+        name = type(self).__name__
+        if hasattr(params, "parameters"):
+            raise TypeError(f"{name}: got a model, {type(params).__name__}; write "
+                            f"{name}(model.parameters(), ...)")
+        given = members(f"{name}: params", params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.param_groups: list[Group] = []
         for group in groups:
@@ -53,7 +57,7 @@ class Optimizer:
             tensors = group["params"]
             if isinstance(tensors, Tensor):
                 tensors = [tensors]
-            tensors = members("params of a group", tensors)
+            tensors = members(f"{name}: params of a group", tensors)
             unknown = group.keys() - defaults.keys() - {"params"}
             if unknown:
                 raise ValueError(f"a parameter group has no setting {sorted(unknown)[0]!r}; it "
@@ -88,7 +92,11 @@ class Optimizer:
         """Raise ValueError for a setting out of range."""
         for name in ("lr", "weight_decay", "eps"):
             if name in group:
-                require(name, group[name], ">= 0", lambda v: v >= 0)
+                self.require(group, name, ">= 0", lambda v: v >= 0)
+
+    def require(self, group: Group, name: str, allowed: str, ok: Callable[[float], bool]) -> None:
+        """Raise ValueError for a setting that is not ``ok``, TypeError for what is no number."""
+        require(f"{type(self).__name__}: {name}", group[name], allowed, ok)
 
     def hyper(self, group: Group, step: int) -> list[float]:
         """The numbers of step ``step`` (1 is the first), in the op's order."""
