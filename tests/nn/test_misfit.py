@@ -1,4 +1,4 @@
-"""An input that a layer cannot take: the error names the layer and the input, and says what to do."""
+"""An input that a layer cannot take: the error names both, and says what to do."""
 
 import numpy as np
 import pytest

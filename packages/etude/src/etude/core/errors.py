@@ -18,7 +18,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def no_such_name(package: str, name: str, known: Iterable[str]) -> AttributeError:
     """For a package that has no ``name``: says which name it has that is written alike."""
     alike = [k for k in known if k.lower() == name.lower()]
-    hint = f"; write {package.rpartition('.')[2]}.{alike[0]}" if alike else did_you_mean(name, known)
+    last = package.rpartition(".")[2]
+    hint = f"; write {last}.{alike[0]}" if alike else did_you_mean(name, known)
     return AttributeError(f"{package} has no {name!r}{hint}")
 
 

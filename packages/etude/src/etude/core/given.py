@@ -86,7 +86,7 @@ def eps_of(what: str, eps: Any) -> float:
     return found
 
 
-def in_order(what: str, given: Iterable[Any]) -> list[Any]:
+def in_order(what: str, given: Any) -> list[Any]:
     """``given`` as a list. TypeError for a set, whose order differs from run to run, and a dict."""
     if isinstance(given, (set, frozenset)):
         raise TypeError(f"{what}: needs an order, and a set has another one in each run; give a "

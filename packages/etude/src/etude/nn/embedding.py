@@ -58,8 +58,8 @@ class Embedding(Module):
         x, (count, width) = tensor_of("Embedding: input", input), self.weight.shape
         text = f"Embedding(num_embeddings={count}, embedding_dim={width})"
         if x.dtype != int64:
-            return (f"{text} got an input {Spec(x.shape, x.dtype)}; it takes the numbers of tokens, "
-                    f"int64: x.long()")
+            return (f"{text} got an input {Spec(x.shape, x.dtype)}; it takes the numbers of "
+                    f"tokens, int64: x.long()")
         outside = [n for n in x.flatten().tolist() if not 0 <= n < count]
         if not outside:
             return ""

@@ -191,14 +191,14 @@ class _BatchNorm(Module):
         if x.ndim not in self.dims:
             return f"{text}; it takes {self.layout}"
         if x.shape[1] != features:
-            return (f"{text}, {self.layout} with C = {x.shape[1]}. Make the layer with num_features="
-                    f"{x.shape[1]}, or change what comes before it")
+            return (f"{text}, {self.layout} with C = {x.shape[1]}. Make the layer with "
+                    f"num_features={x.shape[1]}, or change what comes before it")
         known = self.running_mean if self.track_running_stats else self.weight
         if known is not None and x.dtype != known.dtype:
             mine = f"etude.{known.dtype.name}"
             how = f"x.to({mine})" if isinstance(input, Tensor) else f"etude.tensor(x, dtype={mine})"
-            return (f"{text}, but its own numbers are {known.dtype.name}. Convert the input, {how}, "
-                    f"or the layer, layer.to(etude.{x.dtype.name})")
+            return (f"{text}, but its own numbers are {known.dtype.name}. Convert the input, "
+                    f"{how}, or the layer, layer.to(etude.{x.dtype.name})")
         return ""
 
     def extra_repr(self) -> str:
