@@ -16,7 +16,7 @@ from html import escape
 import numpy as np
 
 from etude.backends import plugins
-from etude.backends.native.header import HEADER, SUFFIXES, read_header
+from etude.backends.native import signature as native
 from etude.backends.native.kernel import SUFFIX
 from etude.commands import facts
 from etude.core.errors import BackendError
@@ -30,8 +30,7 @@ def write(folder):
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
-    prototypes = _prototypes(columns)
-    pages = {name: _family(name, ops, columns, prototypes) for name, ops in families.items()}
+    pages = {name: _family(name, ops, columns) for name, ops in families.items()}
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
         if old.stem not in pages:
@@ -94,7 +93,7 @@ def _index(families, columns, folder):
     return "\n".join(lines) + "\n"
 
 
-def _family(name, ops, columns, prototypes):
+def _family(name, ops, columns):
     module = sys.modules[ops[0].reference.__module__]
     lines = [f"# {name}", "", _prose(inspect.getdoc(module))]
     for op in ops:
@@ -106,8 +105,8 @@ def _family(name, ops, columns, prototypes):
         for rule in filter(None, (op.rule, op.composite_rule)):
             lines += ["", "", _source(rule)]
         lines += ["```"]
-        if op.name in prototypes:
-            lines += ["", "In C, by `etude.h`:", "", "```c", prototypes[op.name], "```"]
+        if native.has_signature(op):
+            lines += _in_c(op, columns)
     return "\n".join(lines) + "\n"
 
 
@@ -144,34 +143,15 @@ def _linked(text):
     )
 
 
-def _prototypes(columns):
-    """Op name -> its prototype in C, with the comment that stands over its function type.
+def _in_c(op, columns):
+    """The prototype of a kernel, the comment over its function type, and what the numbers are.
 
-    The function type of an op is its class; views, and what has no kernel in C, have none. Shown
-    is float32, or the first dtype that a column has a kernel for.
+    Shown is float32, or the first dtype that a column has a kernel for.
     """
-    text = re.sub(r"[ \t]*\\\n", "\n", HEADER.read_text(encoding="ascii"))
-    types, comment = {}, ""
-    for said, name, arguments in re.findall(
-        r"(/\*.*?\*/)|typedef int etude_(\w+)_fn_##T\((.*?)\);", text, re.S
-    ):
-        if said:
-            comment = _wrapped(said.split(), "   ")
-        else:
-            types[name] = comment, re.split(r",\s+", " ".join(arguments.split()))
-    if types.keys() != read_header().types.keys():
-        raise ValueError("op_pages.py and backends/native/header.py read etude.h differently")
-    prototypes = {}
-    for op in TABLE.values():
-        if op.cls in types:
-            comment, arguments = types[op.cls]
-            suffix = _suffix(op, columns)
-            first, *rest = (f"{a}," for a in arguments)
-            words = [f"int etude_{op.name}_{suffix}({first}", *rest]
-            typed = _wrapped(words, "    ").removesuffix(",")
-            prototypes[op.name] = (
-                comment + "\n" + re.sub(r"\breal\b", SUFFIXES[suffix], typed) + ");")
-    return prototypes
+    text = native.signature(op, _suffix(op, columns))
+    yield from ["", "In C, by `etude.h`:", "", "```c", f"{native.comment(op)}\n{text};", "```", ""]
+    for name, words in native.meanings(op):
+        yield f"- `{name}`: {f'`{words}`' if name == 'layout' else words}"
 
 
 def _suffix(op, columns):
@@ -181,13 +161,6 @@ def _suffix(op, columns):
         if "float32" not in dtypes:
             return SUFFIX[np.dtype(dtypes[0])]
     return "f32"
-
-
-def _wrapped(words, indent):
-    """Words, which may hold spaces, in lines of at most 84 columns."""
-    joined = " ".join(w.replace(" ", "\0") for w in words)
-    lines = textwrap.wrap(joined, 84, subsequent_indent=indent, break_on_hyphens=False)
-    return "\n".join(lines).replace("\0", " ")
 
 
 def _anchor(op):

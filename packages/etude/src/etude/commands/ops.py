@@ -21,6 +21,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from etude.backends.native import signature as native
 from etude.backends.plugins import registry
 from etude.commands import backends
 from etude.commands.facts import differentiable, example, times
@@ -116,6 +117,8 @@ def card(op: Op) -> dict[str, Any]:
             "arrays": {n: str(s) for n, s in call.arrays.items()},
             "attributes": {k: _plain(v) for k, v in call.attrs.items()},
             "flops": call.flops, "bytes": call.bytes},
+        "c": None if not native.has_signature(op) else {
+            "signature": native.signature(op), "numbers": dict(native.meanings(op))},
         "backends": {str(c.backend): c.ops.get(op.name) for c in _columns()},
         "source": {"file": path, "line": line, "text": _source(op)},
     }
@@ -200,6 +203,9 @@ def _facts(op: Op, width: int) -> Table:
         if op.name in column.ops:
             answer = f"yes, {short(tuple(column.ops[op.name]))}{where}"
         add(str(column.backend), [answer])
+    if native.has_signature(op):
+        add("C", [*native.signature(op, width=width - 2).split("\n"),
+                  *[f"{names}: {words}" for names, words in native.meanings(op)]])
     path, line = _place(op)
     add("source", [f"{_short_path(path)}:{line}"])
     return table
