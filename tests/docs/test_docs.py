@@ -93,6 +93,7 @@ def test_the_plugin_of_the_how_to_is_found_runs_and_declines(tmp_path):
         "with etude.use('scipy') as chosen:\n"
         "    got = x.erf().numpy(), x.softmax(0).numpy()\n"
         "    assert not chosen.fallbacks, chosen.fallbacks\n"
+        "    x[:0].softmax(0)\n"
         "    x.to(etude.float32).softmax(0)\n"
         "    print(*chosen.fallbacks)\n"
         "for a, b in zip(expected, got):\n"
@@ -103,6 +104,7 @@ def test_the_plugin_of_the_how_to_is_found_runs_and_declines(tmp_path):
                          env={**os.environ, "PYTHONPATH": path}, check=False)
     assert run.returncode == 0, run.stderr
     assert "('softmax', 'float32', 'scipy: float32: this column is for float64')" in run.stdout
+    assert "('softmax', 'float64', 'scipy: rows of no elements')" in run.stdout
 
 
 def test_all_distributions_share_one_version():

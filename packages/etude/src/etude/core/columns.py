@@ -37,11 +37,15 @@ FALLBACKS: ContextVar[Counter[tuple[str, str, str]]] = ContextVar(
 class Column:
     """One column. ``ops[name](*arrays, out=None, **attrs)`` returns an array or a tuple.
 
-    For the device "cpu" arrays are NumPy's. Any other device also gives ``upload`` (NumPy array
-    to DeviceArray) and ``download`` (a contiguous DeviceArray to a NumPy array). With ``checks``
-    the column promises to run ``Op.check`` itself on every call it has not seen before;
-    otherwise the dispatcher runs it on each call, and holds the result against it; an entry
-    without ``out`` is then given one (``contract.py``).
+    name, device: what it is called, and where its arrays are. For "cpu" they are NumPy's. Any
+        other device also gives ``upload`` (NumPy array to DeviceArray) and ``download`` (a
+        contiguous DeviceArray to a NumPy array).
+    isa, threads, dtypes: for people. ``etude backends`` and receipts show them, and nothing is
+        decided by them: what it is made with ("python", "avx2"), on how many threads it computes,
+        and op -> names of the dtypes it takes. An op declines the others itself.
+    checks: it promises to run ``Op.check`` itself on every call it has not seen before, and is
+        trusted. Without it the dispatcher checks each call, holds the result against it and
+        hands over read-only inputs; an entry without ``out`` is then given one (``contract.py``).
     """
 
     name: str
@@ -52,7 +56,7 @@ class Column:
     checks: bool = False
     upload: Implementation | None = None
     download: Implementation | None = None
-    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)  # for people
+    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     results: Results = field(default_factory=Results, repr=False, init=False)
 
 
