@@ -68,7 +68,7 @@ lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is 
 	   $(VENV)/lock/bin/python -m pip freeze --exclude etude --exclude etude-check; } > lock.txt
 	@rm -rf $(VENV)/lock; wc -l lock.txt
 
-clean: ## Remove everything that was made here
+clean: ## Remove everything that was made here, except notebooks/
 	rm -rf $(VENV) .tox docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
