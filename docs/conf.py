@@ -39,7 +39,7 @@ nitpicky = False
 # Tutorials run from top to bottom each time; one that raises fails the build.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600  # seconds for a cell, on a busy machine too
 nb_merge_streams = True
 myst_enable_extensions = ["attrs_block", "deflist", "dollarmath"]
 myst_heading_anchors = 3
