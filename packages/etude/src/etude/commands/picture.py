@@ -130,17 +130,16 @@ def _shares(ax: Any, done: list[Run], busy: str) -> None:
         total = sum(times.values()) or 1.0
         ax.barh(at, [100 * times.get(n, 0) / total for n in names], height * 0.9,
                 color=COLOURS[i % len(COLOURS)], label=run.backend)
-    told = "\n".join(textwrap.wrap(f"No speeds are told. {busy}", 44))
-    ax.text(0.98, 0.02, told, transform=ax.transAxes, ha="right", va="bottom", color=WRONG)
     ax.set_xlabel("percent of the same backend's step, roughly")
-    _name_bars(ax, names)
+    _name_bars(ax, names, "\n".join(textwrap.wrap(f"No speeds are told. {busy}", 60)))
 
 
-def _name_bars(ax: Any, names: list[str]) -> None:
+def _name_bars(ax: Any, names: list[str], note: str | None = None) -> None:
     ax.set_yticks(np.arange(len(names)), names)
     ax.invert_yaxis()
     ax.set_title("Where the time goes: the dearest ops")
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(-0.02, -0.06))
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(-0.02, -0.06), title=note,
+              alignment="left")
 
 
 def _times(ratio: float) -> str:

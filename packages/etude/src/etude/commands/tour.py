@@ -80,6 +80,12 @@ def _speed_up(run: Run, reference: Run, timed: Comparison) -> Ratio:
     return timed.speed_up(run.column, reference.column)
 
 
+def _untold(found: list[Run], timed: Comparison) -> str:
+    """Why the picture is to compare no speeds; "" if it may."""
+    ratios = [_speed_up(run, found[0], timed) for run in found[1:] if not run.error]
+    return timed.why or next((r.why for r in ratios if not r.trusted), "")
+
+
 def _milliseconds(run: Run, timed: Comparison) -> float:
     """Of one training step; NaN if that was not measured, or not on a machine that was free."""
     if timed.why or run.column not in timed.names:
@@ -288,7 +294,7 @@ def _draw(found: list[Run], timed: Comparison, out: Path) -> tuple[Path | None, 
     path = out / "tour.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        draw(found, path, timed.why)
+        draw(found, path, _untold(found, timed))
     except OSError as error:  # the results are still worth showing
         return None, f"There is no picture, because {error}. --out names another folder"
     return path, ""

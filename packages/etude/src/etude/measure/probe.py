@@ -1,4 +1,4 @@
-"""How many operations and bytes a second, with one number of threads: ``peaks.py`` runs this file
+"""How many operations and bytes a second, with one number of threads: ``roof.py`` runs this file
 in a process of its own, since libraries read their number of threads when they are loaded.
 
     python -m etude.measure.probe THREADS SECONDS MEGABYTES     prints a line of JSON

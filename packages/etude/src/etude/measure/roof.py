@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,8 +102,7 @@ def peaks(anew: bool = False) -> Peaks:
         if kept is not None and kept.machine == machine:
             return kept
     found = _measured(machine)
-    if not found.busy:
-        _keep(path, found)
+    keep(found)
     return found
 
 
@@ -124,12 +124,10 @@ def file_of(machine: dict[str, str]) -> Path:
 
 def _processor() -> str:
     """Its name, as the system gives it."""
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
@@ -141,13 +139,15 @@ def _kept(path: Path) -> Peaks | None:
         return None
 
 
-def _keep(path: Path, found: Peaks) -> None:
-    """Write the file. Where that is not possible they are measured again the next time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, found.json().encode())
-    except OSError:
-        pass
+def keep(found: Peaks) -> None:
+    """Write the file, unless the machine was busy. Where it cannot be written, peaks are measured
+    again the next time.
+    """
+    path = file_of(found.machine)
+    if not found.busy:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, found.json().encode())
 
 
 def _measured(machine: dict[str, str]) -> Peaks:
