@@ -8,8 +8,8 @@ import pytest
 
 from etude.measure import Peak, Peaks, peaks
 from etude.measure.machine import cores
-from etude.measure.roof import file_of, keep, this_machine
 from etude.measure.probe import bandwidth, flops
+from etude.measure.roof import file_of, keep, this_machine
 
 DATE = "2026-11-28T09:00:00+00:00"
 

@@ -140,7 +140,7 @@ def _conclude(found: list[Run], timed: Comparison, to: Console) -> None:
         to.print(f"\nNo speed is told. {timed.why} Run the tour again when it is free; "
                  f"OPENBLAS_NUM_THREADS=1 and ETUDE_NUM_THREADS=1 ask for one core only.",
                  style="yellow")
-    to.print("\nSpeed: the backends took the same steps in turns, with nothing watching; the medians "
+    to.print("\nSpeed: the backends took the same steps in turns, with nothing watching; medians "
              "of the turns. Curves apart: the largest difference of a step's loss from the "
              "reference's, over the whole training. One step apart: the same, but with equal "
              f"weights on both sides before every step ({2 * runs.COMPARED} other steps). Run "
@@ -151,8 +151,8 @@ def _tell_speed(run: Run, reference: Run, timed: Comparison, to: Console) -> Non
     """How sure the speed-up of one backend is. Why there is none at all is told once, for all."""
     ratio = _speed_up(run, reference, timed)
     if ratio.trusted:
-        to.print(f"\nA step on {run.backend} is {ratio.value:.2f} times as fast as on the reference "
-                 f"({ratio.low:.2f} to {ratio.high:.2f}, in {len(timed.clean)} turns).")
+        to.print(f"\nA step on {run.backend} is {ratio.value:.2f} times as fast as on the "
+                 f"reference ({ratio.low:.2f} to {ratio.high:.2f}, in {len(timed.clean)} turns).")
     elif not timed.why and not run.error:
         to.print(f"\nNo speed-up is told of {run.backend}. {ratio.why}", style="yellow")
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,10 @@ def flops(dtype: str, seconds: float) -> float:
     n = 256
     while True:
         a = np.full((n, n), 0.5, dtype)
-        b, out = a.copy(), np.empty_like(a)
-        spent = best(lambda: np.matmul(a, b, out=out), 0.0)  # noqa: B023 - it runs at once
+        product = partial(np.matmul, a, a.copy(), out=np.empty_like(a))
+        spent = best(product, 0.0)
         if spent >= ENOUGH or n >= LARGEST:
-            return 2.0 * n**3 / min(spent, best(lambda: np.matmul(a, b, out=out), seconds))
+            return 2.0 * n**3 / min(spent, best(product, seconds))
         n *= 2
 
 
