@@ -73,6 +73,7 @@ def in_pages(folder: Path) -> Iterator[str]:
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.is_file() or (
-                    target in pages and unquote(parts.fragment) not in pages[target].places):
+            # The pages of sources link back to objects that some page shows without a place.
+            place = "" if "_modules" in path.parts else unquote(parts.fragment)
+            if not target.is_file() or (target in pages and place not in pages[target].places):
                 yield f"{path.relative_to(folder)}: {link}"
