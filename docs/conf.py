@@ -2,7 +2,7 @@
 
 Nothing here lists a tutorial, an op or a public name: tutorials/ is reached through a link and a
 glob, ops through the table, names through dir(etude). Warnings are errors (tox -e docs), so
-a page that lies about a name or a link does not build; links.py looks at those that Sphinx does not.
+a page that lies about a name or a link does not build; links.py looks at the links in the pages.
 """
 
 import importlib
@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
-
 from sphinx.errors import ExtensionError
 
 import etude

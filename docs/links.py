@@ -6,7 +6,7 @@ passes.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,21 +17,20 @@ HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.M)
 LABEL = re.compile(r"^\(([\w-]+)\)=$", re.M)
 
 
-def in_markdown(path: Path, written: dict[Path, str] = {}) -> Iterator[str]:  # noqa: B006
+def in_markdown(path: Path, written: Mapping[Path, str] | None = None) -> Iterator[str]:
     """The links of a Markdown file that lead nowhere. ``written`` are pages that a build writes,
     with their text: they count as there.
     """
+    made = written or {}
     for link in LINK.findall(CODE.sub("", path.read_text())):
         parts = urlsplit(link)
         if parts.scheme or parts.netloc:
             continue
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
-        text = written.get(target)
-        if text is None and not target.exists():
+        text = made.get(target)
+        if (text is None and not target.exists()) or (parts.fragment and target.suffix == ".md"
+              and unquote(parts.fragment) not in anchors(text or target.read_text())):
             yield link
-        elif parts.fragment and target.suffix == ".md":
-            if unquote(parts.fragment) not in anchors(text or target.read_text()):
-                yield link
 
 
 def anchors(text: str) -> set[str]:

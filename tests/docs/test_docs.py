@@ -76,13 +76,6 @@ def test_a_page_whose_family_is_gone_is_removed(op_pages, tmp_path):
     assert not (tmp_path / "ops" / "old_family.md").exists()
 
 
-def test_the_readme_program_learns():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    names = {}
-    exec(compile(blocks[0], "README.md", "exec"), names)
-    assert names["loss"].item() < 0.5  # a guess costs ln 10 = 2.3
-
-
 def test_the_plugin_of_the_how_to_is_found_runs_and_declines(tmp_path):
     info = tmp_path / "etude_scipy-0.1.0.dist-info"
     info.mkdir()

@@ -223,7 +223,8 @@ def watch(found: list[Run], seed: int) -> None:
     for i in range(WATCHED + 2):
         for run in found:
             if not run.error:
-                _watched_step(run, settings[run.column], *batches[run.column][i], keep=i >= 2)
+                x, y = batches[run.column][i]
+                _watched_step(run, settings[run.column], x, y, keep=i >= 2)
 
 
 def _watched_step(run: Run, setting: Setting, x: Any, y: Any, keep: bool) -> None:

@@ -108,7 +108,7 @@ def peaks(anew: bool = False) -> Peaks:
 
 def this_machine() -> dict[str, str]:
     """What peaks depend on."""
-    blas = np.show_config("dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+    blas = np.show_config("dicts")["Build Dependencies"]["blas"]
     return {"processor": _processor(), "cores": str(cores()), "machine": platform.machine(),
             "node": platform.node(), "system": platform.system(), "numpy": np.__version__,
             "blas": f"{blas.get('name')} {blas.get('version')}",
