@@ -25,7 +25,7 @@ from etude.core.random import manual_seed
 from etude.core.state import no_grad
 from etude.functional import cross_entropy, softmax
 from etude.inspect.receipt import Receipt, receipt
-from etude.measure import Comparison
+from etude.measure import Comparison, Span, now
 from etude.measure import compare as in_turns
 from etude.train import Epoch, fit
 
@@ -212,19 +212,24 @@ def _steps(run: Run, seed: int) -> Callable[[], None]:
     return steps
 
 
-def watch(found: list[Run], seed: int) -> None:
-    """Fill in ``receipts``: the backends take watched steps in turns."""
+def watch(found: list[Run], seed: int) -> str:
+    """Fill in ``receipts``: the backends take watched steps in turns. Returns why the times in them
+    are not to be compared, as a sentence, or "".
+    """
     settings: dict[str, Setting] = {}
     for run in found:
         if not run.error:
             with use(run.column, fallback=True) as chosen:
                 settings[run.column] = prepare(seed, chosen.device)
     batches = {column: list(islice(s.train, WATCHED + 2)) for column, s in settings.items()}
+    start = now()
     for i in range(WATCHED + 2):
         for run in found:
             if not run.error:
                 x, y = batches[run.column][i]
                 _watched_step(run, settings[run.column], x, y, keep=i >= 2)
+    busy = Span.between(start, now()).busy
+    return f"This machine was busy while ops were timed: {busy}." if busy else ""
 
 
 def _watched_step(run: Run, setting: Setting, x: Any, y: Any, keep: bool) -> None:

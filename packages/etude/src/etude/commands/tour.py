@@ -80,10 +80,12 @@ def _speed_up(run: Run, reference: Run, timed: Comparison) -> Ratio:
     return timed.speed_up(run.column, reference.column)
 
 
-def _untold(found: list[Run], timed: Comparison) -> str:
-    """Why the picture is to compare no speeds; "" if it may."""
+def _untold(found: list[Run], timed: Comparison, watched: str) -> str:
+    """Why the picture is to compare no speeds; "" if it may. ``watched`` is what ``runs.watch`` has
+    to say of the times of single ops.
+    """
     ratios = [_speed_up(run, found[0], timed) for run in found[1:] if not run.error]
-    return timed.why or next((r.why for r in ratios if not r.trusted), "")
+    return timed.why or next((r.why for r in ratios if not r.trusted), "") or watched
 
 
 def _milliseconds(run: Run, timed: Comparison) -> float:
@@ -257,12 +259,12 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
     if found[0].error:
         raise click.ClickException(f"the reference itself failed: {found[0].error}")
     timed = runs.time_steps(found, seed)
-    runs.watch(found, seed)
+    watched = runs.watch(found, seed)
     for run in found[1:]:
         runs.compare(run, found[0], seed)
     picture, missing = None, ""
     if not no_picture:
-        picture, missing = _draw(found, timed, out)
+        picture, missing = _draw(found, _untold(found, timed, watched), out)
     failed = any(run.problem(found[0]) for run in found[1:])
     if json_:
         print_json(as_json(found, timed, picture))
@@ -282,7 +284,7 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
         raise click.exceptions.Exit(1)
 
 
-def _draw(found: list[Run], timed: Comparison, out: Path) -> tuple[Path | None, str]:
+def _draw(found: list[Run], untold: str, out: Path) -> tuple[Path | None, str]:
     """Where the picture is, or why there is none."""
     try:
         from etude.commands.picture import draw
@@ -294,7 +296,7 @@ def _draw(found: list[Run], timed: Comparison, out: Path) -> tuple[Path | None, 
     path = out / "tour.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        draw(found, path, _untold(found, timed))
+        draw(found, path, untold)
     except OSError as error:  # the results are still worth showing
         return None, f"There is no picture, because {error}. --out names another folder"
     return path, ""
