@@ -71,16 +71,19 @@ def damage(**changes):
 
 DAMAGED = ["", "{", "[]", "null", "\x00\xff", made().json()[:-40], damage(version=0),
            damage(peaks=[]), damage(peaks=3), damage(peaks=None), damage(date="yesterday"),
-           damage(date=None), damage(more=1), damage(peaks=[{"threads": 1}]),
+           damage(date=None), damage(more=1), damage(busy=3),
+           damage(machine=["x"]), damage(machine={"node": 1}), damage(peaks=[{"threads": 1}]),
            damage(peaks=[{"threads": 1, "float32": -1.0, "float64": 1.0, "bandwidth": 1.0}]),
            damage(peaks=[{"threads": 1, "float32": "x", "float64": 1.0, "bandwidth": 1.0}]),
            damage(peaks=[{"threads": 1, "float32": np.nan, "float64": 1.0, "bandwidth": 1.0}])]
 
 
 @pytest.mark.parametrize("text", DAMAGED)
-def test_a_damaged_file_is_known_as_one(text):
-    with pytest.raises(ValueError, match="not a file of peaks"):
-        Peaks.read(text)
+def test_a_damaged_file_is_known_as_one(tmp_path, text):
+    path = tmp_path / "peaks.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"peaks.json: not a file of peaks, or a damaged one"):
+        Peaks.read(path)
 
 
 def test_a_damaged_file_is_measured_anew(cache):

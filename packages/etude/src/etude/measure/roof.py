@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -60,20 +60,28 @@ class Peaks:
         return found[-1]
 
     @classmethod
-    def read(cls, text: str | bytes) -> Self:
-        """What ``json`` wrote. ValueError if it is anything else."""
+    def read(cls, path: Path) -> Self:
+        """From the file that ``keep`` wrote. OSError as from ``open``, ValueError for any other."""
         try:
-            state = json.loads(text)
-            if state.pop("version") != VERSION:
-                raise ValueError("another version")
-            peaks = tuple(Peak(**peak) for peak in state.pop("peaks"))
-            found = cls(peaks=peaks, **state)
-            datetime.fromisoformat(found.date)
-            numbers = [n for peak in peaks for n in asdict(peak).values()]
-            if not numbers or not all(0 < n < math.inf for n in numbers):
-                raise ValueError("a number that is no speed")
+            return cls._of(json.loads(path.read_bytes()))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ValueError(f"not a file of peaks: {error}") from error
+            raise ValueError(f"{path}: not a file of peaks, or a damaged one ({error}); "
+                             f"etude.measure.peaks(anew=True) writes it again") from None
+
+    @classmethod
+    def _of(cls, state: Any) -> Self:
+        """From what ``json`` says. Of the wrong form it is one of five kinds of error."""
+        if state.pop("version") != VERSION:
+            raise ValueError("another version")
+        found = cls(peaks=tuple(Peak(**peak) for peak in state.pop("peaks")), **state)
+        datetime.fromisoformat(found.date)
+        if not all(isinstance(text, str) for text in [found.busy, *found.machine.values()]):
+            raise TypeError("a number where a text should be")
+        numbers = [n for peak in found.peaks for n in asdict(peak).values()]
+        if not numbers or not all(0 < n < math.inf for n in numbers):
+            raise ValueError("a number that is no speed")
+        if found.peaks[0].threads != 1:
+            raise ValueError("no peak of one thread")
         return found
 
     def json(self) -> str:
@@ -134,7 +142,7 @@ def _processor() -> str:
 def _kept(path: Path) -> Peaks | None:
     """What the file says; None if there is none that can be read."""
     try:
-        return Peaks.read(path.read_bytes())
+        return Peaks.read(path)
     except (OSError, ValueError):
         return None
 

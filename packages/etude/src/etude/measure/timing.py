@@ -9,6 +9,7 @@ if too few are left there is no answer, but the reason.
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 import timeit
 from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +128,9 @@ class Comparison:
 
     @property
     def width(self) -> float:
-        """Of the widest interval: of the ratios to the first function, or of its time alone."""
+        """The width of the widest interval: those of the ratios to the first function, or that of
+        its time if it is alone.
+        """
         first, *rest = self.names
         if not rest:
             return self.seconds(first).width
@@ -146,9 +149,9 @@ class Comparison:
             if name != first and not self.why:
                 line += f"   {self.speed_up(name, first)}"
             lines.append(line)
-        lines.append(self.why or f"Medians of {len(self.clean)} turns; in brackets the 95 % "
-                                 f"interval of how many times as fast as {first}.")
-        return "\n".join(lines)
+        told = self.why or (f"Medians of {len(self.clean)} turns; in brackets the 95 % interval of "
+                            f"how many times as fast as {first}.")
+        return "\n".join([*lines, *textwrap.wrap(told, 88)])
 
 
 def compare(work: Mapping[str, Callable[[], Any]], budget: float = 2.0, width: float = 0.05
