@@ -54,6 +54,7 @@ def test_a_system_that_tells_nothing_leaves_unknowns():
                          Moment(1.0, 0.9, {}, math.nan, math.nan))
     assert math.isnan(found.waited)
     assert math.isnan(found.stolen)
+    assert math.isnan(found.others)
     assert found.busy == ""
 
 

@@ -54,7 +54,8 @@ class Span:
         there = end.queues.keys()
         waited = sum(end.queues[t] - start.queues.get(t, 0.0) for t in there)
         return cls(end.wall - start.wall, cpu, waited if there else math.nan,
-                   max(0.0, end.machine - start.machine - cpu), end.stolen - start.stolen)
+                   max(end.machine - start.machine - cpu, 0.0),  # NaN stays in this order
+                   end.stolen - start.stolen)
 
     @classmethod
     def total(cls, spans: list[Span]) -> Span:
@@ -85,7 +86,8 @@ class Span:
         """Who had the cores meanwhile, as far as that is known."""
         if math.isnan(self.others) or self.others < 0.05 * self.wall:
             return ", each for the others of them"
-        return f", and other processes used {self.others / self.wall:.1f} of {cores()} cores"
+        return (f", and other processes used {self.others / self.wall:.1f} of the "
+                f"{os.cpu_count()} cores of this machine")
 
 
 def cores() -> int:
