@@ -131,7 +131,7 @@ def _shares(ax: Any, done: list[Run], busy: str) -> None:
         ax.barh(at, [100 * times.get(n, 0) / total for n in names], height * 0.9,
                 color=COLOURS[i % len(COLOURS)], label=run.backend)
     ax.set_xlabel("percent of the same backend's step, roughly")
-    _name_bars(ax, names, "\n".join(textwrap.wrap(f"No speeds are told. {busy}", 60)))
+    _name_bars(ax, names, "\n".join(textwrap.wrap(f"No speeds are told. {busy}", 46)))
 
 
 def _name_bars(ax: Any, names: list[str], note: str | None = None) -> None:
