@@ -26,7 +26,7 @@ help: ## This list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-tour: $(VENV)/core cpu ## Train a network on digits: NumPy, then the C kernels, and compare
+tour: $(VENV)/core $(VENV)/kit cpu ## Train a network on digits: NumPy, then the C kernels, and compare
 	$(call say,Starting the tour)
 	@$(BIN)/etude tour
 
@@ -50,7 +50,7 @@ check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a m
 
 lint: ## ruff
 types: ## mypy, strict, on packages/etude and packages/etude-check
-docs: ## The documentation, with every tutorial executed
+docs: ## The documentation, with every tutorial executed: some minutes
 sanitizers: ## The C kernels under the address, undefined-behaviour and thread sanitizers
 bench: ## Timings beside NumPy (and PyTorch where it is installed)
 lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its own: see tox.ini

@@ -25,12 +25,14 @@ from etude.functional import signature
 
 
 def write(folder):
-    """Write ``folder``.md, the table, and ``folder``/<family>.md; leave unchanged pages alone."""
+    """Write ``folder``.md, the table, and a page for each family into ``folder``; leave unchanged
+    pages alone.
+    """
     families = defaultdict(list)
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
-    pages = {name: _family(name, ops, columns) for name, ops in families.items()}
+    pages = {page(name): _family(name, ops, columns) for name, ops in families.items()}
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
         if old.stem not in pages:
@@ -38,6 +40,13 @@ def write(folder):
     for name, text in pages.items():
         replace(folder / f"{name}.md", text)
     replace(folder.with_suffix(".md"), _index(families, columns, folder.name))
+
+
+def page(family):
+    """The name of a family's page. That of the family ``index`` must not be index: a web server
+    shows index.html to whoever asks for the folder.
+    """
+    return f"{family}_ops"
 
 
 def replace(path, text):
@@ -68,14 +77,14 @@ def _index(families, columns, folder):
         "```{toctree}",
         ":hidden:",
         "",
-        *(f"{folder}/{name}" for name in sorted(families)),
+        *(f"{folder}/{page(name)}" for name in sorted(families)),
         "```",
     ]
     for name, ops in sorted(families.items()):
         heads = ["op", "differentiable", "reference", *columns]
         lines += [
             "",
-            f"## [{name}]({folder}/{name}.md)",
+            f"## [{name}]({folder}/{page(name)}.md)",
             "",
             _title(ops),
             "",
@@ -86,7 +95,7 @@ def _index(families, columns, folder):
         for op in ops:
             marks = ["●", *("●" if op.name in c.ops else "" for c in columns.values())]
             lines.append(
-                f"| [`{signature(op)}`]({folder}/{name}.md#{_anchor(op)}) | {_times(op)} | "
+                f"| [`{signature(op)}`]({folder}/{page(name)}.md#{_anchor(op)}) | {_times(op)} | "
                 + " | ".join(marks)
                 + " |"
             )
@@ -95,7 +104,7 @@ def _index(families, columns, folder):
 
 def _family(name, ops, columns):
     module = sys.modules[ops[0].reference.__module__]
-    lines = [f"# {name}", "", _prose(inspect.getdoc(module))]
+    lines = [f"# {name} ops", "", _prose(inspect.getdoc(module))]
     for op in ops:
         lines += ["", f"({_anchor(op)})=", f"## {op.name}", ""]
         lines += [_prose(inspect.getdoc(op.reference)), ""]
@@ -136,7 +145,7 @@ def _linked(text):
     """The internal ops that a sentence names, as links."""
     return re.sub(
         r"\b\w+\b",
-        lambda m: f"[`{m[0]}`]({TABLE[m[0]].family}.md#{_anchor(TABLE[m[0]])})"
+        lambda m: f"[`{m[0]}`]({page(TABLE[m[0]].family)}.md#{_anchor(TABLE[m[0]])})"
         if m[0] in TABLE and TABLE[m[0]].internal
         else m[0],
         text,
