@@ -76,15 +76,19 @@ def rows_of(draw):
     """(x, eps): numbers of every size, with offsets, equal, tiny beside eps, and huge. Their
     squares stay in the range of float64, which is what the sums run in.
     """
-    for x, eps in ((draw.magnitudes((6, 9), -140, 120), 1e-5),
-                   (draw.magnitudes((30, 4), -140, 120), 0.0),
-                   (draw.magnitudes((6, 12), -120, -110), 0.0),
-                   (draw.magnitudes((6, 12), 100, 120), 1e-5), (draw.offset((6, 12)), 1e-5),
-                   (draw.offset((6, 12), 1e4, 1), 1e-5), (draw.offset((3, 64), -1e8, 50), 0.0),
-                   (draw.floats((6, 9), -2, 3), 1e-5), (draw.floats((3, 128), -2, 3), 1e-5),
-                   (draw.floats((6, 9), -2, 3) * draw.dtype.type(1e-3), 1e-5),
-                   (np.repeat(draw.magnitudes((20, 1), -140, 120), 5, 1), 1e-5), (odd_rows(draw), 1e-5)):
-        yield x, eps
+    eps = 1e-5
+    yield draw.magnitudes((6, 9), -140, 120), eps
+    yield draw.magnitudes((30, 4), -140, 120), 0.0
+    yield draw.magnitudes((6, 12), -120, -110), 0.0
+    yield draw.magnitudes((6, 12), 100, 120), eps
+    yield draw.offset((6, 12)), eps
+    yield draw.offset((6, 12), 1e4, 1), eps
+    yield draw.offset((3, 64), -1e8, 50), 0.0
+    yield draw.floats((6, 9), -2, 3), eps
+    yield draw.floats((3, 128), -2, 3), eps
+    yield draw.floats((6, 9), -2, 3) * draw.dtype.type(1e-3), eps
+    yield np.repeat(draw.magnitudes((20, 1), -140, 120), 5, 1), eps
+    yield odd_rows(draw), eps
     if draw.whole:
         yield draw.offset((3, 4000), 1e4, 1), 1e-5
         yield draw.offset((4000, 3), 3, 1), 1e-5
@@ -98,7 +102,9 @@ def odd_rows(draw):
     return x
 
 
-def long_rows(draw):
+def calls(draw):
+    """``rows_of``, and 10^7 numbers in float32, in one row and in many."""
+    yield from rows_of(draw)
     if draw.whole and draw.dtype == np.float32:
         for shape in ((1, 10**7), (5 * 10**6, 2)):
             yield draw.offset(shape, 3, 1), 1e-5

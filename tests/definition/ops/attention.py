@@ -152,8 +152,8 @@ def attention(arrays, attrs, output, places):
         return [known((p[:-1], p[-1]))[output - 1] for p in places]
 
     def mean(place):
-        *lead, l, e = place
-        p = known((tuple(lead), l))[2]
+        *lead, query, e = place
+        p = known((tuple(lead), query))[2]
         return NAN if p[0] != p[0] else dot(p, value[(*lead, slice(None), e)].tolist())
     return [mean(place) for place in places]
 
@@ -188,18 +188,18 @@ def attention_backward(arrays, attrs, output, places):
     grad, query, key, value, mask, y, top, log_sum = arrays
     problem = Problem(query, key, mask, attrs)
 
-    def probability(lead, l, s):
-        t, log = top[(*lead, l)].item(), log_sum[(*lead, l)].item()
-        score = problem.score((lead, l, s))
+    def probability(lead, i, s):
+        t, log = top[(*lead, i)].item(), log_sum[(*lead, i)].item()
+        score = problem.score((lead, i, s))
         if score != score or log != log or log == INF:
             return NAN
         return mpf(0) if score == -INF else mp.exp(score - t - (0 if log == -INF else log))
 
-    def score_gradient(lead, l, s):
+    def score_gradient(lead, i, s):
         """p (grad value^T - sum(grad y)) scale."""
-        g = grad[(*lead, l)].tolist()
-        v, mean = value[(*lead, s)].tolist(), y[(*lead, l)].tolist()
-        chance = p((lead, l, s))
+        g = grad[(*lead, i)].tolist()
+        v, mean = value[(*lead, s)].tolist(), y[(*lead, i)].tolist()
+        chance = p((lead, i, s))
         if not finite(g, v, mean, [chance]):
             return NAN
         return chance * (mp.fdot(g, v) - mp.fdot(g, mean)) * problem.scale

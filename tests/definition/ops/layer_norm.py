@@ -6,19 +6,19 @@ are bias, for their variance is 0; with eps = 0 that is 0 / 0, NaN.
 
 import math
 
+import norms
 import numpy as np
 from exact import definition
 from lines import LONG, last, once, variance_of, wide
 from mpmath import mp, mpf
-from norms import (affine, at, down_columns, flat, given, long_rows, normal, position, rows_of,
-                   rstd_of, weightless)
+from norms import affine, at, down_columns, flat, given, normal, position, rstd_of, weightless
 
 from etude import TABLE
 from etude_check.cases.spec import call
 
 
 def _calls(draw):
-    for i, (x, eps) in enumerate((*rows_of(draw), *long_rows(draw))):
+    for i, (x, eps) in enumerate(norms.calls(draw)):
         size = x.shape[1:]
         weight, bias = draw.floats(size, -2, 2), draw.floats(size, -2, 2)
         for some in ((), (weight,), (weight, bias), (None, bias))[i % 2 :: 2]:
@@ -28,7 +28,7 @@ def _calls(draw):
 
 
 def _backward(draw):
-    for i, (x, eps) in enumerate((*rows_of(draw), *long_rows(draw))):
+    for i, (x, eps) in enumerate(norms.calls(draw)):
         size = x.shape[1:]
         weight = draw.floats(size, -2, 2) if i % 2 else None
         with np.errstate(all="ignore"):

@@ -5,18 +5,19 @@ A NaN or an infinity spoils its own row. With eps = 0 a row of zeros is 0 / 0, N
 
 import math
 
+import norms
 import numpy as np
 from exact import definition
 from lines import LONG, NAN, dot, finite, last, once, wide
 from mpmath import mp, mpf
-from norms import at, down_columns, flat, given, long_rows, position, rows_of, weightless
+from norms import at, down_columns, flat, given, position, weightless
 
 from etude import TABLE
 from etude_check.cases.spec import call
 
 
 def _calls(draw):
-    for i, (x, eps) in enumerate((*rows_of(draw), *long_rows(draw))):
+    for i, (x, eps) in enumerate(norms.calls(draw)):
         size = x.shape[1:]
         weight = draw.floats(size, -2, 2)
         yield call(x, *((weight,) if i % 2 else ()), normalized_shape=size, eps=eps)
@@ -26,7 +27,7 @@ def _calls(draw):
 
 
 def _backward(draw):
-    for i, (x, eps) in enumerate((*rows_of(draw), *long_rows(draw))):
+    for i, (x, eps) in enumerate(norms.calls(draw)):
         size = x.shape[1:]
         with np.errstate(all="ignore"):
             _, rstd = TABLE["rms_norm"](x, normalized_shape=size, eps=eps)
