@@ -42,7 +42,7 @@ test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests, on all cores
 lower: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run those that rounding reaches, as on an older processor
 	$(call say,Running the tests of ops, kernels and the kit with lower instruction sets)
 	@$(BIN)/python tests/lower.py $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal \
-	  tests/backends tests/check tests/core tests/cpu tests/inspect tests/nn tests/ops tests/optim
+	  tests/backends tests/check tests/core tests/cpu tests/definition tests/inspect tests/nn tests/ops tests/optim
 
 check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a minute
 	$(call say,Checking the backend named cpu)

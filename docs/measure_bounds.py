@@ -4,7 +4,8 @@
 
 runs ``engine.check`` on each column in float32 and writes ``measured.md``, a table by op, and
 ``measured.svg``, a plot by family. It takes minutes, so the two files are committed, with their
-date, and not made when the documentation is built.
+date, and not made when the documentation is built. What ``measured.md`` has from its first heading
+on is kept: ``python tests/definition --write`` writes that.
 """
 
 import math
@@ -120,11 +121,13 @@ def write(found, targets):
     top = max((r, op, t) for t, (ops, _) in found.items() for op, r in ops.items())
     (HERE / "measured.svg").write_text(plot(found))
     asked = f"python docs/measure_bounds.py {' '.join(targets)}"
-    (HERE / "measured.md").write_text(
+    page = HERE / "measured.md"
+    _, heading, rest = page.read_text().partition("\n## ")
+    page.write_text(
         f"Measured {date.today()} with `{asked}`, level full, seed 0, float32, cases of "
         f"{', '.join(KINDS)}. Cases: {counts}. The largest of all is {top[0]:.3f} ({top[1]}, "
-        f"{top[2]}). Exact ops, whose bound is 0, are left out.\n\n{table(found)}\n")
-
+        f"{top[2]}). Exact ops, whose bound is 0, are left out.\n\n{table(found)}\n"
+        f"{heading}{rest}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@
    sums depends on the sizes alone. With is_causal a query sees the keys up to its own place, and
    blocks in which no query sees a key are left out, about half of them. A mask has for each score a
    bool (true: the key takes part) or a number to add, at strides that are 0 where it is broadcast.
-   A query that sees no key has y = 0, top = 0 and log_sum = -infinity. */
+   A query that sees no key has y = 0, top = 0 and log_sum = -infinity; one with a score of NaN or
+   infinity is NaN. */
 #include <math.h>
 #include <stdatomic.h>
 
@@ -245,7 +246,8 @@ static int backward_one(const attention_call *c, int64_t which)
             for (int64_t i = 0; i < m; i++) {
                 int64_t count = seen(c, q0 + i, k0, n);
                 finish_scores(c, p + i * KEYS, which, q0 + i, k0, count);
-                exponentials(p + i * KEYS, top[q0 + i], finite_or_0(log_sum[q0 + i]), count, n);
+                real log = log_sum[q0 + i] == -INFINITY ? 0 : log_sum[q0 + i]; /* sees nothing */
+                exponentials(p + i * KEYS, top[q0 + i], log, count, n);
                 score_gradient(c, p + i * KEYS, dp + i * KEYS, n, delta[q0 + i]);
             }
             multiply(1, n, E, m, p, 1, KEYS, grad_rows, c->dvalue + at * E, E);

@@ -80,6 +80,23 @@ static void sum_part(const norm_call *c, part p, const real *mean, double *total
     }
 }
 
+/* A channel whose squares leave the range of float. */
+static void wide_channel(const norm_call *c, int64_t k)
+{
+    double count = (double)(c->N * c->inner), mean = 0, var = 0;
+    int64_t first = k * c->inner, step = c->C * c->inner;
+    for (int64_t n = 0; n < c->N; n++)
+        mean += wide_sum(c->x + n * step + first, c->inner, 1) / count;
+    for (int64_t n = 0; n < c->N; n++)
+        var += wide_squares(c->x + n * step + first, mean, c->inner, 1) / count;
+    double scale = (c->weight ? c->weight[k] : 1) / sqrt(var + c->eps);
+    for (int64_t n = 0; n < c->N; n++)
+        for (int64_t i = n * step + first; i < n * step + first + c->inner; i++)
+            c->y[i] = (real)((c->x[i] - mean) * scale + (c->bias ? c->bias[k] : 0));
+    c->mean[k] = (real)mean;
+    c->var[k] = (real)var;
+}
+
 static void forward_items(void *arg, int64_t begin, int64_t end)
 {
     const norm_call *c = arg;
@@ -97,6 +114,9 @@ static void forward_items(void *arg, int64_t begin, int64_t end)
             scale[k] = (c->weight ? c->weight[p.first + k] : 1) / deviation(var[k], c->eps);
         }
         write_part(c, p, mean, scale);
+        for (int64_t k = 0; k < p.channels; k++)
+            if (squares_lost(var[k] + c->eps))
+                wide_channel(c, p.first + k);
     }
 }
 

@@ -112,8 +112,10 @@ ETUDE_KERNEL(cross_entropy, cross_entropy)(etude_context *ctx, const real *x, co
     etude_parallel_for(ctx, forward_rows, &call, rows, rows_grain(cols));
     if (reduction != NONE)
         loss[0] = row_sum(losses, rows);
-    if (reduction == MEAN)
-        loss[0] /= total_weight(weight, target, rows, (int64_t)ignore, count);
+    if (reduction == MEAN) {
+        real by = total_weight(weight, target, rows, (int64_t)ignore, count);
+        loss[0] = overflowed(loss[0]) ? (real)(wide_sum(losses, rows, 1) / by) : loss[0] / by;
+    }
     return ETUDE_OK;
 }
 

@@ -17,6 +17,21 @@ typedef struct {
     real eps;
 } norm_call;
 
+/* A row whose squares leave the range of float. */
+static void wide_row(const norm_call *call, int64_t r)
+{
+    int64_t cols = call->cols;
+    const real *x = call->x + r * cols, *weight = call->weight, *bias = call->bias;
+    double mean = wide_sum(x, cols, 1) / (double)cols;
+    double rstd = 1 / sqrt(wide_squares(x, mean, cols, 1) / (double)cols + call->eps);
+    for (int64_t c = 0; c < cols; c++) {
+        double h = (x[c] - mean) * rstd;
+        call->y[r * cols + c] = (real)(h * (weight ? weight[c] : 1) + (bias ? bias[c] : 0));
+    }
+    call->mean[r] = (real)mean;
+    call->rstd[r] = (real)rstd;
+}
+
 static void forward_rows(void *arg, int64_t begin, int64_t end)
 {
     const norm_call *call = arg;
@@ -27,6 +42,10 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
         real *y = call->y + r * cols;
         real mean = row_sum(x, cols) / (real)cols;
         real var = row_squares(x, mean, cols) / (real)cols;
+        if (squares_lost(var + call->eps)) {
+            wide_row(call, r);
+            continue;
+        }
         real rstd = 1 / (sizeof(real) == 8 ? (real)sqrt(var + call->eps)
                                            : (real)sqrtf((float)(var + call->eps)));
         if (weight && bias)

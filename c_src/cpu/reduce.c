@@ -341,8 +341,10 @@ ETUDE_KERNEL(reduce, mean)(etude_context *ctx, const real *x, real *y, int64_t o
                            int64_t inner)
 {
     int status = reduce(ctx, SUM, x, y, outer, n, inner);
-    for (int64_t i = 0; status == ETUDE_OK && i < outer * inner; i++)
-        y[i] /= (real)n;
+    for (int64_t i = 0; status == ETUDE_OK && i < outer * inner; i++) {
+        const real *first = x + i / inner * n * inner + i % inner;
+        y[i] = overflowed(y[i]) ? (real)(wide_sum(first, n, inner) / (double)n) : y[i] / (real)n;
+    }
     return status;
 }
 

@@ -18,6 +18,17 @@ typedef struct {
     real eps;
 } rms_call;
 
+/* A row whose squares leave the range of float. */
+static void wide_row(const rms_call *call, int64_t r)
+{
+    int64_t cols = call->cols;
+    const real *x = call->x + r * cols, *weight = call->weight;
+    double rstd = 1 / sqrt(wide_squares(x, 0, cols, 1) / (double)cols + call->eps);
+    for (int64_t c = 0; c < cols; c++)
+        call->y[r * cols + c] = (real)(x[c] * rstd * (weight ? weight[c] : 1));
+    call->rstd[r] = (real)rstd;
+}
+
 static void forward_rows(void *arg, int64_t begin, int64_t end)
 {
     const rms_call *call = arg;
@@ -27,6 +38,10 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
         const real *x = call->x + r * cols;
         real *y = call->y + r * cols;
         real square = row_dot(x, x, cols) / (real)cols + call->eps;
+        if (squares_lost(square)) {
+            wide_row(call, r);
+            continue;
+        }
         real rstd = 1 / (sizeof(real) == 8 ? (real)sqrt(square) : (real)sqrtf((float)square));
         if (weight)
             ETUDE_SIMD for (int64_t c = 0; c < cols; c++) y[c] = x[c] * rstd * weight[c];

@@ -51,7 +51,12 @@ lerp_steps(char *const *p, int64_t xs, int64_t ys, int64_t ws, int64_t n)
     const real *x = (const real *)p[0], *y = (const real *)p[1], *w = (const real *)p[2];
     real *z = (real *)p[3];
     ETUDE_SIMD for (int64_t i = 0; i < n; i++)
-        z[i] = x[i * xs] + w[i * ws] * (y[i * ys] - x[i * xs]);
+    {
+        real v = x[i * xs], end = y[i * ys], weight = w[i * ws];
+        real whole = v + weight * (end - v);
+        real half = v / 2 + weight * (end / 2 - v / 2); /* where the difference overflows */
+        z[i] = (whole - whole == 0) | (weight - weight != 0) ? whole : 2 * half;
+    }
 }
 
 RUN(lerp)

@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void adam_range(int decayed, const 
     {
         real g = decayed ? s.g[i] + s.decay * s.p[i] : s.g[i];
         real m = s.beta1 * s.m[i] + s.rest1 * g;
-        real v = s.beta2 * s.v[i] + s.rest2 * (g * g);
+        real v = s.beta2 * s.v[i] + s.rest2 * g * g; /* not g * g first, which might overflow */
         real size = root_of(v) / s.root + s.eps;
         s.p_out[i] = s.p[i] * s.keep - s.rate * (m / size);
         s.m_out[i] = m;
@@ -103,7 +103,7 @@ static void rmsprop_body(void *arg, int64_t begin, int64_t end)
     ETUDE_SIMD for (int64_t i = begin; i < end; i++)
     {
         real g = s.g[i] + s.decay * s.p[i];
-        real v = s.beta2 * s.v[i] + s.rest2 * (g * g);
+        real v = s.beta2 * s.v[i] + s.rest2 * g * g; /* not g * g first, which might overflow */
         real m = s.momentum * s.m[i] + g / (root_of(v) + s.eps);
         s.p_out[i] = s.p[i] - s.lr * m;
         s.v_out[i] = v;

@@ -105,4 +105,42 @@ static inline real row_squares(const real *x, real mean, int64_t n)
     return row_squares(x, mean, half) + row_squares(x + half, mean, n - half);
 }
 
+#if !defined(ETUDE_INT)
+
+/* ---- In double -------------------------------------------------------------------------------
+
+   The square of 1e20 leaves the range of float, and so does the sum of a hundred 1e37, although a
+   mean or a normalised row does not. Where that has happened, what is below adds up once more, of
+   numbers that are `step` apart. It is rare, and so these are plain loops. */
+
+/* Whether a sum has left the range of float, or is NaN. */
+static inline int overflowed(real sum)
+{
+    return sizeof(real) == 4 && !(sum - sum == 0);
+}
+
+/* Whether squares whose mean is `square` have, or were so small that float rounded them away. */
+static inline int squares_lost(real square)
+{
+    return sizeof(real) == 4 && (overflowed(square) || square < (real)1e-30);
+}
+
+static inline double wide_sum(const real *x, int64_t n, int64_t step)
+{
+    double total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += x[i * step];
+    return total;
+}
+
+static inline double wide_squares(const real *x, double mean, int64_t n, int64_t step)
+{
+    double total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += (x[i * step] - mean) * (x[i * step] - mean);
+    return total;
+}
+
+#endif
+
 #endif

@@ -15,12 +15,20 @@ typedef struct {
     real count; /* n - correction */
 } var_call;
 
+/* What the variance of numbers `step` apart is, where float has lost their squares. */
+static real wide_var(const var_call *c, const real *x, int64_t step)
+{
+    double mean = wide_sum(x, c->n, step) / (double)c->n;
+    return (real)(wide_squares(x, mean, c->n, step) / c->count);
+}
+
 static void var_rows(void *arg, int64_t begin, int64_t end)
 {
     const var_call *c = arg;
     for (int64_t r = begin; r < end; r++) {
         const real *x = c->x + r * c->n;
-        c->y[r] = row_squares(x, row_sum(x, c->n) / (real)c->n, c->n) / c->count;
+        real y = row_squares(x, row_sum(x, c->n) / (real)c->n, c->n) / c->count;
+        c->y[r] = overflowed(y) ? wide_var(c, x, 1) : y;
     }
 }
 
@@ -47,7 +55,7 @@ static void var_columns(void *arg, int64_t begin, int64_t end)
                 sum[i] += d * d;
             }
         for (int64_t i = 0; i < cols; i++)
-            y[i] = (real)sum[i] / c->count;
+            y[i] = overflowed((real)sum[i]) ? wide_var(c, x + i, inner) : (real)sum[i] / c->count;
     }
 }
 

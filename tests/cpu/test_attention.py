@@ -94,6 +94,25 @@ def test_a_query_that_sees_no_key_gives_0(ops):
     assert (grads[:, 3] == 0).all()
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_query_with_a_score_that_is_no_number_is_nan_and_the_others_are_not(ops, wrong):
+    query, key, value = 1 + abs(normal(3, 4)), 1 + abs(normal(140, 4)), normal(140, 5)
+    query[1, 2] = wrong
+    y, top, log_sum = hold_all(ops, "scaled_dot_product_attention", query, key, value)
+    assert np.isnan(y[1]).all()
+    assert np.isfinite(y[::2]).all()
+    given = hold_all(ops, "attention_backward", normal(3, 5), query, key, value, None, y, top,
+                     log_sum)
+    assert np.isnan(given[2]).all()
+
+
+def hold_all(ops, name, *arrays):
+    """Every output of the kernel, which agrees with the reference's."""
+    with np.errstate(all="ignore"):
+        hold(ops, name, *arrays, terms=999)
+    return ops[name](*arrays)
+
+
 def test_masks_over_batch_axes_that_do_not_collapse_are_declined(ops):
     query, key, value = arrays(5, 6, 4, 4, "float32", lead=(2, 3, 4, 5))
     with pytest.raises(Unsupported, match="attn_mask"):

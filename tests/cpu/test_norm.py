@@ -43,6 +43,33 @@ def test_a_channel_with_nan_is_nan_and_the_others_are_not(ops):
         assert np.isfinite(np.delete(y, 2, 1)).all()
 
 
+@pytest.mark.parametrize("size", [2.0**-100, 2.0**70, 2.0**119])
+def test_rows_and_channels_whose_squares_leave_the_range_of_float(ops, size):
+    rows, images = size * normal(5, 33), size * normal(4, 3, 6, 5)
+    for x in (rows[:, 1:].copy(), rows):
+        weight, bias = normal(x.shape[1], seed=1), normal(x.shape[1], seed=2)
+        for eps in (0.0, 1e-5):
+            layer = {"normalized_shape": x.shape[1:], "eps": eps}
+            for some in ((), (weight,), (weight, bias), (None, bias)):
+                y, mean, rstd = ops["layer_norm"](x, *some, **layer)
+                want, *_ = hold_scaled("layer_norm", size, (y, mean, rstd), x, *some, **layer)
+                assert eps or np.abs(want).max() > 0.5
+            hold_scaled("rms_norm", size, ops["rms_norm"](x, weight, **layer), x, weight, **layer)
+    for x in (images, images[:, :, 0, 0].copy()):
+        weight, bias = normal(3, seed=1), normal(3, seed=2)
+        for some in ((), (weight, bias)):
+            hold_scaled("batch_norm", size, ops["batch_norm"](x, *some, eps=0.0), x, *some, eps=0.0)
+
+
+def hold_scaled(name, size, got, *arrays, **attrs):
+    """Hold results against the reference's, each of them measured by its own size."""
+    with np.errstate(over="ignore"):  # the variance is beyond float, and so infinite
+        want = TABLE[name](*arrays, **attrs)
+    for g, w in zip(got, want, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-5 * min(np.abs(w).max(), 3e38))
+    return want
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shape", ROWS)
 def test_rms_norm(ops, dtype, shape):

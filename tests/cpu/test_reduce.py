@@ -132,6 +132,19 @@ def test_var_of_numbers_far_from_zero(ops, dtype):
         np.testing.assert_allclose(ops["var"](x, dim=dim), exact.astype(dtype), rtol=2e-4)
 
 
+@pytest.mark.parametrize("shape", [(3, 500), (500, 3), (4, 130, 70)])
+def test_means_and_variances_of_which_the_sum_leaves_the_range_of_float(ops, shape):
+    x = np.float32(2.0**126) * (1 + rng().random(shape, np.float32))
+    y = np.float32(2.0**61) * normal(*shape)
+    for dim in range(len(shape)):
+        for name, given in (("mean", x), ("var", y)):
+            want = ops[name](given.astype(np.float64), dim=dim)
+            np.testing.assert_allclose(ops[name](given, dim=dim), want, rtol=1e-5)
+    assert np.isinf(ops["sum"](x, dim=0)).any()
+    x[1] = np.inf
+    assert np.isinf(ops["mean"](x, dim=0)).all()
+
+
 def test_integers_add_up_exactly(ops):
     x = rng(0).integers(-1000, 1000, (321, 45))
     for dim in (None, 0, 1):

@@ -69,6 +69,11 @@ def test_labels_to_ignore_smoothing_and_weights(ops, dtype, reduction, ignore, s
     hold(ops, "cross_entropy_backward", grad, x, target, weight, *saved, terms=99, **attrs)
 
 
+def test_the_mean_of_losses_whose_sum_leaves_the_range_of_float(ops):
+    x = np.float32(2.0**124) * rng().random((100, 3), np.float32)
+    hold(ops, "cross_entropy", x, rng(1).integers(0, 3, 100))
+
+
 @pytest.mark.parametrize("wrong", [-1, 10, 2**40])
 def test_a_label_out_of_range_is_named_as_by_the_reference(ops, wrong):
     x, target = normal(20, 10), np.zeros(20, np.int64)

@@ -79,7 +79,14 @@ def test_clamp_keeps_the_sign_of_a_zero_within_its_bounds():
     x = np.array([-0.0, 0.0] * 40, np.float32)
     for attrs in ({"min": 0.0}, {"min": -0.0}, {"max": 0.0}, {"min": -1.0, "max": 1.0}):
         assert np.array_equal(np.signbit(ops.clamp(x, **attrs)), np.signbit(x)), attrs
-    assert ops.clamp(np.array([0, 3, 9]), min=0.5, max=math.inf).tolist() == [0, 3, 9]
+
+
+def test_clamp_keeps_whole_numbers_within_whole_bounds():
+    x = np.array([0, 3, 9, 2**53 + 1, 2**63 - 1])
+    assert ops.clamp(x, min=0.5, max=math.inf).tolist() == [1, *x[1:].tolist()]
+    assert ops.clamp(x, min=-1.0, max=7.9).tolist() == [0, 3, 7, 7, 7]
+    assert ops.clamp(-x, min=-math.inf, max=-1e30).tolist() == [-(2**63)] * 5
+    assert ops.clamp(x, min=math.nan).tolist() == x.tolist()
 
 
 def test_clamp_needs_a_bound_and_keeps_nan():

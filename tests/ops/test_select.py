@@ -86,6 +86,16 @@ def test_lerp_of_numbers_has_gradients(weight):
         assert etude.grad(F.lerp(3.0, x, weight).sum(), x)[0].tolist() == [0.25, 0.25]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lerp_is_finite_where_the_difference_overflows(dtype):
+    top = np.ldexp(dtype(1), np.finfo(dtype).maxexp - 1)
+    x, y = np.array([top, top, -top, -top, 1], dtype), np.array([-top, 0, top, top / 2, 2], dtype)
+    weight = np.array([0.5, 2.0, 0.25, 1.0, 1e30], dtype)
+    assert (ops.lerp(x, y, weight) / top).tolist()[:4] == [0, -1, -0.5, 0.5]
+    assert ops.lerp(x, y, weight)[4] == dtype(1e30)
+    assert np.isnan(ops.lerp(x, np.full_like(x, np.inf), dtype(0))).all()
+
+
 def test_lerp_can_be_written_over_its_first_operand():
     """As running averages are: buffer = lerp(buffer, value, momentum)."""
     x = np.array([1.0, 2.0])

@@ -101,6 +101,19 @@ def test_weight_decay_pulls_towards_zero_without_a_gradient():
     near(ops.adamw_step(np.ones(1), zero, zero, zero, h)[0], [1 - 0.01 * 0.1], 2)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_may_be_larger_than_the_root_of_the_largest_number(dtype):
+    """Its square is not kept, but a share of it is."""
+    g = np.array([3.0]).astype(dtype) * np.sqrt(np.finfo(dtype).max)
+    zero = np.zeros(1, dtype)
+    p, _, v = ops.adamw_step(zero, g, zero, zero, _hyper(1))
+    near(v / np.finfo(dtype).max, [9 * 0.001], 1e10)
+    near(p, [-0.01], 1e10)
+    _, v, buf = ops.rmsprop_step(zero, g, zero, zero, np.array([0.1, 0.99, 1e-8, 0.0, 0.0]))
+    near(v / np.finfo(dtype).max, [9 * 0.01], 1e10)
+    near(buf, [10], 1e10)
+
+
 def test_both_bring_a_parabola_to_its_minimum():
     p, v = np.array([3.0]), np.zeros(1)
     for _ in range(200):

@@ -43,15 +43,27 @@ spec("where", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS, *INFINITE]
 
 
 def _lerp(d, shapes, at=None, number=None, value=None):
-    """Weights inside and outside of 0 .. 1. With "far", x and y differ in size and not in sign."""
+    """Weights inside and outside of 0 .. 1. With "far", x and y differ in size and not in sign;
+    with "top", y - x overflows.
+    """
     if at == "far":
         arrays = [d.wide(shapes[0], -20, 20), d.wide(shapes[1], -20, 20), d.floats(shapes[2], 0, 1)]
     elif at == "ends":
         arrays = [d.floats(shapes[0]), d.floats(shapes[1]),
                   d.among((0.0, 1.0, 0.5, -1.0, 2.0), shapes[2], near=False)]
+    elif at == "top":
+        top = float(np.finfo(d.dtype).max)
+        arrays = [d.among((top, -top, top / 2, 1.0), s, near=False) for s in shapes[:2]]
+        arrays.append(d.among((0.0, 1.0, 0.5, 0.25, 1.25), shapes[2], near=False))
     else:
         arrays = [d.floats(shapes[0]), d.floats(shapes[1]), d.floats(shapes[2], -0.5, 1.5)]
     return call(*with_number(arrays, number, value, d.dtype))
+
+
+def _difference(q, i):
+    """The rounding of y - x, also where the noise of the ensemble overflows."""
+    x, y, weight = (np.abs(np.asarray(a, np.float64)) for a in q.arrays)
+    return 2 * q.u * weight * x + 2 * q.u * weight * y
 
 
 ALIAS = [{"shapes": [[n]] * 3} for n in TAILS[4::4]] + [
@@ -59,7 +71,8 @@ ALIAS = [{"shapes": [[n]] * 3} for n in TAILS[4::4]] + [
     {"shapes": [[65]] * 3, "number": 2, "value": 2}]
 spec("lerp", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS], alias=ALIAS, special=[
          *at([257], "far", "ends", arity=3), *at([7], "ends", arity=3), *crossed(
-             at([65], "far", arity=3), number=(2,), value=(0, 1, 2))]),
-     make=_lerp, model=Ensemble(), random=broadcasting(3),
+             at([65], "far", arity=3), number=(2,), value=(0, 1, 2)), *at([65], "top", arity=3)]),
+     make=_lerp, model=Ensemble(more=_difference), random=broadcasting(3),
      refusals=(_apart("lerp", np.ones(2)),),
-     policy="x at weight 0; weights beyond 0 .. 1 extrapolate. z may be written over x.")
+     policy="x at weight 0; weights beyond 0 .. 1 extrapolate; z is finite where y - x is not. z "
+            "may be written over x.")

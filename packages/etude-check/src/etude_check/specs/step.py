@@ -37,7 +37,8 @@ def _plans(hypers, **attrs):
                 made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)) + crossed(
                     made([[19, 33]]), layout=("transposed", "sliced"), which=(0, 1, 2)),
             "special": lambda: crossed(made([[33]], hypers[:2]), special=(
-                "nan", "zero", "subnormal")) + crossed(made([[33]], hypers[:2]), special=("inf",)),
+                "nan", "zero", "subnormal")) + crossed(made([[33]], hypers[:2]), special=("inf",))
+            + made([[33]], hypers[:2], at=("top",)),
             "alias": lambda: made([*BASE, [65], [1025]], hypers[:2]),
             "repeat": lambda: crossed(made(BASE[:1]), round=(0, 1, 2)),
             "large": lambda: made([[70001], [513, 1021]]), "threads": lambda: made([[513, 1021]]),
@@ -51,14 +52,16 @@ def _make(*roles):
     negative.
     """
     def make(d, shape, hyper, at="", **attrs):
-        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3}.get(at, 1.0)
+        top = float(np.finfo(d.dtype).max) ** 0.5  # where g^2 overflows, and a share of it not
+        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3, "top": top}.get(at, 1.0)
         p, g = d.floats(shape), d.floats(shape, -2 * scale, 2 * scale)
         moments = []
         for positive in roles:
             if at == "first":
                 moments.append(d.given(np.zeros(shape, d.dtype)))
             elif positive:  # a special here would be the square of none
-                moments.append(d.plain(shape, 0.01 * scale**2, 4 * scale**2))
+                least = (0.001 if at == "top" else 0.01) * scale**2
+                moments.append(d.plain(shape, least, 400 * least))
             else:
                 moments.append(d.floats(shape, -scale, scale))
         return call(p, g, *moments, np.array(hyper, np.float64), **attrs)

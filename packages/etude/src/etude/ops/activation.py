@@ -4,9 +4,13 @@ Legend: x, y, grad have any shape, all the same. ``relu``, ``gelu``, ``sigmoid``
 ``map.py``.
 """
 
+import math
+
 import numpy as np
 
 from etude.core.table import op
+
+LEAST, MOST = -(2**63), 2**63 - 1  # of int64
 
 
 @op("map", saves="x", flops=2, kernel="n = ..., a = negative_slope, b = 0")
@@ -69,6 +73,15 @@ def _bounds(op, min, max):
         raise ValueError(f"{op}: give min, max or both; got neither")
 
 
+def _whole(bound, rounded):
+    """A bound for int64: compared with a float, numbers beyond 2^53 would be floats too."""
+    if bound is None or math.isnan(bound):
+        return None
+    if math.isinf(bound):
+        return LEAST if bound < 0 else MOST
+    return LEAST if rounded(bound) < LEAST else MOST if rounded(bound) > MOST else rounded(bound)
+
+
 @op("map", sizes=_bounds, domain="number", saves="x", flops=2,
     kernel="n = ..., a = min, b = max")
 def clamp(x, *, min=None, max=None):
@@ -76,8 +89,11 @@ def clamp(x, *, min=None, max=None):
     where that is above max.
 
     All else stays as it is, NaN and -0 too. The gradient passes where min <= x <= max. float or
-    int64.
+    int64, of which the bounds are whole numbers as well: a bound of 0.5 keeps what a 1 keeps as
+    the least, and a 0 as the largest.
     """
+    if x.dtype.kind == "i":
+        min, max = _whole(min, math.ceil), _whole(max, math.floor)
     y = x if min is None else np.where(x < min, min, x)
     y = y if max is None else np.where(y > max, max, y)
     return y.astype(x.dtype, copy=False)

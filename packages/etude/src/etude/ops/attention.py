@@ -55,14 +55,12 @@ def _scores(query, key, attn_mask, is_causal, scale):
     return scores + attn_mask
 
 
-def _finite(x):
-    """x, but 0 where it is infinite or NaN."""
-    return np.where(np.isfinite(x), x, x.dtype.type(0))
-
-
 def _probabilities(scores, top, log_sum):
-    """softmax of the scores. A query that sees no key (log_sum = -inf) gives a row of zeros."""
-    return np.exp(scores - top[..., None] - _finite(log_sum)[..., None])
+    """softmax of the scores. A query that sees no key (log_sum = -inf) gives a row of zeros, and
+    one with a score of NaN or +inf (log_sum = NaN or +inf) a row with NaN.
+    """
+    log_sum = np.where(log_sum == -np.inf, log_sum.dtype.type(0), log_sum)
+    return np.exp(scores - top[..., None] - log_sum[..., None])
 
 
 KERNEL = "batch = ..., mask_kind count outer inner row column = attn_mask over ... L S"
@@ -77,11 +75,13 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, *, is_causal
 
     query: (..., L, D); key: (..., S, D); value: (..., S, E); y: (..., L, E). attn_mask broadcasts
     to (..., L, S): bool (true takes part) or float (added). ``is_causal`` lets query l see the
-    keys 0 .. l. ``scale`` is 1 / sqrt D unless given. A query that sees no key gives 0. Hidden
+    keys 0 .. l. ``scale`` is 1 / sqrt D unless given. A query that sees no key gives 0, one with a
+    score of NaN or +inf (which any beyond the range of the dtype is) NaN. Hidden
     outputs top and log_sum: (..., L). The op has no dropout; apply that to y.
     """
     scores = _scores(query, key, attn_mask, is_causal, scale)
-    top = _finite(scores.max(-1))
+    top = scores.max(-1)
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
     with np.errstate(divide="ignore"):  # the logarithm of 0, of a query that sees no key
         log_sum = np.log(total(np.exp(scores - top[..., None]), -1))
     return _probabilities(scores, top, log_sum) @ value, top, log_sum

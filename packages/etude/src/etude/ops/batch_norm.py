@@ -12,7 +12,7 @@ import numpy as np
 from etude.core.errors import ShapeError
 from etude.core.given import eps_of
 from etude.core.table import op
-from etude.ops.reduce import average, total
+from etude.ops.reduce import average, rounded, total, widened
 
 
 def _from_0(op, eps):
@@ -46,12 +46,13 @@ def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
     which ``nn.BatchNorm`` blends into its running buffers.
     """
     dims, column = _over(x)
+    z, weight, bias = widened(x, weight, bias)
     with np.errstate(invalid="ignore"):  # mean and var of an empty batch are 0 / 0, NaN
-        mean = average(x, dims)
-        centred = x - mean.reshape(column)
+        mean = average(z, dims)
+        centred = z - mean.reshape(column)
         var = average(centred * centred, dims)
     y = centred / np.sqrt(var + eps).reshape(column)
-    return _affine(y, weight, bias, column), mean, var
+    return rounded(x.dtype, _affine(y, weight, bias, column), mean, var)
 
 
 batch_norm.gradient(lambda F, grad, x, weight, mean, var, *, eps, **_:
@@ -77,14 +78,15 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
 
     dweight = sum grad h, dbias = sum grad. Means and sums over all axes but the channels.
     """
-    dims, column = _over(x)
+    (dims, column), dtype = _over(x), x.dtype
+    grad, x, weight, mean, var = widened(grad, x, weight, mean, var)
     s = np.sqrt(var + eps)
     h = (x - mean.reshape(column)) / s.reshape(column)
     dweight, dbias = total(grad * h, dims), total(grad, dims)
-    count = x.dtype.type(x.size // max(x.shape[1], 1))
+    count = x.size // max(x.shape[1], 1)
     dx = grad - (dbias.reshape(column) + h * dweight.reshape(column)) / count
     scale = 1 / s if weight is None else weight / s
-    return dx * scale.reshape(column), dweight, dbias
+    return rounded(dtype, dx * scale.reshape(column), dweight, dbias)
 
 
 @op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...",
@@ -92,8 +94,9 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
     _, column = _over(x)
-    y = (x - mean.reshape(column)) / np.sqrt(var + eps).reshape(column)
-    return _affine(y, weight, bias, column)
+    z, mean, var, weight, bias = widened(x, mean, var, weight, bias)
+    y = (z - mean.reshape(column)) / np.sqrt(var + eps).reshape(column)
+    return _affine(y, weight, bias, column).astype(x.dtype, copy=False)
 
 
 @batch_norm_eval.gradient

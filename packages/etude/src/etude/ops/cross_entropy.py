@@ -10,7 +10,7 @@ import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.table import op
-from etude.ops.reduce import average, total
+from etude.ops.reduce import average, rounded, total, widened
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -60,6 +60,7 @@ def cross_entropy(x, target, weight=None, *, reduction="mean", ignore_index=-100
     (N). Hidden outputs top and log_sum: (N). Raises IndexError for a label out of range and
     ShapeError for the mean of an empty batch. Smoothing: Szegedy et al. 2016, section 7.
     """
+    dtype, (x, weight) = x.dtype, widened(x, weight)
     label, counts, worth = _labels(x, target, weight, ignore_index)
     top = x.max(1)
     z = x - top[:, None]
@@ -70,13 +71,12 @@ def cross_entropy(x, target, weight=None, *, reduction="mean", ignore_index=-100
         even = average(cost if weight is None else cost * weight, 1)
         loss = (1 - label_smoothing) * loss + label_smoothing * even
     loss = np.where(counts, loss, x.dtype.type(0))
-    if reduction == "none":
-        return loss, top, log_sum
-    loss = total(loss)
-    if reduction == "sum":
-        return loss, top, log_sum
-    with np.errstate(invalid="ignore"):  # if every row is ignored: 0 / 0 is NaN, as in PyTorch
-        return loss / total(worth), top, log_sum
+    if reduction != "none":
+        loss = total(loss)
+    if reduction == "mean":
+        with np.errstate(invalid="ignore"):  # if every row is ignored: 0 / 0 is NaN, as in PyTorch
+            loss = loss / total(worth)
+    return rounded(dtype, loss, top, log_sum)
 
 
 @cross_entropy.gradient
@@ -143,6 +143,7 @@ def cross_entropy_backward(grad, x, target, weight, top, log_sum, *, reduction="
     grad: () or (N) as the loss; x: (N, C); target: (N) int64; weight: (C) or None; top, log_sum:
     (N); dx: (N, C), 0 in the rows that are ignored.
     """
+    dtype, (grad, x, weight, top, log_sum) = x.dtype, widened(grad, x, weight, top, log_sum)
     label, counts, worth = _labels(x, target, weight, ignore_index)
     at_label = np.arange(len(x)), label
     dx = np.exp(x - top[:, None] - log_sum[:, None])
@@ -157,4 +158,5 @@ def cross_entropy_backward(grad, x, target, weight, top, log_sum, *, reduction="
     if reduction == "mean":
         weights = total(worth)
         grad = grad / weights if weights else grad
-    return np.where(counts[:, None], dx * np.reshape(grad, (-1, 1)), x.dtype.type(0))
+    dx = np.where(counts[:, None], dx * np.reshape(grad, (-1, 1)), x.dtype.type(0))
+    return dx.astype(dtype, copy=False)

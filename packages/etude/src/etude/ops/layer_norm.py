@@ -10,7 +10,7 @@ import numpy as np
 from etude.core.errors import ShapeError
 from etude.core.given import eps_of
 from etude.core.table import op
-from etude.ops.reduce import average, total
+from etude.ops.reduce import average, rounded, total, widened
 
 
 def prepare(attrs):
@@ -42,17 +42,17 @@ def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
 
     x: (..., D); weight, bias: (D) or None; y: (..., D). Hidden outputs mean and rstd: (...).
     """
-    dims = last_axes(normalized_shape)
-    mean = average(x, dims, keepdims=True)
-    centred = x - mean
+    dims, rest = last_axes(normalized_shape), x.shape[: -len(normalized_shape)]
+    z, weight, bias = widened(x, weight, bias)
+    mean = average(z, dims, keepdims=True)
+    centred = z - mean
     rstd = 1 / np.sqrt(average(centred * centred, dims, keepdims=True) + eps)
     y = centred * rstd
     if weight is not None:
         y = y * weight
     if bias is not None:
         y = y + bias
-    rest = x.shape[: -len(dims)]
-    return y, mean.reshape(rest), rstd.reshape(rest)
+    return rounded(x.dtype, y, mean.reshape(rest), rstd.reshape(rest))
 
 
 layer_norm.gradient(lambda F, grad, x, weight, mean, rstd, *, normalized_shape, **_:
@@ -79,7 +79,8 @@ def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     dweight = sum grad h and dbias = sum grad over the leading axes. grad, x: (..., D);
     weight: (D) or None; mean, rstd: (...). Returns dx (..., D), dweight (D), dbias (D).
     """
-    dims = last_axes(normalized_shape)
+    dims, dtype = last_axes(normalized_shape), x.dtype
+    grad, x, weight, mean, rstd = widened(grad, x, weight, mean, rstd)
     lead = tuple(range(x.ndim - len(dims)))
     column = (*mean.shape, *(1 for _ in dims))
     h = (x - mean.reshape(column)) * rstd.reshape(column)
@@ -87,4 +88,4 @@ def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     mean_g = average(g, dims, keepdims=True)
     mean_gh = average(g * h, dims, keepdims=True)
     dx = rstd.reshape(column) * (g - mean_g - h * mean_gh)
-    return dx, total(grad * h, lead), total(grad, lead)
+    return rounded(dtype, dx, total(grad * h, lead), total(grad, lead))

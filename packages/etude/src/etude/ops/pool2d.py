@@ -11,7 +11,7 @@ from etude.core.given import whole
 from etude.core.table import op
 from etude.ops.conv2d import output_size, windows
 from etude.ops.index import check_index
-from etude.ops.reduce import average, total
+from etude.ops.reduce import average, total, wide, widened
 
 PAIRS = {"kernel_size": 1, "stride": 1, "padding": 0}
 KERNEL = "planes = N C, SH SW = stride, PH PW = padding"
@@ -103,11 +103,11 @@ def max_pool2d_backward(grad, index, *, input_size):
     n, c = grad.shape[:2]
     pixels = input_size[0] * input_size[1]
     check_index("max_pool2d_backward", index, pixels, "the image")
-    dx = np.zeros((n, c, pixels), grad.dtype)
+    dx = np.zeros((n, c, pixels), wide(grad.dtype))
     plane = np.arange(n)[:, None, None], np.arange(c)[None, :, None]
     count = grad.shape[2] * grad.shape[3]  # windows of a plane
     np.add.at(dx, (*plane, index.reshape(n, c, count)), grad.reshape(n, c, count))
-    return dx.reshape(n, c, *input_size)
+    return dx.reshape(n, c, *input_size).astype(grad.dtype, copy=False)
 
 
 @max_pool2d_backward.gradient
@@ -149,7 +149,8 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0), ceil_mode=False,
     ``divisor_override`` is a number to divide by instead.
     """
     window = kernel_size, stride, padding
-    sums = total(_windows(x, *window, (1, 1), ceil_mode, value=0), (4, 5))
+    (z,) = widened(x)
+    sums = total(_windows(z, *window, (1, 1), ceil_mode, value=0), (4, 5))
     by = _divisors(x.shape[2:], *window, ceil_mode, count_include_pad, divisor_override)
     return (sums / by).astype(x.dtype, copy=False)
 
@@ -170,14 +171,14 @@ def avg_pool2d_backward(grad, *, input_size, kernel_size, stride=None, padding=(
     (n, c, oh, ow), (h, w) = grad.shape, input_size
     (kh, kw), (sh, sw), (ph, pw) = kernel_size, stride, padding
     below, right = max(h + ph, sh * (oh - 1) + kh), max(w + pw, sw * (ow - 1) + kw)
-    dx = np.zeros((n, c, ph + below, pw + right), grad.dtype)
+    dx = np.zeros((n, c, ph + below, pw + right), wide(grad.dtype))
     by = _divisors(input_size, kernel_size, stride, padding, ceil_mode, count_include_pad,
                    divisor_override)
-    share = (grad / by).astype(grad.dtype, copy=False)
+    share = widened(grad)[0] / by
     for i in range(kh):
         for j in range(kw):
             dx[:, :, i : i + sh * (oh - 1) + 1 : sh, j : j + sw * (ow - 1) + 1 : sw] += share
-    return dx[:, :, ph : ph + h, pw : pw + w].copy()
+    return dx[:, :, ph : ph + h, pw : pw + w].astype(grad.dtype)
 
 
 avg_pool2d_backward.gradient(lambda F, grad, *, needs, input_size, **attrs:
@@ -217,12 +218,13 @@ adaptive_avg_pool2d.gradient(lambda F, grad, x_shape, **_:
     flops="N C H W", saves="grad.shape", kernel="planes = N C", internal=True)
 def adaptive_avg_pool2d_backward(grad, *, input_size):
     """dx = every grad, divided by the size of its bin, given to the bin's pixels."""
-    dx = np.zeros((*grad.shape[:2], *input_size), grad.dtype)
+    (shares,) = widened(grad)
+    dx = np.zeros((*grad.shape[:2], *input_size), shares.dtype)
     for i, rows in enumerate(_bins(input_size[0], grad.shape[2])):
         for j, columns in enumerate(_bins(input_size[1], grad.shape[3])):
             bin = dx[:, :, rows, columns]  # a view
-            bin += grad[:, :, i : i + 1, j : j + 1] / (bin.shape[2] * bin.shape[3])
-    return dx
+            bin += shares[:, :, i : i + 1, j : j + 1] / (bin.shape[2] * bin.shape[3])
+    return dx.astype(grad.dtype, copy=False)
 
 
 adaptive_avg_pool2d_backward.gradient(lambda F, grad, grad_shape, **_:

@@ -30,19 +30,40 @@ def wide(dtype):
     return np.dtype(np.float64) if dtype == np.float32 else dtype
 
 
-def total(x, dims=None, keepdims=False):
-    """The sum of x over ``dims``, which every op here takes: float32 is added up in float64.
+def widened(*arrays):
+    """float32 arrays in float64, others and None as they are.
 
-    NumPy adds pairwise along the axis that lies together in memory, but down any other one row
-    after another. In float32 such a sum is off by 1 % after a million rows, and a sum of ones
-    stands still at 2^24 (Higham 2002, Accuracy and Stability, section 4.2).
+    The square of 2^100 is no number in float32, and the mean of a row of 1e8 is rounded to a
+    multiple of 8. In float64 neither harms a result that float32 can hold.
     """
-    return x.sum(dims, dtype=wide(x.dtype), keepdims=keepdims).astype(x.dtype, copy=False)
+    return [a if a is None else a.astype(wide(a.dtype), copy=False) for a in arrays]
+
+
+def rounded(dtype, *arrays):
+    """Results that were ``widened``, in the dtype they are given back in."""
+    return tuple(a.astype(dtype, copy=False) for a in arrays)
+
+
+def total(x, dims=None, keepdims=False):
+    """The sum of x over ``dims``, which every op here takes: float32 is added up in float64."""
+    return _sum(x, dims, keepdims).astype(x.dtype, copy=False)
 
 
 def average(x, dims=None, keepdims=False):
-    """The mean of x over ``dims``: their ``total`` over their number."""
-    return total(x, dims, keepdims) / _count(x.shape, dims)
+    """The mean of x over ``dims``, whose sum may be beyond the range of its dtype."""
+    mean = _sum(x, dims, keepdims) / _count(x.shape, dims)
+    return mean.astype(x.dtype, copy=False)
+
+
+def _sum(x, dims, keepdims):
+    """The sum in the ``wide`` dtype.
+
+    NumPy adds pairwise along the axis that lies together in memory, but down any other one row
+    after another. In float32 such a sum is off by 1 % after a million rows, and a sum of ones
+    stands still at 2^24 (Higham 2002, Accuracy and Stability, section 4.2). float64 has nothing
+    wider: there it is off by 10^-11.
+    """
+    return x.sum(dims, dtype=wide(x.dtype), keepdims=keepdims)
 
 
 def _not_empty(op, x, rest, dim, keepdim):
@@ -113,8 +134,12 @@ amin.gradient(_to_extreme)
 
 @op("reduce", sizes=reduction, flops=1, domain="number", saves="x")
 def prod(x, *, dim=None, keepdim=False):
-    """y = product of x over ``dim``. x: float or int64; y: the same dtype. Empty: 1."""
-    return x.prod(_axes(x, dim), keepdims=keepdim)
+    """y = product of x over ``dim``. x: float or int64; y: the same dtype. Empty: 1.
+
+    float32 is multiplied in float64, so that a product may leave the range of float32 on the way.
+    """
+    product = x.prod(_axes(x, dim), dtype=wide(x.dtype), keepdims=keepdim)
+    return product.astype(x.dtype, copy=False)
 
 
 prod.gradient(lambda F, grad, x, *, dim, keepdim, **_:
@@ -143,7 +168,8 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
     That is grad y / x_i, but also where x_i is 0: it is the product of the elements before i times
     the product of those after it.
     """
-    dims = axes("prod", dim, x.ndim)
+    dims, dtype = axes("prod", dim, x.ndim), x.dtype
+    grad, x = widened(grad, x)
     if not keepdim:
         grad = grad.reshape(reduced(x.shape, dims, keepdim=True))
     kept = [d for d in range(x.ndim) if d not in dims]
@@ -154,7 +180,7 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
     after = np.concatenate([one, rows[..., :0:-1]], -1).cumprod(-1)[..., ::-1]
     shape = tuple(x.shape[d] for d in (*kept, *dims))
     others = (before * after).reshape(shape).transpose(np.argsort((*kept, *dims)))
-    return grad * others
+    return (grad * others).astype(dtype, copy=False)
 
 
 def _more_than(op, x, rest, dim, keepdim, correction):
@@ -172,10 +198,10 @@ def var(x, *, dim=None, keepdim=False, correction=1.0):
 
     x: float; needs more than ``correction`` elements. Computed in two passes.
     """
-    dims = _axes(x, dim)
-    centred = x - average(x, dims, keepdims=True)
+    dims, (z,) = _axes(x, dim), widened(x)
+    centred = z - average(z, dims, keepdims=True)
     squares = total(centred * centred, dims, keepdim)
-    return squares / x.dtype.type(_count(x.shape, dim) - correction)
+    return (squares / (_count(x.shape, dim) - correction)).astype(x.dtype, copy=False)
 
 
 @var.gradient

@@ -8,7 +8,7 @@ import numpy as np
 
 from etude.core.table import op
 from etude.ops.layer_norm import last_axes, not_empty, prepare
-from etude.ops.reduce import average, total
+from etude.ops.reduce import average, rounded, total, widened
 
 
 def _eps(dtype, eps):
@@ -25,10 +25,10 @@ def rms_norm(x, weight=None, *, normalized_shape, eps=None):
     next number: 2^-23 in float32, 2^-52 in float64. Hidden output rstd: (...).
     """
     dims = last_axes(normalized_shape)
-    eps = _eps(x.dtype, eps)
-    rstd = 1 / np.sqrt(average(x * x, dims, keepdims=True) + eps)
-    y = x * rstd
-    return (y if weight is None else y * weight), rstd.reshape(x.shape[: -len(dims)])
+    z, weight = widened(x, weight)
+    rstd = 1 / np.sqrt(average(z * z, dims, keepdims=True) + _eps(x.dtype, eps))
+    y = z * rstd if weight is None else z * rstd * weight
+    return rounded(x.dtype, y, rstd.reshape(x.shape[: -len(dims)]))
 
 
 rms_norm.gradient(lambda F, grad, x, weight, rstd, *, normalized_shape, **_:
@@ -50,9 +50,10 @@ def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):
 
     grad, x: (..., D); weight: (D) or None; rstd: (...). Returns dx (..., D) and dweight (D).
     """
-    dims = last_axes(normalized_shape)
+    dims, dtype = last_axes(normalized_shape), x.dtype
+    grad, x, weight, rstd = widened(grad, x, weight, rstd)
     column = rstd.reshape(*rstd.shape, *(1 for _ in dims))
     h = x * column
     g = grad if weight is None else grad * weight
     dx = column * (g - h * average(g * h, dims, keepdims=True))
-    return dx, total(grad * h, tuple(range(x.ndim - len(dims))))
+    return rounded(dtype, dx, total(grad * h, tuple(range(x.ndim - len(dims)))))

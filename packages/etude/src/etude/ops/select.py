@@ -22,10 +22,15 @@ where.gradient(lambda F, grad, condition, *, needs: (
     F.where(condition, 0.0, grad) if needs[2] else None))
 
 
-@op("ternary", flops=3, saves="x y weight", outputs="z", alias={"z": "x"}, also="end=y")
+@op("ternary", flops=3, saves="x y weight", outputs="z", alias={"z": "x"}, also="end=y", ieee=True)
 def lerp(x, y, weight):
-    """z = x + weight (y - x), with broadcasting. float32 or float64."""
-    return x + weight * (y - x)
+    """z = x + weight (y - x), with broadcasting. float32 or float64.
+
+    In halves where the difference of x and y overflows, since z itself need not.
+    """
+    z = x + weight * (y - x)
+    half = x / 2 + weight * (y / 2 - x / 2)
+    return np.where(np.isfinite(z) | np.isinf(weight), z, 2 * half)
 
 
 lerp.gradient(lambda F, grad, x, y, weight, *, needs: (

@@ -9,7 +9,7 @@ import numpy as np
 
 from etude.core.shapes import axis
 from etude.core.table import op
-from etude.ops.reduce import total
+from etude.ops.reduce import total, widened
 
 
 def _row(op, rest, dim):
@@ -65,4 +65,5 @@ def _(F, x, *, dim):
 @op("rows_backward", shape="... -> ...", sizes=_row, flops=4, internal=True)
 def log_softmax_backward(grad, y, *, dim=-1):
     """dx_i = grad_i - exp(y_i) sum_j grad_j, where y = log_softmax x."""
-    return grad - np.exp(y) * total(grad, dim, keepdims=True)
+    g, z = widened(grad, y)
+    return (g - np.exp(z) * total(g, dim, keepdims=True)).astype(grad.dtype, copy=False)

@@ -44,7 +44,7 @@ def adamw_step(p, g, m, v, hyper):
     lr, beta1, beta2, eps, decay, c1, c2 = hyper
     number = p.dtype.type
     m = number(beta1) * m + number(1 - beta1) * g
-    v = number(beta2) * v + number(1 - beta2) * (g * g)
+    v = number(beta2) * v + number(1 - beta2) * g * g  # g^2 alone might overflow
     size = np.sqrt(v) / number(np.sqrt(c2)) + number(eps)
     return p * number(1 - lr * decay) - number(lr / c1) * (m / size), m, v
 
@@ -75,6 +75,6 @@ def rmsprop_step(p, g, v, buf, hyper):
     number = p.dtype.type
     lr, alpha, eps, decay, momentum = hyper
     g = g + number(decay) * p
-    v = number(alpha) * v + number(1 - alpha) * (g * g)
+    v = number(alpha) * v + number(1 - alpha) * g * g  # g^2 alone might overflow
     buf = number(momentum) * buf + g / (np.sqrt(v) + number(eps))
     return p - number(lr) * buf, v, buf
