@@ -31,9 +31,11 @@ Plan = dict[str, Any]
 RESERVED = ("layout", "which", "special", "values", "duplicates", "cotangent", "round")
 
 #: Kinds of cases in the order they run. ``plans(kind)`` of a spec answers for all of them but
-#: "random", whose plans hypothesis draws from ``OpSpec.random``, and "errors".
-KINDS = ("empty", "0d", "tail", "broadcast", "layout", "special", "exact", "duplicate-index",
-            "cotangent", "alias", "repeat", "adjoint", "large", "threads", "random", "errors")
+#: "convention", which the op's own record declares, "random", whose plans hypothesis draws from
+#: ``OpSpec.random``, and "errors".
+KINDS = ("empty", "0d", "tail", "broadcast", "layout", "special", "convention", "exact",
+         "duplicate-index", "cotangent", "alias", "repeat", "adjoint", "large", "threads",
+         "random", "errors")
 
 
 @dataclass(frozen=True)

@@ -91,14 +91,19 @@ def wrong(y: Array, want: Array) -> Array:
 
     ``want``, of y's shape, is of Python's numbers, for a 0 has another meaning than a 0.0.
     """
-    left_open = _each(lambda v: v is OPEN, want)
-    value = np.where(left_open, 0, want).astype(y.dtype)
+    is_open = left_open(want)
+    value = np.where(is_open, 0, want).astype(y.dtype)
     same = y == value
     if y.dtype.kind == "f":
         signed = _each(lambda v: isinstance(v, float) and v == 0, want)
         same &= ~signed | (np.signbit(y) == np.signbit(value))
         same |= np.isnan(y) & np.isnan(value)
-    return np.asarray(~(same | left_open))
+    return np.asarray(~(same | is_open))
+
+
+def left_open(want: Array) -> Array:
+    """Where a line says nothing of a result: a bool for each element."""
+    return _each(lambda v: v is OPEN, want)
 
 
 def _spread(literal: Any, n: int, shape: Shape = ()) -> Array:

