@@ -64,7 +64,7 @@ class Convention:
     def dtypes(self, op: Op) -> list[np.dtype[Any]]:
         """The dtypes of ``op`` that have all numbers of this line."""
         data = [number for name, a in self._named(op) if name not in op.fixed
-                for number in _numbers(a)]
+                for number in numbers_in(a)]
         return [d for d in DOMAINS[op.domain] if self.only in (None, d)
                 and all(_has(d, number) for number in data)]
 
@@ -132,11 +132,11 @@ def _each(holds: Any, want: Array) -> Array:
     return np.asarray(np.frompyfunc(holds, 1, 1)(want)).astype(bool)
 
 
-def _numbers(literal: Any) -> Iterator[Any]:
+def numbers_in(literal: Any) -> Iterator[Any]:
     """The numbers that a literal holds, without the dots."""
     if isinstance(literal, list):
         for entry in literal:
-            yield from _numbers(entry)
+            yield from numbers_in(entry)
     elif not isinstance(literal, np.ndarray) and literal not in (None, ...):
         yield literal
 
@@ -145,7 +145,7 @@ def _dtype_of(literal: Any, op: Op, name: str, dtype: np.dtype[Any]) -> np.dtype
     """That of the call, unless the op has another for the array of this name."""
     if name not in op.fixed:
         return dtype
-    bools = all(isinstance(v, bool) for v in _numbers(literal))
+    bools = all(isinstance(v, bool) for v in numbers_in(literal))
     return op.fixed[name] or (np.dtype(bool) if bools else dtype)
 
 

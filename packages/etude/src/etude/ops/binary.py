@@ -186,5 +186,5 @@ remainder.gradient(lambda F, grad, x, y, *, needs: (
     F.neg(F.mul(grad, F.floor_divide(x, y))) if needs[1] else None))
 remainder.convention("""
     remainder([1, inf, nan, 1, -1, 1], [0, 1, 1, nan, inf, -inf]) -> [nan, nan, nan, nan, inf, -inf]
-    remainder([2, -2, 2], [2.0, 2, -2]) -> [0.0, 0.0, -0.0]  # the sign of y
+    remainder([2, -2, 2, -0.0], [2.0, 2, -2, 1]) -> [0.0, 0.0, -0.0, 0.0]  # the sign of y
     remainder(int64([1]), int64([0])) -> ZeroDivisionError""")
