@@ -60,7 +60,9 @@ def test_a_new_op_gets_its_page_and_index_row_with_no_list_edited(newcomer, op_p
 def test_every_op_of_the_table_has_a_page(op_pages, tmp_path):
     op_pages.write(tmp_path / "ops")
     for op in TABLE.values():
-        assert f"## {op.name}\n" in (tmp_path / "ops" / f"{op.family}.md").read_text()
+        page = (tmp_path / "ops" / f"{op.family}.md").read_text()
+        assert f"## {op.name}\n" in page
+        assert all(str(line) in page for line in op.conventions)
 
 
 def test_a_page_whose_family_is_gone_is_removed(op_pages, tmp_path):

@@ -91,7 +91,7 @@ def _repeated(a: Array, plan: Plan) -> Array:
 def in_words(op: Op, plan: Plan, dtype: str) -> str:
     """``relu([nan]) -> [nan], float32, repeated 1025 times``"""
     line = op.conventions[plan["line"]]
-    words = [line.text, dtype]
+    words = [line.of(op), dtype]
     if line.dotted:
         words.append(f"dots for {plan.get('dots', 1)}")
     words += [f"{side} {plan[side]}" for side in ("repeated", "rows", "columns", "layout")

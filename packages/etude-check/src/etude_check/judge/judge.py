@@ -80,12 +80,12 @@ def _as_declared(case: Case, declared: list[Array], y: Array, i: int, previous: 
     found = Finding(caught=caught(case.question, want, np.zeros(want.shape), previous),
                     wrong=int(off.sum()))
     if found.wrong:
-        line = case.op.conventions[case.plan["line"]]
         found.verdict = Verdict.CERTAIN
         found.index = tuple(int(k) for k in np.argwhere(off)[0])
         found.expected, found.got = float(want[found.index]), float(y[found.index])
-        found.message = f"the record of {case.op.name} declares {line.text}" + (
-            f"  ({line.remark})" if line.remark else "")
+        line = case.op.conventions[case.plan["line"]]
+        found.message = f"its record declares {line.of(case.op)}" + (
+            f", {line.remark}" if line.remark else "")
     return found
 
 

@@ -67,5 +67,5 @@ def find(case_id: str) -> Case:
     d, i = divmod(number, len(plans))
     if kind == "convention" and not conventions.has(TABLE[name.op], plans[i], spec.dtypes[d]):
         raise CheckError(f"case {case_id!r}: {spec.dtypes[d]} cannot hold the numbers of "
-                         f"{TABLE[name.op].conventions[plans[i]['line']].text}")
+                         f"{TABLE[name.op].conventions[plans[i]['line']]}")
     return Case(spec, kind, plans[i], spec.dtypes[d], name.seed, number)

@@ -113,7 +113,7 @@ def refusals(spec: OpSpec) -> list[Refusal]:
     mistakes that any caller may make, as far as the reference refuses them.
     """
     op = TABLE[spec.op]
-    declared = [Refusal(line.text.partition(" -> ")[0], partial(_declared, op, line), line.error)
+    declared = [Refusal(line.of(op).partition(" -> ")[0], partial(_declared, op, line), line.error)
                 for line in op.conventions if line.error]
     plain = next((c for f in ("tail", "exact", "layout") for c in cases(spec, f, "smoke")), None)
     return [*spec.refusals, *declared] + ([] if plain is None else list(_shared(spec, plain)))

@@ -57,6 +57,13 @@ class Convention:
     error: str  # the name of what is raised; "" if the call returns
     only: np.dtype[Any] | None = None  # the dtype that it is for, if not for all
 
+    def __str__(self) -> str:
+        return f"{self.text}  # {self.remark}" if self.remark else self.text
+
+    def of(self, op: Op) -> str:
+        """The line with the name of the op, also where it is written with ``f``."""
+        return f"{op.name}{self.text[1:]}" if self.text.startswith("f(") else self.text
+
     @property
     def dotted(self) -> bool:
         return "..." in self.text
@@ -189,9 +196,7 @@ def _line(op: str, line: str) -> Convention:
     except (SyntaxError, ValueError) as fault:
         raise ValueError(f"{op}: the convention {line!r} cannot be read: {fault}. It is like "
                          f"'{op}([0, nan]) -> [0, nan]  # why'") from fault
-    said = " ".join(code.split())
-    named = op + said[1:] if said.startswith("f(") else said
-    return Convention(named, remark.strip(), arrays, attrs, outputs, error, words.only)
+    return Convention(" ".join(code.split()), remark.strip(), arrays, attrs, outputs, error, words.only)
 
 
 def _result(words: _Words, text: str) -> tuple[str, tuple[Any, ...]]:
