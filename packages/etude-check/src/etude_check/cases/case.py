@@ -30,8 +30,8 @@ BIAS = "bias"  # a kind with one case: it looks at the errors of all cases of an
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
 #: How many cases of a kind "smoke" takes per dtype; 3 where nothing is said.
-SMOKE = {"tail": 6, "layout": 6, "special": 5, "convention": 5, "broadcast": 4, "large": 1, "empty": 2, "0d": 1,
-         "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
+SMOKE = {"tail": 6, "layout": 6, "special": 5, "convention": 5, "broadcast": 4, "large": 1,
+         "empty": 2, "0d": 1, "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def _forms(op: Op, line: Convention) -> Iterator[Plan]:
     if op.cls in ELEMENTWISE and not line.dotted:
         yield from ({"repeated": n} for n in LENGTHS)
         yield from ({"repeated": 1025, "layout": layout} for layout in ("sliced", "reversed"))
-    if op.cls in ALONG and all(a.ndim == 1 for a in line.given(op, np.dtype(object))):
+    if op.cls in ALONG and all(a is not None and a.ndim == 1
+                               for a in line.given(op, np.dtype(object))):
         every = (6, 30) if line.dotted else (1,)
         yield from ({side: MANY, "dots": dots} for side in ("rows", "columns") for dots in every)
         yield {"rows": 4099, "dots": 2 if line.dotted else 1}

@@ -84,7 +84,7 @@ def prod_stops_at_zero(x, *, dim=None, keepdim=False):
 
 
 @mutant("matmul", kills="convention", where="numerics",
-        mistake="Zeros are skipped to save time: 0 times infinity, which is NaN, counts for nothing.")
+        mistake="Zeros are skipped to save time, but 0 times infinity is NaN.")
 def matmul_skips_zeros(x, y):
     strange = ~np.isfinite(y)
     if not np.isfinite(x).all():
@@ -117,7 +117,7 @@ def where_by_product(condition, x, y):
 @mutant("tril", kills="convention", where="numerics",
         mistake="x times a matrix of ones and zeros: a NaN above the diagonal stays NaN.")
 def tril_by_product(x, *, diagonal=0):
-    return x * np.tri(*x.shape[-2:], diagonal, dtype=x.dtype)
+    return x * reference("tril")(np.ones_like(x), diagonal=diagonal)
 
 
 @mutant("dropout", kills="convention", where="numerics",

@@ -196,7 +196,8 @@ def _line(op: str, line: str) -> Convention:
     except (SyntaxError, ValueError) as fault:
         raise ValueError(f"{op}: the convention {line!r} cannot be read: {fault}. It is like "
                          f"'{op}([0, nan]) -> [0, nan]  # why'") from fault
-    return Convention(" ".join(code.split()), remark.strip(), arrays, attrs, outputs, error, words.only)
+    said = " ".join(code.split())
+    return Convention(said, remark.strip(), arrays, attrs, outputs, error, words.only)
 
 
 def _result(words: _Words, text: str) -> tuple[str, tuple[Any, ...]]:
