@@ -1,8 +1,9 @@
 """The op table: what an op is, and the decorator that enters one.
 
 An op is a pure function on arrays: arrays first, attributes by keyword, an array or a tuple
-returned, nothing it was given changed. Its family file in ``ops/`` states four things together:
-the reference (NumPy, written to be read), the shape rule, the gradient rule and the cost.
+returned, nothing it was given changed. Its family file in ``ops/`` states five things together:
+the reference (NumPy, written to be read), the shape rule, the gradient rule, the cost, and the
+conventions (what becomes of NaN, ties and the like).
 Everything else -- backends, Tensor methods, op cards, docs pages, tests -- reads them from
 ``TABLE``. How a call reaches a column is in ``columns.py``; nothing here dispatches.
 """
