@@ -19,8 +19,8 @@ them, and the kit every column. A line is Python, but only literals and these wo
     -> _             an output, or an element, of which nothing is said; outputs may be left away
     -> ShapeError    what the call raises
 
-In place of the op's name may stand ``f``, for lines that several ops share. Nothing here runs an
-op; ``table.py`` keeps the lines of each.
+In place of the op's name may stand ``f``. What is indented more than the first line goes on with
+the line before. Nothing here runs an op; ``table.py`` keeps the lines of each.
 """
 
 from __future__ import annotations
@@ -152,8 +152,11 @@ def _dtype_of(literal: Any, op: Op, name: str, dtype: np.dtype[Any]) -> np.dtype
     """That of the call, unless the op has another for the array of this name."""
     if name not in op.fixed:
         return dtype
-    bools = all(isinstance(v, bool) for v in numbers_in(literal))
-    return op.fixed[name] or (np.dtype(bool) if bools else dtype)
+    only = op.fixed[name]
+    if only is None:  # several: bool, or like the others
+        bools = all(isinstance(v, bool) for v in numbers_in(literal))
+        only = np.dtype(bool) if bools else dtype
+    return only
 
 
 def _has(dtype: np.dtype[Any], number: Any) -> bool:
