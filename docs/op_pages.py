@@ -110,6 +110,8 @@ def _family(name, ops, columns):
         lines += [_prose(inspect.getdoc(op.reference)), ""]
         lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{signature(op)}`", ""]
         lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
+        if op.conventions:
+            lines += ["By convention:", "", "```python", *map(str, op.conventions), "```", ""]
         lines += ["```python", _source(op.reference)]
         for rule in filter(None, (op.rule, op.composite_rule)):
             lines += ["", "", _source(rule)]

@@ -60,7 +60,9 @@ def test_a_new_op_gets_its_page_and_index_row_with_no_list_edited(newcomer, op_p
 def test_every_op_of_the_table_has_a_page(op_pages, tmp_path):
     op_pages.write(tmp_path / "ops")
     for op in TABLE.values():
-        assert f"## {op.name}\n" in (tmp_path / "ops" / f"{op.family}_ops.md").read_text()
+        page = (tmp_path / "ops" / f"{op.family}_ops.md").read_text()
+        assert f"## {op.name}\n" in page
+        assert all(str(line) in page for line in op.conventions)
 
 
 def test_no_page_of_a_family_is_what_a_server_shows_for_the_folder(op_pages, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.conventions import left_open, wrong
 from etude_check.bounds.question import Question
 from etude_check.cases.case import Case
 from etude_check.report.record import Verdict
@@ -46,7 +47,9 @@ class Finding:
 
 
 def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Finding:
-    """Hold output ``i`` of a case against the oracle."""
+    """Hold output ``i`` of a case against the oracle, or against what the op's record declares."""
+    if case.declared is not None:
+        return _as_declared(case, case.declared, y, i, previous)
     q, model = case.question, case.spec.model_of(_output(case, i))
     exact = model.exact or y.dtype.kind != "f" or case.plan.get("values") == "exact"
     if exact and not model.exact and y.dtype.kind == "f" and not (
@@ -64,6 +67,25 @@ def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Find
     found.caught = caught(q, want, allowed, previous)
     if model.independent and not exact:
         found.bias = _bias(case, y, want, allowed)
+    return found
+
+
+def _as_declared(case: Case, declared: list[Array], y: Array, i: int, previous: Array | None
+                 ) -> Finding:
+    """Equal, down to the sign of a zero that the line writes with one."""
+    if i >= len(declared):
+        return Finding()
+    off = wrong(y, declared[i])
+    want = np.where(left_open(declared[i]), y, declared[i]).astype(y.dtype)
+    found = Finding(caught=caught(case.question, want, np.zeros(want.shape), previous),
+                    wrong=int(off.sum()))
+    if found.wrong:
+        found.verdict = Verdict.CERTAIN
+        found.index = tuple(int(k) for k in np.argwhere(off)[0])
+        found.expected, found.got = float(want[found.index]), float(y[found.index])
+        line = case.op.conventions[case.plan["line"]]
+        found.message = f"its record declares {line.of(case.op)}" + (
+            f", {line.remark}" if line.remark else "")
     return found
 
 
@@ -160,7 +182,8 @@ def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
         return ""
     with np.errstate(all="ignore"):
         for name, fake in impostors(q, want, want.ravel(), 1, previous).items():
-            if _same(fake, y.ravel(), np.abs(fake.astype(np.float64)) * 1e-6).all():
+            size = np.abs(fake.astype(np.float64))
+            if _same(fake, y.ravel(), np.where(np.isfinite(size), size * 1e-6, 0)).all():
                 return SAID[name]
     return ""
 

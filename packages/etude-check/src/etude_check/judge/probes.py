@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from etude import TABLE
+from etude.core.conventions import Convention
+from etude.core.table import Op
 from etude_check.cases.case import Case, cases
 from etude_check.cases.spec import Adjoint, Call, OpSpec, Refusal
 from etude_check.report.record import Record, Verdict
@@ -106,11 +109,18 @@ def leak(runner: Runner, case: Case) -> Iterator[Record]:
 
 
 def refusals(spec: OpSpec) -> list[Refusal]:
-    """The calls that the spec says must raise, and mistakes that any caller may make, as far as the
-    reference refuses them.
+    """The calls that the spec says must raise, those of which the op's record declares it, and
+    mistakes that any caller may make, as far as the reference refuses them.
     """
+    op = TABLE[spec.op]
+    declared = [Refusal(line.of(op).partition(" -> ")[0], partial(_declared, op, line), line.error)
+                for line in op.conventions if line.error]
     plain = next((c for f in ("tail", "exact", "layout") for c in cases(spec, f, "smoke")), None)
-    return list(spec.refusals) + ([] if plain is None else list(_shared(spec, plain)))
+    return [*spec.refusals, *declared] + ([] if plain is None else list(_shared(spec, plain)))
+
+
+def _declared(op: Op, line: Convention) -> Call:
+    return Call(tuple(line.given(op, line.dtypes(op)[0])), dict(line.attrs))
 
 
 def _shared(spec: OpSpec, plain: Case) -> Iterator[Refusal]:

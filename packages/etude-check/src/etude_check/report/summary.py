@@ -14,9 +14,9 @@ from etude_check.report.record import Record, Report, Verdict
 #: Kinds of cases in the order they run -> their heading in a narrow matrix. KINDS in ``spec.py`` is
 #: the authority, and a test compares; it is not imported, so that reading a report needs no NumPy.
 HEADINGS = {"empty": "em", "0d": "0d", "tail": "ta", "broadcast": "br", "layout": "la",
-            "special": "sp", "exact": "ex", "duplicate-index": "du", "cotangent": "co",
-            "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg", "threads": "th",
-            "random": "ra", "errors": "er"}
+            "special": "sp", "convention": "cv", "exact": "ex", "duplicate-index": "du",
+            "cotangent": "co", "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg",
+            "threads": "th", "random": "ra", "errors": "er"}
 
 #: The worst first: what a cell of several verdicts is called.
 WORST = (Verdict.CRASH, Verdict.TIMEOUT, Verdict.CERTAIN, Verdict.INACCURATE, Verdict.MISTRUSTED,

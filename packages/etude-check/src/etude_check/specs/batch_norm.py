@@ -96,11 +96,9 @@ spec("batch_norm", plans=_plans(), make=_make, model={"var": _VAR, "*": Ensemble
                        "batch_norm.*weight"),
                Refusal("a bias of another length", lambda: call(_x34, None, _three), "ShapeError",
                        "batch_norm.*bias"),
-               Refusal("no channels", lambda: call(_three), "ShapeError", "batch_norm")),
-     policy="var is biased, in y and as an output; eps stands inside the root. A NaN spoils its "
-            "own channel.")
+               Refusal("no channels", lambda: call(_three), "ShapeError", "batch_norm")))
 spec("batch_norm_backward", plans=_plans(cotangent=True), make=_backward, model=Ensemble(),
-     random=_random(), policy="Linear in grad: zeros give zeros. mean and var are taken as given.",
+     random=_random(),
      refusals=(Refusal("a grad of another shape", lambda: call(
          _x34.T, _x34, None, _four, _four), "ShapeError", "batch_norm_backward"),))
 
@@ -119,5 +117,4 @@ def _folded(q, i):
 spec("batch_norm_eval", plans=_plans(evaluating=True), make=_evaluate, random=_random(),
      model=Ensemble(more=_folded),
      refusals=(Refusal("a mean per sample", lambda: call(_x34, _three, _four), "ShapeError",
-                       "batch_norm_eval"),),
-     policy="mean and var are those given, not those of x; one sample will do.")
+                       "batch_norm_eval"),))

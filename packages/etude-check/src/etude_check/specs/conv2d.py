@@ -185,7 +185,6 @@ def _refusals():
 
 
 _REFUSALS = _refusals()
-_POLICY = "Linear in each array; outside the image is 0, and the kernel is not flipped."
 
 spec("conv2d", plans=_plans(True), make=_conv2d, model=Accumulate(),
      random=_random(bias=st.sampled_from([True, False, None])), refusals=_REFUSALS["conv2d"],
@@ -193,14 +192,12 @@ spec("conv2d", plans=_plans(True), make=_conv2d, model=Accumulate(),
          Adjoint(0, "conv2d_input", lambda given, c: call(
              c, given.arrays[1], input_size=given.arrays[0].shape[2:], **given.attrs)),
          Adjoint(1, "conv2d_weight", lambda given, c: call(
-             c, given.arrays[0], kernel_size=given.arrays[1].shape[2:], **given.attrs))),
-     policy=_POLICY + " Whether 0 outside meets an infinite weight is not fixed.")
+             c, given.arrays[0], kernel_size=given.arrays[1].shape[2:], **given.attrs))))
 spec("conv2d_input", plans=_plans(False, True), make=_conv2d_input, model=Accumulate(),
      random=_random(), refusals=_REFUSALS["conv2d_input"],
      adjoint=(Adjoint(0, "conv2d", lambda given, c: call(
-         c, given.arrays[1], **_without(given.attrs, "input_size"))),),
-     policy=_POLICY + " Pixels that no window reaches get 0.")
+         c, given.arrays[1], **_without(given.attrs, "input_size"))),))
 spec("conv2d_weight", plans=_plans(False, True), make=_conv2d_weight, model=Accumulate(),
      random=_random(), refusals=_REFUSALS["conv2d_weight"],
      adjoint=(Adjoint(0, "conv2d", lambda given, c: call(
-         given.arrays[1], c, **_without(given.attrs, "kernel_size"))),), policy=_POLICY)
+         given.arrays[1], c, **_without(given.attrs, "kernel_size"))),))

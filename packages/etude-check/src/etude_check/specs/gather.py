@@ -98,10 +98,9 @@ def _refused(op, *src):
 
 
 spec("gather", plans=_plans(False), make=_gather, model=Exact(), random=_random(),
-     refusals=_refused("gather"), policy="Copies; an index outside raises and is never read.")
+     refusals=_refused("gather"))
 spec("scatter_add", plans=_plans(True), make=_scatter_add, model=Accumulate(),
      random=_random(src=st.sampled_from(["index", "larger"])),
      adjoint=(Adjoint(2, "gather", lambda given, c: call(
          c, given.arrays[1], dim=given.attrs["dim"])),),
-     refusals=_refused("scatter_add", np.ones((2, 4))),
-     policy="Repeats add up, none is lost; the part of src that index does not reach is not used.")
+     refusals=_refused("scatter_add", np.ones((2, 4))))

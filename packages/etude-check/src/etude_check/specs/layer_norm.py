@@ -96,8 +96,6 @@ def _welford(q, i):
 
 spec("layer_norm", plans=plans(), make=_make,
      model={"y": LayerNorm(), "rstd": Ensemble(more=_welford), "*": Ensemble()},
-     random=random(), refusals=refused("layer_norm"),
-     policy="The variance divides by n; eps stands inside the root. A NaN spoils its own row.")
+     random=random(), refusals=refused("layer_norm"))
 spec("layer_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),
-     random=random(("", "w")),
-     policy="Linear in grad: zeros give zeros. mean and rstd are taken as given.")
+     random=random(("", "w")))

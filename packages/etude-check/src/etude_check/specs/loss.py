@@ -70,12 +70,8 @@ def _refused(op):
                     "ValueError", f"{op}.*reduction"))
 
 
-for _op, _makes, _policy in (
-        ("mse_loss", _make, "Over no elements the sum is 0."),
-        ("l1_loss", _make, "Over no elements the sum is 0."),
-        ("binary_cross_entropy_with_logits", _bce,
-         "Never overflows: a large logit costs its size, an infinite one 0 if it is right. Targets "
-         "may lie between 0 and 1.")):
+for _op, _makes in (("mse_loss", _make), ("l1_loss", _make),
+                    ("binary_cross_entropy_with_logits", _bce)):
     spec(_op, plans=_plans(_op), make=_makes, model=Ensemble(), refusals=_refused(_op),
          random=alike(2, reduction=st.sampled_from(REDUCTIONS)).filter(
-             lambda p: p["reduction"] != "mean" or 0 not in p["shapes"][0]), policy=_policy)
+             lambda p: p["reduction"] != "mean" or 0 not in p["shapes"][0]))

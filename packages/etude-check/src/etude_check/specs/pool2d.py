@@ -195,15 +195,13 @@ spec("max_pool2d", plans=_plans("max_pool2d", False, values=VALUES), make=_max, 
                    "max_pool2d"),
                Refusal("taps on either side of the image", lambda: call(
                    np.ones((1, 1, 1, 5)), kernel_size=(2, 1), stride=(1, 1), padding=(1, 0),
-                   dilation=(2, 1)), "ShapeError", "max_pool2d.*padding")),
-     policy="Outside is -inf and never wins; NaN counts as largest; of equal pixels the first.")
+                   dilation=(2, 1)), "ShapeError", "max_pool2d.*padding")))
 spec("max_pool2d_backward", plans=_plans("max_pool2d_backward", cotangent=True),
      make=_max_backward, model=Accumulate(), random=_random(),
      refusals=tuple(Refusal(f"an index {where}", lambda i=i: call(
          np.ones((1, 1, 2, 2)), np.array([[[[0, 1], [2, i]]]]), input_size=(3, 3)), "IndexError",
                             "max_pool2d_backward") for where, i in (
-         ("behind the image", 9), ("before it", -1))),
-     policy="The whole gradient goes to one pixel; windows that share it add up.")
+         ("behind the image", 9), ("before it", -1))))
 _MEANS = _random(ceil_mode=st.booleans(), count_include_pad=st.booleans(),
                  divisor_override=st.sampled_from([None, None, 1, 3, -2]))
 
@@ -218,16 +216,13 @@ spec("avg_pool2d", plans=_plans("avg_pool2d"), model=Accumulate(terms=_area), ra
      adjoint=(Adjoint(0, "avg_pool2d_backward", lambda given, c: call(
          c, input_size=given.arrays[0].shape[2:], **given.attrs)),),
      refusals=(*_refused("avg_pool2d"), *_bad_divisors("avg_pool2d", lambda n: call(
-         np.ones((1, 1, 4, 4)), kernel_size=(2, 2), divisor_override=n))),
-     policy="Zeros of the padding are counted unless count_include_pad is False; what sticks out "
-            "behind the padding never is; divisor_override counts alone.")
+         np.ones((1, 1, 4, 4)), kernel_size=(2, 2), divisor_override=n))))
 spec("avg_pool2d_backward", plans=_plans("avg_pool2d_backward", cotangent=True),
      make=_avg_backward, model=Accumulate(terms=_overlaps), random=_MEANS,
      refusals=_bad_divisors("avg_pool2d_backward", lambda n: call(
          np.ones((1, 1, 2, 2)), input_size=(4, 4), kernel_size=(2, 2), divisor_override=n)),
      adjoint=(Adjoint(0, "avg_pool2d", lambda given, c: call(
-         c, **{k: v for k, v in given.attrs.items() if k != "input_size"})),),
-     policy="Divided as in avg_pool2d; pixels that no window reaches get 0.")
+         c, **{k: v for k, v in given.attrs.items() if k != "input_size"})),))
 
 # ------------------------------------------------------------------ adaptive
 
@@ -285,11 +280,9 @@ spec("adaptive_avg_pool2d", plans=_bin_plans(False), random=_random_bins(),
          c, input_size=given.arrays[0].shape[2:])),),
      refusals=(Refusal("an image without pixels", lambda: call(np.ones((1, 1, 0, 3)),
                                                                output_size=(1, 1)), "ShapeError",
-                       "adaptive_avg_pool2d"),),
-     policy="Bins may overlap by one. What a NaN outside a bin does to it is not fixed.")
+                       "adaptive_avg_pool2d"),))
 spec("adaptive_avg_pool2d_backward", plans=_bin_plans(True), random=_random_bins(),
      make=lambda d, x, size: call(d.grad([*x[:2], *size]), input_size=tuple(x[2:])),
      model=_binned("input_size"),
      adjoint=(Adjoint(0, "adaptive_avg_pool2d", lambda given, c: call(
-         c, output_size=given.arrays[0].shape[2:])),),
-     policy="Every grad divided by the size of its own bin.")
+         c, output_size=given.arrays[0].shape[2:])),))

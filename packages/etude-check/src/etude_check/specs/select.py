@@ -38,8 +38,7 @@ spec("where", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS, *INFINITE]
      refusals=(_apart("where", np.ones(2, bool)), Refusal(
          "a condition of numbers", lambda: call(np.ones(2), np.ones(2), np.ones(2)), "DTypeError",
          "condition"), Refusal("two dtypes", lambda: call(
-             np.ones(2, bool), np.ones(2), np.ones(2, int)), "DTypeError", "where")),
-     policy="A copy of either; a NaN or infinity on the side not taken leaves no trace.")
+             np.ones(2, bool), np.ones(2), np.ones(2, int)), "DTypeError", "where")))
 
 
 def _lerp(d, shapes, at=None, number=None, value=None):
@@ -73,6 +72,4 @@ spec("lerp", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS], alias=ALIA
          *at([257], "far", "ends", arity=3), *at([7], "ends", arity=3), *crossed(
              at([65], "far", arity=3), number=(2,), value=(0, 1, 2)), *at([65], "top", arity=3)]),
      make=_lerp, model=Ensemble(more=_difference), random=broadcasting(3),
-     refusals=(_apart("lerp", np.ones(2)),),
-     policy="x at weight 0; weights beyond 0 .. 1 extrapolate; z is finite where y - x is not. z "
-            "may be written over x.")
+     refusals=(_apart("lerp", np.ones(2)),))

@@ -56,13 +56,10 @@ def _rows_sum_to_one(given, outputs):
 
 
 spec("softmax", plans=_shifted, make=_x, model=Softmax(), random=along_axis(),
-     invariants={"rows sum to one": _rows_sum_to_one},
-     policy="A NaN or +inf spoils its own row only; -inf is probability 0. A row of no elements "
-            "has none.")
-spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis(),
-     policy="As softmax; -inf gives -inf.")
+     invariants={"rows sum to one": _rows_sum_to_one})
+spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis())
 _back = only(also(rows(cotangent=True), empty=NOTHING), no_overflow)
 spec("softmax_backward", plans=_back, make=_backward("softmax"), model=Ensemble(),
-     random=along_axis(), policy="Linear in grad: zeros give zeros.")
+     random=along_axis())
 spec("log_softmax_backward", plans=_back, make=_backward("log_softmax"),
-     model=Ensemble(), random=along_axis(), policy="Linear in grad: zeros give zeros.")
+     model=Ensemble(), random=along_axis())

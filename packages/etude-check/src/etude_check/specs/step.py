@@ -90,12 +90,9 @@ def _refused(op, moments, settings):
 
 _BOTH = st.booleans()
 spec("sgd_step", plans=_plans(SGD, nesterov=(False, True)), make=_make(False), model=Ensemble(),
-     random=_random(SGD, nesterov=_BOTH), refusals=_refused("sgd_step", 1, 3),
-     policy="v starts at 0 and takes the whole gradient; the learning rate stays outside v.")
-for _op, _how in (("adamw_step", "on p itself"), ("adam_step", "added to the gradient")):
+     random=_random(SGD, nesterov=_BOTH), refusals=_refused("sgd_step", 1, 3))
+for _op in ("adamw_step", "adam_step"):
     spec(_op, plans=_plans(ADAM), make=_make(False, True), model=Ensemble(), random=_random(ADAM),
-         refusals=_refused(_op, 2, 7),
-         policy=f"eps stands outside the root; weight decay is {_how}; corrections are given.")
+         refusals=_refused(_op, 2, 7))
 spec("rmsprop_step", plans=_plans(RMSPROP), make=_make(True, False), model=Ensemble(),
-     random=_random(RMSPROP), refusals=_refused("rmsprop_step", 2, 5),
-     policy="eps stands outside the root; the learning rate stays outside buf.")
+     random=_random(RMSPROP), refusals=_refused("rmsprop_step", 2, 5))

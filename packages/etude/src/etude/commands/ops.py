@@ -110,6 +110,7 @@ def card(op: Op) -> dict[str, Any]:
         "outputs": list(op.outputs),
         "saves": list(op.saves),
         "alias": op.alias,
+        "conventions": list(map(str, op.conventions)),
         "gradient": op.rule is not None,
         "composite": op.composite_rule is not None,
         "differentiable": None if times(op) == math.inf else int(times(op)),
@@ -192,6 +193,7 @@ def _facts(op: Op, width: int) -> Table:
     if op.saves:
         add("saves", [f"{', '.join(op.saves)}, for the gradient"])
     add("out", [f"{o} may be written over {i}" for o, i in op.alias.items()])
+    add("conventions", list(map(str, op.conventions)))
     add("gradient", [differentiable(op)])
     _cost(op, table, width)
     for column in _columns():

@@ -1,8 +1,9 @@
 """The op table: what an op is, and the decorator that enters one.
 
 An op is a pure function on arrays: arrays first, attributes by keyword, an array or a tuple
-returned, nothing it was given changed. Its family file in ``ops/`` states four things together:
-the reference (NumPy, written to be read), the shape rule, the gradient rule and the cost.
+returned, nothing it was given changed. Its family file in ``ops/`` states five things together:
+the reference (NumPy, written to be read), the shape rule, the gradient rule, the cost, and the
+conventions (what becomes of NaN, ties and the like).
 Everything else -- backends, Tensor methods, op cards, docs pages, tests -- reads them from
 ``TABLE``. How a call reaches a column is in ``columns.py``; nothing here dispatches.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.conventions import Convention, read
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import plain
 from etude.core.layout import Layout
@@ -87,6 +89,7 @@ class Op:
     internal: bool = False  # a backward or an optimiser step: not part of the public functions
     rule: Rule | None = None
     composite_rule: Rule | None = None
+    _stated: list[str] = field(default_factory=list, repr=False)  # texts of ``conventions``
     _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __call__(self, *arrays: Any, **attrs: Any) -> Any:
@@ -114,6 +117,18 @@ class Op:
         """Decorator: the op's definition in primitives, ``rule(F, *arrays, **attrs)``."""
         self.composite_rule = rule
         return rule
+
+    def convention(self, text: str) -> None:
+        """State what the op gives of NaN, infinities, ties, empty axes and the like: a line for
+        each, "softmax([nan, 0]) -> [nan, nan]  # why", as ``conventions.py`` reads them.
+        """
+        self._stated.append(text)
+        self.__dict__.pop("conventions", None)
+
+    @cached_property
+    def conventions(self) -> tuple[Convention, ...]:
+        """What ``convention`` was told. Raises ValueError for a line that cannot be read."""
+        return tuple(line for text in self._stated for line in read(self.name, text))
 
     def check(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """The shape rule: Spec (or a tuple of them) of what this call returns.

@@ -27,6 +27,11 @@ def _transposed(F, x):
 matmul.gradient(lambda F, grad, x, y, *, needs: (
     F.matmul(grad, _transposed(F, y)) if needs[0] else None,
     F.matmul(_transposed(F, x), grad) if needs[1] else None))
+matmul.convention("""
+    matmul([[0, ..., nan]], [[0], ..., [0]]) -> [[nan]]
+    matmul([[0, 0, ...]], [[inf], [0], ...]) -> [[nan]]
+    matmul([[nan], [0], ...], [[0, ...]]) -> [[nan, ...], [0, ...], ...]  # its own row
+    matmul(empty(2, 0), empty(0, 3)) -> [[0, 0, 0], [0, 0, 0]]  # a sum of nothing""")
 
 
 @op("matmul", shape="x: ... K, weight: N K, bias: N -> ... N", flops="2 ... K N", saves="x weight")
@@ -43,3 +48,10 @@ def _(F, grad, x, weight, *, needs):
     return (F.reshape(F.matmul(rows, weight), shape=x.shape) if needs[0] else None,
             F.matmul(_transposed(F, rows), flat) if needs[1] else None,
             F.sum(rows, dim=0) if True in needs[2:] else None)  # needs[2:] is () without a bias
+
+
+linear.convention("""
+    linear([[0, ..., nan]], [[0, ..., 0]]) -> [[nan]]
+    linear([[0, 0, ...]], [[inf, 0, ...]]) -> [[nan]]
+    linear([[nan], [0], ...], [[0], ...]) -> [[nan, ...], [0, ...], ...]  # its own row
+    linear(empty(2, 0), empty(1, 0), [5]) -> [[5], [5]]  # a sum of nothing, and the bias""")
