@@ -151,7 +151,7 @@ def _(F, x, target, weight=None, *, reduction, ignore_index, label_smoothing):
 def cross_entropy_backward(grad, x, target, weight, top, log_sum, *, reduction="mean",
                            ignore_index=-100, label_smoothing=0.0):
     """dx_nc = grad_n ((1 - s) w_t (p_nc - [c = t]) + s / C (p_nc sum_k w_k - w_c)), where p_nc =
-    exp(x_nc - top_n - log_sum_n); for the mean divided by the sum of the w_t.
+    exp(x_nc - top_n - log_sum_n); for the mean divided by the sum of the w_t, unless that is 0.
 
     grad: () or (N) as the loss; x: (N, C); target: (N) int64; weight: (C) or None; top, log_sum:
     (N); dx: (N, C), 0 in the rows that are ignored.
