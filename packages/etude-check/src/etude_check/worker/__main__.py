@@ -1,7 +1,6 @@
 """The worker: a process that loads one candidate and runs calls of it, one at a time.
 
-``process.py`` starts it as ``python -m etude_check.worker SOCKET ARENA``. Arrays are in the arena,
-messages are lines of JSON. The worker judges nothing and knows no expected values. Whatever it
+``template.py`` forks it. Arrays are in the arena, messages are lines of JSON. The worker judges nothing and knows no expected values. Whatever it
 answers, the checker looks at the memory itself, because by then the candidate's code has been
 running here. It imports nothing of the kit but what it needs to load and call.
 """
@@ -13,7 +12,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +24,7 @@ from etude.core.table import TABLE
 from etude_check.worker.arena import Arena
 from etude_check.worker.candidate import Candidate, load_candidate
 from etude_check.worker.tamper import Searches, Watch
+from etude_check.worker.template import serve
 from etude_check.worker.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker
@@ -216,8 +215,9 @@ def _limit(which: int, size: int) -> None:
     resource.setrlimit(which, (size if most < 0 else min(size, most), most))
 
 
-def main() -> None:
-    connection, fd = Connection(int(sys.argv[1])), int(sys.argv[2])
+def work(channel: int, fd: int) -> None:
+    """Load the candidate that the checker names, and answer until the checker is gone."""
+    connection = Connection(channel)
     limits()
     faulthandler.enable()
     hello = connection.receive()
@@ -264,4 +264,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(work)

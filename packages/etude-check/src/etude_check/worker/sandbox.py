@@ -36,7 +36,7 @@ from etude_check.worker.answers import (
 )
 from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
 from etude_check.worker.candidate import Candidate
-from etude_check.worker.process import Ended, Process, environment
+from etude_check.worker.process import Ended, Process
 from etude_check.worker.wire import encode
 
 __all__ = ["Description", "Outcome", "Sandbox"]
@@ -66,14 +66,14 @@ class Sandbox:
     """Runs calls of one (prepared) candidate in a worker that is started when first needed."""
 
     def __init__(self, candidate: Candidate, *, threads: int = 1, timeout: float = 20.0,
-                 start_timeout: float = 60, env: Mapping[str, str] | None = None,
+                 start_timeout: float = 60,
                  slots: int = SLOTS, slot: int = SLOT) -> None:
         self.candidate = candidate
         self.timeout = timeout
         self.start_timeout = start_timeout
         self.tampering: list[str] = []  # of every worker so far
         self.late: list[str] = []  # calls that went on writing after they had returned
-        self._env = environment(threads, dict(env or {}))
+        self._threads = threads
         self._arena = Arena.create(slots, slot)
         self._process: Process | None = None
         self._description = Description()
@@ -112,7 +112,7 @@ class Sandbox:
         if self._failures >= FAILED_STARTS or (self._failures and not self._description.name):
             return None
         during = "while it was loaded"
-        process = Process(self._arena.fd, self._env)
+        process = Process(self._arena.fd, self._threads)
         try:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
