@@ -114,8 +114,7 @@ class Runner:
         whole = not self.settings.stop_at_first and set(self.settings.kinds) == set(KINDS)
         result.screens = state.screens() if whole else []
         _mistrust(result)
-        result.tampering = sorted({t for b in self._boxes.values() for t in (*b.tampering,
-                                                                             *b.late)})
+        result.tampering = sorted({t for b in self._boxes.values() for t in b.tampering})
         return result
 
     def bias(self, op: str, seed: int) -> list[Record]:

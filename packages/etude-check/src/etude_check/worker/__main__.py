@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.array import memory
+from etude.core.array import DeviceArray, memory
 from etude.core.columns import Table
 from etude.core.errors import Unsupported
 from etude.core.table import TABLE
 from etude_check.worker.arena import Arena
 from etude_check.worker.candidate import Candidate, load_candidate
+from etude_check.worker.state import Kept, State
 from etude_check.worker.tamper import Searches, Watch
 from etude_check.worker.template import serve
 from etude_check.worker.wire import decode, pack, unpack
@@ -67,9 +68,11 @@ def words(error: BaseException) -> dict[str, Any]:
 class Calls:
     """Calls of one loaded column on the arena's arrays."""
 
-    def __init__(self, backend: Any, arena: Arena) -> None:
+    def __init__(self, backend: Any, arena: Arena, state: State) -> None:
         self.backend = backend
         self.arena = arena
+        self.state = state
+        self.kept = Kept()
         self.remote = backend.device != "cpu"
         self.searches = Searches()
         self.results: tuple[Any, ...] = ()
@@ -115,10 +118,11 @@ class Calls:
                 for _ in range(message["repeats"]):
                     result = op(*arrays, **attrs)
         except Unsupported as no:
-            return {**words(no), "status": "unsupported"}
+            return {**words(no), "status": "unsupported", "left": self.state.look()}
         except BaseException as error:
-            return {**words(error), "status": "raised"}
+            return {**words(error), "status": "raised", "left": self.state.look()}
         seconds = perf_counter() - start
+        left = self.state.look()
         if self.remote:
             self._bring_back(message, arrays, buffers)
         results = result if isinstance(result, tuple) else (result,)
@@ -129,11 +133,19 @@ class Calls:
                              for i in range(len(buffers))]
         else:
             self.results = results
-        reply["results"] = [[r.dtype.name, list(r.shape)] if hasattr(r, "shape") else
-                            [type(r).__name__, None] for r in results]
+        wanted = DeviceArray if self.remote else np.ndarray
+        reply["results"] = [[r.dtype.name, list(r.shape)] if type(r) is wanted else
+                            [_class(r), None] for r in results]
         reply["shares"] = [i for i, r in enumerate(results) if buffers is None
                            and any(self._shares(r, a) for a in arrays)]
+        # Those in the arena are looked at by the checker itself.
+        keep = results if buffers is None and not reply["shares"] else ()
+        reply["left"] = left + self.kept.keep(message["op"], keep)
         return reply
+
+    def look(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """What all the calls so far have left behind, seen at leisure."""
+        return {"status": "ok", "left": self.kept.look() + self.state.look(all_=True)}
 
     def _shares(self, result: Any, array: Any) -> bool:
         if isinstance(result, np.ndarray) and isinstance(array, np.ndarray):
@@ -185,6 +197,13 @@ class Calls:
         return {"status": "ok", "seconds": perf_counter() - start}
 
 
+def _class(result: Any) -> str:
+    """The class of what is no plain array, and computes perhaps only when somebody looks."""
+    kind = type(result)
+    return f"{kind.__name__} (a subclass of ndarray)" if isinstance(result, np.ndarray) \
+        else kind.__name__
+
+
 def describe(backend: Any, waivers: list[Any]) -> dict[str, Any]:
     return {"status": "ok", "name": str(backend.name), "device": str(backend.device),
             "isa": str(backend.isa), "threads": int(backend.threads),
@@ -226,25 +245,26 @@ def work(channel: int, fd: int) -> None:
     arena = Arena(fd, *hello["arena"])
     if hello["guards"]:
         arena.protect()
-    watch = Watch()
+    watch, state = Watch(), State()
     me = os.getpid()
     try:
         loaded = load_candidate(Candidate.from_json(hello["candidate"]))
         answer = describe(loaded.backend, loaded.waivers)
         pack(answer)  # a waiver may be anything
-        calls = Calls(loaded.backend, arena)
+        calls = Calls(loaded.backend, arena, state)
         if not calls.remote:  # a driver maps memory of the device as if it were its own
             limit_memory()
     except BaseException as error:
         connection.send({**words(error), "id": hello["id"], "status": "raised"})
         return
     signal.alarm(0)
-    connection.send({**answer, "id": hello["id"], "tampering": watch.look()})
+    connection.send({**answer, "id": hello["id"], "tampering": watch.look() + state.look(loading=True, all_=True)})
     count = 0
     while True:
         message = connection.receive()
         signal.alarm(message["alarm"])
-        do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse}[message["do"]]
+        do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse,
+              "look": calls.look}[message["do"]]
         try:
             reply = do(message)
         except BaseException as error:  # a transfer of the candidate's, or a strange result
@@ -254,7 +274,7 @@ def work(channel: int, fd: int) -> None:
             os._exit(0)  # the candidate forked, and this is the copy
         count += 1
         reply["tampering"] = calls.searches.told()
-        if count % EVERY == 0:
+        if count % EVERY == 0 or message["do"] == "look":
             reply["tampering"] += watch.look()
         reply["id"] = message["id"]
         try:
