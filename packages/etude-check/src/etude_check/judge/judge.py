@@ -153,15 +153,19 @@ def _same(fake: Array, r: Array, bound: Array) -> Array:
     return np.asarray(same)
 
 
-def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
-    """A sentence on the impostor that a wrong output is equal to; "" if it is none."""
+def looks_like(q: Question, y: Array, i: int, previous: Array | None,
+               caught: dict[str, bool]) -> str:
+    """The name of the impostor that a wrong output is equal to; "" if it is none. Only one that is
+    clearly wrong here comes into question: of a single number, the mean is the number itself.
+    """
     want = q.oracle[i]
     if not y.size:
         return ""
     with np.errstate(all="ignore"):
         for name, fake in impostors(q, want, want.ravel(), 1, previous).items():
-            if _same(fake, y.ravel(), np.abs(fake.astype(np.float64)) * 1e-6).all():
-                return SAID[name]
+            if caught.get(name) and _same(fake, y.ravel(),
+                                          np.abs(fake.astype(np.float64)) * 1e-6).all():
+                return name
     return ""
 
 

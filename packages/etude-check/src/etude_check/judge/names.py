@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from etude_check.cases.case import BIAS, Case, plans_of
+from etude_check.cases.case import Case, plans_of
 from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
 from etude_check.specs import specs
