@@ -83,6 +83,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     """
     from etude_check.engine import check as run
     from etude_check.errors import CheckError
+    from etude_check.report.record import BIAS
     from etude_check.worker.candidate import Candidate
 
     for name, path in (("--json", json_), ("--html", html), ("--junit", junit)):

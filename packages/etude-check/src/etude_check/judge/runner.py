@@ -125,14 +125,16 @@ class Runner:
             raise
         except Exception as error:
             found.append(_of_the_kit(name, error))
+            complete = False
         else:
             found += state.biased(self.settings.seed)
+            complete = not self.given_up and not self.settings.stop_at_first and (
+                set(self.settings.kinds) == set(KINDS))
         self._finish(found)
         explain(found, {id(r): r.impostor for r in found if isinstance(r, Draft)},
                 {id(r): r.suspects for r in found if isinstance(r, Draft)})
         result.records = [plain(r) for r in found]
-        whole = not self.settings.stop_at_first and set(self.settings.kinds) == set(KINDS)
-        result.screens = state.screens() if whole and not self.given_up else []
+        result.screens = state.screens() if complete else []
         _mistrust(result)
         _only_refused(result)
         result.tampering = sorted({t for b in self._boxes.values() for t in b.tampering})
