@@ -189,8 +189,10 @@ def biased(count: int, total: float, squares: float) -> str:
     t = mean / (variance / count) ** 0.5
     if abs(t) > 8 and abs(mean) > 0.01:
         way = "towards" if mean < 0 else "away from"
+        # Truncation alone leaves no error larger than its bound.
+        like = ", as sums that are truncated rather than rounded do" if -1 < mean < 0 else ""
         return (f"errors lean {way} zero: on average {mean:+.3f} of the bound over {count} results "
-                f"(t = {t:.1f}), as sums that are truncated rather than rounded do")
+                f"(t = {t:.1f}){like}")
     return ""
 
 

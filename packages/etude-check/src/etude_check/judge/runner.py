@@ -27,7 +27,7 @@ from etude_check.judge.property import random_cases
 from etude_check.report.record import ALL, BIAS, Record, Screen, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
-from etude_check.worker.sandbox import Description, Outcome, Sandbox
+from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
 from etude_check.zoo.likely import suspects
 
 TIMEOUT = 20.0  # seconds a call may take
@@ -162,9 +162,11 @@ class Runner:
         return self._timeouts >= GIVE_UP
 
     def _try_again(self, record: Record) -> None:
-        """Say of a failure whether it repeats, for the first ones of an op."""
+        """Say of a failure whether it repeats, for the first ones of an op. What was done to an
+        earlier call, of other arrays, cannot be asked again.
+        """
         if not record.verdict.failed or record.verdict is Verdict.TIMEOUT or (
-                self._tried_again >= REPEATED):
+                self._tried_again >= REPEATED or EARLIER in record.message):
             return
         self._tried_again += 1
         failures = 1
@@ -177,7 +179,8 @@ class Runner:
 
     def _finish(self, found: list[Record]) -> None:
         """End the op's workers. What its calls have left behind is a failure of the last one."""
-        faults = [f for box in self._boxes.values() for f in box.finish()]
+        faults = [f"seen after the last call of the op: {f}" for box in self._boxes.values()
+                  for f in box.finish()]
         if faults and found:
             last = found[-1]
             last.message = "; ".join([*([last.message] if last.message else []), *faults])

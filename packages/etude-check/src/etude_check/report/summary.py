@@ -34,6 +34,7 @@ class Failing:
     first: Record
     verdicts: Cell  # of the failed cases
     total: int  # cases of the op that were executed
+    left: int  # cases that were not run, because the op was given up
     others: list[tuple[str, Record, int]]  # other messages, their smallest case, how many
     likely: str  # the mistake that most of them look like
     alike: int  # how many do
@@ -98,6 +99,7 @@ def failing(report: Report) -> list[Failing]:
     """
     by_op: dict[tuple[str, str], list[Record]] = defaultdict(list)
     totals = Counter(r.op for r in report.records if r.verdict.executed)
+    left = Counter(r.op for r in report.records if r.verdict is Verdict.NOT_RUN)
     for r in report.failures:
         by_op[r.family, r.op].append(r)
     found = []
@@ -112,7 +114,7 @@ def failing(report: Report) -> list[Failing]:
         (likely, alike), = Counter(r.likely for r in records if r.likely).most_common(1) or [
             ("", 0)]
         found.append(Failing(op, family, head, Counter(r.verdict for r in records), totals[op],
-                             sorted(others, key=lambda o: -o[2]), likely, alike))
+                             left[op], sorted(others, key=lambda o: -o[2]), likely, alike))
     return found
 
 

@@ -181,7 +181,10 @@ def facts(report: Report, r: Record) -> list[tuple[str, str]]:
 def _counted(one: Failing) -> str:
     many = ", ".join(f"{n} {v.value}" for v, n in sorted(
         one.verdicts.items(), key=lambda p: summary.WORST.index(p[0])))
-    return many if one.op == "-" else f"{one.verdicts.total()} of {one.total} cases: {many}"
+    if one.op == "-":
+        return many
+    rest = f"; given up, {one.left} not run" if one.left else ""
+    return f"{one.verdicts.total()} of {one.total} case{'s' * (one.total != 1)}: {many}{rest}"
 
 
 # ------------------------------------------------------------------ the sum

@@ -43,6 +43,7 @@ from etude_check.worker.wire import encode
 __all__ = ["Description", "Outcome", "Sandbox"]
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
+EARLIER = "an earlier call"  # faults that this call did not begin say so
 FAILED_STARTS = 3  # in a row, and the candidate is not started again
 EXPLAINED = 3  # crashes of an op that are run once more to see what they reached for
 SETTLE = 0.02  # seconds that somebody who writes too late is given, after the last call
@@ -200,7 +201,7 @@ class Sandbox:
     def _afterwards(self) -> list[str]:
         op, places = self._before
         self._before = ("", [])
-        found = [f"an earlier call of {op} went on writing into its {what} after it had returned"
+        found = [f"{EARLIER} of {op} went on writing into its {what} after it had returned"
                  for what, begin, content in places
                  if self._arena.memory[begin : begin + len(content)] != content]
         if found:

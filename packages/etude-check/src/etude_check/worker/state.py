@@ -101,10 +101,10 @@ def _set_hooks(hooks: tuple[Any, ...]) -> None:
     sys.excepthook, threading.excepthook, sys.stdout, sys.stderr, warnings.showwarning = hooks
 
 
-def _random() -> int:
-    """A number that tells one state of the global generators from another."""
-    drawn: Any = np.random.get_state()
-    return zlib.crc32(drawn[1].tobytes(), drawn[2]) ^ hash(random.getstate())
+def _random() -> tuple[Any, ...]:
+    """The state of the global generators, in a form that can be compared."""
+    drawn: Any = np.random.get_state()  # noqa: NPY002 - kernels may use what is old
+    return drawn[1].tobytes(), drawn[2:], random.getstate()
 
 
 def _etude() -> tuple[Any, ...]:

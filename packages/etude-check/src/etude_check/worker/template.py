@@ -132,7 +132,7 @@ def _become(message: dict[str, Any], fds: list[int], work: Callable[[int, int], 
     os.environ.update(message["env"])
     # Two columns that draw random numbers without a seed should draw the same ones in every op.
     random.seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     sys.argv[1:] = [str(connection), str(arena)]
     code = 1
     try:
