@@ -183,9 +183,11 @@ class Runner:
                   for f in box.finish()]
         if faults and found:
             last = found[-1]
-            last.message = "; ".join([*([last.message] if last.message else []), *faults])
-            if not last.verdict.failed:
+            if last.verdict.failed:
+                faults = [last.message or "wrong values", *faults]
+            else:
                 last.verdict = Verdict.CERTAIN
+            last.message = "; ".join(faults)
 
     def bias(self, op: str, seed: int) -> list[Record]:
         """Whether the errors of an op lean to one side, which only all of its cases together can

@@ -26,6 +26,9 @@ from etude_check.errors import CheckError
 from etude_check.worker.wire import pack, unpack
 
 
+SEED = 1616  # of the global generators in every worker
+
+
 class Template:
     """A template process, as the checker sees it. There is one at a time: see ``template``."""
 
@@ -131,8 +134,8 @@ def _become(message: dict[str, Any], fds: list[int], work: Callable[[int, int], 
     os.close(log)
     os.environ.update(message["env"])
     # Two columns that draw random numbers without a seed should draw the same ones in every op.
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
+    random.seed(SEED)
+    np.random.seed(SEED)  # noqa: NPY002
     sys.argv[1:] = [str(connection), str(arena)]
     code = 1
     try:
