@@ -25,20 +25,32 @@ UNASKED = ("errors", "adjoint", "threads", "bias")  # kinds that no single call 
 
 def explain(records: Sequence[Record], impostors: dict[int, str],
             suspects: dict[int, list[str]]) -> None:
-    """Write ``likely`` into failed records. What they look like is given by ``id`` of the record:
-    the impostor, and the mutants.
+    """Write ``likely`` into the failed records of an op. What each looks like is given by ``id`` of
+    the record: the impostor, and the mutants. Only what half of the wrong results look like is
+    named: a single case may look like anything.
     """
     passed = [r for r in records if r.verdict is Verdict.PASS and r.kind not in UNASKED
               and r.size <= LARGEST]
+    wrong = sum(r.verdict.failed and r.index is not None for r in records)
+    looks = Counter(impostors.values())
     votes = Counter(name for names in suspects.values() for name in names)
-    fitting = [name for name, _ in votes.most_common() if _right_in(name, passed)]
+    fitting = [name for name, n in votes.most_common() if 2 * n >= wrong and _right_in(name, passed)]
     for r in records:
         mine = impostors.get(id(r), "")
-        if mine:
-            r.likely = judge.SAID[mine] + ("" if _never(mine, r.output, passed) else " in this case")
+        if mine and 2 * looks[mine] >= wrong:
+            r.likely = judge.SAID[mine] + ("" if _never(mine, r.output, passed) else
+                                           " in this case")
         else:
             named = next((n for n in fitting if n in suspects.get(id(r), ())), "")
             r.likely = animals()[named].mistake if named else ""
+
+
+def of_one(r: Record, impostor: str, suspects: Sequence[str]) -> None:
+    """The same for a case that is looked at alone: of several suspects none can be told apart."""
+    if impostor:
+        r.likely = f"{judge.SAID[impostor]} in this case"
+    elif len(suspects) == 1:
+        r.likely = animals()[suspects[0]].mistake
 
 
 def _never(impostor: str, output: str, passed: Sequence[Record]) -> bool:

@@ -136,7 +136,7 @@ def impostors(q: Question, want: Array, r: Array, step: int, previous: Array | N
     finite = r[np.isfinite(r)] if r.dtype.kind == "f" else r
     fakes = {
         "zeros": np.zeros_like(r), "ones": np.ones_like(r), "input": like,
-        "mean": np.full(r.shape, finite.mean() if finite.size else 0.0),
+        "mean": np.full(r.shape, finite.mean() if finite.size else np.nan),
         "negated": ~r if r.dtype.kind == "b" else -r,
     }
     if previous is not None and previous.size:

@@ -21,7 +21,7 @@ from etude_check.cases.case import SOAK_SEEDS, Case, cases, plans_of, prepared
 from etude_check.cases.spec import KINDS, Call, OpSpec
 from etude_check.errors import CheckError
 from etude_check.judge import judge, probes, waivers
-from etude_check.judge.explain import explain
+from etude_check.judge.explain import explain, of_one
 from etude_check.judge.names import Name, find
 from etude_check.judge.property import random_cases
 from etude_check.report.record import ALL, BIAS, Record, Screen, Verdict
@@ -131,8 +131,8 @@ class Runner:
             complete = not self.given_up and not self.settings.stop_at_first and (
                 set(self.settings.kinds) == set(KINDS))
         self._finish(found)
-        explain(found, {id(r): r.impostor for r in found if isinstance(r, Draft)},
-                {id(r): r.suspects for r in found if isinstance(r, Draft)})
+        drafts = [r for r in found if isinstance(r, Draft)]
+        explain(found, {id(r): r.impostor for r in drafts}, {id(r): r.suspects for r in drafts})
         result.records = [plain(r) for r in found]
         result.screens = state.screens() if complete else []
         _mistrust(result)
@@ -265,8 +265,8 @@ class Runner:
             self._try_again(record)
         self._finish(found)
         for r in found:
-            if isinstance(r, Draft) and (r.impostor or r.suspects):
-                explain([r], {id(r): r.impostor}, {id(r): r.suspects})
+            if isinstance(r, Draft):
+                of_one(r, r.impostor, r.suspects)
         return [plain(r) for r in found]
 
     # ------------------------------------------------------------------ a case
