@@ -159,3 +159,35 @@ def test_a_blank_column_passes_in_no_op(column):
         assert not [r for r in report.records if r.verdict is Verdict.PASS and (
             r.kind != "errors" or error != "NotImplementedError")]
         assert summary.absent(report) == ({"exp", "relu"} if "Unsupported" in error else set())
+
+
+PAIR = """
+import numpy as np
+import etude
+from etude import TABLE
+LAST = {}
+
+@etude.implements("softmax")
+def softmax(x, *, dim=-1):
+    LAST["y"] = TABLE["softmax"].reference(x, dim=dim)
+    return LAST["y"].copy()
+
+@etude.implements("softmax_backward")
+def softmax_backward(grad, y, *, dim=-1):
+    if "y" in LAST and LAST["y"].shape == y.shape and LAST["y"].dtype == y.dtype:
+        y = LAST["y"]
+    return TABLE["softmax_backward"].reference(grad, y, dim=dim)
+"""
+
+
+def test_a_backward_that_remembers_the_last_forward_is_found_as_autograd_would(tmp_path):
+    path = tmp_path / "pair.py"
+    path.write_text(PAIR)
+    candidate = Candidate.parse(module=path)
+    assert not run(candidate, "softmax_backward").failures, "on its own it is right"
+    report = run(candidate, "softmax", kinds=["repeat"])
+    failed = report.failures[0]
+    assert failed.message == "softmax_backward, backward A: wrong values"
+    assert "forward A, forward B, backward B, backward A" in failed.asked
+    again = check(candidate, case=failed.case)
+    assert [r.message for r in again.failures] == [failed.message]
