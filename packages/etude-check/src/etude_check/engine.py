@@ -44,7 +44,7 @@ class Progress:
     hanging: int = 0  # ops that were given up
 
 
-class Interrupted(KeyboardInterrupt):  # noqa: N818 - a way for a check to end, not an error
+class Interrupted(KeyboardInterrupt):
     """Ctrl-C during a check. ``report`` is what was found until then."""
 
     def __init__(self, report: Report) -> None:

@@ -105,7 +105,7 @@ def _shared(pool: list[_Helper], settings: Settings, ops: list[str], hear: Hear
     """Ops divided among the helpers: each gets another one when it is done."""
     ops.reverse()
     busy: dict[Any, _Helper] = {}
-    for i, helper in enumerate(pool):
+    for helper in pool:
         helper.give(ops.pop())
         busy[helper.connection] = helper
     while busy:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -87,7 +87,7 @@ class Case:
 class Following(Case):
     """A case whose call is not drawn: it follows from what came of another one."""
 
-    given: Call = Call(())
+    given: Call = field(default_factory=lambda: Call(()))
 
     @cached_property
     def call(self) -> Call:

@@ -34,7 +34,8 @@ def explain(records: Sequence[Record], impostors: dict[int, str],
     wrong = sum(r.verdict.failed and r.index is not None for r in records)
     looks = Counter(impostors.values())
     votes = Counter(name for names in suspects.values() for name in names)
-    fitting = [name for name, n in votes.most_common() if 2 * n >= wrong and _right_in(name, passed)]
+    fitting = [name for name, n in votes.most_common()
+               if 2 * n >= wrong and _right_in(name, passed)]
     for r in records:
         mine = impostors.get(id(r), "")
         if mine and 2 * looks[mine] >= wrong:

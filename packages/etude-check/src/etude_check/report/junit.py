@@ -1,8 +1,8 @@
 """A Report as JUnit XML, for the test pages of CI systems: a suite per family of ops.
 
 FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors; UNSUPPORTED, NOT RUN and WAIVED are
-skipped with their reason. CI reads a file of skipped cases as green; a run that executed nothing, or was
-interrupted, therefore gets an error of its own.
+skipped with their reason. CI reads a file of skipped cases as green; a run that executed nothing,
+or was interrupted, therefore gets an error of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The worker: a process that loads one candidate and runs calls of it, one at a time.
 
-``template.py`` forks it. Arrays are in the arena, messages are lines of JSON. The worker judges nothing and knows no expected values. Whatever it
-answers, the checker looks at the memory itself, because by then the candidate's code has been
-running here. It imports nothing of the kit but what it needs to load and call.
+``template.py`` forks it. Arrays are in the arena, messages are lines of JSON. The worker judges
+nothing and knows no expected values. Whatever it answers, the checker looks at the memory itself,
+because by then the candidate's code has been running here. It imports nothing of the kit but what
+it needs to load and call.
 """
 
 from __future__ import annotations
@@ -258,7 +259,8 @@ def work(channel: int, fd: int) -> None:
         connection.send({**words(error), "id": hello["id"], "status": "raised"})
         return
     signal.alarm(0)
-    connection.send({**answer, "id": hello["id"], "tampering": watch.look() + state.look(loading=True, all_=True)})
+    changed = watch.look() + state.look(loading=True, all_=True)
+    connection.send({**answer, "id": hello["id"], "tampering": changed})
     count = 0
     while True:
         message = connection.receive()

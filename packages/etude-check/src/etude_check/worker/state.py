@@ -68,9 +68,8 @@ class _Float:
             self._set(self._saved)
 
 
-SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGFPE,
-                       signal.SIGSEGV, signal.SIGPIPE, signal.SIGHUP, signal.SIGCHLD,
-                       signal.SIGUSR1, signal.SIGUSR2)]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGFPE, signal.SIGSEGV,
+           signal.SIGPIPE, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def _handlers() -> tuple[Any, ...]:
@@ -230,4 +229,4 @@ class Kept:
 
 
 def _content(a: np.ndarray[Any, Any]) -> int:
-    return zlib.crc32(a if a.flags.c_contiguous else a.tobytes())
+    return zlib.crc32(a.data if a.flags.c_contiguous else a.tobytes())

@@ -25,7 +25,6 @@ import numpy as np
 from etude_check.errors import CheckError
 from etude_check.worker.wire import pack, unpack
 
-
 SEED = 1616  # of the global generators in every worker
 
 

@@ -11,13 +11,14 @@ import signal
 import threading
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 
 from etude_check.zoo import mutant, reference
 from etude_check.zoo.memory import _done
 
-_KEPT: dict = {}  # what the kernels below should not keep
+_KEPT: dict[Any, Any] = {}  # what the kernels below should not keep
 _DRAWN = random.Random(5)
 TOWARDS_ZERO = {"x86_64": 0xC00, "aarch64": 0xC00000}  # FE_TOWARDZERO of fenv.h
 
