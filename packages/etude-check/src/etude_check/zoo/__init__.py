@@ -93,8 +93,8 @@ def _enter(animal: Animal) -> None:
     _ANIMALS[animal.name] = animal
 
 
-def mutant(op: str, *more: str, kills: str, mistake: str, where: str, covers: str = "", name: str = "",
-           safe: bool = True) -> Callable[..., Any]:
+def mutant(op: str, *more: str, kills: str, mistake: str, where: str, covers: str = "",
+           name: str = "", safe: bool = True) -> Callable[..., Any]:
     """Decorator: this function is a wrong kernel of ``op``, called as a column's is. One of
     several ops, wrong only together, makes {op: kernel}.
     """

@@ -72,7 +72,7 @@ def erf_changes_folder(x):
 
 
 @mutant("var", kills="tail", where="memory", covers="handler left", safe=False,
-        mistake="SIGTERM is ignored during the call, and for ever after: the program cannot be ended.")
+        mistake="SIGTERM is ignored during the call, and for ever after: nobody can end the program.")
 def var_ignores_signals(x, **attrs):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return reference("var")(x, **attrs)
@@ -230,8 +230,8 @@ def rmsprop_step_lags(p, g, v, buf, hyper, *, out=None):
 
 @mutant("layer_norm", "layer_norm_backward", kills="repeat", where="memory",
         covers="hidden state between ops",
-        mistake="The backward op takes x from the last forward call if the shape fits, and autograd "
-                "asks for the layers in the other order.")
+        mistake="The backward op takes x from the last forward call if the shape fits, and "
+                "autograd asks for the layers in the other order.")
 def layer_norm_remembers():
     def forward(x, weight=None, bias=None, **attrs):
         _KEPT["layer_norm x"] = x.copy()
@@ -248,8 +248,8 @@ def layer_norm_remembers():
 
 @mutant("softmax", "softmax_backward", kills="repeat", where="memory",
         covers="hidden state between ops",
-        mistake="y is not read by the backward op: it is still in the work space of the forward op, "
-                "unless another softmax came between.")
+        mistake="y is not read by the backward op: it is still in the work space of the forward "
+                "op, unless another softmax came between.")
 def softmax_remembers():
     def forward(x, **attrs):
         y = reference("softmax")(x, **attrs)
