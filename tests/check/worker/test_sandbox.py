@@ -270,7 +270,6 @@ def test_a_thread_that_writes_after_the_call_is_found_out(module):
     assert outcome.faults == ["an earlier call of relu went on writing into its output y after it "
                               "had returned"]
     assert np.array_equal(outcome.outputs[0], -X)
-    assert box.late == outcome.faults
     assert_next_works(box)
 
 
@@ -318,7 +317,7 @@ def test_a_copy_made_by_fork_does_not_answer(module):
     ("import etude_check.worker.arena\netude_check.worker.arena.Arena.view = None",
      "replaces etude_check.worker.arena.Arena.view"),
     ("import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)",
-     "replaces the handler of SIGALRM"),
+     "leaves the handler of a signal changed"),
     ("import etude_check.report.record", "imports etude_check.report.record"),
 ])
 def test_what_a_candidate_patches_is_reported(tmp_path, code, sentence):

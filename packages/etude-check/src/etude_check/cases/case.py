@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,6 @@ from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
-BIAS = "bias"  # a kind with one case: it looks at the errors of all cases of an op together
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
 #: How many cases of a kind "smoke" takes per dtype; 3 where nothing is said.
@@ -96,6 +95,17 @@ class Case:
         words += [f"{k}={v}" for k, v in self.call.attrs.items()]
         bent = ", ".join(f"{k} {self.plan[k]}" for k in RESERVED if k in self.plan)
         return f"{self.spec.op}({', '.join(words)})" + (f"; {bent}" if bent else "")
+
+
+@dataclass(frozen=True)
+class Following(Case):
+    """A case whose call is not drawn: it follows from what came of another one."""
+
+    given: Call = field(default_factory=lambda: Call(()))
+
+    @cached_property
+    def call(self) -> Call:
+        return self.given
 
 
 def in_words(a: Any) -> str:

@@ -158,7 +158,7 @@ def impostors(q: Question, want: Array, r: Array, step: int, previous: Array | N
     finite = r[np.isfinite(r)] if r.dtype.kind == "f" else r
     fakes = {
         "zeros": np.zeros_like(r), "ones": np.ones_like(r), "input": like,
-        "mean": np.full(r.shape, finite.mean() if finite.size else 0.0),
+        "mean": np.full(r.shape, finite.mean() if finite.size else np.nan),
         "negated": ~r if r.dtype.kind == "b" else -r,
     }
     if previous is not None and previous.size:
@@ -175,16 +175,20 @@ def _same(fake: Array, r: Array, bound: Array) -> Array:
     return np.asarray(same)
 
 
-def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
-    """A sentence on the impostor that a wrong output is equal to; "" if it is none."""
+def looks_like(q: Question, y: Array, i: int, previous: Array | None,
+               caught: dict[str, bool]) -> str:
+    """The name of the impostor that a wrong output is equal to; "" if it is none. Only one that is
+    clearly wrong here comes into question: of a single number, the mean is the number itself.
+    """
     want = q.oracle[i]
     if not y.size:
         return ""
     with np.errstate(all="ignore"):
         for name, fake in impostors(q, want, want.ravel(), 1, previous).items():
             size = np.abs(fake.astype(np.float64))
-            if _same(fake, y.ravel(), np.where(np.isfinite(size), size * 1e-6, 0)).all():
-                return SAID[name]
+            near = np.where(np.isfinite(size), size * 1e-6, 0)
+            if caught.get(name) and _same(fake, y.ravel(), near).all():
+                return name
     return ""
 
 
@@ -208,8 +212,10 @@ def biased(count: int, total: float, squares: float) -> str:
     t = mean / (variance / count) ** 0.5
     if abs(t) > 8 and abs(mean) > 0.01:
         way = "towards" if mean < 0 else "away from"
+        # Truncation alone leaves no error larger than its bound.
+        like = ", as sums that are truncated rather than rounded do" if -1 < mean < 0 else ""
         return (f"errors lean {way} zero: on average {mean:+.3f} of the bound over {count} results "
-                f"(t = {t:.1f}), as sums that are truncated rather than rounded do")
+                f"(t = {t:.1f}){like}")
     return ""
 
 

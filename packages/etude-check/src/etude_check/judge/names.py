@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from etude import TABLE
 from etude_check.cases import conventions
-from etude_check.cases.case import BIAS, Case, plans_of
+from etude_check.cases.case import Case, plans_of
 from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
+from etude_check.report.record import BIAS
 from etude_check.specs import specs
 
 

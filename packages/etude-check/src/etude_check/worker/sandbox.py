@@ -15,6 +15,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -36,14 +37,16 @@ from etude_check.worker.answers import (
 )
 from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
 from etude_check.worker.candidate import Candidate
-from etude_check.worker.process import Ended, Process, environment
+from etude_check.worker.process import Ended, Process
 from etude_check.worker.wire import encode
 
 __all__ = ["Description", "Outcome", "Sandbox"]
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
+EARLIER = "an earlier call"  # faults that this call did not begin say so
 FAILED_STARTS = 3  # in a row, and the candidate is not started again
 EXPLAINED = 3  # crashes of an op that are run once more to see what they reached for
+SETTLE = 0.02  # seconds that somebody who writes too late is given, after the last call
 LATER = 1 << 20  # bytes of an array that are looked at once more before the next call
 
 
@@ -66,17 +69,17 @@ class Sandbox:
     """Runs calls of one (prepared) candidate in a worker that is started when first needed."""
 
     def __init__(self, candidate: Candidate, *, threads: int = 1, timeout: float = 20.0,
-                 start_timeout: float = 60, env: Mapping[str, str] | None = None,
+                 start_timeout: float = 60,
                  slots: int = SLOTS, slot: int = SLOT) -> None:
         self.candidate = candidate
         self.timeout = timeout
         self.start_timeout = start_timeout
         self.tampering: list[str] = []  # of every worker so far
-        self.late: list[str] = []  # calls that went on writing after they had returned
-        self._env = environment(threads, dict(env or {}))
+        self._threads = threads
         self._arena = Arena.create(slots, slot)
         self._process: Process | None = None
         self._description = Description()
+        self._called = False  # since the worker was started
         self._failures = 0
         self._explained: Counter[str] = Counter()
         self._before: tuple[str, list[tuple[str, int, bytes]]] = ("", [])
@@ -93,9 +96,22 @@ class Sandbox:
         """End the worker and whatever it started."""
         if self._arena.memory.closed:
             return
-        self._afterwards()
         self._stop()
         self._arena.close()
+
+    def finish(self) -> list[str]:
+        """End the worker after a last look at what its calls have left behind: faults, as an
+        Outcome has them. The next call gets another worker.
+        """
+        if self._process is None or not self._called:
+            return []
+        time.sleep(SETTLE)
+        found = self._afterwards()
+        if self._process is not None:
+            with suppress(Ended):
+                found += strings(self._ask({"do": "look"}, self.timeout, "at the end").get("left"))
+        self._stop()
+        return found
 
     def describe(self) -> Description:
         """Load the candidate and ask it what it is. Never raises for what the candidate does."""
@@ -112,7 +128,7 @@ class Sandbox:
         if self._failures >= FAILED_STARTS or (self._failures and not self._description.name):
             return None
         during = "while it was loaded"
-        process = Process(self._arena.fd, self._env)
+        process = Process(self._arena.fd, self._threads)
         try:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
@@ -135,6 +151,7 @@ class Sandbox:
             process.kill()
             return None
         self._failures = 0
+        self._called = False
         self._process = process
         return process
 
@@ -154,6 +171,7 @@ class Sandbox:
         if process is None:
             raise Ended("crash", f"the candidate does not load: {self._description.error}")
         message["alarm"] = _alarm(timeout)
+        self._called = True
         try:
             reply = process.ask(message, timeout, during)
             if reply["status"] not in STATUSES:
@@ -183,11 +201,10 @@ class Sandbox:
     def _afterwards(self) -> list[str]:
         op, places = self._before
         self._before = ("", [])
-        found = [f"an earlier call of {op} went on writing into its {what} after it had returned"
+        found = [f"{EARLIER} of {op} went on writing into its {what} after it had returned"
                  for what, begin, content in places
                  if self._arena.memory[begin : begin + len(content)] != content]
         if found:
-            self.late += found
             self._stop()  # it is still writing there
         return found
 
@@ -284,7 +301,7 @@ class Sandbox:
                 memory = self._process.anonymous()
                 self._ask({**message, "repeats": repeats}, timeout, during)
                 outcome.rss_growth = self._process.anonymous() - memory
-            outcome.faults = faults + self._verify(laid)
+            outcome.faults = faults + self._verify(laid) + strings(reply.get("left"))
             if outcome.status == "ok" and message["do"] == "run":
                 outcome.faults += returned(op, reply, outputs, returning)
                 if not (returning and outcome.faults and misfits(reply, outputs)):
