@@ -20,7 +20,7 @@ import numpy as np
 from etude import TABLE
 from etude.core.table import Op
 from etude_check.bounds.question import Question
-from etude_check.cases.draw import Draw
+from etude_check.cases.draw import Draw, together
 from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
@@ -61,7 +61,9 @@ class Case:
         plan = {k: v for k, v in self.plan.items() if k not in RESERVED}
         draw = Draw(self.spec.op, self.plan, self.dtype, self.seed)
         with np.errstate(all="ignore"):
-            return self.spec.make(draw, **plan)
+            made = self.spec.make(draw, **plan)
+        how = self.plan.get("together")
+        return made if how is None else Call(together(made.arrays, how), made.attrs)
 
     @cached_property
     def question(self) -> Question:

@@ -201,8 +201,9 @@ class Runner:
 
     def ask(self, case: Case, record: Draft) -> list[Any] | None:
         """The candidate's outputs for a case. The name of the case decides whether buffers are
-        given, what they hold before, and on which side of the arrays the guard page lies: half of
-        the cases try each, and a case is the same call every time.
+        given, what they hold before, on which side of the arrays the guard page lies, and whether
+        they lie alike in their cache lines: a share of the cases tries each, and a case is the same
+        call every time.
         """
         alias = _aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
@@ -219,7 +220,7 @@ class Runner:
         outcome = self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
-            place="start" if bits & 2 else "end", poison="garbage" if bits & 4 else "nan")
+            place="end" if not bits & 2 else "apart" if bits & 8 else "start", poison="garbage" if bits & 4 else "nan")
         record.seconds += outcome.seconds
         record.growth = outcome.rss_growth
         _blame(record, outcome)

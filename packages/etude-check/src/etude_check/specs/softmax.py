@@ -14,7 +14,17 @@ NOTHING = [{"shape": s, "dim": d} for s, d in (
 
 
 def _x(d: Draw, shape, dim, shift=0, at=None):
-    """With "masked", the first half of every row is -inf, and in the first row all but the last."""
+    """With "masked", the first half of every row is -inf, and in the first row all but the last.
+    With "hidden", every other row is -inf from end to end. With "far", in float64, all rows lie
+    where float32 has ended.
+    """
+    if at == "far":
+        level = -1e200 if d.dtype == np.float64 else -1e30
+        return call(d.floats(shape, level, level / 2), dim=dim)
+    if at == "hidden":
+        x = np.moveaxis(np.array(d.plain(shape, -8, 8)), dim, -1)
+        x[::2] = -np.inf
+        return call(d.given(np.moveaxis(x, -1, dim)), dim=dim)
     if at == "wide":
         return call(d.floats(shape, -100, 100), dim=dim)
     if at == "masked":
@@ -34,13 +44,18 @@ def _shifted(kind):
     long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
+    far += crossed([{"shape": [4, 9], "dim": 1}, {"shape": [33, 4], "dim": 0},
+                    {"shape": [5, 128], "dim": 1}], at=("hidden", "far"))
     more = {"special": far, "tail": long, "empty": NOTHING}
     return rows(alias=True)(kind) + more.get(kind, [])
 
 
 def _backward(forward):
-    def make(d: Draw, shape, dim):
+    """``make`` of (grad, y). With "zeros", a third of y are probabilities of 0."""
+    def make(d: Draw, shape, dim, at=None):
         x = d.rng.uniform(-3, 3, shape).astype(d.dtype)
+        if at == "zeros":
+            x[d.rng.random(shape) < 0.3] = -np.inf
         return call(d.grad(shape), d.given(TABLE[forward](x, dim=dim)), dim=dim)
     return make
 
@@ -61,7 +76,9 @@ spec("softmax", plans=_shifted, make=_x, model=Softmax(), random=along_axis(),
             "has none.")
 spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis(),
      policy="As softmax; -inf gives -inf.")
-_back = only(also(rows(cotangent=True), empty=NOTHING), no_overflow)
+_back = only(also(rows(cotangent=True), empty=NOTHING, special=crossed(
+    [{"shape": [9, 7], "dim": 1}, {"shape": [7, 9], "dim": 0}], at=("zeros",),
+    special=("inf", "nan", "zero"))), no_overflow)
 spec("softmax_backward", plans=_back, make=_backward("softmax"), model=Ensemble(),
      random=along_axis(), policy="Linear in grad: zeros give zeros.")
 spec("log_softmax_backward", plans=_back, make=_backward("log_softmax"),
