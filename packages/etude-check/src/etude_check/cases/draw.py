@@ -201,6 +201,11 @@ class Draw:
         return self._lay(np.asarray(a))
 
     @property
+    def vast(self) -> float:
+        """A size whose square float64 holds and float32 does not; in float32 one that it holds."""
+        return 1e100 if self.dtype == np.float64 else 1e15
+
+    @property
     def exact(self) -> bool:
         return self.plan.get("values") == "exact"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from etude import TABLE
 from etude_check.bounds.models import Ensemble
-from etude_check.cases.draw import TOGETHER
+from etude_check.cases.draw import LINES, TOGETHER
 from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
 from etude_check.cases.spec import Refusal, call, spec
 
@@ -43,6 +43,10 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",)),
     _plan((2,), 128, 128, 64, 64), _plan((), 128, 256, 128, 128, causal=True),
     _plan((128,), 3, 4, 8, 8), _plan((), 256, 128, 8, 8, mask="bool")]
+TAIL += [_plan((2,), 5, 7, 4, 4, at="vast"), _plan((2,), 33, 9, 8, 8, at="vast", mask="bool")]
+MASKED = crossed([_plan((2, 3), 7, 9, 4, 5, mask=m) for m in ("bool", "float")],
+                 layout=("middle", "transposed", "stride0", "rows"), which=(3,)) + crossed(
+    [_plan((), 7, 9, 4, 5, mask="one row")], layout=LINES, which=(3,))
 PACKED = crossed([_plan((), 9, 9, 9, 9), _plan((2,), 9, 9, 9, 9, causal=True)], together=TOGETHER)
 
 
@@ -53,7 +57,7 @@ def _plans(backward):
                "large": [_plan((2, 2), 129, 257, 33, 17), _plan((1, 2), 200, 200, 64, 64,
                                                                 causal=True),
                          _plan((1,), 520, 24, 8, 8, causal=True)],
-               "layout": PACKED, "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
+               "layout": [*PACKED, *crossed(MASKED, which=(3 + backward,))], "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
                                                                causal=True)],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
         if kind == "special":
@@ -91,7 +95,7 @@ def _operands(d, lead, size, mask, at, plain=False):
         at, (-2, 2))
     q = (d.plain if plain else d.floats)([*lead, queries, width], low, high)
     k = d.plain([*lead, keys, width], *((19.5, 20.5) if at == "below" else (low, high)))
-    v = d.plain([*lead, keys, out])
+    v = d.plain([*lead, keys, out], *((-d.vast, d.vast) if at == "vast" else (-2, 2)))
     if mask == "-1e9 rows":  # scores of 0 there, since any other are rounded away beside -1e9
         q = np.array(q)
         q[..., 1::3, :] = 0

@@ -14,7 +14,7 @@ def _plan(shape, affine="wb", **more):
 
 
 BASE = [_plan((5, 3, 4, 2)), _plan((9, 7), ""), _plan((4, 3, 5), "w"), _plan((3, 3, 3))]
-RANGES = ("far", "small", "large")
+RANGES = ("far", "small", "large", "vast")
 TAIL = [_plan((2, 3, n), ("wb", "", "w", "b")[i % 4])
         for i, n in enumerate((1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 64, 65, 129, 1023))] + [
     _plan((n, 5)) for n in (2, 3, 7, 8, 9, 17, 65)] + [
@@ -32,6 +32,7 @@ STILL = [_plan((4, 7, 5), at="still"), _plan((9, 5), "", at="still")]  # channel
 def _plans(evaluating=False, cotangent=False):
     def plans(kind):
         own = {"tail": STILL * evaluating,
+               "layout": crossed([_plan((5, 3, 4))], together=("window",)),
                "empty": [_plan((3, 0, 4)), _plan((2, 0))] + [_plan((0, 3, 4))] * evaluating,
                "0d": [_plan((2, 1)), _plan((1, 1, 2), "")],
                "large": [_plan((8, 17, 65, 67)), _plan((2053, 129)), _plan((520, 24), layout="rows")],
@@ -44,7 +45,8 @@ def _plans(evaluating=False, cotangent=False):
 
 
 def _x(d, shape, at, plain=False):
-    low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4)}.get(at, (-2, 3))
+    low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4),
+                 "vast": (-d.vast, d.vast)}.get(at, (-2, 3))
     return (d.plain if plain else d.floats)(shape, low, high)
 
 

@@ -39,6 +39,7 @@ WEIGHTED = crossed([{"n": 8, "c": 5}], reduction=REDUCTIONS, ignore=(-100, 3),
     _plan(5, 4, r, at="all ignored", weight="drawn") for r in REDUCTIONS] + [
     _plan(5, 4, r, weight="nothing") for r in REDUCTIONS]
 TAIL += WEIGHTED
+TAIL += [_plan(128, 128, "sum", weight="drawn")]
 HEAVY = _plan(9, 4, "mean", 2, 0.1, weight="drawn")
 
 
@@ -58,7 +59,8 @@ def _plans(backward):
                    [HEAVY], layout=LAYOUTS, which=(2, 3) if backward else (2,)),
                "cotangent": crossed([*BASE, HEAVY], cotangent=COTANGENTS) if backward else []}
         if kind == "special":
-            return crossed(BASE[:2], special=("nan", "zero", "subnormal", "signalling")) + crossed(
+            return crossed(BASE[:2], special=(
+                "nan", "zero", "subnormal", "signalling", "far")) + crossed(
                 [_plan(6, 5, "none"), _plan(4, 33, "none", smoothing=0.1)], at=("level",)) + [
                 _plan(4, 33, "none", smoothing=0.1, weight="drawn", at="level"),
                 *crossed([HEAVY], special=("nan", "zero", "subnormal", "signalling")),

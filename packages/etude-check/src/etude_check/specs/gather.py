@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds.models import Accumulate, Exact
-from etude_check.cases.draw import COPIED
+from etude_check.cases.draw import COPIED, SPECIALS
 from etude_check.cases.plans import COTANGENTS, LONG, common, crossed, layouts
 from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
@@ -51,8 +51,8 @@ def _plans(adds):
                 _plan((2, 3, 2, 3, 4), (2, 3, 2, 5, 4), 3)]
             own["special"] = crossed([*BASE, _plan((3, 5), (17, 5), 0)], at=("whole",))
         if kind == "special":
-            return crossed(BASE, special=("nan", "inf", "zero", "subnormal") if adds else (
-                "nan", "inf", "zero", "subnormal", "huge")) + own.get(kind, [])
+            names = [s for s in SPECIALS if not (adds and s == "huge")]
+            return crossed(BASE, special=names) + own.get(kind, [])
         return [*(common(kind, TAIL, BASE, [_plan((n,), (150,), 0) for n in LONG]) or ()),
                 *own.get(kind, ())]
     return plans

@@ -77,7 +77,7 @@ def _table_plans(backward):
     def plans(kind):
         tail = [_plan([9], 5, n) for n in TAILS] + [_plan([n], 9, 3) for n in TAILS[:16]] + [
             _plan([], 5, 9), _plan([2, 3, 4], 17, 5), _plan([128], 128, 128), _plan([256], 3, 128),
-            _plan([9], 256, 5)]
+            _plan([9], 256, 5), _plan([520, 2], 9, 3), _plan([2, 3, 4], 17, 5, layout="middle")]
         repeats = [*TABLES, _plan([257], 33, 5), _plan([1000], 3, 17)]
         # the padded row first, last and between, named often or never
         padded = [_plan([257], 33, 5, padding=0), _plan([257], 33, 5, padding=32),
@@ -158,7 +158,8 @@ def _one_hot_plans(kind):
 
     base = [plan([7], 5), plan([3, 4], 9), plan([5], 5)]
     tail = [plan([9], n) for n in TAILS] + [plan([n], 3) for n in TAILS] + [
-        plan([2, 3, 4], 7), plan([128], 128), plan([256], 3), plan([520, 2], 5)]
+        plan([2, 3, 4], 7), plan([128], 128), plan([256], 3), plan([520, 2], 5),
+        {**plan([2, 3, 4], 7), "layout": "middle"}]
     own = {"empty": [plan([0], 3), plan([2, 0], 4)], "0d": [plan([], 4), plan([], 1)],
            "duplicate-index": crossed(base, duplicates=(True,)),
            "large": [plan([4097], 257), plan([33], 40001)],

@@ -18,7 +18,7 @@ def plan(shape, over=1, affine="wb", **more):
 
 
 BASE = [plan((5, 9)), plan((2, 3, 8), affine=""), plan((3, 4, 5), 2, "w"), plan((6, 6))]
-RANGES = ("far", "small", "large")
+RANGES = ("far", "small", "large", "vast")
 TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)] + [
     plan((n, 5)) for n in (1, 7, 8, 9, 17, 65)] + crossed(
     [plan((5, 9)), plan((3, 33), affine=""), plan((3, 257), affine="w")], at=RANGES) + [
@@ -37,6 +37,8 @@ def plans(cotangent=False, bias=True):
                "large": [plan((37, 30011)), plan((4099, 257)), plan((70001, 3)),
                          plan((3, 4097), at="far"), plan((512, 128)),
                          plan((520, 24), layout="rows")],
+               "layout": crossed([plan((4, 3, 4, 5), 3)], layout=("middle",)) + (
+                   crossed([plan((9, 9))], together=("window", "packed")) if bias else []),
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
@@ -51,6 +53,7 @@ def plans(cotangent=False, bias=True):
 
 def rows(d, shape, at, plain=False):
     low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4),
+                 "vast": (-d.vast, d.vast),
                  "tiny": (-2e-8, 2e-8), "nothing": (0, 0)}.get(at, (-2, 3))
     return (d.plain if plain else d.floats)(shape, low, high)
 

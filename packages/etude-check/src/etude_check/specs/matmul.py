@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds.models import Accumulate
-from etude_check.cases.draw import TOGETHER, ZEROS
+from etude_check.cases.draw import LINES, TOGETHER, ZEROS
 from etude_check.cases.plans import common, crossed, layouts
 from etude_check.cases.spec import Adjoint, Refusal, call, spec
 
@@ -45,7 +45,9 @@ def _plans(kind):
     turned += crossed([_sizes(67, 129, 71)], at=("tx", "ty", "txy")) + crossed(
         [_sizes(67, 129, 71)], layout=("rows", "sliced", "reversed")) + [
         {"x": [2, 3, 5, 4], "y": [2, 3, 4, 6], "layout": "swapped"}] + crossed(
-        [_sizes(9, 9, 9)], together=TOGETHER)
+        [_sizes(9, 9, 9)], together=TOGETHER) + crossed(
+        [{"x": [3, 5, 4], "y": [3, 4, 6]}, {"x": [2, 3, 6, 5], "y": [2, 3, 5, 4]}],
+        layout=("middle",))
     stacks = [([2, 1, 3, 4], [5, 4, 2]), ([1, 3, 4], [6, 4, 2]), ([3, 4], [2, 3, 4, 5]),
               ([5, 3, 4], [4, 2]), ([2, 1, 3, 4, 5], [1, 4, 3, 5, 2]), ([2, 3, 1, 4, 5], [4, 5, 3]),
               ([2, 1, 3, 9], [1, 3, 9, 2]), ([4, 4, 4], [4, 4, 4])]
@@ -117,6 +119,8 @@ def _linear_plans(kind):
     return _kinds(
         kind, [*tail, _rows([9], 17, 7, at="own"), _rows([33], 65, 17, at="own")], base,
         [*base, *tail, _rows([3], 1300, 2)], [_rows([33], 40, 33)],
+        layout=crossed([_rows([], 131, 5)], layout=LINES) + crossed(
+            [_rows([9], 9, 9)], together=TOGETHER),
         empty=[_rows([0], 3, 2), _rows([3], 0, 2), _rows([3], 0, 2, False), _rows([2], 3, 0)],
         **{"0d": [_rows([], 1, 1), _rows([1], 1, 1, False)]},
         large=[_rows([67], 4099, 129, at="biased"), _rows([509], 509, 515),

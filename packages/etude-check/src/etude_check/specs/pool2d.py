@@ -36,7 +36,8 @@ TAIL = [
 EMPTY = [_window((0, 2, 4, 4), (2, 2)), _window((2, 0, 4, 4), (2, 2), (1, 1), (1, 1))]
 TAIL += [_window((1, 2, 15, 14), (7, 7)), _window((1, 2, 8, 8), (8, 8)),
          _window((1, 2, 6, 33), (3, 3), (1, 1), (1, 1))]
-TAIL += [_window((1, 2, 4, 128), (2, 2)), _window((1, 128, 4, 8), (3, 3), (1, 1), (1, 1)),
+TAIL += [_window((1, 2, 4, 128), (2, 2)), _window((1, 2, 4, 256), (2, 2)),
+         _window((1, 128, 4, 8), (3, 3), (1, 1), (1, 1)),
          _window((128, 2, 4, 4), (2, 2))]
 LARGE = [_window((8, 16, 65, 67), (3, 3), (2, 2), (1, 1)), _window((4, 32, 64, 64), (2, 2)),
          _window((1, 1, 300, 301), (2, 2))]
@@ -106,7 +107,7 @@ def _plans(op, exact=True, cotangent=False, values=()):
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
         if kind == "special":
             names = ("nan", "inf", "zero", "subnormal", "signalling") + (
-                ("huge", "far") if values else ())
+                ("huge",) if values else ()) + ("far",)
             return crossed([*BASE, TAIL[-1]], special=names) + crossed(
                 more[3:5] if op.startswith("avg") else [CEIL[4], *DILATED[1:3]], special=names)
         return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]

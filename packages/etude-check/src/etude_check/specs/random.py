@@ -35,7 +35,8 @@ def _plans(kind, more=None):
         + made([[65]], KEYS[1:3]) + made([[4100]], KEYS[:3], **first),
         "layout": lambda: crossed(made(BASE[:1] if more else [[9]]), layout=LAYOUTS) + (
             crossed(made([[37, 41]], **first), layout=LAYOUTS)
-            + crossed(made([[n] for n in LONG], **first), layout=LINES) if more else []),
+            + crossed(made([[n] for n in LONG], **first), layout=LINES)
+            + crossed(made(BASE[1:], **first), layout=("middle",)) if more else []),
         "repeat": lambda: crossed(made(BASE[:1], KEYS[:2], **first), round=(0, 1)),
         "large": lambda: made([[70001], [1031, 1021]] + [[2**21 + 5]] * (not more), **first)
         + crossed(made([[520, 24]], **first), layout=("rows",)),

@@ -219,6 +219,8 @@ def _var(d, shape, dim, keepdim=False, correction=1, at=None):
         x = d.given(x + d.dtype.type(3000 if d.dtype == np.float32 else 1e8))
     elif at == "equal":  # rows of one number: 0, or as good as
         x = d.given(np.full(shape, d.rng.uniform(-2, 2)).astype(d.dtype))
+    elif at == "vast":
+        x = d.given(x * d.dtype.type(d.vast))
     elif at == "small":  # an eps added to the sum would show
         x = d.given(x * d.dtype.type(1e-6))
     return call(x, dim=dim, keepdim=keepdim, correction=correction)
@@ -233,7 +235,7 @@ def _has_variance(p):
 
 
 FAR = crossed([*SHAPES, plan((3, 1025), 1), plan((1025, 3), 0), plan((4, 7, 3), (0, 2)),
-               plan((65, 129), None)], at=("far", "equal", "small"))
+               plan((65, 129), None)], at=("far", "equal", "small", "vast"))
 
 
 def _other_formulas(q, i):

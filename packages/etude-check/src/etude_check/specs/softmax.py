@@ -76,7 +76,8 @@ spec("softmax", plans=_shifted, make=_x, model=Softmax(), random=along_axis(),
             "has none.")
 spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis(),
      policy="As softmax; -inf gives -inf.")
-_back = only(also(rows(cotangent=True), empty=NOTHING, special=crossed(
+_back = only(also(rows(cotangent=True), empty=NOTHING, layout=crossed(
+    [{"shape": [9, 9], "dim": 1}], together=("window", "turned", "packed")), special=crossed(
     [{"shape": [9, 7], "dim": 1}, {"shape": [7, 9], "dim": 0}], at=("zeros",),
     special=("inf", "nan", "zero"))), no_overflow)
 spec("softmax_backward", plans=_back, make=_backward("softmax"), model=Ensemble(),

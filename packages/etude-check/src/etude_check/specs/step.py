@@ -34,7 +34,7 @@ def _plans(hypers, **attrs):
             "empty": lambda: made([[0], [3, 0]]), "0d": lambda: made([[], [1]]),
             "tail": lambda: made([[n] for n in (*TAILS, *WHOLE)] + [[3, 128], [128, 128]])
             + made(BASE, hypers)
-            + made([[33]], hypers, at=("first", "tiny", "small", "big")),
+            + made([[33]], hypers, at=("first", "tiny", "small", "big", "vast")),
             "layout": lambda: crossed(made(BASE), layout=LAYOUTS) + crossed(
                 made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)) + crossed(
                     made([[19, 33]]), layout=("transposed", "sliced"), which=(0, 1, 2)) + crossed(
@@ -57,7 +57,7 @@ def _make(*roles):
     negative.
     """
     def make(d, shape, hyper, at="", **attrs):
-        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3}.get(at, 1.0)
+        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3, "vast": d.vast}.get(at, 1.0)
         p, g = d.floats(shape), d.floats(shape, -2 * scale, 2 * scale)
         moments = []
         for positive in roles:
