@@ -41,7 +41,7 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
     _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True),
     *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",)),
-    _plan((2,), 128, 128, 64, 64), _plan((), 128, 256, 128, 128, causal=True),
+    _plan((2,), 128, 128, 8, 8), _plan((), 16, 128, 128, 128), _plan((), 128, 256, 8, 16, causal=True),
     _plan((128,), 3, 4, 8, 8), _plan((), 256, 128, 8, 8, mask="bool")]
 TAIL += [_plan((2,), 5, 7, 4, 4, at="vast"), _plan((2,), 33, 9, 8, 8, at="vast", mask="bool")]
 MASKED = crossed([_plan((2, 3), 7, 9, 4, 5, mask=m) for m in ("bool", "float")],

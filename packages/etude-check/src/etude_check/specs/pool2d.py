@@ -259,7 +259,7 @@ def _bin_plans(cotangent):
                "threads": [_bins((4, 16, 65, 67), (7, 7)), _bins((4, 64, 32, 32), (1, 1))],
                "cotangent": crossed(BINS, cotangent=COTANGENTS) if cotangent else []}
         if kind == "special":  # a NaN outside a bin meets the reference's weight 0
-            return crossed(BINS, special=("zero", "subnormal"))
+            return crossed(BINS, special=("zero", "subnormal", "far"))
         return [*(common(kind, MORE, BINS) or ()), *own.get(kind, ())]
     return plans
 
