@@ -44,8 +44,8 @@ def _shifted(kind):
     long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
-    far += crossed([{"shape": [4, 9], "dim": 1}, {"shape": [33, 4], "dim": 0},
-                    {"shape": [5, 128], "dim": 1}], at=("hidden", "far"))
+    far += [{"shape": s, "dim": d, "at": at} for at in ("far", "hidden") for s, d in (
+        ([4, 9], 1), ([33, 4], 0), ([5, 128], 1), ([1, 7], 1), ([3, 1025], 1), ([2, 5, 3], 1))]
     more = {"special": far, "tail": long, "empty": NOTHING}
     return rows(alias=True)(kind) + more.get(kind, [])
 
