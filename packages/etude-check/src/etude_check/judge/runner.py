@@ -217,10 +217,12 @@ class Runner:
         promised = entry.check(call.arrays, attrs)
         wanted = [promised] if isinstance(promised, Spec) else list(promised)
         returning = bits & 1 and alias is None
+        in_front = "apart" if bits & 8 else "start"
         outcome = self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
-            place="end" if not bits & 2 else "apart" if bits & 8 else "start", poison="garbage" if bits & 4 else "nan")
+            place=in_front if bits & 2 else "end",
+            poison="garbage" if bits & 4 else "nan")
         record.seconds += outcome.seconds
         record.growth = outcome.rss_growth
         _blame(record, outcome)

@@ -41,12 +41,13 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
     _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True),
     *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",)),
-    _plan((2,), 128, 128, 8, 8), _plan((), 16, 128, 128, 128), _plan((), 128, 256, 8, 16, causal=True),
+    _plan((2,), 128, 128, 8, 8), _plan((), 16, 128, 128, 128),
+    _plan((), 128, 256, 8, 16, causal=True),
     _plan((128,), 3, 4, 8, 8), _plan((), 256, 128, 8, 8, mask="bool")]
 TAIL += [_plan((2,), 5, 7, 4, 4, at="vast"), _plan((2,), 33, 9, 8, 8, at="vast", mask="bool")]
 MASKED = crossed([_plan((2, 3), 7, 9, 4, 5, mask=m) for m in ("bool", "float")],
-                 layout=("middle", "transposed", "stride0", "rows"), which=(3,)) + crossed(
-    [_plan((), 7, 9, 4, 5, mask="one row")], layout=LINES, which=(3,))
+                 layout=("middle", "transposed", "stride0", "rows")) + crossed(
+    [_plan((), 7, 9, 4, 5, mask="one row")], layout=LINES)
 PACKED = crossed([_plan((), 9, 9, 9, 9), _plan((2,), 9, 9, 9, 9, causal=True)], together=TOGETHER)
 
 
@@ -57,7 +58,8 @@ def _plans(backward):
                "large": [_plan((2, 2), 129, 257, 33, 17), _plan((1, 2), 200, 200, 64, 64,
                                                                 causal=True),
                          _plan((1,), 520, 24, 8, 8, causal=True)],
-               "layout": [*PACKED, *crossed(MASKED, which=(3 + backward,))], "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
+               "layout": [*PACKED, *crossed(MASKED, which=(3 + backward,))],
+               "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
                                                                causal=True)],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
         if kind == "special":

@@ -35,7 +35,8 @@ def _plans(evaluating=False, cotangent=False):
                "layout": crossed([_plan((5, 3, 4))], together=("window",)),
                "empty": [_plan((3, 0, 4)), _plan((2, 0))] + [_plan((0, 3, 4))] * evaluating,
                "0d": [_plan((2, 1)), _plan((1, 1, 2), "")],
-               "large": [_plan((8, 17, 65, 67)), _plan((2053, 129)), _plan((520, 24), layout="rows")],
+               "large": [_plan((8, 17, 65, 67)), _plan((2053, 129)),
+                         _plan((520, 24), layout="rows")],
                "threads": [_plan((8, 17, 65, 67)), _plan((2053, 129), "")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's

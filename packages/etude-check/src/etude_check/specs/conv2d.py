@@ -73,7 +73,8 @@ TAIL = GEOMETRY + [_layer((1, 2, 4, n), (3, 2, 3, 3), padding=(1, 1))
     _layer((2, 2, 3, 3), (2, 2, 3, 3), padding=(6, 6), dilation=(6, 6)),
     _layer((2, 4, 9, 10), (6, 2, 3, 3), (2, 2), (1, 1), (2, 2), 2),
     # sizes that every block divides: channels, pixels, the batch
-    _layer((1, 128, 4, 8), (128, 128, 1, 1)), _layer((1, 128, 3, 4), (128, 128, 3, 3), padding=(1, 1)),
+    _layer((1, 128, 4, 8), (128, 128, 1, 1)),
+    _layer((1, 128, 3, 4), (128, 128, 3, 3), padding=(1, 1)),
     _layer((1, 2, 4, 128), (8, 2, 3, 3), padding=(1, 1)), _layer((128, 2, 4, 4), (4, 2, 2, 2)),
     _layer((1, 128, 4, 4), (128, 1, 3, 3), padding=(1, 1), groups=128),
     _layer((1, 1, 3, 130), (2, 1, 2, 128))]

@@ -55,7 +55,8 @@ def _plans(kind):
     tail = [_sizes(*s) for s in SIZES]
     return _kinds(
         kind, [*tail, *crossed([_sizes(9, 17, 7), _sizes(33, 65, 17)], at=("own", "biased"))],
-        base, [*base, *tail, *stacks, *turned, _sizes(5, 1300, 9)], [_sizes(33, 40, 33)], broadcast=stacks, layout=turned,
+        base, [*base, *tail, *stacks, *turned, _sizes(5, 1300, 9)], [_sizes(33, 40, 33)],
+        broadcast=stacks, layout=turned,
         empty=[_sizes(0, 3, 2), _sizes(3, 0, 2), _sizes(2, 3, 0), {"x": [0, 2, 3], "y": [3, 4]}],
         **{"0d": [_sizes(1, 1, 1), {"x": [1, 1, 1], "y": [1, 1]}]},
         large=[_sizes(129, 4099, 67, at="biased"), _sizes(509, 509, 515, at="own"),

@@ -42,7 +42,7 @@ def _plans(hypers, **attrs):
                             made([LONG[:1]]), layout=LINES[:2], which=(0, 1, 2)) + crossed(
                                 made([[9, 9]]), together=TOGETHER[:3]),
             "special": lambda: crossed(made([[33]], hypers[:2]), special=(
-                "nan", "zero", "subnormal", "signalling")) + crossed(made([[33]], hypers[:2]), special=("inf",)),
+                "nan", "zero", "subnormal", "signalling", "inf")),
             "alias": lambda: made([*BASE, [65], [1025]], hypers[:2]),
             "repeat": lambda: crossed(made(BASE[:1]), round=(0, 1, 2)),
             "large": lambda: made([[70001], [513, 1021]]) + crossed(

@@ -62,8 +62,8 @@ spec("permute", plans=listed(
 spec("expand", plans=listed(
          [view((1, 7), shape=[5, 7]), view((3, 1, 4), shape=[2, 3, 5, 4])],
          [view((5, 1), shape=[5, 9]), view((7,), shape=[3, 7]), view((1,), shape=[17]),
-          view((4, 5), shape=[4, 5]), view((1, 1, 3), shape=[2, 8, 3]), view((128,), shape=[3, 128]),
-          view((520, 1), shape=[520, 24])],
+          view((4, 5), shape=[4, 5]), view((1, 1, 3), shape=[2, 8, 3]),
+          view((128,), shape=[3, 128]), view((520, 1), shape=[520, 24])],
          [view((n,), shape=[2, n]) for n in LONG],
          empty=[view((1, 3), shape=[0, 3]), view((0, 1), shape=[0, 4])],
          zero=[view((), shape=[3]), view((), shape=[])]),
@@ -83,8 +83,8 @@ def _slice(d, shape, index):
     return call(d.floats(shape), index=as_index(index))
 
 
-spec("slice", plans=listed(CUTS, [*MORE[::2], *BACK], LINED, empty=EMPTY, large=LARGE[1:]), make=_slice,
-     model=Exact(),
+spec("slice", plans=listed(CUTS, [*MORE[::2], *BACK], LINED, empty=EMPTY, large=LARGE[1:]),
+     make=_slice, model=Exact(),
      refusals=(Refusal("an index outside", lambda: call(np.ones((2, 3)), index=(2,)), "AxisError"),
                Refusal("more indices than axes", lambda: call(np.ones(3), index=(0, 0)),
                        "AxisError")),

@@ -190,8 +190,8 @@ class Arena:
             TILE[: high - low]
 
     def scribble(self, p: Place) -> None:
-        """Overwrite an input, so that what still looks at it shows wrong values. The pattern goes by
-        address: inputs that overlap are overwritten alike.
+        """Overwrite an input, so that what still looks at it shows wrong values. The pattern goes
+        by address: inputs that overlap are overwritten alike.
         """
         p.content = tile(p.begin % CANARY + p.end - p.begin)[p.begin % CANARY :]
         self.memory[p.begin : p.end] = p.content

@@ -187,7 +187,7 @@ def sdpa_hidden_sequence(query, key, value, attn_mask=None, **attrs):
         return y, top, log_sum
     seen = attn_mask if attn_mask.dtype == bool else ~np.isneginf(attn_mask)
     seen = np.broadcast_to(seen, (*query.shape[:-1], key.shape[-2]))
-    lost = ~seen.any((-1, -2))[..., None, None]
+    lost = ~seen.any((-1, -2), keepdims=True)
     return np.where(lost, value.mean(-2, keepdims=True), y).astype(y.dtype), top, log_sum
 
 
