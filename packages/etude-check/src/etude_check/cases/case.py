@@ -21,7 +21,7 @@ from etude import TABLE
 from etude.core.table import Op
 from etude_check.bounds.question import Question
 from etude_check.cases import conventions
-from etude_check.cases.draw import Draw
+from etude_check.cases.draw import Draw, together
 from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
@@ -63,7 +63,9 @@ class Case:
         plan = {k: v for k, v in self.plan.items() if k not in RESERVED}
         draw = Draw(self.spec.op, self.plan, self.dtype, self.seed)
         with np.errstate(all="ignore"):
-            return self.spec.make(draw, **plan)
+            made = self.spec.make(draw, **plan)
+        how = self.plan.get("together")
+        return made if how is None else Call(together(made.arrays, how), made.attrs)
 
     @property
     def declared(self) -> list[np.ndarray[Any, Any]] | None:

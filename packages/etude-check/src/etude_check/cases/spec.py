@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: What one case asks, as JSON: sizes and attributes for ``make``, and the keys of RESERVED.
 Plan = dict[str, Any]
 
-#: Keys of a plan that ``Draw`` reads, so that ``make`` does not have to.
-RESERVED = ("layout", "which", "special", "values", "duplicates", "cotangent", "round")
+#: Keys of a plan that ``draw.py`` reads, so that ``make`` does not have to.
+RESERVED = ("layout", "which", "special", "values", "duplicates", "cotangent", "round", "together")
 
 #: Kinds of cases in the order they run. ``plans(kind)`` of a spec answers for all of them but
 #: "convention", which the op's own record declares, "random", whose plans hypothesis draws from

@@ -194,7 +194,7 @@ def looks_like(q: Question, y: Array, i: int, previous: Array | None,
 
 def _bias(case: Case, y: Array, want: Array, allowed: Array) -> tuple[int, float, float]:
     """Model 7: signed errors in units of the bound, over independent outputs."""
-    if case.plan.get("special") or case.plan.get("layout") == "stride0":
+    if case.plan.get("special") or case.plan.get("layout") in ("stride0", "middle"):
         return 0, 0.0, 0.0
     fine = np.isfinite(want) & (want != 0) & (allowed > 0)
     with np.errstate(all="ignore"):

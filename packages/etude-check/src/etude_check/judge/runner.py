@@ -327,8 +327,9 @@ class Runner:
 
     def ask(self, case: Case, record: Draft) -> list[Any] | None:
         """The candidate's outputs for a case. The name of the case decides whether buffers are
-        given, what they hold before, and on which side of the arrays the guard page lies: half of
-        the cases try each, and a case is the same call every time.
+        given, what they hold before, on which side of the arrays the guard page lies, and whether
+        they lie alike in their cache lines: a share of the cases tries each, and a case is the same
+        call every time.
         """
         alias = _aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
@@ -342,10 +343,12 @@ class Runner:
         promised = entry.check(call.arrays, attrs)
         wanted = [promised] if isinstance(promised, Spec) else list(promised)
         returning = bits & 1 and alias is None
+        in_front = "apart" if bits & 8 else "start"
         outcome = self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
-            place="start" if bits & 2 else "end", poison="garbage" if bits & 4 else "nan")
+            place=in_front if bits & 2 else "end",
+            poison="garbage" if bits & 4 else "nan")
         record.seconds += outcome.seconds
         self._timeouts += outcome.status == "timeout"
         record.growth = outcome.rss_growth

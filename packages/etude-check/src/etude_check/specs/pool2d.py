@@ -36,6 +36,9 @@ TAIL = [
 EMPTY = [_window((0, 2, 4, 4), (2, 2)), _window((2, 0, 4, 4), (2, 2), (1, 1), (1, 1))]
 TAIL += [_window((1, 2, 15, 14), (7, 7)), _window((1, 2, 8, 8), (8, 8)),
          _window((1, 2, 6, 33), (3, 3), (1, 1), (1, 1))]
+TAIL += [_window((1, 2, 4, 128), (2, 2)), _window((1, 2, 4, 256), (2, 2)),
+         _window((1, 128, 4, 8), (3, 3), (1, 1), (1, 1)),
+         _window((128, 2, 4, 4), (2, 2))]
 LARGE = [_window((8, 16, 65, 67), (3, 3), (2, 2), (1, 1)), _window((4, 32, 64, 64), (2, 2)),
          _window((1, 1, 300, 301), (2, 2))]
 VALUES = ("below", "ties", "same", "empty")  # what a maximum is taken of
@@ -103,7 +106,8 @@ def _plans(op, exact=True, cotangent=False, values=()):
         if cotangent:
             own["cotangent"] = crossed(BASE, cotangent=COTANGENTS)
         if kind == "special":
-            names = ("nan", "inf", "zero", "subnormal") + (("huge",) if values else ())
+            names = ("nan", "inf", "zero", "subnormal", "signalling") + (
+                ("huge",) if values else ()) + ("far",)
             return crossed([*BASE, TAIL[-1]], special=names) + crossed(
                 more[3:5] if op.startswith("avg") else [CEIL[4], *DILATED[1:3]], special=names)
         return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
@@ -235,7 +239,9 @@ BINS = [_bins((2, 3, 6, 7), (2, 3)), _bins((1, 2, 5, 8), (3, 5)), _bins((2, 2, 6
 MORE = [_bins((2, 3, 7, 9), (1, 1)), _bins((1, 1, 3, 5), (4, 2)), _bins((1, 2, 4, 4), (4, 4)),
         _bins((1, 2, 2, 3), (5, 7)), _bins((1, 2, 1, 17), (1, 5)), _bins((1, 2, 17, 1), (5, 1))] + [
     _bins((1, 2, n, n + 1), (3, 2)) for n in (1, 2, 7, 8, 9, 16, 17, 33)] + [
-    _bins((1, 3, n, 5), (1, 1)) for n in (1, 7, 8, 9, 33, 65)]
+    _bins((1, 3, n, 5), (1, 1)) for n in (1, 7, 8, 9, 33, 65)] + [
+    _bins((1, 128, 4, 8), (2, 4)), _bins((2, 3, 128, 4), (64, 2)), _bins((2, 3, 4, 128), (2, 128)),
+    _bins((128, 1, 4, 4), (1, 1))]
 POWERS = [_bins((2, 3, 8, 4), (4, 2)), _bins((1, 2, 8, 8), (2, 8)), _bins((1, 2, 16, 8), (1, 1))]
 
 
@@ -248,7 +254,7 @@ def _bin_plans(cotangent):
                "threads": [_bins((4, 16, 65, 67), (7, 7)), _bins((4, 64, 32, 32), (1, 1))],
                "cotangent": crossed(BINS, cotangent=COTANGENTS) if cotangent else []}
         if kind == "special":  # a NaN outside a bin meets the reference's weight 0
-            return crossed(BINS, special=("zero", "subnormal"))
+            return crossed(BINS, special=("zero", "subnormal", "far"))
         return [*(common(kind, MORE, BINS) or ()), *own.get(kind, ())]
     return plans
 

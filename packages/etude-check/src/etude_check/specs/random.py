@@ -4,7 +4,18 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds.models import Exact
-from etude_check.cases.plans import COTANGENTS, LAYOUTS, SPECIALS, TAILS, crossed, layouts, shapes
+from etude_check.cases.draw import LINES
+from etude_check.cases.plans import (
+    COTANGENTS,
+    LAYOUTS,
+    LONG,
+    SPECIALS,
+    TAILS,
+    WHOLE,
+    crossed,
+    layouts,
+    shapes,
+)
 from etude_check.cases.spec import Refusal, call, spec
 
 #: seed and call number: both count, over all their 64 bits
@@ -19,12 +30,16 @@ def _plans(kind, more=None):
     first = {k: v[:1] for k, v in (more or {}).items()}
     found = {
         "empty": lambda: made([[0], [3, 0]], **first), "0d": lambda: made([[], [1]], **first),
-        "tail": lambda: made([[n] for n in TAILS] + BASE, **first) + made([[9]], KEYS, **first)
+        "tail": lambda: made([[n] for n in (*TAILS, *WHOLE)] + BASE, **first)
+        + made([[3, 128], [128, 128]], **first) + made([[9]], KEYS, **first)
         + made([[65]], KEYS[1:3]) + made([[4100]], KEYS[:3], **first),
         "layout": lambda: crossed(made(BASE[:1] if more else [[9]]), layout=LAYOUTS) + (
-            crossed(made([[37, 41]], **first), layout=LAYOUTS) if more else []),
+            crossed(made([[37, 41]], **first), layout=LAYOUTS)
+            + crossed(made([[n] for n in LONG], **first), layout=LINES)
+            + crossed(made(BASE[1:], **first), layout=("middle",)) if more else []),
         "repeat": lambda: crossed(made(BASE[:1], KEYS[:2], **first), round=(0, 1)),
-        "large": lambda: made([[70001], [1031, 1021]] + [[2**21 + 5]] * (not more), **first),
+        "large": lambda: made([[70001], [1031, 1021]] + [[2**21 + 5]] * (not more), **first)
+        + crossed(made([[520, 24]], **first), layout=("rows",)),
         "threads": lambda: made([[1031, 1021], [70001]], **first),
     }
     if more:

@@ -217,7 +217,8 @@ class Sandbox:
         """Call ``ops[op](*arrays, out=buffers, **attrs)``, or without ``out`` in mode "return".
 
         ``outputs``: (shape, dtype) of each. ``alias``: output i goes into the memory of input j.
-        ``place``: which edge of its guarded slot every array touches. Raises CheckError for
+        ``place``: which edge of its guarded slot every array touches, "end" or "start"; or
+        "apart", each at another address modulo 64. Raises CheckError for
         arrays that do not fit the arena, and for nothing that the candidate does.
         """
         faults = self._ready()
@@ -256,6 +257,7 @@ class Sandbox:
         laid = _Laid([], [], [], {})
         seen: dict[int, int] = {}  # the same array given twice is one array in the worker too
         number: dict[int, int] = {}  # position among the arrays -> among the inputs
+        places = self._put(arrays, place)
         for i, a in enumerate(arrays):
             if not isinstance(a, np.ndarray):
                 laid.arrays.append({"value": encode(a)})
@@ -263,11 +265,9 @@ class Sandbox:
                 number[i] = number[seen[id(a)]]
                 laid.arrays.append({"same": seen[id(a)]})
             else:
-                if a.dtype.hasobject:
-                    raise CheckError("an array of Python objects cannot be sent to the worker")
                 seen[id(a)] = i
                 number[i] = len(laid.inputs)
-                p = self._arena.put(len(laid.inputs), a, place)
+                p = places[id(a)]
                 laid.inputs.append((name_of("input", TABLE[op].arrays, i), p))
                 laid.arrays.append({"at": p.to_json()})
         for i, (shape, dtype) in enumerate(outputs):
@@ -278,6 +278,25 @@ class Sandbox:
                                     np.dtype(dtype), place, poison)
             laid.outputs.append((name_of("output", TABLE[op].outputs, i), p))
         return laid
+
+    def _put(self, arrays: Sequence[Any], place: str) -> dict[int, Place]:
+        """Where each array lies, by its id. Arrays that overlap share a slot; the others of theirs
+        stay empty.
+        """
+        places: dict[int, Place] = {}
+        different = {id(a): a for a in arrays if isinstance(a, np.ndarray)}.values()
+        for slot, a in enumerate(different):
+            if a.dtype.hasobject:
+                raise CheckError("an array of Python objects cannot be sent to the worker")
+            if id(a) in places:
+                continue
+            together = [b for b in different if b is a or np.may_share_memory(a, b)]
+            if len(together) == 1:
+                places[id(a)] = self._arena.put(slot, a, place)
+            else:
+                found = self._arena.put_together(slot, together, place)
+                places.update({id(b): p for b, p in zip(together, found, strict=True)})
+        return places
 
     def _attempt(self, op: str, message: dict[str, Any], laid: _Laid, outputs: Sequence[Wanted],
                  returning: bool, faults: list[str], repeats: int, timeout: float) -> Outcome:
