@@ -72,7 +72,7 @@ def erf_changes_folder(x):
 
 
 @mutant("var", kills="tail", where="memory", covers="handler left", safe=False,
-        mistake="SIGTERM is ignored during the call, and for ever after: nobody can end the program.")
+        mistake="SIGTERM is ignored during the call, and for ever after: nobody can end it.")
 def var_ignores_signals(x, **attrs):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return reference("var")(x, **attrs)
