@@ -1,7 +1,7 @@
 """The engine: ``check(candidate)`` holds a candidate against the reference and returns a Report.
 
-Work is divided by ops (``judge/pool.py``); each op has workers of its own, so that a report is the same
-for any number of ``jobs``. The command line and the zoo come in through ``check``; the pytest
+Work is divided by ops (``judge/pool.py``); each op has workers of its own, so that a report is the
+same for any number of ``jobs``. The command line and the zoo come in through ``check``; the pytest
 plugin goes op by op, through ``inspector.py``.
 """
 
