@@ -1,7 +1,7 @@
 """The engine: ``check(candidate)`` holds a candidate against the reference and returns a Report.
 
-Work is divided by ops (``pool.py``); each op has workers of its own, so that a report is the same
-for any number of ``jobs``. The command line and the zoo come in through ``check``; the pytest
+Work is divided by ops (``judge/pool.py``); each op has workers of its own, so that a report is the
+same for any number of ``jobs``. The command line and the zoo come in through ``check``; the pytest
 plugin goes op by op, through ``inspector.py``.
 """
 
@@ -22,8 +22,8 @@ from etude_check.cases.case import LEVELS
 from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
 from etude_check.judge import waivers
+from etude_check.judge.pool import results
 from etude_check.judge.runner import TIMEOUT, Result, Runner, Settings
-from etude_check.pool import results
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
