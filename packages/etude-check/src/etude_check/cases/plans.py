@@ -45,8 +45,9 @@ def common(kind: str, tail: Sequence[Plan], base: Sequence[Plan], lines: Sequenc
     """
     if kind == "layout":
         every = crossed(base, layout=LAYOUTS)
+        # Of a long line of equal numbers the sum is rounded the same way too many times over.
         return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1, 2)) + crossed(
-            lines, layout=LINES)
+            lines, layout=LINES[:2]) + crossed(lines[:1], layout=LINES[2:])
     if kind == "special":
         return crossed(base, special=tuple(SPECIALS))
     if kind == "repeat":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from etude import TABLE
 from etude_check.bounds.models import Ensemble, LayerNorm, updating
+from etude_check.cases.draw import LINES
 from etude_check.cases.plans import COTANGENTS, LONG, TAILS, common, crossed, layouts
 from etude_check.cases.spec import Refusal, call, spec
 
@@ -37,14 +38,14 @@ def plans(cotangent=False, bias=True):
                "large": [plan((37, 30011)), plan((4099, 257)), plan((70001, 3)),
                          plan((3, 4097), at="far"), plan((512, 128)),
                          plan((520, 24), layout="rows")],
-               "layout": crossed([plan((4, 3, 4, 5), 3)], layout=("middle",)) + (
+               "layout": crossed([plan((n,)) for n in LONG], layout=LINES[:2]) + crossed(
+                   [plan((4, 3, 4, 5), 3)], layout=("middle",)) + (
                    crossed([plan((9, 9))], together=("window", "packed")) if bias else []),
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
             return crossed(BASE, special=("nan", "zero", "subnormal", "signalling"))
-        answer = [*(common(kind, TAIL, BASE, [plan((n,)) for n in LONG]) or ()),
-                  *own.get(kind, ())]
+        answer = [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
         if not bias:
             answer = [{**p, "affine": p["affine"].replace("b", "")} for p in answer]
         return [{**p, "affine": p["affine"].replace("b", "")} if cotangent else p for p in answer]
