@@ -139,6 +139,19 @@ def _wanted(has: set[str], ops: Sequence[str] | None, families: Sequence[str] | 
             and (n in has or TABLE[n].cls not in ("view", "create") or ops is not None)]
 
 
+_Sums = tuple[int, int, int]
+
+
+def _counted(records: Sequence[Record]) -> _Sums:
+    """How many failed, how many were executed, and whether an op was given up (1 or 0)."""
+    return (sum(r.verdict.failed for r in records), sum(r.verdict.executed for r in records),
+            int(any(r.verdict is Verdict.NOT_RUN for r in records)))
+
+
+def _added(a: _Sums, b: _Sums) -> _Sums:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
 class _Gathering:
     """Puts results into the report as they come, and tells how far the run is."""
 
@@ -148,6 +161,7 @@ class _Gathering:
         self.total, self.done = total, 0
         self.notes: set[str] = set()
         self.begun: dict[str, list[Record]] = {}  # of ops that are not done
+        self.sums = (0, 0, 0)  # of ops that are: failed, executed, given up
         self.last: list[Record] = []
 
     def hear(self, op: str, records: list[Record]) -> None:
@@ -160,6 +174,7 @@ class _Gathering:
         self.done += 1
         self.last = result.records
         self.report.records += result.records
+        self.sums = _added(self.sums, _counted(result.records))
         self.report.screens += result.screens
         self.notes |= set(result.tampering)
         self._tell(result.op)
@@ -171,10 +186,10 @@ class _Gathering:
     def _tell(self, op: str) -> None:
         if self.progress is None:
             return
-        found = [*self.report.records, *(r for records in self.begun.values() for r in records)]
-        self.progress(Progress(op, self.done, self.total, sum(r.verdict.failed for r in found),
-                               sum(r.verdict.executed for r in found),
-                               len({r.op for r in found if r.verdict is Verdict.NOT_RUN})))
+        sums = self.sums
+        for records in self.begun.values():
+            sums = _added(sums, _counted(records))
+        self.progress(Progress(op, self.done, self.total, *sums))
 
     def interrupted(self) -> None:
         """Ends with what was found, also of the ops that were not done."""

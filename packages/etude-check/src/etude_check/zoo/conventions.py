@@ -45,14 +45,6 @@ def softmax_nan_apart(x, *, dim=-1):
     return np.where(np.isnan(x), x, y)
 
 
-@mutant("softmax", kills="convention", where="numerics",
-        mistake="A row of -inf alone gives zeros, as attention does for a query without a key; a "
-                "softmax of nothing has no value.")
-def softmax_hidden_row(x, *, dim=-1):
-    y = reference("softmax")(x, dim=dim)
-    return np.where((x == -np.inf).all(dim, keepdims=True), x.dtype.type(0), y)
-
-
 @mutant("amax", kills="convention", where="numerics",
         mistake="A NaN is seen by the loop over vectors, and not by the loop over the last n % 8 "
                 "elements, which compares with >.")
@@ -73,28 +65,6 @@ def amax_nan_in_tail(x, *, dim=None, keepdim=False):
 def logsumexp_infinite(x, *, dim=None, keepdim=False):
     y = reference("logsumexp")(x, dim=dim, keepdim=keepdim)
     return np.where(y == np.inf, x.dtype.type(np.nan), y)
-
-
-@mutant("prod", kills="convention", where="numerics",
-        mistake="The loop ends at the first 0, though 0 times infinity is NaN.")
-def prod_stops_at_zero(x, *, dim=None, keepdim=False):
-    dims = tuple(dim) if isinstance(dim, list) else dim
-    y = reference("prod")(x, dim=dims, keepdim=keepdim)
-    return np.where((x == 0).any(axis=dims, keepdims=keepdim), x.dtype.type(0), y)
-
-
-@mutant("matmul", kills="convention", where="numerics",
-        mistake="Zeros are skipped to save time, but 0 times infinity is NaN.")
-def matmul_skips_zeros(x, y):
-    strange = ~np.isfinite(y)
-    if not np.isfinite(x).all():
-        return np.matmul(x, y)
-    z = np.matmul(x, np.where(strange, y.dtype.type(0), y))
-    for k in np.flatnonzero(strange.any((*range(y.ndim - 2), -1))):
-        own = x[..., :, k, None]
-        term = np.where(strange[..., k, None, :], y[..., k, None, :], y.dtype.type(0))
-        z = z + np.where(own == 0, own, own * term)
-    return z
 
 
 @mutant("linear", kills="convention", where="numerics",
