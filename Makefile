@@ -20,15 +20,19 @@ CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour test lower check lint types docs sanitizers bench lock clean cpu no-compiler
+.PHONY: help tour notebooks test lower check lint types docs sanitizers bench lock clean cpu no-compiler
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-tour: $(VENV)/core cpu ## Train a network on digits: NumPy, then the C kernels, and compare
+tour: $(VENV)/core $(VENV)/kit cpu ## Train a network on digits: NumPy, then the C kernels, and compare
 	$(call say,Starting the tour)
 	@$(BIN)/etude tour
+
+notebooks: $(VENV)/core $(VENV)/notebooks cpu ## The tutorials as notebooks, in notebooks/, opened in JupyterLab
+	$(call say,Making the notebooks of the tutorials)
+	@exec $(BIN)/python docs/notebooks.py
 
 test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests, on all cores
 	$(call say,Running the tests)
@@ -38,7 +42,7 @@ test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests, on all cores
 lower: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run those that rounding reaches, as on an older processor
 	$(call say,Running the tests of ops, kernels and the kit with lower instruction sets)
 	@$(BIN)/python tests/lower.py $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal \
-	  tests/backends tests/check tests/core tests/cpu tests/inspect tests/nn tests/ops tests/optim
+	  tests/backends tests/check tests/core tests/cpu tests/definition tests/inspect tests/nn tests/ops tests/optim
 
 check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a minute
 	$(call say,Checking the backend named cpu)
@@ -46,7 +50,7 @@ check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a m
 
 lint: ## ruff
 types: ## mypy, strict, on packages/etude and packages/etude-check
-docs: ## The documentation, with every tutorial executed
+docs: ## The documentation, with every tutorial executed: some minutes
 sanitizers: ## The C kernels under the address, undefined-behaviour and thread sanitizers
 bench: ## Timings beside NumPy (and PyTorch where it is installed)
 lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its own: see tox.ini
@@ -58,13 +62,13 @@ lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is 
 	@$(BIN)/python -m venv --clear $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install -qq --upgrade pip
 	@$(VENV)/lock/bin/python -m pip install -qq 'packages/etude[all]' 'packages/etude-check[pytest]' 'tox>=4.25' build \
-	  $(addprefix --group ,test lint types docs bench)
+	  $(addprefix --group ,test lint types docs notebooks bench)
 	@{ echo "# Versions that everything here is tested with, for development alone. Written by make lock with"; \
 	   echo "# $$($(BIN)/python --version); use the oldest Python supported, since the newest takes its wheels too."; \
 	   $(VENV)/lock/bin/python -m pip freeze --exclude etude --exclude etude-check; } > lock.txt
 	@rm -rf $(VENV)/lock; wc -l lock.txt
 
-clean: ## Remove everything that was made here
+clean: ## Remove everything that was made here, except notebooks/
 	rm -rf $(VENV) .tox docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -101,6 +105,11 @@ $(VENV)/kit: $(VENV)/core $(KIT)
 $(VENV)/test: $(VENV)/made pyproject.toml
 	$(call say,Installing what the tests need)
 	@$(PIP) --group test
+	@touch $@
+
+$(VENV)/notebooks: $(VENV)/made pyproject.toml
+	$(call say,Installing JupyterLab)
+	@$(PIP) --group notebooks
 	@touch $@
 
 $(VENV)/tox: $(VENV)/made

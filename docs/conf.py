@@ -2,7 +2,7 @@
 
 Nothing here lists a tutorial, an op or a public name: tutorials/ is reached through a link and a
 glob, ops through the table, names through dir(etude). Warnings are errors (tox -e docs), so
-a page that lies about a name or a link does not build.
+a page that lies about a name or a link does not build; links.py looks at the links in the pages.
 """
 
 import importlib
@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.errors import ExtensionError
 
 import etude
+import links
 import op_pages
 import pytorch_page
 
@@ -39,7 +41,7 @@ nitpicky = False
 # Tutorials run from top to bottom each time; one that raises fails the build.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600  # seconds for a cell, on a busy machine too
 nb_merge_streams = True
 myst_enable_extensions = ["attrs_block", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -137,8 +139,42 @@ def _write_pages(app):
         op_pages.replace(Path(app.srcdir) / "api" / f"{name}.md", text)
 
 
+# ------------------------------------------------------------------ what a build says
+
+
+def _say(text):
+    """A line at once. Sphinx is asked to be quiet, and the cells of all pages take minutes."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _say_how_many(app, env, docnames):
+    _say(f"Reading {len(docnames)} pages; those with cells run from top to bottom:")
+
+
+def _say_which(app, docname, source):
+    if "{code-cell}" in source[0]:
+        _say(f"  {docname}")
+
+
+def _say_writing(app, env):
+    _say("Writing the pages")
+
+
+def _finish(app, error):
+    """Look at the links of the pages, and say where the first one is."""
+    if error is None and app.builder.name == "html":
+        broken = list(links.in_pages(Path(app.outdir)))
+        if broken:
+            raise ExtensionError("links that lead nowhere:\n  " + "\n  ".join(broken))
+        _say(f"The documentation is in {Path(app.outdir) / 'index.html'}")
+
+
 def setup(app):
     """Pages are written when the builder is ready and before it looks for them."""
     app.connect("builder-inited", _write_pages)
+    app.connect("env-before-read-docs", _say_how_many)
+    app.connect("source-read", _say_which)
+    app.connect("env-updated", _say_writing)
+    app.connect("build-finished", _finish)
     app.connect("autodoc-process-docstring", _as_prose)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))

@@ -16,7 +16,7 @@ from html import escape
 import numpy as np
 
 from etude.backends import plugins
-from etude.backends.native.header import HEADER, SUFFIXES, read_header
+from etude.backends.native import signature as native
 from etude.backends.native.kernel import SUFFIX
 from etude.commands import facts
 from etude.core.errors import BackendError
@@ -25,13 +25,14 @@ from etude.functional import signature
 
 
 def write(folder):
-    """Write ``folder``.md, the table, and ``folder``/<family>.md; leave unchanged pages alone."""
+    """Write ``folder``.md, the table, and a page for each family into ``folder``; leave unchanged
+    pages alone.
+    """
     families = defaultdict(list)
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
-    prototypes = _prototypes(columns)
-    pages = {name: _family(name, ops, columns, prototypes) for name, ops in families.items()}
+    pages = {page(name): _family(name, ops, columns) for name, ops in families.items()}
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
         if old.stem not in pages:
@@ -39,6 +40,13 @@ def write(folder):
     for name, text in pages.items():
         replace(folder / f"{name}.md", text)
     replace(folder.with_suffix(".md"), _index(families, columns, folder.name))
+
+
+def page(family):
+    """The name of a family's page. That of the family ``index`` must not be index: a web server
+    shows index.html to whoever asks for the folder.
+    """
+    return f"{family}_ops"
 
 
 def replace(path, text):
@@ -69,14 +77,14 @@ def _index(families, columns, folder):
         "```{toctree}",
         ":hidden:",
         "",
-        *(f"{folder}/{name}" for name in sorted(families)),
+        *(f"{folder}/{page(name)}" for name in sorted(families)),
         "```",
     ]
     for name, ops in sorted(families.items()):
         heads = ["op", "differentiable", "reference", *columns]
         lines += [
             "",
-            f"## [{name}]({folder}/{name}.md)",
+            f"## [{name}]({folder}/{page(name)}.md)",
             "",
             _title(ops),
             "",
@@ -87,27 +95,29 @@ def _index(families, columns, folder):
         for op in ops:
             marks = ["●", *("●" if op.name in c.ops else "" for c in columns.values())]
             lines.append(
-                f"| [`{signature(op)}`]({folder}/{name}.md#{_anchor(op)}) | {_times(op)} | "
+                f"| [`{signature(op)}`]({folder}/{page(name)}.md#{_anchor(op)}) | {_times(op)} | "
                 + " | ".join(marks)
                 + " |"
             )
     return "\n".join(lines) + "\n"
 
 
-def _family(name, ops, columns, prototypes):
+def _family(name, ops, columns):
     module = sys.modules[ops[0].reference.__module__]
-    lines = [f"# {name}", "", _prose(inspect.getdoc(module))]
+    lines = [f"# {name} ops", "", _prose(inspect.getdoc(module))]
     for op in ops:
         lines += ["", f"({_anchor(op)})=", f"## {op.name}", ""]
         lines += [_prose(inspect.getdoc(op.reference)), ""]
         lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{signature(op)}`", ""]
         lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
+        if op.conventions:
+            lines += ["By convention:", "", "```python", *map(str, op.conventions), "```", ""]
         lines += ["```python", _source(op.reference)]
         for rule in filter(None, (op.rule, op.composite_rule)):
             lines += ["", "", _source(rule)]
         lines += ["```"]
-        if op.name in prototypes:
-            lines += ["", "In C, by `etude.h`:", "", "```c", prototypes[op.name], "```"]
+        if native.has_signature(op):
+            lines += _in_c(op, columns)
     return "\n".join(lines) + "\n"
 
 
@@ -137,41 +147,22 @@ def _linked(text):
     """The internal ops that a sentence names, as links."""
     return re.sub(
         r"\b\w+\b",
-        lambda m: f"[`{m[0]}`]({TABLE[m[0]].family}.md#{_anchor(TABLE[m[0]])})"
+        lambda m: f"[`{m[0]}`]({page(TABLE[m[0]].family)}.md#{_anchor(TABLE[m[0]])})"
         if m[0] in TABLE and TABLE[m[0]].internal
         else m[0],
         text,
     )
 
 
-def _prototypes(columns):
-    """Op name -> its prototype in C, with the comment that stands over its function type.
+def _in_c(op, columns):
+    """The prototype of a kernel, the comment over its function type, and what the numbers are.
 
-    The function type of an op is its class; views, and what has no kernel in C, have none. Shown
-    is float32, or the first dtype that a column has a kernel for.
+    Shown is float32, or the first dtype that a column has a kernel for.
     """
-    text = re.sub(r"[ \t]*\\\n", "\n", HEADER.read_text(encoding="ascii"))
-    types, comment = {}, ""
-    for said, name, arguments in re.findall(
-        r"(/\*.*?\*/)|typedef int etude_(\w+)_fn_##T\((.*?)\);", text, re.S
-    ):
-        if said:
-            comment = _wrapped(said.split(), "   ")
-        else:
-            types[name] = comment, re.split(r",\s+", " ".join(arguments.split()))
-    if types.keys() != read_header().types.keys():
-        raise ValueError("op_pages.py and backends/native/header.py read etude.h differently")
-    prototypes = {}
-    for op in TABLE.values():
-        if op.cls in types:
-            comment, arguments = types[op.cls]
-            suffix = _suffix(op, columns)
-            first, *rest = (f"{a}," for a in arguments)
-            words = [f"int etude_{op.name}_{suffix}({first}", *rest]
-            typed = _wrapped(words, "    ").removesuffix(",")
-            prototypes[op.name] = (
-                comment + "\n" + re.sub(r"\breal\b", SUFFIXES[suffix], typed) + ");")
-    return prototypes
+    text = native.signature(op, _suffix(op, columns))
+    yield from ["", "In C, by `etude.h`:", "", "```c", f"{native.comment(op)}\n{text};", "```", ""]
+    for name, words in native.meanings(op):
+        yield f"- `{name}`: {f'`{words}`' if name == 'layout' else words}"
 
 
 def _suffix(op, columns):
@@ -181,13 +172,6 @@ def _suffix(op, columns):
         if "float32" not in dtypes:
             return SUFFIX[np.dtype(dtypes[0])]
     return "f32"
-
-
-def _wrapped(words, indent):
-    """Words, which may hold spaces, in lines of at most 84 columns."""
-    joined = " ".join(w.replace(" ", "\0") for w in words)
-    lines = textwrap.wrap(joined, 84, subsequent_indent=indent, break_on_hyphens=False)
-    return "\n".join(lines).replace("\0", " ")
 
 
 def _anchor(op):

@@ -13,6 +13,7 @@ import etude
 from etude import nn, optim
 from etude.core.table import TABLE
 from etude.functional import BY_HAND, CASTS
+from op_pages import page
 
 _DATA = tomllib.loads(Path(__file__).with_name("from_pytorch.toml").read_text(encoding="ascii"))
 ROWS = _DATA["difference"]
@@ -132,7 +133,7 @@ def _linked(name, thing):
     """A call as help() shows it, without types; the name leads to the page of the op."""
     call = f"`{_shown(name, thing)}`"
     if name in TABLE:
-        return f"[{call}](ops/{TABLE[name].family}.md#op-{name.replace('_', '-')})"
+        return f"[{call}](ops/{page(TABLE[name].family)}.md#op-{name.replace('_', '-')})"
     return call
 
 

@@ -42,7 +42,7 @@ static void activation_body(void *arg, int64_t begin, int64_t end)
 
 VMATH real elu_of(real v, real alpha)
 {
-    real below = alpha * v_expm1_of_all(v < 0 ? v : 0);
+    real below = alpha * v_expm1_of_all(v > 0 ? 0 : v); /* -0 stays -0 */
     return v > 0 ? v : v <= 0 ? below : v;
 }
 

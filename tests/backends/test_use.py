@@ -405,12 +405,12 @@ def test_out_is_given_to_those_who_take_it_and_filled_for_the_others():
     for mine in (plain, takes):
         with etude.use(mine):
             buffer = np.zeros((2, 3), np.float32)
-            assert current()["exp"](X.data, out=buffer) is buffer
+            assert current()["exp"](X.array, out=buffer) is buffer
             assert np.allclose(buffer, np.e)
     with etude.use(ignores), pytest.raises(BackendError, match="column 'ignores': exp did not "
                                                                "return the "
                                                                "buffers it was given as out="):
-        current()["exp"](X.data, out=np.zeros((2, 3), np.float32))
+        current()["exp"](X.array, out=np.zeros((2, 3), np.float32))
 
 
 def test_several_outputs_go_into_several_buffers():
@@ -583,6 +583,6 @@ def test_a_column_with_an_entry_that_cannot_run_is_refused_when_chosen(options, 
 def test_a_plain_function_in_a_column_is_given_its_out(entry):
     with etude.use(Column("mine", "cpu", {"exp": entry}), strict=True):
         buffer = np.zeros((2, 3), np.float32)
-        assert current()["exp"](X.data, out=buffer) is buffer
+        assert current()["exp"](X.array, out=buffer) is buffer
         assert np.allclose(buffer, np.e)
         assert np.allclose(F.exp(X).numpy(), np.e)

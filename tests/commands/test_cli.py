@@ -16,7 +16,7 @@ from shell import MAIN, python, run, words
 
 import etude
 from etude.backends import plugins
-from etude.commands import backends, facts
+from etude.commands import PACKAGES, backends, facts, plugin_commands
 from etude.core.dispatch import OPS
 from etude.core.table import TABLE
 from etude.core.tensor import Tensor
@@ -46,6 +46,19 @@ def test_python_m_etude_is_the_same_program():
 def test_an_unknown_command_suggests_the_one_that_was_meant():
     text = words(run("backnds", code=2))
     assert "There is no command 'backnds'. Did you mean 'backends'?" in text
+
+
+@pytest.mark.parametrize("command", ["check", "zoo"])
+def test_a_command_of_a_package_that_is_not_installed_names_the_package(alone, command):
+    text = words(run(command, "cpu", code=2))
+    assert f"'etude {command}' comes with the package etude-check" in text
+    assert "pip install etude-check, or in a clone of Etude pip install packages/etude-" in text
+
+
+def test_every_command_that_names_its_package_is_one_of_that_package():
+    if importlib.util.find_spec("etude_check") is None:
+        pytest.skip("NOT RUN: needs the package etude-check")
+    assert set(PACKAGES) <= set(plugin_commands())
 
 
 def test_config_finds_the_header():
@@ -277,7 +290,8 @@ def test_the_card_of_softmax():
     for part in (
         "softmax(x, dim=-1)", "y_i = exp(x_i - max x)", "x: float32 or float64", "dim = -1",
         "y may be written over x", "softmax_backward", "10,240 FLOP", "16,384 bytes",
-        "x float32[32, 64]", "ops/softmax.py:", "return e / total(e, dim, keepdims=True)",
+        "x float32[32, 64]", "softmax([nan, 0, ...]) -> [nan, ...]",
+        "ops/softmax.py:", "return e / total(e, dim, keepdims=True)",
     ):
         assert part in text, part
     assert "\x1b" not in text

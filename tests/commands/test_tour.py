@@ -1,6 +1,8 @@
 """etude tour: what it shows and finds, and how it copes with trouble."""
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -9,7 +11,11 @@ from shell import MAIN, python, run, words
 
 import etude
 from etude.backends import plugins
-from etude.commands import backends, runs
+from etude.commands import backends, runs, tour
+from etude.commands.show import console
+from etude.measure import Comparison, Span
+from etude.measure.machine import _queues
+from etude.measure.timing import Turn
 
 
 @pytest.fixture
@@ -33,6 +39,36 @@ def column(folder, op, body):
 @pytest.fixture
 def relu(tmp_path):
     return column(tmp_path, "relu", "def my_relu(x):\n    return np.where(x > 0, x, x * 0)")
+
+
+@pytest.fixture
+def crowded():
+    """This thread has to share one core with a process that is never tired."""
+    if not _queues() or not hasattr(os, "sched_setaffinity"):
+        pytest.skip("NOT RUN: needs Linux with scheduler statistics")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    yield
+    other.kill()
+    other.wait()
+    os.sched_setaffinity(0, before)
+
+
+def timed(slow, fast, waited=0.0, turns=6):
+    """What ``runs.time_steps`` returns, of steps that take so many milliseconds."""
+    seconds = {"reference": slow * 1e-3 * runs.TIMED, "other": fast * 1e-3 * runs.TIMED}
+    return Comparison([Turn(seconds, Span(1.0, 1.0, waited, 0.9, 0.0))] * turns)
+
+
+@pytest.fixture
+def two(short):
+    """The runs of the reference and of a column that is the reference under another name."""
+    found = [runs.train("reference", 1, 0, lambda run: None) for _ in range(2)]
+    runs.watch(found, 0)
+    runs.compare(found[1], found[0], 0)
+    found[1].column = "other"
+    return found
 
 
 def test_the_tour_compares_a_column_with_the_reference(short, relu, tmp_path):
@@ -59,6 +95,63 @@ def test_the_tour_for_programs(short, relu, tmp_path):
     assert mine["calls_per_step"]["my_relu.py"] == 3
     assert found["picture"] is None
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_speed_up_is_told_with_its_interval(two, capsys):
+    tour._table(two, timed(3.0, 1.25), console())
+    tour._conclude(two, timed(3.0, 1.25), console())
+    told = words(capsys.readouterr().out)
+    assert "3.00 1.0 x" in told
+    assert "1.25 2.4 x" in told
+    assert "A step on other is 2.40 times as fast as on the reference (2.40 to 2.40" in told
+    found = tour.as_json(two, timed(3.0, 1.25), None)
+    assert found["busy"] is None
+    assert found["runs"][1]["speed_up"] == pytest.approx([2.4] * 3)
+    assert found["runs"][1]["milliseconds_of_a_step"] == pytest.approx(1.25)
+
+
+def test_a_busy_machine_makes_no_speed_up(two, capsys):
+    busy = timed(4.8, 1.0, waited=0.9)
+    tour._table(two, busy, console())
+    tour._conclude(two, busy, console())
+    told = words(capsys.readouterr().out)
+    assert "No speed is told. This machine was busy in 6 of 6 turns: threads of this" in told
+    assert "4.8" not in told
+    assert "times as fast" not in told
+    found = tour.as_json(two, busy, None)
+    assert "was busy" in found["busy"]
+    assert all(run["speed_up"] is None for run in found["runs"])
+    assert all(run["milliseconds_of_a_step"] is None for run in found["runs"])
+
+
+def test_the_picture_of_a_busy_machine_compares_no_backends(two, matplotlib, tmp_path):
+    from matplotlib.figure import Figure
+
+    from etude.commands import picture
+
+    free, crowded = (Figure().subplots() for _ in range(2))
+    picture._bars(free, two)
+    picture._shares(crowded, two, "This machine was busy.")
+    assert any(text.get_text().endswith(" x") for text in free.texts)
+    assert not crowded.texts
+    assert "busy" in crowded.get_legend().get_title().get_text()
+    assert all(bar.get_width() <= 100 for bar in crowded.patches)
+    picture.draw(two, tmp_path / "tour.png", "This machine was busy.")
+    assert (tmp_path / "tour.png").stat().st_size > 20_000
+
+
+def test_on_a_core_that_another_process_wants_too_the_tour_tells_no_speed(short, relu, crowded):
+    found = json.loads(run("tour", "--epochs", "1", "--backend", relu, "--json", "--no-picture"))
+    assert "This machine was busy" in found["busy"]
+    assert [one["speed_up"] for one in found["runs"]] == [None, None]
+    assert found["agree"]
+
+
+def test_a_column_that_fails_when_it_is_timed_leaves_the_others_their_times(short, tmp_path):
+    path = column(tmp_path, "relu", "def relu(x):\n    return 1 / 0")
+    found = [runs.Run("reference"), runs.Run(path)]
+    assert runs.time_steps(found, 0).names == ["reference"]
+    assert "ZeroDivisionError" in found[1].error
 
 
 def test_the_tour_finds_a_kernel_that_is_a_little_wrong(short, tmp_path):

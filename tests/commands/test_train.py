@@ -13,6 +13,7 @@ import pytest
 from runs_cases import RUN, call, files, invoke
 
 import etude
+from etude.data import CharTokenizer
 from etude.train import config, experiment
 from etude.train.config import RunConfig
 
@@ -84,6 +85,8 @@ def test_a_language_model_takes_its_sizes_from_the_data(here):
     out = call("train", "gpt.toml", "--set", "data.validation=0.5")
     assert "epoch 1: loss " in out
     assert "gpt (" in out
+    assert "tokenizer.json" in out
+    assert CharTokenizer.load("runs/gpt/tokenizer.json").encode("\nab").tolist() == [0, 1, 2]
 
 
 def ctrl_c(monkeypatch, step):

@@ -78,7 +78,61 @@ def test_only_leaves_that_ask_get_a_gradient():
     z.backward()
     assert x.grad.item() == 24
     assert c.grad is None
-    assert y.grad is None
+
+
+def test_the_grad_of_a_result_is_none_and_says_how_to_get_it():
+    x = leaf(3.0)
+    h = x * x
+    h.backward()
+    with pytest.warns(UserWarning, match=r"grad of the result of 'mul': backward fills the grad "
+                                         r"of leaves only.*retain_grad\(\).*etude.grad\(loss") as w:
+        assert h.grad is None
+    assert w[0].filename == __file__
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_result_keeps_its_gradient_where_it_is_asked_to(create_graph):
+    x = leaf(1.0, 2.0)
+    h = x * x
+    h.retain_grad()
+    h.retain_grad()  # which changes nothing
+    assert h.grad is None
+    z = (h * h + h).sum()
+    z.backward(retain_graph=True, create_graph=create_graph)
+    assert h.grad.tolist() == [3, 9]
+    assert x.grad.tolist() == [6, 36]
+    z.backward()
+    assert h.grad.tolist() == [6, 18]  # it adds up, as in a leaf
+    assert not np.shares_memory(h.grad.data, x.grad.data)
+
+
+def test_every_piece_of_a_split_keeps_its_own_gradient():
+    x = leaf(1.0, 2.0, 3.0)
+    first, second = x.split(2)
+    first.retain_grad(), second.retain_grad()
+    (first * 5.0).sum().backward()
+    assert first.grad.tolist() == [5, 5]
+    assert second.grad is None
+
+
+def test_a_result_that_keeps_its_gradient_is_freed_as_others_are():
+    x = leaf(1.0, 2.0)
+    first, second = (x * 2).split(1)
+    first.retain_grad()
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
+    second.sum().backward()
+    assert x.grad.tolist() == [0, 2]
+
+
+def test_retain_grad_of_a_leaf_changes_nothing_and_without_a_gradient_it_is_refused():
+    x = leaf(3.0)
+    x.retain_grad()
+    x.exp().backward()
+    assert x.grad is not None
+    with pytest.raises(RuntimeError, match="retain_grad: this tensor has no gradient"):
+        (etude.ones(2) * 2).retain_grad()
 
 
 def test_backward_from_a_leaf_gives_one():
@@ -99,7 +153,7 @@ def test_no_two_gradients_share_memory_not_even_with_the_seed():
     assert not np.shares_memory(gx.data, gy.data)
     one = leaf(5.0).reshape(1).detach().requires_grad_()
     one.sum().backward()
-    assert one.grad.data.flags.writeable
+    assert one.grad.array.flags.writeable
 
 
 # ---------------------------------------------------------------------------- grad()
@@ -209,7 +263,7 @@ def test_memory_goes_at_once_without_the_collector():
     z = F.softmax(F.layer_norm(y.exp().reshape(1, 2), 2))
     w = z.split(1, 1)[0].sum()
     seen = [weakref.ref(t) for t in (y, z, w)]
-    arrays = [weakref.ref(t.data.base if t.data.base is not None else t.data) for t in (y, z)]
+    arrays = [weakref.ref(t.array.base if t.array.base is not None else t.array) for t in (y, z)]
     del y, z
     w.backward()
     assert seen[0]() is None

@@ -20,7 +20,7 @@ def test_a_tap_sees_every_call_with_what_went_in_and_out(column):
         X.reshape(6)
     a, b, c = events
     assert (a.op, a.column, a.attrs, a.declined) == ("softmax", "mine", {"dim": 1}, ())
-    assert a.arrays[0] is X.data
+    assert a.arrays[0] is X.array
     assert a.outputs[0].shape == (2, 3)
     assert a.seconds > 0
     assert (b.column, b.declined) == ("reference", (("mine", "float64"),))
@@ -69,6 +69,6 @@ def test_a_tap_sees_the_buffers_given_as_out():
     seen = []
     buffer = np.zeros((2, 3), np.float32)
     with etude.tap(seen.append):
-        current()["exp"](X.data, out=buffer)
+        current()["exp"](X.array, out=buffer)
     assert seen[0].outputs[0] is buffer
     assert "out" not in seen[0].attrs

@@ -194,7 +194,7 @@ def test_numpy_is_read_only_and_not_a_copy():
     assert np.shares_memory(a, x.data)
     with pytest.raises(ValueError, match="read-only"):
         a[0] = 5
-    assert x.data.flags.writeable
+    assert x.array.flags.writeable
     with pytest.raises(RuntimeError, match=r"numpy\(\) would lose the gradient; call detach\(\)"):
         x.requires_grad_().numpy()
     assert x.detach().numpy().tolist() == [1, 2]
@@ -269,11 +269,14 @@ def test_there_is_no_way_to_write_by_item_or_in_place():
                                         "it. "
                                         "Build the result with where, cat or scatter_add"):
         x[0] = 5
-    for fn in (operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow,
-               operator.imatmul):
-        with pytest.raises(TypeError, match=r"tensors have no in-place operators: write x = x \+ "
-                                            r"y"):
+    for fn, sign in ((operator.iadd, r"\+"), (operator.isub, "-"), (operator.imul, r"\*"),
+                     (operator.itruediv, "/"), (operator.ipow, r"\*\*"), (operator.imatmul, "@")):
+        with pytest.raises(TypeError, match=r"tensors have no in-place operators.*a parameter, "
+                                            rf"write: with no_grad\(\): p.copy_\(p {sign} y\). "
+                                            rf"For a new tensor: x = x {sign} y"):
             fn(x, 2)
+        with pytest.raises(TypeError, match=rf"Write x = x {sign} y, which makes a new tensor"):
+            fn(etude.ones(2, requires_grad=True).exp(), 2)
     assert x.tolist() == [1, 1]
 
 

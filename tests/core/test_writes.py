@@ -14,7 +14,7 @@ WRITERS = {
     "a view of a view": lambda t: t.reshape(1, 2)[0, 1:].copy_(etude.ones(1, dtype=float64)),
     "detach": lambda t: t.detach().copy_(etude.ones(2, dtype=float64)),
     "a piece": lambda t: t.split(1)[1].copy_(etude.ones(1, dtype=float64)),
-    "an optimiser": lambda t: (np.multiply(t.data, 0.9, out=t.data), t.mark_written()),
+    "an optimiser": lambda t: (np.multiply(t.array, 0.9, out=t.array), t.mark_written()),
 }
 
 
@@ -68,6 +68,42 @@ def test_results_of_ops_are_not_written(view):
         t.mark_written()
 
 
+WAYS = [
+    "t.data -= t", "t.data[...] = 0", "t.data[0] += 1", "t.data[:1][0] = 1", "t.data = t.data",
+    "t.data.fill(0)", "t.data.T[...] = 0", "t.data **= 2", "t.data.sort()", "t.data.put(0, 1)"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("make", [lambda: leaf(2.0, 1.0), lambda: leaf(2.0, 1.0).exp()])
+def test_nobody_writes_into_data_and_the_error_says_what_to_write(way, make):
+    t = make()
+    before = t.tolist()
+    with pytest.raises(TypeError, match=r"data .*backward may need the values that are there. To "
+                                        r"change a leaf, such as a parameter, write: with "
+                                        r"no_grad\(\): p.copy_\(p - y\)"):
+        exec(way)
+    assert t.tolist() == before
+    with pytest.raises(ValueError, match="read-only"):
+        np.copyto(t.data, 0)
+
+
+def test_data_is_the_memory_of_the_tensor_and_what_is_made_of_it_may_be_written():
+    t = leaf(1.0, 2.0)
+    data = t.data
+    assert np.shares_memory(data, t.array)
+    copied = data.copy()
+    copied -= 1
+    copied[0] = 5
+    assert (copied.tolist(), t.tolist()) == ([5, 1], [1, 2])
+    assert type(data + 1) is type(np.exp(data)) is np.ndarray
+    assert type(data.sum()) is np.float64
+    again = etude.from_numpy(data)
+    assert type(again.array) is np.ndarray
+    with pytest.raises(AttributeError, match=r"data is a NumPy array, which has no 'zero_'.*"
+                                             r"x.detach\(\).*p.copy_\(y\)"):
+        t.data.zero_()
+
+
 def test_a_copy_into_its_own_memory_reads_all_before_it_writes():
     a = etude.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert a.copy_(a.T).tolist() == [[1, 3], [2, 4]]
@@ -89,7 +125,7 @@ def test_what_copy_refuses():
         t.copy_(x)
     with pytest.raises(ShapeError, match=r"copy_: need float32\[2\], got float32\[1\]"):
         t.copy_(etude.zeros(1))
-    memory = t.data
+    memory = t.array
     assert t.copy_(etude.ones(2)) is t
-    assert t.data is memory
+    assert t.array is memory
     assert t.tolist() == [1, 1]

@@ -40,8 +40,8 @@ def training():
 
 def memory(model, optimizer):
     """Every array that a step writes over."""
-    return [p.data for p in model.parameters()] + [
-        t.data for state in optimizer.state_dict()["state"] for t in state.values()
+    return [p.array for p in model.parameters()] + [
+        t.array for state in optimizer.state_dict()["state"] for t in state.values()
         if isinstance(t, etude.Tensor)]
 
 
@@ -57,7 +57,7 @@ def test_the_records_of_a_step_in_a_plain_loop_give_the_same_bits(training):
     value = loss.item()
     for array, old in zip(arrays, before):
         array[...] = old
-    loss.data[...] = np.nan
+    loss.array[...] = np.nan
     for record in records:
         assert library.host().run(record) == 0
     for array, new in zip(arrays, after):

@@ -66,6 +66,19 @@ def test_the_classes_of_a_training_file_serve_its_test_file(table):
         table("x,species\n1,setosa\n2,rose\n", classes=["setosa", "virginica"])
 
 
+def test_names_in_the_label_of_a_regression_are_told_of_classes(table):
+    with pytest.raises(ValueError, match="'setosa' in column 'species' is no number; kind='class' "
+                                         "takes names"):
+        table(IRIS, kind="number")
+
+
+def test_the_advice_on_text_in_a_column_works(table):
+    text = "a,remark,species\n1,tall,x\n2,small,y\n"
+    with pytest.raises(ValueError, match=r"columns=\[...\]"):
+        table(text)
+    assert table(text, columns=["a"]).features.tolist() == [[1], [2]]
+
+
 def test_columns_are_chosen_in_the_order_given(table):
     data = table("id,a,b,c\nx1,1,2,0\n", "c", columns=["b", "a"])
     assert data.features.tolist() == [[2, 1]]
@@ -106,10 +119,11 @@ def test_gzip_tabs_and_quoted_delimiters(table, tmp_path):
     ("species\nx\n", "no column is left for the features beside 'species'"),
     ("a,species\n1,x\n2\n", "t.csv, line 3: 1 values for the 2 columns of the header; is ','"),
     ("a,species\n1,2,x\n", "t.csv, line 2: 3 values for the 2 columns"),
-    ("a,species\n1,x\ntall,y\n", "line 3: 'tall' in column 'a' is no number; leave such a column "
-                                 "out with columns=[...]"),
+    ("a,species\n1,x\ntall,y\n", "line 3: 'tall' in column 'a' is no number; name the columns that "
+                                 "are features with columns=[...]"),
     ("a,species\n1_000,x\n", "line 2: '1_000' in column 'a' is no number"),
-    ("a,species\n\n\n1,x\n,y\n", "line 5: no value in column 'a' (''); fill it in, or leave out"),
+    ("a,species\n\n\n1,x\n,y\n", "line 5: no value in column 'a' (''); fill it in, take the line "
+                                 "out, or name the columns that are features with columns=[...]"),
     ("a,species\n1,NA\n", "line 2: no value in column 'species' ('NA')"),
     ("a,species\nnan,x\n", "line 2: no value in column 'a' ('nan')"),
     ("a,species\n?,x\n", "line 2: no value in column 'a' ('?')"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import etude
 from etude.core.errors import DTypeError
 from etude.data.bpe import LONGEST, pieces
-from etude.data.text import shakespeare
+from etude.data.text import names, shakespeare
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
 
 LINE = "the cat sat on the mat, the cat sat; then the rat ran at the cat."
@@ -35,6 +35,17 @@ def test_characters_are_numbered_in_unicodes_order():
     assert tokens.tolist() == [1, 3, 2, 0]
     assert tokenizer.decode(tokens) == "hole"
     assert CharTokenizer("zab").encode("abz").tolist() == [1, 2, 0]
+
+
+def test_it_learns_from_a_list_of_texts_too():
+    tokenizer = CharTokenizer.train(names())
+    assert tokenizer.characters == "abcdefghijklmnopqrstuvwxyz"
+    assert tokenizer.decode(tokenizer.encode("ada")) == "ada"
+    assert CharTokenizer.train([*names(), "\n"]).encode("ab\n").tolist() == [1, 2, 0]
+    merged = BPETokenizer.train(["the cat", "the rat"], 260, progress=False)
+    assert merged.decode(merged.encode("the cat")) == "the cat"
+    with pytest.raises(TypeError, match="takes a text, or a list of texts, got 3 in it"):
+        CharTokenizer.train(["a", 3])
 
 
 @given(ANY_TEXT)

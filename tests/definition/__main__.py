@@ -68,9 +68,10 @@ def write(op, found):
     table = "\n".join(rows[op] for op in sorted(rows))
     MEASURED.write_text(f"""{above.rstrip()}
 {HEADING}
-The largest error of the reference over its bound, where the error is the distance to the exact value: `python
-tests/definition --write`. An op whose results must be the bits of the exact value, rounded, shows 0. Whole numbers and
-bools are exact everywhere.
+The largest error of the reference over its bound, where the error is the distance to the exact
+value: `python tests/definition --write`. An op whose results must be the bits of the exact value,
+rounded, shows 0. softplus shows 1 at its threshold, where the formula and x are both allowed. Whole
+numbers and bools are exact everywhere.
 
 | op | results | float32 | float64 | measured |
 | --- | ---: | ---: | ---: | --- |

@@ -2,7 +2,11 @@
 
 Files are code blocks with a caption (``my/file.py``, or ``my/file.py (add)``), commands the lines
 after ``$`` in blocks of the language console. What a page prints under a command must be what the
-command prints, but for numbers, line breaks, and what the page leaves out with ``...``.
+command prints, but for line breaks, what the page leaves out with ``...``, and numbers that were
+measured, which have a decimal point: counts are compared.
+
+    python tests/docs/following.py PAGE FOLDER         print what a reader would see
+    python tests/docs/following.py --renew PAGE FOLDER put the numbers of this run into the page
 """
 
 import datetime
@@ -16,6 +20,7 @@ from pathlib import Path
 FENCE = re.compile(r"^```(?:\{code-block\} )?(\w+)\n(?::caption: ([^\n]+)\n\n)?(.*?)^```$",
                    re.S | re.M)
 NUMBER = re.compile(r"[-+]?\b(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)\b")
+MEASURED = re.compile(r"[-+]?\b\d+(?:\.\d+(?:e[-+]?\d+)?|e[-+]?\d+)\b")
 
 
 @dataclass
@@ -44,10 +49,10 @@ def steps(page):
             yield from found
 
 
-def plain(lines):
-    """Words in order, numbers as #: what does not change from one machine to the next."""
+def plain(lines, numbers=MEASURED):
+    """Words in order, ``numbers`` as #: what does not change from one machine to the next."""
     text = " ".join(" ".join(lines).split())
-    return NUMBER.sub("#", text)
+    return numbers.sub("#", text)
 
 
 def write(step, folder):
@@ -68,6 +73,7 @@ def run(command, folder):
            "PYTHONWARNINGS": "", "OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1"}
     for name in ("ETUDE_BACKEND", "ETUDE_PLUGINS", "PYTEST_ADDOPTS"):
         env.pop(name, None)
+    command = command.replace("pip install -e ", "pip install ")  # a target takes no links
     if command.startswith("pip install "):  # offline, and outside of this environment
         command = (f"{sys.executable} -m pip install --quiet --no-deps --no-build-isolation "
                    f"--disable-pip-version-check --upgrade --target {site} "
@@ -89,12 +95,55 @@ def missing(step, output):
     return absent
 
 
-if __name__ == "__main__":  # python following.py PAGE FOLDER: print what a reader would see
-    for step in steps(sys.argv[1]):
-        folder = Path(sys.argv[2])
+def renewed(step, output):
+    """What the page shows of the output, with the numbers of this run: a line as it was printed,
+    or, where lines break elsewhere now, word by word. ValueError for words that did not come.
+    """
+    lines, words = output.splitlines(), output.split()
+    found = []
+    for line in step.shown:
+        pattern = plain([line], NUMBER)
+        same = [i for i, other in enumerate(lines) if plain([other], NUMBER) == pattern]
+        if "..." in line or not line.strip():
+            found.append(line)
+        elif same:
+            found.append(lines[same[0]].rstrip())
+            lines = lines[same[0] + 1 :]
+        else:
+            old = line.split()
+            at = next((i for i in range(len(words) - len(old) + 1)
+                       if plain(words[i : i + len(old)], NUMBER) == pattern), None)
+            if at is None:
+                raise ValueError(f"$ {step.command}\nnever printed: {line}\nbut:\n{output}")
+            pieces = iter(words[at : at + len(old)])
+            found.append(re.sub(r"\S+", lambda _, pieces=pieces: next(pieces), line))
+    return found
+
+
+def renew(page, folder):
+    """Follow the page, and put into it the numbers that its commands print."""
+    text = page.read_text()
+    for step in steps(page):
         if step.path:
             write(step, folder)
+        elif step.shown:
+            old = "\n".join([f"$ {step.command}", *step.shown])
+            assert old in text, old
+            shown = renewed(step, run(step.command, folder))
+            text = text.replace(old, "\n".join([f"$ {step.command}", *shown]), 1)
+        else:
+            run(step.command, folder)
+    page.write_text(text)
+
+
+if __name__ == "__main__":
+    *option, page, folder = sys.argv[1:]
+    if option:
+        renew(Path(page), Path(folder))
+    for step in [] if option else steps(page):
+        if step.path:
+            write(step, Path(folder))
             print("----- wrote", step.path)
         else:
             print("$", step.command, flush=True)
-            print(run(step.command, folder), flush=True)
+            print(run(step.command, Path(folder)), flush=True)

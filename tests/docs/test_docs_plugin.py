@@ -1,7 +1,10 @@
-"""The page "Check your kernel", followed line by line by somebody who knows nothing else."""
+"""The pages "Check your kernel" and "Write a backend plugin", followed line by line by somebody who
+knows nothing else.
+"""
 
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,20 +26,26 @@ def load(path):
 following = load(HERE / "following.py")
 
 
-@pytest.fixture(scope="module")
-def followed(tmp_path_factory):
-    """The folder after the whole page, and (step, output) of each command."""
-    for module, package in (("hatchling", "hatchling"), ("pip", "pip"), ("click", "etude[cli]")):
+def follow(page, folder, *more):
+    """Do what a page says, in ``folder``; returns (step, output) of each command."""
+    needed = (("hatchling", "hatchling"), ("pip", "pip"), ("click", "etude[cli]"), *more)
+    for module, package in needed:
         if importlib.util.find_spec(module) is None:
             pytest.skip(NEEDED.format(package))
-    folder = tmp_path_factory.mktemp("reader")
     done = []
-    for step in following.steps(PAGE):
+    for step in following.steps(page):
         if step.path:
             following.write(step, folder)
         else:
             done.append((step, following.run(step.command, folder)))
-    return folder, done
+    return done
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """The folder after the whole page, and (step, output) of each command."""
+    folder = tmp_path_factory.mktemp("reader")
+    return folder, follow(PAGE, folder)
 
 
 def outputs(followed, part):
@@ -45,11 +54,41 @@ def outputs(followed, part):
     return found
 
 
-def test_every_command_prints_what_the_page_shows(followed):
-    for step, output in followed[1]:
+def shows_what_is_printed(page, done):
+    for step, output in done:
         absent = following.missing(step, output)
-        assert not absent, f"$ {step.command}\nthe page shows:\n{absent}\nit printed:\n{output}"
+        assert not absent, (
+            f"$ {step.command}\nthe page shows:\n{absent}\nit printed:\n{output}\nIf only numbers "
+            f"changed: python tests/docs/following.py --renew docs/howto/{page.name} EMPTY_FOLDER")
         assert "Traceback" not in output
+
+
+def test_every_command_prints_what_the_page_shows(followed):
+    shows_what_is_printed(PAGE, followed[1])
+
+
+def test_the_plugin_page_leads_to_a_plugin_that_passes(tmp_path):
+    page = PAGE.with_name("plugin.md")
+    for file in (PAGE.parent / "scipy-plugin").iterdir():
+        if file.is_file():
+            shutil.copy(file, tmp_path)
+    done = follow(page, tmp_path, ("scipy", "scipy"))
+    assert len(done) > 2
+    shows_what_is_printed(page, done)
+    assert "broken" not in "".join(output for _, output in done)
+
+
+def test_a_page_is_renewed_with_the_numbers_of_a_run(tmp_path):
+    page = tmp_path / "page.md"
+    text = "```console\n$ echo '3 of 10 in 0.5 s'; echo done\n{} of 10 in {} s\n...\n```\n"
+    page.write_text(text.format(2, 0.25))
+    step, = following.steps(page)
+    assert following.missing(step, "2 of 10 in 0.75 s\ndone") == []
+    assert following.missing(step, "3 of 10 in 0.25 s\ndone") == ["2 of 10 in # s"]
+    following.renew(page, tmp_path)
+    assert page.read_text() == text.format(3, 0.5)
+    with pytest.raises(ValueError, match="never printed: 2 of 10"):
+        following.renewed(step, "nothing")
 
 
 def test_wrong_kernels_fail_and_right_ones_pass(followed):

@@ -34,7 +34,7 @@ def test_every_public_name_has_one_line():
 
 
 def test_a_line_shows_the_call_with_pytorchs_names_and_its_counterpart():
-    assert line_of("exp") == ["[`exp(input)`](ops/map.md#op-exp)", "`torch.exp`", "the same"]
+    assert line_of("exp") == ["[`exp(input)`](ops/map_ops.md#op-exp)", "`torch.exp`", "the same"]
     assert line_of("pow")[0].startswith("[`pow(input, exponent)`]")
     assert line_of("relu")[1] == "`F.relu`"
     assert line_of("zeros")[0].startswith("`zeros(*")

@@ -68,6 +68,41 @@ def test_a_label_to_ignore_may_be_any_integer(column):
             assert found == pytest.approx(wanted, rel=1e-6)
 
 
+LOGITS = etude.ones(5, 3)
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: F.cross_entropy(LOGITS, F.one_hot(etude.tensor([0, 1, 2, 0, 1]), 3)),
+     r"cross_entropy: target int64\[5, 3\] has the shape of input, as one-hot labels do. Give the "
+     r"number of the class, target.argmax\(1\), or, as probabilities, target.float\(\)"),
+    (lambda: F.cross_entropy(LOGITS[0], etude.tensor([False, True, False])),
+     r"target bool\[3\] has the shape of input, as one-hot labels do.*argmax\(0\)"),
+])
+def test_one_hot_labels_of_integers_are_told_what_to_be(call, words):
+    with pytest.raises(etude.ShapeError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("call", [
+    lambda: F.cross_entropy(etude.tensor([0, 1, 2, 0, 1]), LOGITS),
+    lambda: F.cross_entropy(F.one_hot(etude.tensor([0, 1, 2, 0, 1]), 3), LOGITS),
+    lambda: etude.nn.CrossEntropyLoss()(etude.tensor([0, 1, 2, 0, 1]), LOGITS),
+    lambda: F.binary_cross_entropy_with_logits(etude.tensor([0, 1]), etude.ones(2)),
+])
+def test_labels_in_the_place_of_logits_are_told_the_order(call):
+    with pytest.raises(etude.DTypeError, match=r"got input int64\[.*What the model says comes "
+                                               r"first: \w+\(logits, "):
+        call()
+
+
+@pytest.mark.parametrize("loss", [etude.nn.MSELoss, etude.nn.BCEWithLogitsLoss,
+                                  etude.nn.CrossEntropyLoss])
+def test_a_loss_that_is_called_as_a_function_is_told_to_be_made_first(loss):
+    with pytest.raises(TypeError, match=rf"{loss.__name__} is a layer, which is made first and "
+                                        rf"called then: loss = nn.{loss.__name__}\(\)"):
+        loss(LOGITS, LOGITS)
+
+
 def test_a_bound_between_whole_numbers_gives_floats_and_nan_gives_nan():
     assert etude.clamp(etude.tensor([1, 2]), min=1.5).tolist() == [1.5, 2]
     assert np.isnan(X.clamp(max=math.nan).numpy()).all()

@@ -280,6 +280,24 @@ def _go_on(path):
 Format("TOML config", "run.toml", _config, _read_config)
 Format("study of a search", "study.db", _study, _go_on, needs=("optuna",))
 
+
+
+def _peaks():
+    from etude.measure import Peak, Peaks
+
+    found = Peaks({"processor": "any", "node": "here"}, "2026-11-28T09:00:00+00:00",
+                  (Peak(1, 4e10, 2e10, 1e10), Peak(2, 8e10, 4e10, 1.5e10)))
+    return [found.json().encode()]
+
+
+def _read_peaks(path):
+    from etude.measure import Peaks
+
+    str(Peaks.read(path).of(2))
+
+
+Format("peaks of a machine", "peaks.json", _peaks, _read_peaks)
+
 # ------------------------------------------------------------------ what the kit reads
 
 

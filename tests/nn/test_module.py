@@ -42,7 +42,7 @@ def test_a_parameter_is_a_tensor_that_wants_a_gradient():
 
 def test_a_parameter_takes_over_memory_but_copies_what_is_not_in_c_order():
     x = etude.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert nn.Parameter(x).data is x.data
+    assert nn.Parameter(x).array is x.array
     assert nn.Parameter(x.T).data.flags.c_contiguous
     assert nn.Parameter(x.T).tolist() == [[1, 3], [2, 4]]
 
@@ -154,12 +154,12 @@ def test_sequential_feeds_one_layer_into_the_next():
 
 def test_a_state_goes_into_another_module_and_its_memory_stays():
     one, other = nn.Sequential(Scale(3), nn.Linear(3, 2)), nn.Sequential(Scale(3), nn.Linear(3, 2))
-    memory = [p.data for p in other.parameters()]
+    memory = [p.array for p in other.parameters()]
     assert not np.array_equal(one[1].weight.detach(), other[1].weight.detach())
     other.load_state_dict(one.state_dict())
     x = etude.ones(2, 3)
     assert np.array_equal(one(x).detach(), other(x).detach())
-    assert all(p.data is m for p, m in zip(other.parameters(), memory, strict=True))
+    assert all(p.array is m for p, m in zip(other.parameters(), memory, strict=True))
     assert all(p.requires_grad for p in other.parameters())
 
 

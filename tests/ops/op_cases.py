@@ -148,12 +148,17 @@ def differences(fn, arrays, which, step=2e-3):
 
 
 def complex_step(fn, arrays, which, step=1e-40):
-    """d fn / d arrays[which] for an analytic scalar ``fn``: Im fn(x + ih) / h, no cancellation."""
+    """d fn / d arrays[which] for an analytic scalar ``fn``: Im fn(x + ih) / h, no cancellation.
+
+    All floats are made complex, since some ops give back the dtype of their first array.
+    """
     slope = np.zeros(arrays[which].shape)
+    given = [a.astype(complex) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+             for a in arrays]
     for at in np.ndindex(slope.shape):
-        moved = arrays[which].astype(np.complex128)
+        moved = given[which].copy()
         moved[at] += step * 1j
-        slope[at] = fn(*arrays[:which], moved, *arrays[which + 1:]).imag / step
+        slope[at] = fn(*given[:which], moved, *given[which + 1:]).imag / step
     return slope
 
 

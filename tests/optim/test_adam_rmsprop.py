@@ -137,12 +137,12 @@ def test_a_step_writes_into_the_memory_of_the_parameter_and_its_moments(make):
     optimizer = make([p])
     give(p, [1, 1, 1])
     optimizer.step()
-    memory = [p.data, *(optimizer.state[0][name].data for name in optimizer.moments)]
+    memory = [p.array, *(optimizer.state[0][name].array for name in optimizer.moments)]
     before = p.tolist()
     optimizer.step()
     assert p.tolist() != before
-    assert all(a is b for a, b in zip(memory, [p.data, *(
-        optimizer.state[0][name].data for name in optimizer.moments)], strict=True))
+    assert all(a is b for a, b in zip(memory, [p.array, *(
+        optimizer.state[0][name].array for name in optimizer.moments)], strict=True))
 
 
 @every_kind

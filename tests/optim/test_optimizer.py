@@ -129,9 +129,9 @@ def test_float32_follows_float64_within_its_rounding(make):
 @every_kind
 def test_a_step_writes_into_the_memory_of_the_parameter(make):
     p = parameter()
-    memory, before = p.data, p.tolist()
+    memory, before = p.array, p.tolist()
     run(make([p]), p, gradients(3))
-    assert p.data is memory
+    assert p.array is memory
     assert p.tolist() != before
 
 
@@ -422,3 +422,29 @@ def test_a_gradient_that_is_no_tensor_is_named():
 def test_the_repr_shows_the_settings():
     assert repr(optim.SGD([parameter()], lr=0.5)) == (
         "SGD(lr=0.5, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False)")
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda m: optim.SGD(m.parameters(), lr="0.1"),
+     "SGD: lr must be a number, got '0.1'; write 0.1, without quotes"),
+    (lambda m: optim.Adam(m.parameters(), betas=("0.9", 0.9)), r"Adam: betas\[0\] must be a numb"),
+    (lambda m: optim.AdamW(m.parameters), r"AdamW: params: got parameters itself and not what it "
+                                          r"returns; write parameters\(\), with brackets"),
+    (lambda m: optim.RMSprop(m), r"RMSprop: got a model, Linear; write RMSprop\(model.parameters"),
+    (lambda m: optim.clip_grad_norm_(m.parameters, 1.0), r"write parameters\(\), with brackets"),
+])
+def test_what_is_given_in_another_form_is_told_the_right_one(make, words):
+    with pytest.raises(TypeError, match=words):
+        make(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(("package", "name", "words"), [
+    (optim, "adam", "etude.optim has no 'adam'; write optim.Adam"),
+    (optim, "sgd", "write optim.SGD"), (optim, "Adamw", "write optim.AdamW"),
+    (optim, "StepLr", "write optim.StepLR"),
+    (nn, "linear", "etude.nn has no 'linear'; write nn.Linear"), (nn, "Relu", "write nn.ReLU"),
+    (nn, "embedding", "write nn.Embedding"), (nn, "Linaer", "Did you mean 'Linear'?"),
+])
+def test_a_name_in_another_case_is_told_the_right_one(package, name, words):
+    with pytest.raises(AttributeError, match=words):
+        getattr(package, name)

@@ -243,3 +243,20 @@ def test_a_last_batch_of_one_says_how_to_leave_it_out(shape):
 
 def test_no_channels_and_no_samples_are_not_taken_for_one_sample():
     assert nn.BatchNorm1d(0)(etude.zeros(3, 0)).shape == (3, 0)
+
+
+@pytest.mark.parametrize(("loader", "words"), [
+    (data.digits()[0], r"fit: loader gives batches, and a TensorDataset does not; make them of it: "
+                       r"DataLoader\(dataset, batch_size=32, shuffle=True\)"),
+    ((etude.ones(4, 64), etude.zeros(4)), r"a tuple does not.*DataLoader\(TensorDataset\(x, y\)"),
+    (etude.ones(4, 64), r"a Tensor does not.*DataLoader\(TensorDataset\(x, y\)"),
+])
+def test_what_gives_no_batches_is_told_how_to_make_them(loader, words):
+    model = models.mlp(64, 8, 10)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(TypeError, match=words):
+        train.fit(model, loader, optimizer)
+    with pytest.raises(TypeError, match="fit: validation gives batches"):
+        train.fit(model, data.DataLoader(data.digits()[0]), optimizer, validation=loader)
+    with pytest.raises(TypeError, match="evaluate: loader gives batches"):
+        train.evaluate(model, loader)

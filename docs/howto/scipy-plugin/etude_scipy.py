@@ -24,10 +24,13 @@ def load():
     def softmax(x, *, dim=-1, out=None):
         if x.dtype != np.float64:
             raise etude.Unsupported(f"{x.dtype}: this column is for float64")
+        if x.shape[dim] == 0:
+            raise etude.Unsupported("rows of no elements")
         y = special.softmax(x, axis=dim)
         if out is None:
             return y
         np.copyto(out, y)
         return out
 
-    return etude.Column("scipy", "cpu", ops={"erf": erf, "softmax": softmax}, isa="python")
+    return etude.Column("scipy", "cpu", ops={"erf": erf, "softmax": softmax}, isa="python",
+                        dtypes={"erf": ("float32", "float64"), "softmax": ("float64",)})

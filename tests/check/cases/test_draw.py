@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from etude_check.cases.case import cases
-from etude_check.cases.draw import COPIED, LAYOUTS, Draw, lay
+from etude_check.cases.draw import COPIED, LAYOUTS, TOGETHER, Draw, lay, together
 from etude_check.judge.names import find
 from etude_check.judge.property import random_cases
 from etude_check.judge.runner import Runner, Screening, Settings
@@ -12,7 +12,8 @@ from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
 
 
-@pytest.mark.parametrize("layout", sorted({*LAYOUTS, *COPIED} - {"stride0", "expanded"}))
+@pytest.mark.parametrize("layout", sorted({*LAYOUTS, *COPIED} - {"stride0", "middle",
+                                                                      "expanded"}))
 def test_a_layout_keeps_values_and_moves_them(layout):
     a = np.arange(120.0).reshape(2, 3, 4, 5)
     laid = lay(a, layout)
@@ -26,6 +27,13 @@ def test_an_expanded_array_repeats_all_axes_but_the_longest():
     a = np.arange(24.0).reshape(2, 4, 3)
     assert np.array_equal(lay(a, "expanded"), np.broadcast_to(a[:1, :, :1], a.shape))
     assert lay(a, "expanded").strides == (0, 8, 0)
+
+
+def test_a_middle_axis_repeats_its_first_slice():
+    a = np.arange(60.0).reshape(3, 4, 5)
+    assert np.array_equal(lay(a, "middle"), np.broadcast_to(a[:, :1], a.shape))
+    assert lay(a, "middle").strides == (40, 0, 8)
+    assert lay(np.zeros((2, 3, 4, 5)), "middle").strides[1] == 0
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("small", 1e-10, 6e-8), ("large", 7e4, 1e7)])
@@ -53,6 +61,55 @@ def test_special_values_are_of_both_signs_and_of_every_width():
     huge = Draw("cat", {"special": "huge"}, "int64", 0).floats([500])
     assert np.abs(huge).max() > 2**60
     assert (np.abs(huge) < 10).any()
+
+
+def test_signalling_nans_stay_so_until_the_candidate_sees_them():
+    for dtype, word, quiet in (("float32", np.uint32, 1 << 22), ("float64", np.uint64, 1 << 51)):
+        plan = {"shapes": [[33], [33]], "special": "signalling"}
+        case = next(c for c in cases(specs()["add"], "special", "full", dtypes=[dtype])
+                    if c.plan == plan)
+        for a in case.call.arrays:
+            nans = a[np.isnan(a)].view(word)
+            assert nans.size
+            assert not (nans & word(quiet)).any()
+
+
+def test_far_is_where_float32_ends():
+    wide = np.abs(Draw("sum", {"special": "far"}, "float64", 0).floats([99]))
+    assert wide.max() > 1e199
+    assert wide.min() < 1e-199
+    narrow = np.abs(Draw("sum", {"special": "far"}, "float32", 0).floats([99]))
+    assert np.isfinite(narrow).all()
+    assert narrow.min() > 0
+    grad = Draw("relu_backward", {"cotangent": "far"}, "float64", 0).grad([99])
+    assert np.median(np.abs(grad)) > 1e198
+
+
+@pytest.mark.parametrize(("special", "zeros", "spoilt"), [("0 by inf", 0, 1), ("inf by 0", 1, 0)])
+def test_zeros_stand_against_infinities(special, zeros, spoilt):
+    draw = Draw("matmul", {"special": special}, "float32", 0)
+    arrays = [draw.floats([20, 20]), draw.floats([20, 20])]
+    assert 20 < (arrays[zeros] == 0).sum() < 200
+    assert np.isfinite(arrays[zeros]).all()
+    assert 2 < (~np.isfinite(arrays[spoilt])).sum() < 80
+    plain = Draw("conv2d", {"special": special}, "float32", 0)
+    plain.floats([3])
+    assert np.isfinite(plain.plain([500])).all()
+
+
+@pytest.mark.parametrize("how", TOGETHER)
+def test_two_operands_share_their_memory_and_keep_the_values_of_the_second(how):
+    rng = np.random.default_rng(0)
+    a, b, other = rng.random((4, 4)), rng.random((4, 4)), rng.random(3)
+    x, y, left = together([a, b, other], how)
+    assert left is other
+    assert np.may_share_memory(x, y)
+    assert np.array_equal(y, b)
+    expected = {"window": np.roll(b.ravel(), 1).reshape(4, 4), "turned": b.T, "packed": a,
+                "itself": b}[how]
+    assert np.array_equal(x.ravel()[1:], expected.ravel()[1:])
+    with pytest.raises(ValueError, match="no two arrays"):
+        together([a, other, None], how)
 
 
 def test_random_plans_are_those_of_the_op_and_the_dtype():

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from etude_check import engine
 from etude_check.commands import check as command
-from etude_check.engine import Progress
+from etude_check.engine import Interrupted, Progress
 from etude_check.report import json as as_json
 from etude_check.report.record import Verdict
 
@@ -126,12 +126,12 @@ def test_json_to_stdout_is_json_and_nothing_else(run, found):
 
 
 def test_ctrl_c_shows_and_writes_what_was_done(run, found, tmp_path):
-    done_so_far = Progress("softmax", 3, 70, 1, 2, [made.record(), made.wrong(number=1)])
-    found(KeyboardInterrupt(), done_so_far)
+    so_far = made.report(made.record(), made.wrong(number=1), target="reference",
+                         notes=["interrupted after 3 of 70 ops"])
+    found(Interrupted(so_far))
     done = run("reference", "--json", "r.json")
     assert done.exit_code == 130
     assert "interrupted after 3 of 70 ops" in done.output
-    assert "run again  etude check mine --case" not in done.output
     assert "run again  etude check reference --case softmax/tail/1@0" in done.output
     assert len(as_json.loads((tmp_path / "r.json").read_text()).records) == 2
 
@@ -139,24 +139,26 @@ def test_ctrl_c_shows_and_writes_what_was_done(run, found, tmp_path):
 def test_a_run_that_is_ended_writes_what_was_done():
     """SIGTERM is what a CI sends when its time is over."""
     before = signal.getsignal(signal.SIGTERM)
-    watch = command._Watch("reference", "full", 0)
+    watch = command._Watch()
 
     def ended():
-        watch(Progress("softmax", 3, 70, 1, 2, [made.record()]))
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise Interrupted(made.report(made.record())) from None
 
     report = watch.guard(ended)
     assert watch.interrupted
-    assert report.notes == ["interrupted after 3 of 70 ops"]
+    assert report.executed == 1
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(run, found, monkeypatch):
     monkeypatch.setattr(command, "EVERY", 0.0)
-    found(made.report(made.record()), Progress("softmax", 3, 70, 1, 2000, []))
+    found(made.report(made.record()), Progress("softmax", 3, 70, 1, 2000, 2))
     done = run("reference")
-    assert "0 s: 3 of 70 ops, 2,000 cases, 1 failed" in done.stderr
+    assert "0 s: 3 of 70 ops, 2,000 cases, 1 failed, 2 ops given up" in done.stderr
 
 
 # ------------------------------------------------------------------ with the engine

@@ -43,6 +43,11 @@ def test_the_failure_shown_first_is_the_smallest_that_has_wrong_values():
     one, = summary.failing(made.report(big, words, small, made.record()))
     assert one.first is small
     assert one.total == 4
+    declined = made.record(number=7, verdict=Verdict.UNSUPPORTED)
+    all_together = made.wrong(kind="bias", size=0, verdict=Verdict.INACCURATE)
+    one, = summary.failing(made.report(all_together, declined, big))
+    assert (one.first, one.total) == (big, 2), "those it declined do not count"
+    one, = summary.failing(made.report(big, words, small, made.record()))
     assert sum(one.verdicts.values()) == 3
 
 
@@ -150,7 +155,7 @@ def test_the_schema_describes_every_field_and_refuses_others():
 def test_the_verdicts_of_the_schema_are_those_there_are():
     assert as_json.schema()["$defs"]["verdict"]["enum"] == [v.value for v in (
         Verdict.PASS, Verdict.CERTAIN, Verdict.INACCURATE, Verdict.CRASH, Verdict.TIMEOUT,
-        Verdict.MISTRUSTED, Verdict.UNSUPPORTED, Verdict.WAIVED)]
+        Verdict.MISTRUSTED, Verdict.UNSUPPORTED, Verdict.NOT_RUN, Verdict.WAIVED)]
 
 
 def test_json_brings_back_the_same_report_infinities_and_all():

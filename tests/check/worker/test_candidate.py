@@ -157,7 +157,7 @@ def test_an_unknown_backend_is_an_error_of_the_description():
 
 def test_a_worker_runs_on_the_instruction_sets_of_its_parent(monkeypatch):
     monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX2")
-    assert environment(1, None)["NPY_DISABLE_CPU_FEATURES"] == "AVX2"
+    assert environment()["NPY_DISABLE_CPU_FEATURES"] == "AVX2"
     monkeypatch.undo()
     pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
     monkeypatch.setenv("ETUDE_CPU_ISA", "portable")

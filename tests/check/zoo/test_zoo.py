@@ -20,7 +20,7 @@ from etude_check.score import Fate, Score, run
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.zoo import ENTRIES, PUBLISHED, Animal, animals, load, published
-from etude_check.zoo.likely import likely
+from etude_check.zoo.likely import suspects
 
 ANIMALS = animals()
 MUTANTS = [a for a in ANIMALS.values() if a.kind == "mutant"]
@@ -51,6 +51,8 @@ def wrong(animal, case):
     found = tuple([np.asarray(y).astype(r.dtype) for y, r in zip(found, right)])
     if any(judge.compare(case, y, i).verdict.failed for i, y in enumerate(found)):
         return True
+    if case.declared is not None:
+        return False
     return not all(_holds(rule, case, found) for rule in case.spec.invariants.values())
 
 
@@ -68,7 +70,7 @@ def test_every_entry_of_the_zoo_has_an_animal():
 @pytest.mark.parametrize("animal", MUTANTS, ids=lambda a: a.name)
 def test_a_mutant_says_what_it_is(animal):
     op, _, kind = animal.kills.partition("/")
-    assert animal.ops == (op,)
+    assert animal.ops[0] == op
     assert op in TABLE
     assert kind in KINDS
     assert animal.mistake.endswith(".")
@@ -95,14 +97,15 @@ def test_a_mutant_is_right_somewhere(animal):
     assert any(not wrong(animal, c) for c in some)
 
 
-def test_likely_names_the_mistake():
+def test_the_mutants_that_answer_the_same_are_suspected():
     x = np.random.default_rng(0).standard_normal((3, 11)).astype(np.float32)
     e = np.exp(x - x.max(-1, keepdims=True))
     short = e / e[:, :8].sum(-1, keepdims=True)
-    assert "leaves out the last n % 4 terms" in likely("softmax", [x], {"dim": -1}, [short])
-    assert likely("softmax", [x], {"dim": -1}, [e / e.sum(-1, keepdims=True)]) == ""
-    assert likely("softmax", [x], {"dim": -1}, [e * 0.7]) == ""
-    assert likely("no_such_op", [x], {}, [x]) == ""
+    found = suspects("softmax", [x], {"dim": -1}, [short])
+    assert any("leaves out the last n % 4 terms" in ANIMALS[name].mistake for name in found)
+    assert suspects("softmax", [x], {"dim": -1}, [e / e.sum(-1, keepdims=True)]) == []
+    assert suspects("softmax", [x], {"dim": -1}, [e * 0.7]) == []
+    assert suspects("no_such_op", [x], {}, [x]) == []
 
 
 def test_an_animal_loads_as_a_column():

@@ -121,9 +121,11 @@ def cross_entropy(arrays, attrs, output, places):
 
 
 def top_and_log(x):
-    """(max x, ln sum e^(x - max x)) of a row."""
+    """(max x, ln sum e^(x - max x)) of a row. A maximum of 0 may have either sign."""
     if any(v != v for v in x):
         return NAN, NAN
+    if max(x) == 0 and not spoilt(x):
+        return mpf(0), mp.log(sum_of_exp(x, 0.0))
     if spoilt(x):
         return max(x), NAN
     return max(x), mp.log(sum_of_exp(x, max(x)))

@@ -246,7 +246,8 @@ class Watch:
             found.size = y.size
             names = TABLE[op].outputs
             found.output = f"{names[0][1:]}[{i}]" if names[0].startswith("*") else names[i]
-            found.likely = judge.looks_like(case.question, y, i, None)
+            alike = judge.looks_like(case.question, y, i, None, verdict.caught)
+            found.likely = judge.SAID.get(alike, "")
             found.message = (f"{op} is wrong on {backend.name}: call {found.call} of the run, "
                              f"call {found.nth} of {op}. {verdict.verdict.value}")
             self.evidence = reproducer.Evidence(given, attrs, _expected(case, outputs), aliases, i)

@@ -1,17 +1,16 @@
 """The engine: ``check(candidate)`` holds a candidate against the reference and returns a Report.
 
-Work is divided by ops: with ``jobs`` several are checked at a time, and each process has a runner
-(``judge/runner.py``) and a sandbox of its own. The command line and the zoo come in through
-``check``; the pytest plugin goes op by op, through ``inspector.py``.
+Work is divided by ops (``judge/pool.py``); each op has workers of its own, so that a report is the
+same for any number of ``jobs``. The command line and the zoo come in through ``check``; the pytest
+plugin goes op by op, through ``inspector.py``.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +18,15 @@ import numpy as np
 
 import etude
 from etude import TABLE
-from etude_check.cases.case import BIAS, LEVELS
+from etude_check.cases.case import LEVELS
 from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
-from etude_check.judge import probes, waivers
-from etude_check.judge.names import Name, find
-from etude_check.judge.runner import TIMEOUT, Result, Runner, Screening, Settings, plain
+from etude_check.judge import waivers
+from etude_check.judge.pool import results
+from etude_check.judge.runner import TIMEOUT, Result, Runner, Settings
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
-from etude_check.worker.parent import end_with_parent
 from etude_check.worker.sandbox import Description
 from etude_check.worker.tamper import DURING
 from etude_check.zoo import published
@@ -36,28 +34,22 @@ from etude_check.zoo import published
 
 @dataclass
 class Progress:
-    """What ``check`` tells after each op."""
+    """What ``check`` tells after each op, and meanwhile when something was found."""
 
     op: str
     done: int
     total: int
     failed: int  # cases so far
     executed: int
-    records: list[Record]
+    hanging: int = 0  # ops that were given up
 
 
-_runner: Runner | None = None  # of a worker process of the pool
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a check. ``report`` is what was found until then."""
 
-
-def _begin(settings: Settings) -> None:
-    global _runner
-    end_with_parent()
-    _runner = Runner(settings)
-
-
-def _one(op: str) -> Result:
-    assert _runner is not None
-    return _runner.check(op)
+    def __init__(self, report: Report) -> None:
+        super().__init__(*report.notes[-1:])
+        self.report = report
 
 
 def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
@@ -70,7 +62,8 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     ``candidate`` is the name of a backend, or what ``Candidate.parse`` made of a file.
     ``ops`` and ``families`` (the files of ops: "softmax", "conv2d") choose rows of the table,
     ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by its name. Raises
-    CheckError for a request that cannot be carried out; never for what the candidate does.
+    CheckError for a request that cannot be carried out; never for what the candidate does. Ctrl-C
+    raises Interrupted, a KeyboardInterrupt that has the report so far.
     """
     start = time.perf_counter()
     if level not in LEVELS:
@@ -89,13 +82,21 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
         if described.error:
             report.records.append(not_loaded(described))
         elif case is not None:
-            report.records += [plain(r) for r in _single(runner, Name.parse(case), case)]
+            report.records += runner.alone(case)
         else:
             wanted = _wanted(runner.ops, ops, families)
-            results = _pooled(settings, wanted, jobs) if jobs > 1 and len(wanted) > 1 else (
-                runner.check(op) for op in wanted)
-            _gather(report, results, len(wanted), progress,
-                    described.waivers if stop_at_first else None)
+            gathering = _Gathering(report, len(wanted), progress)
+            try:
+                with closing(results(runner, wanted, jobs, gathering.hear)) as found:
+                    for result in found:
+                        gathering.take(result)
+                        if stop_at_first and gathering.fails(described.waivers):
+                            break
+            except KeyboardInterrupt:
+                gathering.interrupted()
+                report.seconds = time.perf_counter() - start
+                raise Interrupted(report) from None
+            gathering.end()
         report.notes = sorted({*described.tampering, *report.notes})
         report.records += conduct(report.notes)
         if case is None and not described.error:
@@ -120,24 +121,6 @@ def conduct(notes: Sequence[str]) -> list[Record]:
             for note in notes if not note.endswith(DURING)]
 
 
-def _single(runner: Runner, name: Name, case_id: str) -> Iterator[Record]:
-    if name.kind == "errors":
-        refusals = probes.refusals(specs()[name.op])
-        number = name.number(len(refusals))
-        yield probes.refuse(runner, specs()[name.op], number, refusals[number])
-        return
-    if name.kind == BIAS:
-        yield from runner.bias(name.op, name.seed)
-        return
-    case = find(case_id)
-    if case.kind == "adjoint":
-        yield from probes.adjoint(runner, case)
-    elif case.kind == "threads":
-        yield probes.threads(runner, case)
-    else:
-        yield runner.judge(case, Screening(case.spec))
-
-
 def _wanted(has: set[str], ops: Sequence[str] | None, families: Sequence[str] | None) -> list[str]:
     """The ops to check. Views and creation belong to the array type, not to a column: they are
     checked only where the candidate has them.
@@ -156,36 +139,69 @@ def _wanted(has: set[str], ops: Sequence[str] | None, families: Sequence[str] | 
             and (n in has or TABLE[n].cls not in ("view", "create") or ops is not None)]
 
 
-def _pooled(settings: Settings, wanted: list[str], jobs: int) -> Iterator[Result]:
-    context = multiprocessing.get_context("spawn")  # fork would copy threads half alive
-    pool = ProcessPoolExecutor(min(jobs, len(wanted)), context, _begin, (settings,))
-    try:
-        for future in as_completed([pool.submit(_one, op) for op in wanted]):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+_Sums = tuple[int, int, int]
 
 
-def _gather(report: Report, results: Iterator[Result], total: int,
-            progress: Callable[[Progress], None] | None, waived: list[Any] | None) -> None:
-    """Put results into the report as they come. ``waived``: stop at the first failure that these
-    waivers do not declare; None: do not stop.
-    """
-    notes: set[str] = set()
-    failed = executed = 0
-    for done, result in enumerate(results, 1):
-        report.records += result.records
-        report.screens += result.screens
-        notes |= set(result.tampering)
-        failed += sum(r.verdict.failed for r in result.records)
-        executed += sum(r.verdict.executed for r in result.records)
-        if progress is not None:
-            progress(Progress(result.op, done, total, failed, executed, result.records))
-        if waived is not None and any(r.verdict.failed and not waivers.holds(waived, r)
-                                      for r in result.records):
-            break
-    report.records.sort(key=lambda r: (r.family, r.op))
-    report.notes += sorted(notes)
+def _counted(records: Sequence[Record]) -> _Sums:
+    """How many failed, how many were executed, and whether an op was given up (1 or 0)."""
+    return (sum(r.verdict.failed for r in records), sum(r.verdict.executed for r in records),
+            int(any(r.verdict is Verdict.NOT_RUN for r in records)))
+
+
+def _added(a: _Sums, b: _Sums) -> _Sums:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+class _Gathering:
+    """Puts results into the report as they come, and tells how far the run is."""
+
+    def __init__(self, report: Report, total: int,
+                 progress: Callable[[Progress], None] | None) -> None:
+        self.report, self.progress = report, progress
+        self.total, self.done = total, 0
+        self.notes: set[str] = set()
+        self.begun: dict[str, list[Record]] = {}  # of ops that are not done
+        self.sums = (0, 0, 0)  # of ops that are: failed, executed, given up
+        self.last: list[Record] = []
+
+    def hear(self, op: str, records: list[Record]) -> None:
+        """Records of an op that is being checked."""
+        self.begun.setdefault(op, []).extend(records)
+        self._tell(op)
+
+    def take(self, result: Result) -> None:
+        self.begun.pop(result.op, None)
+        self.done += 1
+        self.last = result.records
+        self.report.records += result.records
+        self.sums = _added(self.sums, _counted(result.records))
+        self.report.screens += result.screens
+        self.notes |= set(result.tampering)
+        self._tell(result.op)
+
+    def fails(self, waived: Sequence[Any]) -> bool:
+        """Whether the op that was taken last has a failure that these waivers do not declare."""
+        return any(r.verdict.failed and not waivers.holds(waived, r) for r in self.last)
+
+    def _tell(self, op: str) -> None:
+        if self.progress is None:
+            return
+        sums = self.sums
+        for records in self.begun.values():
+            sums = _added(sums, _counted(records))
+        self.progress(Progress(op, self.done, self.total, *sums))
+
+    def interrupted(self) -> None:
+        """Ends with what was found, also of the ops that were not done."""
+        for records in self.begun.values():
+            self.report.records += records
+        self.end()
+        self.report.notes.append(f"interrupted after {self.done} of {self.total} ops")
+
+    def end(self) -> None:
+        self.report.records.sort(key=lambda r: (r.family, r.op))
+        self.report.screens.sort(key=lambda s: (TABLE[s.op].family, s.op))
+        self.report.notes += sorted(self.notes)
 
 
 def _environment(described: Description) -> dict[str, Any]:

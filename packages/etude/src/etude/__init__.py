@@ -86,6 +86,8 @@ def __getattr__(name: str) -> Any:
                  else import_module(f"etude.{name}"))
         globals()[name] = found
         return found
+    if name in TABLE and not TABLE[name].internal:  # entered later, by a user's own file or cell
+        return getattr(functional, name)
     raise AttributeError(f"module 'etude' has no attribute {name!r}")
 
 

@@ -88,6 +88,7 @@ class Accumulate(Model):
         n = self.count(q, i)
         few = np.minimum(n, 8 * np.sqrt(n))
         r = np.abs(q.oracle[i])
+        size, r = (np.where(np.isfinite(r), a, 0) for a in (size, r))  # infinity has no neighbours
         # The last rounding errs by u of the result, and a division by n by as much again.
         last = 2 * q.u * r + q.tiny
         nu = np.minimum(n * q.u, 0.5)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,17 +20,17 @@ import numpy as np
 from etude import TABLE
 from etude.core.table import Op
 from etude_check.bounds.question import Question
-from etude_check.cases.draw import Draw
+from etude_check.cases import conventions
+from etude_check.cases.draw import Draw, together
 from etude_check.cases.spec import RESERVED, Call, OpSpec, Plan
 
 LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
-BIAS = "bias"  # a kind with one case: it looks at the errors of all cases of an op together
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
 #: How many cases of a kind "smoke" takes per dtype; 3 where nothing is said.
-SMOKE = {"tail": 6, "layout": 6, "special": 5, "broadcast": 4, "large": 1, "empty": 2, "0d": 1,
-         "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
+SMOKE = {"tail": 6, "layout": 6, "special": 5, "convention": 5, "broadcast": 4, "large": 1,
+         "empty": 2, "0d": 1, "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,23 @@ class Case:
     @cached_property
     def call(self) -> Call:
         """The call, drawn: the same one every time."""
+        if self.kind == "convention":
+            return self._declared[0]
         plan = {k: v for k, v in self.plan.items() if k not in RESERVED}
         draw = Draw(self.spec.op, self.plan, self.dtype, self.seed)
         with np.errstate(all="ignore"):
-            return self.spec.make(draw, **plan)
+            made = self.spec.make(draw, **plan)
+        how = self.plan.get("together")
+        return made if how is None else Call(together(made.arrays, how), made.attrs)
+
+    @property
+    def declared(self) -> list[np.ndarray[Any, Any]] | None:
+        """What the op's record says must come out, for a case of the kind "convention"."""
+        return self._declared[1] if self.kind == "convention" else None
+
+    @cached_property
+    def _declared(self) -> tuple[Call, list[np.ndarray[Any, Any]]]:
+        return conventions.asked(self.op, self.plan, self.dtype)
 
     @cached_property
     def question(self) -> Question:
@@ -75,6 +88,8 @@ class Case:
     @property
     def asked(self) -> str:
         """The call in words: ``softmax(x: float32[3, 5] strides (4, 12), dim=-1)``."""
+        if self.kind == "convention":
+            return conventions.in_words(self.op, self.plan, self.dtype)
         names = list(self.op.arrays)
         if self.op.variadic:
             names = [f"{names[0]}[{i}]" for i in range(len(self.call.arrays))]
@@ -82,6 +97,17 @@ class Case:
         words += [f"{k}={v}" for k, v in self.call.attrs.items()]
         bent = ", ".join(f"{k} {self.plan[k]}" for k in RESERVED if k in self.plan)
         return f"{self.spec.op}({', '.join(words)})" + (f"; {bent}" if bent else "")
+
+
+@dataclass(frozen=True)
+class Following(Case):
+    """A case whose call is not drawn: it follows from what came of another one."""
+
+    given: Call = field(default_factory=lambda: Call(()))
+
+    @cached_property
+    def call(self) -> Call:
+        return self.given
 
 
 def in_words(a: Any) -> str:
@@ -105,13 +131,16 @@ def cases(spec: OpSpec, kind: str, level: str, seed: int = 0,
         if dtypes is not None and dtype not in dtypes:
             continue
         for i in _chosen(len(plans), kind, level):
-            yield Case(spec, kind, plans[i], dtype, seed, d * len(plans) + i)
+            if kind != "convention" or conventions.has(TABLE[spec.op], plans[i], dtype):
+                yield Case(spec, kind, plans[i], dtype, seed, d * len(plans) + i)
 
 
 def plans_of(spec: OpSpec, kind: str) -> list[dict[str, Any]]:
     """The plans of one kind. "threads" gets some of other kinds too: a kernel must also divide
     arrays that are empty, or smaller than the number of threads.
     """
+    if kind == "convention":
+        return conventions.plans(TABLE[spec.op])
     plans = list(spec.plans(kind))
     if kind == "threads" and plans:
         plans += [*spec.plans("empty"), *list(spec.plans("tail"))[:2]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,29 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset", "rows", "swapped", "last",
-           "flipped")
+           "flipped", "middle")
+#: Those in which a line, an array of one axis, does not lie dense.
+LINES = ("sliced", "reversed", "stride0")
 COPIED = ("steps", "expanded")  # more of them, for ops that copy
 
-#: What the kind "special" puts among ordinary numbers.
+#: What the kind "special" puts among ordinary numbers. "signalling" are NaNs without the quiet bit;
+#: "far" is where float32 ends in float64 (1e30 and 1e-30 in float32).
 SPECIALS: dict[str, tuple[float, ...]] = {
     "nan": (np.nan, np.copysign(np.nan, -1)),
     "inf": (np.inf, -np.inf),
     "zero": (0.0, -0.0),
     "subnormal": (1e-40, -1e-40, 3e-310, -3e-310),
     "huge": (3e38, -3e38),
+    "signalling": (),
+    "far": (1e200, -1e200, 1e-200, -1e-200),
 }
+SIGNALLING = {"float32": (0x7F800001, 0xFFA00000),
+              "float64": (0x7FF0000000000001, 0xFFF4000000000000)}
 
+#: Specials of a product: zeros in one operand where the other is infinite or NaN. 0 times infinity
+#: is NaN, which a kernel loses that skips zeros.
+ZEROS = {"0 by inf": (True, False), "inf by 0": (False, True)}  # in the first array, in the others
+SPOILT = (np.inf, -np.inf, np.nan)
 
 #: int64 values that a kernel going through int32, float32 or float64 does not keep.
 INTS = (0, 1, -1, 7, -8, 2**24 + 1, -(2**24) - 1, 2**31, -(2**31) - 1, 2**53 + 1, -(2**53) - 1,
@@ -71,11 +82,14 @@ class Draw:
 
     def plain(self, shape: Any, low: float = -2.0, high: float = 2.0) -> Array:
         """Like ``floats``, without specials. For arrays in which a NaN or an infinity proves
-        nothing: one honest kernel multiplies it by 0 and gets NaN, another skips it.
+        nothing: one honest kernel multiplies it by 0 and gets NaN, another skips it. It may get the
+        zeros that an infinity elsewhere meets.
         """
         if self.dtype.kind != "f" or self.exact:
             return self.floats(shape)
-        return self._lay(self.rng.uniform(low, high, tuple(shape)).astype(self.dtype))
+        values = self.rng.uniform(low, high, tuple(shape)).astype(self.dtype)
+        zeros = ZEROS.get(self.plan.get("special", ""), (False, False))[self._count > 0]
+        return self._lay(self._sprinkle(values) if zeros else values)
 
     def positive(self, shape: Any, low: float = 0.1, high: float = 4.0) -> Array:
         """Like ``floats``, above 0 (specials may still be sprinkled in)."""
@@ -121,7 +135,8 @@ class Draw:
         """A cotangent, the gradient that comes in. It is random, or what the plan of a case of the
         kind "cotangent" says: "zero"; "one-hot", where a single element is not 0, so that its
         derivative alone decides the result; "strided"; "small" and "large", which scale by 2^-30
-        and 2^20 to where half precision ends, and as powers of 2 change no digit.
+        and 2^20 to where half precision ends, and as powers of 2 change no digit; "far", by 2^660
+        in float64, to where float32 has ended.
         """
         shape = tuple(shape)
         kind = self.plan.get("cotangent", "random")
@@ -133,8 +148,9 @@ class Draw:
                 g.flat[self.rng.integers(g.size)] = -1.5
             return self._lay(g)
         g = self.floats(shape)
-        if kind in ("small", "large") and g.dtype.kind == "f":
-            g *= g.dtype.type(2.0**-30 if kind == "small" else 2.0**20)
+        scales = {"small": -30, "large": 20, "far": 660 if g.dtype == np.float64 else 40}
+        if kind in scales and g.dtype.kind == "f":
+            g *= g.dtype.type(2.0 ** scales[kind])
         return lay(g, "sliced") if kind == "strided" and g.ndim else g
 
     def index(self, high: int, shape: Any) -> Array:
@@ -185,6 +201,11 @@ class Draw:
         return self._lay(np.asarray(a))
 
     @property
+    def vast(self) -> float:
+        """A size whose square float64 holds and float32 does not; in float32 one that it holds."""
+        return 1e100 if self.dtype == np.float64 else 1e15
+
+    @property
     def exact(self) -> bool:
         return self.plan.get("values") == "exact"
 
@@ -199,25 +220,42 @@ class Draw:
 
     def _sprinkle(self, values: Array) -> Array:
         name = self.plan.get("special")
-        if name is None or values.dtype.kind != "f" or not values.size:
+        if name is None or values.dtype.kind != "f" or not values.size or not self._mine:
             return values
-        with np.errstate(over="ignore", under="ignore"):
-            choices = np.array(SPECIALS[name]).astype(values.dtype)
-        hit = np.asarray(self.rng.random(values.shape) < 0.2)
+        choices = self._specials(name)
+        hit = np.asarray(self.rng.random(values.shape) < (0.05 if name in ZEROS and np.isnan(
+            choices).any() else 0.2))
         hit.flat[self.rng.integers(values.size)] = True
         return np.where(hit, self.rng.choice(choices, values.shape), values)
 
+    def _specials(self, name: str) -> Array:
+        """What may be put among the numbers of the array that is being drawn."""
+        if name == "signalling":
+            word = np.dtype(f"u{self.dtype.itemsize}")
+            return np.array(SIGNALLING[self.dtype.name], word).view(self.dtype)
+        if name in ZEROS:
+            return np.array((0.0, -0.0) if ZEROS[name][self._count > 0] else SPOILT, self.dtype)
+        if name == "far" and self.dtype == np.float32:
+            return np.array((1e30, -1e30, 1e-30, -1e-30), np.float32)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.array(SPECIALS[name]).astype(self.dtype)
+
+    @property
+    def _mine(self) -> bool:
+        """Whether the plan means the array that is being drawn: all of them, or one by number."""
+        return self.plan.get("which") in (None, self._count)
+
     def _lay(self, values: Any) -> Array:
-        values = np.asarray(values)
-        mine = self.plan.get("which") in (None, self._count)
+        values, mine = np.asarray(values), self._mine
         self._count += 1
         layout = self.plan.get("layout")
         return lay(values, layout) if layout and mine else values
 
 
 def lay(a: Array, layout: str) -> Array:
-    """``a`` in another layout, with the same values except in two: "stride0" repeats the first
-    slice along the longest axis, and "expanded" the first slices along all other axes.
+    """``a`` in another layout, with the same values except in three: "stride0" repeats the first
+    slice along the longest axis, "middle" along an axis in the middle (the first of two), and
+    "expanded" the first slices along all axes but the longest.
     """
     if a.ndim == 0 and layout != "offset":
         return a
@@ -226,8 +264,8 @@ def lay(a: Array, layout: str) -> Array:
     if layout == "reversed":
         back = (slice(None, None, -1),) * a.ndim
         return np.ascontiguousarray(a[back])[back]
-    if layout == "stride0":
-        axis = int(np.argmax(a.shape))
+    if layout in ("stride0", "middle"):
+        axis = int(np.argmax(a.shape)) if layout == "stride0" else (a.ndim - 1) // 2
         first = np.ascontiguousarray(a.take([0], axis)) if a.size else a
         return np.broadcast_to(first, a.shape)
     if layout == "expanded":
@@ -262,3 +300,38 @@ def lay(a: Array, layout: str) -> Array:
     if layout == "flipped":  # the last axis alone
         return np.ascontiguousarray(a[..., ::-1])[..., ::-1]
     raise ValueError(f"there is no layout {layout!r}; known are {', '.join(LAYOUTS + COPIED)}")
+
+
+TOGETHER = ("window", "turned", "packed", "itself")
+
+
+def together(arrays: Sequence[Any], how: str) -> tuple[Any, ...]:
+    """``arrays`` with the first two that are alike (one dtype, one shape) in one memory.
+
+    "window": the first begins one element before the second. "turned": it is the second read by
+    columns, and starts where that starts. "itself": it is the second. In these three the values of
+    the first are those of the second. "packed": both are columns of one wider array.
+    """
+    i, j = _alike(arrays)
+    a, b = arrays[i], arrays[j]
+    if how == "window":
+        buffer = np.concatenate([a.ravel()[:1], b.ravel()])
+        a, b = buffer[:-1].reshape(b.shape), buffer[1:].reshape(b.shape)
+    elif how == "turned":
+        a = b.swapaxes(-1, -2)
+    elif how == "packed":
+        wide = np.concatenate([a, b], -1)
+        a, b = wide[..., : a.shape[-1]], wide[..., a.shape[-1] :]
+    else:
+        a = b
+    return tuple([a if k == i else b if k == j else x for k, x in enumerate(arrays)])
+
+
+def _alike(arrays: Sequence[Any]) -> tuple[int, int]:
+    """The numbers of the first two arrays of one dtype and one shape."""
+    for j, b in enumerate(arrays):
+        for i, a in enumerate(arrays[:j]):
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and (
+                    a.dtype, a.shape) == (b.dtype, b.shape):
+                return i, j
+    raise ValueError("no two arrays of the call are alike")

@@ -13,13 +13,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from etude_check.cases.draw import LAYOUTS, SPECIALS
+from etude_check.cases.draw import LAYOUTS, LINES, SPECIALS
 from etude_check.cases.spec import Plan
 
 #: around 4, 8, 16, 32, 64 lanes and unrolls of them
 TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 255, 257, 1000, 1023,
          1025)
-COTANGENTS = ("zero", "one-hot", "strided", "random", "small", "large")
+#: sizes that every block divides, so that nothing is left for a tail
+WHOLE = (128, 256, 1024)
+#: lengths of lines that do not lie dense: some vectors with a tail, and blocks without
+LONG = (131, 1024)
+COTANGENTS = ("zero", "one-hot", "strided", "random", "small", "large", "far")
 
 
 def crossed(base: Iterable[Plan], **keys: Sequence[Any]) -> list[Plan]:
@@ -30,16 +34,20 @@ def crossed(base: Iterable[Plan], **keys: Sequence[Any]) -> list[Plan]:
     return found
 
 
-def common(kind: str, tail: Sequence[Plan], base: Sequence[Plan]) -> list[Plan] | None:
+def common(kind: str, tail: Sequence[Plan], base: Sequence[Plan], lines: Sequence[Plan] = ()
+           ) -> list[Plan] | None:
     """What most specs answer for the kinds that only bend an ordinary call.
 
     "layout": the ``base`` plans in every layout, first for all arrays, then for each of the first
-    three alone. "special": with NaN, infinities and the like. "repeat": drawn three times. "tail":
-    the plans of ``tail``. None for a kind that needs shapes of its own.
+    three alone; then ``lines``, calls of arrays with one axis, where these are not dense.
+    "special": with NaN, infinities and the like. "repeat": drawn three times. "tail": the plans of
+    ``tail``. None for a kind that needs shapes of its own.
     """
     if kind == "layout":
         every = crossed(base, layout=LAYOUTS)
-        return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1, 2))
+        # Of a long line of equal numbers the sum is rounded the same way too many times over.
+        return every + crossed(base[:1], layout=LAYOUTS, which=(0, 1, 2)) + crossed(
+            lines, layout=LINES[:2]) + crossed(lines[:1], layout=LINES[2:])
     if kind == "special":
         return crossed(base, special=tuple(SPECIALS))
     if kind == "repeat":
@@ -60,13 +68,16 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
     def plans(kind: str) -> list[Plan]:
         if kind == "special" and not special:
             return []
+        first = {k: v[:1] for k, v in attrs.items()}
         five = [same([2, 3, 2, 3, 5]), {**same([2, 3, 2, 3, 5]), "layout": "transposed"}]
-        found = common(kind, crossed([*[same([n]) for n in TAILS], *five],
-                                       **{k: v[:1] for k, v in attrs.items()}),
-                       crossed([same([33])], **attrs) if kind == "special" else base)
+        whole = [same(s) for s in (*[[n] for n in WHOLE], [4, 32], [3, 128], [128, 3], [128, 128])]
+        found = common(kind, crossed([*[same([n]) for n in TAILS], *five, *whole], **first),
+                       crossed([same([33])], **attrs) if kind == "special" else base,
+                       crossed([same([n]) for n in LONG], **first))
+        if kind == "layout" and arity > 1:
+            return [*(found or ()), *crossed(_pairs(same), **first)]
         if found is not None:
             return found
-        first = {k: v[:1] for k, v in attrs.items()}
         if kind == "empty":
             return crossed([same([0]), same([3, 0])], **first)
         if kind == "0d":
@@ -75,7 +86,8 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
             pairs: list[tuple[list[int], list[int]]] = [
                 ([5, 7], [7]), ([7], [5, 7]), ([5, 1], [1, 7]), ([2, 3, 4], [3, 1]), ([4, 1], [4]),
                 ([], [6]), ([6], []), ([1], [1, 9]), ([2, 1, 33], [3, 1]), ([0, 3], [3]),
-                ([17, 16], [17, 1]), ([3, 4, 1, 5], [4, 6, 1]), ([2, 3, 1, 2, 5], [2, 1, 4, 2, 1])]
+                ([17, 16], [17, 1]), ([3, 4, 1, 5], [4, 6, 1]), ([2, 3, 1, 2, 5], [2, 1, 4, 2, 1]),
+                ([3, 128], [128]), ([128, 5], [128, 1]), ([4, 1, 128], [8, 1])]
             return crossed([{"shapes": [a, b, *[b] * (arity - 2)]} for a, b in pairs], **first)
         if kind == "large":
             more = [{"shapes": [[301, 1], *[[1, 299]] * (arity - 1)]},
@@ -84,12 +96,20 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
             return crossed([same([70001]), same([1031, 1021])], **first) + crossed(
                 [same([70001])], **others) + crossed(
                 [*more, {**same([257, 301]), "layout": "transposed"},
+                 *crossed([same([520, 24])], layout=("rows", "sliced")),
                  *crossed([same([4099])] * special, special=("nan", "inf"))], **first)
         if kind == "threads":
             return crossed([same([1031, 1021])], **first)
         return []
 
     return plans
+
+
+def _pairs(same: Callable[[list[int]], Plan]) -> list[Plan]:
+    """Two operands of which one alone is no dense line; and two in the same memory."""
+    return crossed([same([LONG[0]])], layout=LINES[:2], which=(0, 1)) + crossed(
+        [same([LONG[0]])], together=("window", "itself")) + crossed(
+        [same([9, 9])], together=("window", "turned", "packed"))
 
 
 def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
@@ -102,11 +122,17 @@ def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
         {"shape": [2, n, 5], "dim": 1} for n in (1, 7, 8, 9, 33)] + [
         {"shape": [n, 4], "dim": 1} for n in (1, 2, 7, 8, 9, 65)] + [
         {"shape": [2, 300, 3], "dim": 1}, {"shape": [3, 7, 17], "dim": 1},
-        {"shape": [2, 3, 2, 4, 3], "dim": 2}]
+        {"shape": [2, 3, 2, 4, 3], "dim": 2}] + [{"shape": [3, n], "dim": 1} for n in WHOLE] + [
+        {"shape": [n], "dim": 0} for n in WHOLE] + [
+        {"shape": s, "dim": d} for s, d in (([128, 3], 0), ([2, 128, 5], 1), ([128, 128], 1))]
     first = {k: v[:1] for k, v in attrs.items()}
+    lines: list[Plan] = crossed([{"shape": [n], "dim": 0} for n in LONG], **first)
 
     def plans(kind: str) -> list[Plan]:
-        found = common(kind, crossed(tail, **first), base)
+        found = common(kind, crossed(tail, **first), base, lines)
+        if kind == "layout":  # the middle axis again, where it is not the one that is gone along
+            return [*(found or ()), *crossed(
+                [{"shape": [6, 4, 3], "dim": d, "layout": "middle"} for d in (0, 2)], **first)]
         if found is not None:
             return found
         sized: dict[str, list[Plan]] = {
@@ -114,7 +140,9 @@ def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,
             "0d": [{"shape": [1], "dim": 0}, {"shape": [1, 1], "dim": -1}],
             "large": [{"shape": [37, 30011], "dim": 1}, {"shape": [4099, 257], "dim": 1},
                       {"shape": [2053, 129], "dim": 0}, {"shape": [70001, 3], "dim": 1},
-                      {"shape": [3, 70001], "dim": 1}, {"shape": [3, 70001], "dim": 0}],
+                      {"shape": [3, 70001], "dim": 1}, {"shape": [3, 70001], "dim": 0},
+                      {"shape": [512, 128], "dim": 1}, {"shape": [520, 24], "dim": 1,
+                                                       "layout": "rows"}],
             "threads": [{"shape": [4099, 257], "dim": 1}, {"shape": [2053, 129], "dim": 0}],
         }
         if kind in sized:
@@ -146,11 +174,18 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
         plan((2, n, 5), 1, True) for n in (1, 7, 8, 9, 33)] + [
         plan((n, 65), 0) for n in (2, 3, 9)] + [
         plan((2, 300, 3), 1), plan((2, 3, 4, 3, 2), (1, 3)), plan((4, 5, 6), (-1, -2)),
-        plan((4, 4, 4), (-1, -2)), plan((5, 5, 5), (0, -1)), plan((5, 5, 5), (-1, 0))]
+        plan((4, 4, 4), (-1, -2)), plan((5, 5, 5), (0, -1)), plan((5, 5, 5), (-1, 0))] + [
+        plan((3, n), 1) for n in WHOLE] + [plan((n,), None) for n in WHOLE] + [
+        plan((128, 3), 0), plan((2, 128, 5), 1), plan((128, 128), 0), plan((128, 128), None),
+        plan((4, 32), None)]
     first = {k: v[:1] for k, v in attrs.items()}
+    lines = crossed([plan((n,), None) for n in LONG] + [plan(LONG[:1], 0)], **first)
 
     def plans(kind: str) -> list[Plan]:
-        found = common(kind, crossed(tail, **first), base)
+        found = common(kind, crossed(tail, **first), base, lines)
+        if kind == "layout":
+            return [*(found or ()), *crossed(
+                [{**plan((6, 4, 3), d), "layout": "middle"} for d in (0, 1, 2, None)], **first)]
         if found is not None:
             return found
         sized = {
@@ -159,7 +194,8 @@ def reductions(*, exact: bool = False, empty: bool = True, **attrs: Sequence[Any
             "0d": [plan((), None), plan((1,), 0), plan((1, 1), (0, 1), True)],
             "large": [plan((37, 30011), 1), plan((3, 140001), 1), plan((1031, 1021), None),
                       plan((2053, 129), 0),
-                      plan((64, 33, 129), (0, 2)), plan((70001, 3), 1), plan((3, 70001), 0)],
+                      plan((64, 33, 129), (0, 2)), plan((70001, 3), 1), plan((3, 70001), 0),
+                      plan((512, 128), 1), {**plan((520, 24), 1), "layout": "rows"}],
             "threads": [plan((1031, 1021), None), plan((4099, 257), 1), plan((2053, 129), 0)],
         }
         if kind in sized:

@@ -4,8 +4,9 @@ The signature, the shape rule, aliasing and cost stand in ``etude.TABLE`` and ar
 oracle is the reference itself, run in float64 on copies the candidate never sees (tests/ops holds
 it against independent sources). A spec adds how calls are drawn, how large an error may be, and
 what must hold besides. ``specs/`` has one file per family of ops, found by name; every op has
-exactly one spec, and tests fail for an op without. Nothing here runs a case: see
-``judge/runner.py``.
+exactly one spec, and tests fail for an op without. What becomes of NaN, ties, zeros and empty
+arrays stands in the op's record too (``conventions.py`` makes cases of it). Nothing here runs a
+case: see ``judge/runner.py``.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 #: What one case asks, as JSON: sizes and attributes for ``make``, and the keys of RESERVED.
 Plan = dict[str, Any]
 
-#: Keys of a plan that ``Draw`` reads, so that ``make`` does not have to.
-RESERVED = ("layout", "which", "special", "values", "duplicates", "cotangent", "round")
+#: Keys of a plan that ``draw.py`` reads, so that ``make`` does not have to.
+RESERVED = ("layout", "which", "special", "values", "duplicates", "cotangent", "round", "together")
 
 #: Kinds of cases in the order they run. ``plans(kind)`` of a spec answers for all of them but
-#: "random", whose plans hypothesis draws from ``OpSpec.random``, and "errors".
-KINDS = ("empty", "0d", "tail", "broadcast", "layout", "special", "exact", "duplicate-index",
-            "cotangent", "alias", "repeat", "adjoint", "large", "threads", "random", "errors")
+#: "convention", which the op's own record declares, "random", whose plans hypothesis draws from
+#: ``OpSpec.random``, and "errors".
+KINDS = ("empty", "0d", "tail", "broadcast", "layout", "special", "convention", "exact",
+         "duplicate-index", "cotangent", "alias", "repeat", "adjoint", "large", "threads",
+         "random", "errors")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,6 @@ class OpSpec:
     invariants  name -> fn(call, outputs) -> (values, bounds), held as |values| <= bounds
     refusals    calls that must raise; those every op shares are added by ``probes.py``
     threads     results are the same bits on any number of threads; of empty arrays too
-    policy      NaN, ties, signed zeros, kinks, empty input: what the reference decides, in words
     mutants     names in the zoo that this spec must kill
     """
 
@@ -104,7 +106,6 @@ class OpSpec:
     invariants: Mapping[str, Invariant] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
     threads: bool = True
-    policy: str = ""
     mutants: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

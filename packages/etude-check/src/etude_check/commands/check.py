@@ -81,9 +81,9 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     says what to check. The candidate runs in a process of its own: a crash or a
     hang costs one case. Only a case that was executed and right scores.
     """
-    from etude_check.cases.case import BIAS
     from etude_check.engine import check as run
     from etude_check.errors import CheckError
+    from etude_check.report.record import BIAS
     from etude_check.worker.candidate import Candidate
 
     for name, path in (("--json", json_), ("--html", html), ("--junit", junit)):
@@ -102,7 +102,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     try:
         candidate = Candidate.parse(backend, module, source)
         installed(candidate)
-        with _Watch(candidate.target, level, seed) as watch:
+        with _Watch() as watch:
             report = watch.guard(lambda: run(
                 candidate, ops=ops or None, families=families or None, kinds=kinds or None,
                 dtypes=dtypes or None, level=level, seed=seed, jobs=jobs or _cores(), case=case,
@@ -191,12 +191,9 @@ def installed(candidate: Candidate) -> None:
 
 
 class _Watch:
-    """Shows how far a run is, and keeps what was done for the moment somebody stops it."""
+    """Shows how far a run is, and takes over what was found when somebody stops it."""
 
-    def __init__(self, target: str, level: str, seed: int) -> None:
-        from etude_check.report.record import Report
-
-        self.so_far = Report(target, level, seed, [])
+    def __init__(self) -> None:
         self.interrupted = False
         self.start = self.said = time.monotonic()
         self._bar: Any = None
@@ -221,9 +218,9 @@ class _Watch:
             self._bar.stop()
 
     def __call__(self, now: Progress) -> None:
-        self.so_far.records += now.records
-        self.so_far.notes = [f"interrupted after {now.done} of {now.total} ops"]
         said = f"{now.executed:,} cases, {now.failed:,} failed"
+        if now.hanging:
+            said += f", {now.hanging} op{'s' * (now.hanging > 1)} given up"
         if self._bar is not None:
             self._bar.update(self._task, completed=now.done, total=now.total,
                              description=f"{now.op:<24.24}", said=said)
@@ -234,15 +231,14 @@ class _Watch:
 
     def guard(self, run: Callable[[], Report]) -> Report:
         """The report of ``run``; on Ctrl-C, or SIGTERM from a CI, what there is of it."""
+        from etude_check.engine import Interrupted
+
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return run()
-        except KeyboardInterrupt:
+        except Interrupted as stop:
             self.interrupted = True
-            self.so_far.notes = self.so_far.notes or ["interrupted before the first op was done"]
-            self.so_far.records.sort(key=lambda r: (r.family, r.op))
-            self.so_far.seconds = time.monotonic() - self.start
-            return self.so_far
+            return stop.report
         finally:
             signal.signal(signal.SIGTERM, before)
 

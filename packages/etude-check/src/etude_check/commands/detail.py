@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from etude.core.table import TABLE, Op
-from etude_check.cases.case import BIAS, Case
+from etude_check.cases.case import Case
 from etude_check.cases.spec import Call
 from etude_check.judge import probes
 from etude_check.judge.names import Name, find
 from etude_check.judge.runner import Runner, Settings
+from etude_check.report.record import BIAS
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
 

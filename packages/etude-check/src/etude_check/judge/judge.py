@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.conventions import left_open, wrong
 from etude_check.bounds.question import Question
 from etude_check.cases.case import Case
 from etude_check.report.record import Verdict
@@ -46,7 +47,9 @@ class Finding:
 
 
 def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Finding:
-    """Hold output ``i`` of a case against the oracle."""
+    """Hold output ``i`` of a case against the oracle, or against what the op's record declares."""
+    if case.declared is not None:
+        return _as_declared(case, case.declared, y, i, previous)
     q, model = case.question, case.spec.model_of(_output(case, i))
     exact = model.exact or y.dtype.kind != "f" or case.plan.get("values") == "exact"
     if exact and not model.exact and y.dtype.kind == "f" and not (
@@ -64,6 +67,25 @@ def compare(case: Case, y: Array, i: int, previous: Array | None = None) -> Find
     found.caught = caught(q, want, allowed, previous)
     if model.independent and not exact:
         found.bias = _bias(case, y, want, allowed)
+    return found
+
+
+def _as_declared(case: Case, declared: list[Array], y: Array, i: int, previous: Array | None
+                 ) -> Finding:
+    """Equal, down to the sign of a zero that the line writes with one."""
+    if i >= len(declared):
+        return Finding()
+    off = wrong(y, declared[i])
+    want = np.where(left_open(declared[i]), y, declared[i]).astype(y.dtype)
+    found = Finding(caught=caught(case.question, want, np.zeros(want.shape), previous),
+                    wrong=int(off.sum()))
+    if found.wrong:
+        found.verdict = Verdict.CERTAIN
+        found.index = tuple(int(k) for k in np.argwhere(off)[0])
+        found.expected, found.got = float(want[found.index]), float(y[found.index])
+        line = case.op.conventions[case.plan["line"]]
+        found.message = f"its record declares {line.of(case.op)}" + (
+            f", {line.remark}" if line.remark else "")
     return found
 
 
@@ -136,7 +158,7 @@ def impostors(q: Question, want: Array, r: Array, step: int, previous: Array | N
     finite = r[np.isfinite(r)] if r.dtype.kind == "f" else r
     fakes = {
         "zeros": np.zeros_like(r), "ones": np.ones_like(r), "input": like,
-        "mean": np.full(r.shape, finite.mean() if finite.size else 0.0),
+        "mean": np.full(r.shape, finite.mean() if finite.size else np.nan),
         "negated": ~r if r.dtype.kind == "b" else -r,
     }
     if previous is not None and previous.size:
@@ -153,21 +175,26 @@ def _same(fake: Array, r: Array, bound: Array) -> Array:
     return np.asarray(same)
 
 
-def looks_like(q: Question, y: Array, i: int, previous: Array | None) -> str:
-    """A sentence on the impostor that a wrong output is equal to; "" if it is none."""
+def looks_like(q: Question, y: Array, i: int, previous: Array | None,
+               caught: dict[str, bool]) -> str:
+    """The name of the impostor that a wrong output is equal to; "" if it is none. Only one that is
+    clearly wrong here comes into question: of a single number, the mean is the number itself.
+    """
     want = q.oracle[i]
     if not y.size:
         return ""
     with np.errstate(all="ignore"):
         for name, fake in impostors(q, want, want.ravel(), 1, previous).items():
-            if _same(fake, y.ravel(), np.abs(fake.astype(np.float64)) * 1e-6).all():
-                return SAID[name]
+            size = np.abs(fake.astype(np.float64))
+            near = np.where(np.isfinite(size), size * 1e-6, 0)
+            if caught.get(name) and _same(fake, y.ravel(), near).all():
+                return name
     return ""
 
 
 def _bias(case: Case, y: Array, want: Array, allowed: Array) -> tuple[int, float, float]:
     """Model 7: signed errors in units of the bound, over independent outputs."""
-    if case.plan.get("special") or case.plan.get("layout") == "stride0":
+    if case.plan.get("special") or case.plan.get("layout") in ("stride0", "middle"):
         return 0, 0.0, 0.0
     fine = np.isfinite(want) & (want != 0) & (allowed > 0)
     with np.errstate(all="ignore"):
@@ -185,8 +212,10 @@ def biased(count: int, total: float, squares: float) -> str:
     t = mean / (variance / count) ** 0.5
     if abs(t) > 8 and abs(mean) > 0.01:
         way = "towards" if mean < 0 else "away from"
+        # Truncation alone leaves no error larger than its bound.
+        like = ", as sums that are truncated rather than rounded do" if -1 < mean < 0 else ""
         return (f"errors lean {way} zero: on average {mean:+.3f} of the bound over {count} results "
-                f"(t = {t:.1f}), as sums that are truncated rather than rounded do")
+                f"(t = {t:.1f}){like}")
     return ""
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from etude_check.cases.case import BIAS, Case, plans_of
+from etude import TABLE
+from etude_check.cases import conventions
+from etude_check.cases.case import Case, plans_of
 from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
+from etude_check.report.record import BIAS
 from etude_check.specs import specs
 
 
@@ -63,4 +66,7 @@ def find(case_id: str) -> Case:
     plans = plans_of(spec, kind)
     number = name.number(len(plans) * len(spec.dtypes))
     d, i = divmod(number, len(plans))
+    if kind == "convention" and not conventions.has(TABLE[name.op], plans[i], spec.dtypes[d]):
+        raise CheckError(f"case {case_id!r}: {spec.dtypes[d]} cannot hold the numbers of "
+                         f"{TABLE[name.op].conventions[plans[i]['line']]}")
     return Case(spec, kind, plans[i], spec.dtypes[d], name.seed, number)

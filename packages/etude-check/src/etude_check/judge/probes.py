@@ -1,27 +1,37 @@
 """Probes: what is asked of a candidate besides single calls held against the oracle.
 
 Is the backward op the transpose of the forward op? Does the number of threads change the result?
-Does memory leak? Is a wrong call refused? Each probe takes a Runner (``runner.py``), asks the
-candidate, and returns Records.
+Does memory leak? Do calls that follow one another disturb each other? Is a wrong call refused?
+Each probe takes a Runner (``runner.py``), asks the candidate, and returns Records.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude import TABLE
-from etude_check.cases.case import Case, cases
+import etude
+from etude import TABLE, use
+from etude.core.columns import REFERENCE, Event
+from etude.core.conventions import Convention
+from etude.core.dispatch import function_of
+from etude.core.state import tap
+from etude.core.table import Op
+from etude_check.cases.case import Case, Following, cases
 from etude_check.cases.spec import Adjoint, Call, OpSpec, Refusal
 from etude_check.report.record import Record, Verdict
+from etude_check.specs import specs
 
 if TYPE_CHECKING:
     from etude_check.judge.runner import Draft, Runner
 
 THREADS = (1, 2, 3, 8)
+STEPS = 4  # of an optimiser, one after another in the same memory
 LEAK_CALLS = 40
 LEAK_LEAST = 4 << 20  # bytes; the interpreter itself may grow by less than this
 
@@ -102,15 +112,95 @@ def leak(runner: Runner, case: Case) -> Iterator[Record]:
     yield record
 
 
+# ------------------------------------------------------------------ calls that follow one another
+
+
+def in_turn(runner: Runner, case: Case, outputs: list[Any], record: Draft) -> None:
+    """Further steps of an optimiser in place: each is given what the one before has left in the
+    same memory, and another gradient. A kernel that remembers moments by address goes wrong here.
+    """
+    op = case.op
+    if len(op.alias) < len(op.outputs) or not op.internal:
+        return
+    call = case.call
+    for step in range(2, STEPS + 1):
+        arrays = list(call.arrays)
+        over = {op.arrays.index(a): outputs[op.outputs.index(o)] for o, a in op.alias.items()}
+        for i, a in enumerate(arrays):
+            if i in over:
+                arrays[i] = over[i]
+            elif a.shape == arrays[0].shape:
+                arrays[i] = a * a.dtype.type(-0.5)
+        call = Call(tuple(arrays), call.attrs)
+        following = Following(case.spec, case.kind, case.plan, case.dtype, case.seed, case.number,
+                              given=call)
+        found = runner.ask(following, record)
+        if not runner.hold(following, found, record, f"step {step} in the same memory"):
+            return
+        assert found is not None
+        outputs = found
+
+
+def interleaved(runner: Runner, case: Case) -> Iterator[Record]:
+    """Two calls as autograd makes them: forward A, forward B, backward B, backward A. What a
+    backward op needs is in its arrays; one that looks at what the last forward op left somewhere
+    goes wrong at A. Only failures make a record.
+    """
+    other = replace(case, plan={**case.plan, "round": 99}, number=None)
+    calls = [(c.call, backward_calls(c)) for c in (case, other)]
+    if not all(calls[0][1]) or not {op for op, _ in calls[0][1]} & runner.ops:
+        return
+    record = runner.blank(case, suffix="; forward A, forward B, backward B, backward A")
+    (first, after_first), (second, after_second) = calls
+    order = [(case.spec.op, first, "forward A"), (case.spec.op, second, "forward B"),
+             *((op, c, "backward B") for op, c in after_second),
+             *((op, c, "backward A") for op, c in after_first)]
+    for op, call, when in order:
+        if op not in runner.ops:
+            continue
+        asked = Following(specs()[op], case.kind, {}, case.dtype, case.seed, given=call)
+        if not runner.hold(asked, runner.call(op, call, record, bits=1), record, f"{op}, {when}"):
+            break
+    if record.verdict.failed:
+        yield record
+
+
+def backward_calls(case: Case) -> list[tuple[str, Call]]:
+    """The internal ops that the gradient rule of a case's op calls, with their arrays, found by
+    letting the reference do it; none if it calls none.
+    """
+    if TABLE[case.spec.op].rule is None or case.dtype not in ("float32", "float64"):
+        return []
+    events: list[Event] = []
+    with use(REFERENCE), np.errstate(all="ignore"):
+        given = [None if a is None else etude.tensor(a, requires_grad=a.dtype.kind == "f")
+                 if isinstance(a, np.ndarray) else a for a in case.call.arrays]
+        if not any(isinstance(t, etude.Tensor) and t.requires_grad for t in given):
+            return []
+        y = function_of(case.op)(*given, **case.call.attrs)
+        y = y[0] if isinstance(y, tuple) else y
+        grad = np.random.default_rng(case.seed).uniform(-1, 1, y.shape).astype(y.dtype)
+        with tap(events.append):
+            y.backward(etude.tensor(grad))
+    return [(e.op, Call(e.arrays, e.attrs)) for e in events if TABLE[e.op].internal]
+
+
 # ------------------------------------------------------------------ calls that must be refused
 
 
 def refusals(spec: OpSpec) -> list[Refusal]:
-    """The calls that the spec says must raise, and mistakes that any caller may make, as far as the
-    reference refuses them.
+    """The calls that the spec says must raise, those of which the op's record declares it, and
+    mistakes that any caller may make, as far as the reference refuses them.
     """
+    op = TABLE[spec.op]
+    declared = [Refusal(line.of(op).partition(" -> ")[0], partial(_declared, op, line), line.error)
+                for line in op.conventions if line.error]
     plain = next((c for f in ("tail", "exact", "layout") for c in cases(spec, f, "smoke")), None)
-    return list(spec.refusals) + ([] if plain is None else list(_shared(spec, plain)))
+    return [*spec.refusals, *declared] + ([] if plain is None else list(_shared(spec, plain)))
+
+
+def _declared(op: Op, line: Convention) -> Call:
+    return Call(tuple(line.given(op, line.dtypes(op)[0])), dict(line.attrs))
 
 
 def _shared(spec: OpSpec, plain: Case) -> Iterator[Refusal]:

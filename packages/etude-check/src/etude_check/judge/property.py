@@ -7,7 +7,6 @@ hypothesis. What is drawn depends on op, dtype and seed alone: no database of ex
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -26,28 +25,27 @@ class CaseFailedError(Exception):
     """A case failed; the record is kept beside."""
 
 
-def random_cases(runner: Runner, spec: OpSpec, level: str, number: int,
-                 dtypes: Sequence[str] | None, state: Screening) -> Iterator[Draft]:
-    """A record for each plan that was drawn, dtype by dtype. Of plans that fail, only the smallest
-    is recorded.
-    """
-    if spec.random is None:
-        return
-    for dtype in spec.dtypes:
-        if dtypes is None or dtype in dtypes:
-            yield from _of_dtype(runner, spec, level, number, dtype, state)
-
-
-def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
-              state: Screening) -> list[Draft]:
+def random_cases(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
+                 state: Screening) -> list[Draft]:
+    """A record for each plan that was drawn. Of plans that fail, only the smallest is recorded."""
     passed: list[Draft] = []
-    failed: list[Draft] = []
+    failed: dict[str, Draft] = {}
+    last: list[Draft] = []  # failures in the order in which hypothesis met them
+    known: set[str] = set()
 
     def hold(plan: Plan) -> None:
         plan = {k: v for k, v in plan.items() if v is not None or k not in RESERVED}
-        record = runner.judge(Case(spec, "random", plan, dtype, number), state)
-        (failed if record.verdict.failed else passed).append(record)
-        if record.verdict.failed:
+        case = Case(spec, "random", plan, dtype, number)
+        # A plan is asked once: a failure that does not repeat would have no smallest case.
+        if case.id not in known and not runner.given_up:
+            known.add(case.id)
+            record = runner.judge(case, state)
+            if record.verdict.failed:
+                failed[case.id] = record
+            else:
+                passed.append(record)
+        if case.id in failed:
+            last.append(failed[case.id])
             raise CaseFailedError
 
     # hypothesis has no types for decorators that are called by hand
@@ -62,5 +60,5 @@ def _of_dtype(runner: Runner, spec: OpSpec, level: str, number: int, dtype: str,
         try:
             run()
         except CaseFailedError:
-            return [*passed[: RANDOM[level]], failed[-1]]  # hypothesis ends on the smallest
+            return [*passed[: RANDOM[level]], last[-1]]  # hypothesis ends on the smallest
     return passed

@@ -8,26 +8,34 @@ the records.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from etude import TABLE
 from etude.core.shapes import Spec
-from etude_check.cases.case import BIAS, SOAK_SEEDS, Case, cases, prepared
+from etude_check.cases.case import SOAK_SEEDS, Case, cases, plans_of, prepared
 from etude_check.cases.spec import KINDS, Call, OpSpec
 from etude_check.errors import CheckError
 from etude_check.judge import judge, probes, waivers
+from etude_check.judge.explain import explain, of_one
+from etude_check.judge.names import Name, find
 from etude_check.judge.property import random_cases
-from etude_check.report.record import ALL, Record, Screen, Verdict
+from etude_check.report.record import ALL, BIAS, Record, Screen, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
-from etude_check.worker.sandbox import Description, Outcome, Sandbox
-from etude_check.zoo.likely import likely
+from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
+from etude_check.zoo.likely import suspects
 
 TIMEOUT = 20.0  # seconds a call may take
+GIVE_UP = 3  # time-outs of an op after which no more of it is asked
+AGAIN = 4  # more calls of a case that failed, to see whether it always does
+REPEATED = 3  # failures of an op that are tried again
+
+Tell = Callable[[Record], None]
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,22 @@ class Result:
 @dataclass
 class Draft(Record):
     """A record that is still being written. ``growth``: bytes of memory that the calls left
-    behind.
+    behind. ``impostor`` and ``suspects``: what a wrong result looks like.
     """
 
     growth: int = 0
+    impostor: str = ""
+    suspects: list[str] = field(default_factory=list)
 
 
-class FirstFailureError(Exception):
-    """The first failure was found, and no more was asked for."""
+@dataclass
+class Task:
+    """A case that is to be run, or the random cases of a dtype: ``records`` runs it."""
+
+    case: str
+    kind: str
+    dtype: str
+    records: Callable[[], Iterable[Record]]
 
 
 class Runner:
@@ -72,6 +88,7 @@ class Runner:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._boxes: dict[int, Sandbox] = {}
+        self._timeouts = self._tried_again = 0  # of the op that is checked
         self.ops: set[str] = set(self.describe().ops)
 
     def describe(self) -> Description:
@@ -90,33 +107,87 @@ class Runner:
 
     # ------------------------------------------------------------------ an op
 
-    def check(self, name: str) -> Result:
-        """Every case of one op that the settings want."""
+    def check(self, name: str, tell: Tell = lambda r: None) -> Result:
+        """Every case of one op that the settings want, in workers of its own; ``tell`` hears of
+        each record as soon as there is one.
+        """
         spec, result = specs()[name], Result(name)
         if name not in self.ops:
             result.records.append(Record(f"{name}/-/0@0", name, TABLE[name].family, "-", "",
                                          Verdict.UNSUPPORTED, "not implemented"))
             return result
-        state = Screening(spec)
-        seeds = range(self.settings.seed, self.settings.seed + (
-            SOAK_SEEDS if self.settings.level == "soak" else 1))
+        state, found = Screening(spec), list[Record]()
         try:
-            for seed in seeds:
-                for record in self._records(spec, seed, state):
-                    result.records.append(plain(record))
+            for record in self._run(spec, state):
+                found.append(record)
+                tell(record)
+        except CheckError:
+            raise
+        except Exception as error:
+            found.append(_of_the_kit(name, error))
+            complete = False
+        else:
+            found += state.biased(self.settings.seed)
+            complete = not self.given_up and not self.settings.stop_at_first and (
+                set(self.settings.kinds) == set(KINDS))
+        self._finish(found)
+        drafts = [r for r in found if isinstance(r, Draft)]
+        explain(found, {id(r): r.impostor for r in drafts}, {id(r): r.suspects for r in drafts})
+        result.records = [plain(r) for r in found]
+        result.screens = state.screens() if complete else []
+        _mistrust(result)
+        _only_refused(result)
+        result.tampering = sorted({t for b in self._boxes.values() for t in b.tampering})
+        return result
+
+    def _run(self, spec: OpSpec, state: Screening) -> Iterator[Record]:
+        """The records of an op, up to the first failure if no more was asked for."""
+        self._timeouts = self._tried_again = 0
+        many = SOAK_SEEDS if self.settings.level == "soak" else 1
+        for seed in range(self.settings.seed, self.settings.seed + many):
+            for task in self._tasks(spec, seed, state):
+                if self.given_up:
+                    yield _not_run(spec, task)
+                    continue
+                for record in task.records():
+                    self._try_again(record)
+                    yield record
                     if self.settings.stop_at_first and record.verdict.failed and not (
                             waivers.holds(self.describe().waivers, record)):
-                        raise FirstFailureError
-        except FirstFailureError:
-            pass
-        else:
-            result.records += state.biased(self.settings.seed)
-        whole = not self.settings.stop_at_first and set(self.settings.kinds) == set(KINDS)
-        result.screens = state.screens() if whole else []
-        _mistrust(result)
-        result.tampering = sorted({t for b in self._boxes.values() for t in (*b.tampering,
-                                                                             *b.late)})
-        return result
+                        return
+
+    @property
+    def given_up(self) -> bool:
+        """Whether calls of the op hang, and no more of it is asked."""
+        return self._timeouts >= GIVE_UP
+
+    def _try_again(self, record: Record) -> None:
+        """Say of a failure whether it repeats, for the first ones of an op. What was done to an
+        earlier call, of other arrays, cannot be asked again.
+        """
+        if not record.verdict.failed or record.verdict is Verdict.TIMEOUT or (
+                self._tried_again >= REPEATED or EARLIER in record.message):
+            return
+        self._tried_again += 1
+        failures = 1
+        for _ in range(AGAIN):
+            failures += any(r.verdict.failed for r in self.one(record.case)
+                            if r.asked == record.asked)
+        if failures <= AGAIN:
+            record.message = (f"failed in {failures} of {AGAIN + 1} calls, which were the same: "
+                              f"{record.message or 'wrong values'}")
+
+    def _finish(self, found: list[Record]) -> None:
+        """End the op's workers. What its calls have left behind is a failure of the last one."""
+        faults = [f"seen after the last call of the op: {f}" for box in self._boxes.values()
+                  for f in box.finish()]
+        if faults and found:
+            last = found[-1]
+            if last.verdict.failed:
+                faults = [last.message or "wrong values", *faults]
+            else:
+                last.verdict = Verdict.CERTAIN
+            last.message = "; ".join(faults)
 
     def bias(self, op: str, seed: int) -> list[Record]:
         """Whether the errors of an op lean to one side, which only all of its cases together can
@@ -131,30 +202,72 @@ class Runner:
         return [r for r in records if r.kind == BIAS] or [
             _bias(op, seed, Verdict.PASS, "they lean to no side")]
 
-    def _records(self, spec: OpSpec, seed: int, state: Screening) -> Iterator[Record]:
+    def _tasks(self, spec: OpSpec, seed: int, state: Screening) -> Iterator[Task]:
         level = self.settings.level
         for kind in self.settings.kinds:
             if kind == "random":
-                yield from random_cases(self, spec, level, seed, self.settings.dtypes, state)
-                continue
-            if kind == "errors":
+                for dtype in self._dtypes(spec) if spec.random is not None else ():
+                    yield Task(f"{spec.op}/random/*@{seed}", kind, dtype,
+                               partial(random_cases, self, spec, level, seed, dtype, state))
+            elif kind == "errors":
                 if seed == self.settings.seed:
-                    for i, refusal in enumerate(probes.refusals(spec)):
-                        yield probes.refuse(self, spec, i, refusal)
-                continue
-            found = cases(spec, kind, level, seed, self.settings.dtypes)
-            if level == "smoke" and kind in ("large", "threads"):
-                found = (c for c in found if c.dtype == spec.dtypes[0])
-            for number, case in enumerate(found):
-                if kind == "adjoint":
-                    yield from probes.adjoint(self, case)
-                elif kind == "threads":
-                    if spec.threads:
-                        yield probes.threads(self, case)
-                else:
-                    yield self.judge(case, state)
-                if kind == "large" and number == 0:
-                    yield from probes.leak(self, case)
+                    for i in range(len(probes.refusals(spec))):
+                        name = Name(spec.op, kind, str(i), 0)
+                        yield Task(f"{spec.op}/errors/{i}@0", kind, "",
+                                   partial(self._refused, name))
+            elif kind != "threads" or spec.threads:
+                found = cases(spec, kind, level, seed, self.settings.dtypes)
+                if level == "smoke" and kind in ("large", "threads"):
+                    found = (c for c in found if c.dtype == spec.dtypes[0])
+                for number, case in enumerate(found):
+                    yield Task(case.id, kind, case.dtype,
+                               partial(self.of_case, case, state, number == 0))
+
+    def _dtypes(self, spec: OpSpec) -> list[str]:
+        wanted = self.settings.dtypes
+        return [d for d in spec.dtypes if wanted is None or d in wanted]
+
+    def of_case(self, case: Case, state: Screening, more: bool) -> Iterator[Record]:
+        """The records of a numbered case. ``more``: also what is asked once for all of its kind."""
+        if case.kind == "adjoint":
+            yield from probes.adjoint(self, case)
+            return
+        if case.kind == "threads":
+            yield probes.threads(self, case)
+            return
+        yield self.judge(case, state)
+        if more and case.kind == "large":
+            yield from probes.leak(self, case)
+        if more and case.kind == "repeat":
+            yield from probes.interleaved(self, case)
+
+    def _refused(self, name: Name) -> Iterator[Record]:
+        refusals = probes.refusals(specs()[name.op])
+        number = name.number(len(refusals))
+        yield probes.refuse(self, specs()[name.op], number, refusals[number])
+
+    def one(self, case: str) -> list[Record]:
+        """The records of the case of this name."""
+        name = Name.parse(case)
+        if name.kind == "errors":
+            return list(self._refused(name))
+        if name.kind == BIAS:
+            return self.bias(name.op, name.seed)
+        found = find(case)
+        more = found.number is not None and found.number % len(plans_of(found.spec, name.kind)) == 0
+        return list(self.of_case(found, Screening(found.spec), more))
+
+    def alone(self, case: str) -> list[Record]:
+        """The same as the answer to a request: with what the worker was left in, and explained."""
+        self._timeouts = self._tried_again = 0
+        found = self.one(case)
+        for record in found:
+            self._try_again(record)
+        self._finish(found)
+        for r in found:
+            if isinstance(r, Draft):
+                of_one(r, r.impostor, r.suspects)
+        return [plain(r) for r in found]
 
     # ------------------------------------------------------------------ a case
 
@@ -177,7 +290,7 @@ class Runner:
             return record
         told = False
         for i, y in enumerate(outputs):
-            name = case.op.outputs[0 if case.op.outputs[0].startswith("*") else i]
+            name = _name(case, i)
             previous = state.previous.get((case.dtype, name))
             found = judge.compare(case, y, i, previous)
             state.note(case, name, found)
@@ -186,23 +299,37 @@ class Runner:
             if found.ratio >= (record.ratio or 0.0) and not record.verdict.failed:
                 record.ratio = found.ratio
             if found.verdict.failed and not record.verdict.failed:
-                record.verdict, record.message = found.verdict, found.message
-                record.output, record.wrong = name, found.wrong
-                record.index = None if found.index is None else list(found.index)
-                record.expected, record.got = found.expected, found.got
-                record.error, record.bound, record.ratio = found.error, found.bound, found.ratio
-                record.likely = judge.looks_like(case.question, y, i, previous) or likely(
-                    case.spec.op, case.question.arrays, case.question.attrs, outputs)
+                note(record, name, found)
+                q = case.question
+                record.impostor = judge.looks_like(q, y, i, previous, found.caught)
+                record.suspects = suspects(case.spec.op, q.arrays, q.attrs, outputs)
             state.previous[case.dtype, name] = case.question.oracle[i]
         if not told and any(y.size for y in outputs):
             record.blind = [ALL]
         self._invariants(case, outputs, record)
+        if case.kind == "alias" and not record.verdict.failed:
+            probes.in_turn(self, case, outputs, record)
         return record
+
+    def hold(self, case: Case, outputs: list[Any] | None, record: Draft, when: str) -> bool:
+        """Whether the outputs of one of several calls are right; if not, ``record`` says which."""
+        if outputs is None:
+            if record.verdict.failed:
+                record.message = f"{when}: {record.message}"
+            return False
+        for i, y in enumerate(outputs):
+            found = judge.compare(case, y, i)
+            if found.verdict.failed:
+                note(record, _name(case, i), found)
+                record.message = f"{when}: {found.message or 'wrong values'}"
+                return False
+        return True
 
     def ask(self, case: Case, record: Draft) -> list[Any] | None:
         """The candidate's outputs for a case. The name of the case decides whether buffers are
-        given, what they hold before, and on which side of the arrays the guard page lies: half of
-        the cases try each, and a case is the same call every time.
+        given, what they hold before, on which side of the arrays the guard page lies, and whether
+        they lie alike in their cache lines: a share of the cases tries each, and a case is the same
+        call every time.
         """
         alias = _aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
@@ -216,23 +343,51 @@ class Runner:
         promised = entry.check(call.arrays, attrs)
         wanted = [promised] if isinstance(promised, Spec) else list(promised)
         returning = bits & 1 and alias is None
+        in_front = "apart" if bits & 8 else "start"
         outcome = self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
-            place="start" if bits & 2 else "end", poison="garbage" if bits & 4 else "nan")
+            place=in_front if bits & 2 else "end",
+            poison="garbage" if bits & 4 else "nan")
         record.seconds += outcome.seconds
+        self._timeouts += outcome.status == "timeout"
         record.growth = outcome.rss_growth
         _blame(record, outcome)
         return None if outcome.status != "ok" or outcome.faults else outcome.outputs
 
     def _invariants(self, case: Case, outputs: list[Any], record: Draft) -> None:
-        if record.verdict.failed:
+        if record.verdict.failed or case.declared is not None:
             return
         for name, invariant in case.spec.invariants.items():
             with np.errstate(all="ignore"):
                 values, bounds = invariant(case.call, tuple(outputs))
             if not np.all(np.abs(values) <= bounds):
                 record.verdict, record.message = Verdict.CERTAIN, f"does not hold: {name}"
+
+
+def _name(case: Case, i: int) -> str:
+    return case.op.outputs[0 if case.op.outputs[0].startswith("*") else i]
+
+
+def note(record: Record, output: str, found: judge.Finding) -> None:
+    """Write down the worst element of an output."""
+    record.verdict, record.message = found.verdict, found.message
+    record.output, record.wrong = output, found.wrong
+    record.index = None if found.index is None else list(found.index)
+    record.expected, record.got = found.expected, found.got
+    record.error, record.bound, record.ratio = found.error, found.bound, found.ratio
+
+
+def _not_run(spec: OpSpec, task: Task) -> Record:
+    return Record(task.case, spec.op, TABLE[spec.op].family, task.kind, task.dtype,
+                  Verdict.NOT_RUN, f"{spec.op} was given up after {GIVE_UP} time-outs")
+
+
+def _of_the_kit(op: str, error: Exception) -> Record:
+    """A failure of the kit or of a spec, which is told beside what the other ops did."""
+    words = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    return Record(f"{op}/-/0@0", op, TABLE[op].family, "-", "", Verdict.MISTRUSTED,
+                  f"the kit itself failed: {words}")
 
 
 def _blame(record: Record, outcome: Outcome) -> None:
@@ -258,7 +413,8 @@ def _aliases(case: Case) -> dict[int, int]:
 def plain(record: Record) -> Record:
     if type(record) is Record:
         return record
-    given = {k: v for k, v in vars(record).items() if k != "growth"}
+    own = ("growth", "impostor", "suspects")
+    given = {k: v for k, v in vars(record).items() if k not in own}
     return Record(**given)
 
 
@@ -309,3 +465,17 @@ def _mistrust(result: Result) -> None:
             r.verdict = Verdict.MISTRUSTED
             r.message = (f"output {screen.output}: fewer than {screen.least} cases tell it from "
                          f"{', '.join(missed)}")
+
+
+def _only_refused(result: Result) -> None:
+    """An op whose calls were all declined has executed nothing, although the dispatcher refuses
+    wrong calls for it.
+    """
+    if any(r.verdict.executed and r.kind != "errors" for r in result.records):
+        return
+    if not any(r.kind not in ("errors", "-") for r in result.records):
+        return  # nothing else was asked for
+    for r in result.records:
+        if r.verdict is Verdict.PASS:
+            r.verdict = Verdict.UNSUPPORTED
+            r.message = "refused, as the dispatcher does for an op that declines every call"

@@ -98,7 +98,8 @@ def _detailed(report: Report) -> set[int]:
     is one for each verdict in each cell of the matrix, so that no cell is without.
     """
     kept, of_op, of_cell = set(), Counter[str](), Counter[tuple[str, ...]]()
-    rest = [r for r in report.records if r.verdict in (Verdict.UNSUPPORTED, Verdict.WAIVED)]
+    rest = [r for r in report.records if r.verdict in (
+        Verdict.UNSUPPORTED, Verdict.NOT_RUN, Verdict.WAIVED)]
     for r in [*report.failures, *rest]:
         if of_op[r.op] < DETAILED or not of_cell[r.op, r.kind, r.verdict]:
             kept.add(id(r))

@@ -1,8 +1,8 @@
 """A Report as JUnit XML, for the test pages of CI systems: a suite per family of ops.
 
-FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors, UNSUPPORTED and WAIVED skipped with
-their reason. CI reads a file of skipped cases as green; a run that executed nothing, or was
-interrupted, therefore gets an error of its own.
+FAIL and MISTRUSTED are failures, CRASH and TIMEOUT errors; UNSUPPORTED, NOT RUN and WAIVED are
+skipped with their reason. CI reads a file of skipped cases as green; a run that executed nothing,
+or was interrupted, therefore gets an error of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from etude_check.report.terminal import facts
 
 KINDS = {Verdict.CERTAIN: "failure", Verdict.INACCURATE: "failure",
          Verdict.MISTRUSTED: "failure", Verdict.CRASH: "error", Verdict.TIMEOUT: "error",
-         Verdict.UNSUPPORTED: "skipped", Verdict.WAIVED: "skipped"}
+         Verdict.UNSUPPORTED: "skipped", Verdict.WAIVED: "skipped", Verdict.NOT_RUN: "skipped"}
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 #: What XML 1.0 cannot hold, escaped or not; a crash message may quote anything.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+BIAS = "bias"  # the kind of a record on the errors of all cases of an op together
 ALL = "every impostor"  # in Record.blind: the case could not have told any of them from right
-SCHEMA = 2  # of the JSON report; a new number when a field changes its meaning
+SCHEMA = 3  # of the JSON report; a new number when a field changes its meaning
 
 
 class Verdict(StrEnum):
@@ -25,15 +26,16 @@ class Verdict(StrEnum):
     TIMEOUT = "TIMEOUT"
     MISTRUSTED = "MISTRUSTED"  # it could not have failed
     UNSUPPORTED = "UNSUPPORTED"  # the column does not have the op, or declined the call
+    NOT_RUN = "NOT RUN"  # the op was given up before, because calls of it hang
     WAIVED = "WAIVED"  # failed, and the plugin has declared that it does
 
     @property
     def failed(self) -> bool:
-        return self not in (Verdict.PASS, Verdict.UNSUPPORTED, Verdict.WAIVED)
+        return self not in (Verdict.PASS, Verdict.UNSUPPORTED, Verdict.NOT_RUN, Verdict.WAIVED)
 
     @property
     def executed(self) -> bool:
-        return self is not Verdict.UNSUPPORTED
+        return self not in (Verdict.UNSUPPORTED, Verdict.NOT_RUN)
 
 
 @dataclass
@@ -119,9 +121,10 @@ class Report:
 
     @property
     def failures(self) -> list[Record]:
-        """Failed cases, the smallest of each op first."""
+        """Failed cases, the smallest of each op first; what only all cases together show is last.
+        """
         return sorted((r for r in self.records if r.verdict.failed),
-                      key=lambda r: (r.family, r.op, r.size))
+                      key=lambda r: (r.family, r.op, r.kind == BIAS, r.size))
 
     @property
     def passed(self) -> bool:

@@ -9,18 +9,18 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from etude_check.report.record import Record, Report, Verdict
+from etude_check.report.record import BIAS, Record, Report, Verdict
 
 #: Kinds of cases in the order they run -> their heading in a narrow matrix. KINDS in ``spec.py`` is
 #: the authority, and a test compares; it is not imported, so that reading a report needs no NumPy.
 HEADINGS = {"empty": "em", "0d": "0d", "tail": "ta", "broadcast": "br", "layout": "la",
-            "special": "sp", "exact": "ex", "duplicate-index": "du", "cotangent": "co",
-            "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg", "threads": "th",
-            "random": "ra", "errors": "er"}
+            "special": "sp", "convention": "cv", "exact": "ex", "duplicate-index": "du",
+            "cotangent": "co", "alias": "al", "repeat": "re", "adjoint": "ad", "large": "lg",
+            "threads": "th", "random": "ra", "errors": "er"}
 
 #: The worst first: what a cell of several verdicts is called.
 WORST = (Verdict.CRASH, Verdict.TIMEOUT, Verdict.CERTAIN, Verdict.INACCURATE, Verdict.MISTRUSTED,
-         Verdict.WAIVED, Verdict.PASS, Verdict.UNSUPPORTED)
+         Verdict.WAIVED, Verdict.PASS, Verdict.NOT_RUN, Verdict.UNSUPPORTED)
 
 Cell = Counter[Verdict]
 
@@ -33,7 +33,8 @@ class Failing:
     family: str
     first: Record
     verdicts: Cell  # of the failed cases
-    total: int  # cases of the op
+    total: int  # cases of the op that were executed
+    left: int  # cases that were not run, because the op was given up
     others: list[tuple[str, Record, int]]  # other messages, their smallest case, how many
     likely: str  # the mistake that most of them look like
     alike: int  # how many do
@@ -86,17 +87,19 @@ def largest(report: Report) -> dict[str, float]:
 
 
 def first(records: list[Record]) -> Record:
-    """The failure that teaches most: wrong values before wrong error messages, then the smallest.
+    """The failure that teaches most: a call with wrong values before a wrong error message, before
+    what only all cases together show; then the smallest.
     """
-    return min(records, key=lambda r: (r.verdict is Verdict.MISTRUSTED, r.kind == "errors",
-                                       r.size))
+    return min(records, key=lambda r: (r.verdict is Verdict.MISTRUSTED, r.kind == BIAS,
+                                       r.kind == "errors", r.size))
 
 
 def failing(report: Report) -> list[Failing]:
     """The ops that failed, in the matrix's order; first what belongs to no op (loading, conduct).
     """
     by_op: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    totals = Counter(r.op for r in report.records)
+    totals = Counter(r.op for r in report.records if r.verdict.executed)
+    left = Counter(r.op for r in report.records if r.verdict is Verdict.NOT_RUN)
     for r in report.failures:
         by_op[r.family, r.op].append(r)
     found = []
@@ -111,7 +114,7 @@ def failing(report: Report) -> list[Failing]:
         (likely, alike), = Counter(r.likely for r in records if r.likely).most_common(1) or [
             ("", 0)]
         found.append(Failing(op, family, head, Counter(r.verdict for r in records), totals[op],
-                             sorted(others, key=lambda o: -o[2]), likely, alike))
+                             left[op], sorted(others, key=lambda o: -o[2]), likely, alike))
     return found
 
 
@@ -123,6 +126,8 @@ def reproduction(report: Report, r: Record) -> str:
     """The command that shows this failure again; "" for what belongs to no case."""
     if r.op == "-":
         return ""
+    if r.kind == "-":
+        return f"etude check {report.target} --op {r.op}"
     return r.reproduce(report.target)
 
 
@@ -157,6 +162,8 @@ def passed(report: Report) -> bool:
 def verdict_line(report: Report) -> str:
     """The whole run in a sentence."""
     bad = len(report.failures)
+    if interrupted(report) and not bad and not report.scored:
+        return "INTERRUPTED before a case was done. This is not a pass."
     if not bad and not report.scored:
         return "NOTHING WAS EXECUTED that could have failed. A run without a case is not a pass."
     ops = len({r.op for r in report.records if r.verdict.executed} - {"-"})

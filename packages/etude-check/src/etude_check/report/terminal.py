@@ -19,9 +19,10 @@ from etude_check.report.summary import Failing
 
 COLOURS = {Verdict.PASS: "green", Verdict.CERTAIN: "bold red", Verdict.INACCURATE: "red",
            Verdict.CRASH: "bold magenta", Verdict.TIMEOUT: "magenta",
-           Verdict.MISTRUSTED: "yellow", Verdict.WAIVED: "cyan", Verdict.UNSUPPORTED: "dim"}
+           Verdict.MISTRUSTED: "yellow", Verdict.WAIVED: "cyan", Verdict.NOT_RUN: "yellow",
+           Verdict.UNSUPPORTED: "dim"}
 SIGNS = {Verdict.CRASH: "C", Verdict.TIMEOUT: "T", Verdict.MISTRUSTED: "m", Verdict.WAIVED: "w",
-         Verdict.PASS: ".", Verdict.UNSUPPORTED: "-"}
+         Verdict.PASS: ".", Verdict.NOT_RUN: "/", Verdict.UNSUPPORTED: "-"}
 IN_FULL = 12  # failing ops that are shown with all their lines; of the rest, one line each
 INDENT = 13  # columns before the text of a fact
 OTHERS = 3  # other complaints about the same op that are shown
@@ -92,7 +93,7 @@ def _row(op: str, room: int, columns: list[str], cells: dict[tuple[str, str], su
     line = Text(f"  {'' if before else op:{room}}")
     for cell in found:
         line.append(*_cell(cell))
-    line.append(f"{sum(map(Counter.total, found)):6d}")
+    line.append(f"{sum(n for cell in found for v, n in cell.items() if v.executed):6d}")
     line.append(f"{largest:6.2f}" if largest else "     0" if largest == 0 else "     -")
     return [*before, line]
 
@@ -114,6 +115,7 @@ def _legend(columns: list[str], cells: dict[tuple[str, str], summary.Cell],
     words += [f"{s} {w}" for v, s, w in (
         (Verdict.CRASH, "C", "a crash"), (Verdict.TIMEOUT, "T", "a time-out"),
         (Verdict.MISTRUSTED, "m", "mistrusted"), (Verdict.WAIVED, "w", "waived"),
+        (Verdict.NOT_RUN, "/", "not run, as it hangs"),
         (Verdict.UNSUPPORTED, "-", "declined")) if v in seen]
     words.append("worst: largest error/bound of what passed")
     heads = "  ".join(f"{summary.heading(c)} {c}" for c in columns if summary.heading(c) != c)
@@ -179,7 +181,10 @@ def facts(report: Report, r: Record) -> list[tuple[str, str]]:
 def _counted(one: Failing) -> str:
     many = ", ".join(f"{n} {v.value}" for v, n in sorted(
         one.verdicts.items(), key=lambda p: summary.WORST.index(p[0])))
-    return many if one.op == "-" else f"{one.verdicts.total()} of {one.total} cases: {many}"
+    if one.op == "-":
+        return many
+    rest = f"; given up, {one.left} not run" if one.left else ""
+    return f"{one.verdicts.total()} of {one.total} case{'s' * (one.total != 1)}: {many}{rest}"
 
 
 # ------------------------------------------------------------------ the sum
@@ -215,9 +220,12 @@ def counts(report: Report) -> Text:
     named = {Verdict.PASS: "passed", Verdict.CERTAIN: "failed (certain)",
              Verdict.INACCURATE: "failed (inaccurate)", Verdict.CRASH: "crashed",
              Verdict.TIMEOUT: "timed out", Verdict.MISTRUSTED: "mistrusted",
-             Verdict.WAIVED: "waived", Verdict.UNSUPPORTED: "unsupported"}
+             Verdict.WAIVED: "waived", Verdict.UNSUPPORTED: "unsupported",
+             Verdict.NOT_RUN: "not run"}
     for i, (verdict, word) in enumerate(named.items()):
         n = report.count(verdict)
+        if verdict is Verdict.NOT_RUN and not n:
+            continue
         gap = "" if not i else "; " if verdict is Verdict.UNSUPPORTED else ", "
         made.append(gap)
         made.append(f"{n:,} {word}", COLOURS[verdict] if n else "dim")

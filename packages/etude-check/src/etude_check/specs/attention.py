@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from etude import TABLE
 from etude_check.bounds.models import Ensemble
+from etude_check.cases.draw import LINES, TOGETHER
 from etude_check.cases.plans import COTANGENTS, common, crossed, layouts
 from etude_check.cases.spec import Refusal, call, spec
 
 SDPA = "scaled_dot_product_attention"
 MASKS = ("bool", "float", "-inf", "one row", "stretched", "hidden rows", "padding", "left", "heads",
-         "matrix", "-inf rows")
+         "matrix", "-inf rows", "sequence", "-inf sequence")
 
 
 def _plan(lead, queries, keys, width, out, **more):
@@ -39,7 +40,15 @@ TAIL = [_plan((), 1, 1, 1, 1), _plan((), 1, 9, 4, 4), _plan((), 9, 1, 4, 4)] + [
     _plan((2,), 5, 7, 4, 3, at="sharp"), _plan((), 33, 40, 8, 8, at="sharp", causal=True),
     _plan((), 6, 70, 8, 8, at="sharp", mask="bool"), _plan((2,), 5, 9, 4, 3, at="below"),
     _plan((2,), 5, 7, 4, 4, at="wide"), _plan((2, 3), 33, 40, 8, 8, at="wide", causal=True),
-    *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",))]
+    *crossed([_plan((2, 3), 7, 9, 4, 5), _plan((), 33, 140, 8, 4)], mask=("-1e9 rows",)),
+    _plan((2,), 128, 128, 8, 8), _plan((), 16, 128, 128, 128),
+    _plan((), 128, 256, 8, 16, causal=True),
+    _plan((128,), 3, 4, 8, 8), _plan((), 256, 128, 8, 8, mask="bool")]
+TAIL += [_plan((2,), 5, 7, 4, 4, at="vast"), _plan((2,), 33, 9, 8, 8, at="vast", mask="bool")]
+MASKED = crossed([_plan((2, 3), 7, 9, 4, 5, mask=m) for m in ("bool", "float")],
+                 layout=("middle", "transposed", "stride0", "rows")) + crossed(
+    [_plan((), 7, 9, 4, 5, mask="one row")], layout=LINES)
+PACKED = crossed([_plan((), 9, 9, 9, 9), _plan((2,), 9, 9, 9, 9, causal=True)], together=TOGETHER)
 
 
 def _plans(backward):
@@ -47,12 +56,14 @@ def _plans(backward):
         own = {"empty": [_plan((0,), 2, 3, 4, 5), _plan((2,), 0, 3, 4, 5), _plan((2,), 2, 3, 4, 0)],
                "0d": [_plan((), 1, 1, 1, 1, causal=True), _plan((1, 1), 1, 1, 1, 1)],
                "large": [_plan((2, 2), 129, 257, 33, 17), _plan((1, 2), 200, 200, 64, 64,
-                                                                causal=True)],
+                                                                causal=True),
+                         _plan((1,), 520, 24, 8, 8, causal=True)],
+               "layout": [*PACKED, *crossed(MASKED, which=(3 + backward,))],
                "threads": [_plan((8, 2), 70, 150, 9, 9), _plan((1, 2), 260, 200, 64, 64,
                                                                causal=True)],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if backward else []}
         if kind == "special":
-            return crossed(BASE[:2], special=("nan", "zero", "subnormal"))
+            return crossed(BASE[:2], special=("nan", "zero", "subnormal", "signalling"))
         return [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
     return plans
 
@@ -71,9 +82,11 @@ def _mask(d, kind, lead, queries, keys):
         seen[..., 0] = True
     if kind in ("hidden rows", "-inf rows", "-1e9 rows"):
         seen[..., 1::3, :] = False
+    elif kind in ("sequence", "-inf sequence") and lead:  # the first of the batch, all padding
+        seen[0] = False
     if kind == "-1e9 rows":  # those rows see all keys alike
         return d.given(np.where(seen, 0, -1e9).astype(d.dtype))
-    if kind in ("-inf", "-inf rows"):
+    if kind in ("-inf", "-inf rows", "-inf sequence"):
         return d.given(np.where(seen, d.rng.uniform(-1, 1, shape), -np.inf).astype(d.dtype))
     return d.given(seen)
 
@@ -84,7 +97,7 @@ def _operands(d, lead, size, mask, at, plain=False):
         at, (-2, 2))
     q = (d.plain if plain else d.floats)([*lead, queries, width], low, high)
     k = d.plain([*lead, keys, width], *((19.5, 20.5) if at == "below" else (low, high)))
-    v = d.plain([*lead, keys, out])
+    v = d.plain([*lead, keys, out], *((-d.vast, d.vast) if at == "vast" else (-2, 2)))
     if mask == "-1e9 rows":  # scores of 0 there, since any other are rounded away beside -1e9
         q = np.array(q)
         q[..., 1::3, :] = 0
@@ -156,9 +169,6 @@ spec(SDPA, plans=_plans(False), make=_make, model=Ensemble(), random=_random,
                    _Q, _Q, _Q, np.ones((2, 2), bool)), "ShapeError", f"{SDPA}.*attn_mask"),
                Refusal("a mask of whole numbers", lambda: call(
                    _Q, _Q, _Q, np.ones((3, 3), np.int64)), "DTypeError", f"{SDPA}.*attn_mask"),
-               Refusal("no keys", lambda: call(_Q, _Q[:, :0], _Q[:, :0]), "ShapeError", SDPA)),
-     policy="A causal query l sees the keys 0 .. l; one that sees none gives 0, top 0 "
-            "and log_sum -inf. A mask of -1e9 over all keys changes no probability.")
+               Refusal("no keys", lambda: call(_Q, _Q[:, :0], _Q[:, :0]), "ShapeError", SDPA)))
 spec("attention_backward", plans=_plans(True), make=_backward, model=Ensemble(), random=_random,
-     invariants={"probabilities add up to 1": _whole},
-     policy="Linear in grad: zeros give zeros. A query that sees no key has no gradient.")
+     invariants={"probabilities add up to 1": _whole})

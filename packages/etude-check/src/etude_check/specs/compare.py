@@ -12,7 +12,6 @@ from etude_check.specs.binary import EDGES, apart, two, with_number
 
 TIES = (-0.7, -2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 2.0, 3.0)
 INTS = (-2, -1, 0, 1, 3, 2**31, -(2**31), 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63))
-NANS = {"eq": "False", "ne": "True", "lt": "False", "le": "False", "gt": "False", "ge": "False"}
 PLANS = also(two(elementwise(2)), special=[*at([257], "near", arity=2), *at([7], "near", arity=2)])
 
 
@@ -37,5 +36,4 @@ def _make(d, shapes, at=None, number=None, value=None):
 for _op in ("eq", "ne", "lt", "le", "gt", "ge"):
     spec(_op, plans=PLANS, make=_make, model=Exact(), random=broadcasting(2),
          refusals=(*apart(_op), Refusal("bools and numbers", lambda: call(
-             np.ones(2, bool), np.ones(2)), "DTypeError", _op),),
-         policy=f"{NANS[_op]} where either is NaN; 0 and -0 are equal; int64 not through a float.")
+             np.ones(2, bool), np.ones(2)), "DTypeError", _op),))

@@ -71,12 +71,22 @@ TAIL = GEOMETRY + [_layer((1, 2, 4, n), (3, 2, 3, 3), padding=(1, 1))
     _layer((17, 2, 4, 4), (3, 2, 3, 3), padding=(1, 1)),
     _layer((1, 2, 9, 9), (2, 2, 3, 3), (2, 2), (2, 2), (2, 2)),
     _layer((2, 2, 3, 3), (2, 2, 3, 3), padding=(6, 6), dilation=(6, 6)),
-    _layer((2, 4, 9, 10), (6, 2, 3, 3), (2, 2), (1, 1), (2, 2), 2)]
+    _layer((2, 4, 9, 10), (6, 2, 3, 3), (2, 2), (1, 1), (2, 2), 2),
+    # sizes that every block divides: channels, pixels, the batch
+    _layer((1, 128, 4, 8), (128, 128, 1, 1)),
+    _layer((1, 128, 3, 4), (128, 128, 3, 3), padding=(1, 1)),
+    _layer((1, 2, 4, 128), (8, 2, 3, 3), padding=(1, 1)), _layer((128, 2, 4, 4), (4, 2, 2, 2)),
+    _layer((1, 128, 4, 4), (128, 1, 3, 3), padding=(1, 1), groups=128),
+    _layer((1, 1, 3, 130), (2, 1, 2, 128))]
+#: Image, weight and result of one shape.
+ALIKE = crossed([_layer((3, 3, 3, 3), (3, 3, 3, 3), padding=(1, 1))],
+                together=("window", "turned", "packed"))
 EMPTY = [_layer((0, 2, 3, 3), (2, 2, 2, 2)), _layer((0, 4, 3, 5), (2, 2, 2, 2), groups=2),
          _layer((2, 0, 3, 4), (3, 0, 2, 2))]  # without channels the bias remains
 LARGE = [_layer((4, 16, 40, 41), (32, 16, 3, 3), padding=(1, 1)),
          _layer((8, 3, 61, 63), (16, 3, 7, 7), (2, 2), (3, 3)),
-         _layer((2, 64, 33, 31), (64, 1, 3, 3), padding=(1, 1), groups=64)]
+         _layer((2, 64, 33, 31), (64, 1, 3, 3), padding=(1, 1), groups=64),
+         _layer((520, 2, 4, 5), (3, 2, 3, 3), padding=(1, 1))]
 
 
 def _pixels(x, w, stride, padding, dilation):
@@ -95,7 +105,8 @@ def _plans(first, cotangent=False):
     def plans(kind):
         base, tail = with_bias(BASE), with_bias(TAIL)
         if kind == "special":
-            return crossed(base, special=("nan", "inf", "zero", "subnormal"))
+            return crossed(base, special=("nan", "inf", "zero", "subnormal")) + crossed(
+                base[:2], special=("signalling", "inf by 0", "far"))
         if kind == "exact":
             return crossed([*base, *tail], values=("exact",))
         if kind == "cotangent":
@@ -106,6 +117,8 @@ def _plans(first, cotangent=False):
         if kind == "repeat":  # a weight worth packing once among them
             return crossed(with_bias([BASE[0], _layer((1, 64, 4, 4), (130, 64, 3, 3))]),
                            round=(0, 1, 2))
+        if kind == "layout":
+            return [*(common(kind, tail, base) or ()), *with_bias(ALIKE)]
         own = {"empty": EMPTY, "0d": [_layer((1, 1, 1, 1), (1, 1, 1, 1))], "large": LARGE,
                "threads": LARGE[:2]}
         return common(kind, tail, base) or with_bias(own.get(kind, []))
@@ -185,7 +198,6 @@ def _refusals():
 
 
 _REFUSALS = _refusals()
-_POLICY = "Linear in each array; outside the image is 0, and the kernel is not flipped."
 
 spec("conv2d", plans=_plans(True), make=_conv2d, model=Accumulate(),
      random=_random(bias=st.sampled_from([True, False, None])), refusals=_REFUSALS["conv2d"],
@@ -193,14 +205,12 @@ spec("conv2d", plans=_plans(True), make=_conv2d, model=Accumulate(),
          Adjoint(0, "conv2d_input", lambda given, c: call(
              c, given.arrays[1], input_size=given.arrays[0].shape[2:], **given.attrs)),
          Adjoint(1, "conv2d_weight", lambda given, c: call(
-             c, given.arrays[0], kernel_size=given.arrays[1].shape[2:], **given.attrs))),
-     policy=_POLICY + " Whether 0 outside meets an infinite weight is not fixed.")
+             c, given.arrays[0], kernel_size=given.arrays[1].shape[2:], **given.attrs))))
 spec("conv2d_input", plans=_plans(False, True), make=_conv2d_input, model=Accumulate(),
      random=_random(), refusals=_REFUSALS["conv2d_input"],
      adjoint=(Adjoint(0, "conv2d", lambda given, c: call(
-         c, given.arrays[1], **_without(given.attrs, "input_size"))),),
-     policy=_POLICY + " Pixels that no window reaches get 0.")
+         c, given.arrays[1], **_without(given.attrs, "input_size"))),))
 spec("conv2d_weight", plans=_plans(False, True), make=_conv2d_weight, model=Accumulate(),
      random=_random(), refusals=_REFUSALS["conv2d_weight"],
      adjoint=(Adjoint(0, "conv2d", lambda given, c: call(
-         given.arrays[1], c, **_without(given.attrs, "kernel_size"))),), policy=_POLICY)
+         given.arrays[1], c, **_without(given.attrs, "kernel_size"))),))

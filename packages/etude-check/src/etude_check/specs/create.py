@@ -33,5 +33,4 @@ spec("full", plans=_plans, make=_make, model=Exact(),
      random=st.fixed_dictionaries({"shape": shapes(), "value": st.integers(-9, 9)}),
      blind={"mean": "every element is the mean"},
      refusals=(Refusal("a size below 0", lambda: call(shape=(-1,), value=0.0, dtype=np.dtype(
-         "float32")), "ShapeError", "full"),),
-     policy="value in the dtype asked for.")
+         "float32")), "ShapeError", "full"),))

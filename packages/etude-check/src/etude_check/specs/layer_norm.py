@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from etude import TABLE
 from etude_check.bounds.models import Ensemble, LayerNorm, updating
-from etude_check.cases.plans import COTANGENTS, TAILS, common, crossed, layouts
+from etude_check.cases.draw import LINES
+from etude_check.cases.plans import COTANGENTS, LONG, TAILS, common, crossed, layouts
 from etude_check.cases.spec import Refusal, call, spec
 
 
@@ -18,14 +19,15 @@ def plan(shape, over=1, affine="wb", **more):
 
 
 BASE = [plan((5, 9)), plan((2, 3, 8), affine=""), plan((3, 4, 5), 2, "w"), plan((6, 6))]
-RANGES = ("far", "small", "large")
+RANGES = ("far", "small", "large", "vast")
 TAIL = [plan((3, n), affine=("wb", "", "w")[i % 3]) for i, n in enumerate(TAILS)] + [
     plan((n, 5)) for n in (1, 7, 8, 9, 17, 65)] + crossed(
     [plan((5, 9)), plan((3, 33), affine=""), plan((3, 257), affine="w")], at=RANGES) + [
     plan((5, 9), eps=0.1), plan((3, 33), affine="", eps=0.5), plan((5, 9), affine="b"),
     plan((2, 3, 2, 3, 5)), plan((2, 3, 17)), plan((3, 2, 2, 65), affine="w"), plan((3, 9, 17), 2),
     plan((9,)), plan((2, 2, 3, 4), 3), plan((4, 3, 2), 3, ""), plan((3, 2), affine="", at="small"),
-    plan((5, 9), at="small", eps=1e-8)]
+    plan((5, 9), at="small", eps=1e-8), plan((128,)), plan((3, 128), affine="w"), plan((2, 256)),
+    plan((128, 5)), plan((3, 4, 32), 2), plan((3, 1024), affine="")]
 
 
 def plans(cotangent=False, bias=True):
@@ -34,11 +36,15 @@ def plans(cotangent=False, bias=True):
         own = {"empty": [plan((0, 5)), plan((2, 0, 3)), plan((0, 2, 3), 2)],
                "0d": [plan((1,)), plan((1, 1), affine="")],
                "large": [plan((37, 30011)), plan((4099, 257)), plan((70001, 3)),
-                         plan((3, 4097), at="far")],
+                         plan((3, 4097), at="far"), plan((512, 128)),
+                         plan((520, 24), layout="rows")],
+               "layout": crossed([plan((n,)) for n in LONG], layout=LINES[:2]) + crossed(
+                   [plan((4, 3, 4, 5), 3)], layout=("middle",)) + (
+                   crossed([plan((9, 9))], together=("window", "packed")) if bias else []),
                "threads": [plan((4099, 257)), plan((1031, 513), affine="")],
                "cotangent": crossed(BASE, cotangent=COTANGENTS) if cotangent else []}
         if kind == "special":  # no infinity: the mean is one in two passes, NaN by Welford's
-            return crossed(BASE, special=("nan", "zero", "subnormal"))
+            return crossed(BASE, special=("nan", "zero", "subnormal", "signalling"))
         answer = [*(common(kind, TAIL, BASE) or ()), *own.get(kind, ())]
         if not bias:
             answer = [{**p, "affine": p["affine"].replace("b", "")} for p in answer]
@@ -48,6 +54,7 @@ def plans(cotangent=False, bias=True):
 
 def rows(d, shape, at, plain=False):
     low, high = {"far": (998, 1002), "small": (-2e-3, 2e-3), "large": (-2e4, 2e4),
+                 "vast": (-d.vast, d.vast),
                  "tiny": (-2e-8, 2e-8), "nothing": (0, 0)}.get(at, (-2, 3))
     return (d.plain if plain else d.floats)(shape, low, high)
 
@@ -96,8 +103,6 @@ def _welford(q, i):
 
 spec("layer_norm", plans=plans(), make=_make,
      model={"y": LayerNorm(), "rstd": Ensemble(more=_welford), "*": Ensemble()},
-     random=random(), refusals=refused("layer_norm"),
-     policy="The variance divides by n; eps stands inside the root. A NaN spoils its own row.")
+     random=random(), refusals=refused("layer_norm"))
 spec("layer_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),
-     random=random(("", "w")),
-     policy="Linear in grad: zeros give zeros. mean and rstd are taken as given.")
+     random=random(("", "w")))

@@ -4,7 +4,18 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds.models import Exact
-from etude_check.cases.plans import COTANGENTS, LAYOUTS, SPECIALS, TAILS, crossed, layouts, shapes
+from etude_check.cases.draw import LINES
+from etude_check.cases.plans import (
+    COTANGENTS,
+    LAYOUTS,
+    LONG,
+    SPECIALS,
+    TAILS,
+    WHOLE,
+    crossed,
+    layouts,
+    shapes,
+)
 from etude_check.cases.spec import Refusal, call, spec
 
 #: seed and call number: both count, over all their 64 bits
@@ -19,12 +30,16 @@ def _plans(kind, more=None):
     first = {k: v[:1] for k, v in (more or {}).items()}
     found = {
         "empty": lambda: made([[0], [3, 0]], **first), "0d": lambda: made([[], [1]], **first),
-        "tail": lambda: made([[n] for n in TAILS] + BASE, **first) + made([[9]], KEYS, **first)
+        "tail": lambda: made([[n] for n in (*TAILS, *WHOLE)] + BASE, **first)
+        + made([[3, 128], [128, 128]], **first) + made([[9]], KEYS, **first)
         + made([[65]], KEYS[1:3]) + made([[4100]], KEYS[:3], **first),
         "layout": lambda: crossed(made(BASE[:1] if more else [[9]]), layout=LAYOUTS) + (
-            crossed(made([[37, 41]], **first), layout=LAYOUTS) if more else []),
+            crossed(made([[37, 41]], **first), layout=LAYOUTS)
+            + crossed(made([[n] for n in LONG], **first), layout=LINES)
+            + crossed(made(BASE[1:], **first), layout=("middle",)) if more else []),
         "repeat": lambda: crossed(made(BASE[:1], KEYS[:2], **first), round=(0, 1)),
-        "large": lambda: made([[70001], [1031, 1021]] + [[2**21 + 5]] * (not more), **first),
+        "large": lambda: made([[70001], [1031, 1021]] + [[2**21 + 5]] * (not more), **first)
+        + crossed(made([[520, 24]], **first), layout=("rows",)),
         "threads": lambda: made([[1031, 1021], [70001]], **first),
     }
     if more:
@@ -73,10 +88,9 @@ def _refused(op):
                                                     dtype=np.dtype("float32")), "ShapeError", op))
 
 
-spec("rand", plans=_plans, make=_drawn, model=Exact(), random=_random(), refusals=_refused("rand"),
-     policy="In [0, 1), the same bits everywhere: a function of key and place alone.")
+spec("rand", plans=_plans, make=_drawn, model=Exact(), random=_random(), refusals=_refused("rand"))
 spec("randn", plans=_plans, make=_drawn, model=Exact(), random=_random(),
-     refusals=_refused("randn"), policy="As rand; radius, sine and cosine are rounded to float32.")
+     refusals=_refused("randn"))
 spec("dropout", plans=lambda kind: _plans(kind, {"p": (0.3, 0.5, 0.9, 0.0)}), make=_dropout,
      model=Exact(), random=_random(p=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.99])),
      invariants={"share kept": _kept},
@@ -85,5 +99,4 @@ spec("dropout", plans=lambda kind: _plans(kind, {"p": (0.3, 0.5, 0.9, 0.0)}), ma
                Refusal("a negative p", lambda: call(np.ones(3), np.zeros(2, np.int64), p=-0.1),
                        "ValueError", "dropout.*p"),
                Refusal("a key of three", lambda: call(np.ones(3), np.zeros(3, np.int64), p=0.5),
-                       "ShapeError", "dropout.*key")),
-     policy="A dropped NaN or infinity is 0. Linear in x, and its own gradient.")
+                       "ShapeError", "dropout.*key")))

@@ -28,8 +28,6 @@ def _backward(d, shape, over, affine, at="", eps=None):
 
 spec("rms_norm", make=_make, model=Ensemble(), random=random(("", "w")),
      plans=also(plans(bias=False), tail=[*SMALL, *crossed(SMALL, eps=(1e-6,))]),
-     refusals=refused("rms_norm"),
-     policy="No mean is taken away; eps stands inside the root, and is that of the dtype unless it "
-            "is given. A NaN spoils its own row.")
+     refusals=refused("rms_norm"))
 spec("rms_norm_backward", plans=plans(cotangent=True), make=_backward, model=Ensemble(),
-     random=random(("", "w")), policy="Linear in grad: zeros give zeros. rstd is taken as given.")
+     random=random(("", "w")))

@@ -38,8 +38,7 @@ spec("where", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS, *INFINITE]
      refusals=(_apart("where", np.ones(2, bool)), Refusal(
          "a condition of numbers", lambda: call(np.ones(2), np.ones(2), np.ones(2)), "DTypeError",
          "condition"), Refusal("two dtypes", lambda: call(
-             np.ones(2, bool), np.ones(2), np.ones(2, int)), "DTypeError", "where")),
-     policy="A copy of either; a NaN or infinity on the side not taken leaves no trace.")
+             np.ones(2, bool), np.ones(2), np.ones(2, int)), "DTypeError", "where")))
 
 
 def _lerp(d, shapes, at=None, number=None, value=None):
@@ -49,8 +48,8 @@ def _lerp(d, shapes, at=None, number=None, value=None):
     if at == "far":
         arrays = [d.wide(shapes[0], -20, 20), d.wide(shapes[1], -20, 20), d.floats(shapes[2], 0, 1)]
     elif at == "ends":
-        arrays = [d.floats(shapes[0]), d.floats(shapes[1]),
-                  d.among((0.0, 1.0, 0.5, -1.0, 2.0), shapes[2], near=False)]
+        weight = d.rng.choice([0.0, 1.0, 0.5, -1.0, 2.0], shapes[2]).astype(d.dtype)
+        arrays = [d.floats(shapes[0]), d.floats(shapes[1]), d.given(weight)]
     elif at == "top":
         top = float(np.finfo(d.dtype).max)
         arrays = [d.among((top, -top, top / 2, 1.0), s, near=False) for s in shapes[:2]]
@@ -71,8 +70,7 @@ ALIAS = [{"shapes": [[n]] * 3} for n in TAILS[4::4]] + [
     {"shapes": [[65]] * 3, "number": 2, "value": 2}]
 spec("lerp", plans=also(elementwise(3), broadcast=[*THREE, *NUMBERS], alias=ALIAS, special=[
          *at([257], "far", "ends", arity=3), *at([7], "ends", arity=3), *crossed(
-             at([65], "far", arity=3), number=(2,), value=(0, 1, 2)), *at([65], "top", arity=3)]),
+             at([65], "far", arity=3), number=(2,), value=(0, 1, 2)), *at([65], "top", arity=3),
+         *crossed(at([65], "ends", arity=3), special=("inf", "nan"), which=(1,))]),
      make=_lerp, model=Ensemble(more=_difference), random=broadcasting(3),
-     refusals=(_apart("lerp", np.ones(2)),),
-     policy="x at weight 0; weights beyond 0 .. 1 extrapolate; z is finite where y - x is not. z "
-            "may be written over x.")
+     refusals=(_apart("lerp", np.ones(2)),))

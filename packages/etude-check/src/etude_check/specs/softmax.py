@@ -14,7 +14,17 @@ NOTHING = [{"shape": s, "dim": d} for s, d in (
 
 
 def _x(d: Draw, shape, dim, shift=0, at=None):
-    """With "masked", the first half of every row is -inf, and in the first row all but the last."""
+    """With "masked", the first half of every row is -inf, and in the first row all but the last.
+    With "hidden", every other row is -inf from end to end. With "far", in float64, all rows lie
+    where float32 has ended.
+    """
+    if at == "far":
+        level = -1e200 if d.dtype == np.float64 else -1e30
+        return call(d.floats(shape, level, level / 2), dim=dim)
+    if at == "hidden":
+        x = np.moveaxis(np.array(d.plain(shape, -8, 8)), dim, -1)
+        x[::2] = -np.inf
+        return call(d.given(np.moveaxis(x, -1, dim)), dim=dim)
     if at == "wide":
         return call(d.floats(shape, -100, 100), dim=dim)
     if at == "masked":
@@ -34,13 +44,18 @@ def _shifted(kind):
     long = crossed([{"shape": [3, n], "dim": 1} for n in (65, 1025, 4097)], shift=(-1000, 1000))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (33, 65, 1025)], special=("nan", "inf"))
     long += crossed([{"shape": [3, n], "dim": 1} for n in (9, 65, 1025)], at=("wide", "masked"))
+    far += [{"shape": s, "dim": d, "at": at} for at in ("far", "hidden") for s, d in (
+        ([4, 9], 1), ([33, 4], 0), ([5, 128], 1), ([1, 7], 1), ([3, 1025], 1), ([2, 5, 3], 1))]
     more = {"special": far, "tail": long, "empty": NOTHING}
     return rows(alias=True)(kind) + more.get(kind, [])
 
 
 def _backward(forward):
-    def make(d: Draw, shape, dim):
+    """``make`` of (grad, y). With "zeros", a third of y are probabilities of 0."""
+    def make(d: Draw, shape, dim, at=None):
         x = d.rng.uniform(-3, 3, shape).astype(d.dtype)
+        if at == "zeros":
+            x[d.rng.random(shape) < 0.3] = -np.inf
         return call(d.grad(shape), d.given(TABLE[forward](x, dim=dim)), dim=dim)
     return make
 
@@ -56,13 +71,13 @@ def _rows_sum_to_one(given, outputs):
 
 
 spec("softmax", plans=_shifted, make=_x, model=Softmax(), random=along_axis(),
-     invariants={"rows sum to one": _rows_sum_to_one},
-     policy="A NaN or +inf spoils its own row only; -inf is probability 0. A row of no elements "
-            "has none.")
-spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis(),
-     policy="As softmax; -inf gives -inf.")
-_back = only(also(rows(cotangent=True), empty=NOTHING), no_overflow)
+     invariants={"rows sum to one": _rows_sum_to_one})
+spec("log_softmax", plans=_shifted, make=_x, model=Ensemble(), random=along_axis())
+_back = only(also(rows(cotangent=True), empty=NOTHING, layout=crossed(
+    [{"shape": [9, 9], "dim": 1}], together=("window", "turned", "packed")), special=crossed(
+    [{"shape": [9, 7], "dim": 1}, {"shape": [7, 9], "dim": 0}], at=("zeros",),
+    special=("inf", "nan", "zero"))), no_overflow)
 spec("softmax_backward", plans=_back, make=_backward("softmax"), model=Ensemble(),
-     random=along_axis(), policy="Linear in grad: zeros give zeros.")
+     random=along_axis())
 spec("log_softmax_backward", plans=_back, make=_backward("log_softmax"),
-     model=Ensemble(), random=along_axis(), policy="Linear in grad: zeros give zeros.")
+     model=Ensemble(), random=along_axis())

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etude_check.bounds.models import Ensemble
-from etude_check.cases.plans import LAYOUTS, TAILS, crossed, layouts, shapes
+from etude_check.cases.draw import LINES, TOGETHER
+from etude_check.cases.plans import LAYOUTS, LONG, TAILS, WHOLE, crossed, layouts, shapes
 from etude_check.cases.spec import Refusal, call, spec
 
 BASE = [[7, 9], [3, 5, 4]]
@@ -31,17 +32,22 @@ def _plans(hypers, **attrs):
 
         found = {
             "empty": lambda: made([[0], [3, 0]]), "0d": lambda: made([[], [1]]),
-            "tail": lambda: made([[n] for n in TAILS]) + made(BASE, hypers)
-            + made([[33]], hypers, at=("first", "tiny", "small", "big")),
+            "tail": lambda: made([[n] for n in (*TAILS, *WHOLE)] + [[3, 128], [128, 128]])
+            + made(BASE, hypers)
+            + made([[33]], hypers, at=("first", "tiny", "small", "big", "vast")),
             "layout": lambda: crossed(made(BASE), layout=LAYOUTS) + crossed(
                 made(BASE[:1]), layout=LAYOUTS, which=(0, 1, 2)) + crossed(
-                    made([[19, 33]]), layout=("transposed", "sliced"), which=(0, 1, 2)),
+                    made([[19, 33]]), layout=("transposed", "sliced"), which=(0, 1, 2)) + crossed(
+                        made([[n] for n in LONG]), layout=LINES) + crossed(
+                            made([LONG[:1]]), layout=LINES[:2], which=(0, 1, 2)) + crossed(
+                                made([[9, 9]]), together=TOGETHER[:3]),
             "special": lambda: crossed(made([[33]], hypers[:2]), special=(
-                "nan", "zero", "subnormal")) + crossed(made([[33]], hypers[:2]), special=("inf",))
+                "nan", "zero", "subnormal", "signalling", "inf"))
             + made([[33]], hypers[:2], at=("top",)),
             "alias": lambda: made([*BASE, [65], [1025]], hypers[:2]),
             "repeat": lambda: crossed(made(BASE[:1]), round=(0, 1, 2)),
-            "large": lambda: made([[70001], [513, 1021]]), "threads": lambda: made([[513, 1021]]),
+            "large": lambda: made([[70001], [513, 1021]]) + crossed(
+                made([[520, 24]]), layout=("rows",)), "threads": lambda: made([[513, 1021]]),
         }
         return found.get(kind, list)()
     return plans
@@ -53,7 +59,7 @@ def _make(*roles):
     """
     def make(d, shape, hyper, at="", **attrs):
         top = float(np.finfo(d.dtype).max) ** 0.5  # where g^2 overflows, and a share of it not
-        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3, "top": top}.get(at, 1.0)
+        scale = {"tiny": 1e-8, "small": 1e-4, "big": 1e3, "vast": d.vast, "top": top}.get(at, 1.0)
         p, g = d.floats(shape), d.floats(shape, -2 * scale, 2 * scale)
         moments = []
         for positive in roles:
@@ -90,12 +96,9 @@ def _refused(op, moments, settings):
 
 _BOTH = st.booleans()
 spec("sgd_step", plans=_plans(SGD, nesterov=(False, True)), make=_make(False), model=Ensemble(),
-     random=_random(SGD, nesterov=_BOTH), refusals=_refused("sgd_step", 1, 3),
-     policy="v starts at 0 and takes the whole gradient; the learning rate stays outside v.")
-for _op, _how in (("adamw_step", "on p itself"), ("adam_step", "added to the gradient")):
+     random=_random(SGD, nesterov=_BOTH), refusals=_refused("sgd_step", 1, 3))
+for _op in ("adamw_step", "adam_step"):
     spec(_op, plans=_plans(ADAM), make=_make(False, True), model=Ensemble(), random=_random(ADAM),
-         refusals=_refused(_op, 2, 7),
-         policy=f"eps stands outside the root; weight decay is {_how}; corrections are given.")
+         refusals=_refused(_op, 2, 7))
 spec("rmsprop_step", plans=_plans(RMSPROP), make=_make(True, False), model=Ensemble(),
-     random=_random(RMSPROP), refusals=_refused("rmsprop_step", 2, 5),
-     policy="eps stands outside the root; the learning rate stays outside buf.")
+     random=_random(RMSPROP), refusals=_refused("rmsprop_step", 2, 5))

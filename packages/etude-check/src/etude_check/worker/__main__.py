@@ -1,9 +1,9 @@
 """The worker: a process that loads one candidate and runs calls of it, one at a time.
 
-``process.py`` starts it as ``python -m etude_check.worker SOCKET ARENA``. Arrays are in the arena,
-messages are lines of JSON. The worker judges nothing and knows no expected values. Whatever it
-answers, the checker looks at the memory itself, because by then the candidate's code has been
-running here. It imports nothing of the kit but what it needs to load and call.
+``template.py`` forks it. Arrays are in the arena, messages are lines of JSON. The worker judges
+nothing and knows no expected values. Whatever it answers, the checker looks at the memory itself,
+because by then the candidate's code has been running here. It imports nothing of the kit but what
+it needs to load and call.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import os
 import resource
 import signal
 import socket
-import sys
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from etude.core.array import memory
+from etude.core.array import DeviceArray, memory
 from etude.core.columns import Table
 from etude.core.errors import Unsupported
 from etude.core.table import TABLE
 from etude_check.worker.arena import Arena
 from etude_check.worker.candidate import Candidate, load_candidate
+from etude_check.worker.state import Kept, State
 from etude_check.worker.tamper import Searches, Watch
+from etude_check.worker.template import serve
 from etude_check.worker.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker
@@ -68,9 +69,11 @@ def words(error: BaseException) -> dict[str, Any]:
 class Calls:
     """Calls of one loaded column on the arena's arrays."""
 
-    def __init__(self, backend: Any, arena: Arena) -> None:
+    def __init__(self, backend: Any, arena: Arena, state: State) -> None:
         self.backend = backend
         self.arena = arena
+        self.state = state
+        self.kept = Kept()
         self.remote = backend.device != "cpu"
         self.searches = Searches()
         self.results: tuple[Any, ...] = ()
@@ -116,10 +119,11 @@ class Calls:
                 for _ in range(message["repeats"]):
                     result = op(*arrays, **attrs)
         except Unsupported as no:
-            return {**words(no), "status": "unsupported"}
+            return {**words(no), "status": "unsupported", "left": self.state.look()}
         except BaseException as error:
-            return {**words(error), "status": "raised"}
+            return {**words(error), "status": "raised", "left": self.state.look()}
         seconds = perf_counter() - start
+        left = self.state.look()
         if self.remote:
             self._bring_back(message, arrays, buffers)
         results = result if isinstance(result, tuple) else (result,)
@@ -130,11 +134,19 @@ class Calls:
                              for i in range(len(buffers))]
         else:
             self.results = results
-        reply["results"] = [[r.dtype.name, list(r.shape)] if hasattr(r, "shape") else
-                            [type(r).__name__, None] for r in results]
+        wanted = DeviceArray if self.remote else np.ndarray
+        reply["results"] = [[r.dtype.name, list(r.shape)] if type(r) is wanted else
+                            [_class(r), None] for r in results]
         reply["shares"] = [i for i, r in enumerate(results) if buffers is None
                            and any(self._shares(r, a) for a in arrays)]
+        # Those in the arena are looked at by the checker itself.
+        keep = results if buffers is None and not reply["shares"] else ()
+        reply["left"] = left + self.kept.keep(message["op"], keep)
         return reply
+
+    def look(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """What all the calls so far have left behind, seen at leisure."""
+        return {"status": "ok", "left": self.kept.look() + self.state.look(all_=True)}
 
     def _shares(self, result: Any, array: Any) -> bool:
         if isinstance(result, np.ndarray) and isinstance(array, np.ndarray):
@@ -186,6 +198,13 @@ class Calls:
         return {"status": "ok", "seconds": perf_counter() - start}
 
 
+def _class(result: Any) -> str:
+    """The class of what is no plain array, and computes perhaps only when somebody looks."""
+    kind = type(result)
+    return f"{kind.__name__} (a subclass of ndarray)" if isinstance(result, np.ndarray) \
+        else kind.__name__
+
+
 def describe(backend: Any, waivers: list[Any]) -> dict[str, Any]:
     return {"status": "ok", "name": str(backend.name), "device": str(backend.device),
             "isa": str(backend.isa), "threads": int(backend.threads),
@@ -216,8 +235,9 @@ def _limit(which: int, size: int) -> None:
     resource.setrlimit(which, (size if most < 0 else min(size, most), most))
 
 
-def main() -> None:
-    connection, fd = Connection(int(sys.argv[1])), int(sys.argv[2])
+def work(channel: int, fd: int) -> None:
+    """Load the candidate that the checker names, and answer until the checker is gone."""
+    connection = Connection(channel)
     limits()
     faulthandler.enable()
     hello = connection.receive()
@@ -226,25 +246,27 @@ def main() -> None:
     arena = Arena(fd, *hello["arena"])
     if hello["guards"]:
         arena.protect()
-    watch = Watch()
+    watch, state = Watch(), State()
     me = os.getpid()
     try:
         loaded = load_candidate(Candidate.from_json(hello["candidate"]))
         answer = describe(loaded.backend, loaded.waivers)
         pack(answer)  # a waiver may be anything
-        calls = Calls(loaded.backend, arena)
+        calls = Calls(loaded.backend, arena, state)
         if not calls.remote:  # a driver maps memory of the device as if it were its own
             limit_memory()
     except BaseException as error:
         connection.send({**words(error), "id": hello["id"], "status": "raised"})
         return
     signal.alarm(0)
-    connection.send({**answer, "id": hello["id"], "tampering": watch.look()})
+    changed = watch.look() + state.look(loading=True, all_=True)
+    connection.send({**answer, "id": hello["id"], "tampering": changed})
     count = 0
     while True:
         message = connection.receive()
         signal.alarm(message["alarm"])
-        do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse}[message["do"]]
+        do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse,
+              "look": calls.look}[message["do"]]
         try:
             reply = do(message)
         except BaseException as error:  # a transfer of the candidate's, or a strange result
@@ -254,7 +276,7 @@ def main() -> None:
             os._exit(0)  # the candidate forked, and this is the copy
         count += 1
         reply["tampering"] = calls.searches.told()
-        if count % EVERY == 0:
+        if count % EVERY == 0 or message["do"] == "look":
             reply["tampering"] += watch.look()
         reply["id"] = message["id"]
         try:
@@ -264,4 +286,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(work)

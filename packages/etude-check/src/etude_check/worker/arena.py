@@ -4,8 +4,10 @@
               ^start           end^
 
 An array lies flush against the end of its slot, where reading on kills the worker at once, or
-flush against the start. On its other side lies a canary, bytes of a known pattern: if they have
-changed, somebody wrote there. The gaps of a strided array hold the same pattern. The checker writes
+flush against the start, or a little behind it, each array at another place in its cache line
+("apart"). On its other side lies a canary, bytes of a known pattern: if they have changed, somebody
+wrote there. The gaps of a strided array hold the same pattern. Arrays that overlap in the checker
+overlap in their slot too. The checker writes
 and verifies all of it through a mapping of its own, without guards: the worker is not asked whether
 it behaved. This file knows arrays; ``sandbox.py`` knows ops, and words the messages.
 """
@@ -16,10 +18,12 @@ import ctypes
 import mmap
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from etude_check.errors import CheckError
 
@@ -29,6 +33,7 @@ SLOTS = 24
 SLOT = 64 << 20  # address space, not memory: pages exist once they are written
 GUARD = 4 << 20  # wide, because a wrong stride may step over a single page
 CANARY = 4096
+APART = (1, 6, 11, 0, 13, 3, 8)  # elements between the start of a slot and an array, by slot
 EDGE = 64 << 10  # bytes of a guard, at either end, that hold a pattern when writes are sought
 
 #: What lies around arrays and in their gaps. Read as float32 or float64 it is NaN, as an index it
@@ -124,7 +129,9 @@ class Arena:
             begin, end = stop - size, stop
             canary, side = (max(start, begin - CANARY), begin), "before"
         else:
-            begin, end = start, start + size
+            skip = APART[slot % len(APART)] * dtype.itemsize if place == "apart" else 0
+            begin = min(start + skip, stop - size)
+            end = begin + size
             canary, side = (end, min(end + CANARY, stop)), "after"
         return Place(slot, begin, end, begin + before, shape, strides, dtype, canary, side, b"")
 
@@ -140,6 +147,27 @@ class Arena:
             p.content = bytes(extent)
         self.write(p)
         return p
+
+    def put_together(self, slot: int, arrays: Sequence[Array], place: str) -> list[Place]:
+        """Copy arrays of one dtype that overlap into one slot, as they overlap."""
+        low = [byte_bounds(a)[0] for a in arrays]
+        high = [byte_bounds(a)[1] for a in arrays]
+        whole = self._place(slot, 0, max(high) - min(low), (), (), arrays[0].dtype, place)
+        extent = bytearray(tile(whole.end - whole.begin))
+        places = []
+        for a, first, last in zip(arrays, low, high, strict=True):
+            before, _ = span(a.shape, a.strides, a.itemsize)
+            offset = first - min(low) + before
+            np.ndarray(a.shape, a.dtype, extent, offset, a.strides)[...] = a
+            begin, end = whole.begin + first - min(low), whole.begin + last - min(low)
+            edge = first == min(low) if whole.side == "before" else last == max(high)
+            canary = whole.canary if edge else (end, end)
+            places.append(Place(slot, begin, end, begin + before, a.shape, a.strides, a.dtype,
+                                canary, whole.side, b""))
+        for p in places:
+            p.content = bytes(extent[p.begin - whole.begin : p.end - whole.begin])
+            self.write(p)
+        return places
 
     def reserve(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any], place: str,
                 poison: str) -> Place:
@@ -162,8 +190,10 @@ class Arena:
             TILE[: high - low]
 
     def scribble(self, p: Place) -> None:
-        """Overwrite an input, so that what still looks at it shows wrong values."""
-        p.content = tile(p.end - p.begin)
+        """Overwrite an input, so that what still looks at it shows wrong values. The pattern goes
+        by address: inputs that overlap are overwritten alike.
+        """
+        p.content = tile(p.begin % CANARY + p.end - p.begin)[p.begin % CANARY :]
         self.memory[p.begin : p.end] = p.content
 
     def array(self, p: Place) -> Array:

@@ -1,4 +1,4 @@
-"""A worker process as the checker sees it: started, asked, timed, and killed with its children.
+"""A worker process as the checker sees it: forked, asked, timed, and killed with its children.
 
 Every reply is treated as if the candidate had written it, because it can have: its size is limited,
 it must be JSON, and it must carry the random number of the question. This file also puts into words
@@ -11,8 +11,6 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from etude_check.errors import CheckError
+from etude_check.worker.template import template
 from etude_check.worker.wire import LIMIT, pack, unpack
 
 STEP = 0.05  # seconds between looks at whether a silent worker is still there
@@ -39,41 +38,39 @@ class Ended(Exception):  # noqa: N818 - one of the ways a call can go
         self.log = ""
 
 
-def environment(threads: int, extra: dict[str, str] | None) -> dict[str, str]:
-    """The environment of a worker: every BLAS gets one thread, kernels get ``threads``, and this
-    kit can be imported.
+def environment() -> dict[str, str]:
+    """The environment of workers: every BLAS gets one thread, and this kit can be imported. How
+    many threads kernels get is said to each worker.
     """
-    env = {**os.environ, **dict.fromkeys(ONE, "1"), "ETUDE_NUM_THREADS": str(threads)}
+    env = {**os.environ, **dict.fromkeys(ONE, "1")}
     package = Path(__file__).parents[2]
     if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway
         env["PYTHONPATH"] = os.pathsep.join(
             p for p in (env.get("PYTHONPATH", ""), str(package)) if p)
-    return {**env, **(extra or {})}
+    return env
 
 
 class Process:
-    """One worker, in a session of its own so that it can be killed with all it started."""
+    """One worker, in a session of its own so that it can be killed with all it started.
+    ``threads``: how many its kernels get.
+    """
 
-    def __init__(self, arena: int, env: dict[str, str]) -> None:
+    def __init__(self, arena: int, threads: int) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in kill()
         self.rest = b""
         self.asked = ""
-        mine, theirs = socket.socketpair()
+        self.code: int | None = None  # of its end
+        self.socket, theirs = socket.socketpair()
         try:
-            # -P: no module of the current folder may stand in for one of the library's.
-            self.child = subprocess.Popen(
-                [sys.executable, "-P", "-u", "-m", "etude_check.worker", str(theirs.fileno()),
-                 str(arena)],
-                stdin=subprocess.DEVNULL, stdout=self.log,
-                stderr=self.log, env=env, pass_fds=(theirs.fileno(), arena),
-                start_new_session=True)
-        except OSError as error:
-            mine.close()
-            raise CheckError(f"the worker process cannot be started: {error}") from None
+            self.template = template(environment())
+            self.pid = self.template.fork([theirs.fileno(), arena, self.log.fileno()],
+                                          {"ETUDE_NUM_THREADS": str(threads)})
+        except BaseException:
+            self.socket.close()
+            self.log.close()
+            raise
         finally:
             theirs.close()
-        self.socket = mine
-        self.pid = self.child.pid
 
     def ask(self, message: dict[str, Any], timeout: float, during: str) -> dict[str, Any]:
         """Send a message and wait for its answer. Raises Ended; the worker is of no use then."""
@@ -100,7 +97,7 @@ class Process:
             try:
                 data = self.socket.recv(1 << 16)
             except TimeoutError:
-                if self.child.poll() is not None:  # a child it left behind may hold the socket
+                if self._ended() is not None:  # a child it left behind may hold the socket
                     raise self._gone(during) from None
                 continue
             if not data:
@@ -126,11 +123,12 @@ class Process:
 
     def _gone(self, during: str) -> Ended:
         """How the process ended, in words."""
-        try:
-            code = self.child.wait(1.0)
-        except subprocess.TimeoutExpired:
-            return Ended("protocol", f"the worker broke the protocol {during}: it closed its "
-                                     f"connection and runs on")
+        end = time.monotonic() + 1.0
+        while (code := self._ended()) is None:
+            if time.monotonic() > end:
+                return Ended("protocol", f"the worker broke the protocol {during}: it closed its "
+                                         f"connection and runs on")
+            time.sleep(0.01)
         if code == LOST:
             return Ended("protocol", f"the worker broke the protocol {during}: its connection to "
                                      f"the checker was closed")
@@ -142,6 +140,11 @@ class Process:
             name = f"signal {-code}"
         hint = {"SIGKILL": " (out of memory?)", "SIGALRM": " (nobody stopped it in time)"}
         return Ended("crash", f"crashed with {name}{hint.get(name, '')} {during}", -code)
+
+    def _ended(self, block: bool = False) -> int | None:
+        if self.code is None:
+            self.code = self.template.status(self.pid, block)
+        return self.code
 
     def speaks(self) -> bool:
         """Whether it says something although it was not asked."""
@@ -176,8 +179,10 @@ class Process:
 
     def kill(self) -> None:
         """End it and every process of its session."""
-        with suppress(ProcessLookupError, PermissionError):  # all of them have ended
-            os.killpg(self.pid, signal.SIGKILL)
-        self.child.wait()
+        for end in (os.kill, os.killpg) if self.code is None else (os.killpg,):
+            with suppress(ProcessLookupError, PermissionError):  # all of them have ended
+                end(self.pid, signal.SIGKILL)
+        with suppress(CheckError):  # without the template nobody can be asked
+            self._ended(block=True)
         self.socket.close()
         self.log.close()

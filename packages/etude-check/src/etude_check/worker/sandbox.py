@@ -15,6 +15,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -36,14 +37,16 @@ from etude_check.worker.answers import (
 )
 from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
 from etude_check.worker.candidate import Candidate
-from etude_check.worker.process import Ended, Process, environment
+from etude_check.worker.process import Ended, Process
 from etude_check.worker.wire import encode
 
 __all__ = ["Description", "Outcome", "Sandbox"]
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
+EARLIER = "an earlier call"  # faults that this call did not begin say so
 FAILED_STARTS = 3  # in a row, and the candidate is not started again
 EXPLAINED = 3  # crashes of an op that are run once more to see what they reached for
+SETTLE = 0.02  # seconds that somebody who writes too late is given, after the last call
 LATER = 1 << 20  # bytes of an array that are looked at once more before the next call
 
 
@@ -66,17 +69,17 @@ class Sandbox:
     """Runs calls of one (prepared) candidate in a worker that is started when first needed."""
 
     def __init__(self, candidate: Candidate, *, threads: int = 1, timeout: float = 20.0,
-                 start_timeout: float = 60, env: Mapping[str, str] | None = None,
+                 start_timeout: float = 60,
                  slots: int = SLOTS, slot: int = SLOT) -> None:
         self.candidate = candidate
         self.timeout = timeout
         self.start_timeout = start_timeout
         self.tampering: list[str] = []  # of every worker so far
-        self.late: list[str] = []  # calls that went on writing after they had returned
-        self._env = environment(threads, dict(env or {}))
+        self._threads = threads
         self._arena = Arena.create(slots, slot)
         self._process: Process | None = None
         self._description = Description()
+        self._called = False  # since the worker was started
         self._failures = 0
         self._explained: Counter[str] = Counter()
         self._before: tuple[str, list[tuple[str, int, bytes]]] = ("", [])
@@ -93,9 +96,22 @@ class Sandbox:
         """End the worker and whatever it started."""
         if self._arena.memory.closed:
             return
-        self._afterwards()
         self._stop()
         self._arena.close()
+
+    def finish(self) -> list[str]:
+        """End the worker after a last look at what its calls have left behind: faults, as an
+        Outcome has them. The next call gets another worker.
+        """
+        if self._process is None or not self._called:
+            return []
+        time.sleep(SETTLE)
+        found = self._afterwards()
+        if self._process is not None:
+            with suppress(Ended):
+                found += strings(self._ask({"do": "look"}, self.timeout, "at the end").get("left"))
+        self._stop()
+        return found
 
     def describe(self) -> Description:
         """Load the candidate and ask it what it is. Never raises for what the candidate does."""
@@ -112,7 +128,7 @@ class Sandbox:
         if self._failures >= FAILED_STARTS or (self._failures and not self._description.name):
             return None
         during = "while it was loaded"
-        process = Process(self._arena.fd, self._env)
+        process = Process(self._arena.fd, self._threads)
         try:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
@@ -135,6 +151,7 @@ class Sandbox:
             process.kill()
             return None
         self._failures = 0
+        self._called = False
         self._process = process
         return process
 
@@ -154,6 +171,7 @@ class Sandbox:
         if process is None:
             raise Ended("crash", f"the candidate does not load: {self._description.error}")
         message["alarm"] = _alarm(timeout)
+        self._called = True
         try:
             reply = process.ask(message, timeout, during)
             if reply["status"] not in STATUSES:
@@ -183,11 +201,10 @@ class Sandbox:
     def _afterwards(self) -> list[str]:
         op, places = self._before
         self._before = ("", [])
-        found = [f"an earlier call of {op} went on writing into its {what} after it had returned"
+        found = [f"{EARLIER} of {op} went on writing into its {what} after it had returned"
                  for what, begin, content in places
                  if self._arena.memory[begin : begin + len(content)] != content]
         if found:
-            self.late += found
             self._stop()  # it is still writing there
         return found
 
@@ -200,7 +217,8 @@ class Sandbox:
         """Call ``ops[op](*arrays, out=buffers, **attrs)``, or without ``out`` in mode "return".
 
         ``outputs``: (shape, dtype) of each. ``alias``: output i goes into the memory of input j.
-        ``place``: which edge of its guarded slot every array touches. Raises CheckError for
+        ``place``: which edge of its guarded slot every array touches, "end" or "start"; or
+        "apart", each at another address modulo 64. Raises CheckError for
         arrays that do not fit the arena, and for nothing that the candidate does.
         """
         faults = self._ready()
@@ -239,6 +257,7 @@ class Sandbox:
         laid = _Laid([], [], [], {})
         seen: dict[int, int] = {}  # the same array given twice is one array in the worker too
         number: dict[int, int] = {}  # position among the arrays -> among the inputs
+        places = self._put(arrays, place)
         for i, a in enumerate(arrays):
             if not isinstance(a, np.ndarray):
                 laid.arrays.append({"value": encode(a)})
@@ -246,11 +265,9 @@ class Sandbox:
                 number[i] = number[seen[id(a)]]
                 laid.arrays.append({"same": seen[id(a)]})
             else:
-                if a.dtype.hasobject:
-                    raise CheckError("an array of Python objects cannot be sent to the worker")
                 seen[id(a)] = i
                 number[i] = len(laid.inputs)
-                p = self._arena.put(len(laid.inputs), a, place)
+                p = places[id(a)]
                 laid.inputs.append((name_of("input", TABLE[op].arrays, i), p))
                 laid.arrays.append({"at": p.to_json()})
         for i, (shape, dtype) in enumerate(outputs):
@@ -261,6 +278,25 @@ class Sandbox:
                                     np.dtype(dtype), place, poison)
             laid.outputs.append((name_of("output", TABLE[op].outputs, i), p))
         return laid
+
+    def _put(self, arrays: Sequence[Any], place: str) -> dict[int, Place]:
+        """Where each array lies, by its id. Arrays that overlap share a slot; the others of theirs
+        stay empty.
+        """
+        places: dict[int, Place] = {}
+        different = {id(a): a for a in arrays if isinstance(a, np.ndarray)}.values()
+        for slot, a in enumerate(different):
+            if a.dtype.hasobject:
+                raise CheckError("an array of Python objects cannot be sent to the worker")
+            if id(a) in places:
+                continue
+            together = [b for b in different if b is a or np.may_share_memory(a, b)]
+            if len(together) == 1:
+                places[id(a)] = self._arena.put(slot, a, place)
+            else:
+                found = self._arena.put_together(slot, together, place)
+                places.update({id(b): p for b, p in zip(together, found, strict=True)})
+        return places
 
     def _attempt(self, op: str, message: dict[str, Any], laid: _Laid, outputs: Sequence[Wanted],
                  returning: bool, faults: list[str], repeats: int, timeout: float) -> Outcome:
@@ -284,7 +320,7 @@ class Sandbox:
                 memory = self._process.anonymous()
                 self._ask({**message, "repeats": repeats}, timeout, during)
                 outcome.rss_growth = self._process.anonymous() - memory
-            outcome.faults = faults + self._verify(laid)
+            outcome.faults = faults + self._verify(laid) + strings(reply.get("left"))
             if outcome.status == "ok" and message["do"] == "run":
                 outcome.faults += returned(op, reply, outputs, returning)
                 if not (returning and outcome.faults and misfits(reply, outputs)):

@@ -14,7 +14,6 @@ import gc
 import json
 import linecache
 import logging
-import signal
 import sys
 import time
 import typing
@@ -56,8 +55,6 @@ def identities() -> dict[str, Any]:
     for name, op in etude.core.table.TABLE.items():
         found[f"the reference of {name}"] = op.reference
         found[f"the shape rule of {name}"] = op.shape
-    for s in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):
-        found[f"the handler of {s.name}"] = signal.getsignal(s)
     for name, module in list(sys.modules.items()):
         if (name.startswith("etude_check") or name == "__main__") and module is not None:
             found.update({f"{name}.{n}": v for n, v in vars(module).items()

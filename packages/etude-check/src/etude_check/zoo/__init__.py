@@ -39,6 +39,10 @@ ENTRIES = (
     "naive log1p", "naive expm1", "naive sigmoid", "tanh overflow", "drops NaN", "NaN order",
     "argmax ties",
     "kink", "all-ones cotangent", "broadcast not reduced", "duplicate lost", "asymmetric padding",
+    "rounding mode left", "flush to zero left", "errstate left", "warnings left",
+    "environment left", "folder left", "handler left", "generator seeded",
+    "work space returned", "late writer", "lazy result", "random error", "first-call error",
+    "steps in place", "hidden state between ops",
     "returns zeros", "returns input", "implements nothing", "patches comparator", "patches clock",
     "patches the kit", "searches gc", "searches the stack", "searches the disk", "exits 0",
 )
@@ -89,13 +93,16 @@ def _enter(animal: Animal) -> None:
     _ANIMALS[animal.name] = animal
 
 
-def mutant(op: str, *, kills: str, mistake: str, where: str, covers: str = "", name: str = "",
-           safe: bool = True) -> Callable[..., Any]:
-    """Decorator: this function is a wrong kernel of ``op``, called as a column's is."""
+def mutant(op: str, *more: str, kills: str, mistake: str, where: str, covers: str = "",
+           name: str = "", safe: bool = True) -> Callable[..., Any]:
+    """Decorator: this function is a wrong kernel of ``op``, called as a column's is. One of
+    several ops, wrong only together, makes {op: kernel}.
+    """
     def mark(fn: Callable[..., Any]) -> Callable[..., Any]:
-        _enter(Animal(name or fn.__name__, "mutant", (op,), mistake,
+        _enter(Animal(name or fn.__name__, "mutant", (op, *more), mistake,
                       kills if "/" in kills else f"{op}/{kills}", where, covers, fn=fn,
-                      safe=safe and "out" not in inspect.signature(fn).parameters))
+                      safe=safe and not more and "out" not in inspect.signature(fn).parameters,
+                      whole=bool(more)))
         return fn
 
     return mark

@@ -1,7 +1,9 @@
-"""Which mistake a wrong answer looks like: that of the mutant which answers the same.
+"""Which mistake a wrong answer looks like: that of the mutants which answer the same.
 
 Runs mutants in the checker's process, so only those that are plain functions of their arrays. A
-mutant explains an answer if its outputs are the candidate's to a few digits, and not right.
+mutant is suspected if its outputs are the candidate's to a few digits, and not right. Several may
+be: two mistakes that both give NaN look alike in one case. ``judge/explain.py`` tells them apart by
+the cases that passed.
 """
 
 from __future__ import annotations
@@ -18,23 +20,25 @@ from etude_check.zoo import animals
 LARGEST = 1 << 16  # elements; a hint is not worth minutes
 
 
-def likely(op: str, arrays: Sequence[Any], attrs: dict[str, Any], outputs: Sequence[Any]) -> str:
-    """The sentence of the mutant of ``op`` that gives ``outputs`` for this call, or ""."""
+def suspects(op: str, arrays: Sequence[Any], attrs: dict[str, Any], outputs: Sequence[Any]
+             ) -> list[str]:
+    """The names of the mutants of ``op`` that give ``outputs`` for this call, which are wrong."""
     if op not in TABLE or sum(np.size(a) for a in arrays) > LARGEST:
-        return ""
+        return []
     attrs = {**TABLE[op].attrs, **attrs}
-    right = _outputs(TABLE[op].reference, arrays, attrs)
+    right = answers(TABLE[op].reference, arrays, attrs)
+    found = []
     for animal in animals().values():
         if not animal.safe or op not in animal.ops or animal.fn is None:
             continue
-        theirs = _outputs(animal.fn, arrays, attrs)
+        theirs = answers(animal.fn, arrays, attrs)
         if theirs is not None and _same(theirs, outputs) and not (
                 right is not None and _same(theirs, right)):
-            return animal.mistake
-    return ""
+            found.append(animal.name)
+    return found
 
 
-def _outputs(fn: Any, arrays: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...] | None:
+def answers(fn: Any, arrays: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...] | None:
     copies = [a.copy() if isinstance(a, np.ndarray) and 0 not in a.strides else a for a in arrays]
     try:
         with np.errstate(all="ignore"):

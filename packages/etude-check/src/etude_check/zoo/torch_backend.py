@@ -125,6 +125,9 @@ class Ops:
             return self.f.gelu(x, approximate=approximate)
 
     def gelu_backward(self, grad, x, *, approximate):
+        far = self.t.abs(x) > (1e19 if x.dtype == self.t.float32 else 1e150)
+        if approximate == "tanh" and (far & self.t.isfinite(x)).any():
+            raise Unsupported("x so large that its square overflows")
         return self.a.gelu_backward(grad, x, approximate=approximate)
 
     def tanh_backward(self, grad, y):

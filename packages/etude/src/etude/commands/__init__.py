@@ -26,6 +26,9 @@ from etude.core.errors import BackendError, DeviceError, did_you_mean
 
 INTERRUPTED = 130  # 128 + SIGINT
 
+#: Commands of other packages of ours, which somebody may type before the package is installed.
+PACKAGES = {"check": "etude-check", "zoo": "etude-check"}
+
 EPILOG = """\b
 Examples:
   etude tour             a network learns digits, on every backend
@@ -52,6 +55,12 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]
                         ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            package = PACKAGES.get(args[0])
+            if package is not None:
+                raise click.UsageError(f"'etude {args[0]}' comes with the package {package}, "
+                                       f"which is not installed, or did not load: pip install "
+                                       f"{package}, or in a clone of Etude pip install "
+                                       f"packages/{package}{registry().troubles()}", ctx)
             known = self.list_commands(ctx)
             raise click.UsageError(f"There is no command {args[0]!r}{did_you_mean(args[0], known)} "
                                    f"Known are {', '.join(known)}{registry().troubles()}", ctx)

@@ -98,7 +98,7 @@ def _show(found: list[Line], to: Console, verbose: bool) -> None:
         name = Text(line.backend or "-", "bold")
         name.append(f"\n{line.plugin} {line.version}", "not bold dim")
         state = Text(line.state, COLOURS.get(line.state, ""))
-        share = f"{len(line.ops)}/{total}" if line.isa else "-"
+        share = f"{len(line.ops)}/{total}" if line.ops else "-"
         table.add_row(name, state, line.device or "-", line.isa or "-",
                       str(line.threads or "-"), share, _dtypes(line) or "-")
     to.print(table)

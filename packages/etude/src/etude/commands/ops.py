@@ -21,6 +21,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from etude.backends.native import signature as native
 from etude.backends.plugins import registry
 from etude.commands import backends
 from etude.commands.facts import differentiable, example, times
@@ -109,6 +110,7 @@ def card(op: Op) -> dict[str, Any]:
         "outputs": list(op.outputs),
         "saves": list(op.saves),
         "alias": op.alias,
+        "conventions": list(map(str, op.conventions)),
         "gradient": op.rule is not None,
         "composite": op.composite_rule is not None,
         "differentiable": None if times(op) == math.inf else int(times(op)),
@@ -116,6 +118,8 @@ def card(op: Op) -> dict[str, Any]:
             "arrays": {n: str(s) for n, s in call.arrays.items()},
             "attributes": {k: _plain(v) for k, v in call.attrs.items()},
             "flops": call.flops, "bytes": call.bytes},
+        "c": None if not native.has_signature(op) else {
+            "signature": native.signature(op), "numbers": dict(native.meanings(op))},
         "backends": {str(c.backend): c.ops.get(op.name) for c in _columns()},
         "source": {"file": path, "line": line, "text": _source(op)},
     }
@@ -189,6 +193,7 @@ def _facts(op: Op, width: int) -> Table:
     if op.saves:
         add("saves", [f"{', '.join(op.saves)}, for the gradient"])
     add("out", [f"{o} may be written over {i}" for o, i in op.alias.items()])
+    add("conventions", list(map(str, op.conventions)))
     add("gradient", [differentiable(op)])
     _cost(op, table, width)
     for column in _columns():
@@ -200,6 +205,9 @@ def _facts(op: Op, width: int) -> Table:
         if op.name in column.ops:
             answer = f"yes, {short(tuple(column.ops[op.name]))}{where}"
         add(str(column.backend), [answer])
+    if native.has_signature(op):
+        add("C", [*native.signature(op, width=width - 2).split("\n"),
+                  *[f"{names}: {words}" for names, words in native.meanings(op)]])
     path, line = _place(op)
     add("source", [f"{_short_path(path)}:{line}"])
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left"}
 
 
-def draw(found: list[Run], path: Path) -> None:
-    """Write the picture of these runs, the reference first, to ``path``."""
+def draw(found: list[Run], path: Path, busy: str) -> None:
+    """Write the picture of these runs, the reference first, to ``path``. ``busy`` says why no
+    speeds are told, or is "".
+    """
     done = [r for r in found if r.epochs]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 7.4), dpi=120, layout="constrained")
@@ -41,7 +44,10 @@ def draw(found: list[Run], path: Path) -> None:
             _gaps(axes[1], done)
         axes[-1].set_xlabel("training step")
         _digits(lower, done[-1])
-        _bars(right.subplots(), done)
+        if busy:
+            _shares(right.subplots(), done, busy)
+        else:
+            _bars(right.subplots(), done)
         save(figure, path)
 
 
@@ -110,11 +116,30 @@ def _bars(ax: Any, done: list[Run]) -> None:
             text = f"{w:.3f}" if w < 0.1 else f"{w:.2f}"
             text += f"   {_times(spent[0][name] / w)}" if i and w else ""
             ax.text(w + most * 0.01, y, text, va="center", fontsize=7.5, color=INK)
+    ax.set_xlabel("milliseconds in one training step")
+    _name_bars(ax, names)
+
+
+def _shares(ax: Any, done: list[Run], busy: str) -> None:
+    """Bars of each backend's own step, the whole being 100 %: nothing in them compares backends."""
+    spent = [run.milliseconds() for run in done]
+    names = list(spent[0])[:OPS]
+    height = 0.8 / len(done)
+    for i, (run, times) in enumerate(zip(done, spent, strict=True)):
+        at = np.arange(len(names)) + (i - (len(done) - 1) / 2) * height
+        total = sum(times.values()) or 1.0
+        ax.barh(at, [100 * times.get(n, 0) / total for n in names], height * 0.9,
+                color=COLOURS[i % len(COLOURS)], label=run.backend)
+    ax.set_xlabel("percent of the same backend's step, roughly")
+    _name_bars(ax, names, "\n".join(textwrap.wrap(f"No speeds are told. {busy}", 46)))
+
+
+def _name_bars(ax: Any, names: list[str], note: str | None = None) -> None:
     ax.set_yticks(np.arange(len(names)), names)
     ax.invert_yaxis()
-    ax.set_xlabel("milliseconds in one training step")
     ax.set_title("Where the time goes: the dearest ops")
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(-0.02, -0.06))
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(-0.02, -0.06), title=note,
+              alignment="left")
 
 
 def _times(ratio: float) -> str:

@@ -1,15 +1,15 @@
 """The work behind ``etude tour``: it trains on one backend, watches the ops, and compares with the
 reference.
 
-These are three separate runs, so that none disturbs another. The training is timed, and nothing
-watches it. A few steps under a receipt say what ran where and for how long. Steps from the same
-weights on both sides say whether a backend computes what the reference computes.
+These are separate runs, so that none disturbs another. The training shows what is learned. Then
+all backends take the same few steps in turns: first timed, with nothing watching, by ``compare`` in
+``etude/measure/timing.py``, then under a receipt, which says what ran where and for how long. Steps
+from the same weights on both sides say whether a backend computes what the reference computes.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,9 +25,13 @@ from etude.core.random import manual_seed
 from etude.core.state import no_grad
 from etude.functional import cross_entropy, softmax
 from etude.inspect.receipt import Receipt, receipt
+from etude.measure import Comparison, Span, now
+from etude.measure import compare as in_turns
 from etude.train import Epoch, fit
 
 BATCH, RATE = 16, 4e-3  # the rate falls to 0 over the training
+TIMED = 16  # steps, timed in turns again and again
+BUDGET = 3.0  # seconds for that
 WATCHED = 20  # steps under the receipt
 COMPARED = 40  # steps from equal weights, at the start of training and again at its end
 #: How far the loss of one step may lie from the reference's, relative where the loss is above 1.
@@ -90,7 +94,6 @@ class Run:
     epochs: list[Epoch] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)  # of each watched step
     probabilities: Any = None  # of the test digits, (N, 10)
-    share: float = math.nan  # of a core that the training thread got
     apart: float = math.nan  # the largest difference of a step from equal weights
     setting: Setting | None = None  # as training left it
 
@@ -98,11 +101,6 @@ class Run:
     def backend(self) -> str:
         """Its name, for people."""
         return Path(self.column).name
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of the fastest epoch, because what else the machine does only adds to them."""
-        return min((e.seconds for e in self.epochs), default=math.nan)
 
     @property
     def accuracy(self) -> float:
@@ -150,14 +148,13 @@ class Run:
 
 
 def train(column: str, epochs: int, seed: int, report: Callable[[Run], None]) -> Run:
-    """Train on ``column`` and watch some more steps. ``report`` hears of each epoch."""
+    """Train on ``column``. ``report`` hears of each epoch."""
     run = Run(column)
     try:
         with use(column, fallback=True) as chosen:
             run.about = describe(chosen.table.stack)
             setting = prepare(seed, chosen.device)
             run.setting = setting
-            start = time.perf_counter(), time.thread_time()
             for epoch in range(epochs):
                 setting.optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / epochs)
                 history = fit(setting.model, setting.train, setting.optimizer, epochs=1,
@@ -167,9 +164,7 @@ def train(column: str, epochs: int, seed: int, report: Callable[[Run], None]) ->
                 run.loss += history.loss
                 run.epochs += history.epochs
                 report(run)
-            run.share = (time.thread_time() - start[1]) / (time.perf_counter() - start[0])
             run.probabilities = _probabilities(setting)
-            _watch(run, seed, chosen.device)
     except Exception as error:  # whatever a backend may do, the others have their turn
         run.error = f"{type(error).__name__}: {error}"
     return run
@@ -182,14 +177,70 @@ def _probabilities(setting: Setting) -> Any:
     return np.concatenate(parts)
 
 
-def _watch(run: Run, seed: int, device: str) -> None:
-    setting = prepare(seed, device)
-    batches = list(islice(setting.train, WATCHED + 2))
-    for x, y in batches[:2]:  # the first calls plan and allocate
-        setting.step(x, y)
-    for x, y in batches[2:]:
-        with receipt() as found:
+def time_steps(found: list[Run], seed: int) -> Comparison:
+    """Time ``TIMED`` training steps of all backends, in turns. One that fails is left out, with the
+    reason in its ``error``; if it is the reference, that is raised.
+    """
+    work = {run.column: _steps(run, seed) for run in found if not run.error}
+    while True:
+        try:
+            return in_turns(work, BUDGET)
+        except Exception:
+            failed = [run.column for run in found if run.error and run.column in work]
+            if not failed or failed[0] == found[0].column:
+                raise
+            del work[failed[0]]
+
+
+def _steps(run: Run, seed: int) -> Callable[[], None]:
+    """A function that takes training steps. What it raises is also in ``run.error``."""
+    taken: list[tuple[Setting, list[Any]]] = []
+
+    def steps() -> None:
+        try:
+            with use(run.column, fallback=True) as chosen:
+                if not taken:
+                    setting = prepare(seed, chosen.device)
+                    taken.append((setting, list(islice(setting.train, TIMED))))
+                setting, batches = taken[0]
+                for x, y in batches:
+                    setting.step(x, y)
+        except Exception as error:
+            run.error = f"{type(error).__name__}: {error}"
+            raise
+
+    return steps
+
+
+def watch(found: list[Run], seed: int) -> str:
+    """Fill in ``receipts``: the backends take watched steps in turns. Returns why the times in them
+    are not to be compared, as a sentence, or "".
+    """
+    settings: dict[str, Setting] = {}
+    for run in found:
+        if not run.error:
+            with use(run.column, fallback=True) as chosen:
+                settings[run.column] = prepare(seed, chosen.device)
+    batches = {column: list(islice(s.train, WATCHED + 2)) for column, s in settings.items()}
+    start = now()
+    for i in range(WATCHED + 2):
+        for run in found:
+            if not run.error:
+                x, y = batches[run.column][i]
+                _watched_step(run, settings[run.column], x, y, keep=i >= 2)
+    busy = Span.between(start, now()).busy
+    return f"This machine was busy while ops were timed: {busy}." if busy else ""
+
+
+def _watched_step(run: Run, setting: Setting, x: Any, y: Any, keep: bool) -> None:
+    """One step under a receipt. The first ones plan and allocate, and are not kept."""
+    try:
+        with use(run.column, fallback=True), receipt() as found:
             setting.step(x, y)
+    except Exception as error:
+        run.error = f"{type(error).__name__}: {error}"
+        return
+    if keep:
         run.receipts.append(found)
 
 

@@ -24,9 +24,9 @@ from etude.backends.resolve import resolve
 from etude.commands import backends, runs
 from etude.commands.runs import Run
 from etude.commands.show import console, grid, print_json
+from etude.measure import Comparison, Ratio
 
 REFERENCE = "reference"
-BUSY = 0.8  # below this share of a core, timings say more about the machine's other work
 
 
 def _accelerators(wanted: tuple[str, ...]) -> list[str]:
@@ -73,9 +73,31 @@ def _state(run: Run) -> str:
 # ------------------------------------------------------------------ what it says
 
 
-def _table(found: list[Run], to: Console) -> None:
+def _speed_up(run: Run, reference: Run, timed: Comparison) -> Ratio:
+    """How many times as fast as the reference; not trusted for what could not be timed."""
+    if run.column not in timed.names:
+        return Ratio(math.nan, math.nan, math.nan, "It was not timed.")
+    return timed.speed_up(run.column, reference.column)
+
+
+def _untold(found: list[Run], timed: Comparison, watched: str) -> str:
+    """Why the picture is to compare no speeds; "" if it may. ``watched`` is what ``runs.watch`` has
+    to say of the times of single ops.
+    """
+    ratios = [_speed_up(run, found[0], timed) for run in found[1:] if not run.error]
+    return timed.why or next((r.why for r in ratios if not r.trusted), "") or watched
+
+
+def _milliseconds(run: Run, timed: Comparison) -> float:
+    """Of one training step; NaN if that was not measured, or not on a machine that was free."""
+    if timed.why or run.column not in timed.names:
+        return math.nan
+    return 1e3 * timed.seconds(run.column).middle / runs.TIMED
+
+
+def _table(found: list[Run], timed: Comparison, to: Console) -> None:
     reference = found[0]
-    numbers = ("s per\nepoch", "\nspeed-up", "test\naccuracy", "curves\napart", "one step\napart")
+    numbers = ("ms per\nstep", "\nspeed-up", "test\naccuracy", "curves\napart", "one step\napart")
     table = grid("\nbackend", *numbers, "ops of a step\nrun where", right=numbers)
     for column in table.columns:
         column.no_wrap = True
@@ -90,12 +112,14 @@ def _table(found: list[Run], to: Console) -> None:
             gap, _ = run.curve(reference)
             curves, step = f"{gap:.1e}", f"{run.apart:.1e}"
         where = "\n".join(f"{n} {column}" for column, n in run.calls().items())
-        table.add_row(name, f"{run.seconds:.3f}", f"{reference.seconds / run.seconds:.1f} x",
+        spent, ratio = _milliseconds(run, timed), _speed_up(run, reference, timed)
+        table.add_row(name, "-" if math.isnan(spent) else f"{spent:.2f}",
+                      f"{ratio.value:.1f} x" if ratio.trusted else "-",
                       f"{run.accuracy:.1%}", curves, step, where)
     to.print(table)
 
 
-def _conclude(found: list[Run], to: Console) -> None:
+def _conclude(found: list[Run], timed: Comparison, to: Console) -> None:
     reference = found[0]
     for run in found[1:]:
         problem = run.problem(reference)
@@ -112,15 +136,27 @@ def _conclude(found: list[Run], to: Console) -> None:
         to.print(Text.assemble("\n", (f"{run.backend} agrees with the reference: ", "bold green"),
                                f"from equal weights, every step's loss is within {runs.BOUND:g} of "
                                f"it (the largest difference is {run.apart:.1e}). {told}"))
-    if reference.share < BUSY:
-        to.print(f"\nThis machine is busy: the reference got {reference.share:.0%} of a core. Take "
-                 f"its seconds, and the speed-ups, as rough. Often OPENBLAS_NUM_THREADS=1 helps: "
-                 f"NumPy's threads wait for one another.", style="yellow")
-    to.print("\nSeconds per epoch: the fastest, evaluation left out, nothing watching. Curves "
-             "apart: the largest difference of a step's loss from the reference's, over the whole "
-             "training. One step apart: the same, but with equal weights on both sides before "
-             f"every step ({2 * runs.COMPARED} other steps). Run where: the receipt of "
-             "another step.", style="dim")
+    for run in found[1:]:
+        _tell_speed(run, reference, timed, to)
+    if timed.why:
+        to.print(f"\nNo speed is told. {timed.why} Run the tour again when it is free; "
+                 f"OPENBLAS_NUM_THREADS=1 and ETUDE_NUM_THREADS=1 ask for one core only.",
+                 style="yellow")
+    to.print("\nSpeed: the backends took the same steps in turns, with nothing watching; medians "
+             "of the turns. Curves apart: the largest difference of a step's loss from the "
+             "reference's, over the whole training. One step apart: the same, but with equal "
+             f"weights on both sides before every step ({2 * runs.COMPARED} other steps). Run "
+             "where: the receipt of another step.", style="dim")
+
+
+def _tell_speed(run: Run, reference: Run, timed: Comparison, to: Console) -> None:
+    """How sure the speed-up of one backend is. Why there is none at all is told once, for all."""
+    ratio = _speed_up(run, reference, timed)
+    if ratio.trusted:
+        to.print(f"\nA step on {run.backend} is {ratio.value:.2f} times as fast as on the "
+                 f"reference ({ratio.low:.2f} to {ratio.high:.2f}, in {len(timed.clean)} turns).")
+    elif not timed.why and not run.error:
+        to.print(f"\nNo speed-up is told of {run.backend}. {ratio.why}", style="yellow")
 
 
 def _no_accelerator(to: Console) -> None:
@@ -137,9 +173,9 @@ def _no_accelerator(to: Console) -> None:
 
 
 def _next(found: list[Run], wanted: bool, to: Console) -> None:
-    fastest = min(found, key=lambda r: r.seconds if not math.isnan(r.seconds) else math.inf)
-    op = next(iter(fastest.milliseconds()), "softmax")
-    commands = [(f"etude ops {op}", f"the op that took {fastest.backend} longest"),
+    last = [run for run in found if run.receipts][-1]
+    op = next(iter(last.milliseconds()), "softmax")
+    commands = [(f"etude ops {op}", f"the op that took {last.backend} longest"),
                 ("etude backends", "what is installed, for which dtypes")]
     if wanted:
         commands.append(("etude tour", "all active backends"))
@@ -150,32 +186,35 @@ def _next(found: list[Run], wanted: bool, to: Console) -> None:
         to.print(f"  {command:<35}{why}")
 
 
-def as_json(found: list[Run], picture: Path | None) -> dict[str, Any]:
+def as_json(found: list[Run], timed: Comparison, picture: Path | None) -> dict[str, Any]:
     """The document that --json prints."""
     reference = found[0]
     return {
         "agree": not any(run.problem(reference) for run in found[1:]),
         "bound": runs.BOUND,
+        "busy": timed.why or None,
         "picture": None if picture is None else str(picture),
-        "runs": [_run_as_json(run, reference) for run in found],
+        "runs": [_run_as_json(run, reference, timed) for run in found],
     }
 
 
-def _run_as_json(run: Run, reference: Run) -> dict[str, Any]:
+def _run_as_json(run: Run, reference: Run, timed: Comparison) -> dict[str, Any]:
     problem = run.error if run is reference else run.problem(reference)
+    ratio = _speed_up(run, reference, timed)
+    told = [ratio.value, ratio.low, ratio.high] if ratio.trusted else None
     return {
         "backend": run.backend,
         "about": run.about,
         "problem": problem or None,
-        "seconds_per_epoch": _number(run.seconds),
+        "milliseconds_of_a_step": _number(_milliseconds(run, timed)),
         "test_accuracy": _number(run.accuracy),
-        "speed_up": _number(reference.seconds / run.seconds),
+        "speed_up": told,  # with its 95 % interval
         "step_apart": _number(run.apart),
         "curve_apart": run.curve(reference)[0] if run.epochs else None,
         "loss": run.loss,
         "epochs": [asdict(epoch) for epoch in run.epochs],
         "calls_per_step": run.calls(),
-        "milliseconds_per_step": run.milliseconds(),
+        "milliseconds_per_op": run.milliseconds(),
     }
 
 
@@ -217,20 +256,22 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
     started = time.perf_counter()
     with _progress(None if json_ else to, epochs) as report:
         found = [runs.train(name, epochs, seed, report) for name in names]
-        if found[0].error:
-            raise click.ClickException(f"the reference itself failed: {found[0].error}")
-        for run in found[1:]:
-            runs.compare(run, found[0], seed)
+    if found[0].error:
+        raise click.ClickException(f"the reference itself failed: {found[0].error}")
+    timed = runs.time_steps(found, seed)
+    watched = runs.watch(found, seed)
+    for run in found[1:]:
+        runs.compare(run, found[0], seed)
     picture, missing = None, ""
     if not no_picture:
-        picture, missing = _draw(found, out)
+        picture, missing = _draw(found, _untold(found, timed, watched), out)
     failed = any(run.problem(found[0]) for run in found[1:])
     if json_:
-        print_json(as_json(found, picture))
+        print_json(as_json(found, timed, picture))
     else:
         to.print()
-        _table(found, to)
-        _conclude(found, to)
+        _table(found, timed, to)
+        _conclude(found, timed, to)
         if len(found) == 1 and not wanted:
             _no_accelerator(to)
         if picture is not None:
@@ -243,7 +284,7 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
         raise click.exceptions.Exit(1)
 
 
-def _draw(found: list[Run], out: Path) -> tuple[Path | None, str]:
+def _draw(found: list[Run], untold: str, out: Path) -> tuple[Path | None, str]:
     """Where the picture is, or why there is none."""
     try:
         from etude.commands.picture import draw
@@ -255,7 +296,7 @@ def _draw(found: list[Run], out: Path) -> tuple[Path | None, str]:
     path = out / "tour.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        draw(found, path)
+        draw(found, path, untold)
     except OSError as error:  # the results are still worth showing
         return None, f"There is no picture, because {error}. --out names another folder"
     return path, ""

@@ -83,6 +83,60 @@ class DeviceArray:
         return f"DeviceArray({self.dtype.name}{list(self.shape)} on {self.device!r})"
 
 
+# ---------------------------------------------------------------------------- read-only
+
+#: Python's names of the operators that write, and their signs.
+IN_PLACE = {"__iadd__": "+", "__isub__": "-", "__imul__": "*", "__itruediv__": "/",
+            "__ifloordiv__": "//", "__imod__": "%", "__ipow__": "**", "__imatmul__": "@",
+            "__iand__": "&", "__ior__": "|", "__ixor__": "^"}
+
+WRITE = ("backward may need the values that are there. To change a leaf, such as a parameter, "
+         "write: with no_grad(): p.copy_(p - y)")
+
+
+class ReadOnly(np.ndarray[Any, Any]):
+    """What ``Tensor.data`` shows: an array in the tensor's memory that nobody writes into. What is
+    computed from it is an ordinary array; a copy may be written.
+    """
+
+    def __array_wrap__(self, array: np.ndarray[Any, Any], context: Any = None,
+                       return_scalar: bool = False) -> Any:
+        return array[()] if return_scalar else array
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"data is a NumPy array, which has no {name!r}; x.detach() is the "
+                             f"tensor without its history. To change a leaf, such as a parameter, "
+                             f"write: with no_grad(): p.copy_(y)")
+
+
+def _unless_read_only(name: str) -> Callable[..., Any]:
+    """NumPy's method of that name, which writes, if the array may be written."""
+    write = getattr(np.ndarray, name)
+
+    def method(self: ReadOnly, *args: Any, **kwargs: Any) -> Any:
+        if not self.flags.writeable:
+            raise TypeError(f"data is read-only, because {WRITE}")
+        return write(self, *args, **kwargs)
+
+    return method
+
+
+for _name in (*IN_PLACE, "__setitem__", "fill", "put", "sort", "partition"):
+    setattr(ReadOnly, _name, _unless_read_only(_name))
+
+
+def read_only(x: Any) -> Any:
+    """An array as its tensor shows it. DeviceArrays hold memory that only ops reach."""
+    if not isinstance(x, np.ndarray):
+        return x
+    view = x.view(ReadOnly)
+    view.flags.writeable = False
+    return view
+
+
+# ---------------------------------------------------------------------------- views
+
+
 def c_strides(shape: Shape) -> Shape:
     """Strides in elements of a C-ordered array: the last axis has 1."""
     strides, step = [], 1

@@ -46,7 +46,7 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
             elif before is None:
                 after = Tensor(_owned(g, taken))
             else:
-                after = Tensor(_array_ops(g).add(before.data, g))
+                after = Tensor(_array_ops(g).add(before.array, g))
             if _exchanged(leaf, before, after):
                 break
         if not leaf.hooks:
@@ -134,18 +134,18 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
         raise RuntimeError("this tensor does not require a gradient: nothing that led to it was "
                            "made with requires_grad=True, or it was computed under no_grad()")
     if given is None:
-        if t.data.size != 1:
+        if t.array.size != 1:
             raise ShapeError(f"backward from a tensor of shape {list(t.shape)} needs a gradient of "
                              f"that shape; only a single number starts at 1. Sum it first?")
         one = np.ones(t.shape, t.dtype)
         given = Tensor(STATE.get().tables[t.device].upload(one))
-    if not isinstance(given, Tensor) or (given.data.shape, given.data.dtype) != (
-            t.data.shape, t.data.dtype):
+    if not isinstance(given, Tensor) or (given.array.shape, given.array.dtype) != (
+            t.array.shape, t.array.dtype):
         got = (f"one of {given.dtype.name}{list(given.shape)}" if isinstance(given, Tensor)
                else type(given).__name__)
         raise ShapeError(f"the gradient given must be a Tensor {t.dtype.name}{list(t.shape)} like "
                          f"the output it belongs to, got {got}")
-    return given if create_graph else given.data
+    return given if create_graph else given.array
 
 
 def _owned(g: Any, taken: set[int]) -> Any:

@@ -16,13 +16,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from etude.core.contract import Results, guarded, without_end
 from etude.core.errors import BackendError, DeviceError, ShapeError, Unsupported
 from etude.core.shapes import float32
-from etude.core.table import TABLE, Op, into
+from etude.core.table import ENTERED, TABLE, Op, into
 
 #: What runs an op: ``implementation(*arrays, out=None, **attrs)`` returns an array or a tuple.
 Implementation = Callable[..., Any]
@@ -36,11 +37,15 @@ FALLBACKS: ContextVar[Counter[tuple[str, str, str]]] = ContextVar(
 class Column:
     """One column. ``ops[name](*arrays, out=None, **attrs)`` returns an array or a tuple.
 
-    For the device "cpu" arrays are NumPy's. Any other device also gives ``upload`` (NumPy array
-    to DeviceArray) and ``download`` (a contiguous DeviceArray to a NumPy array). With ``checks``
-    the column promises to run ``Op.check`` itself on every call it has not seen before;
-    otherwise the dispatcher runs it on each call, and holds the result against it; an entry
-    without ``out`` is then given one (``contract.py``).
+    name, device: what it is called, and where its arrays are. For "cpu" they are NumPy's. Any
+        other device also gives ``upload`` (NumPy array to DeviceArray) and ``download`` (a
+        contiguous DeviceArray to a NumPy array).
+    isa, threads, dtypes: for people. ``etude backends`` and receipts show them, and nothing is
+        decided by them: what it is made with ("python", "avx2"), on how many threads it computes,
+        and op -> names of the dtypes it takes. An op declines the others itself.
+    checks: it promises to run ``Op.check`` itself on every call it has not seen before, and is
+        trusted. Without it the dispatcher checks each call, holds the result against it and
+        hands over read-only inputs; an entry without ``out`` is then given one (``contract.py``).
     """
 
     name: str
@@ -51,7 +56,7 @@ class Column:
     checks: bool = False
     upload: Implementation | None = None
     download: Implementation | None = None
-    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)  # for people
+    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     results: Results = field(default_factory=Results, repr=False, init=False)
 
 
@@ -86,6 +91,19 @@ class Namespace:
         return entry
 
 
+#: The tables there are, by id: in each of them an op that is entered anew must be found anew.
+_EVERY: WeakValueDictionary[int, Table] = WeakValueDictionary()
+
+
+def _forget(op: Op) -> None:
+    for table in list(_EVERY.values()):
+        table.pop(op.name, None)
+        vars(table.F).pop(op.name, None)
+
+
+ENTERED.append(_forget)
+
+
 class Table(dict[str, Implementation]):
     """Op name -> what a call of it runs, for one device. Entries are made when first wanted."""
 
@@ -98,6 +116,7 @@ class Table(dict[str, Implementation]):
         self.fallback = fallback
         self.taps = taps
         self.F = Namespace(self)
+        _EVERY[id(self)] = self
 
     def with_taps(self, taps: tuple[Tap, ...]) -> Table:
         """The same columns under other taps."""

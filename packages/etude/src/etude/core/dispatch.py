@@ -16,7 +16,7 @@ import numpy as np
 from etude.core.errors import DeviceError, DTypeError
 from etude.core.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
 from etude.core.state import STATE
-from etude.core.table import TABLE, Op
+from etude.core.table import ENTERED, TABLE, Op
 from etude.core.tape import Node
 from etude.core.tensor import Tensor, tensor, view_of
 
@@ -32,6 +32,7 @@ class _TensorFunctions(dict[str, Function]):
 
 
 OPS = _TensorFunctions()
+ENTERED.append(lambda op: OPS.pop(op.name, None))
 
 
 def _result_dtype(op: Op, operands: Sequence[Any]) -> np.dtype[Any]:
@@ -100,11 +101,10 @@ def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
     outputs = result if isinstance(result, tuple) else (result,)
     node = None
     if True in needs and outputs and outputs[0].dtype.kind == "f":
-        if op.rule is not None or op.composite_rule is not None:
-            node = Node(op, inputs, outputs, attrs, needs)
-        elif op.internal:
+        if op.internal and op.rule is None and op.composite_rule is None:
             raise RuntimeError(f"{op.name} has no gradient rule, so the op it belongs to cannot "
                                f"be differentiated twice")
+        node = Node(op, inputs, outputs, attrs, needs)
     if op.outputs[0].startswith("*"):
         return tuple([view_of(inputs[0], Tensor(y, node=node, index=i))
                       for i, y in enumerate(outputs)])
@@ -134,7 +134,7 @@ def _general(op: Op) -> Function:
                     needs.append(False)
                     continue
                 break
-            array = t.data
+            array = t.array
             if device is None:
                 device = array.device
             elif array.device != device:
@@ -150,7 +150,7 @@ def _general(op: Op) -> Function:
             needs.append(t.requires_grad)
         if device is None or len(arrays) < len(inputs):  # something to promote, or to refuse
             inputs, device = _promote(op, inputs)
-            arrays = [t.data if isinstance(t, Tensor) else t for t in inputs]
+            arrays = [t.array if isinstance(t, Tensor) else t for t in inputs]
             needs = [isinstance(t, Tensor) and t.requires_grad for t in inputs]
         attrs = taken(attrs)
         result = state.tables[device][name](*arrays, **attrs)
@@ -170,17 +170,16 @@ def _by_name(op: Op) -> Function:
 
 def _unary(op: Op) -> Function:
     name, slow, by_name = op.name, _general(op), _by_name(op)
-    differentiable = op.rule is not None
 
     def call(x: Any = None, **names: Any) -> Any:
         if names:
             return by_name((x,), names)
-        if not (isinstance(x, Tensor) and x.data.dtype.kind == "f"):
+        if not (isinstance(x, Tensor) and x.array.dtype.kind == "f"):
             return slow(x)
         state = STATE.get()
-        data = x.data
+        data = x.array
         y = state.tables[data.device][name](data)
-        if differentiable and x.requires_grad and state.grad:
+        if x.requires_grad and state.grad:
             return Tensor(y, node=Node(op, (x,), (y,), {}, (True,)))
         return Tensor(y)
 
@@ -189,17 +188,17 @@ def _unary(op: Op) -> Function:
 
 def _binary(op: Op) -> Function:
     name, slow, by_name = op.name, _general(op), _by_name(op)
-    differentiable = op.rule is not None
+    differentiable = op.cls != "compare"  # whose results are bools
 
     def call(x: Any = None, y: Any = None, **names: Any) -> Any:
         if names:
             return by_name((x, y), names)
         if not isinstance(x, Tensor):
             return slow(x, y)
-        a, b = x.data, y
+        a, b = x.array, y
         grad_y = False
         if isinstance(y, Tensor):
-            b = y.data
+            b = y.array
             grad_y = y.requires_grad
             if a.dtype is not b.dtype or a.dtype.kind != "f" or a.device != b.device:
                 return slow(x, y)

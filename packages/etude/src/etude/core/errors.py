@@ -15,6 +15,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f". Did you mean {close[0]!r}?" if close else "."
 
 
+def no_such_name(package: str, name: str, known: Iterable[str]) -> AttributeError:
+    """For a package that has no ``name``: says which name it has that is written alike."""
+    alike = [k for k in known if k.lower() == name.lower()]
+    last = package.rpartition(".")[2]
+    hint = f"; write {last}.{alike[0]}" if alike else did_you_mean(name, known)
+    return AttributeError(f"{package} has no {name!r}{hint}")
+
+
 class ShapeError(ValueError):
     """Shapes that do not fit together, or an array that is empty where it must not be."""
 

@@ -64,8 +64,17 @@ def real(what: str, value: Any) -> float:
     if hasattr(value, "item") and math.prod(value.shape) == 1:
         found = value.item()
     if isinstance(found, bool) or not isinstance(found, Real):
-        raise TypeError(f"{what} must be a number, got {value!r}")
+        raise TypeError(f"{what} must be a number, got {value!r}{_without_quotes(found)}")
     return float(found)
+
+
+def _without_quotes(value: Any) -> str:
+    """The end of a sentence about a number that was given as a text."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return ""
+    return f"; write {value}, without quotes" if isinstance(value, str) else ""
 
 
 def eps_of(what: str, eps: Any) -> float:
@@ -77,11 +86,14 @@ def eps_of(what: str, eps: Any) -> float:
     return found
 
 
-def in_order(what: str, given: Iterable[Any]) -> list[Any]:
+def in_order(what: str, given: Any) -> list[Any]:
     """``given`` as a list. TypeError for a set, whose order differs from run to run, and a dict."""
     if isinstance(given, (set, frozenset)):
         raise TypeError(f"{what}: needs an order, and a set has another one in each run; give a "
                         f"list")
+    if not isinstance(given, Iterable) and hasattr(given, "__name__"):
+        raise TypeError(f"{what}: got {given.__name__} itself and not what it returns; write "
+                        f"{given.__name__}(), with brackets")
     if not isinstance(given, Iterable):
         raise TypeError(f"{what}: give a list, got {given!r}")
     if isinstance(given, Mapping):

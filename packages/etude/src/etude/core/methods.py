@@ -8,6 +8,7 @@ array in front becomes a method by its name, read from the table (``attach``).
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -103,11 +104,10 @@ def _move(x: Tensor, device: str) -> Tensor:
     if device == x.device:
         return x
     tables = STATE.get().tables
-    y = Tensor(tables[device].upload(tables[x.device].download(x.data)))
+    node = None
     if STATE.get().grad and x.requires_grad:
-        y.node = Node(_TO, [x], (), {"device": x.device}, (True,))
-        y.requires_grad = True
-    return y
+        node = Node(_TO, [x], (), {"device": x.device}, (True,))
+    return Tensor(tables[device].upload(tables[x.device].download(x.array)), node=node)
 
 
 def _move_back(F: Any, grad: Any, *, needs: Any, device: str) -> Any:
@@ -238,6 +238,12 @@ def instead(name: str) -> str:
 
 def _missing(self: Tensor, name: str) -> Any:
     # Python asks only for what is missing; with name and obj it adds the nearest name there is.
+    if name == "grad":  # which a leaf has from the start, and a result from retain_grad() on
+        op = "an op" if self.node is None else f"{self.node.op.name!r}"
+        warnings.warn(f"grad of the result of {op}: backward fills the grad of leaves only, so "
+                      f"this is None. Call retain_grad() on the result before backward, or "
+                      f"etude.grad(loss, result)", stacklevel=2)
+        return None
     raise AttributeError(f"a Tensor has no {name!r}{instead(name)}", name=name, obj=self)
 
 

@@ -1,8 +1,9 @@
 """The op table: what an op is, and the decorator that enters one.
 
 An op is a pure function on arrays: arrays first, attributes by keyword, an array or a tuple
-returned, nothing it was given changed. Its family file in ``ops/`` states four things together:
-the reference (NumPy, written to be read), the shape rule, the gradient rule and the cost.
+returned, nothing it was given changed. Its family file in ``ops/`` states five things together:
+the reference (NumPy, written to be read), the shape rule, the gradient rule, the cost, and the
+conventions (what becomes of NaN, ties and the like).
 Everything else -- backends, Tensor methods, op cards, docs pages, tests -- reads them from
 ``TABLE``. How a call reaches a column is in ``columns.py``; nothing here dispatches.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.conventions import Convention, read
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import plain
 from etude.core.layout import Layout
@@ -48,6 +50,9 @@ ASIDE = {"inplace": (False, "an op changes nothing it is given; write x = relu(x
 PLAIN = frozenset({bool, int, float, str, type(None)})
 
 TABLE: dict[str, Op] = {}
+
+#: Called with each op that is entered, by those who keep what they made of the table's ops.
+ENTERED: list[Callable[[Op], object]] = []
 
 
 @dataclass(eq=False)
@@ -84,6 +89,7 @@ class Op:
     internal: bool = False  # a backward or an optimiser step: not part of the public functions
     rule: Rule | None = None
     composite_rule: Rule | None = None
+    _stated: list[str] = field(default_factory=list, repr=False)  # texts of ``conventions``
     _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __call__(self, *arrays: Any, **attrs: Any) -> Any:
@@ -111,6 +117,18 @@ class Op:
         """Decorator: the op's definition in primitives, ``rule(F, *arrays, **attrs)``."""
         self.composite_rule = rule
         return rule
+
+    def convention(self, text: str) -> None:
+        """State what the op gives of NaN, infinities, ties, empty axes and the like: a line for
+        each, "softmax([nan, 0]) -> [nan, nan]  # why", as ``conventions.py`` reads them.
+        """
+        self._stated.append(text)
+        self.__dict__.pop("conventions", None)
+
+    @cached_property
+    def conventions(self) -> tuple[Convention, ...]:
+        """What ``convention`` was told. Raises ValueError for a line that cannot be read."""
+        return tuple(line for text in self._stated for line in read(self.name, text))
 
     def check(self, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """The shape rule: Spec (or a tuple of them) of what this call returns.
@@ -273,15 +291,19 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
     ieee: infinities and NaN are results like others, of which NumPy need not warn.
     internal: a backward op or an optimiser step: not part of the public functions.
 
-    Raises ValueError if an op of that name is there already.
+    Raises ValueError if an op of that name is there already, unless both are defined in
+    ``__main__``: the cell of a notebook that enters an op may run again, and replaces it.
     """
 
     def enter(reference: Rule) -> Op:
         name = reference.__name__
         if ieee:
             reference = np.errstate(divide="ignore", invalid="ignore", over="ignore")(reference)
-        if name in TABLE:
-            raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one")
+        if name in TABLE and not (
+                TABLE[name].reference.__module__ == reference.__module__ == "__main__"):
+            raise ValueError(f"two ops are called {name!r}: {TABLE[name].family}.py has one. Take "
+                             f"another name; only an op of your own that a notebook or a script "
+                             f"defines is replaced where it is defined again")
         parameters = inspect.signature(reference).parameters.values()
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
@@ -315,6 +337,8 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
             internal=internal,
         )
         entry.__doc__ = reference.__doc__
+        for told in ENTERED:
+            told(entry)
         return entry
 
     return enter

@@ -33,7 +33,7 @@ class Node:
     Tensors: no cycle, so memory goes the moment the last user lets go. Backward drops both.
     """
 
-    __slots__ = ("attrs", "inputs", "needs", "op", "order", "outputs")
+    __slots__ = ("attrs", "inputs", "keepers", "needs", "op", "order", "outputs")
 
     def __init__(self, op: Op, inputs: Sequence[Any], outputs: tuple[Any, ...],
                  attrs: dict[str, Any], needs: tuple[bool, ...]) -> None:
@@ -43,6 +43,7 @@ class Node:
         self.attrs = attrs
         self.needs = needs  # which of the inputs want a gradient
         self.order = next(clock)
+        self.keepers: tuple[Any, ...] = ()  # weak references to outputs that keep their gradient
 
     def __repr__(self) -> str:
         return f"<Node {self.order}: {self.op.name}>"
@@ -55,6 +56,10 @@ class Node:
                 f"freed by the first. Pass retain_graph=True to the first call, or compute the "
                 f"loss again")
         return [t for t, need in zip(self.inputs, self.needs, strict=True) if need]
+
+    def kept(self) -> list[Any]:
+        """The output Tensors that asked to keep their gradient, and are still there."""
+        return [t for ask in self.keepers if (t := ask()) is not None]
 
     def free(self) -> None:
         """Let go of all that was saved."""
@@ -82,9 +87,9 @@ class Node:
                 value = self.inputs[position] if position < len(self.inputs) else None
                 if field:
                     value = getattr(value, field)
-                elif hasattr(value, "data"):  # a Tensor, and no number or None
+                elif hasattr(value, "array"):  # a Tensor, and no number or None
                     self.unwritten(name, value)
-                    value = value if wrap is not None else value.data
+                    value = value if wrap is not None else value.array
             values.append(value)
         return values
 
@@ -109,7 +114,8 @@ def walk(starts: Sequence[tuple[Any, Any]], mode: Mode, keep: bool,
     """Follow gradients back from ``starts``, pairs (Tensor, its gradient).
 
     Without ``targets`` every leaf that requires a gradient gets one: ``complete(leaf, gradient)``
-    is called as soon as nothing more can be added to it, while the walk goes on. With targets the
+    is called as soon as nothing more can be added to it, while the walk goes on; so it is for
+    results that asked to keep theirs. With targets the
     gradients of these alone are worked out, and returned by key. Nodes keep what they saved only
     if ``keep``.
     """
@@ -125,6 +131,8 @@ def walk(starts: Sequence[tuple[Any, Any]], mode: Mode, keep: bool,
         inputs, needs = node.inputs, node.needs
         assert inputs is not None
         if useful is None or node in useful:
+            if complete is not None and node.keepers:
+                _keep(node, gathered, complete)
             _through(node, gathered, targets, useful, mode)
         if complete is not None:
             for t, need in zip(inputs, needs, strict=True):
@@ -189,6 +197,13 @@ def _settle(gathered: dict[Key, Any], leaf: Any, complete: Callable[[Any, Any], 
         complete(leaf, g)
 
 
+def _keep(node: Node, gathered: dict[Key, Any], complete: Callable[[Any, Any], None]) -> None:
+    """Hand what has arrived for outputs of ``node`` to those that asked (``retain_grad``)."""
+    for t in node.kept():
+        if (node, t.index) in gathered:
+            complete(t, gathered[node, t.index])
+
+
 def _through(node: Node, gathered: dict[Key, Any], targets: set[Key] | None,
              useful: set[Node] | None, mode: Mode) -> None:
     """Take what has arrived for the outputs of ``node``, and gather what its inputs get."""
@@ -224,13 +239,16 @@ def apply_rule(node: Node, arrived: list[Any], needs: tuple[bool, ...], mode: Mo
     if op.outputs[0].startswith("*"):
         upstream = [F.full(shape=y.shape, value=0, dtype=y.dtype) if g is None else g
                     for g, y in zip(arrived, node.outputs, strict=True)]
-    assert op.rule is not None
+    if op.rule is None:
+        raise RuntimeError(f"backward through {op.name!r}: this op has no gradient rule. State one "
+                           f"below its definition, {op.name}.gradient(rule), and compute the loss "
+                           f"again; or detach() what goes into it, if no gradient is wanted there")
     attrs = {**op.attrs, **node.attrs} if op.attrs or node.attrs else {}
     grads = op.rule(F, upstream, *node.saved(mode.wrap), needs=needs, **attrs)
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
     shaped = list(grads)
     for i, (g, t) in enumerate(zip(grads, inputs, strict=False)):
-        if g is not None and needs[i] and g.shape != t.data.shape:  # the op broadcast this input
-            shaped[i] = sum_to(F, g, t.data.shape)
+        if g is not None and needs[i] and g.shape != t.array.shape:  # the op broadcast this input
+            shaped[i] = sum_to(F, g, t.array.shape)
     return shaped

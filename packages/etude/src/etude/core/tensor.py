@@ -8,11 +8,13 @@ flow back is in ``tape.py``.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from etude.core.array import IN_PLACE, WRITE, read_only
 from etude.core.errors import DeviceError, DTypeError, ShapeError
 from etude.core.shapes import (
     DTYPES,
@@ -35,21 +37,23 @@ _KDL_CPU, _KDL_EXTENSION = (1, 0), (12, 0)
 class Tensor:
     """An n-dimensional array of float32, float64, int64 or bool on a device.
 
-    ``data`` is the array (NumPy's on "cpu"), ``grad`` the gradient that ``backward`` left, or
-    None. Make one with ``etude.tensor``. There is no item assignment and no in-place operator:
-    only optimisers and ``copy_`` write, and backward notices if they wrote too early.
+    ``data`` shows the array (NumPy's on "cpu"), ``grad`` is the gradient that ``backward`` left,
+    or None. Make one with ``etude.tensor``. There is no item assignment and no in-place operator,
+    and ``data`` is read-only: only optimisers and ``copy_`` write, and backward notices if they
+    wrote too early.
     """
 
-    __slots__ = ("__weakref__", "_base", "_written", "data", "grad", "hooks", "index", "node",
+    __slots__ = ("__weakref__", "_base", "_written", "array", "grad", "hooks", "index", "node",
                  "requires_grad")
     __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None,
                  index: int = 0) -> None:
-        self.data = data
+        self.array = data  # itself, for ops and optimisers; what people see of it is ``data``
         self.node = node  # the call that computed it; None for a leaf
         self.index = index  # which of the node's outputs it is
-        self.grad: Tensor | None = None
+        if node is None:
+            self.grad: Tensor | None = None  # of a result, methods.py warns that none is kept
         self.requires_grad = node is not None
         self._base: Tensor | str | None = None  # the leaf, or the op, whose memory it views
         self._written = 0  # when copy_ or an optimiser last wrote into it, by the tape's clock
@@ -61,20 +65,29 @@ class Tensor:
     # ------------------------------------------------------------------ what it is
 
     @property
+    def data(self) -> Any:
+        """The array: on "cpu" NumPy's, read-only, in the same memory; else a DeviceArray."""
+        return read_only(self.array)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        raise TypeError(f"the data of a tensor cannot be replaced, because {WRITE}")
+
+    @property
     def shape(self) -> Shape:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self.array.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype  # type: ignore[no-any-return]
+        return self.array.dtype  # type: ignore[no-any-return]
 
     @property
     def device(self) -> str:
-        return self.data.device  # type: ignore[no-any-return]
+        return self.array.device  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
-        return len(self.data.shape)
+        return len(self.array.shape)
 
     @property
     def is_leaf(self) -> bool:
@@ -84,7 +97,7 @@ class Tensor:
         return self.shape if dim is None else self.shape[dim]
 
     def numel(self) -> int:
-        return int(self.data.size)
+        return int(self.array.size)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -122,7 +135,7 @@ class Tensor:
         """The values as a read-only NumPy array; on "cpu" the same memory, not a copy."""
         if self.requires_grad:
             raise RuntimeError("numpy() would lose the gradient; call detach() first to say so")
-        view = STATE.get().tables[self.device].download(self.data).view()
+        view = STATE.get().tables[self.device].download(self.array).view()
         view.flags.writeable = False
         return view
 
@@ -149,7 +162,7 @@ class Tensor:
         x = self.numpy()
         says_read_only = max_version is not None and max_version[0] >= 1
         if not says_read_only and self.device == "cpu":
-            x = self.data
+            x = self.array
         lent = (says_read_only or x.flags.writeable) and min(x.strides, default=0) >= 0
         if copy is False and not lent:
             raise BufferError("__dlpack__: this memory cannot be lent without a copy: it is "
@@ -163,7 +176,7 @@ class Tensor:
 
     def item(self) -> bool | int | float:
         """The one element, as a Python number."""
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ShapeError(f"item() is for one element; this tensor has shape {[*self.shape]}")
         return self.detach().numpy().item()  # type: ignore[no-any-return]
 
@@ -203,9 +216,18 @@ class Tensor:
             self.hooks = {}
         return RemovableHook(self.hooks, hook)
 
+    def retain_grad(self) -> None:
+        """Have ``backward`` leave the gradient of this result in ``grad``, as it does in leaves."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: this tensor has no gradient, because nothing that led "
+                               "to it was made with requires_grad=True")
+        if self.node is not None and not any(t is self for t in self.node.kept()):
+            self.grad = None
+            self.node.keepers += (weakref.ref(self),)
+
     def detach(self) -> Tensor:
         """The same memory, without the history."""
-        return view_of(self, Tensor(self.data))
+        return view_of(self, Tensor(self.array))
 
     def written(self) -> int:
         """When the memory under this tensor was last written, by the tape's clock."""
@@ -213,7 +235,7 @@ class Tensor:
         return 0 if isinstance(owner, str) else owner._written
 
     def mark_written(self) -> None:
-        """To be called by whoever writes into ``data``, afterwards."""
+        """To be called by whoever writes into ``array``, afterwards."""
         owner = self._owner()
         if isinstance(owner, str):
             raise RuntimeError(f"the result of {owner!r} was written; only leaves may be")
@@ -239,14 +261,14 @@ class Tensor:
         if src.device != self.device:
             raise DeviceError(f"copy_: from {src.device!r} to {self.device!r}; use .to() first")
         repeated = any(n > 1 and step == 0
-                       for n, step in zip(self.shape, self.data.strides, strict=True))
-        if repeated and self.data.size:
+                       for n, step in zip(self.shape, self.array.strides, strict=True))
+        if repeated and self.array.size:
             raise RuntimeError("copy_ into an expanded view: several of its elements are one place "
                                "in memory. Copy into the tensor that was expanded, or into a "
                                "clone() of the view")
-        if isinstance(self.data, np.ndarray) and not self.data.flags.writeable:
+        if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
             raise RuntimeError("copy_ into memory that is read-only; clone() the tensor first")
-        STATE.get().tables[self.device]["contiguous"](src.data, out=self.data)
+        STATE.get().tables[self.device]["contiguous"](src.array, out=self.array)
         self.mark_written()
         return self
 
@@ -254,14 +276,8 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("tensors have no item assignment: backward could not see it. Build the "
-                        "result with where, cat or scatter_add, or copy_ into a leaf")
-
-    def _in_place(self, other: Any) -> Any:
-        raise TypeError("tensors have no in-place operators: write x = x + y. Optimisers and "
-                        "copy_ are the only writers")
-
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _in_place
-    __iand__ = __ior__ = __ixor__ = __ifloordiv__ = __imod__ = _in_place
+                        "result with where, cat or scatter_add; into a leaf, such as a parameter, "
+                        "write: with no_grad(): p[index].copy_(y)")
 
     if TYPE_CHECKING:  # operators and methods that call ops are attached in methods.py
 
@@ -286,6 +302,24 @@ class Tensor:
         clone = to = float = double = long = reshape = permute = expand = transpose = _made
         flatten = unsqueeze = squeeze = _made
         def __getitem__(self, index: Any) -> Tensor: ...
+
+
+def _no_in_place(sign: str) -> Callable[[Tensor, Any], NoReturn]:
+    """What ``x += y`` ends in. ``p = p - y`` for a parameter would name a new tensor ``p``, and
+    train nothing, so a leaf is told what does.
+    """
+    def refuse(self: Tensor, other: Any) -> NoReturn:
+        what = "tensors have no in-place operators, because backward may need the old values"
+        if self.node is not None:
+            raise TypeError(f"{what}. Write x = x {sign} y, which makes a new tensor")
+        raise TypeError(f"{what}. To change a leaf, such as a parameter, write: with no_grad(): "
+                        f"p.copy_(p {sign} y). For a new tensor: x = x {sign} y")
+
+    return refuse
+
+
+for _name, _sign in IN_PLACE.items():
+    setattr(Tensor, _name, _no_in_place(_sign))
 
 
 def view_of(x: Tensor, y: Tensor) -> Tensor:
@@ -346,7 +380,7 @@ def from_numpy(x: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(x, np.ndarray) or supported(x) is not x:
         raise DTypeError(f"from_numpy(): needs a NumPy array of float32, float64, int64 or bool, "
                          f"got {getattr(x, 'dtype', type(x).__name__)}; etude.tensor converts")
-    return Tensor(x)
+    return Tensor(np.asarray(x))  # of a subclass, such as another tensor's data, the array
 
 
 def from_dlpack(ext_tensor: Any, *, copy: bool | None = None) -> Tensor:

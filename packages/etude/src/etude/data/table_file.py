@@ -28,6 +28,7 @@ from etude.data.packed import read_gzip
 Array = np.ndarray[Any, Any]
 
 MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])  # how files write "no value"
+CHOOSE = "name the columns that are features with columns=[...]"
 LARGEST = float(np.finfo(float32).max)
 
 
@@ -133,8 +134,7 @@ class CSVDataset:
                 raise ValueError(f"{self.path}: column {number} has no name"
                                  f"{f' but {name!r}' if name else ''}; is it the number of the "
                                  f"row? Save the table without it, in pandas by "
-                                 f"to_csv(..., index=False), or say with columns=[...] what the "
-                                 f"features are")
+                                 f"to_csv(..., index=False), or {CHOOSE}")
 
     def _column(self, places: dict[str, int], name: str) -> int:
         if name in places:
@@ -148,7 +148,7 @@ class CSVDataset:
         value = text.strip()
         if value.lower() in MISSING:
             raise ValueError(f"{self.path}, line {line}: no value in column {column!r} "
-                             f"({text!r}); fill it in, or leave out the line or the column")
+                             f"({text!r}); fill it in, take the line out, or {CHOOSE}")
         return value
 
     def _number(self, text: str, column: str, line: int) -> float:
@@ -156,8 +156,9 @@ class CSVDataset:
         try:
             number = float(value.replace("_", "x"))  # Python reads 1_000, tables do not
         except ValueError:
+            advice = CHOOSE if column in self.columns else "kind='class' takes names"
             raise ValueError(f"{self.path}, line {line}: {text!r} in column {column!r} is no "
-                             f"number; leave such a column out with columns=[...]") from None
+                             f"number; {advice}") from None
         if not math.isfinite(number) or abs(number) > LARGEST:
             raise ValueError(f"{self.path}, line {line}: {text!r} in column {column!r} does not "
                              f"fit into float32")

@@ -10,7 +10,7 @@ import json
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -89,7 +89,8 @@ class _Tokenizer:
 class CharTokenizer(_Tokenizer):
     """One token for each character; token i is ``characters[i]``.
 
-    ``CharTokenizer.train(text)`` takes the characters that occur in the text, in Unicode's order.
+    ``CharTokenizer.train(text)`` takes the characters that occur in a text, or in a list of them
+    such as ``names()``, in Unicode's order.
     """
 
     kind = "char"
@@ -109,9 +110,11 @@ class CharTokenizer(_Tokenizer):
         self._sorted = codes[self._order]
 
     @classmethod
-    def train(cls, text: str) -> Self:
-        """The tokenizer of the characters in ``text``."""
-        return cls("".join(sorted(set(text))))
+    def train(cls, text: str | Iterable[str]) -> Self:
+        """The tokenizer of the characters in ``text``: one text, or several. What stands between
+        several, such as the end of a line, is in none of them: put it into their list.
+        """
+        return cls("".join(sorted(set("".join(_texts("CharTokenizer", text))))))
 
     def encode(self, text: str) -> Tokens:
         """int64 (len(text)). ValueError for a character that is not in the vocabulary."""
@@ -141,6 +144,16 @@ class CharTokenizer(_Tokenizer):
             raise ValueError(f"its characters must be a list of single ones, got "
                              f"{reprlib.repr(given)}")
         return cls("".join(given))
+
+
+def _texts(tokenizer: str, given: str | Iterable[str]) -> list[str]:
+    """The texts to learn from. TypeError for anything else."""
+    texts = [given] if isinstance(given, str) else list(given)
+    other = next((one for one in texts if not isinstance(one, str)), None)
+    if other is not None:
+        raise TypeError(f"{tokenizer}.train: takes a text, or a list of texts, got "
+                        f"{reprlib.repr(other)} in it")
+    return texts
 
 
 def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
@@ -177,17 +190,19 @@ class BPETokenizer(_Tokenizer):
         self._tokens_of: Callable[[bytes], tuple[int, ...]] = lru_cache(PIECES)(self._merge)
 
     @classmethod
-    def train(cls, text: str, vocab_size: int = 512, progress: bool = True) -> Self:
-        """Learn ``vocab_size - 256`` merges. Each makes one token of the two neighbours that occur
-        together most often; of pairs that are equally frequent it takes the one with the smaller
-        token numbers. Merges never cross the pieces of ``bpe.pieces``, which are roughly words.
+    def train(cls, text: str | Iterable[str], vocab_size: int = 512, progress: bool = True
+              ) -> Self:
+        """Learn ``vocab_size - 256`` merges from a text, or from several. Each makes one token of
+        the two neighbours that occur together most often; of pairs that are equally frequent it
+        takes the one with the smaller token numbers. Merges never cross the pieces of
+        ``bpe.pieces``, which are roughly words.
 
         Learning stops early, with a smaller vocabulary, when no pair occurs twice. ``progress``
         shows a bar.
         """
         vocab_size = integer("BPETokenizer: vocab_size, with one token for each byte,",
                              vocab_size, 256)
-        words = Counter(pieces(text))
+        words = Counter(word for one in _texts("BPETokenizer", text) for word in pieces(one))
         merges = vocab_size - 256
         with bar("learning byte pairs", merges, progress) as advance:
             return cls(learn(words, merges, advance))

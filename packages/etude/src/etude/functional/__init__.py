@@ -16,7 +16,8 @@ from etude import ops  # noqa: F401 - fills the table, before anything is made f
 from etude.core.creation import full  # noqa: F401 - public here too
 from etude.core.dispatch import OPS, short
 from etude.core.methods import attach, instead
-from etude.core.table import TABLE, Op
+from etude.core.table import ENTERED, TABLE, Op
+from etude.core.tensor import Tensor
 from etude.functional import arithmetic, composed, images, layers, losses, shapes
 
 #: Ops whose input PyTorch converts first where ``dtype`` is given.
@@ -85,7 +86,7 @@ def signature(op: Op) -> str:
     return f"{op.name}({', '.join(words)})"
 
 
-def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file
+def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file or cell
     if name in TABLE and not TABLE[name].internal:
         return _public(TABLE[name])
     raise AttributeError(f"etude.functional has no function {name!r}{instead(name)}")
@@ -104,3 +105,20 @@ def _methods() -> dict[str, Callable[..., Any]]:
 
 
 attach(_methods())
+
+
+_later: dict[str, Callable[..., Any]] = {}  # the methods of ops that a user's own file entered
+
+
+def _enter(op: Op) -> None:
+    """An op that a user's own file or cell enters is a method at once; ``__getattr__`` above finds
+    the function. A name that Tensor has already is left alone.
+    """
+    leads = op.arrays[:1] == op.order[:1] != ()
+    known = vars(Tensor).get(op.name) in (None, _later.get(op.name))
+    if leads and known and not op.internal:
+        _later[op.name] = _public(op)
+        setattr(Tensor, op.name, _later[op.name])
+
+
+ENTERED.append(_enter)

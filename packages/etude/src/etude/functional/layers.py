@@ -94,9 +94,9 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
     if moved and x.numel():
         count = x.numel() // max(x.shape[1], 1)
         table = STATE.get().tables[x.device]
-        unbiased = table["mul"](var.data, count / (count - 1))
-        for buffer, new in ((running_mean, mean.data), (running_var, unbiased)):
-            table["lerp"](buffer.data, new, momentum, out=buffer.data)
+        unbiased = table["mul"](var.array, count / (count - 1))
+        for buffer, new in ((running_mean, mean.array), (running_var, unbiased)):
+            table["lerp"](buffer.array, new, momentum, out=buffer.array)
             buffer.mark_written()
     return y
 

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from etude.core.dispatch import OPS
-from etude.core.errors import ShapeError
+from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import real
-from etude.core.shapes import bool_, int64
+from etude.core.shapes import FLOATS, Spec, bool_, int64
 from etude.core.tensor import Tensor
 from etude.functional.calls import as_tensor, per_channel, refused
 
@@ -52,6 +52,8 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     _today(name, size_average, reduce)
     input, target = as_tensor(input), as_tensor(target)
+    if input.dtype not in FLOATS and target.dtype in FLOATS:
+        raise _swapped(name, "logits, target", input, target)
     weight = None if weight is None else as_tensor(weight)
     if pos_weight is None:
         loss = OPS[name](input, target, reduction="none" if weight is not None else reduction)
@@ -85,6 +87,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
         raise ShapeError("cross_entropy: input must be (C), (N, C) or (N, C, d1, ...), got a "
                          "single number")
     last = 0 if x.ndim == 1 else 1  # the axis of the classes
+    if target.ndim != 1 or x.ndim != 2:  # the usual call, a label for each row, pays nothing
+        _asked_rightly(x, target, last)
     if target.dtype != int64 and target.shape == x.shape and target.dtype != bool_:
         return _soft_cross_entropy(x, target, weight, last, ignore_index, reduction,
                                    label_smoothing)
@@ -100,6 +104,22 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
         x, target if target.ndim == 1 else target.reshape(-1), weight, reduction=reduction,
         ignore_index=ignore_index, label_smoothing=label_smoothing)
     return loss.reshape(shape) if reduction == "none" and shape != loss.shape else loss
+
+
+def _asked_rightly(x: Tensor, target: Tensor, classes: int) -> None:
+    """DTypeError for labels in the place of logits, ShapeError for one-hot labels of integers."""
+    if x.dtype not in FLOATS and target.dtype in FLOATS:
+        raise _swapped("cross_entropy", "logits, labels", x, target)
+    if target.dtype not in FLOATS and target.shape == x.shape and x.shape[classes] > 1:
+        raise ShapeError(f"cross_entropy: target {Spec(target.shape, target.dtype)} has the shape "
+                         f"of input, as one-hot labels do. Give the number of the class, "
+                         f"target.argmax({classes}), or, as probabilities, target.float()")
+
+
+def _swapped(name: str, order: str, x: Tensor, target: Tensor) -> DTypeError:
+    return DTypeError(f"{name}: got input {Spec(x.shape, x.dtype)} and target "
+                      f"{Spec(target.shape, target.dtype)}. What the model says comes first: "
+                      f"{name}({order})")
 
 
 def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Any, classes: int, ignore_index: int,

@@ -6,6 +6,9 @@ name that PyTorch has for it. ``module.py`` holds ``Module`` and ``Parameter``, 
 other files are the layers.
 """
 
+from typing import Any
+
+from etude.core.errors import no_such_name
 from etude.nn import functional, init
 from etude.nn.activations import (
     ELU,
@@ -76,3 +79,11 @@ __all__ = [
     "functional",
     "init",
 ]
+
+# "nn.linear" is a slip for nn.Linear, and no wish to see linear.py: the files are no names here.
+for _file in {_class.lower() for _class in __all__} & (globals().keys() - set(__all__)):
+    del globals()[_file]
+
+
+def __getattr__(name: str) -> Any:
+    raise no_such_name(__name__, name, __all__)

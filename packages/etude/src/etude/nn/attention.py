@@ -18,7 +18,7 @@ from etude.core.shapes import FLOATS, Spec, bool_
 from etude.core.tensor import Tensor
 from etude.nn.init import xavier_normal_, xavier_uniform_, zeros_
 from etude.nn.linear import Linear
-from etude.nn.module import Module, Parameter, parameter, tensor_of
+from etude.nn.module import Module, Parameter, parameter, spec_given, tensor_of
 
 
 class MultiheadAttention(Module):
@@ -114,6 +114,18 @@ class MultiheadAttention(Module):
             return y, None
         weights = F.mean(weights, dim=1) if average_attn_weights else weights
         return y, weights.squeeze(0) if alone else weights
+
+    def misfit(self, query: Any, key: Any = None, value: Any = None, *_: Any, **__: Any) -> str:
+        key = query if key is None else key
+        given = {"query": (query, "embed_dim", self.embed_dim), "key": (key, "kdim", self.kdim),
+                 "value": (key if value is None else value, "vdim", self.vdim)}
+        for name, (t, setting, size) in given.items():
+            x = spec_given(t)
+            if x.shape[-1] != size:
+                return (f"MultiheadAttention({setting}={size}, ...) got a {name} {x}, whose last "
+                        f"size is {x.shape[-1]} and not {size}. Make the layer with {setting}="
+                        f"{x.shape[-1]}, or change what comes before it")
+        return ""
 
     # ------------------------------------------------------------------ the steps of forward
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self
 
+from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import in_order, whole
 from etude.nn.module import Module, layer_of
 
@@ -83,8 +84,12 @@ class Sequential(_Row):
 
     def forward(self, input: Any) -> Any:
         x = input
-        for layer in self.children():
-            x = layer(x)
+        for name, layer in self.named_children():
+            try:
+                x = layer(x)
+            except (ShapeError, DTypeError, IndexError) as error:
+                error.add_note(f"in the layer {name!r} of {type(self).__name__}")
+                raise
         return x
 
 

@@ -14,7 +14,7 @@ from etude.core.given import integer, whole
 from etude.core.shapes import pair
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
-from etude.nn.module import Module, Parameter, parameter, tensor_of
+from etude.nn.module import Module, Parameter, parameter, spec_given, tensor_of
 
 Size = int | tuple[int, int]
 Size1 = int | tuple[int]
@@ -63,6 +63,24 @@ class _Conv(Module):
             sizes = [(n // 2, n - n // 2) for n in lacks]
         amounts = [n for both in reversed(sizes) for n in both]  # the last axis comes first
         return F.pad(x, amounts, self.padding_mode), 0
+
+    def misfit(self, input: Any, output_size: Any = None) -> str:
+        x, (channels, _out), axes = spec_given(input), self.channels(), self.weight.ndim - 2
+        layout = "C, L" if axes == 1 else "C, H, W"
+        text = f"{type(self).__name__}(in_channels={channels}, ...) got an input {x}"
+        if x.ndim not in (axes + 1, axes + 2):
+            return f"{text}; it takes (N, {layout}) or ({layout})"
+        given = x.shape[-axes - 1]
+        if given == channels:
+            return ""
+        text += f", ({layout if x.ndim == axes + 1 else f'N, {layout}'}) with C = {given}"
+        if x.ndim == axes + 1 and channels == 1:
+            return f"{text}. If the first axis counts samples, x.unsqueeze(1) adds one of channels"
+        if x.shape[-1] == channels:
+            order = [*range(x.ndim - axes - 1), x.ndim - 1, *range(x.ndim - axes - 1, x.ndim - 1)]
+            return (f"{text}. The channels stand before the other axes of an image: "
+                    f"x.permute({', '.join(map(str, order))})")
+        return f"{text}. Make the layer with in_channels={given}, or change what comes before it"
 
     def extra_repr(self) -> str:
         in_channels, out_channels = self.channels()

@@ -7,6 +7,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.errors import ShapeError
 from etude.core.given import integer, whole
+from etude.core.shapes import Spec, int64
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
 from etude.nn.init import normal_, zeros_
@@ -52,6 +53,18 @@ class Embedding(Module):
 
     def forward(self, input: Tensor) -> Any:
         return F.embedding(input, self.weight, padding_idx=self.padding_idx)
+
+    def misfit(self, input: Any) -> str:
+        x, (count, width) = tensor_of("Embedding: input", input), self.weight.shape
+        text = f"Embedding(num_embeddings={count}, embedding_dim={width})"
+        if x.dtype != int64:
+            return (f"{text} got an input {Spec(x.shape, x.dtype)}; it takes the numbers of "
+                    f"tokens, int64: x.long()")
+        outside = [n for n in x.flatten().tolist() if not 0 <= n < count]
+        if not outside:
+            return ""
+        return (f"{text} got the token {outside[0]}; its tokens run from 0 to {count - 1}. Make "
+                f"the layer with num_embeddings=, the size of the vocabulary")
 
     def extra_repr(self) -> str:
         num_embeddings, embedding_dim = self.weight.shape

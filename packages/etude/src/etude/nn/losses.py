@@ -19,6 +19,10 @@ class _Loss(Module):
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
                  ) -> None:
+        if isinstance(size_average, Tensor) or isinstance(reduce, Tensor):
+            name = type(self).__name__
+            raise TypeError(f"{name} is a layer, which is made first and called then: loss = "
+                            f"nn.{name}(), and loss(input, target)")
         refused(type(self).__name__, "write reduction='mean', 'sum' or 'none'",
                 size_average=(size_average, None), reduce=(reduce, None))
         if reduction not in ("mean", "sum", "none"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from etude.core.array import is_contiguous
 from etude.core.creation import full, zeros_like
-from etude.core.errors import DTypeError
+from etude.core.errors import DTypeError, ShapeError
 from etude.core.shapes import FLOATS, Spec
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
@@ -34,8 +34,8 @@ class Parameter(Tensor):
             raise TypeError(f"a Parameter is made from a Tensor, got {type(data).__name__}; "
                             f"etude.tensor makes one")
         with no_grad():
-            dense = data if is_contiguous(data.data) else data.clone()
-        super().__init__(dense.data, requires_grad)
+            dense = data if is_contiguous(data.array) else data.clone()
+        super().__init__(dense.array, requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -87,8 +87,20 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(): define what it "
                                   f"computes from its input")
 
+    def misfit(self, *args: Any, **kwargs: Any) -> str:
+        """A sentence about an input of ``forward`` that this layer cannot take, or "". Asked when
+        an op has raised an error, which knows the weights, but not whose they are.
+        """
+        return ""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        try:
+            return self.forward(*args, **kwargs)
+        except (ShapeError, DTypeError, IndexError) as error:
+            why = self.misfit(*args, **kwargs)
+            if not why:
+                raise
+            raise type(error)(why) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(self.__dict__.get(name), Parameter) and not (
@@ -292,7 +304,7 @@ class Module:
             kind = dtype if t.dtype in FLOATS else None
             if device is not None or kind is not None:
                 with no_grad():
-                    t.data = t.detach().to(device=device, dtype=kind).data
+                    t.array = t.detach().to(device=device, dtype=kind).array
                     t.grad = (None if t.grad is None
                               else t.grad.detach().to(device=device, dtype=kind))
                 t.mark_written()
@@ -323,6 +335,11 @@ def _target(targets: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any
         elif not (target is None or isinstance(target, bool)):
             dtype = target
     return device, dtype
+
+
+def spec_given(x: Any) -> Spec:
+    """The Spec of what a layer was given: a Tensor, or an array or a list, of which one is made."""
+    return Spec(x.shape, x.dtype) if isinstance(x, Tensor) else spec_given(tensor(x))
 
 
 def layer_of(kind: str, module: Any) -> Module:

@@ -14,7 +14,7 @@ from etude.core.given import eps_of, integer, real
 from etude.core.shapes import Spec, check_shape
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
-from etude.nn.module import Module, constant, parameter, tensor_of
+from etude.nn.module import Module, constant, parameter, spec_given, tensor_of
 
 
 def _without(layer: GroupNorm | _BatchNorm) -> str:
@@ -22,6 +22,16 @@ def _without(layer: GroupNorm | _BatchNorm) -> str:
     if layer.weight is None:
         return ", affine=False"
     return "" if layer.bias is not None else ", bias=False"
+
+
+def _last(layer: LayerNorm | RMSNorm, input: Any) -> str:
+    """The misfit of a layer that normalises over the last axes."""
+    x, size = spec_given(input), layer.normalized_shape
+    if x.shape[len(x.shape) - len(size) :] == size and x.ndim >= len(size):
+        return ""
+    sizes = f"last size is not {size[0]}" if len(size) == 1 else f"last sizes are not {list(size)}"
+    return (f"{type(layer).__name__}(normalized_shape={_shown(size)}) got an input {x}, whose "
+            f"{sizes}. Make the layer with the size of what comes before it")
 
 
 def _shown(size: tuple[int, ...]) -> str:
@@ -49,6 +59,9 @@ class LayerNorm(Module):
     def forward(self, input: Tensor) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
+    def misfit(self, input: Any) -> str:
+        return _last(self, input)
+
     def extra_repr(self) -> str:
         text = f"{_shown(self.normalized_shape)}, eps={self.eps}"
         if self.weight is None:
@@ -75,6 +88,9 @@ class RMSNorm(Module):
 
     def forward(self, x: Tensor) -> Any:
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def misfit(self, x: Any) -> str:
+        return _last(self, x)
 
     def extra_repr(self) -> str:
         text = f"{_shown(self.normalized_shape)}, eps={self.eps}"
@@ -148,8 +164,7 @@ class _BatchNorm(Module):
     def forward(self, input: Tensor) -> Any:
         x = tensor_of(f"{type(self).__name__}: input", input)
         if x.ndim not in self.dims:
-            raise ShapeError(f"{type(self).__name__}: x must be {self.layout}, got "
-                             f"{list(x.shape)}")
+            raise ShapeError(self.misfit(x))
         mean = var = None
         if self.track_running_stats:
             mean, var = self.running_mean, self.running_var
@@ -169,6 +184,22 @@ class _BatchNorm(Module):
             with no_grad():
                 self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
         return y
+
+    def misfit(self, input: Any) -> str:
+        x, features = spec_given(input), self.num_features
+        text = f"{type(self).__name__}(num_features={features}) got an input {x}"
+        if x.ndim not in self.dims:
+            return f"{text}; it takes {self.layout}"
+        if x.shape[1] != features:
+            return (f"{text}, {self.layout} with C = {x.shape[1]}. Make the layer with "
+                    f"num_features={x.shape[1]}, or change what comes before it")
+        known = self.running_mean if self.track_running_stats else self.weight
+        if known is not None and x.dtype != known.dtype:
+            mine = f"etude.{known.dtype.name}"
+            how = f"x.to({mine})" if isinstance(input, Tensor) else f"etude.tensor(x, dtype={mine})"
+            return (f"{text}, but its own numbers are {known.dtype.name}. Convert the input, "
+                    f"{how}, or the layer, layer.to(etude.{x.dtype.name})")
+        return ""
 
     def extra_repr(self) -> str:
         text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{_without(self)}"

@@ -6,8 +6,9 @@ accelerator. Every file in this folder is imported, so whoever adds a family edi
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from etude.core.errors import did_you_mean
 from etude.core.table import TABLE
 
 for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
@@ -16,6 +17,8 @@ for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
 globals().update(TABLE)
 __all__ = sorted(TABLE)
 
-if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...
+def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file or cell
+    if name in TABLE:
+        return TABLE[name]
+    raise AttributeError(f"etude.ops has no op {name!r}{did_you_mean(name, TABLE)}")

@@ -21,12 +21,15 @@ def leaky_relu(x, *, negative_slope=0.01):
 
 leaky_relu.gradient(lambda F, grad, x, *, negative_slope, **_:
     F.where(F.gt(x, 0.0), grad, F.mul(grad, negative_slope)))
+leaky_relu.convention("""
+    leaky_relu([nan, inf, -inf, -0.0]) -> [nan, inf, -inf, -0.0]
+    leaky_relu(-inf, negative_slope=0.0) -> nan  # 0 times infinity""")
 
 
 @op("map", saves="x", flops=3, kernel="n = ..., a = alpha, b = 0")
 def elu(x, *, alpha=1.0):
     """y = x where x > 0, else alpha (e^x - 1). Source: Clevert et al. 2016, equation 15."""
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x)))
 
 
 @elu.gradient
@@ -35,6 +38,9 @@ def _(F, grad, x, *, needs, alpha):
     # might overflow, and is not wanted.
     above = F.gt(x, 0.0)
     return F.where(above, grad, F.mul(F.mul(grad, alpha), F.exp(F.where(above, 0.0, x))))
+
+
+elu.convention("elu([nan, inf, -inf, -0.0]) -> [nan, inf, -1, -0.0]")
 
 
 @op("map", saves="x", flops=5)
@@ -48,6 +54,9 @@ def silu(x):
 def _(F, grad, x, *, needs):
     s = F.sigmoid(x)
     return F.mul(grad, F.mul(s, F.add(F.mul(x, F.sub(1.0, s)), 1.0)))
+
+
+silu.convention("silu([nan, inf, -inf, -0.0]) -> [nan, inf, nan, -0.0]  # -inf times 0")
 
 
 @op("map", saves="x", flops=5, kernel="n = ..., a = beta, b = threshold")
@@ -66,6 +75,9 @@ def softplus(x, *, beta=1.0, threshold=20.0):
 def _(F, grad, x, *, needs, beta, threshold):
     z = F.mul(x, beta)
     return F.where(F.gt(z, threshold), grad, F.mul(grad, F.sigmoid(z)))
+
+
+softplus.convention("softplus([nan, inf, -inf]) -> [nan, inf, 0.0]")
 
 
 def _bounds(op, min, max):
@@ -106,3 +118,9 @@ def _(F, grad, x, *, needs, min, max):
     if max is not None:
         grad = F.where(F.le(x, max), grad, 0.0)
     return grad
+
+
+clamp.convention("""
+    clamp([nan, inf, -inf, -0.0], min=-1, max=1) -> [nan, 1, -1, -0.0]
+    clamp([-0.0, 0.0], min=0, max=0) -> [-0.0, 0.0]  # neither is below the other
+    clamp([1, 5, 9], min=4, max=2) -> [2, 2, 2]  # max wins over min""")

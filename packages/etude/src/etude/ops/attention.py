@@ -96,6 +96,18 @@ def _(F, grad, query, key, value, attn_mask, y, top, log_sum, *, needs, **attrs)
     return *given, _into_mask(F, grad, query, key, value, attn_mask, y, top, log_sum, **attrs)
 
 
+scaled_dot_product_attention.convention("""
+    f([[nan], [0]], [[0], ...], [[0], ...]) -> [[nan], [0]]
+    f([[0]], [[0], ..., [nan]], [[0], ..., [0]]) -> [[nan]]
+    f([[0]], [[inf], [0], ...], [[0], [0], ...]) -> [[nan]]
+    f([[0]], [[0], ...], [[1], ...], [[False, ...]]) -> [[0]], [0], [-inf]  # sees no key
+    f([[0]], [[0], ...], [[1], ...], [[-inf, ...]]) -> [[0]], [0], [-inf]
+    f([[0]], [[0], [nan], ...], [[1], [2], ...], [[True, False, ...]]) -> [[1]]
+        # no trace of a masked key
+    f(empty(0, 1), [[0]], [[1]]) -> empty(0, 1), [], []
+    f([[0]], empty(0, 1), empty(0, 1)) -> ShapeError""")
+
+
 def _into_mask(F, grad, query, key, value, attn_mask, y, top, log_sum, *, is_causal, scale):
     """The gradient of a mask that is added to the scores: p (grad value^T - sum(grad y)), as in
     ``attention_backward``. A column need not have it: few masks are trained.
@@ -146,3 +158,14 @@ def attention_backward(grad, query, key, value, attn_mask, y, top, log_sum, *, i
     ds = p * (dp - total(grad * y, -1, keepdims=True)) * query.dtype.type(scale)
     return (product(ds, key), product(ds.swapaxes(-1, -2), query),
             product(p.swapaxes(-1, -2), grad))
+
+
+attention_backward.convention("""
+    f([[nan]], [[0]], [[0]], [[0]], None, [[0]], [0], [0]) -> [[nan]], [[nan]], [[nan]]
+    f([[inf]], [[0]], [[0]], [[0]], None, [[0]], [0], [0]) -> [[nan]], [[nan]], [[inf]]
+    f([[1]], [[1]], [[1], ...], [[1], ...], [[False, ...]], [[0]], [0], [-inf])
+        -> [[0]], [[0], ...], [[0], ...]  # sees no key
+    f([[1]], [[1]], [[1], ...], [[1], ...], [[-inf, ...]], [[0]], [0], [-inf])
+        -> [[0]], [[0], ...], [[0], ...]
+    f(empty(0, 1), empty(0, 1), [[0]], [[1]], None, empty(0, 1), [], [])
+        -> empty(0, 1), [[0]], [[0]]""")

@@ -57,6 +57,11 @@ def batch_norm(x, weight=None, bias=None, *, eps=1e-5):
 
 batch_norm.gradient(lambda F, grad, x, weight, mean, var, *, eps, **_:
     F.batch_norm_backward(grad, x, weight, mean, var, eps=eps))
+batch_norm.convention("""
+    batch_norm([[0, nan, inf], [0, 0, 0], ...])
+        -> [[0, nan, nan], ...], [0, nan, _], [0, nan, nan]  # Welford's mean of inf is NaN
+    batch_norm(empty(0, 2)) -> empty(0, 2), [nan, nan], [nan, nan]
+    batch_norm([[1, 2]]) -> ShapeError  # one value has no spread""")
 
 
 @batch_norm.composite
@@ -89,6 +94,12 @@ def batch_norm_backward(grad, x, weight, mean, var, *, eps=1e-5):
     return rounded(dtype, dx * scale.reshape(column), dweight, dbias)
 
 
+batch_norm_backward.convention("""
+    f([[nan, inf, 0], [0, 0, 0]], [[1, 1, 1], [-1, -1, -1]], None, [0, 0, 0], [1, 1, 1])
+        -> [[nan, nan, 0], [nan, _, 0]], [nan, inf, 0], [nan, inf, 0]
+    f(empty(0, 1), empty(0, 1), None, [0], [1]) -> empty(0, 1), [0], [0]""")
+
+
 @op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...",
     sizes=_from_0, flops=4, internal=True, saves="x mean var weight", kernel="inner = ...")
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
@@ -112,3 +123,9 @@ def _(F, grad, x, mean, var, weight, *, needs, eps):
             F.mul(F.sum(F.div(F.mul(dx, h), s), dim=dims), -0.5) if needs[2] else None,
             F.sum(F.mul(grad, h), dim=dims) if True in needs[3:4] else None,
             F.sum(grad, dim=dims) if True in needs[4:] else None)
+
+
+batch_norm_eval.convention("""
+    f([[nan, inf, 1], [1, 1, 1]], [1, 1, 1], [1, 1, 1]) -> [[nan, inf, 0], [0, 0, 0]]
+    f([[1, 1]], [nan, 0], [1, inf]) -> [[nan, 0]]
+    f(empty(0, 1), [0], [1]) -> empty(0, 1)""")

@@ -20,6 +20,8 @@ def add(x, y):
 
 
 add.gradient(lambda F, grad, **_: (grad, grad))
+add.convention("""
+    add([nan, inf, inf, -0.0, -0.0], [1, 1, -inf, -0.0, 0.0]) -> [nan, inf, nan, -0.0, 0.0]""")
 
 
 @op("binary", domain="number", flops=1)
@@ -29,6 +31,7 @@ def sub(x, y):
 
 
 sub.gradient(lambda F, grad, *, needs: (grad, F.neg(grad) if needs[1] else None))
+sub.convention("sub([nan, inf, inf, -0.0, 1], [1, 1, inf, 0.0, 1]) -> [nan, inf, nan, -0.0, 0.0]")
 
 
 @op("binary", domain="number", saves="x y", flops=1)
@@ -39,6 +42,7 @@ def mul(x, y):
 
 mul.gradient(lambda F, grad, x, y, *, needs:
     (F.mul(grad, y) if needs[0] else None, F.mul(grad, x) if needs[1] else None))
+mul.convention("mul([nan, 0, inf, -1, -0.0], [0, inf, -1, 0.0, -1]) -> [nan, nan, -inf, -0.0, 0.0]")
 
 
 @op("binary", saves="y z", outputs="z", flops=1, ieee=True)
@@ -51,6 +55,11 @@ def div(x, y):
 def _(F, grad, y, z, *, needs):
     dx = F.div(grad, y)
     return dx, F.neg(F.mul(dx, z)) if needs[1] else None
+
+
+div.convention("""
+    div([1, -1, 1, 0, inf, nan, -1], [0.0, 0.0, -0.0, 0, inf, 1, inf])
+        -> [inf, -inf, -inf, nan, nan, nan, -0.0]""")
 
 
 def _whole(x, y):
@@ -73,6 +82,10 @@ def pow(x, y):
 pow.gradient(lambda F, grad, x, y, z, *, needs: (
     F.mul(grad, F.mul(F.pow(x, _one_less(F, y, x)), y)) if needs[0] else None,
     F.mul(grad, F.mul(z, _log_or_zero(F, x, y))) if needs[1] else None))
+pow.convention("""
+    pow([nan, 1, 0.0, -0.0, -1, -8], [0, nan, -1, -1, inf, 0.5]) -> [1, 1, inf, -inf, 1, nan]  # C99
+    pow([-0.0, -inf, nan], [3, 3, 1]) -> [-0.0, -inf, nan]
+    pow(int64([2]), int64([-1])) -> ValueError""")
 
 
 def _one_less(F, y, x):
@@ -106,6 +119,9 @@ def maximum(x, y):
 
 
 maximum.gradient(lambda F, grad, x, y, *, needs: _to_winner(F, F.gt, grad, x, y, needs))
+maximum.convention("""
+    maximum([nan, 1, -inf, inf], [1, nan, 0, nan]) -> [nan, nan, 0, nan]
+    maximum([0.0, -0.0], [-0.0, 0.0]) -> [0, 0]  # either zero""")
 
 
 def _to_winner(F, beats, grad, x, y, needs):
@@ -125,6 +141,9 @@ def minimum(x, y):
 
 
 minimum.gradient(lambda F, grad, x, y, *, needs: _to_winner(F, F.lt, grad, x, y, needs))
+minimum.convention("""
+    minimum([nan, 1, inf, -inf], [1, nan, 0, nan]) -> [nan, nan, 0, nan]
+    minimum([0.0, -0.0], [-0.0, 0.0]) -> [0, 0]  # either zero""")
 
 
 def _no_zero(x, y):
@@ -145,6 +164,11 @@ def floor_divide(x, y):
 
 floor_divide.gradient(lambda F, grad, *, needs: (
     flat(F, grad) if needs[0] else None, flat(F, grad) if needs[1] else None))
+floor_divide.convention("""
+    floor_divide([1, -1, 0, inf, nan, -1], [0.0, 0.0, 0, 1, 1, inf])
+        -> [inf, -inf, nan, nan, nan, -1]
+    floor_divide([0.0, -0.0, 1], [1, 1, inf]) -> [0.0, -0.0, 0.0]
+    floor_divide(int64([1]), int64([0])) -> ZeroDivisionError""")
 
 
 @op("binary", domain="number", saves="x y", outputs="z", flops=1, ieee=True)
@@ -160,3 +184,7 @@ def remainder(x, y):
 remainder.gradient(lambda F, grad, x, y, *, needs: (
     grad if needs[0] else None,
     F.neg(F.mul(grad, F.floor_divide(x, y))) if needs[1] else None))
+remainder.convention("""
+    remainder([1, inf, nan, 1, -1, 1], [0, 1, 1, nan, inf, -inf]) -> [nan, nan, nan, nan, inf, -inf]
+    remainder([2, -2, 2, -0.0], [2.0, 2, -2, 1]) -> [0.0, 0.0, -0.0, 0.0]  # the sign of y
+    remainder(int64([1]), int64([0])) -> ZeroDivisionError""")

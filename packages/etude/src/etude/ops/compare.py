@@ -13,10 +13,16 @@ def eq(x, y):
     return x == y
 
 
+eq.convention("eq([nan, nan, inf, 0.0], [nan, 1, inf, -0.0]) -> [False, False, True, True]")
+
+
 @op("compare", domain="any", outputs="z", flops=1)
 def ne(x, y):
     """z = (x != y), with broadcasting. x, y: any dtype; z: bool."""
     return x != y
+
+
+ne.convention("ne([nan, nan, inf, 0.0], [nan, 1, inf, -0.0]) -> [True, True, False, False]")
 
 
 @op("compare", domain="any", outputs="z", flops=1)
@@ -25,10 +31,16 @@ def lt(x, y):
     return x < y
 
 
+lt.convention("lt([nan, 1, -inf, -0.0], [1, nan, inf, 0.0]) -> [False, False, True, False]")
+
+
 @op("compare", domain="any", outputs="z", flops=1)
 def le(x, y):
     """z = (x <= y), with broadcasting. x, y: any dtype; z: bool."""
     return x <= y
+
+
+le.convention("le([nan, nan, inf, 0.0], [1, nan, inf, -0.0]) -> [False, False, True, True]")
 
 
 @op("compare", domain="any", outputs="z", flops=1)
@@ -37,7 +49,13 @@ def gt(x, y):
     return x > y
 
 
+gt.convention("gt([nan, 1, inf, 0.0], [1, nan, -inf, -0.0]) -> [False, False, True, False]")
+
+
 @op("compare", domain="any", outputs="z", flops=1)
 def ge(x, y):
     """z = (x >= y), with broadcasting. x, y: any dtype; z: bool."""
     return x >= y
+
+
+ge.convention("ge([nan, nan, inf, -0.0], [1, nan, inf, 0.0]) -> [False, False, True, True]")

@@ -7,11 +7,13 @@ the kernel is not flipped: it is a correlation. The three ops are linear in each
 one another's derivatives.
 """
 
+import math
+
 import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.table import op
-from etude.ops.matmul import contract
+from etude.ops.matmul import product
 from etude.ops.reduce import wide
 
 
@@ -50,6 +52,21 @@ def windows(x, kernel, stride, padding, dilation=(1, 1), value=0):
     return every[:, :, ::sh, ::sw, ::dh, ::dw]
 
 
+def contract(x, y, over_x, over_y):
+    """The sum of x y over axes of x and those of y: np.tensordot, with the sums of ``product``.
+
+    tensordot goes through np.dot, which by an array of one element multiplies so that 0 times NaN
+    is 0 (OpenBLAS's axpy).
+    """
+    kept_x = [d for d in range(x.ndim) if d not in over_x]
+    kept_y = [d for d in range(y.ndim) if d not in over_y]
+    terms = math.prod(x.shape[d] for d in over_x)
+    shape = (*(x.shape[d] for d in kept_x), *(y.shape[d] for d in kept_y))
+    rows = x.transpose(*kept_x, *over_x).reshape(math.prod(shape[: len(kept_x)]), terms)
+    columns = y.transpose(*over_y, *kept_y).reshape(terms, math.prod(shape[len(kept_x) :]))
+    return product(rows, columns).reshape(shape)
+
+
 @op("conv2d", shape="x: N C H W, weight: O C/groups KH KW, bias: O -> N O OH OW", sizes=_grouped,
     flops=COST, pairs=PAIRS, kernel=KERNEL, saves="x weight")
 def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
@@ -60,7 +77,7 @@ def conv2d(x, weight, bias=None, *, stride=(1, 1), padding=(0, 0), dilation=(1, 
     OH = floor((H + 2 PH - DH (KH - 1) - 1) / SH) + 1. float32 or float64.
     """
     patches = windows(x, weight.shape[2:], stride, padding, dilation)
-    parts = [contract(p, w, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    parts = [contract(p, w, (1, 4, 5), (1, 2, 3)).transpose(0, 3, 1, 2)
              for p, w in zip(np.split(patches, groups, 1), np.split(weight, groups), strict=True)]
     y = np.concatenate(parts, axis=1)
     return y if bias is None else y + bias[:, None, None]
@@ -70,6 +87,17 @@ conv2d.gradient(lambda F, grad, x, weight, *, needs, **attrs: (
     F.conv2d_input(grad, weight, input_size=x.shape[2:], **attrs) if needs[0] else None,
     F.conv2d_weight(grad, x, kernel_size=weight.shape[2:], **attrs) if needs[1] else None,
     F.sum(grad, dim=(0, 2, 3)) if True in needs[2:] else None))  # needs[2:] is () without a bias
+conv2d.convention("""
+    conv2d([[[[nan, 1, inf, 1]]]], [[[[1]]]]) -> [[[[nan, 1, inf, 1]]]]
+    conv2d([[[[0, nan, 0, 0, 0]]]], [[[[0, 0]]]]) -> [[[[nan, nan, 0, 0]]]]
+        # the windows that see it
+    conv2d([[[[nan, inf, 1]]]], [[[[0]]]]) -> [[[[nan, nan, 0]]]]
+    conv2d([[[[0, 1]]]], [[[[inf]]]]) -> [[[[nan, inf]]]]
+    conv2d([[[[1]]]], [[[[inf, 1, inf]]]], padding=(0, 1)) -> [[[[_]]]]  # 0 outside times infinity
+    conv2d(empty(0, 1, 2, 2), [[[[1]]]]) -> empty(0, 1, 2, 2)
+    conv2d(empty(1, 0, 1, 2), empty(1, 0, 1, 1), [5]) -> [[[[5, 5]]]]
+        # a sum of nothing, and the bias
+    conv2d(empty(1, 1, 0, 2), [[[[1]]]]) -> ShapeError""")
 
 
 @op("conv2d_input", sizes=_grouped, flops=COST, pairs=PAIRS, kernel=KERNEL, saves="grad weight",
@@ -89,7 +117,7 @@ def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dil
         dx = np.zeros((n, c, h + 2 * ph, w + 2 * pw), wide(grad.dtype))
         for i in range(kh):
             for j in range(kw):
-                tap = contract(g, wg[:, :, i, j], axes=((1,), (0,)))  # N, OH, OW, C/G
+                tap = contract(g, wg[:, :, i, j], (1,), (0,))  # N, OH, OW, C/G
                 rows = slice(i * dh, i * dh + sh * (oh - 1) + 1, sh)
                 columns = slice(j * dw, j * dw + sw * (ow - 1) + 1, sw)
                 dx[:, :, rows, columns] += tap.transpose(0, 3, 1, 2)
@@ -100,6 +128,12 @@ def conv2d_input(grad, weight, *, input_size, stride=(1, 1), padding=(0, 0), dil
 conv2d_input.gradient(lambda F, grad, first, weight, *, needs, input_size, **attrs: (
     F.conv2d(grad, weight, **attrs) if needs[0] else None,
     F.conv2d_weight(first, grad, kernel_size=weight.shape[2:], **attrs) if needs[1] else None))
+conv2d_input.convention("""
+    conv2d_input([[[[nan, 0, 0]]]], [[[[0, 0]]]], input_size=(1, 4)) -> [[[[nan, nan, 0, 0]]]]
+    conv2d_input([[[[0, 1]]]], [[[[inf]]]], input_size=(1, 2)) -> [[[[nan, inf]]]]
+    conv2d_input(empty(0, 1, 2, 2), [[[[1]]]], input_size=(2, 2)) -> empty(0, 1, 2, 2)
+    conv2d_input([[[[1]]]], [[[[2]]]], input_size=(1, 3), stride=(1, 3)) -> [[[[2, 0.0, 0.0]]]]
+        # unseen""")
 
 
 @op("conv2d_weight", sizes=_grouped, flops=COST, pairs=PAIRS, kernel=KERNEL, saves="grad x",
@@ -113,9 +147,14 @@ def conv2d_weight(grad, x, *, kernel_size, stride=(1, 1), padding=(0, 0), dilati
     """
     patches = windows(x, kernel_size, stride, padding, dilation)
     pieces = zip(np.split(grad, groups, 1), np.split(patches, groups, 1), strict=True)
-    return np.concatenate([contract(g, p, axes=((0, 2, 3), (0, 2, 3))) for g, p in pieces])
+    return np.concatenate([contract(g, p, (0, 2, 3), (0, 2, 3)) for g, p in pieces])
 
 
 conv2d_weight.gradient(lambda F, grad, first, x, *, needs, kernel_size, **attrs: (
     F.conv2d(x, grad, **attrs) if needs[0] else None,
     F.conv2d_input(first, grad, input_size=x.shape[2:], **attrs) if needs[1] else None))
+conv2d_weight.convention("""
+    conv2d_weight([[[[nan, 0]]]], [[[[0, 1]]]], kernel_size=(1, 1)) -> [[[[nan]]]]
+    conv2d_weight([[[[0]]]], [[[[nan]]]], kernel_size=(1, 1)) -> [[[[nan]]]]
+    conv2d_weight([[[[0, 1]]]], [[[[inf, 1]]]], kernel_size=(1, 1)) -> [[[[nan]]]]
+    conv2d_weight(empty(0, 1, 2, 2), empty(0, 1, 2, 2), kernel_size=(1, 1)) -> [[[[0]]]]""")

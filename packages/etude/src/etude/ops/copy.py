@@ -19,6 +19,7 @@ def contiguous(x):
 
 
 contiguous.gradient(lambda F, grad, **_: grad)
+contiguous.convention("contiguous([nan, -inf, -0.0]) -> [nan, -inf, -0.0]")
 
 
 @op("cast", shape="... -> ... dtype", domain="any", saves="x.dtype", ieee=True,
@@ -33,6 +34,10 @@ def cast(x, *, dtype):
 
 
 cast.gradient(lambda F, grad, x_dtype, **_: F.cast(grad, dtype=x_dtype))
+cast.convention("""
+    cast([nan, -inf, -0.0], dtype=float32) -> [nan, -inf, -0.0]
+    cast([nan, -inf, -0.0, 0.5], dtype=bool) -> [True, True, False, True]
+    cast([nan, inf, -1.5], dtype=int64) -> [_, _, -1]  # not defined, as in C""")
 
 
 def _cat_shape(*xs, dim):
@@ -55,6 +60,9 @@ def cat(*xs, dim=0):
 
 cat.gradient(lambda F, grad, shapes, *, dim, **_:
     F.split(grad, sizes=tuple(shape[dim] for shape in shapes), dim=dim))
+cat.convention("""
+    cat([nan, -0.0], [], [inf]) -> [nan, -0.0, inf]
+    cat([], []) -> []""")
 
 
 def _stack_shape(*xs, dim):
@@ -75,6 +83,11 @@ def stack(*xs, dim=0):
 def _(F, grad, shapes, *, needs, dim):
     parts = F.split(grad, sizes=(1,) * len(shapes), dim=dim)
     return [F.reshape(part, shape=shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+stack.convention("""
+    stack([nan, -0.0], [inf, 0]) -> [[nan, -0.0], [inf, 0]]
+    stack([], []) -> empty(2, 0)""")
 
 
 def _padded(op, x, padding):
@@ -113,6 +126,11 @@ def _(F, grad, x_shape, *, needs, padding, value):
     return F.slice(grad, index=inside)
 
 
+pad.convention("""
+    pad([nan, inf, -0.0], padding=(1, 1)) -> [0.0, nan, inf, -0.0, 0.0]
+    pad([], padding=(2, 1), value=3) -> [3, 3, 3]""")
+
+
 @op("copy", shape="grad: ..., shape = *S -> *S", domain="any", internal=True)
 def slice_backward(grad, *, shape, index):
     """dx = zeros of ``shape``, with ``grad`` at the places that ``index`` picked: slice, undone."""
@@ -122,3 +140,6 @@ def slice_backward(grad, *, shape, index):
 
 
 slice_backward.gradient(lambda F, grad, *, index, **_: F.slice(grad, index=index))
+slice_backward.convention("""
+    f([nan, inf, -0.0], shape=(7,), index=((0, 5, 2),)) -> [nan, 0.0, inf, 0.0, -0.0, 0.0, 0.0]
+    f([], shape=(2,), index=((1, 1, 1),)) -> [0, 0]""")

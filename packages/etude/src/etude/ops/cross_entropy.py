@@ -88,6 +88,19 @@ def _(F, grad, x, target, weight, top, log_sum, *, needs, **attrs):
     return dx, None, _into_weight(F, grad, x, target, weight, top, log_sum, **attrs)
 
 
+cross_entropy.convention("""
+    cross_entropy([[0, ..., nan], [0, -inf, ...]], [0, 0], reduction="none") -> [nan, 0]
+    cross_entropy([[-inf, 0, -inf, ...], [0, inf, 0, ...]], [0, 0], reduction="none") -> [inf, nan]
+    cross_entropy([[nan, 0], [0, -inf]], [-100, 0]) -> 0  # what is ignored leaves no trace
+    cross_entropy([[0, 1], ...], [-100, ...]) -> nan  # every row is ignored: 0 / 0
+    cross_entropy([[0, 1], ...], [-100, ...], reduction="sum") -> 0
+    cross_entropy([[0, 1], ...], [0, ...], [0, 1]) -> nan  # the labels weigh nothing: 0 / 0
+    cross_entropy(empty(0, 2), [], reduction="sum") -> 0
+    cross_entropy(empty(0, 2), []) -> ShapeError
+    cross_entropy(empty(2, 0), [0, 0]) -> ShapeError
+    cross_entropy([[0, 1]], [2]) -> IndexError""")
+
+
 def _into_weight(F, grad, x, target, weight, top, log_sum, *, reduction, ignore_index,
                  label_smoothing):
     """The gradient of the class weights, sum_n grad_n q_nc (log_sum_n - z_nc), where q is what is
@@ -160,3 +173,16 @@ def cross_entropy_backward(grad, x, target, weight, top, log_sum, *, reduction="
         grad = grad / weights if weights else grad
     dx = np.where(counts[:, None], dx * np.reshape(grad, (-1, 1)), x.dtype.type(0))
     return dx.astype(dtype, copy=False)
+
+
+cross_entropy_backward.convention("""
+    f(1, [[nan, 0], [0, -inf]], [0, 0], None, [nan, 0], [nan, 0], reduction="sum")
+        -> [[nan, nan], [0, 0]]
+    f(1, [[nan, 0], [0, -inf]], [-100, 0], None, [nan, 0], [nan, 0]) -> [[0, 0], [0, 0]]
+    f(1, [[0, -inf], ...], [-100, ...], None, [0, ...], [0, ...]) -> [[0, 0], ...]
+        # every row is ignored
+    f(1, [[0, -inf], ...], [1, ...], [1, 0], [0, ...], [0, ...]) -> [[0, 0], ...]
+        # the labels weigh nothing
+    f(1, empty(0, 2), [], None, [], [], reduction="sum") -> empty(0, 2)
+    f(nan, [[0, 0]], [0], None, [0], [0]) -> [[nan, nan]]
+    f(1, empty(0, 2), [], None, [], []) -> ShapeError""")

@@ -52,6 +52,12 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, index, grad, dim=dim), None
 
 
+gather.convention("""
+    gather([nan, -0.0, inf], [2, 0, 1, 0], dim=0) -> [inf, nan, -0.0, nan]
+    gather([1, 2], [], dim=0) -> []
+    gather([], [0], dim=0) -> IndexError""")
+
+
 @op("scatter_add", shape="x: ..., index: *I int64, src: *S -> ...", sizes=_fits, flops="*I",
     domain="number", order="x dim index src", saves="index src.shape")
 def scatter_add(x, index, src, *, dim):
@@ -71,3 +77,9 @@ def _(F, grad, index, src_shape, *, needs, dim):
             reached = tuple((0, n, 1) for n in index.shape)
             dsrc = F.slice_backward(dsrc, shape=src_shape, index=reached)
     return grad, None, dsrc
+
+
+scatter_add.convention("""
+    scatter_add([0, 0, nan, 1], [1, 1, 0], [inf, -inf, nan], dim=0) -> [nan, nan, nan, 1]
+    scatter_add([1, 2], [], [], dim=0) -> [1, 2]
+    scatter_add([], [0], [1], dim=0) -> IndexError""")

@@ -47,6 +47,12 @@ def _(F, grad, x_shape, index, *, needs, dim):
     return F.scatter_add(zeros, places, grad, dim=d), None
 
 
+index_select.convention("""
+    index_select([nan, -0.0, inf], [2, 0, 1, 0], dim=0) -> [inf, nan, -0.0, nan]
+    index_select([1, 2], [], dim=0) -> []
+    index_select([], [0], dim=0) -> IndexError""")
+
+
 def _row_number(op, V, padding_idx):
     row = 0 if padding_idx is None else whole(padding_idx)
     if row is None or (padding_idx is not None and not 0 <= row < V):
@@ -68,6 +74,10 @@ def embedding(index, weight, *, padding_idx=None):
 embedding.gradient(lambda F, grad, index, weight_shape, *, padding_idx, **_:
     (None, F.embedding_backward(grad, index, num_embeddings=weight_shape[0],
                                 padding_idx=padding_idx)))
+embedding.convention("""
+    embedding([1, 0], [[nan, 0], [inf, -0.0]], padding_idx=0) -> [[inf, -0.0], [nan, 0]]
+    embedding([], [[1, 2]]) -> empty(0, 2)
+    embedding([0], empty(0, 2)) -> IndexError""")
 
 
 def _row_of_gradient(op, num_embeddings, padding_idx):
@@ -96,6 +106,12 @@ def _(F, grad, index, *, needs, num_embeddings, padding_idx):
     return y, None
 
 
+embedding_backward.convention("""
+    f([[nan], [inf], [-inf], [1]], [0, 1, 1, 2], num_embeddings=4) -> [[nan], [nan], [1], [0]]
+    f([[nan], [1]], [0, 1], num_embeddings=2, padding_idx=0) -> [[0], [1]]
+    f(empty(0, 2), [], num_embeddings=1) -> [[0, 0]]""")
+
+
 def _classes(op, num_classes):
     if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
         raise ShapeError(f"{op}: num_classes must be an integer >= 1, got {num_classes!r}")
@@ -107,6 +123,11 @@ def one_hot(index, *, num_classes):
     """y[..., c] = 1 where index[...] = c, else 0. index: (...) int64; y: (..., C) int64."""
     check_index("one_hot", index, num_classes, "the classes")
     return (index[..., None] == np.arange(num_classes)).astype(np.int64)
+
+
+one_hot.convention("""
+    one_hot([], num_classes=2) -> empty(0, 2)
+    one_hot([2], num_classes=2) -> IndexError""")
 
 
 def _largest(op, x, rest, k, dim):
@@ -137,3 +158,10 @@ def topk(x, *, k, dim=-1, largest=True):
 
 topk.gradient(lambda F, grad, x_shape, index, *, dim, **_:
     F.scatter_add(F.full(shape=x_shape, value=0.0, dtype=grad.dtype), index, grad, dim=dim))
+topk.convention("""
+    topk([2, nan, 2, inf], k=4) -> [nan, inf, 2, 2], [1, 3, 0, 2]  # NaN is largest
+    topk([nan, 2, -inf, 2], k=4, largest=False) -> [-inf, 2, 2, nan], [2, 1, 3, 0]
+    topk([2, 1, ..., 2], k=1) -> [2], [0]  # the first of equals
+    topk([-0.0, 0.0], k=2) -> [-0.0, 0.0], [0, 1]
+    topk([], k=0) -> [], []
+    topk([], k=1) -> ShapeError""")

@@ -57,6 +57,10 @@ def layer_norm(x, weight=None, bias=None, *, normalized_shape, eps=1e-5):
 
 layer_norm.gradient(lambda F, grad, x, weight, mean, rstd, *, normalized_shape, **_:
     F.layer_norm_backward(grad, x, weight, mean, rstd, normalized_shape=normalized_shape))
+layer_norm.convention("""
+    layer_norm([[nan, 0], [inf, 0], [1, 1]], normalized_shape=2) -> [[nan, nan], [nan, nan], [0, 0]]
+    layer_norm(empty(0, 2), normalized_shape=2) -> empty(0, 2), [], []
+    layer_norm(empty(2, 0), normalized_shape=0) -> ShapeError""")
 
 
 @layer_norm.composite
@@ -89,3 +93,12 @@ def layer_norm_backward(grad, x, weight, mean, rstd, *, normalized_shape):
     mean_gh = average(g * h, dims, keepdims=True)
     dx = rstd.reshape(column) * (g - mean_g - h * mean_gh)
     return rounded(dtype, dx, total(grad * h, lead), total(grad, lead))
+
+
+layer_norm_backward.convention("""
+    f([[nan, 0], [0, 0]], [[0, 0], [0, 0]], None, [0, 0], [1, 1], normalized_shape=(2,))
+        -> [[nan, nan], [0, 0]], [nan, 0], [nan, 0]
+    f([[inf, 0]], [[1, 0]], None, [0], [1], normalized_shape=(2,))
+        -> [[nan, nan]], [inf, 0], [inf, 0]
+    f(empty(0, 2), empty(0, 2), None, [], [], normalized_shape=(2,)) -> empty(0, 2), [0, 0], [0, 0]
+   """)

@@ -33,7 +33,17 @@ def all(x, *, dim=None, keepdim=False):
     return x.all(axes("all", dim, x.ndim), keepdims=keepdim)
 
 
+all.convention("""
+    all([]) -> True
+    all(empty(2, 0), dim=1) -> [True, True]""")
+
+
 @op("reduce", shape="x: ... bool -> *R bool", sizes=reduction, domain="any")
 def any(x, *, dim=None, keepdim=False):
     """y = whether some element of x over ``dim`` holds; false where there is none. bool."""
     return x.any(axes("any", dim, x.ndim), keepdims=keepdim)
+
+
+any.convention("""
+    any([]) -> False
+    any(empty(2, 0), dim=1) -> [False, False]""")

@@ -46,6 +46,13 @@ def _(F, grad, x, target, *, needs, reduction):
     return dx, F.neg(dx) if needs[1] else None
 
 
+mse_loss.convention("""
+    mse_loss([0, ..., nan], [0, ..., 0]) -> nan
+    mse_loss([inf, inf, 0], [inf, 0, inf], reduction="none") -> [nan, inf, inf]
+    mse_loss([], []) -> ShapeError
+    mse_loss([], [], reduction="sum") -> 0""")
+
+
 @op("loss", sizes=_losses, flops=3, saves="x target", outputs="loss", choices=CHOICES)
 def l1_loss(x, target, *, reduction="mean"):
     """loss = |x - target|, then its mean or sum, or neither; the subgradient at 0 is 0."""
@@ -56,6 +63,13 @@ def l1_loss(x, target, *, reduction="mean"):
 def _(F, grad, x, target, *, needs, reduction):
     dx = F.mul(F.sign(F.sub(x, target)), _share(F, grad, x, reduction))
     return dx, F.neg(dx) if needs[1] else None
+
+
+l1_loss.convention("""
+    l1_loss([0, ..., nan], [0, ..., 0]) -> nan
+    l1_loss([inf, inf, 0], [inf, 0, inf], reduction="none") -> [nan, inf, inf]
+    l1_loss([], []) -> ShapeError
+    l1_loss([], [], reduction="sum") -> 0""")
 
 
 @op("loss", sizes=_losses, flops=6, saves="x target", outputs="loss", choices=CHOICES)
@@ -80,3 +94,10 @@ def _(F, grad, x, target, *, needs, reduction):
         up = F.mul(F.sub(1.0, target), F.sigmoid(x))
         dx = F.mul(F.sub(up, F.mul(target, F.sigmoid(F.neg(x)))), share)
     return dx, F.neg(F.mul(x, share)) if needs[1] else None
+
+
+binary_cross_entropy_with_logits.convention("""
+    f([0, ..., nan], [0, ..., 0]) -> nan
+    f([inf, -inf, inf, -inf], [1, 0, 0, 1], reduction="none") -> [0, 0, inf, inf]
+    f([], []) -> ShapeError
+    f([], [], reduction="sum") -> 0""")

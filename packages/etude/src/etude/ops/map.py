@@ -26,6 +26,7 @@ def neg(x):
 
 
 neg.gradient(lambda F, grad, **_: F.neg(grad))
+neg.convention("neg([nan, inf, 0.0, -0.0]) -> [nan, -inf, -0.0, 0.0]")
 
 
 @op("map", domain="number", saves="x", flops=1)
@@ -35,6 +36,7 @@ def abs(x):
 
 
 abs.gradient(lambda F, grad, x, **_: F.mul(grad, F.sign(x)))
+abs.convention("abs([nan, -inf, -0.0]) -> [nan, inf, 0.0]")
 
 
 @op("map", domain="number", flops=1)
@@ -49,6 +51,7 @@ def flat(F, grad, **_):
 
 
 sign.gradient(flat)
+sign.convention("sign([nan, -inf, inf, -0.0]) -> [nan, -1, 1, 0]")
 
 
 @op("map", saves="y", flops=2, ieee=True)
@@ -58,6 +61,7 @@ def rsqrt(x):
 
 
 rsqrt.gradient(lambda F, grad, y, **_: F.mul(F.mul(grad, -0.5), F.mul(y, F.mul(y, y))))
+rsqrt.convention("rsqrt([nan, inf, 0.0, -0.0, -1]) -> [nan, 0.0, inf, -inf, nan]")
 
 
 @op("map", saves="y", flops=1, ieee=True)
@@ -67,6 +71,7 @@ def reciprocal(x):
 
 
 reciprocal.gradient(lambda F, grad, y, **_: F.neg(F.mul(grad, F.mul(y, y))))
+reciprocal.convention("reciprocal([nan, inf, -inf, 0.0, -0.0]) -> [nan, 0.0, -0.0, inf, -inf]")
 
 
 @op("map", domain="number", saves="x", flops=1)
@@ -76,6 +81,7 @@ def square(x):
 
 
 square.gradient(lambda F, grad, x, **_: F.mul(F.mul(grad, x), 2.0))
+square.convention("square([nan, -inf, -0.0]) -> [nan, inf, 0.0]")
 
 
 @op("map", saves="x", flops=1, ieee=True)
@@ -86,6 +92,7 @@ def expm1(x):
 
 # e^x, and not y + 1, which is 1 - 1 far below 0.
 expm1.gradient(lambda F, grad, x, **_: F.mul(grad, F.exp(x)))
+expm1.convention("expm1([nan, inf, -inf, -0.0]) -> [nan, inf, -1, -0.0]")
 
 
 @op("map", saves="x", flops=1, ieee=True)
@@ -95,6 +102,7 @@ def log1p(x):
 
 
 log1p.gradient(lambda F, grad, x, **_: F.div(grad, F.add(x, 1.0)))
+log1p.convention("log1p([nan, inf, -1, -2, -0.0]) -> [nan, inf, -inf, nan, -0.0]")
 
 
 @op("map", saves="x", flops=1, ieee=True)
@@ -104,6 +112,7 @@ def sin(x):
 
 
 sin.gradient(lambda F, grad, x, **_: F.mul(grad, F.cos(x)))
+sin.convention("sin([nan, inf, -inf, -0.0]) -> [nan, nan, nan, -0.0]")
 
 
 @op("map", saves="x", flops=1, ieee=True)
@@ -113,6 +122,7 @@ def cos(x):
 
 
 cos.gradient(lambda F, grad, x, **_: F.neg(F.mul(grad, F.sin(x))))
+cos.convention("cos([nan, inf, -inf, -0.0]) -> [nan, nan, nan, 1]")
 
 
 @op("map", saves="y", flops=1, ieee=True)
@@ -122,6 +132,7 @@ def exp(x):
 
 
 exp.gradient(lambda F, grad, y, **_: F.mul(grad, y))
+exp.convention("exp([nan, inf, -inf, -0.0]) -> [nan, inf, 0.0, 1]")
 
 
 @op("map", saves="x", flops=1, ieee=True)
@@ -131,6 +142,7 @@ def log(x):
 
 
 log.gradient(lambda F, grad, x, **_: F.div(grad, x))
+log.convention("log([nan, inf, 0.0, -0.0, -1]) -> [nan, inf, -inf, -inf, nan]")
 
 
 @op("map", saves="y", flops=1, ieee=True)
@@ -140,6 +152,7 @@ def sqrt(x):
 
 
 sqrt.gradient(lambda F, grad, y, **_: F.div(grad, F.mul(y, 2.0)))
+sqrt.convention("sqrt([nan, inf, -inf, -0.0]) -> [nan, inf, nan, -0.0]")
 
 
 @op("map", saves="y", flops=1)
@@ -149,6 +162,7 @@ def tanh(x):
 
 
 tanh.gradient(lambda F, grad, y, **_: F.tanh_backward(grad, y))
+tanh.convention("tanh([nan, inf, -inf, -0.0]) -> [nan, 1, -1, -0.0]")
 
 
 @op("equal", saves="grad y", internal=True, flops=3)
@@ -160,6 +174,7 @@ def tanh_backward(grad, y):
 tanh_backward.gradient(lambda F, grad, first, y, *, needs: (
     F.tanh_backward(grad, y) if needs[0] else None,
     F.mul(F.mul(F.mul(grad, first), y), -2.0) if needs[1] else None))
+tanh_backward.convention("tanh_backward([nan, 1, inf], [1, nan, 1]) -> [nan, nan, nan]")
 
 
 @op("map", saves="y", flops=4)
@@ -173,6 +188,7 @@ def sigmoid(x):
 
 
 sigmoid.gradient(lambda F, grad, y, **_: F.sigmoid_backward(grad, y))
+sigmoid.convention("sigmoid([nan, inf, -inf, -0.0]) -> [nan, 1, 0.0, 0.5]")
 
 
 @op("equal", saves="grad y", internal=True, flops=3)
@@ -184,6 +200,7 @@ def sigmoid_backward(grad, y):
 sigmoid_backward.gradient(lambda F, grad, first, y, *, needs: (
     F.sigmoid_backward(grad, y) if needs[0] else None,
     F.mul(F.mul(grad, first), F.sub(1.0, F.mul(y, 2.0))) if needs[1] else None))
+sigmoid_backward.convention("f([nan, 1, inf, inf], [1, nan, 0, 1]) -> [nan, nan, nan, nan]")
 
 
 @op("map", domain="number", saves="y", flops=1)
@@ -197,6 +214,7 @@ def relu(x):
 
 
 relu.gradient(lambda F, grad, y, **_: F.relu_backward(grad, y))
+relu.convention("relu([nan, inf, -inf, -0.0]) -> [nan, inf, 0.0, -0.0]")
 
 
 @op("equal", saves="y", internal=True, flops=1)
@@ -207,6 +225,8 @@ def relu_backward(grad, y):
 
 relu_backward.gradient(lambda F, grad, y, *, needs:
     (F.relu_backward(grad, y) if needs[0] else None, None))
+relu_backward.convention("""
+    relu_backward([1, nan, nan, inf, 1], [0.0, -0.0, 1, inf, nan]) -> [0, 0, nan, inf, 0]""")
 
 
 def _erf_and_erfc(x):
@@ -253,6 +273,7 @@ def erf(x):
 
 erf.gradient(lambda F, grad, x, **_:
     F.mul(grad, F.mul(F.exp(F.neg(F.mul(x, x))), TWO_OVER_ROOT_PI)))
+erf.convention("erf([nan, inf, -inf, -0.0]) -> [nan, 1, -1, -0.0]")
 
 
 def _within_60(x):
@@ -283,6 +304,9 @@ def gelu(x, *, approximate="none"):
 
 gelu.gradient(lambda F, grad, x, *, approximate, **_:
     F.gelu_backward(grad, x, approximate=approximate))
+gelu.convention("""
+    gelu([nan, inf, -inf, -0.0]) -> [nan, inf, nan, -0.0]  # -inf times 0
+    gelu([nan, inf, -inf, -0.0], approximate="tanh") -> [nan, inf, nan, -0.0]""")
 
 
 @gelu.composite
@@ -304,3 +328,7 @@ def gelu_backward(grad, x, *, approximate="none"):
         return grad * (phi + x * (phi * rest * slope))
     density = np.exp(-0.5 * _within_60(x) ** 2) / math.sqrt(2 * math.pi)
     return grad * (_phi(x) + x * density)
+
+
+gelu_backward.convention("""
+    gelu_backward([nan, 1, 1, 1], [0, nan, inf, -inf]) -> [nan, nan, nan, nan]  # inf times 0""")

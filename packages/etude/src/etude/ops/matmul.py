@@ -26,18 +26,6 @@ def product(x, y):
     return sum(part.astype(wide(x.dtype)) for part in parts).astype(x.dtype, copy=False)
 
 
-def contract(x, y, axes):
-    """sum x y over pairs of axes, as np.tensordot has it, but with the sums of ``product``."""
-    over_x, over_y = axes
-    kept_x = [d for d in range(x.ndim) if d not in over_x]
-    kept_y = [d for d in range(y.ndim) if d not in over_y]
-    terms = math.prod(x.shape[d] for d in over_x)
-    sizes_x, sizes_y = [x.shape[d] for d in kept_x], [y.shape[d] for d in kept_y]
-    rows = x.transpose(*kept_x, *over_x).reshape(math.prod(sizes_x), terms)
-    columns = y.transpose(*over_y, *kept_y).reshape(terms, math.prod(sizes_y))
-    return product(rows, columns).reshape(*sizes_x, *sizes_y)
-
-
 @op("matmul", shape="x: ~B M K, y: ~B K N -> *B M N", flops="2 *B M K N", saves="x y", outputs="z")
 def matmul(x, y):
     """z_mn = sum_k x_mk y_kn for every index of the batch axes.
@@ -55,6 +43,11 @@ def _transposed(F, x):
 matmul.gradient(lambda F, grad, x, y, *, needs: (
     F.matmul(grad, _transposed(F, y)) if needs[0] else None,
     F.matmul(_transposed(F, x), grad) if needs[1] else None))
+matmul.convention("""
+    matmul([[0, ..., nan]], [[0], ..., [0]]) -> [[nan]]
+    matmul([[0, 0, ...]], [[inf], [0], ...]) -> [[nan]]
+    matmul([[nan], [0], ...], [[0, ...]]) -> [[nan, ...], [0, ...], ...]  # its own row
+    matmul(empty(2, 0), empty(0, 3)) -> [[0, 0, 0], [0, 0, 0]]  # a sum of nothing""")
 
 
 @op("matmul", shape="x: ... K, weight: N K, bias: N -> ... N", flops="2 ... K N", saves="x weight")
@@ -71,3 +64,10 @@ def _(F, grad, x, weight, *, needs):
     return (F.reshape(F.matmul(rows, weight), shape=x.shape) if needs[0] else None,
             F.matmul(_transposed(F, rows), flat) if needs[1] else None,
             F.sum(rows, dim=0) if True in needs[2:] else None)  # needs[2:] is () without a bias
+
+
+linear.convention("""
+    linear([[0, ..., nan]], [[0, ..., 0]]) -> [[nan]]
+    linear([[0, 0, ...]], [[inf, 0, ...]]) -> [[nan]]
+    linear([[nan], [0], ...], [[0], ...]) -> [[nan, ...], [0, ...], ...]  # its own row
+    linear(empty(2, 0), empty(1, 0), [5]) -> [[5], [5]]  # a sum of nothing, and the bias""")

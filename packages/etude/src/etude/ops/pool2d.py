@@ -90,6 +90,15 @@ def max_pool2d(x, *, kernel_size, stride=None, padding=(0, 0), dilation=(1, 1), 
 
 max_pool2d.gradient(lambda F, grad, index, x_shape, **_:
     F.max_pool2d_backward(grad, index, input_size=x_shape[2:]))
+max_pool2d.convention("""
+    max_pool2d([[[[1, nan], [inf, nan]]]], kernel_size=2) -> [[[[nan]]]], [[[[1]]]]
+        # NaN is largest
+    max_pool2d([[[[1, 2, 2, 2]]]], kernel_size=(1, 4)) -> [[[[2]]]], [[[[1]]]]
+        # the first of equals
+    max_pool2d([[[[-inf, -inf]]]], kernel_size=(1, 2), padding=(0, 1))
+        -> [[[[-inf, -inf]]]], [[[[0, 1]]]]
+    max_pool2d(empty(0, 1, 2, 2), kernel_size=2) -> empty(0, 1, 1, 1), empty(0, 1, 1, 1)
+    max_pool2d(empty(1, 1, 0, 2), kernel_size=1) -> ShapeError""")
 
 
 @op("pool2d_backward", flops="N C OH OW", saves="index", kernel="planes = N C", internal=True,
@@ -116,6 +125,12 @@ def _(F, grad, index, *, needs, input_size):
     planes = F.reshape(grad, shape=(n, c, input_size[0] * input_size[1]))
     picked = F.gather(planes, F.reshape(index, shape=(n, c, oh * ow)), dim=2)
     return F.reshape(picked, shape=(n, c, oh, ow)), None
+
+
+max_pool2d_backward.convention("""
+    f([[[[nan, inf, -inf]]]], [[[[0, 2, 2]]]], input_size=(1, 4)) -> [[[[nan, 0, nan, 0]]]]
+    f(empty(0, 1, 1, 1), empty(0, 1, 1, 1), input_size=(2, 2)) -> empty(0, 1, 2, 2)
+    f([[[[1]]]], [[[[4]]]], input_size=(2, 2)) -> IndexError""")
 
 
 def _divisors(size, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
@@ -157,6 +172,11 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=(0, 0), ceil_mode=False,
 
 avg_pool2d.gradient(lambda F, grad, x_shape, *, needs, **attrs:
     F.avg_pool2d_backward(grad, input_size=x_shape[2:], **attrs))
+avg_pool2d.convention("""
+    avg_pool2d([[[[nan, 1, 1, 1, inf, 1]]]], kernel_size=(1, 2)) -> [[[[nan, 1, inf]]]]
+        # its own window
+    avg_pool2d(empty(0, 1, 2, 2), kernel_size=2) -> empty(0, 1, 1, 1)
+    avg_pool2d(empty(1, 1, 0, 2), kernel_size=1) -> ShapeError""")
 
 
 @op("avg_pool2d", sizes=_averaged, flops="N C OH OW KH KW", pairs=PAIRS, prepare=prepare,
@@ -183,6 +203,10 @@ def avg_pool2d_backward(grad, *, input_size, kernel_size, stride=None, padding=(
 
 avg_pool2d_backward.gradient(lambda F, grad, *, needs, input_size, **attrs:
     F.avg_pool2d(grad, **attrs))
+avg_pool2d_backward.convention("""
+    f([[[[nan, inf, 2]]]], input_size=(1, 7), kernel_size=(1, 2))
+        -> [[[[nan, nan, inf, inf, 1, 1, 0]]]]
+    f(empty(0, 1, 1, 1), input_size=(2, 2), kernel_size=2) -> empty(0, 1, 2, 2)""")
 
 
 def _bins(size, count):
@@ -212,6 +236,10 @@ def adaptive_avg_pool2d(x, *, output_size):
 
 adaptive_avg_pool2d.gradient(lambda F, grad, x_shape, **_:
     F.adaptive_avg_pool2d_backward(grad, input_size=x_shape[2:]))
+adaptive_avg_pool2d.convention("""
+    f([[[[nan, 1, 1, 1, inf, 1]]]], output_size=(1, 3)) -> [[[[nan, 1, inf]]]]
+    f(empty(0, 1, 2, 2), output_size=1) -> empty(0, 1, 1, 1)
+    f(empty(1, 1, 0, 2), output_size=1) -> ShapeError""")
 
 
 @op("adaptive_pool2d", shape="input_size = H W, grad: N C OH OW -> N C H W",
@@ -229,3 +257,6 @@ def adaptive_avg_pool2d_backward(grad, *, input_size):
 
 adaptive_avg_pool2d_backward.gradient(lambda F, grad, grad_shape, **_:
     F.adaptive_avg_pool2d(grad, output_size=grad_shape[2:]))
+adaptive_avg_pool2d_backward.convention("""
+    f([[[[nan, inf, 2]]]], input_size=(1, 6)) -> [[[[nan, nan, inf, inf, 1, 1]]]]
+    f(empty(0, 1, 1, 1), input_size=(2, 2)) -> empty(0, 1, 2, 2)""")

@@ -52,6 +52,9 @@ def rand(key, *, shape, dtype=float32):
     return uniform(key, math.prod(shape), np.dtype(dtype)).reshape(shape)
 
 
+rand.convention("rand([1, 2], shape=(0, 2)) -> empty(0, 2)")
+
+
 @op("rand", shape="key: seed+call int64, shape = *S -> *S dtype", flops="40 *S",
     kernel="n = *S", internal=True)
 def randn(key, *, shape, dtype=float32):
@@ -62,6 +65,9 @@ def randn(key, *, shape, dtype=float32):
     2i + 1 are sqrt(-2 ln u) cos a and sqrt(-2 ln u) sin a. Source: Box and Muller 1958.
     """
     return normal(key, math.prod(shape), np.dtype(dtype)).reshape(shape)
+
+
+randn.convention("randn([1, 2], shape=(0, 2)) -> empty(0, 2)")
 
 
 def _share(op, p):
@@ -82,3 +88,7 @@ def dropout(x, key, *, p):
 
 
 dropout.gradient(lambda F, grad, key, *, p, **_: (F.dropout(grad, key, p=p), None))
+dropout.convention("""
+    dropout([nan, inf, -0.0], [1, 2], p=0.0) -> [nan, inf, -0.0]
+    dropout([nan, inf], [1, 2], p=0.99) -> [0.0, 0.0]  # dropped, not multiplied
+    dropout([], [1, 2], p=0.5) -> []""")

@@ -88,6 +88,11 @@ def sum(x, *, dim=None, keepdim=False):
 
 
 sum.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_: spread(F, grad, x_shape, dim, keepdim))
+sum.convention("""
+    sum([1, ..., nan, 1]) -> nan
+    sum([[inf, 1, ...], [inf, -inf, ...]], dim=1) -> [inf, nan]
+    sum([]) -> 0
+    sum(empty(0, 2), dim=0) -> [0, 0]""")
 
 
 @op("reduce", sizes=_not_empty, flops=1, saves="x.shape")
@@ -98,6 +103,10 @@ def mean(x, *, dim=None, keepdim=False):
 
 mean.gradient(lambda F, grad, x_shape, *, dim, keepdim, **_:
     spread(F, F.mul(grad, 1.0 / _count(x_shape, dim)), x_shape, dim, keepdim))
+mean.convention("""
+    mean([1, ..., nan, 1]) -> nan
+    mean([[inf, 1, ...], [inf, -inf, ...]], dim=1) -> [inf, nan]
+    mean([]) -> ShapeError""")
 
 
 @op("reduce", sizes=_not_empty, flops=1, domain="number", saves="x y")
@@ -129,7 +138,19 @@ def _to_extreme(F, grad, x, y, *, needs, dim, keepdim):
 
 
 amax.gradient(_to_extreme)
+amax.convention("""
+    amax([1, ..., nan, inf]) -> nan
+    amax([-inf, ...]) -> -inf
+    amax([-0.0, 0.0]) -> 0  # either zero
+    amax([2, 1, ..., 2]) -> 2
+    amax([]) -> ShapeError""")
 amin.gradient(_to_extreme)
+amin.convention("""
+    amin([1, ..., nan, -inf]) -> nan
+    amin([inf, ...]) -> inf
+    amin([0.0, -0.0]) -> 0  # either zero
+    amin([1, 2, ..., 1]) -> 1
+    amin([]) -> ShapeError""")
 
 
 @op("reduce", sizes=reduction, flops=1, domain="number", saves="x")
@@ -144,6 +165,11 @@ def prod(x, *, dim=None, keepdim=False):
 
 prod.gradient(lambda F, grad, x, *, dim, keepdim, **_:
     F.prod_backward(grad, x, dim=dim, keepdim=keepdim))
+prod.convention("""
+    prod([1, ..., nan, 0]) -> nan
+    prod([[0, inf, ...], [-inf, 1, ...]], dim=1) -> [nan, -inf]
+    prod([]) -> 1
+    prod(empty(0, 2), dim=0) -> [1, 1]""")
 
 
 @prod.composite
@@ -183,6 +209,15 @@ def prod_backward(grad, x, *, dim=None, keepdim=False):
     return (grad * others).astype(dtype, copy=False)
 
 
+prod_backward.convention("""
+    prod_backward(1, [0, 1, ...]) -> [1, 0, ...]  # x is 0 there, and no divisor
+    prod_backward(1, [0, 1, ..., 0]) -> [0, 0, ..., 0]
+    prod_backward(1, [nan, 1, ...]) -> [1, nan, ...]
+    prod_backward(nan, [1, ...]) -> [nan, ...]
+    prod_backward(1, [inf, 0, 1, ...]) -> [0, inf, nan, ...]
+    prod_backward(1, []) -> []""")
+
+
 def _more_than(op, x, rest, dim, keepdim, correction):
     count = math.prod(rest[d] for d in axes(op, dim, len(rest)))
     if count <= correction:
@@ -211,6 +246,13 @@ def _(F, grad, x, *, needs, dim, keepdim, correction):
     return F.mul(F.mul(spread(F, grad, x.shape, dim, keepdim), factor), centred)
 
 
+var.convention("""
+    var([1, ..., nan, 1]) -> nan
+    var([1, ..., inf]) -> nan
+    var([3]) -> ShapeError  # one element has no unbiased variance
+    var([], correction=0) -> ShapeError""")
+
+
 @op("reduce", sizes=_not_empty, flops=4, saves="x", ieee=True)
 def logsumexp(x, *, dim=None, keepdim=False):
     """y = ln sum e^x over ``dim``, with the maximum taken off first. float32 or float64.
@@ -228,6 +270,13 @@ def logsumexp(x, *, dim=None, keepdim=False):
 def _(F, grad, x, *, needs, dim, keepdim):
     # Not exp(x - y): where x is large, y = 1e8 + ln 3 is rounded to 1e8.
     return F.mul(shares(F, x, dim), spread(F, grad, x.shape, dim, keepdim))
+
+
+logsumexp.convention("""
+    logsumexp([0, ..., nan, inf]) -> nan
+    logsumexp([[0, ..., inf], [-inf, ..., inf]], dim=1) -> [inf, inf]
+    logsumexp([-inf, ...]) -> -inf  # ln 0
+    logsumexp([]) -> ShapeError""")
 
 
 def shares(F, x, dim):
@@ -253,6 +302,14 @@ def argmin(x, *, dim=None, keepdim=False):
     return np.argmin(x, axis=dim, keepdims=keepdim).astype(np.int64)
 
 
+argmin.convention("""
+    argmin([1, 0, 1, ..., 0]) -> 1  # the first of equals
+    argmin([1, nan, -inf, ..., nan]) -> 1  # NaN is least
+    argmin([[inf, inf, ...], [0.0, -0.0, ...]], dim=1) -> [0, 0]
+    argmin([True, False, True, ..., False]) -> 1
+    argmin([]) -> ShapeError""")
+
+
 @op("argreduce", sizes=_one_axis, flops=1, domain="any")
 def argmax(x, *, dim=None, keepdim=False):
     """y = index of the largest element along ``dim`` (None: of the flattened array); int64.
@@ -260,3 +317,11 @@ def argmax(x, *, dim=None, keepdim=False):
     The first of several equals wins; NaN counts as largest. No gradient.
     """
     return np.argmax(x, axis=dim, keepdims=keepdim).astype(np.int64)
+
+
+argmax.convention("""
+    argmax([1, 2, 1, ..., 2]) -> 1  # the first of equals
+    argmax([1, nan, inf, ..., nan]) -> 1  # NaN is largest
+    argmax([[-inf, -inf, ...], [-0.0, 0.0, ...]], dim=1) -> [0, 0]
+    argmax([False, True, False, ..., True]) -> 1
+    argmax([]) -> ShapeError""")

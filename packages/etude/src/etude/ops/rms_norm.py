@@ -33,6 +33,10 @@ def rms_norm(x, weight=None, *, normalized_shape, eps=None):
 
 rms_norm.gradient(lambda F, grad, x, weight, rstd, *, normalized_shape, **_:
     F.rms_norm_backward(grad, x, weight, rstd, normalized_shape=normalized_shape))
+rms_norm.convention("""
+    rms_norm([[nan, 1], [inf, 1], [0, 0]], normalized_shape=2) -> [[nan, nan], [nan, 0], [0, 0]]
+    rms_norm(empty(0, 2), normalized_shape=2) -> empty(0, 2), []
+    rms_norm(empty(2, 0), normalized_shape=0) -> ShapeError""")
 
 
 @rms_norm.composite
@@ -57,3 +61,10 @@ def rms_norm_backward(grad, x, weight, rstd, *, normalized_shape):
     g = grad if weight is None else grad * weight
     dx = column * (g - h * average(g * h, dims, keepdims=True))
     return rounded(dtype, dx, total(grad * h, tuple(range(x.ndim - len(dims)))))
+
+
+rms_norm_backward.convention("""
+    f([[nan, 0], [0, 0]], [[1, 1], [0, 0]], None, [1, 1], normalized_shape=(2,))
+        -> [[nan, nan], [0, 0]], [nan, 0]
+    f([[inf, 0]], [[1, 1]], None, [1], normalized_shape=(2,)) -> [[nan, -inf]], [inf, 0]
+    f(empty(0, 2), empty(0, 2), None, [], normalized_shape=(2,)) -> empty(0, 2), [0, 0]""")

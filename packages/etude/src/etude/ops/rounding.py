@@ -16,6 +16,9 @@ def floor(x):
 
 
 floor.gradient(flat)
+floor.convention("""
+    floor([nan, inf, -inf, -0.0]) -> [nan, inf, -inf, -0.0]
+    floor([0.5, -0.5]) -> [0.0, -1]""")
 
 
 @op("map", flops=1)
@@ -25,6 +28,9 @@ def ceil(x):
 
 
 ceil.gradient(flat)
+ceil.convention("""
+    ceil([nan, inf, -inf, -0.0]) -> [nan, inf, -inf, -0.0]
+    ceil([0.5, -0.5]) -> [1, -0.0]""")
 
 
 @op("map", flops=1)
@@ -34,9 +40,15 @@ def round(x):
 
 
 round.gradient(flat)
+round.convention("""
+    round([nan, inf, -inf, -0.0]) -> [nan, inf, -inf, -0.0]
+    round([0.5, 1.5, 2.5, -0.5]) -> [0.0, 2, 2, -0.0]  # halves to the even one""")
 
 
 @op("map_bool", shape="... -> ... bool", flops=1)
 def isnan(x):
     """y = whether x is NaN; bool. x: float32 or float64."""
     return np.isnan(x)
+
+
+isnan.convention("isnan([nan, inf, -inf, -0.0]) -> [True, False, False, False]")

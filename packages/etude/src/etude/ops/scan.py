@@ -21,3 +21,7 @@ def cumsum(x, *, dim):
 
 cumsum.gradient(lambda F, grad, *, dim, **_:
     F.flip(F.cumsum(F.flip(grad, dims=(dim,)), dim=dim), dims=(dim,)))
+cumsum.convention("""
+    cumsum([0, ..., nan, 0, ...], dim=0) -> [0, ..., nan, nan, ...]  # nothing before it
+    cumsum([inf, 0, ..., -inf, 0, ...], dim=0) -> [inf, inf, ..., nan, nan, ...]
+    cumsum([], dim=0) -> []""")

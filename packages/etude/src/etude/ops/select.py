@@ -20,6 +20,8 @@ where.gradient(lambda F, grad, condition, *, needs: (
     None,
     F.where(condition, grad, 0.0) if needs[1] else None,
     F.where(condition, 0.0, grad) if needs[2] else None))
+where.convention("""
+    where([True, False, True], [nan, inf, -0.0], [inf, nan, nan]) -> [nan, nan, -0.0]""")
 
 
 @op("ternary", flops=3, saves="x y weight", outputs="z", alias={"z": "x"}, also="end=y", ieee=True)
@@ -37,6 +39,9 @@ lerp.gradient(lambda F, grad, x, y, weight, *, needs: (
     F.mul(grad, _difference(F, 1.0, weight)) if needs[0] else None,
     F.mul(grad, weight) if needs[1] else None,
     F.mul(grad, _difference(F, y, x)) if needs[2] else None))
+lerp.convention("""
+    lerp([nan, 0, 0, inf], [0, nan, 0, inf], [1, 0, nan, 1]) -> [nan, nan, nan, nan]
+    lerp([0, 0], [inf, inf], [0.25, 0]) -> [inf, nan]  # 0 times infinity""")
 
 
 def _difference(F, x, y):

@@ -26,6 +26,11 @@ def softmax(x, *, dim=-1):
 
 
 softmax.gradient(lambda F, grad, y, *, dim, **_: F.softmax_backward(grad, y, dim=dim))
+softmax.convention("""
+    softmax([nan, 0, ...]) -> [nan, ...]
+    softmax([[0, ..., inf], [0, -inf, ...]]) -> [[nan, ...], [1, 0.0, ...]]
+    softmax([-inf, ...]) -> [nan, ...]  # nothing to choose from
+    softmax([]) -> []""")
 
 
 @softmax.composite
@@ -42,6 +47,11 @@ def softmax_backward(grad, y, *, dim=-1):
     return y * (grad - total(grad * y, dim, keepdims=True))
 
 
+softmax_backward.convention("""
+    f([[nan, 0, ...], [0, inf, ...]], [[0, 1, ...], [1, 0, ...]]) -> [[nan, ...], [nan, ...]]
+    f([], []) -> []""")
+
+
 @op("rows", sizes=_row, flops=5, saves="y", alias={"y": "x"})
 def log_softmax(x, *, dim=-1):
     """Log-probabilities along ``dim``:  y_i = x_i - max x - ln sum_j exp(x_j - max x)."""
@@ -52,6 +62,11 @@ def log_softmax(x, *, dim=-1):
 
 
 log_softmax.gradient(lambda F, grad, y, *, dim, **_: F.log_softmax_backward(grad, y, dim=dim))
+log_softmax.convention("""
+    log_softmax([nan, 0, ...]) -> [nan, ...]
+    log_softmax([[0, ..., inf], [0, -inf, ...]]) -> [[nan, ...], [0, -inf, ...]]
+    log_softmax([-inf, ...]) -> [nan, ...]  # nothing to choose from
+    log_softmax([]) -> []""")
 
 
 @log_softmax.composite
@@ -67,3 +82,9 @@ def log_softmax_backward(grad, y, *, dim=-1):
     """dx_i = grad_i - exp(y_i) sum_j grad_j, where y = log_softmax x."""
     g, z = widened(grad, y)
     return (g - np.exp(z) * total(g, dim, keepdims=True)).astype(grad.dtype, copy=False)
+
+
+log_softmax_backward.convention("""
+    f([[nan, 0, ...], [0, inf, ...]], [[0, 0, ...], [0, -inf, ...]])
+        -> [[nan, ...], [-inf, nan, ...]]
+    f([], []) -> []""")

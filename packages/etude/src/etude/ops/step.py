@@ -27,6 +27,10 @@ def sgd_step(p, g, v, hyper, *, nesterov=False):
     return p - lr * move, v
 
 
+sgd_step.convention("""
+    sgd_step([1, 1, 1], [nan, inf, 0], [0, 0, 0], [1, 0, 0]) -> [nan, -inf, 1], [nan, inf, 0]""")
+
+
 ADAMW = ("p g m v: ..., hyper: lr+beta1+beta2+eps+weight_decay+correction1+correction2 float64 "
          "-> ..., ..., ...")
 
@@ -49,6 +53,11 @@ def adamw_step(p, g, m, v, hyper):
     return p * number(1 - lr * decay) - number(lr / c1) * (m / size), m, v
 
 
+adamw_step.convention("""
+    adamw_step([1, 1, 1], [nan, inf, 0], [0, 0, 0], [0, 0, 0], [1, 0.5, 0.5, 1e-8, 0, 1, 1])
+        -> [nan, nan, 1], [nan, inf, 0], [nan, inf, 0]""")
+
+
 @op("adamw", shape=ADAMW, flops="14 ...", outputs="p m v",
     alias={"p": "p", "m": "m", "v": "v"}, internal=True)
 def adam_step(p, g, m, v, hyper):
@@ -60,6 +69,11 @@ def adam_step(p, g, m, v, hyper):
     plain = hyper.copy()
     plain[4] = 0  # the weight decay, which is in the gradient now
     return adamw_step.reference(p, decayed, m, v, plain)
+
+
+adam_step.convention("""
+    adam_step([1, 1, 1], [nan, inf, 0], [0, 0, 0], [0, 0, 0], [1, 0.5, 0.5, 1e-8, 0, 1, 1])
+        -> [nan, nan, 1], [nan, inf, 0], [nan, inf, 0]""")
 
 
 @op("adamw", flops="9 ...", outputs="p v buf",
@@ -78,3 +92,8 @@ def rmsprop_step(p, g, v, buf, hyper):
     v = number(alpha) * v + number(1 - alpha) * g * g  # g^2 alone might overflow
     buf = number(momentum) * buf + g / (np.sqrt(v) + number(eps))
     return p - number(lr) * buf, v, buf
+
+
+rmsprop_step.convention("""
+    rmsprop_step([1, 1, 1], [nan, inf, 0], [0, 0, 0], [0, 0, 0], [1, 0.5, 1e-8, 0, 0])
+        -> [nan, nan, 1], [nan, inf, 0], [nan, nan, 0]""")

@@ -15,6 +15,9 @@ def tril(x, *, diagonal=0):
 
 
 tril.gradient(lambda F, grad, *, diagonal, **_: F.tril(grad, diagonal=diagonal))
+tril.convention("""
+    tril([[nan, nan], [inf, -0.0]]) -> [[nan, 0.0], [inf, -0.0]]  # left away, not multiplied
+    tril(empty(0, 2)) -> empty(0, 2)""")
 
 
 @op("triangle", shape="... M N -> ... M N", domain="any")
@@ -24,3 +27,6 @@ def triu(x, *, diagonal=0):
 
 
 triu.gradient(lambda F, grad, *, diagonal, **_: F.triu(grad, diagonal=diagonal))
+triu.convention("""
+    triu([[nan, inf], [nan, -0.0]]) -> [[nan, inf], [0.0, -0.0]]  # left away, not multiplied
+    triu(empty(0, 2)) -> empty(0, 2)""")

@@ -31,9 +31,10 @@ class AdamW(Optimizer):
     def check(self, group: Group) -> None:
         super().check(group)
         if not isinstance(group["betas"], tuple) or len(group["betas"]) != 2:
-            raise ValueError(f"betas must be two numbers, got {group['betas']}")
+            raise ValueError(f"{type(self).__name__}: betas must be two numbers, got "
+                             f"{group['betas']!r}")
         for i, beta in enumerate(group["betas"]):
-            require(f"betas[{i}]", beta, "in [0, 1)", lambda v: 0 <= v < 1)
+            require(f"{type(self).__name__}: betas[{i}]", beta, "in [0, 1)", lambda v: 0 <= v < 1)
 
     def hyper(self, group: Group, step: int) -> list[float]:
         beta1, beta2 = group["betas"]

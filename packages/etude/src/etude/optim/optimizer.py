@@ -1,6 +1,6 @@
 """Optimizer: the parameters, their settings and their running state; subclasses name the op.
 
-A step is one op call for each parameter, with the parameter's own memory as output. So ``p.data``
+A step is one op call for each parameter, with the parameter's own memory as output. So ``p.array``
 stays the same array, any device works, and a column that has the op runs it. What changes from step
 to step goes in as the array ``hyper``.
 """
@@ -44,7 +44,11 @@ class Optimizer:
                             "list, or pass model.parameters()")
         if isinstance(params, dict) and "params" in params:
             raise TypeError("params must be an iterable, got one group; put it in a list")
-        given = members("params", params)
+        name = type(self).__name__
+        if hasattr(params, "parameters"):
+            raise TypeError(f"{name}: got a model, {type(params).__name__}; write "
+                            f"{name}(model.parameters(), ...)")
+        given = members(f"{name}: params", params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.param_groups: list[Group] = []
         for group in groups:
@@ -53,7 +57,7 @@ class Optimizer:
             tensors = group["params"]
             if isinstance(tensors, Tensor):
                 tensors = [tensors]
-            tensors = members("params of a group", tensors)
+            tensors = members(f"{name}: params of a group", tensors)
             unknown = group.keys() - defaults.keys() - {"params"}
             if unknown:
                 raise ValueError(f"a parameter group has no setting {sorted(unknown)[0]!r}; it "
@@ -88,7 +92,11 @@ class Optimizer:
         """Raise ValueError for a setting out of range."""
         for name in ("lr", "weight_decay", "eps"):
             if name in group:
-                require(name, group[name], ">= 0", lambda v: v >= 0)
+                self.require(group, name, ">= 0", lambda v: v >= 0)
+
+    def require(self, group: Group, name: str, allowed: str, ok: Callable[[float], bool]) -> None:
+        """Raise ValueError for a setting that is not ``ok``, TypeError for what is no number."""
+        require(f"{type(self).__name__}: {name}", group[name], allowed, ok)
 
     def hyper(self, group: Group, step: int) -> list[float]:
         """The numbers of step ``step`` (1 is the first), in the op's order."""
@@ -132,7 +140,7 @@ class Optimizer:
                     continue
                 if not isinstance(p.grad, Tensor):
                     raise TypeError(no_gradient(p.grad))
-                g, device = p.grad.data, p.device
+                g, device = p.grad.array, p.device
                 table = tables[device]
                 if not state:
                     self._start(p, state)
@@ -146,7 +154,7 @@ class Optimizer:
                 scale = self.scale(group, count)
                 if scale != 1:
                     g = table["mul"](g, scale)
-                if not is_contiguous(g) or memory(g) == memory(p.data):  # p is written, g is read
+                if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
                     g = table["contiguous"](g)
                 self._apply(table, p, g, state, hyper, attrs)
 
@@ -157,12 +165,12 @@ class Optimizer:
 
     def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
                attrs: dict[str, Any]) -> None:
-        moments = [state[name].data for name in self.moments]
-        data = p.data
+        moments = [state[name].array for name in self.moments]
+        data = p.array
         if moments[0].device != data.device:  # the model was moved since: its moments follow
             for name in self.moments:
                 state[name] = state[name].to(data.device)
-            moments = [state[name].data for name in self.moments]
+            moments = [state[name].array for name in self.moments]
         # A leaf may be a view, such as w.T.detach(); the step takes memory that lies together.
         place = data if is_contiguous(data) else table["contiguous"](data)
         table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)

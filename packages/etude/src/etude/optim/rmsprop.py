@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from etude.optim.optimizer import Group, Optimizer, require
+from etude.optim.optimizer import Group, Optimizer
 
 
 class RMSprop(Optimizer):
@@ -28,7 +28,7 @@ class RMSprop(Optimizer):
     def check(self, group: Group) -> None:
         super().check(group)
         for name in ("alpha", "momentum"):
-            require(name, group[name], "in [0, 1)", lambda v: 0 <= v < 1)
+            self.require(group, name, "in [0, 1)", lambda v: 0 <= v < 1)
 
     def hyper(self, group: Group, step: int) -> list[float]:
         return [group[k] for k in ("lr", "alpha", "eps", "weight_decay", "momentum")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from etude.optim.optimizer import Group, Optimizer, require
+from etude.optim.optimizer import Group, Optimizer
 
 
 class SGD(Optimizer):
@@ -30,8 +30,8 @@ class SGD(Optimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
-        require("momentum", group["momentum"], "in [0, 1)", lambda v: 0 <= v < 1)
-        require("dampening", group["dampening"], "in [0, 1]", lambda v: 0 <= v <= 1)
+        self.require(group, "momentum", "in [0, 1)", lambda v: 0 <= v < 1)
+        self.require(group, "dampening", "in [0, 1]", lambda v: 0 <= v <= 1)
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise ValueError("nesterov looks ahead along the momentum, so momentum must be > 0 and "
                              "dampening 0")

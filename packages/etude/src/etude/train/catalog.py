@@ -14,6 +14,7 @@ from etude import data, functional, models, optim
 from etude.core.tensor import Tensor
 from etude.data.dataset import Dataset
 from etude.data.subset import Subset, random_split
+from etude.data.tokenizers import CharTokenizer
 from etude.nn.module import Module
 from etude.train.run import Loss
 
@@ -29,6 +30,7 @@ class Data:
     facts: dict[str, Any] = field(default_factory=dict)  # argument of a model -> its value
     loss: Loss = functional.cross_entropy
     text: bool = False  # samples are pieces of one text, in its order
+    tokenizer: CharTokenizer | None = None  # that text was encoded with
 
     def hold_out(self, share: float) -> tuple[Dataset, Dataset | None]:
         """(train, validation): a share of the training samples set apart; None for a share of 0.
@@ -39,7 +41,7 @@ class Data:
         if share == 0:
             return self.train, None
         if not self.text:
-            return random_split(self.train, share)
+            return _split(self.train, "validation", share)
         n = len(self.train)
         cut = n - round(n * share)
         if cut in (0, n):
@@ -90,12 +92,16 @@ def mnist(folder: str | None = None, download: bool = False) -> Data:
     return _images(*load(folder, download=download), 10)
 
 
-def images(train: str, test: str, mode: str = "RGB",
+def images(train: str, test: str | float = 0.2, seed: int = 0, mode: str = "RGB",
            size: int | tuple[int, int] | None = None) -> Data:
-    """Two folders of images; each has a folder for every class."""
+    """A folder of images, with a folder for every class. ``test`` is another one, or the share of
+    the images that is set apart, drawn by ``seed``.
+    """
     from etude.data.folder import ImageFolder
 
     first = ImageFolder(train, mode=mode, size=size)
+    if isinstance(test, float):
+        return _images(*_split(first, "test", test, seed), len(first.classes))
     second = ImageFolder(test, mode=mode, size=size)
     if first.classes != second.classes:
         raise ValueError(f"{train} and {test} have different classes: {first.classes} and "
@@ -103,16 +109,32 @@ def images(train: str, test: str, mode: str = "RGB",
     return _images(first, second, len(first.classes))
 
 
-def csv(train: str, test: str, label: str, kind: str = "class") -> Data:
-    """Two tables of numbers with the same columns; the model predicts the column ``label``."""
+def csv(train: str, label: str, test: str | float = 0.2, seed: int = 0, kind: str = "class",
+        columns: tuple[str, ...] | None = None, delimiter: str = ",") -> Data:
+    """A table of numbers; the model predicts the column ``label``. ``test`` is another table, or
+    the share of the lines that is set apart, drawn by ``seed``. ``columns`` are the features, by
+    default all others.
+    """
     from etude.data.table_file import CSVDataset
 
-    first = CSVDataset(train, label, kind=kind)
-    second = CSVDataset(test, label, kind=kind, classes=first.classes)
+    first = CSVDataset(train, label, kind, columns, delimiter=delimiter)
+    if isinstance(test, float):
+        parts: tuple[Dataset, Dataset] = _split(first, "test", test, seed)
+    else:
+        parts = first, CSVDataset(test, label, kind, columns, first.classes, delimiter)
     inputs = first[0][0].shape[0]
     if first.classes is not None:
-        return Data(first, second, {"inputs": inputs, "classes": len(first.classes)})
-    return Data(first, second, {"inputs": inputs, "classes": 1}, square_loss)
+        return Data(*parts, {"inputs": inputs, "classes": len(first.classes)})
+    return Data(*parts, {"inputs": inputs, "classes": 1}, square_loss)
+
+
+def _split(dataset: Dataset, key: str, share: float, seed: int = 0) -> tuple[Subset, Subset]:
+    """The dataset without a share of it, and that share. ``key`` is the setting that says which."""
+    n = len(dataset)
+    if not 0 < share < 1 or round(n * share) in (0, n):
+        raise ValueError(f"{key} = {share:g} must be a share between 0 and 1 that leaves samples "
+                         f"on both sides; there are {n}")
+    return random_split(dataset, share, seed)
 
 
 def names(block: int = 16) -> Data:
@@ -137,13 +159,12 @@ def shakespeare(block: int = 64, test: float = 0.1) -> Data:
 
 def _text(train: str, test: str, block: int) -> Data:
     from etude.data.text import LanguageModelDataset
-    from etude.data.tokenizers import CharTokenizer
 
     tokenizer = CharTokenizer.train(train + test)
     return Data(LanguageModelDataset(tokenizer.encode(train), block),
                 LanguageModelDataset(tokenizer.encode(test), block),
                 facts={"vocab": tokenizer.vocab_size, "block_size": block},
-                loss=token_loss, text=True)
+                loss=token_loss, text=True, tokenizer=tokenizer)
 
 
 # ------------------------------------------------------------------ the rest

@@ -6,6 +6,7 @@ The folder of a run:
     checkpoints/         the last few, to go on from
     history.json         at the end: what was recorded
     weights.safetensors  at the end: what was learned
+    tokenizer.json       at the end, of a text: what its characters are as numbers
     run.lock             while it is at work: who works there (``lock.py``)
 
 Each file is written whole or not at all. The command is ``etude train`` (``commands/train.py``).
@@ -17,7 +18,7 @@ import inspect
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ from etude.train.run import Run, differences, same_settings
 from etude.train.settings import ConfigError, parameters
 
 CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
-HISTORY, WEIGHTS = "history.json", "weights.safetensors"
+HISTORY, WEIGHTS, TOKENIZER = "history.json", "weights.safetensors", "tokenizer.json"
 
 #: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
@@ -102,7 +103,10 @@ def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> E
     wanted, seed = config.data, config.training.seed
     with _section("data"):
         if data is None:
-            data = catalog.DATA[wanted.name](**wanted.options)
+            make = catalog.DATA[wanted.name]
+            for key in _missing(make, wanted.options):
+                raise ConfigError(f"data.{key} is missing: {wanted.name} needs it")
+            data = make(**wanted.options)
         train, held = data.hold_out(wanted.validation)
         loader = DataLoader(train, wanted.batch_size, shuffle=True, drop_last=wanted.drop_last,
                             seed=seed, device=device, workers=wanted.workers)
@@ -128,14 +132,19 @@ def _model(config: RunConfig, data: Data) -> Module:
     make = catalog.MODELS[name]
     known = {k: v for k, v in data.facts.items() if k in parameters(make)}
     given = known | config.model.options
-    needed = [p.name for p in inspect.signature(make).parameters.values()
-              if p.default is p.empty and p.name not in given]
+    needed = _missing(make, given)
     if needed:
         raise ConfigError(f"[model] {name} needs {' and '.join(needed)}, and the data "
                           f"{config.data.name!r} only say {', '.join(data.facts) or 'nothing'}. "
                           f"Give it, or take data of another kind")
     model: Module = make(**given)
     return model
+
+
+def _missing(make: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+    """The arguments that ``make`` needs and that are not given."""
+    return [p.name for p in inspect.signature(make).parameters.values()
+            if p.default is p.empty and p.name not in given]
 
 
 def _scheduler(config: RunConfig, optimizer: Optimizer, steps: int) -> Any:
@@ -277,10 +286,12 @@ def check_config(config: RunConfig, path: Path, free: set[str]) -> None:
 
 
 def finish(experiment: Experiment, history: History, folder: Path) -> None:
-    """Write history.json and weights.safetensors."""
+    """Write history.json and weights.safetensors, and tokenizer.json if there is one."""
     text = json.dumps(as_json(history), indent=1, allow_nan=False)
     write_atomically(folder / HISTORY, text.encode())
     save_weights(folder / WEIGHTS, experiment.model)
+    if experiment.data.tokenizer is not None:
+        experiment.data.tokenizer.save(folder / TOKENIZER)
 
 
 def as_json(history: History) -> dict[str, Any]:

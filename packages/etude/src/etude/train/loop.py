@@ -28,7 +28,7 @@ from etude.train.callbacks import Callback, Checkpoints
 from etude.train.lock import hold
 from etude.train.progress import Report, show
 from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure, words
-from etude.train.run import Batches, Loss, Run
+from etude.train.run import Batches, Loss, Run, batches_of
 
 
 def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cross_entropy,
@@ -65,6 +65,8 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     if clip_norm is not None:
         clip_norm = above_zero("fit: clip_norm", clip_norm)
     callbacks = in_order("fit: callbacks", callbacks)
+    for name, given in (("loader", loader), ("test", test), ("validation", validation)):
+        batches_of(f"fit: {name}", given)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
               callbacks, config)
     steps = len(loader) if isinstance(loader, Sized) else None
@@ -185,6 +187,7 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
     eval mode and without gradients; the mode is as before afterwards. ValueError if there is no
     batch.
     """
+    batches_of("evaluate: loader", loader)
     modes = [(m, m.training) for m in model.modules()]
     model.eval()
     mean = Mean()

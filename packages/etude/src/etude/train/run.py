@@ -30,6 +30,22 @@ if TYPE_CHECKING:
 Batches = Iterable[tuple[Tensor, ...]]
 Loss = Callable[[Any, Any], Any]
 
+
+def batches_of(name: str, given: Any) -> Any:
+    """``given``, which gives batches. TypeError for a dataset, whose samples come one by one, and
+    for arrays.
+    """
+    what, dataset = type(given).__name__, "dataset"
+    if isinstance(given, (Tensor, np.ndarray)) or (
+            isinstance(given, tuple) and given and isinstance(given[0], (Tensor, np.ndarray))):
+        dataset = "TensorDataset(x, y)"
+    elif isinstance(given, (list, tuple)) or not hasattr(given, "__getitem__") or (
+            hasattr(given, "__iter__")):
+        return given
+    raise TypeError(f"{name} gives batches, and a {what} does not; make them of it: "
+                    f"DataLoader({dataset}, batch_size=32, shuffle=True)")
+
+
 LOADERS = ("loader", "test", "validation")  # of a Run, which are saved by these names
 POSITION = (None, {"seed": int, "epoch": int, "samples": int, "batch_size": int})
 

@@ -3,7 +3,8 @@
 const report = JSON.parse(document.getElementById("data").textContent);
 const failed = new Set(report.failed);
 const WORST = ["CRASH", "TIMEOUT", "FAIL (certain)", "FAIL (inaccurate)", "MISTRUSTED", "WAIVED",
-               "PASS", "UNSUPPORTED"];
+               "PASS", "NOT RUN", "UNSUPPORTED"];
+const idle = new Set(["NOT RUN", "UNSUPPORTED"]); // not executed
 const LETTER = {CRASH: "C ", TIMEOUT: "T ", MISTRUSTED: "m ", WAIVED: "w "};
 
 // One object per case again: {op, family, kind, dtype, verdict, name, ratio, details}.
@@ -36,7 +37,8 @@ function caseName(r) {
 
 // As summary.py's reproduction().
 function again(r) {
-  if (r.op === "-" || r.kind === "-") return "";
+  if (r.op === "-") return "";
+  if (r.kind === "-") return `etude check ${report.target} --op ${r.op}`;
   const name = caseName(r), quote = /[{[ "]/.test(name) ? "'" : "";
   return `etude check ${report.target} --case ${quote}${name}${quote}`;
 }

@@ -10,7 +10,7 @@
     if (r.verdict === "PASS" && r.ratio !== null) {
       largest.set(r.op, Math.max(largest.get(r.op) || 0, r.ratio));
     }
-    if (r.verdict !== "UNSUPPORTED") executed.set(r.op, (executed.get(r.op) || 0) + 1);
+    if (!idle.has(r.verdict)) executed.set(r.op, (executed.get(r.op) || 0) + 1);
   }
 
   function chooser(text, wanted, label, classes) {
@@ -27,9 +27,9 @@
     const cell = cells.get(`${op} ${kind}`);
     if (!cell) return element("td");
     const verdict = WORST.find((v) => cell[v]);
-    const all = Object.values(cell).reduce((a, b) => a + b);
+    const all = Object.entries(cell).reduce((sum, [v, n]) => sum + (idle.has(v) ? 0 : n), 0);
     const bad = report.failed.reduce((sum, v) => sum + (cell[v] || 0), 0);
-    const text = verdict === "UNSUPPORTED" ? "-" : verdict === "PASS" ? String(cell.PASS)
+    const text = idle.has(verdict) ? (verdict === "NOT RUN" ? "/" : "-") : verdict === "PASS" ? String(cell.PASS)
       : `${LETTER[verdict] || ""}${bad || cell.WAIVED}/${all}`;
     const said = Object.entries(cell).map(([v, n]) => `${n} ${v}`).join(", ");
     return element("td", {}, chooser(text, {op, kind}, `${op}, ${kind}: ${said}`,

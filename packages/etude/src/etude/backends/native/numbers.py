@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class Given:
 Source = Callable[[Given], Sequence[Any]]
 
 
+class Part(NamedTuple):
+    """Some of the numbers: their names in C, where they are from, and the same in words."""
+
+    names: list[str]
+    source: Source
+    words: str
+
+
 class Numbers:
     """All numbers of a kernel: ``numbers(arrays, attrs)``, in the order of the function type.
 
@@ -65,15 +73,13 @@ class Numbers:
                                f"and this op states no layout; write shape= as a text")
         self.op, self.layout = op, op.shape
         self.parameters = [p for p in kernel.parameters if p.kind in ("size", "attribute")]
-        self.sources: list[tuple[list[str], Source]] = []
-        for part in filter(None, map(str.strip, op.kernel.split(","))):
-            self.sources.append(_read(op, part))
+        self.sources = parts(op)
         self._agree(kernel)
 
     def _agree(self, kernel: Kernel) -> None:
         """BackendError unless every number has one source, and every array a pointer."""
         op, wanted = self.op, [p.name for p in self.parameters]
-        told = [name for names, _ in self.sources for name in names]
+        told = [name for part in self.sources for name in part.names]
         for name in told:
             if name not in wanted:
                 raise BackendError(f"{op.name}: its row says what {name!r} is, but the function "
@@ -83,7 +89,7 @@ class Numbers:
             if name in told:
                 continue
             if name in known or name in op.attrs:
-                self.sources.append(([name], _by_name(op, name, name in known)))
+                self.sources.append(by_name(op, name, name in known))
                 continue
             raise BackendError(
                 f"{op.name}: its kernel takes {name!r} (function type {op.cls!r} of etude.h), "
@@ -102,7 +108,7 @@ class Numbers:
         sizes = self.layout.bind([spec_of(a) for a in arrays], attrs)
         given = Given(sizes, dict(zip(self.op.arrays, arrays, strict=False)), attrs)
         found: dict[str, Any] = {}
-        for names, source in self.sources:
+        for names, source, _ in self.sources:
             found.update(zip(names, source(given), strict=True))
         return tuple([self._number(p, found[p.name]) for p in self.parameters])
 
@@ -117,7 +123,12 @@ class Numbers:
 # ------------------------------------------------------------------ one part of the text
 
 
-def _read(op: Op, part: str) -> tuple[list[str], Source]:
+def parts(op: Op) -> list[Part]:
+    """What the row's ``kernel`` text says."""
+    return [_read(op, part) for part in filter(None, map(str.strip, op.kernel.split(",")))]
+
+
+def _read(op: Op, part: str) -> Part:
     """The C names that a part of a ``kernel`` text speaks of, and where their numbers are from."""
     left, equals, right = part.partition("=")
     names, words = left.split(), right.split()
@@ -125,22 +136,31 @@ def _read(op: Op, part: str) -> tuple[list[str], Source]:
         raise BackendError(f"{op.name}: cannot read {part!r} in kernel=; see numbers.py for what "
                            f"may stand there")
     if len(words) == 3 and words[1] == "along":
-        return names, _along(words[0], words[2], len(names))
+        where = "before, at and behind" if len(names) == 3 else "before and at"
+        return Part(names, _along(words[0], words[2], len(names)),
+                    f"the sizes of {words[0]} {where} the axes of {words[2]}, multiplied")
     if len(words) == 3 and words[1] == "at":
-        return names, _at(words[0], words[2])
+        return Part(names, _at(words[0], words[2]),
+                    f"the size of {words[0]} at the axis {words[2]}")
     if len(words) == 3 and words[:2] == ["dtype", "of"]:
-        return names, _dtype(words[2])
+        return Part(names, _dtype(words[2]), f"the dtype of {words[2]}, ETUDE_F32 and so on")
     if len(words) > 2 and words[1] == "over":
-        return names, _over(words[0], " ".join(words[2:]))
+        return Part(names, _over(words[0], " ".join(words[2:])),
+                    f"how {words[0]} broadcasts over {' '.join(words[2:])}")
     if len(words) == 1 and words[0].isdigit():
-        return names, lambda given: [int(words[0])]
+        return Part(names, lambda given: [int(words[0])], f"always {words[0]}")
     if len(words) == 1 and words[0] in op.attrs:
-        return names, _attribute(op, words[0])
-    return names, _product(right)
+        return Part(names, _attribute(op, words[0]), _attribute_in_words(op, words[0]))
+    one = len(words) == 1 and words[0][0] not in "*."
+    return Part(names, _product(right), f"the size {words[0]} of the layout" if one else
+                f"the sizes {' '.join(words)} of the layout, multiplied")
 
 
-def _by_name(op: Op, name: str, size: bool) -> Source:
-    return (lambda given: given.sizes.shape((name,))) if size else _attribute(op, name)
+def by_name(op: Op, name: str, size: bool) -> Part:
+    """A number that the row calls as C does: a size of the layout, or an attribute."""
+    if size:
+        return Part([name], lambda given: given.sizes.shape((name,)), "as in the layout")
+    return Part([name], _attribute(op, name), _attribute_in_words(op, name))
 
 
 def _product(text: str) -> Source:
@@ -163,6 +183,13 @@ def _attribute(op: Op, name: str) -> Source:
         return values
 
     return source
+
+
+def _attribute_in_words(op: Op, name: str) -> str:
+    text = f"the attribute {name}"
+    if name in op.choices:
+        return f"{text}: {', '.join(f'{i} {word!r}' for i, word in enumerate(op.choices[name]))}"
+    return f"{text}, 0 or 1" if isinstance(op.attrs[name], bool) else text
 
 
 def _along(array: str, attr: str, count: int) -> Source:

@@ -1,0 +1,73 @@
+"""The pages on data of one's own and on serving a model, followed as a reader would."""
+
+import importlib
+import sys
+import threading
+import urllib.error
+import urllib.request
+from http.server import HTTPServer
+from pathlib import Path
+
+import pytest
+
+import etude
+
+sys.path.insert(0, str(Path(__file__).parent))
+import following
+
+for needed in ("click", "safetensors", "matplotlib"):
+    pytest.importorskip(needed, reason=f"NOT RUN: needs the package {needed}")
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
+
+
+def follow(page, folder):
+    """Write the files of a page and run its commands; what they print must be what it shows."""
+    commands = 0
+    for step in following.steps(HOWTO / page):
+        if step.path:
+            following.write(step, folder)
+            continue
+        output = following.run(step.command, folder)
+        absent = following.missing(step, output)
+        assert not absent, f"$ {step.command}\nthe page shows:\n{absent}\nit printed:\n{output}"
+        assert "Traceback" not in output
+        commands += 1
+    return commands
+
+
+def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
+    assert follow("own-data.md", tmp_path) == 4
+
+
+def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkeypatch):
+    assert follow("serve-a-gpt.md", tmp_path) == 2
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    server = HTTPServer(("127.0.0.1", 0), quiet(importlib.import_module("serve").Names))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        etude.manual_seed(1)
+        assert ask(server, "?start=jo").startswith("jo")
+        assert len(ask(server, "").splitlines()) == 1
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(server, "?start=J")
+        assert refused.value.code == 400
+        assert "'J' (U+004A) at position 1 is not among" in refused.value.read().decode()
+    finally:
+        server.shutdown()
+        server.server_close()
+        for name in ("serve", "sample"):
+            sys.modules.pop(name, None)
+
+
+def quiet(handler):
+    """The same handler without its line for each request."""
+    return type("Quiet", (handler,), {"log_message": lambda self, *words: None})
+
+
+def ask(server, query):
+    """What the server answers. It is on this machine, whatever proxy there may be."""
+    open_ = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    with open_(f"http://127.0.0.1:{server.server_port}/{query}", timeout=60) as answer:
+        return answer.read().decode()
