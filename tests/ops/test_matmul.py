@@ -142,3 +142,18 @@ def test_linear_of_an_empty_batch_goes_backwards():
 def test_shapes_that_do_not_fit(call, words):
     with pytest.raises(ShapeError, match=words):
         call()
+
+
+@pytest.mark.parametrize("shapes", [((1, 200_000), (200_000, 2)), ((2, 1, 50_000), (50_000, 3))])
+def test_a_long_sum_of_equal_terms_does_not_drift(shapes):
+    x, y = (np.full(shape, value, np.float32) for shape, value in zip(shapes, (0.1, 0.3)))
+    exact = shapes[1][0] * float(x.flat[0]) * float(y.flat[0])
+    np.testing.assert_allclose(ops.matmul(x, y), exact, rtol=1e-4)
+    np.testing.assert_allclose(ops.linear(x, y.T), exact, rtol=1e-4)
+
+
+def test_the_gradient_of_a_kernel_that_meets_many_pixels_does_not_drift():
+    grad, x = np.full((1, 1, 320, 318), 0.1, np.float32), np.full((1, 1, 320, 320), 0.1, np.float32)
+    exact = grad.size * float(grad.flat[0]) * float(x.flat[0])
+    dweight = ops.conv2d_weight(grad, x, kernel_size=(1, 3))
+    np.testing.assert_allclose(dweight, exact, rtol=1e-4)
