@@ -115,7 +115,7 @@ static void forward_items(void *arg, int64_t begin, int64_t end)
         }
         write_part(c, p, mean, scale);
         for (int64_t k = 0; k < p.channels; k++)
-            if (squares_lost(var[k] + c->eps))
+            if (count > 0 && squares_lost(var[k] + c->eps))
                 wide_channel(c, p.first + k);
     }
 }
