@@ -39,7 +39,7 @@ def _operands(draw):
     odd[0, 0, 0], odd[0, 2, 1], odd[1, 0, 0] = np.nan, np.inf, -np.inf
     yield odd, draw.floats(k, 1, 2), draw.floats(v), None, {}
     if draw.whole:
-        yield (draw.floats((150, 16), -2, 2), draw.floats((3000, 16), -2, 2),
+        yield (draw.floats((40, 16), -2, 2), draw.floats((3000, 16), -2, 2),
                draw.floats((3000, 8), -2, 2), None, {})
 
 

@@ -33,7 +33,7 @@ def _batches(draw):
         yield draw.offset((2000, 10), 0, 4)
         yield draw.offset((3, 4000), 1e6, 4)
         if draw.dtype == np.float32:
-            yield draw.offset((2, 5 * 10**6), 0, 4)
+            yield draw.offset((2, 10**6), 0, 4)
 
 
 def _asked(draw):
@@ -46,7 +46,7 @@ def _asked(draw):
         for j, reduction in enumerate(("none", "sum", "mean")):
             weight = weights[(i + j) % 3]
             yield x, target, weight, {"reduction": reduction}
-            if not np.isinf(x).any():
+            if not np.isinf(x).any() and c < 10**5:
                 yield x, target, weights[(i + j + 1) % 3], {"reduction": reduction,
                                                             "label_smoothing": 0.1}
     x = draw.floats((4, 3), -2, 2)
