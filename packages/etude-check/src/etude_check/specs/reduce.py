@@ -111,6 +111,9 @@ def _extreme(d, shape, dim, keepdim=False, at=None):
         x = d.given(np.full(shape, LOWEST[d.dtype.name], d.dtype))
     elif at == "highest":  # and a minimum that starts at the highest
         x = d.given(np.full(shape, HIGHEST[d.dtype.name], d.dtype))
+    elif at in ("rising", "falling"):  # the extreme stands last, or first
+        x = np.sort(d.floats(shape), axis=None)
+        x = d.given((x if at == "rising" else x[::-1]).reshape(shape))
     else:
         x = d.floats(shape)
     return call(x, dim=dim, keepdim=keepdim)
@@ -125,7 +128,9 @@ SIDES = crossed(SHAPES, at=("below", "above", "ties", "limits", "lowest")) + cro
         [plan((3, 2053), 1), plan((2053, 3), 0)], special=("nan",))
 
 
-TOPS = crossed(SHAPES, at=("highest",))
+TOPS = crossed(SHAPES, at=("highest",)) + crossed(
+    [*SHAPES, plan((3, 1024), 1), plan((4096,), 0), plan((64, 128), None), plan((128, 32), 0)],
+    at=("rising", "falling"))
 
 
 def _one_axis(p):
