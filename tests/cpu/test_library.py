@@ -120,6 +120,17 @@ def test_a_lone_softmax_runs_and_declines_what_it_has_no_kernel_for(tmp_path, mo
         ops["softmax"](x.astype(np.float64))
 
 
+def test_copies_that_prepare_a_call_are_no_fallback(tmp_path, mode):
+    library = compiled(tmp_path, SOFTMAX, "softmax")
+    x = normal(6, 5, 7)
+    with etude.use(str(library), strict=True) as used, etude.receipt() as receipt:
+        table = etude.current("cpu")
+        for array, dim in ((x, 0), (x[::-1], -1), (x.T, 1)):
+            agree("softmax", table["softmax"](array, dim=dim), TABLE["softmax"](array, dim=dim))
+    assert not used.fallbacks
+    assert "contiguous" not in str(receipt)
+
+
 def test_use_takes_its_path_and_counts_what_the_reference_did(tmp_path, mode):
     library = compiled(tmp_path, SOFTMAX, "softmax")
     x = normal(5, 7)
