@@ -71,6 +71,8 @@ int etude_exp_f64(etude_context *ctx, const double *x, double *y, int64_t n, dou
         snprintf(ctx->error, sizeof ctx->error, "thirteen elements");
         return ETUDE_UNSUPPORTED;
     }
+    if (n == 12)
+        return ETUDE_UNSUPPORTED;
     if (n == 14)
         return ETUDE_NO_MEMORY;
     if (n == 15)
@@ -156,6 +158,8 @@ def test_every_status_becomes_an_error_that_says_what_happened(tmp_path, mode):
     exp = native.open_library(compiled(tmp_path, SERVICES))["exp"]
     with pytest.raises(etude.Unsupported, match="thirteen elements"):
         exp(np.ones(13))
+    with pytest.raises(etude.Unsupported, match="declined by the kernel"):
+        exp(np.ones(12))  # without a word, and not with that of the call before
     with pytest.raises(MemoryError, match="exp: no memory"):
         exp(np.ones(14))
     with pytest.raises(etude.BackendError, match="exp: the kernel returned the unknown status 99"):

@@ -202,6 +202,8 @@ def abi_host() -> Host:
         return int(array.__array_interface__["data"][0])
 
     def error() -> str:
-        return str(ffi.string(context().error).decode(errors="replace"))
+        said = str(ffi.string(context().error).decode(errors="replace"))
+        context().error = b""  # the next kernel may decline without a word
+        return said
 
     return Host("abi", thunk, address, error, start, stop, run)
