@@ -156,7 +156,8 @@ def _chosen(plans: Sequence[Plan], kind: str, level: str) -> list[int]:
     n, few = len(plans), SMOKE.get(kind, 3)
     if level != "smoke" or n <= few:
         return list(range(n))
-    backwards = [[i for i, plan in enumerate(plans) if plan.get("layout") == layout
-                  and "which" not in plan][:1] for layout in BACKWARDS if kind == "layout"]
-    spread = [round(i * (n - 1) / max(few - 1, 1)) for i in range(few)]
-    return sorted({*spread, *sum(backwards, [])})
+    chosen = {round(i * (n - 1) / max(few - 1, 1)) for i in range(few)}
+    if kind == "layout":
+        whole = [None if "which" in plan else plan.get("layout") for plan in plans]
+        chosen.update([whole.index(layout) for layout in BACKWARDS if layout in whole])
+    return sorted(chosen)

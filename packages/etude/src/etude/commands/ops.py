@@ -119,7 +119,8 @@ def card(op: Op) -> dict[str, Any]:
             "attributes": {k: _plain(v) for k, v in call.attrs.items()},
             "flops": call.flops, "bytes": call.bytes},
         "c": None if not native.has_signature(op) else {
-            "comment": native.comment(op), "signature": native.signature(op), "numbers": dict(native.meanings(op))},
+            "comment": native.comment(op), "signature": native.signature(op),
+            "numbers": dict(native.meanings(op))},
         "backends": {str(c.backend): c.ops.get(op.name) for c in _columns()},
         "source": {"file": path, "line": line, "text": _source(op)},
     }

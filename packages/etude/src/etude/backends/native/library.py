@@ -1,9 +1,10 @@
 """Opens libraries that export kernels of etude.h, and makes columns of them.
 
 ``use("./softmax.so")`` and ``etude.backends.open_library`` of plugins lead here; the package
-etude-cpu opens its own libraries through the same door. What stands between an op call and a kernel is the op's calling
-convention (``bind.py``) and a thunk, which carries the call over into C: that of the glue of
-etude-cpu where that is installed, else of cffi's ABI mode, some 2 us slower a call.
+etude-cpu opens its own libraries through the same door. What stands between an op call and a
+kernel is the op's calling convention (``bind.py``) and a thunk, which carries the call over into
+C: that of the glue of etude-cpu where that is installed, else of cffi's ABI mode, some 2 us slower
+a call.
 """
 
 from __future__ import annotations

@@ -15,9 +15,8 @@ from etude.backends.native.numbers import by_name, parts
 from etude.core.layout import Layout
 from etude.core.table import Op
 
-
-_STEPS = "elements of {} from one {} to the next; below 0 where it is read backwards, 0 where it is " \
-         "repeated"
+_STEPS = ("elements of {} from one {} to the next; below 0 where it is read backwards, 0 where it "
+          "is repeated")
 
 #: What ``matrices.py`` passes for the numbers of a product, which it works out from strides.
 PRODUCTS = {
