@@ -285,6 +285,13 @@ def test_ops_of_one_family():
     assert listed == ["softmax", "softmax_backward", "log_softmax", "log_softmax_backward"]
 
 
+def test_a_card_prints_what_etude_h_says_of_the_type():
+    text = words(run("ops", "scaled_dot_product_attention"))
+    for part in ("mask_kind 0: mask is NULL; 1: bool", "b / count * outer + b % count * inner",
+                 "top is 0 where the largest score is infinite"):
+        assert part in text
+
+
 def test_the_card_of_softmax():
     text = run("ops", "softmax")
     for part in (

@@ -71,6 +71,8 @@ int etude_exp_f64(etude_context *ctx, const double *x, double *y, int64_t n, dou
         snprintf(ctx->error, sizeof ctx->error, "thirteen elements");
         return ETUDE_UNSUPPORTED;
     }
+    if (n == 12)
+        return ETUDE_UNSUPPORTED;
     if (n == 14)
         return ETUDE_NO_MEMORY;
     if (n == 15)
@@ -120,6 +122,17 @@ def test_a_lone_softmax_runs_and_declines_what_it_has_no_kernel_for(tmp_path, mo
         ops["softmax"](x.astype(np.float64))
 
 
+def test_copies_that_prepare_a_call_are_no_fallback(tmp_path, mode):
+    library = compiled(tmp_path, SOFTMAX, "softmax")
+    x = normal(6, 5, 7)
+    with etude.use(str(library), strict=True) as used, etude.receipt() as receipt:
+        table = etude.current("cpu")
+        for array, dim in ((x, 0), (x[::-1], -1), (x.T, 1)):
+            agree("softmax", table["softmax"](array, dim=dim), TABLE["softmax"](array, dim=dim))
+    assert not used.fallbacks
+    assert "contiguous" not in str(receipt)
+
+
 def test_use_takes_its_path_and_counts_what_the_reference_did(tmp_path, mode):
     library = compiled(tmp_path, SOFTMAX, "softmax")
     x = normal(5, 7)
@@ -145,6 +158,8 @@ def test_every_status_becomes_an_error_that_says_what_happened(tmp_path, mode):
     exp = native.open_library(compiled(tmp_path, SERVICES))["exp"]
     with pytest.raises(etude.Unsupported, match="thirteen elements"):
         exp(np.ones(13))
+    with pytest.raises(etude.Unsupported, match="declined by the kernel"):
+        exp(np.ones(12))  # without a word, and not with that of the call before
     with pytest.raises(MemoryError, match="exp: no memory"):
         exp(np.ones(14))
     with pytest.raises(etude.BackendError, match="exp: the kernel returned the unknown status 99"):

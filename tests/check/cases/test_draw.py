@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from etude_check.cases.case import cases
-from etude_check.cases.draw import COPIED, LAYOUTS, TOGETHER, Draw, lay, together
+from etude_check.cases.draw import COPIED, LAYOUTS, PAIRED, TOGETHER, Draw, lay, together
 from etude_check.judge.names import find
 from etude_check.judge.property import random_cases
 from etude_check.judge.runner import Runner, Screening, Settings
@@ -12,7 +12,7 @@ from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
 
 
-@pytest.mark.parametrize("layout", sorted({*LAYOUTS, *COPIED} - {"stride0", "middle",
+@pytest.mark.parametrize("layout", sorted({*LAYOUTS, *COPIED, *PAIRED} - {"stride0", "middle",
                                                                       "expanded"}))
 def test_a_layout_keeps_values_and_moves_them(layout):
     a = np.arange(120.0).reshape(2, 3, 4, 5)
@@ -21,6 +21,18 @@ def test_a_layout_keeps_values_and_moves_them(layout):
     assert layout == "offset" or laid.strides != a.strides
     for small in (np.zeros(()), np.zeros(3), np.zeros((2, 3)), np.zeros((0, 2)), np.zeros((2, 0))):
         assert np.array_equal(lay(small, layout), small)
+
+
+@pytest.mark.parametrize("op", ["matmul", "linear", "add", "eq", "pow"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_smoke_always_asks_with_every_operand_backwards(op, dtype):
+    asked = [c.call.arrays for c in cases(specs()[op], "layout", "smoke", dtypes=[dtype])]
+    steps = [min(a.strides[0] for a in arrays[:2]) for arrays in asked]
+    both = [arrays for arrays in asked if all(a.strides[0] < 0 for a in arrays[:2])]
+    assert min(steps) < 0
+    assert any(a.strides[-1] < 0 for arrays in both for a in arrays)
+    if op not in ("matmul", "linear"):  # C takes an operand whose rows are dense as it lies
+        assert any(a.strides[-1] > 0 for arrays in both for a in arrays)
 
 
 def test_an_expanded_array_repeats_all_axes_but_the_longest():

@@ -92,6 +92,31 @@ def test_a_compile_error_is_shown_as_the_compiler_says_it(tmp_path):
         prepare(Candidate.parse(source=path))
 
 
+@pytest.mark.parametrize("suffix", [".c", ".cpp"])
+@pytest.mark.parametrize(("right", "wrong"), [("int64_t n", "int n"), ("float *x", "double *x"),
+                                              (", double b", "")])
+def test_a_kernel_that_is_not_of_its_type_is_told_its_prototype(tmp_path, suffix, right, wrong):
+    text = RELU.replace("\nint", '\nextern "C" int') if suffix == ".cpp" else RELU
+    path = write(tmp_path / f"my kernel{suffix}", text)
+    prepare(Candidate.parse(source=path))
+    assert right in text
+    write(path, text.replace(right, wrong, 1))
+    with pytest.raises(CheckError, match=r"line 3: etude_relu_f32 is not of its type") as error:
+        prepare(Candidate.parse(source=path))
+    assert "const float *x, float *y, int64_t n," in str(error.value)
+    assert "\netude_map_fn_f32 etude_relu_f32;\n" in str(error.value)
+
+
+def test_one_wrong_kernel_among_right_ones_is_the_one_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("CFLAGS", "-Wall -Wextra -Werror -Wno-unused-parameter -Wredundant-decls")
+    wrong = RELU.partition("<etude.h>")[2].replace("relu", "exp").replace("int64_t n", "int n")
+    path = write(tmp_path / "k.c", RELU + wrong)
+    with pytest.raises(CheckError, match=r"etude_exp_f32 is not of its type"):
+        prepare(Candidate.parse(source=path))
+    write(path, RELU.replace("int etude", "etude_map_fn_f32 etude_relu_f32;\nint etude"))
+    prepare(Candidate.parse(source=path))
+
+
 def test_a_compiler_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(CheckError, match="no-such-compiler"):

@@ -58,7 +58,10 @@ def thunk(name, suffix):
 
 def error():
     """Why the last kernel that this thread called declined."""
-    return ffi.string(lib.glue_error()).decode(errors="replace")
+    text = ffi.cast("char *", lib.glue_error())
+    said = ffi.string(text).decode(errors="replace")
+    text[0] = b"\0"  # the next kernel may decline without a word
+    return said
 
 
 def start_records():

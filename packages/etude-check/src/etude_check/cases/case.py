@@ -28,6 +28,8 @@ LEVELS = ("smoke", "full", "soak")
 SOAK_SEEDS = 5
 RANDOM = {"smoke": 4, "full": 25, "soak": 200}  # examples of hypothesis per dtype
 
+BACKWARDS = ("reversed", "upturned")
+
 #: How many cases of a kind "smoke" takes per dtype; 3 where nothing is said.
 SMOKE = {"tail": 6, "layout": 6, "special": 5, "convention": 5, "broadcast": 4, "large": 1,
          "empty": 2, "0d": 1, "exact": 4, "threads": 1, "alias": 2, "cotangent": 4}
@@ -130,7 +132,7 @@ def cases(spec: OpSpec, kind: str, level: str, seed: int = 0,
     for d, dtype in enumerate(spec.dtypes):
         if dtypes is not None and dtype not in dtypes:
             continue
-        for i in _chosen(len(plans), kind, level):
+        for i in _chosen(plans, kind, level):
             if kind != "convention" or conventions.has(TABLE[spec.op], plans[i], dtype):
                 yield Case(spec, kind, plans[i], dtype, seed, d * len(plans) + i)
 
@@ -147,9 +149,15 @@ def plans_of(spec: OpSpec, kind: str) -> list[dict[str, Any]]:
     return plans
 
 
-def _chosen(n: int, kind: str, level: str) -> list[int]:
-    """Places of the plans that a level runs: all, or a few spread evenly."""
-    few = SMOKE.get(kind, 3)
+def _chosen(plans: Sequence[Plan], kind: str, level: str) -> list[int]:
+    """Places of the plans that a level runs: all, or a few spread evenly, and always the first in
+    which every operand lies backwards: no other shows that a kernel ignores the sign of a step.
+    """
+    n, few = len(plans), SMOKE.get(kind, 3)
     if level != "smoke" or n <= few:
         return list(range(n))
-    return sorted({round(i * (n - 1) / max(few - 1, 1)) for i in range(few)})
+    chosen = {round(i * (n - 1) / max(few - 1, 1)) for i in range(few)}
+    if kind == "layout":
+        whole = [None if "which" in plan else plan.get("layout") for plan in plans]
+        chosen.update([whole.index(layout) for layout in BACKWARDS if layout in whole])
+    return sorted(chosen)

@@ -21,6 +21,7 @@ LAYOUTS = ("transposed", "sliced", "reversed", "stride0", "offset", "rows", "swa
 #: Those in which a line, an array of one axis, does not lie dense.
 LINES = ("sliced", "reversed", "stride0")
 COPIED = ("steps", "expanded")  # more of them, for ops that copy
+PAIRED = ("upturned",)  # and for ops of two operands: a kernel in C meets steps below 0 in it
 
 #: What the kind "special" puts among ordinary numbers. "signalling" are NaNs without the quiet bit;
 #: "far" is where float32 ends in float64 (1e30 and 1e-30 in float32).
@@ -299,7 +300,10 @@ def lay(a: Array, layout: str) -> Array:
         return np.ascontiguousarray(a.transpose(axes)).transpose(np.argsort(axes))
     if layout == "flipped":  # the last axis alone
         return np.ascontiguousarray(a[..., ::-1])[..., ::-1]
-    raise ValueError(f"there is no layout {layout!r}; known are {', '.join(LAYOUTS + COPIED)}")
+    if layout == "upturned":  # the last row first, each row as it was
+        return np.ascontiguousarray(a[::-1])[::-1]
+    raise ValueError(f"there is no layout {layout!r}; known are "
+                     f"{', '.join(LAYOUTS + COPIED + PAIRED)}")
 
 
 TOGETHER = ("window", "turned", "packed", "itself")

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from etude_check.cases.draw import LAYOUTS, LINES, SPECIALS
+from etude_check.cases.draw import LAYOUTS, LINES, PAIRED, SPECIALS
 from etude_check.cases.spec import Plan
 
 #: around 4, 8, 16, 32, 64 lanes and unrolls of them
@@ -106,10 +106,11 @@ def elementwise(arity: int = 1, *, special: bool = True, **attrs: Sequence[Any]
 
 
 def _pairs(same: Callable[[list[int]], Plan]) -> list[Plan]:
-    """Two operands of which one alone is no dense line; and two in the same memory."""
+    """Two operands of which one alone is no dense line; two in the same memory; two upturned."""
     return crossed([same([LONG[0]])], layout=LINES[:2], which=(0, 1)) + crossed(
         [same([LONG[0]])], together=("window", "itself")) + crossed(
-        [same([9, 9])], together=("window", "turned", "packed"))
+        [same([9, 9])], together=("window", "turned", "packed")) + crossed(
+        [same([7, 9])], layout=PAIRED)
 
 
 def rows(*, exact: bool = False, cotangent: bool = False, alias: bool = False,

@@ -145,6 +145,7 @@ def _look_at(path: Path) -> None:
 def _compile(path: Path) -> Path:
     """The shared library of a source, in a folder that lasts as long as this process."""
     from etude.backends.native.header import HEADER
+    from etude_check.worker.prototypes import check_prototypes
 
     if path.suffix == ".cu":
         raise CheckError(f"{path.name} is a CUDA source: checking it needs the CUDA plugin of "
@@ -156,8 +157,8 @@ def _compile(path: Path) -> Path:
     variable, names = COMPILERS[path.suffix]
     compiler = shlex.split(os.environ.get(variable, "")) or _found(names, variable)
     library = _folder() / f"{path.stem}-{os.urandom(4).hex()}.so"
-    command = [*compiler, *FLAGS, *shlex.split(os.environ.get("CFLAGS", "")),
-               f"-I{HEADER.parent}", str(path), "-o", str(library), "-lm"]
+    compiler += [*FLAGS, *shlex.split(os.environ.get("CFLAGS", "")), f"-I{HEADER.parent}"]
+    command = [*compiler, str(path), "-o", str(library), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace",
                               stdin=subprocess.DEVNULL, timeout=300)
@@ -167,6 +168,7 @@ def _compile(path: Path) -> Path:
     if done.returncode:
         raise CheckError(f"{path.name} does not compile. {shlex.join(command)} said:\n\n"
                          f"{(done.stderr or done.stdout).strip()}")
+    check_prototypes(path, library, compiler)
     return library
 
 

@@ -119,7 +119,8 @@ def card(op: Op) -> dict[str, Any]:
             "attributes": {k: _plain(v) for k, v in call.attrs.items()},
             "flops": call.flops, "bytes": call.bytes},
         "c": None if not native.has_signature(op) else {
-            "signature": native.signature(op), "numbers": dict(native.meanings(op))},
+            "comment": native.comment(op), "signature": native.signature(op),
+            "numbers": dict(native.meanings(op))},
         "backends": {str(c.backend): c.ops.get(op.name) for c in _columns()},
         "source": {"file": path, "line": line, "text": _source(op)},
     }
@@ -206,7 +207,8 @@ def _facts(op: Op, width: int) -> Table:
             answer = f"yes, {short(tuple(column.ops[op.name]))}{where}"
         add(str(column.backend), [answer])
     if native.has_signature(op):
-        add("C", [*native.signature(op, width=width - 2).split("\n"),
+        add("C", [*native.comment(op, width - 2).split("\n"),
+                  *native.signature(op, width=width - 2).split("\n"),
                   *[f"{names}: {words}" for names, words in native.meanings(op)]])
     path, line = _place(op)
     add("source", [f"{_short_path(path)}:{line}"])

@@ -47,7 +47,8 @@ enum {
     ETUDE_OK = 0,
     ETUDE_BAD_INDEX = 1,   /* an index or label is out of range: the reference words the error */
     ETUDE_NO_MEMORY = 2,
-    ETUDE_UNSUPPORTED = 3  /* declined, reason in ctx->error: the reference runs instead */
+    ETUDE_UNSUPPORTED = 3  /* declined, reason in ctx->error: the reference runs instead:
+                              snprintf(ctx->error, sizeof ctx->error, "%d threads", 3); */
 };
 
 enum { ETUDE_F32 = 0, ETUDE_F64 = 1, ETUDE_I64 = 2, ETUDE_B8 = 3 }; /* a bool is one byte, 0 or 1 */
@@ -63,7 +64,7 @@ typedef struct etude_context {
     void *(*scratch)(struct etude_context *, size_t bytes);
     void *stream; /* a device's queue; NULL on the cpu */
     void *impl;   /* the host's own */
-    char error[256];
+    char error[256]; /* why a kernel declines, in a few words; "" says "declined by the kernel" */
     /* What the helpers below use when the host offers no scratch: one buffer outside of
        parallel_for and one inside of it. */
     int32_t level;
@@ -248,12 +249,15 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* reduction 0 mean, 1 sum (both: loss[0]), 2 none (loss[n]) */                               \
     typedef int etude_loss_fn_##T(etude_context *ctx, const real *x, const real *target,          \
         real *loss, int64_t n, double reduction);                                                 \
-    /* y = softmax(query key^T scale) value for each of batch, scale 1 / sqrt D where it is       \
-       NaN; query, dquery: L x D; key, dkey: S x D; value, dvalue: S x E; y, grad: L x E;         \
-       top, log_sum: L, the largest score (0 if that is infinite) and log sum exp(score - top).   \
-       mask_kind 0: mask is NULL; 1: bool, true takes part; 2: real, added to the scores. That of \
-       score l, s of one b of batch is at b / count * outer + b % count * inner + l * row + s *   \
-       column */                                                                                  \
+    /* y = softmax(query key^T scale) value for each of batch, scale 1 / sqrt D where it is NaN;  \
+       query, dquery: L x D; key, dkey: S x D; value, dvalue: S x E; y, grad: L x E; top, log_sum:\
+       L, the largest score and log sum exp(score - top). top is 0 where the largest score is     \
+       infinite, of either sign, or NaN; log_sum then follows: -inf where all scores are -inf, and\
+       the row of y is 0; inf or NaN where one is inf or NaN, and the row of y is NaN. mask_kind  \
+       0: mask is NULL; 1: bool, one byte each, true takes part; 2: real, the dtype of query, for \
+       another is refused before, added to the scores. That of score l, s of one b of batch is at \
+       b / count * outer + b % count * inner + l * row + s * column, in elements, / and % as in C;\
+       a step is 0 where the mask is repeated */                                                  \
     typedef int etude_attention_fn_##T(etude_context *ctx, const real *query, const real *key,    \
         const real *value, const void *mask, real *y, real *top, real *log_sum, int64_t batch,    \
         int64_t L, int64_t S, int64_t D, int64_t E, double is_causal, double scale, int64_t       \

@@ -3,8 +3,8 @@
 What such calls do is the same, and only their numbers differ: look up the plan by shapes, strides,
 dtypes and attributes; make the outputs; call the thunk. The numbers follow from the op's row
 (``numbers.py``) when a plan is made. Until then the op's own shape rule runs, so a kernel never
-sees a call that the rule would refuse; an input that is not contiguous goes through the op
-``contiguous``.
+sees a call that the rule would refuse; an input that is not contiguous is copied first
+(``geometry.contiguous``).
 
 The function is written out for the op's own parameters and compiled, as ``dataclasses`` does it:
 a general one, looping over arrays and attributes, takes a microsecond more, which is as much as a

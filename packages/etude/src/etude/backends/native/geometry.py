@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from etude.backends.native.kernel import keep
 from etude.core.errors import DTypeError, ShapeError, Unsupported
 from etude.core.state import current
 from etude.core.table import Op
@@ -83,9 +84,19 @@ def padded(numbers: Sequence[int], length: int, fill: int) -> list[int]:
 
 
 def contiguous(x: Array, out: Array | None = None) -> Array:
-    """A copy in C order, made by the table in force: the receipt shows it."""
-    copy = current("cpu")["contiguous"]
-    return copy(x) if out is None else copy(x, out=out)  # type: ignore[no-any-return]
+    """A copy in C order. A column in use that has the op makes it, and the receipt shows it;
+    else NumPy does: what prepares a kernel's call is no op that fell back to the reference.
+    """
+    table = current("cpu")
+    if any("contiguous" in column.ops for column in table.stack):
+        copy = table["contiguous"]
+        return copy(x) if out is None else copy(x, out=out)  # type: ignore[no-any-return]
+    if out is None:
+        out = np.empty(x.shape, x.dtype)
+    np.copyto(out, x)
+    keep(x)
+    keep(out)
+    return out
 
 
 def dense(x: Array) -> Array:

@@ -1,9 +1,10 @@
 """Opens libraries that export kernels of etude.h, and makes columns of them.
 
-``open_library("softmax.so")`` is all a student's kernel needs; the package etude-cpu opens its own
-libraries through the same door. What stands between an op call and a kernel is the op's calling
-convention (``bind.py``) and a thunk, which carries the call over into C: that of the glue of
-etude-cpu where that is installed, else of cffi's ABI mode, some 2 us slower a call.
+``use("./softmax.so")`` and ``etude.backends.open_library`` of plugins lead here; the package
+etude-cpu opens its own libraries through the same door. What stands between an op call and a
+kernel is the op's calling convention (``bind.py``) and a thunk, which carries the call over into
+C: that of the glue of etude-cpu where that is installed, else of cffi's ABI mode, some 2 us slower
+a call.
 """
 
 from __future__ import annotations
@@ -202,6 +203,8 @@ def abi_host() -> Host:
         return int(array.__array_interface__["data"][0])
 
     def error() -> str:
-        return str(ffi.string(context().error).decode(errors="replace"))
+        said = str(ffi.string(context().error).decode(errors="replace"))
+        context().error = b""  # the next kernel may decline without a word
+        return said
 
     return Host("abi", thunk, address, error, start, stop, run)

@@ -12,7 +12,7 @@ What a ``kernel`` text may say, its parts apart by commas:
     SH SW = stride                an attribute, one number or several
     b = 0                         a number
     outer n inner = x along dim   the sizes of x before, at and behind the axes that dim names
-    rows cols = x along dim       the same where nothing is behind them
+    rows cols = x along dim       all other sizes, and that of dim, which is moved to the end
     index_n = index at dim        one size
     from = dtype of x             ETUDE_F32, ...
     kind ... column = attn_mask over ... L S    how a mask broadcasts (``spread`` says which six)
@@ -136,9 +136,8 @@ def _read(op: Op, part: str) -> Part:
         raise BackendError(f"{op.name}: cannot read {part!r} in kernel=; see numbers.py for what "
                            f"may stand there")
     if len(words) == 3 and words[1] == "along":
-        where = "before, at and behind" if len(names) == 3 else "before and at"
         return Part(names, _along(words[0], words[2], len(names)),
-                    f"the sizes of {words[0]} {where} the axes of {words[2]}, multiplied")
+                    _along_in_words(op, names, words[0], words[2]))
     if len(words) == 3 and words[1] == "at":
         return Part(names, _at(words[0], words[2]),
                     f"the size of {words[0]} at the axis {words[2]}")
@@ -146,7 +145,7 @@ def _read(op: Op, part: str) -> Part:
         return Part(names, _dtype(words[2]), f"the dtype of {words[2]}, ETUDE_F32 and so on")
     if len(words) > 2 and words[1] == "over":
         return Part(names, _over(words[0], " ".join(words[2:])),
-                    f"how {words[0]} broadcasts over {' '.join(words[2:])}")
+                    f"how {words[0]} broadcasts over {' '.join(words[2:])}, as said above")
     if len(words) == 1 and words[0].isdigit():
         return Part(names, lambda given: [int(words[0])], f"always {words[0]}")
     if len(words) == 1 and words[0] in op.attrs:
@@ -197,6 +196,16 @@ def _along(array: str, attr: str, count: int) -> Source:
         return along(given.arrays[array].shape, given.attrs[attr])[:count]
 
     return source
+
+
+def _along_in_words(op: Op, names: list[str], array: str, attr: str) -> str:
+    if len(names) == 2:  # ``axes.bind_rows``
+        return (f"the sizes of {array} at all axes but {attr}, multiplied, and at {attr}, which is "
+                f"moved to the end first")
+    if op.cls != "reduce":
+        return f"the sizes of {array} before, at and behind {attr}, multiplied"
+    return (f"the sizes of {array} before, at and behind the axes of {attr}, multiplied; axes that "
+            f"are no neighbours take a call each")  # ``axes.bind_reduce``
 
 
 def along(shape: tuple[int, ...], dim: Any) -> tuple[int, int, int]:

@@ -15,6 +15,27 @@ from etude.backends.native.numbers import by_name, parts
 from etude.core.layout import Layout
 from etude.core.table import Op
 
+_STEPS = ("elements of {} from one {} to the next; below 0 where it is read backwards, 0 where it "
+          "is repeated")
+
+#: What ``matrices.py`` passes for the numbers of a product, which it works out from strides.
+PRODUCTS = {
+    "matmul": {
+        "m, n, k": "the sizes M, N and K of the layout",
+        "batch": "the sizes *B of the layout, multiplied; or 1, and m is M times them, where one y "
+                 "serves matrices x that follow one another",
+        "a_batch, a_row, a_col": _STEPS.format("x", "matrix, row and column"),
+        "b_batch, b_row, b_col": _STEPS.format("y", "matrix, row and column"),
+        "bias": "NULL: the op linear uses this type too, and has one; matmul never has"},
+    "linear": {
+        "batch": "always 1", "m": "the sizes ... of the layout, multiplied",
+        "n, k": "the sizes N and K of the layout",
+        "a_batch, b_batch": "always 0", "a_row, a_col": _STEPS.format("x", "row and column"),
+        "b_row, b_col": "b is the weight transposed, K x N, as it lies: " + _STEPS.format(
+            "weight", "k (b_row) and n (b_col)") + ". In C order b_row is 1 and b_col is K",
+        "bias": "N numbers, or NULL"},
+}
+
 
 def has_signature(op: Op) -> bool:
     """Whether the class of the op is a function type of etude.h."""
@@ -30,17 +51,20 @@ def signature(op: Op, suffix: str = "f32", width: int = 84) -> str:
     return re.sub(r"\breal\b", SUFFIXES[suffix], text) + ")"
 
 
-def comment(op: Op) -> str:
+def comment(op: Op, width: int = 84) -> str:
     """What etude.h says over the function type of ``op``."""
-    return _types()[op.cls][0]
+    return _wrapped(_types()[op.cls][0].split(), "   ", width)
 
 
 def meanings(op: Op) -> list[tuple[str, str]]:
     """(names in C, what they are): arrays that the row calls otherwise, and all numbers of which it
-    speaks. Of strides, and of the sizes beside them, the comment in etude.h speaks.
+    speaks. Of other strides, and of the sizes beside them, the comment in etude.h speaks.
     """
     parameters = read_header().types[op.cls]
     found = _arrays(op, [p.name for p in parameters if p.kind == "array"])
+    if op.cls == "matmul" and op.name in PRODUCTS and isinstance(op.shape, Layout):
+        arrays = [(name, words) for name, words in found if name != "bias"]
+        return [*arrays, ("layout", op.shape.text), *PRODUCTS[op.name].items()]
     numbers: dict[str, list[str]] = {}  # what they are -> their names, such as SH and SW
     for p in parameters:
         if words := _number(op, p):
@@ -89,7 +113,7 @@ def _types() -> dict[str, tuple[str, list[str]]]:
     for words, name, arguments in re.findall(
             r"(/\*.*?\*/)|typedef int etude_(\w+)_fn_##T\((.*?)\);", text, re.S):
         if words:
-            said = _wrapped(words.split(), "   ", 84)
+            said = words
         else:
             found[name] = said, re.split(r",\s+", " ".join(arguments.split()))
     return found
