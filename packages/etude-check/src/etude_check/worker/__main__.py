@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -22,8 +23,9 @@ from etude.core.array import DeviceArray, memory
 from etude.core.columns import Table
 from etude.core.contract import disguised
 from etude.core.errors import Unsupported
-from etude.core.table import TABLE
+from etude.core.table import TABLE, as_arrays
 from etude_check.worker.arena import Arena
+from etude_check.worker.at_once import at_once
 from etude_check.worker.candidate import Candidate, load_candidate
 from etude_check.worker.state import Kept, State
 from etude_check.worker.tamper import Searches, Watch
@@ -147,6 +149,25 @@ class Calls:
         reply["left"] = left + self.kept.keep(message["op"], keep)
         return reply
 
+    def together(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Two calls, each made alone and then again and again while another thread makes the other.
+        Their results are compared here, roughly: whether they are right is asked elsewhere.
+        """
+        op = self.backend.ops[message["op"]]
+        arrays, first = self._inputs(message["arrays"]), message["first"]
+        calls = [partial(op, *given, **{k: decode(v) for k, v in attrs.items()}) for given, attrs in
+                 zip((arrays[:first], arrays[first:]), message["attrs"], strict=True)]
+        start = perf_counter()
+        try:
+            alone = [as_arrays(call()) for call in calls]
+        except Unsupported as no:
+            return {**words(no), "status": "unsupported"}
+        except BaseException as error:
+            return {**words(error), "status": "raised"}
+        seconds = perf_counter() - start
+        found = at_once(calls, alone, seconds)
+        return {"status": "ok", "seconds": seconds, "left": found + self.state.look()}
+
     def look(self, _message: dict[str, Any]) -> dict[str, Any]:
         """What all the calls so far have left behind, seen at leisure."""
         return {"status": "ok", "left": self.kept.look() + self.state.look(all_=True)}
@@ -262,7 +283,7 @@ def work(channel: int, fd: int) -> None:
         message = connection.receive()
         signal.alarm(message["alarm"])
         do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse,
-              "look": calls.look}[message["do"]]
+              "together": calls.together, "look": calls.look}[message["do"]]
         try:
             reply = do(message)
         except BaseException as error:  # a transfer of the candidate's, or a strange result
