@@ -28,6 +28,7 @@ from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Description
+from etude_check.worker.state import LATE
 from etude_check.worker.tamper import DURING
 from etude_check.zoo import published
 
@@ -117,11 +118,11 @@ def not_loaded(described: Description) -> Record:
 
 def conduct(notes: Sequence[str]) -> list[Record]:
     """A failure for everything that a column has replaced. Where it looked is a note, no
-    failure.
+    failure; and so is a thread that it left.
     """
     return [Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
                    f"a column computes, and does nothing else; this one {note}")
-            for note in notes if not note.endswith(DURING)]
+            for note in notes if not note.endswith((DURING, LATE))]
 
 
 def _wanted(has: set[str], ops: Sequence[str] | None, families: Sequence[str] | None) -> list[str]:

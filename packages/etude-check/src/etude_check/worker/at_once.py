@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-CALLS = (2, 40)  # by each thread: at least, and at most
-SECONDS = 0.04  # that the calls of a thread take, if at least and at most allow it
+CALLS = (3, 40)  # by each thread: at least, and at most
+SECONDS = 0.06  # that the calls of a thread take, if at least and at most allow it
 SWITCH = 1e-4  # seconds until Python's lock goes from one thread to the other
 NEAR = 1e-3  # of the largest element: results that differ by less are the same one, rounded
 
@@ -23,10 +23,10 @@ SHARED = ("gives another result while a second thread is inside it too: does it 
 
 def at_once(calls: Sequence[Callable[[], Any]], alone: Sequence[Any], seconds: float) -> list[str]:
     """Make each call in a thread of its own, several times. Sentences, without a subject, about
-    results that are not those of the same call made ``alone``, which took ``seconds`` together.
+    results that are not those of the same call made ``alone``, which took ``seconds``.
     """
     least, most = CALLS
-    times = min(max(int(2 * SECONDS / max(seconds, 1e-9)), least), most)
+    times = min(max(int(SECONDS / max(seconds, 1e-9)), least), most)
     together = threading.Barrier(len(calls))
     results: list[list[Any]] = [[] for _ in calls]
     raised: list[BaseException] = []
