@@ -11,6 +11,11 @@ from etude import BackendError, Column, DeviceError, ops
 from etude import functional as F
 from etude.core.state import DEFAULT, current
 
+
+class Lazy(np.ndarray):
+    """What computes only when somebody looks."""
+
+
 X = etude.ones(2, 3)
 WIDE = etude.ones(2, 3, dtype=etude.float64)
 
@@ -586,3 +591,14 @@ def test_a_plain_function_in_a_column_is_given_its_out(entry):
         assert current()["exp"](X.array, out=buffer) is buffer
         assert np.allclose(buffer, np.e)
         assert np.allclose(F.exp(X).numpy(), np.e)
+
+
+@pytest.mark.parametrize("entry", [
+    lambda x, out=None: np.exp(x).view(Lazy), lambda x: np.exp(x).view(Lazy),
+    etude.implements("exp")(lambda x: np.exp(x).view(Lazy))], ids=["out", "plain", "implements"])
+def test_a_result_that_is_a_subclass_of_ndarray_is_refused(entry):
+    column = entry if hasattr(entry, "_etude_ops") else Column("later", "cpu", {"exp": entry})
+    with etude.use(column), pytest.raises(
+            BackendError, match="exp returned a Lazy, a subclass of ndarray; a result is a plain "
+                                "ndarray"):
+        F.exp(X)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from etude import TABLE
@@ -188,3 +189,54 @@ def test_a_worker_runs_on_the_instruction_sets_of_its_parent(monkeypatch):
     monkeypatch.setenv("ETUDE_CPU_ISA", "portable")
     with Sandbox(Candidate.parse("cpu")) as box:
         assert box.describe().isa == "portable"
+
+
+PLUGIN = """
+import numpy as np
+import etude
+
+def softmax(x, *, dim):
+    e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
+    return e / e.sum(dim, keepdims=True)
+
+@etude.hookimpl
+def etude_backends():
+    return [etude.BackendInfo("plain", "cpu", (2, 0), lambda: etude.Column(
+        "plain", "cpu", {"softmax": softmax}))]
+"""
+
+
+@pytest.mark.parametrize("mode", ["return", "out"])
+def test_an_entry_of_a_plugin_without_out_is_given_it_as_in_use(tmp_path, monkeypatch, mode):
+    write(tmp_path / "plain_backend.py", PLUGIN)
+    info = tmp_path / "plain-1.0.dist-info"
+    info.mkdir()
+    write(info / "METADATA", "Metadata-Version: 2.1\nName: plain\nVersion: 1.0\n")
+    write(info / "entry_points.txt", "[etude]\nplain = plain_backend\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    with Sandbox(prepare(Candidate.parse("plain"))) as box:
+        x = np.float32([[1, 2, 3]])
+        outcome = box.run("softmax", [x], {"dim": -1}, [(x.shape, x.dtype)], mode=mode)
+    assert (outcome.status, outcome.message, outcome.faults) == ("ok", "", [])
+    assert outcome.outputs[0].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("mode", ["return", "out"])
+@pytest.mark.parametrize("signature", ["x", "x, out=None"])
+def test_a_subclass_of_ndarray_is_seen_whether_or_not_the_entry_takes_out(tmp_path, mode,
+                                                                          signature):
+    path = write(tmp_path / "lazy.py", f"""
+import etude
+import numpy as np
+
+class Lazy(np.ndarray):
+    pass
+
+@etude.implements("neg")
+def neg({signature}):
+    return (-x).view(Lazy)
+""")
+    with Sandbox(prepare(Candidate.parse(module=path))) as box:
+        x = np.float32([1, 2, 3])
+        outcome = box.run("neg", [x], {}, [(x.shape, x.dtype)], mode=mode)
+    assert outcome.faults == ["returned a Lazy, a subclass of ndarray; a result is a plain ndarray"]

@@ -24,7 +24,7 @@ from etude_check.judge import judge, probes, waivers
 from etude_check.judge.explain import explain, of_one
 from etude_check.judge.names import Name, find
 from etude_check.judge.property import random_cases
-from etude_check.report.record import ALL, BIAS, Record, Screen, Verdict
+from etude_check.report.record import ALL, BIAS, DECLINED, Record, Screen, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
@@ -59,6 +59,7 @@ class Result:
     records: list[Record] = field(default_factory=list)
     screens: list[Screen] = field(default_factory=list)
     tampering: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # of the kit, on itself
 
 
 @dataclass
@@ -88,6 +89,7 @@ class Runner:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._boxes: dict[int, Sandbox] = {}
+        self.remarks: set[str] = set()  # what went wrong in the kit and changes no verdict
         self._timeouts = self._tried_again = 0  # of the op that is checked
         self.ops: set[str] = set(self.describe().ops)
 
@@ -132,11 +134,15 @@ class Runner:
                 set(self.settings.kinds) == set(KINDS))
         self._finish(found)
         drafts = [r for r in found if isinstance(r, Draft)]
-        explain(found, {id(r): r.impostor for r in drafts}, {id(r): r.suspects for r in drafts})
+        self._guess(name, partial(explain, found, {id(r): r.impostor for r in drafts},
+                                  {id(r): r.suspects for r in drafts}))
         result.records = [plain(r) for r in found]
         result.screens = state.screens() if complete else []
-        _mistrust(result)
+        if not any(r.verdict.failed and not waivers.holds(self.describe().waivers, r)
+                   for r in result.records):  # else it is known to be wrong, and there is no doubt
+            _mistrust(result)
         _only_refused(result)
+        result.remarks = sorted(self.remarks)
         result.tampering = sorted({t for b in self._boxes.values() for t in b.tampering})
         return result
 
@@ -234,10 +240,14 @@ class Runner:
             return
         if case.kind == "threads":
             yield probes.threads(self, case)
+            if more:
+                yield from probes.at_once(self, case)
             return
         yield self.judge(case, state)
         if more and case.kind == "large":
             yield from probes.leak(self, case)
+            if not case.spec.threads:
+                yield from probes.at_once(self, case)
         if more and case.kind == "repeat":
             yield from probes.interleaved(self, case)
 
@@ -266,7 +276,7 @@ class Runner:
         self._finish(found)
         for r in found:
             if isinstance(r, Draft):
-                of_one(r, r.impostor, r.suspects)
+                self._guess(r.op, partial(of_one, r, r.impostor, r.suspects))
         return [plain(r) for r in found]
 
     # ------------------------------------------------------------------ a case
@@ -300,9 +310,8 @@ class Runner:
                 record.ratio = found.ratio
             if found.verdict.failed and not record.verdict.failed:
                 note(record, name, found)
-                q = case.question
-                record.impostor = judge.looks_like(q, y, i, previous, found.caught)
-                record.suspects = suspects(case.spec.op, q.arrays, q.attrs, outputs)
+                self._guess(case.spec.op, partial(
+                    _likened, record, case, outputs, i, previous, found.caught))
             state.previous[case.dtype, name] = case.question.oracle[i]
         if not told and any(y.size for y in outputs):
             record.blind = [ALL]
@@ -310,6 +319,16 @@ class Runner:
         if case.kind == "alias" and not record.verdict.failed:
             probes.in_turn(self, case, outputs, record)
         return record
+
+    def _guess(self, op: str, guess: Callable[[], None]) -> None:
+        """Look for the likely mistake. It decorates a report: should that fail, the verdicts stay
+        as they are, and the report says so once.
+        """
+        try:
+            guess()
+        except Exception as error:
+            self.remarks.add(f"likely mistakes of {op} may be missing: looking for them raised "
+                             f"{type(error).__name__}: {error}")
 
     def hold(self, case: Case, outputs: list[Any] | None, record: Draft, when: str) -> bool:
         """Whether the outputs of one of several calls are right; if not, ``record`` says which."""
@@ -349,11 +368,15 @@ class Runner:
             mode="return" if returning else "out", alias=alias, repeats=repeats,
             place=in_front if bits & 2 else "end",
             poison="garbage" if bits & 4 else "nan")
+        self.note_outcome(record, outcome)
+        return None if outcome.status != "ok" or outcome.faults else outcome.outputs
+
+    def note_outcome(self, record: Draft, outcome: Outcome) -> None:
+        """Into the record what became of a call, as far as it can be said without its values."""
         record.seconds += outcome.seconds
         self._timeouts += outcome.status == "timeout"
         record.growth = outcome.rss_growth
         _blame(record, outcome)
-        return None if outcome.status != "ok" or outcome.faults else outcome.outputs
 
     def _invariants(self, case: Case, outputs: list[Any], record: Draft) -> None:
         if record.verdict.failed or case.declared is not None:
@@ -363,6 +386,14 @@ class Runner:
                 values, bounds = invariant(case.call, tuple(outputs))
             if not np.all(np.abs(values) <= bounds):
                 record.verdict, record.message = Verdict.CERTAIN, f"does not hold: {name}"
+
+
+def _likened(record: Draft, case: Case, outputs: list[Any], i: int, previous: Any,
+             caught: dict[str, bool]) -> None:
+    """Write down what a wrong result, output ``i`` of a case, looks like."""
+    q = case.question
+    record.impostor = judge.looks_like(q, outputs[i], i, previous, caught)
+    record.suspects = suspects(case.spec.op, q.arrays, q.attrs, outputs)
 
 
 def _name(case: Case, i: int) -> str:
@@ -397,6 +428,8 @@ def _blame(record: Record, outcome: Outcome) -> None:
                 "raised": Verdict.CRASH}
     if outcome.status != "ok":
         record.verdict, record.message = verdicts[outcome.status], outcome.message
+        if outcome.status == "unsupported":
+            record.message = DECLINED + outcome.message
         if outcome.status == "raised":
             record.message = f"raised {outcome.exception}: {outcome.message}"
     elif outcome.faults:

@@ -123,6 +123,8 @@ def _spec(dtype: str, shape: tuple[int, ...] | None) -> str:
 def returned(op: str, reply: dict[str, Any], outputs: Sequence[Wanted],
               returning: bool) -> list[str]:
     """Faults in what was returned, as far as the worker's word goes: values are looked at after."""
+    if disguise := _text(reply.get("disguised")):
+        return [disguise]
     names = [name_of("output", TABLE[op].outputs, i) for i in range(len(outputs))]
     results = _results(reply)
     if not returning:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -234,7 +234,14 @@ def load_candidate(candidate: Candidate) -> Loaded:
             waivers = getattr(sys.modules.get(name), "ETUDE_WAIVERS", ())
     if not isinstance(backend, Column):
         raise TypeError(f"a Column is wanted, got {type(backend).__name__}")
-    return Loaded(backend, [*getattr(backend, "waivers", ()), *waivers])
+    return Loaded(_whole(backend), [*getattr(backend, "waivers", ()), *waivers])
+
+
+def _whole(column: Any) -> Any:
+    """The column with every entry as the dispatcher calls it: one without ``out`` is given it."""
+    from etude.core.contract import full
+
+    return replace(column, ops={op: full(column, op) for op in column.ops})
 
 
 def _reference() -> Any:

@@ -62,7 +62,10 @@ def with_out(fn: Implementation) -> Implementation:
         return fn
 
     def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
-        result = as_arrays(fn(*arrays, **attrs))
+        result = fn(*arrays, **attrs)
+        if disguised(result):  # a copy would hide it from whoever holds the result to the rules
+            return result
+        result = as_arrays(result)
         try:
             return into(out, result)
         except ValueError:  # not what the op promises: the dispatcher says how, and names the op
@@ -71,19 +74,39 @@ def with_out(fn: Implementation) -> Implementation:
     return call
 
 
+def full(column: Column, name: str) -> Implementation:
+    """A column's entry as it is called: one without ``out`` is given it."""
+    call = column.ops[name]
+    return with_out(call) if column.device == "cpu" and not takes_out(call) else call
+
+
+def disguised(result: Any) -> str:
+    """A sentence about a result that is a subclass of ndarray, which may compute only when somebody
+    looks at it; "" if it is none.
+    """
+    if type(result) is np.ndarray:
+        return ""
+    for r in result if isinstance(result, tuple) else (result,):
+        if isinstance(r, np.ndarray) and type(r) is not np.ndarray:
+            return (f"returned a {type(r).__name__}, a subclass of ndarray; a result is a plain "
+                    f"ndarray")
+    return ""
+
+
 # ------------------------------------------------------------------ a call
 
 
 def guarded(op: Op, column: Column) -> Implementation:
     """A column's entry with the shape rule before it, and its result held against it."""
-    name, call = column.name, column.ops[op.name]
-    if column.device == "cpu" and not takes_out(call):
-        call = with_out(call)
+    name, call = column.name, full(column, op.name)
 
     def guarded(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
         promised = op.check(arrays, attrs)
         if column.device == "cpu":
-            result = as_arrays(_untouched(op, name, call, arrays, out, attrs))
+            result = _untouched(op, name, call, arrays, out, attrs)
+            if result is not out and (wrong := disguised(result)):
+                raise BackendError(f"column {name!r}: {op.name} {wrong}")
+            result = as_arrays(result)
             _hold(op, name, promised, result, out)
             if out is None:
                 column.results.enter(op, name, arrays, result)
@@ -101,7 +124,7 @@ def _untouched(op: Op, column: str, call: Implementation, arrays: tuple[Any, ...
     views = []
     for a in arrays:
         if isinstance(a, np.ndarray):
-            a = a.view()
+            a = a.view(np.ndarray)
             a.flags.writeable = False
         views.append(a)
     try:
