@@ -432,3 +432,12 @@ def test_signs_of_logic_are_for_bools():
 def test_no_operator_writes_in_place(sign):
     with pytest.raises(TypeError, match="tensors have no in-place operators"):
         getattr(operator, sign)(etude.tensor([True]), True)
+
+
+def test_one_integer_is_a_place_in_a_list():
+    scores = etude.tensor([[0.1, 0.9], [0.8, 0.2]])
+    assert ["no", "yes"][scores.argmax(1)[0]] == "yes"
+    assert list(range(etude.tensor(2))) == [0, 1]
+    for wrong in (etude.tensor(2.0), etude.tensor(True), etude.tensor([1, 2])):
+        with pytest.raises(TypeError, match="one integer is wanted, an int64 tensor of one"):
+            range(wrong)

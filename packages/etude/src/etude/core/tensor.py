@@ -192,6 +192,13 @@ class Tensor:
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        """The one integer, as a place in a list: ``names[scores.argmax(1)[0]]``."""
+        if self.dtype != int64 or self.array.size != 1:
+            raise TypeError(f"one integer is wanted, an int64 tensor of one element; got "
+                            f"{self.dtype.name}{list(self.shape)}")
+        return int(self.item())
+
     # ------------------------------------------------------------------ gradients
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
