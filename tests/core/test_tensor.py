@@ -305,8 +305,8 @@ def test_arguments_by_position_or_name_and_what_is_wrong_with_them():
         F.softmax(x, 0, 1)
     with pytest.raises(TypeError, match="softmax: dim given twice"):
         F.softmax(x, 0, dim=1)
-    with pytest.raises(TypeError, match="softmax has no attribute 'axis'; it takes: dim"):
-        F.softmax(x, axis=1)
+    with pytest.raises(TypeError, match="softmax has no attribute 'axes'; it takes: dim"):
+        F.softmax(x, axes=1)
     with pytest.raises(TypeError, match="linear: weight is required, got None"):
         F.linear(x, bias=etude.ones(2))
     for call in (lambda: F.linear(x, None), lambda: F.softmax(None), lambda: F.sum(None),
@@ -350,7 +350,7 @@ def test_an_op_entered_later_is_a_function_at_once():
     finally:
         del etude.TABLE["cubed"]
         OPS.pop("cubed")
-    with pytest.raises(AttributeError, match=r"etude.functional has no function 'cubed'"):
+    with pytest.raises(AttributeError, match=r"etude.functional has no 'cubed'"):
         F.cubed  # noqa: B018
 
 
@@ -377,7 +377,7 @@ def test_other_names_are_just_missing():
     with pytest.raises(AttributeError, match=r"^a Tensor has no 'sotfmax'$") as error:
         etude.ones(2).sotfmax  # noqa: B018
     assert error.value.name == "sotfmax"
-    with pytest.raises(AttributeError, match=r"etude.functional has no function 'bmm'; write x @"):
+    with pytest.raises(AttributeError, match=r"etude.functional has no 'bmm'; write x @"):
         etude.functional.bmm  # noqa: B018
     assert copy.copy(etude.ones(2)).tolist() == copy.deepcopy(etude.ones(2)).tolist() == [1, 1]
 

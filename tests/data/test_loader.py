@@ -308,4 +308,4 @@ def test_a_loader_that_cannot_work_says_why(make, message):
 def test_arrays_in_the_place_of_a_dataset_are_refused_by_what_makes_one(given):
     with pytest.raises(TypeError, match=r"DataLoader takes a dataset, got .*; write DataLoader\("
                                         r"TensorDataset\(tensor\(X\), tensor\(Y\)\)"):
-        DataLoader(*given)
+        data.DataLoader(*given)

@@ -91,7 +91,7 @@ def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file 
     if name in TABLE and not TABLE[name].internal:
         return _public(TABLE[name])
     if instead(name):
-        raise AttributeError(f"etude.functional has no function {name!r}{instead(name)}")
+        raise AttributeError(f"etude.functional has no {name!r}{instead(name)}")
     raise no_such_name("etude.functional", name, __all__)
 
 
