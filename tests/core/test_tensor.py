@@ -122,8 +122,30 @@ def test_an_array_on_the_left_asks_the_tensor():
         assert np.allclose(fn(x, a).detach().numpy(), fn(x.detach().numpy(), a))
     assert (a < x).tolist() == [[False, False], [True, True]]
     assert (a == x).tolist() == [[False, True], [False, False]]
-    with pytest.raises(TypeError):
-        np.add(a, x)
+    with pytest.raises(TypeError, match=r"np.add does not take Tensors"):
+        a += x
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda x: np.exp(x), r"np.exp does not take Tensors, .* lose the gradient; write x.exp\(\)"),
+    (lambda x: np.abs(x), r"write x.abs\(\)"),
+    (lambda x: np.maximum(x, 0), r"write etude.maximum\(x, y\)"),
+    (lambda x: np.cosh(x), r"write x.numpy\(\) for its values"),
+    (lambda x: np.add.reduce(x), r"write x.numpy\(\) for its values"),
+])
+def test_a_function_of_numpy_names_the_one_of_etude(call, words):
+    with pytest.raises(TypeError, match=words):
+        call(etude.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "floordiv", "mod", "lt",
+                                  "le", "gt", "ge", "eq", "ne"])
+def test_numbers_and_arrays_of_numpy_may_stand_on_the_left(name):
+    apply, x = getattr(operator, name), etude.tensor([1.0, 2.0, 3.0])
+    for left in (np.array([2.0, 2.0, 2.0], np.float32), np.float32(2), np.float64(2)):
+        found = apply(left, x)
+        assert isinstance(found, Tensor)
+        assert found.tolist() == pytest.approx(apply(left, x.numpy()).tolist())
 
 
 def test_an_array_is_as_strong_as_a_tensor_and_a_list_like_etude_tensor():

@@ -192,7 +192,7 @@ def test_gzip_that_unpacks_to_gigabytes_is_refused(tmp_path):
 def test_a_table_with_another_delimiter_says_which(tmp_path, sign):
     path = tmp_path / "a.csv"
     path.write_text(f"x{sign}kind\n1{sign}yes\n")
-    with pytest.raises(ValueError, match="no column 'kind', because .* one column") as error:
+    with pytest.raises(ValueError, match=r"no column 'kind', because .* one column") as error:
         CSVDataset(path, "kind")
     assert f"write delimiter={sign!r}" in str(error.value)
     assert CSVDataset(path, "kind", delimiter=sign).classes == ("yes",)

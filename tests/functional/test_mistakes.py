@@ -175,5 +175,5 @@ def test_a_name_that_is_not_there_names_those_that_are(package, name, words):
 
 
 def test_what_the_rate_is_called_is_said():
-    with pytest.raises(TypeError, match="Adam has no learning_rate; write lr=0.1"):
+    with pytest.raises(TypeError, match=r"Adam has no learning_rate; write lr=0.1"):
         optim.Adam([etude.ones(2)], learning_rate=0.1)

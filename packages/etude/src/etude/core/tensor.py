@@ -45,7 +45,6 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_base", "_written", "array", "grad", "hooks", "index", "node",
                  "requires_grad")
-    __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None,
                  index: int = 0) -> None:
