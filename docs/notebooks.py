@@ -103,9 +103,17 @@ def command(environment: dict[str, str], platform: str = sys.platform) -> list[s
     return line
 
 
+def opening(command: list[str]) -> str:
+    """What JupyterLab, started like this, is about to do."""
+    if "--no-browser" in command:
+        return (f"Starting JupyterLab for {NOTEBOOKS.name}/. No screen found: open the "
+                f"http://localhost... line below in a browser. Ctrl-C twice ends it.")
+    return f"Opening {NOTEBOOKS.name}/ in JupyterLab; Ctrl-C twice ends it."
+
+
 if __name__ == "__main__":
     for said in write_all(NOTEBOOKS):
         print(f"    {said}")
-    print(f"    Opening {NOTEBOOKS.name}/ in JupyterLab; Ctrl-C twice ends it.", flush=True)
     start = command(dict(os.environ))
+    print(f"    {opening(start)}", flush=True)
     os.execv(start[0], start)

@@ -83,6 +83,22 @@ def test_the_tour_compares_a_column_with_the_reference(short, relu, tmp_path):
     assert (tmp_path / "new" / "tour.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_where_etude_is_not_on_the_path_the_tour_says_how_it_gets_there(short, relu, tmp_path,
+                                                                       monkeypatch):
+    activate = tmp_path / "env" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    monkeypatch.chdir(tmp_path)
+    call = ("tour", "--epochs", "1", "--backend", relu, "--no-picture")
+    monkeypatch.setenv("PATH", "")
+    assert "Try next source env/bin/activate first" in words(run(*call))
+    command = tmp_path / "etude"
+    command.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "activate" not in run(*call)
+
+
 def test_the_tour_for_programs(short, relu, tmp_path):
     found = json.loads(run("tour", "--epochs", "2", "--backend", relu, "--json", "--no-picture"))
     assert found["agree"]

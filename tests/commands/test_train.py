@@ -220,7 +220,7 @@ ERRORS = {
     ("--set", "model.classes=3"): "labels run from 0 to 2",
     ("--set", "model.inputs=3"): "the model 'mlp' does not fit the data 'digits', whose batches "
                                  "are float32[200, 1, 8, 8]: ",
-    ("--set", "optimizer.lr=-1"): "[optimizer] lr must be >= 0, got -1.0",
+    ("--set", "optimizer.lr=-1"): "[optimizer] AdamW: lr must be >= 0, got -1.0",
     ("--set", "scheduler.name=StepLR"): "[scheduler]",
     ("--set", "scheduler.name=ReduceLROnPlateau"): 'set by = "epoch"',
     ("--backend", "gpu9"): "gpu9",
@@ -273,6 +273,16 @@ def test_a_file_that_is_not_there_and_a_folder_are_said_in_words(here, file, sen
     Path("no_table.toml").write_text(CSV.format(train="no.csv"))
     Path("folder.toml").write_text(CSV.format(train="."))
     assert call("train", file, code=1).strip() == sentence
+
+
+def test_a_run_on_a_table_leaves_the_names_of_its_classes(here):
+    kinds = ["even", "odd, \u00fc"]
+    lines = "".join(f'{i},"{kinds[i % 2]}"\n' for i in range(20))
+    Path("table.csv").write_text("x,kind\n" + lines, encoding="utf-8")
+    Path("table.toml").write_text(CSV.format(train="table.csv") + '[model]\nname = "mlp"\n')
+    out = call("train", "table.toml", "--set", "training.epochs=1")
+    assert "checkpoints/, classes.json" in out
+    assert json.loads(Path("runs/table/classes.json").read_bytes()) == kinds
 
 
 def test_a_folder_with_a_run_is_not_overwritten(here):

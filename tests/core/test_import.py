@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import etude
 
 
@@ -47,3 +49,17 @@ def test_the_version_is_that_of_the_distribution():
     from importlib.metadata import version
 
     assert etude.__version__ == version("etude")
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("save", "etude has no 'save'; write etude.save_weights(path, model), or"),
+    ("load", "etude has no 'load'; write etude.load_weights(path, model), or"),
+    ("Module", "write etude.nn.Module"),
+    ("sofmax", "etude has no 'sofmax'. Did you mean 'softmax'?"),
+    ("Softmax", "write etude.softmax"),
+    ("xyzzy", "etude has no 'xyzzy'."),
+])
+def test_a_name_that_etude_has_not_names_the_one_that_is_meant(name, words):
+    with pytest.raises(AttributeError) as error:
+        getattr(etude, name)
+    assert words in str(error.value)

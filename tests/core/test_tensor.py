@@ -122,8 +122,30 @@ def test_an_array_on_the_left_asks_the_tensor():
         assert np.allclose(fn(x, a).detach().numpy(), fn(x.detach().numpy(), a))
     assert (a < x).tolist() == [[False, False], [True, True]]
     assert (a == x).tolist() == [[False, True], [False, False]]
-    with pytest.raises(TypeError):
-        np.add(a, x)
+    with pytest.raises(TypeError, match=r"np.add does not take Tensors"):
+        a += x
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda x: np.exp(x), r"np.exp does not take Tensors, .* lose the gradient; write x.exp\(\)"),
+    (lambda x: np.abs(x), r"write x.abs\(\)"),
+    (lambda x: np.maximum(x, 0), r"write etude.maximum\(x, y\)"),
+    (lambda x: np.cosh(x), r"write x.numpy\(\) for its values"),
+    (lambda x: np.add.reduce(x), r"write x.numpy\(\) for its values"),
+])
+def test_a_function_of_numpy_names_the_one_of_etude(call, words):
+    with pytest.raises(TypeError, match=words):
+        call(etude.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "floordiv", "mod", "lt",
+                                  "le", "gt", "ge", "eq", "ne"])
+def test_numbers_and_arrays_of_numpy_may_stand_on_the_left(name):
+    apply, x = getattr(operator, name), etude.tensor([1.0, 2.0, 3.0])
+    for left in (np.array([2.0, 2.0, 2.0], np.float32), np.float32(2), np.float64(2)):
+        found = apply(left, x)
+        assert isinstance(found, Tensor)
+        assert found.tolist() == pytest.approx(apply(left, x.numpy()).tolist())
 
 
 def test_an_array_is_as_strong_as_a_tensor_and_a_list_like_etude_tensor():
@@ -305,8 +327,8 @@ def test_arguments_by_position_or_name_and_what_is_wrong_with_them():
         F.softmax(x, 0, 1)
     with pytest.raises(TypeError, match="softmax: dim given twice"):
         F.softmax(x, 0, dim=1)
-    with pytest.raises(TypeError, match="softmax has no attribute 'axis'; it takes: dim"):
-        F.softmax(x, axis=1)
+    with pytest.raises(TypeError, match="softmax has no attribute 'axes'; it takes: dim"):
+        F.softmax(x, axes=1)
     with pytest.raises(TypeError, match="linear: weight is required, got None"):
         F.linear(x, bias=etude.ones(2))
     for call in (lambda: F.linear(x, None), lambda: F.softmax(None), lambda: F.sum(None),
@@ -350,7 +372,7 @@ def test_an_op_entered_later_is_a_function_at_once():
     finally:
         del etude.TABLE["cubed"]
         OPS.pop("cubed")
-    with pytest.raises(AttributeError, match=r"etude.functional has no function 'cubed'"):
+    with pytest.raises(AttributeError, match=r"etude.functional has no 'cubed'"):
         F.cubed  # noqa: B018
 
 
@@ -377,7 +399,7 @@ def test_other_names_are_just_missing():
     with pytest.raises(AttributeError, match=r"^a Tensor has no 'sotfmax'$") as error:
         etude.ones(2).sotfmax  # noqa: B018
     assert error.value.name == "sotfmax"
-    with pytest.raises(AttributeError, match=r"etude.functional has no function 'bmm'; write x @"):
+    with pytest.raises(AttributeError, match=r"etude.functional has no 'bmm'; write x @"):
         etude.functional.bmm  # noqa: B018
     assert copy.copy(etude.ones(2)).tolist() == copy.deepcopy(etude.ones(2)).tolist() == [1, 1]
 
@@ -432,3 +454,12 @@ def test_signs_of_logic_are_for_bools():
 def test_no_operator_writes_in_place(sign):
     with pytest.raises(TypeError, match="tensors have no in-place operators"):
         getattr(operator, sign)(etude.tensor([True]), True)
+
+
+def test_one_integer_is_a_place_in_a_list():
+    scores = etude.tensor([[0.1, 0.9], [0.8, 0.2]])
+    assert ["no", "yes"][scores.argmax(1)[0]] == "yes"
+    assert list(range(etude.tensor(2))) == [0, 1]
+    for wrong in (etude.tensor(2.0), etude.tensor(True), etude.tensor([1, 2])):
+        with pytest.raises(TypeError, match="one integer is wanted, an int64 tensor of one"):
+            range(wrong)

@@ -300,3 +300,12 @@ def test_samples_that_make_no_batch_say_why(samples, error, message):
 def test_a_loader_that_cannot_work_says_why(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("given", [
+    (np.ones((4, 2)), np.zeros(4)), ((np.ones((4, 2)), np.zeros(4)),),
+    ((etude.ones(4, 2), etude.zeros(4)), 2)])
+def test_arrays_in_the_place_of_a_dataset_are_refused_by_what_makes_one(given):
+    with pytest.raises(TypeError, match=r"DataLoader takes a dataset, got .*; write DataLoader\("
+                                        r"TensorDataset\(tensor\(X\), tensor\(Y\)\)"):
+        data.DataLoader(*given)

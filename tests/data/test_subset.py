@@ -124,3 +124,11 @@ def test_blocks_are_picked_by_integers_too():
         blocks.batch(np.array([True, False, True, False]))
     with pytest.raises(IndexError, match="LanguageModelDataset: sample -1 of a dataset with 4"):
         blocks.batch(np.array([-1]))  # it would begin before the text
+
+
+def test_a_part_knows_the_classes_of_the_whole(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,kind\n1,yes\n2,no\n3,yes\n4,no\n")
+    table = CSVDataset(path, "kind")
+    assert [part.classes for part in random_split(table, 0.5)] == [("no", "yes")] * 2
+    assert not hasattr(Subset(Plain(), [0]), "classes")

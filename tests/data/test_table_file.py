@@ -186,3 +186,13 @@ def test_gzip_that_unpacks_to_gigabytes_is_refused(tmp_path):
             file.write("0,0\n" * (1 << 18))
     with pytest.raises(ValueError, match=r"t\.csv\.gz: a gzip file that unpacks to more than 100"):
         CSVDataset(path, "b")
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_a_table_with_another_delimiter_says_which(tmp_path, sign):
+    path = tmp_path / "a.csv"
+    path.write_text(f"x{sign}kind\n1{sign}yes\n")
+    with pytest.raises(ValueError, match=r"no column 'kind', because .* one column") as error:
+        CSVDataset(path, "kind")
+    assert f"write delimiter={sign!r}" in str(error.value)
+    assert CSVDataset(path, "kind", delimiter=sign).classes == ("yes",)

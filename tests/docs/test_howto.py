@@ -37,7 +37,7 @@ def follow(page, folder):
 
 
 def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
-    assert follow("own-data.md", tmp_path) == 4
+    assert follow("own-data.md", tmp_path) == 5
 
 
 def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkeypatch):

@@ -178,3 +178,9 @@ def test_without_a_screen_no_browser_is_asked_for(notebooks):
     assert "--no-browser" in notebooks.command({}, "linux")
     assert "--no-browser" not in notebooks.command({"DISPLAY": ":0"}, "linux")
     assert "--no-browser" not in notebooks.command({}, "darwin")
+
+
+def test_what_is_about_to_happen_is_said(notebooks):
+    told = notebooks.opening(notebooks.command({}, "linux"))
+    assert "No screen found: open the http://localhost... line below in a browser" in told
+    assert notebooks.opening(notebooks.command({}, "darwin")).startswith("Opening notebooks/")

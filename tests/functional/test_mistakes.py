@@ -7,6 +7,7 @@ import pytest
 
 import etude
 from etude import functional as F
+from etude import nn, optim
 
 X, T = etude.tensor([[1.0, 2.0], [0.5, -1.0]]), etude.tensor([1, 0])
 IMAGE = etude.ones(1, 1, 4, 4)
@@ -135,3 +136,44 @@ def test_a_tensor_of_another_library_is_told_the_way():
     with pytest.raises(TypeError, match=r"expected a Tensor or a number, got .*Foreign; "
                                         r"etude.from_dlpack takes its memory"):
         etude.ones(2) + Foreign()
+
+
+def test_scores_in_the_place_of_probabilities_are_noticed():
+    model = nn.Linear(2, 2)
+    shares = F.one_hot(T, 2).float()
+    words = "What the model says comes first: cross_entropy.logits, probabilities."
+    for said in (model(X), model(X).softmax(1)):
+        with pytest.raises(ValueError, match=f"target is the result of .*{words}"):
+            F.cross_entropy(shares, said)
+    with pytest.raises(ValueError, match=f"holds probabilities, and -1 is none. {words}"):
+        F.cross_entropy(shares, X)
+    assert F.cross_entropy(model(X), shares).item() == pytest.approx(
+        F.cross_entropy(model(X), T).item(), rel=1e-5)
+    assert F.cross_entropy(model(X), shares - 1e-7).item() > 0  # rounding makes no mistake
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: X.sum(axis=0), "sum: axis is called dim here, as in PyTorch; write dim=0"),
+    (lambda: F.softmax(X, axis=1), "softmax: axis is called dim here"),
+    (lambda: X.mean(dim=0, keepdims=True), "mean: keepdims is called keepdim .*keepdim=True"),
+    (lambda: np.sum(X), "sum: axis is called dim"),
+])
+def test_names_of_numpy_are_translated(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(("package", "name", "words"), [
+    (F, "crossentropy", "etude.functional has no 'crossentropy'. Did you mean 'cross_entropy'"),
+    (F, "ReLU", "write functional.relu"), (F, "view", "write x.reshape"),
+    (optim, "Adagrad", "etude.optim has no 'Adagrad'; it has SGD, Adam, AdamW, "),
+    (nn, "Dense", "etude.nn has no 'Dense'; it has .*Linear"),
+])
+def test_a_name_that_is_not_there_names_those_that_are(package, name, words):
+    with pytest.raises(AttributeError, match=words):
+        getattr(package, name)
+
+
+def test_what_the_rate_is_called_is_said():
+    with pytest.raises(TypeError, match=r"Adam has no learning_rate; write lr=0.1"):
+        optim.Adam([etude.ones(2)], learning_rate=0.1)

@@ -29,5 +29,5 @@ def test_it_is_there_when_nothing_else_was_imported(line):
 
 
 def test_a_function_that_is_not_there_is_named():
-    with pytest.raises(AttributeError, match="has no function 'rleu'"):
+    with pytest.raises(AttributeError, match=r"has no 'rleu'. Did you mean 'relu'"):
         F.rleu  # noqa: B018

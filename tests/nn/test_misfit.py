@@ -93,3 +93,32 @@ def test_what_is_not_the_inputs_fault_keeps_its_own_words():
 
     with pytest.raises(IndexError, match="no such page"):
         Own()(1)
+
+
+@pytest.mark.parametrize("made", [
+    lambda x: nn.ReLU(x), lambda x: nn.Linear(3, 16, x), lambda x: nn.Linear(x),
+    lambda x: nn.Softmax(x), lambda x: nn.Conv2d(x, 1, 3), lambda x: nn.BatchNorm2d(x)])
+def test_a_layer_that_is_called_where_it_is_made_says_so(made):
+    with pytest.raises(TypeError, match=r"(\w+) is a layer, which is made first and called then: "
+                                        r"layer = nn.\1\(...\), and layer\(input\)"):
+        made(zeros(5, 3))
+
+
+def test_one_number_in_a_tensor_is_a_setting_and_a_model_of_ones_own_takes_what_it_likes():
+    assert nn.Linear(etude.tensor(3), 2).weight.shape == (2, 3)
+
+    class Scale(nn.Linear):
+        def __init__(self, by):
+            super().__init__(2, 2)
+            self.by = by
+
+    assert Scale(zeros(3)).by.shape == (3,)
+
+
+def test_a_forward_without_return_is_named():
+    class Net3(nn.Module):
+        def forward(self, x):
+            x.relu()
+
+    with pytest.raises(TypeError, match=r"forward\(\) of Net3 returned None; is a return missing"):
+        Net3()(zeros(2))

@@ -448,3 +448,14 @@ def test_what_is_given_in_another_form_is_told_the_right_one(make, words):
 def test_a_name_in_another_case_is_told_the_right_one(package, name, words):
     with pytest.raises(AttributeError, match=words):
         getattr(package, name)
+
+
+def test_a_step_without_any_gradient_warns():
+    p, q = parameter(), parameter()
+    steps = optim.SGD([p, q], lr=0.1)
+    with pytest.warns(UserWarning, match="no parameter has a gradient.* call loss.backward"):
+        steps.step()
+    give(p, [1.0, 1.0, 1.0])  # one that has none is left alone, without a word
+    steps.step()
+    assert p.tolist() == pytest.approx([0.9, -2.1, 2.9])
+    assert q.tolist() == [1.0, -2.0, 3.0]

@@ -260,3 +260,18 @@ def test_what_gives_no_batches_is_told_how_to_make_them(loader, words):
         train.fit(model, data.DataLoader(data.digits()[0]), optimizer, validation=loader)
     with pytest.raises(TypeError, match="evaluate: loader gives batches"):
         train.evaluate(model, loader)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"optimizer": "adam"}, "optimizer is an object, got 'adam'; write optim.Adam"),
+    ({"optimizer": optim.Adam}, "optimizer is an object, got the class Adam"),
+    ({"loss": "cross_entropy"}, "loss is a function, got 'cross_entropy'; write loss="),
+    ({"loss": nn.CrossEntropyLoss}, "loss is a function, got the class CrossEntropyLoss"),
+    ({"loader": optim.SGD([etude.ones(1)])}, "the loader comes before the optimizer; write fit"),
+    ({"model": [1]}, "a model comes first, got list; write fit"),
+])
+def test_parts_in_another_order_or_by_name_are_refused_in_a_sentence(change, words):
+    model = nn.Linear(2, 2)
+    parts = {"model": model, "loader": [], "optimizer": optim.SGD(model.parameters())}
+    with pytest.raises(TypeError, match=f"fit: {words}"):
+        train.fit(**{**parts, **change})

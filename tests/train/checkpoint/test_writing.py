@@ -289,3 +289,15 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkey
     write_atomically(tmp_path / "a", b"whole")
     assert (tmp_path / "a").read_bytes() == b"whole"
     assert left.exists()  # whether its writer lives cannot be known
+
+
+@pytest.mark.parametrize("name", ["save_weights", "load_weights", "save_checkpoint",
+                                  "load_checkpoint"])
+def test_the_path_comes_first_and_then_the_model(name, path):
+    model, call = nn.Linear(2, 1), getattr(etude, name)
+    with pytest.raises(TypeError, match=f"{name}: got Linear and .*Path. The path comes first, "
+                                        f"then the model"):
+        call(model, path)
+    with pytest.raises(TypeError, match=f"{name}: got a dict, such as state_dict.. gives"):
+        call(path, model.state_dict())
+    assert not path.exists()

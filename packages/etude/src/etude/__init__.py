@@ -23,6 +23,7 @@ from etude.core.errors import (
     DTypeError,
     ShapeError,
     Unsupported,
+    no_such_name,
 )
 from etude.core.random import Generator, manual_seed
 from etude.core.shapes import Spec, float32, float64, int64
@@ -61,6 +62,14 @@ _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_ba
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
                        "train.checkpoint")
 
+#: Names that people know from PyTorch and NumPy, and that did_you_mean would not find.
+_ELSEWHERE = {
+    "save": "etude.save_weights(path, model), or etude.save_checkpoint for all of a training",
+    "load": "etude.load_weights(path, model), or etude.load_checkpoint for all of a training",
+    "Module": "etude.nn.Module", "Parameter": "etude.nn.Parameter",
+    "DataLoader": "etude.data.DataLoader", "array": "etude.tensor(...)",
+}
+
 
 def _default_stack(device: str) -> tuple[Column, ...]:
     """What runs on ``device`` when nobody chose. Only another device than "cpu", or the
@@ -75,7 +84,8 @@ def _default_stack(device: str) -> tuple[Column, ...]:
 Tables.default_stack = staticmethod(_default_stack)
 
 __all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {
-    "Any", "PackageNotFoundError", "TYPE_CHECKING", "Tables", "import_module", "os", "version"}
+    "Any", "PackageNotFoundError", "TYPE_CHECKING", "Tables", "import_module", "no_such_name", "os",
+    "version"}
     | _LAZY.keys() - {"backends"})
 
 
@@ -88,7 +98,9 @@ def __getattr__(name: str) -> Any:
         return found
     if name in TABLE and not TABLE[name].internal:  # entered later, by a user's own file or cell
         return getattr(functional, name)
-    raise AttributeError(f"module 'etude' has no attribute {name!r}")
+    if name in _ELSEWHERE:
+        raise AttributeError(f"etude has no {name!r}; write {_ELSEWHERE[name]}")
+    raise no_such_name("etude", name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,8 @@ the command, its table and its conclusions.
 from __future__ import annotations
 
 import math
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,10 +182,18 @@ def _next(found: list[Run], wanted: bool, to: Console) -> None:
     if wanted:
         commands.append(("etude tour", "all active backends"))
     else:
-        commands.append(("etude tour --backend relu.py", "a column of your own: tutorial 3"))
+        commands.append(("etude tour --backend relu.py", "tutorial 3 writes relu.py"))
     to.print("\nTry next", style="bold")
+    activate = Path(sys.prefix, "bin", "activate")
+    if shutil.which("etude") is None and activate.exists():
+        click.echo(f"  source {_from_here(activate)}    first, once in each terminal")
     for command, why in commands:
         to.print(f"  {command:<35}{why}")
+
+
+def _from_here(path: Path) -> Path:
+    """``path``, from the folder at work where it lies in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def as_json(found: list[Run], timed: Comparison, picture: Path | None) -> dict[str, Any]:

@@ -141,6 +141,8 @@ def _run(config: Any, folder: Path, resume: bool, path: Path) -> bool:
     if lines:
         click.echo("\n  ".join(["The reference stood in for the backend:", *lines]))
     files = ["config.toml", "history.json", "weights.safetensors", "checkpoints/"]
+    if experiment.class_names(made.data) is not None:
+        files.append(experiment.CLASSES)
     if made.data.tokenizer is not None:
         files.append(experiment.TOKENIZER)
     if not missing:

@@ -20,6 +20,8 @@ def no_such_name(package: str, name: str, known: Iterable[str]) -> AttributeErro
     alike = [k for k in known if k.lower() == name.lower()]
     last = package.rpartition(".")[2]
     hint = f"; write {last}.{alike[0]}" if alike else did_you_mean(name, known)
+    if hint == "." and len(list(known)) < 50:  # few enough to name all
+        hint = f"; it has {', '.join(known)}"
     return AttributeError(f"{package} has no {name!r}{hint}")
 
 

@@ -204,6 +204,10 @@ class Sizes(dict[str, Any]):
                for n in named if (v := self.get(n, self.attrs.get(n))) is not None
                and n[0] != "~" and not self.source.get(n, "").startswith(f" from {what} ")]
         if None not in parts and (None,) not in parts:
+            only = dims[0].lstrip("*") if len(dims) == 1 and dims[0][0] == "*" else ""
+            if self.source.get(only):  # all of it stands in another array: no name is needed
+                whose = self.source[only].removeprefix(" from ")
+                return f"have shape {list(self.shape(dims))}, which is that of {whose}"
             because = f" with {', '.join(why)}" if why else ""
             return f"have shape {list(self.shape(dims))}: {layout}{because}"
         if why:

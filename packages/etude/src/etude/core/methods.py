@@ -250,6 +250,37 @@ def _missing(self: Tensor, name: str) -> Any:
 Tensor.__getattr__ = _missing  # type: ignore[method-assign] # a def would be this module's own
 
 
+# ---------------------------------------------------------------------------- NumPy's functions
+
+#: NumPy's functions behind its operators -> the method of the right operand, a Tensor.
+_RIGHT = {"add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__",
+          "divide": "__rtruediv__", "true_divide": "__rtruediv__", "power": "__rpow__",
+          "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "matmul": "__rmatmul__",
+          "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+          "equal": "__eq__", "not_equal": "__ne__", "bitwise_and": "__rand__",
+          "bitwise_or": "__ror__", "bitwise_xor": "__rxor__"}
+
+#: NumPy's names -> Etude's, where they differ.
+_CALLED = {"absolute": "abs", "negative": "neg", "subtract": "sub", "multiply": "mul",
+           "divide": "div", "true_divide": "div", "invert": "logical_not"}
+
+
+@method
+def __array_ufunc__(self: Tensor, ufunc: Any, how: str, *inputs: Any, **options: Any  # noqa: N807
+                    ) -> Any:
+    """``array + x`` is the Tensor's own ``x.__radd__``; a function of NumPy is refused, since its
+    result would have no gradient, and Etude's is named.
+    """
+    name = ufunc.__name__
+    if how == "__call__" and not options and name in _RIGHT and not isinstance(inputs[0], Tensor):
+        return getattr(inputs[1], _RIGHT[name])(inputs[0])
+    own = _CALLED.get(name, name)
+    hint = "write x.numpy() for its values, without gradients"
+    if how == "__call__" and hasattr(Tensor, own):
+        hint = f"write x.{own}()" if len(inputs) == 1 else f"write etude.{own}(x, y)"
+    raise TypeError(f"np.{name} does not take Tensors, because it would lose the gradient; {hint}")
+
+
 # ---------------------------------------------------------------------------- from the table
 
 

@@ -170,6 +170,9 @@ class Op:
         for key, value in attrs.items():
             if key not in self.attrs:
                 takes = ", ".join(self.attrs) or "none"
+                if NUMPY.get(key) in self.attrs:
+                    raise TypeError(f"{self.name}: {key} is called {NUMPY[key]} here, as in "
+                                    f"PyTorch; write {NUMPY[key]}={value!r}")
                 raise TypeError(f"{self.name} has no attribute {key!r}; it takes: {takes}")
             if key in self.choices and value not in self.choices[key]:
                 words = ", ".join(map(repr, self.choices[key]))
@@ -343,6 +346,9 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
 
     return enter
 
+
+#: NumPy's names of attributes -> PyTorch's, which are Etude's.
+NUMPY = {"axis": "dim", "keepdims": "keepdim"}
 
 #: Attributes of which the shape rules speak, with errors of their own.
 IN_RULES = ("dim", "groups", "stride", "padding", "dilation", "padding_idx")

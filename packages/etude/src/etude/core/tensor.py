@@ -45,7 +45,6 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_base", "_written", "array", "grad", "hooks", "index", "node",
                  "requires_grad")
-    __array_ufunc__ = None  # so that ndarray + Tensor asks the Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None,
                  index: int = 0) -> None:
@@ -190,6 +189,13 @@ class Tensor:
         return float(self.item())
 
     def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        """The one integer, as a place in a list: ``names[scores.argmax(1)[0]]``."""
+        if self.dtype != int64 or self.array.size != 1:
+            raise TypeError(f"one integer is wanted, an int64 tensor of one element; got "
+                            f"{self.dtype.name}{list(self.shape)}")
         return int(self.item())
 
     # ------------------------------------------------------------------ gradients

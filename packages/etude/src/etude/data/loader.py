@@ -52,10 +52,11 @@ class DataLoader:
                  drop_last: bool = False, seed: int | None = None, device: str = "cpu",
                  transform: Transform | None = None, collate: Collate | None = None,
                  workers: int = 0) -> None:
-        batch_size = integer("batch_size", batch_size, 1)
         workers = integer("workers", workers, 0)
+        _no_arrays(dataset, batch_size)
         if not len(dataset):
             raise ValueError("the dataset is empty: there are no batches to make of it")
+        batch_size = integer("batch_size", batch_size, 1)
         if drop_last and len(dataset) < batch_size:
             raise ValueError(f"with drop_last no batch is left: {len(dataset)} samples are fewer "
                              f"than batch_size={batch_size}")
@@ -211,3 +212,17 @@ def collate(samples: list[tuple[Any, ...]]) -> tuple[Array, ...]:
         except DTypeError as e:
             raise DTypeError(f"field {position} of the samples: {e}") from None
     return tuple(fields)
+
+
+def _no_arrays(dataset: Any, labels: Any) -> None:
+    """TypeError for arrays in the place of a dataset, which names what makes one of them."""
+    arrays = (Tensor, np.ndarray)
+    several = isinstance(dataset, tuple) and dataset and all(
+        isinstance(part, arrays) for part in dataset)
+    if isinstance(dataset, arrays) or several:
+        given = ", ".join(type(part).__name__ for part in (dataset if several else [dataset]))
+        both = several or isinstance(labels, arrays)
+        made = "tensor(X), tensor(Y)" if both else "tensor(X)"
+        raise TypeError(f"DataLoader takes a dataset, got {given}; write DataLoader("
+                        f"TensorDataset({made}), batch_size=32, shuffle=True), with etude.tensor "
+                        f"and etude.data.TensorDataset")

@@ -13,7 +13,8 @@ from etude.ops.random import words
 
 
 class Subset:
-    """The samples ``indices`` of a dataset, in this order. IndexError for one it does not have,
+    """The samples ``indices`` of a dataset, in this order, with its ``classes``, if it has any, and
+    all of them. IndexError for one it does not have,
     DTypeError for bools (of a mask take ``np.flatnonzero(mask)``) and floats.
     """
 
@@ -22,6 +23,8 @@ class Subset:
         self.indices = positions("Subset", indices, len(dataset))
         if hasattr(dataset, "batch"):
             self.batch = lambda picked: dataset.batch(self.indices[picked])
+        if hasattr(dataset, "classes"):
+            self.classes = dataset.classes
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -139,6 +139,9 @@ class CSVDataset:
     def _column(self, places: dict[str, int], name: str) -> int:
         if name in places:
             return places[name]
+        for other in (d for d in ";\t|," if len(places) == 1 and d in next(iter(places))):
+            raise ValueError(f"{self.path}: no column {name!r}, because the first line was taken "
+                             f"for one column, {next(iter(places))!r}; write delimiter={other!r}")
         near = difflib.get_close_matches(name, places, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(places)}"
         raise ValueError(f"{self.path}: no column {name!r}; {hint}")

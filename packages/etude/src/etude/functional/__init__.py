@@ -15,6 +15,7 @@ from typing import Any
 from etude import ops  # noqa: F401 - fills the table, before anything is made from it
 from etude.core.creation import full  # noqa: F401 - public here too
 from etude.core.dispatch import OPS, short
+from etude.core.errors import no_such_name
 from etude.core.methods import attach, instead
 from etude.core.table import ENTERED, TABLE, Op
 from etude.core.tensor import Tensor
@@ -89,7 +90,9 @@ def signature(op: Op) -> str:
 def __getattr__(name: str) -> Any:  # an op entered later, by a user's own file or cell
     if name in TABLE and not TABLE[name].internal:
         return _public(TABLE[name])
-    raise AttributeError(f"etude.functional has no function {name!r}{instead(name)}")
+    if instead(name):
+        raise AttributeError(f"etude.functional has no {name!r}{instead(name)}")
+    raise no_such_name("etude.functional", name, __all__)
 
 
 def _methods() -> dict[str, Callable[..., Any]]:

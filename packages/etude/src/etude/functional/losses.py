@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from etude.core.dispatch import OPS
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import real
@@ -13,6 +15,9 @@ from etude.core.tensor import Tensor
 from etude.functional.calls import as_tensor, per_channel, refused
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss"]
+
+#: A share below this is no rounding error of one that is 0.
+LEAST = -1e-5
 
 
 def _today(name: str, size_average: Any, reduce: Any) -> None:
@@ -79,7 +84,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
 
     input: (N, C), (N, C, d1, ...) or (C), logits; target: (N), (N, d1, ...) or (), int64, or floats
     of input's shape, which are probabilities of the classes; weight: (C), one for each class, or
-    None. The mean is over the weights of the targets that count; see ``etude.ops.cross_entropy``.
+    None. Softmax is part of it: give the scores of a model, not the softmax of them. The mean is
+    over the weights of the targets that count; see ``etude.ops.cross_entropy``.
     """
     _today("cross_entropy", size_average, reduce)
     x, target = as_tensor(input), as_tensor(target)
@@ -122,10 +128,22 @@ def _swapped(name: str, order: str, x: Tensor, target: Tensor) -> DTypeError:
                       f"{name}({order})")
 
 
+def _probabilities(x: Tensor, target: Tensor) -> None:
+    """ValueError for a target that is what a model says, and no probabilities."""
+    order = "What the model says comes first: cross_entropy(logits, probabilities)"
+    if target.node is not None and not x.requires_grad:
+        raise ValueError(f"cross_entropy: target is the result of {target.node.op.name!r} and has "
+                         f"a gradient, input has none. {order}")
+    if isinstance(target.array, np.ndarray) and target.array.min(initial=0) < LEAST:
+        raise ValueError(f"cross_entropy: target has the shape of input, so it holds "
+                         f"probabilities, and {target.array.min():.3g} is none. {order}")
+
+
 def _soft_cross_entropy(x: Tensor, target: Tensor, weight: Any, classes: int, ignore_index: int,
                         reduction: str, label_smoothing: float) -> Any:
     """cross_entropy with a probability for each class instead of the one that is right."""
     name, count = "cross_entropy", x.shape[classes]
+    _probabilities(x, target)
     if ignore_index != -100:
         raise ValueError(f"{name}: ignore_index={ignore_index} is for labels, and target has "
                          f"probabilities")

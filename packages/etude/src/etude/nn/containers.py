@@ -13,6 +13,8 @@ from etude.nn.module import Module, layer_of
 class _Row(Module):
     """Layers in an order, under the names "0", "1" and so on, or others that were given."""
 
+    _takes_tensors = True  # and refuses them in words of its own
+
     def __len__(self) -> int:
         return len(list(self.children()))
 

@@ -17,6 +17,8 @@ from etude.nn.module import Module
 class _Loss(Module):
     """What losses share: the reduction."""
 
+    _takes_tensors = True
+
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
                  ) -> None:
         if isinstance(size_average, Tensor) or isinstance(reduce, Tensor):
@@ -35,7 +37,8 @@ class _Loss(Module):
 
 
 class CrossEntropyLoss(_Loss):
-    """-log of the probability that softmax gives to the right class.
+    """-log of the probability that softmax gives to the right class. Softmax is part of it: give
+    the scores of a model, not the softmax of them.
 
     input: (C), (N, C) or (N, C, ...) logits, float; target: (), (N) or (N, ...) int64 in 0 .. C-1,
     or ``ignore_index`` for those that do not count, or probabilities of the shape of input.

@@ -7,6 +7,7 @@ ops touch values, so a module works on any device.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -82,6 +83,13 @@ class Module:
     training: bool = True
     _buffers: frozenset[str] = frozenset()
     _unsaved: frozenset[str] = frozenset()  # those of the buffers that are not persistent
+    _takes_tensors = False  # whether a layer of this package is made of some, as losses may be
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        ours = cls.__module__.startswith("etude.nn.") and not cls._takes_tensors
+        if ours and "__init__" in vars(cls):
+            cls.__init__ = _made_first(cls.__init__)  # type: ignore[method-assign]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(): define what it "
@@ -95,12 +103,16 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.forward(*args, **kwargs)
+            y = self.forward(*args, **kwargs)
         except (ShapeError, DTypeError, IndexError) as error:
             why = self.misfit(*args, **kwargs)
             if not why:
                 raise
             raise type(error)(why) from None
+        if y is None:
+            raise TypeError(f"forward() of {type(self).__name__} returned None; is a return "
+                            f"missing?")
+        return y
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(self.__dict__.get(name), Parameter) and not (
@@ -323,6 +335,19 @@ class Module:
             text = repr(child).replace("\n", "\n  ")
             lines.append(f"  ({name}): {text}")
         return "\n".join([head, *lines, ")"]) if lines else f"{head})"
+
+
+def _made_first(init: Callable[..., None]) -> Callable[..., None]:
+    """``init`` of a layer, which refuses data: layers are made of settings, and called on data."""
+    @functools.wraps(init)
+    def made(self: Module, *settings: Any, **named: Any) -> None:
+        if any(isinstance(value, Tensor) and value.ndim for value in settings):
+            name = type(self).__name__
+            raise TypeError(f"{name} is a layer, which is made first and called then: layer = "
+                            f"nn.{name}(...), and layer(input)")
+        init(self, *settings, **named)
+
+    return made
 
 
 def _target(targets: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]:

@@ -7,6 +7,8 @@ to step goes in as the array ``hyper``.
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -34,6 +36,11 @@ class Optimizer:
     given twice and for settings out of range; TypeError for anything but leaf Tensors, and for a
     set of them: state is saved and loaded by position.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _named_lr(cls.__init__)  # type: ignore[method-assign]
 
     op: str  # the op of one step
     moments: tuple[str, ...]  # its running arrays, in the op's order; they start at zero
@@ -131,6 +138,7 @@ class Optimizer:
     def _move(self) -> None:
         tables = STATE.get().tables
         states = iter(self.state)
+        moved = False
         for group in self.param_groups:
             attrs = self.attrs(group)
             ready: dict[tuple[str, int], Any] = {}  # hyper, once for each device and step number
@@ -138,6 +146,7 @@ class Optimizer:
                 state = next(states)
                 if p.grad is None:
                     continue
+                moved = True
                 if not isinstance(p.grad, Tensor):
                     raise TypeError(no_gradient(p.grad))
                 g, device = p.grad.array, p.device
@@ -157,6 +166,9 @@ class Optimizer:
                 if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
                     g = table["contiguous"](g)
                 self._apply(table, p, g, state, hyper, attrs)
+        if not moved:
+            warnings.warn("step: no parameter has a gradient, so nothing changed: call "
+                          "loss.backward() first", stacklevel=3)
 
     def _start(self, p: Tensor, state: dict[str, Any]) -> None:
         state["step"] = 0
@@ -253,6 +265,18 @@ class Optimizer:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _named_lr(init: Callable[..., None]) -> Callable[..., None]:
+    """``init`` of an optimiser, which refuses by name what Keras calls the rate."""
+    @functools.wraps(init)
+    def named(self: Optimizer, *args: Any, **settings: Any) -> None:
+        if "learning_rate" in settings:
+            raise TypeError(f"{type(self).__name__} has no learning_rate; write "
+                            f"lr={settings['learning_rate']!r}")
+        init(self, *args, **settings)
+
+    return named
 
 
 def members(what: str, given: Iterable[Any]) -> list[Any]:

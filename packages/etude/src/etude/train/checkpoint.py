@@ -67,6 +67,7 @@ def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
     JSON or numbers, CheckpointError if the new file does not read back as it was given,
     ImportError without safetensors (the extra ``etude[checkpoint]``).
     """
+    _path_first("save_checkpoint", path, model)
     arrays = {MODEL + k: _host(t) for k, t in model.state_dict().items()}
     document: State = {"generators": {k: g.get_state() for k, g in _generators(model).items()},
                        "optimizer": None, "scheduler": None, "state": {}}
@@ -113,6 +114,7 @@ def load_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
     CheckpointError for a file that is damaged, of another kind, of a newer Etude, or of another
     model or optimiser. After an error all is as it was before.
     """
+    _path_first("load_checkpoint", path, model)
     saved = Saved(path)
     with uninterrupted(), ExitStack() as undo:
         saved.load_into(model, optimizer, scheduler, undo)
@@ -200,6 +202,7 @@ def save_weights(path: PathLike, model: Module) -> None:
     """Write the parameters and buffers of ``model`` alone, as a safetensors file that other
     programs read too: its keys are those of ``state_dict``. Errors as ``save_checkpoint``.
     """
+    _path_first("save_weights", path, model)
     arrays = {k: _host(t) for k, t in model.state_dict().items()}
     _write(path, arrays, {"format": "etude-weights"})
 
@@ -210,6 +213,7 @@ def load_weights(path: PathLike, model: Module) -> None:
     Raises FileNotFoundError, and CheckpointError if it is damaged or of another model; then the
     model is as before.
     """
+    _path_first("load_weights", path, model)
     arrays, metadata = _unpacked(path)
     if metadata.get("format") == FORMAT:
         arrays = Saved(path).weights
@@ -218,6 +222,17 @@ def load_weights(path: PathLike, model: Module) -> None:
             model.load_state_dict(arrays)
     except Exception as error:
         raise _unfitting(path, error) from error
+
+
+def _path_first(name: str, path: Any, model: Any) -> None:
+    """TypeError unless the path of a file comes first, then a model."""
+    if isinstance(model, Mapping):
+        raise TypeError(f"{name}: got a dict, such as state_dict() gives, in the place of the "
+                        f"model. The path comes first, then the model itself: "
+                        f"{name}(path, model)")
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(model, Module):
+        raise TypeError(f"{name}: got {type(path).__name__} and {type(model).__name__}. The path "
+                        f"comes first, then the model: {name}(path, model)")
 
 
 # ------------------------------------------------------------------ what goes in

@@ -6,6 +6,7 @@ The folder of a run:
     checkpoints/         the last few, to go on from
     history.json         at the end: what was recorded
     weights.safetensors  at the end: what was learned
+    classes.json         at the end, where classes have names: the list of them, class 0 first
     tokenizer.json       at the end, of a text: what its characters are as numbers
     run.lock             while it is at work: who works there (``lock.py``)
 
@@ -40,7 +41,8 @@ from etude.train.run import Run, differences, same_settings
 from etude.train.settings import ConfigError, parameters
 
 CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
-HISTORY, WEIGHTS, TOKENIZER = "history.json", "weights.safetensors", "tokenizer.json"
+HISTORY, WEIGHTS = "history.json", "weights.safetensors"
+CLASSES, TOKENIZER = "classes.json", "tokenizer.json"
 
 #: The settings that may differ when a run is resumed.
 FREE = {"training.epochs", "training.checkpoint_steps", "training.checkpoint_epochs",
@@ -286,12 +288,23 @@ def check_config(config: RunConfig, path: Path, free: set[str]) -> None:
 
 
 def finish(experiment: Experiment, history: History, folder: Path) -> None:
-    """Write history.json and weights.safetensors, and tokenizer.json if there is one."""
+    """Write history.json and weights.safetensors; classes.json and tokenizer.json if there is such
+    a thing.
+    """
     text = json.dumps(as_json(history), indent=1, allow_nan=False)
     write_atomically(folder / HISTORY, text.encode())
     save_weights(folder / WEIGHTS, experiment.model)
+    classes = class_names(experiment.data)
+    if classes is not None:
+        write_atomically(folder / CLASSES, json.dumps(classes, ensure_ascii=False).encode())
     if experiment.data.tokenizer is not None:
         experiment.data.tokenizer.save(folder / TOKENIZER)
+
+
+def class_names(data: Data) -> list[str] | None:
+    """The names of the classes that the samples know, class 0 first, or None."""
+    names = getattr(data.train, "classes", None)
+    return None if names is None else list(names)
 
 
 def as_json(history: History) -> dict[str, Any]:

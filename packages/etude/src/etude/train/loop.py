@@ -65,6 +65,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     if clip_norm is not None:
         clip_norm = above_zero("fit: clip_norm", clip_norm)
     callbacks = in_order("fit: callbacks", callbacks)
+    _parts(model, loader, optimizer, loss)
     for name, given in (("loader", loader), ("test", test), ("validation", validation)):
         batches_of(f"fit: {name}", given)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
@@ -85,6 +86,28 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
                 report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model "
                              f"keeps what it learned")
     return run.history
+
+
+def _parts(model: Any, loader: Any, optimizer: Any, loss: Any) -> None:
+    """TypeError for what fit is made of in another order, by name, or as a class."""
+    order = "fit(model, loader, optimizer, loss=..., epochs=...)"
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: a model comes first, got {_called(model)}; write {order}")
+    if isinstance(loader, Optimizer):
+        raise TypeError(f"fit: the loader comes before the optimizer; write {order}")
+    if isinstance(optimizer, (str, type)) or not hasattr(optimizer, "zero_grad"):
+        raise TypeError(f"fit: optimizer is an object, got {_called(optimizer)}; write "
+                        f"optim.Adam(model.parameters(), lr=1e-3)")
+    if not callable(loss) or isinstance(loss, type):
+        raise TypeError(f"fit: loss is a function, got {_called(loss)}; write "
+                        f"loss=etude.functional.cross_entropy, or loss=nn.CrossEntropyLoss()")
+
+
+def _called(given: Any) -> str:
+    """What was given, in words."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    return repr(given) if isinstance(given, str) else type(given).__name__
 
 
 def _epochs(run: Run, schedule: str, clip_norm: float | None, checkpoints: Checkpoints | None,
