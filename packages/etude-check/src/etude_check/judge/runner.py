@@ -239,14 +239,15 @@ class Runner:
             yield from probes.adjoint(self, case)
             return
         if case.kind == "threads":
-            yield probes.threads(self, case)
-            if more:
+            record = probes.threads(self, case)
+            yield record
+            if more and not record.verdict.failed:
                 yield from probes.at_once(self, case)
             return
         yield self.judge(case, state)
         if more and case.kind == "large":
             yield from probes.leak(self, case)
-            if not case.spec.threads:
+            if not case.spec.threads and not self.given_up:
                 yield from probes.at_once(self, case)
         if more and case.kind == "repeat":
             yield from probes.interleaved(self, case)

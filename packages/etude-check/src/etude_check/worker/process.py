@@ -43,6 +43,7 @@ def environment() -> dict[str, str]:
     many threads kernels get is said to each worker.
     """
     env = {**os.environ, **dict.fromkeys(ONE, "1")}
+    env.pop("PYTEST_CURRENT_TEST", None)  # another one at every step would need another template
     package = Path(__file__).parents[2]
     if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway
         env["PYTHONPATH"] = os.pathsep.join(

@@ -263,7 +263,8 @@ class Sandbox:
         message = {"do": "together", "op": op, "arrays": laid.arrays, "first": len(first[0]),
                    "attrs": [{k: encode(v) for k, v in attrs.items()} for _, attrs in (
                        first, second)]}
-        return self._attempt(op, message, laid, (), False, faults, 1, self.timeout)
+        several = 10 * self.timeout  # for what is not one call
+        return self._attempt(op, message, laid, (), False, faults, 1, several)
 
     def _lay(self, op: str, arrays: Sequence[Any], outputs: Sequence[Wanted],
              alias: Mapping[int, int], place: str, poison: str) -> _Laid:
