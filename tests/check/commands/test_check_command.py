@@ -190,3 +190,41 @@ def test_a_column_that_cannot_be_loaded_is_a_failure(run, tmp_path):
     assert done.exit_code == 1
     assert "cannot be loaded" in done.output
     assert "boom" in done.output
+
+
+# ------------------------------------------------------------------ a learner's mistakes
+
+
+def learners(path, body):
+    path.write_text("import etude, numpy as np\n\n\n@etude.implements('neg')\n"
+                    f"def neg(x):\n    {body}\n")
+    return path
+
+
+def said(result):
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(("body", "wrong"), [
+    ("return np.negative(x).astype(float)", "wrong returned float64["),
+    ("np.negative(x)", "wrong returned None: is there a return?"),
+    ("return np.reshape(x, (7, 7, 7))", "wrong raised ValueError: cannot reshape"),
+    ("raise NotImplementedError",
+     "not written yet: every call raised NotImplementedError (mine.py:6 in neg) run again"),
+])
+def test_the_first_that_is_said_of_a_learners_mistake_is_what_it_is(run, tmp_path, body, wrong):
+    path = learners(tmp_path / "mine.py", body)
+    done = run("--module", path, "--op", "neg", "--level", "smoke", "--jobs", "1")
+    assert wrong in said(done)
+    assert "out=" not in done.output
+
+
+def test_an_exception_is_shown_with_its_line_and_with_the_case_the_whole_traceback(run, tmp_path):
+    path = learners(tmp_path / "mine.py", "return helper(x)\n\n\ndef helper(x):\n    "
+                    "raise ValueError('no such thing')")
+    done = run("--module", path, "--op", "neg", "--level", "smoke", "--jobs", "1")
+    assert "raised ValueError: no such thing (mine.py:10 in helper)" in said(done)
+    one = run("--module", path, "--case", "neg/tail/1@0")
+    assert f'raised: Traceback (most recent call last): File "{path}", line 6, in neg' in said(one)
+    assert "raise ValueError('no such thing')" in one.output
+    assert "etude_check" not in one.output.partition("raised:")[2].partition("expected")[0]

@@ -28,7 +28,9 @@ def arrays(case_id: str, candidate: Candidate) -> list[tuple[str, str]]:
         return refused(name)
     case = find(case_id)
     found = given(case.op, case.call)
-    outputs = got(case, candidate)
+    outputs, traceback = got(case, candidate)
+    if traceback:
+        found.append(("raised", traceback))
     for i, wanted in enumerate(case.question.oracle):
         output = case.op.outputs[0].lstrip("*") + f"[{i}]" if case.op.outputs[0].startswith("*") \
             else case.op.outputs[i]
@@ -53,11 +55,14 @@ def refused(name: Name) -> list[tuple[str, str]]:
             ("expected", f"raises {refusal.error}{says}")]
 
 
-def got(case: Case, candidate: Candidate) -> list[Any] | None:
-    """What the candidate returns for the call; None if it returns nothing that can be shown."""
+def got(case: Case, candidate: Candidate) -> tuple[list[Any] | None, str]:
+    """What the candidate returns for the call, None if it returns nothing that can be shown; and
+    the traceback if it raises.
+    """
     runner = Runner(Settings(prepare(candidate)))
     try:
-        return runner.ask(case, runner.blank(case))
+        record = runner.blank(case)
+        return runner.ask(case, record), record.traceback
     finally:
         runner.close()
 

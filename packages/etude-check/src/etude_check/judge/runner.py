@@ -64,10 +64,11 @@ class Result:
 @dataclass
 class Draft(Record):
     """A record that is still being written. ``growth``: bytes of memory that the calls left
-    behind. ``impostor`` and ``suspects``: what a wrong result looks like.
+    behind. ``traceback``: of what was raised. ``impostor`` and ``suspects``: what a wrong result looks like.
     """
 
     growth: int = 0
+    traceback: str = ""
     impostor: str = ""
     suspects: list[str] = field(default_factory=list)
 
@@ -124,6 +125,8 @@ class Runner:
         except CheckError:
             raise
         except Exception as error:
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
             found.append(_of_the_kit(name, error))
             complete = False
         else:
@@ -133,6 +136,7 @@ class Runner:
         self._finish(found)
         drafts = [r for r in found if isinstance(r, Draft)]
         explain(found, {id(r): r.impostor for r in drafts}, {id(r): r.suspects for r in drafts})
+        _not_written(found)
         result.records = [plain(r) for r in found]
         result.screens = state.screens() if complete else []
         _mistrust(result)
@@ -351,7 +355,7 @@ class Runner:
             poison="garbage" if bits & 4 else "nan")
         record.seconds += outcome.seconds
         self._timeouts += outcome.status == "timeout"
-        record.growth = outcome.rss_growth
+        record.growth, record.traceback = outcome.rss_growth, outcome.traceback
         _blame(record, outcome)
         return None if outcome.status != "ok" or outcome.faults else outcome.outputs
 
@@ -383,9 +387,19 @@ def _not_run(spec: OpSpec, task: Task) -> Record:
                   Verdict.NOT_RUN, f"{spec.op} was given up after {GIVE_UP} time-outs")
 
 
+def _interrupted(error: BaseException) -> bool:
+    """Whether an error came of Ctrl-C: hypothesis makes another of a KeyboardInterrupt that reaches
+    it while it begins.
+    """
+    before: BaseException | None = error
+    while before is not None and not isinstance(before, KeyboardInterrupt):
+        before = before.__context__
+    return before is not None
+
+
 def _of_the_kit(op: str, error: Exception) -> Record:
     """A failure of the kit or of a spec, which is told beside what the other ops did."""
-    words = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    words = "; ".join([f"{type(error).__name__}: {error}".rstrip(": "), *getattr(error, "__notes__", ())])
     return Record(f"{op}/-/0@0", op, TABLE[op].family, "-", "", Verdict.MISTRUSTED,
                   f"the kit itself failed: {words}")
 
@@ -398,9 +412,19 @@ def _blame(record: Record, outcome: Outcome) -> None:
     if outcome.status != "ok":
         record.verdict, record.message = verdicts[outcome.status], outcome.message
         if outcome.status == "raised":
-            record.message = f"raised {outcome.exception}: {outcome.message}"
+            record.message = f"raised {outcome.exception}: {outcome.message}".rstrip(": ") + (
+                f" ({outcome.where})" if outcome.where else "")
     elif outcome.faults:
         record.verdict, record.message = Verdict.CERTAIN, "; ".join(outcome.faults)
+
+
+def _not_written(found: list[Record]) -> None:
+    """Say of a function that only raises NotImplementedError what that means."""
+    asked = [r for r in found if r.verdict.executed and r.kind != "errors"]
+    raised = "raised NotImplementedError"
+    if asked and all(r.verdict is Verdict.CRASH and r.message.startswith(raised) for r in asked):
+        for r in asked:
+            r.message = f"not written yet: every call {r.message}"
 
 
 def _aliases(case: Case) -> dict[int, int]:
@@ -413,7 +437,7 @@ def _aliases(case: Case) -> dict[int, int]:
 def plain(record: Record) -> Record:
     if type(record) is Record:
         return record
-    own = ("growth", "impostor", "suspects")
+    own = ("growth", "traceback", "impostor", "suspects")
     given = {k: v for k, v in vars(record).items() if k not in own}
     return Record(**given)
 

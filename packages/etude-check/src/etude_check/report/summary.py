@@ -107,7 +107,7 @@ def failing(report: Report) -> list[Failing]:
         head = first(records)
         messages: dict[str, list[Record]] = defaultdict(list)
         for r in records:
-            # Messages that differ in their numbers alone say the same.
+            # Messages that differ in their numbers alone, or in shapes, say the same.
             messages[_words(r.message or r.likely or "wrong values")].append(r)
         others = [(rs[0].message or rs[0].likely or "wrong values", first(rs), len(rs))
                   for rs in messages.values() if not any(r is head for r in rs)]
@@ -119,7 +119,7 @@ def failing(report: Report) -> list[Failing]:
 
 
 def _words(message: str) -> str:
-    return "".join(c for c in message if not (c.isdigit() or c in "-+.,[]()"))
+    return "".join(c for c in message if not (c.isdigit() or c in " -+.,[]()"))
 
 
 def reproduction(report: Report, r: Record) -> str:
@@ -170,7 +170,8 @@ def verdict_line(report: Report) -> str:
     failing = len({r.op for r in report.failures} - {"-"})
     cases = f"{report.executed:,} case{'s' * (report.executed != 1)} of {_many(ops)}"
     if bad:
-        return f"FAILED: {bad:,} of {cases}, in {_many(failing)}."
+        stopped = " and INTERRUPTED" * interrupted(report)
+        return f"FAILED{stopped}: {bad:,} of {cases}, in {_many(failing)}."
     if interrupted(report):
         return f"INTERRUPTED: no failure so far, in {cases}. This is not a pass."
     waived = report.count(Verdict.WAIVED)
