@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import textwrap
 import time
 from xml.etree import ElementTree as ET
@@ -152,6 +155,47 @@ def test_a_run_that_is_ended_writes_what_was_done():
     assert watch.interrupted
     assert report.executed == 1
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("ops", [["neg"], ["neg", "exp"]])
+def test_ctrl_c_in_a_call_that_hangs_says_which_it_was(tmp_path, ops):
+    (tmp_path / "mine.py").write_text(
+        "import pathlib, time, etude\n\n@etude.implements('neg', 'exp')\ndef hang(x):\n"
+        "    pathlib.Path('begun').touch()\n    time.sleep(99)\n")
+    command = [sys.executable, "-m", "etude_check", "--module", "mine.py", "--jobs", "2"]
+    for op in ops:
+        command += ["--op", op]
+    # A process that was started in the background has Ctrl-C ignored for it.
+    begin = "import signal, os; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = subprocess.Popen(
+        [sys.executable, "-c", f"{begin}; os.execv({sys.executable!r}, {command!r})"],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        while run.poll() is None and not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        time.sleep(1.5)
+        os.killpg(run.pid, signal.SIGINT)
+        said, _ = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 130
+    assert re.search(r"was in (neg|exp)/empty/0@0 for \d+ s", said)
+    assert sorted(f.name for f in tmp_path.iterdir() if f.name != "__pycache__") == [
+        "begun", "mine.py"]
+
+
+def test_what_counts_as_hanging_is_asked_for(run, tmp_path):
+    path = learners(tmp_path / "mine.py", "__import__('time').sleep(99)")
+    done = run("--module", path, "--case", "neg/tail/1@0", "--timeout", "0.3")
+    assert "no answer within 0.3 s" in said(done)
+
+
+def test_a_check_leaves_nothing_in_the_folder_it_runs_in(tmp_path):
+    learners(tmp_path / "mine.py", "return -x")
+    subprocess.run([sys.executable, "-m", "etude_check", "--module", "mine.py", "--op",
+                    "neg", "--level", "smoke", "--cases", "random"], cwd=tmp_path, check=True,
+                   stdout=subprocess.DEVNULL)
+    assert not (tmp_path / ".hypothesis").exists()
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(run, found, monkeypatch):

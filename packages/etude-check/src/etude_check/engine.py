@@ -163,9 +163,13 @@ class _Gathering:
         self.begun: dict[str, list[Record]] = {}  # of ops that are not done
         self.sums = (0, 0, 0)  # of ops that are: failed, executed, given up
         self.last: list[Record] = []
+        self.stopped: list[str] = []  # calls in the middle of which the run was ended
 
-    def hear(self, op: str, records: list[Record]) -> None:
-        """Records of an op that is being checked."""
+    def hear(self, op: str, records: list[Record] | str) -> None:
+        """Records of an op that is being checked, or the call that it was stopped in."""
+        if isinstance(records, str):
+            self.stopped += [records] if records else []
+            return
         self.begun.setdefault(op, []).extend(records)
         self._tell(op)
 
@@ -196,6 +200,7 @@ class _Gathering:
         for records in self.begun.values():
             self.report.records += records
         self.end()
+        self.report.notes += sorted(self.stopped)
         self.report.notes.append(f"interrupted after {self.done} of {self.total} ops")
 
     def end(self) -> None:

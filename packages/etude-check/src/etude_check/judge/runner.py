@@ -7,6 +7,7 @@ the records.
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,7 @@ class Runner:
         self.settings = settings
         self._boxes: dict[int, Sandbox] = {}
         self._timeouts = self._tried_again = 0  # of the op that is checked
+        self._now: tuple[str, float] | None = None  # the case that is asked, and since when
         self.ops: set[str] = set(self.describe().ops)
 
     def describe(self) -> Description:
@@ -100,6 +102,12 @@ class Runner:
             self._boxes[threads] = Sandbox(self.settings.candidate, threads=threads,
                                            timeout=self.settings.timeout)
         return self._boxes[threads]
+
+    def at(self) -> str:
+        """The call that a stopped run was in the middle of, if for a second or longer."""
+        case, since = self._now or ("", time.monotonic())
+        took = time.monotonic() - since
+        return f"was in {case} for {took:.0f} s" if took >= 1 else ""
 
     def close(self) -> None:
         for box in self._boxes.values():
@@ -348,11 +356,13 @@ class Runner:
         wanted = [promised] if isinstance(promised, Spec) else list(promised)
         returning = bits & 1 and alias is None
         in_front = "apart" if bits & 8 else "start"
+        self._now = record.case, time.monotonic()
         outcome = self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
             place=in_front if bits & 2 else "end",
             poison="garbage" if bits & 4 else "nan")
+        self._now = None
         record.seconds += outcome.seconds
         self._timeouts += outcome.status == "timeout"
         record.growth, record.traceback = outcome.rss_growth, outcome.traceback
