@@ -71,7 +71,8 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     for kind in kinds or ():
         if kind not in KINDS:
             raise CheckError(f"there is no kind of case {kind!r}; known are {', '.join(KINDS)}")
-    candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate)
+    candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate,
+                        ops or ())
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
                         KINDS if kinds is None else tuple(kinds), stop_at_first, timeout)
     runner = Runner(settings)
