@@ -220,7 +220,8 @@ def neg({signature}):
 @pytest.mark.parametrize(("text", "ops", "said"), [
     ("import numpy as np\n\ndef softmax(x, *, dim=-1):\n    return x\n", (),
      'Put @etude.implements("softmax") above line 3, def softmax, and'),
-    ("def mine(x):\n    return x\n", ("exp",), 'Put @etude.implements("exp") above line 1, def mine'),
+    ("def mine(x):\n    return x\n", ("exp",),
+     'Put @etude.implements("exp") above line 1, def mine'),
     ("@cached\ndef exp(x):\n    return x\n", (), "above line 1, def exp"),
 ])
 def test_a_file_without_a_mark_is_told_where_to_put_it(tmp_path, text, ops, said):
@@ -234,5 +235,5 @@ def test_a_file_without_a_mark_is_told_where_to_put_it(tmp_path, text, ops, said
 def test_of_functions_that_may_be_anything_none_is_guessed(tmp_path):
     path = tmp_path / "plain.py"
     path.write_text("def one(x): ...\ndef two(x): ...\n")
-    with pytest.raises(CheckError, match="so there is nothing to check$"):
+    with pytest.raises(CheckError, match=r"so there is nothing to check$"):
         prepare(Candidate.parse(module=path), ("exp",))

@@ -77,7 +77,8 @@ class Refused(click.ClickException):
 def check(ctx: click.Context, backend: str | None, module: str | None, source: str | None,
           ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
           dtypes: tuple[str, ...], level: str, seed: int, jobs: int | None, timeout: float,
-          case: str | None, first: bool, json_: str | None, html: str | None, junit: str | None) -> None:
+          case: str | None, first: bool, json_: str | None, html: str | None,
+          junit: str | None) -> None:
     """Hold a backend's kernels against the reference.
 
     BACKEND is the name of an installed backend, or one of --module and --source

@@ -65,7 +65,8 @@ class Result:
 @dataclass
 class Draft(Record):
     """A record that is still being written. ``growth``: bytes of memory that the calls left
-    behind. ``traceback``: of what was raised. ``impostor`` and ``suspects``: what a wrong result looks like.
+    behind. ``traceback``: of what was raised. ``impostor`` and ``suspects``: what a wrong result
+    looks like.
     """
 
     growth: int = 0
@@ -409,7 +410,8 @@ def _interrupted(error: BaseException) -> bool:
 
 def _of_the_kit(op: str, error: Exception) -> Record:
     """A failure of the kit or of a spec, which is told beside what the other ops did."""
-    words = "; ".join([f"{type(error).__name__}: {error}".rstrip(": "), *getattr(error, "__notes__", ())])
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    words = "; ".join([said, *getattr(error, "__notes__", ())])
     return Record(f"{op}/-/0@0", op, TABLE[op].family, "-", "", Verdict.MISTRUSTED,
                   f"the kit itself failed: {words}")
 
