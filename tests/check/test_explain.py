@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from etude_check.engine import check
+from etude_check.judge import runner
 from etude_check.report import summary
 from etude_check.worker.candidate import Candidate
 
@@ -60,3 +61,29 @@ def test_zeros_in_some_cases_are_zeros_in_those_cases(failing):
 def test_what_only_one_case_looks_like_is_not_named(failing, op, signature, body):
     one = failing(op, signature, body, kinds=["0d", "tail", "special"])
     assert one.likely == ""
+
+
+def test_a_few_wrong_elements_are_not_named_after_what_they_happen_to_equal(failing):
+    one = failing("relu", "x", "y = np.maximum(x, 0)\nreturn y if x.size > 2 else y * 0",
+                  kinds=["0d", "tail"])
+    assert "zeros" not in one.likely
+
+
+def test_a_search_for_the_mistake_that_fails_changes_no_verdict(tmp_path, monkeypatch):
+    def broken(*_):
+        raise KeyError("rubbish")
+
+    (tmp_path / "column.py").write_text("import etude, numpy as np\n@etude.implements('exp')\n"
+                                        "def exp(x):\n    return np.exp(x) * 2\n")
+    found = []
+    for broken_too in ("suspects", "explain", ""):
+        with monkeypatch.context() as patch:
+            if broken_too:
+                patch.setattr(runner, broken_too, broken)
+            found.append(check(Candidate.parse(module=tmp_path / "column.py"), ops=["exp"],
+                               kinds=["tail", "0d"], level="smoke"))
+    for report in found[:2]:
+        assert [r.verdict for r in report.records] == [r.verdict for r in found[2].records]
+        assert report.notes == ["likely mistakes of exp may be missing: looking for them raised "
+                                "KeyError: 'rubbish'"]
+    assert found[2].notes == []

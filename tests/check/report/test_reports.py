@@ -16,7 +16,7 @@ from rich.console import Console
 from etude_check.cases.spec import KINDS
 from etude_check.report import html, junit, summary, terminal
 from etude_check.report import json as as_json
-from etude_check.report.record import Record, Report, Verdict
+from etude_check.report.record import Record, Report, Screen, Verdict
 
 
 def text_of(report, width=80):
@@ -105,7 +105,46 @@ def test_every_verdict_is_counted():
     text = " ".join(text_of(made.of_every_verdict()).split())
     assert ("13 executed: 3 passed, 4 failed (certain), 2 failed (inaccurate), 1 crashed, 1 timed "
             "out, 1 mistrusted, 1 waived; 1 unsupported") in text
-    assert "FAILED: 9 of 13 cases of 8 ops, in 6 ops." in text
+    assert "FAILED: 8 of 12 cases of 8 ops, in 6 ops, and besides its conduct." in text
+
+
+def test_what_belongs_to_no_op_is_no_case():
+    conduct = Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
+                     "a column computes, and does nothing else; this one replaces np.abs")
+    report = made.report(made.record(), conduct, notes=["replaces np.abs", "looks through files"])
+    text = text_of(report)
+    assert "FAILED: its conduct; none of 1 case of 1 op failed." in text
+    assert text.count("replaces np.abs") == 1, "said once, where it is a failure"
+    assert "Note: looks through files" in text
+    load = Record("-/load/0@0", "-", "-", "load", "", Verdict.CRASH, "it cannot be loaded: no")
+    assert "FAILED: it does not load." in text_of(made.report(load))
+
+
+def test_an_op_that_failed_is_not_distrusted_besides():
+    blind = Screen("softmax", "float32", "y", {"zeros": 2})
+    assert "Not trusted: softmax" in text_of(made.report(
+        made.record(verdict=Verdict.MISTRUSTED), screens=[blind]))
+    assert "Not trusted" not in text_of(made.report(made.wrong(), screens=[blind]))
+
+
+def test_reasons_to_decline_are_told_the_most_frequent_first():
+    def no(number, reason):
+        return made.record(number=number, verdict=Verdict.UNSUPPORTED,
+                           message=f"declined: {reason}")
+
+    report = made.report(made.record("exp"), no(0, "no float64"), *[
+        no(i, f"no rows of {i} elements") for i in range(1, 4)])
+    assert summary.declined(report) == [("softmax", "no rows of 1 elements", 3),
+                                        ("softmax", "no float64", 1)]
+    assert "softmax declined 3 calls: no rows of 1 elements" in text_of(report)
+
+
+def test_a_call_with_arrays_is_shown_before_a_line_of_the_record():
+    line, tail = made.wrong(kind="convention", size=2), made.wrong(size=90)
+    one, = summary.failing(made.report(line, tail))
+    assert one.first is tail
+    one, = summary.failing(made.report(line))
+    assert one.first is line
 
 
 def test_many_failures_of_an_op_are_shown_once_and_many_ops_in_a_line_each():

@@ -2,10 +2,12 @@
 
 import pathlib
 import textwrap
+import time
 
 import numpy as np
 import pytest
 
+from etude_check.engine import conduct
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Sandbox
 
@@ -121,6 +123,31 @@ def test_a_result_that_changes_later_is_found_at_the_end(box):
 ])
 def test_what_computes_when_it_is_looked_at_is_no_result(box, body, said):
     assert relu(box(body)).faults == [said]
+
+
+def test_a_thread_that_ends_after_the_call_is_told_and_is_no_failure(box):
+    made = box("threading.Thread(target=time.sleep, args=(0.05,)).start()")
+    assert relu(made).faults == []
+    time.sleep(0.2)
+    assert relu(made).faults == []
+    assert made.describe().tampering == [
+        "relu: a thread that it started was still running after it had returned"]
+    assert conduct(made.describe().tampering) == []
+
+
+@pytest.mark.parametrize("body", [
+    "t = threading.Thread(target=time.sleep, args=(0.001,)); t.start(); t.join()",
+    "if not hasattr(np, 'pool'):\n    from concurrent.futures import ThreadPoolExecutor\n"
+    "    np.pool = ThreadPoolExecutor(2)\nlist(np.pool.map(abs, range(9)))",
+    "from concurrent.futures import ThreadPoolExecutor\n"
+    "list(ThreadPoolExecutor(2).map(abs, range(9)))",
+], ids=["joined", "a pool that stays", "a pool that goes"])
+def test_threads_that_have_done_their_work_are_no_fault(box, body):
+    made = box(body)
+    for _ in range(3):
+        assert relu(made).faults == []
+        time.sleep(0.02)
+    assert made.describe().tampering == []
 
 
 def test_an_op_gets_another_worker_when_it_is_finished(box):

@@ -184,6 +184,12 @@ def test_commands():
     assert "1 of 1 wrong kernels killed" in done.output
 
 
+def test_every_animal_has_a_name_of_its_own():
+    for path in (PUBLISHED.parent / "native").glob("*.c"):
+        assert ANIMALS[path.stem].path == path, f"{path.name} is hidden by one in Python"
+    assert len({id(a) for a in ANIMALS.values()}) == len({a.name for a in ANIMALS.values()})
+
+
 def test_an_animal_must_be_entered_properly():
     from etude_check.zoo import _enter
 

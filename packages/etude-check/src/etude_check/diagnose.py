@@ -247,7 +247,7 @@ class Watch:
             names = TABLE[op].outputs
             found.output = f"{names[0][1:]}[{i}]" if names[0].startswith("*") else names[i]
             alike = judge.looks_like(case.question, y, i, None, verdict.caught)
-            found.likely = judge.SAID.get(alike, "")
+            found.likely = judge.SAID.get(alike, "") if verdict.wrong > judge.FEW else ""
             found.message = (f"{op} is wrong on {backend.name}: call {found.call} of the run, "
                              f"call {found.nth} of {op}. {verdict.verdict.value}")
             self.evidence = reproducer.Evidence(given, attrs, _expected(case, outputs), aliases, i)

@@ -28,6 +28,7 @@ from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Description
+from etude_check.worker.state import LATE
 from etude_check.worker.tamper import DURING
 from etude_check.zoo import published
 
@@ -75,7 +76,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
                         ops or ())
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
                         KINDS if kinds is None else tuple(kinds), stop_at_first, timeout)
-    runner = Runner(settings)
+    runner, remarks = Runner(settings), set[str]()
     try:
         described = runner.describe()
         report = Report(candidate.target, level, seed, [], environment=_environment(described),
@@ -84,6 +85,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
             report.records.append(not_loaded(described))
         elif case is not None:
             report.records += runner.alone(case)
+            remarks |= runner.remarks
         else:
             wanted = _wanted(runner.ops, ops, families)
             gathering = _Gathering(report, len(wanted), progress)
@@ -98,8 +100,10 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
                 report.seconds = time.perf_counter() - start
                 raise Interrupted(report) from None
             gathering.end()
+            remarks |= gathering.remarks
         report.notes = sorted({*described.tampering, *report.notes})
         report.records += conduct(report.notes)
+        report.notes += sorted(remarks)
         if case is None and not described.error:
             report.records += waivers.apply(described.waivers, report.records, level != "smoke")
     finally:
@@ -115,11 +119,11 @@ def not_loaded(described: Description) -> Record:
 
 def conduct(notes: Sequence[str]) -> list[Record]:
     """A failure for everything that a column has replaced. Where it looked is a note, no
-    failure.
+    failure; and so is a thread that it left.
     """
     return [Record("-/conduct/0@0", "-", "-", "conduct", "", Verdict.CERTAIN,
                    f"a column computes, and does nothing else; this one {note}")
-            for note in notes if not note.endswith(DURING)]
+            for note in notes if not note.endswith((DURING, LATE))]
 
 
 def _wanted(has: set[str], ops: Sequence[str] | None, families: Sequence[str] | None) -> list[str]:
@@ -161,6 +165,7 @@ class _Gathering:
         self.report, self.progress = report, progress
         self.total, self.done = total, 0
         self.notes: set[str] = set()
+        self.remarks: set[str] = set()
         self.begun: dict[str, list[Record]] = {}  # of ops that are not done
         self.sums = (0, 0, 0)  # of ops that are: failed, executed, given up
         self.last: list[Record] = []
@@ -182,6 +187,7 @@ class _Gathering:
         self.sums = _added(self.sums, _counted(result.records))
         self.report.screens += result.screens
         self.notes |= set(result.tampering)
+        self.remarks |= set(result.remarks)
         self._tell(result.op)
 
     def fails(self, waived: Sequence[Any]) -> bool:

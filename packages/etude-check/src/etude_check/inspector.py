@@ -36,6 +36,7 @@ class Inspector:
                                *(set(result.tampering) - self._seen)})
         self._seen |= set(result.tampering)
         report.records += conduct(report.notes)
+        report.notes += result.remarks
         # Whether a waiver for "*" is stale cannot be told from one op.
         mine = [w for w in self._described.waivers
                 if not isinstance(w, dict) or w.get("op") in (op, "*")]

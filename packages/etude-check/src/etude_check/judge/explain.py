@@ -32,13 +32,14 @@ def explain(records: Sequence[Record], impostors: dict[int, str],
     passed = [r for r in records if r.verdict is Verdict.PASS and r.kind not in UNASKED
               and r.size <= LARGEST]
     wrong = sum(r.verdict.failed and r.index is not None for r in records)
-    looks = Counter(impostors.values())
+    telling = [r for r in records if r.index is not None and r.wrong > judge.FEW]
+    looks = Counter(impostors.get(id(r), "") for r in telling)
     votes = Counter(name for names in suspects.values() for name in names)
     fitting = [name for name, n in votes.most_common()
                if 2 * n >= wrong and _right_in(name, passed)]
     for r in records:
         mine = impostors.get(id(r), "")
-        if mine and 2 * looks[mine] >= wrong:
+        if mine and looks[mine] and 2 * looks[mine] >= len(telling):
             r.likely = judge.SAID[mine] + ("" if _never(mine, r.output, passed) else
                                            " in this case")
         else:
@@ -48,7 +49,7 @@ def explain(records: Sequence[Record], impostors: dict[int, str],
 
 def of_one(r: Record, impostor: str, suspects: Sequence[str]) -> None:
     """The same for a case that is looked at alone: of several suspects none can be told apart."""
-    if impostor:
+    if impostor and r.wrong > judge.FEW:
         r.likely = f"{judge.SAID[impostor]} in this case"
     elif len(suspects) == 1:
         r.likely = animals()[suspects[0]].mistake

@@ -25,6 +25,7 @@ SAID = {"zeros": "it returns zeros", "ones": "it returns ones", "input": "it ret
         "mean": "it returns the mean everywhere", "previous": "it returns an earlier result",
         "negated": "the sign is wrong"}
 MISS = 100  # an impostor counts as caught if it is off by this many times the bound
+FEW = 3  # wrong elements, which may be equal to anything by chance
 SAMPLE = 4096  # elements looked at for impostors
 EXACT_LIMIT = 2.0**24  # integers up to here are exact in float32, in any order
 

@@ -1,6 +1,7 @@
 """Probes: what is asked of a candidate besides single calls held against the oracle.
 
 Is the backward op the transpose of the forward op? Does the number of threads change the result?
+Do two calls at once?
 Does memory leak? Do calls that follow one another disturb each other? Is a wrong call refused?
 Each probe takes a Runner (``runner.py``), asks the candidate, and returns Records.
 """
@@ -22,7 +23,7 @@ from etude.core.conventions import Convention
 from etude.core.dispatch import function_of
 from etude.core.state import tap
 from etude.core.table import Op
-from etude_check.cases.case import Case, Following, cases
+from etude_check.cases.case import Case, Following, cases, prepared
 from etude_check.cases.spec import Adjoint, Call, OpSpec, Refusal
 from etude_check.report.record import Record, Verdict
 from etude_check.specs import specs
@@ -183,6 +184,22 @@ def backward_calls(case: Case) -> list[tuple[str, Call]]:
         with tap(events.append):
             y.backward(etude.tensor(grad))
     return [(e.op, Call(e.arrays, e.attrs)) for e in events if TABLE[e.op].internal]
+
+
+def at_once(runner: Runner, case: Case) -> Iterator[Record]:
+    """Two calls with different arrays in two threads at once, each held against the same call made
+    alone. Only failures make a record.
+    """
+    op = case.op
+    if not case.call.arrays or op.cls == "view" or runner.describe().device != "cpu":
+        return
+    record = runner.blank(case, suffix="; two threads at once")
+    other = replace(case, plan={**case.plan, "round": 99}, number=None)
+    first, second = [(c.call.arrays, {**op.attrs, **prepared(op, c.call.attrs)})
+                     for c in (case, other)]
+    runner.note_outcome(record, runner.box(1).together(op.name, first, second))
+    if record.verdict.failed:
+        yield record
 
 
 # ------------------------------------------------------------------ calls that must be refused

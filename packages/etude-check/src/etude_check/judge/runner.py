@@ -25,7 +25,7 @@ from etude_check.judge import judge, probes, waivers
 from etude_check.judge.explain import explain, of_one
 from etude_check.judge.names import Name, find
 from etude_check.judge.property import random_cases
-from etude_check.report.record import ALL, BIAS, Record, Screen, Verdict
+from etude_check.report.record import ALL, BIAS, DECLINED, Record, Screen, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
@@ -60,6 +60,7 @@ class Result:
     records: list[Record] = field(default_factory=list)
     screens: list[Screen] = field(default_factory=list)
     tampering: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # of the kit, on itself
 
 
 @dataclass
@@ -91,6 +92,7 @@ class Runner:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._boxes: dict[int, Sandbox] = {}
+        self.remarks: set[str] = set()  # what went wrong in the kit and changes no verdict
         self._timeouts = self._tried_again = 0  # of the op that is checked
         self._now: tuple[str, float] | None = None  # the case that is asked, and since when
         self.ops: set[str] = set(self.describe().ops)
@@ -144,12 +146,16 @@ class Runner:
                 set(self.settings.kinds) == set(KINDS))
         self._finish(found)
         drafts = [r for r in found if isinstance(r, Draft)]
-        explain(found, {id(r): r.impostor for r in drafts}, {id(r): r.suspects for r in drafts})
+        self._guess(name, partial(explain, found, {id(r): r.impostor for r in drafts},
+                                  {id(r): r.suspects for r in drafts}))
         _not_written(found)
         result.records = [plain(r) for r in found]
         result.screens = state.screens() if complete else []
-        _mistrust(result)
+        if not any(r.verdict.failed and not waivers.holds(self.describe().waivers, r)
+                   for r in result.records):  # else it is known to be wrong, and there is no doubt
+            _mistrust(result)
         _only_refused(result)
+        result.remarks = sorted(self.remarks)
         result.tampering = sorted({t for b in self._boxes.values() for t in b.tampering})
         return result
 
@@ -247,10 +253,14 @@ class Runner:
             return
         if case.kind == "threads":
             yield probes.threads(self, case)
+            if more:
+                yield from probes.at_once(self, case)
             return
         yield self.judge(case, state)
         if more and case.kind == "large":
             yield from probes.leak(self, case)
+            if not case.spec.threads:
+                yield from probes.at_once(self, case)
         if more and case.kind == "repeat":
             yield from probes.interleaved(self, case)
 
@@ -279,7 +289,7 @@ class Runner:
         self._finish(found)
         for r in found:
             if isinstance(r, Draft):
-                of_one(r, r.impostor, r.suspects)
+                self._guess(r.op, partial(of_one, r, r.impostor, r.suspects))
         return [plain(r) for r in found]
 
     # ------------------------------------------------------------------ a case
@@ -313,9 +323,8 @@ class Runner:
                 record.ratio = found.ratio
             if found.verdict.failed and not record.verdict.failed:
                 note(record, name, found)
-                q = case.question
-                record.impostor = judge.looks_like(q, y, i, previous, found.caught)
-                record.suspects = suspects(case.spec.op, q.arrays, q.attrs, outputs)
+                self._guess(case.spec.op, partial(
+                    _likened, record, case, outputs, i, previous, found.caught))
             state.previous[case.dtype, name] = case.question.oracle[i]
         if not told and any(y.size for y in outputs):
             record.blind = [ALL]
@@ -323,6 +332,16 @@ class Runner:
         if case.kind == "alias" and not record.verdict.failed:
             probes.in_turn(self, case, outputs, record)
         return record
+
+    def _guess(self, op: str, guess: Callable[[], None]) -> None:
+        """Look for the likely mistake. It decorates a report: should that fail, the verdicts stay
+        as they are, and the report says so once.
+        """
+        try:
+            guess()
+        except Exception as error:
+            self.remarks.add(f"likely mistakes of {op} may be missing: looking for them raised "
+                             f"{type(error).__name__}: {error}")
 
     def hold(self, case: Case, outputs: list[Any] | None, record: Draft, when: str) -> bool:
         """Whether the outputs of one of several calls are right; if not, ``record`` says which."""
@@ -364,11 +383,15 @@ class Runner:
             place=in_front if bits & 2 else "end",
             poison="garbage" if bits & 4 else "nan")
         self._now = None
+        self.note_outcome(record, outcome)
+        return None if outcome.status != "ok" or outcome.faults else outcome.outputs
+
+    def note_outcome(self, record: Draft, outcome: Outcome) -> None:
+        """Into the record what became of a call, as far as it can be said without its values."""
         record.seconds += outcome.seconds
         self._timeouts += outcome.status == "timeout"
         record.growth, record.traceback = outcome.rss_growth, outcome.traceback
         _blame(record, outcome)
-        return None if outcome.status != "ok" or outcome.faults else outcome.outputs
 
     def _invariants(self, case: Case, outputs: list[Any], record: Draft) -> None:
         if record.verdict.failed or case.declared is not None:
@@ -378,6 +401,14 @@ class Runner:
                 values, bounds = invariant(case.call, tuple(outputs))
             if not np.all(np.abs(values) <= bounds):
                 record.verdict, record.message = Verdict.CERTAIN, f"does not hold: {name}"
+
+
+def _likened(record: Draft, case: Case, outputs: list[Any], i: int, previous: Any,
+             caught: dict[str, bool]) -> None:
+    """Write down what a wrong result, output ``i`` of a case, looks like."""
+    q = case.question
+    record.impostor = judge.looks_like(q, outputs[i], i, previous, caught)
+    record.suspects = suspects(case.spec.op, q.arrays, q.attrs, outputs)
 
 
 def _name(case: Case, i: int) -> str:
@@ -423,6 +454,8 @@ def _blame(record: Record, outcome: Outcome) -> None:
                 "raised": Verdict.CRASH}
     if outcome.status != "ok":
         record.verdict, record.message = verdicts[outcome.status], outcome.message
+        if outcome.status == "unsupported":
+            record.message = DECLINED + outcome.message
         if outcome.status == "raised":
             record.message = f"raised {outcome.exception}: {outcome.message}".rstrip(": ") + (
                 f" ({outcome.where})" if outcome.where else "")

@@ -13,6 +13,7 @@ from typing import Any
 
 BIAS = "bias"  # the kind of a record on the errors of all cases of an op together
 ALL = "every impostor"  # in Record.blind: the case could not have told any of them from right
+DECLINED = "declined: "  # before the column's own reason, in Record.message
 SCHEMA = 3  # of the JSON report; a new number when a field changes its meaning
 
 

@@ -9,7 +9,7 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from etude_check.report.record import BIAS, Record, Report, Verdict
+from etude_check.report.record import BIAS, DECLINED, Record, Report, Verdict
 
 #: Kinds of cases in the order they run -> their heading in a narrow matrix. KINDS in ``spec.py`` is
 #: the authority, and a test compares; it is not imported, so that reading a report needs no NumPy.
@@ -86,12 +86,26 @@ def largest(report: Report) -> dict[str, float]:
     return found
 
 
+def declined(report: Report) -> list[tuple[str, str, int]]:
+    """(op, reason, how many calls of it the column declined for that), the most first. Reasons that
+    differ in their numbers alone are one.
+    """
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for r in report.records:
+        if r.verdict is Verdict.UNSUPPORTED and r.message.startswith(DECLINED):
+            reason = r.message.removeprefix(DECLINED)
+            found[r.op, _words(reason)].append(reason)
+    return sorted([(op, reasons[0], len(reasons)) for (op, _), reasons in found.items()],
+                  key=lambda d: -d[2])
+
+
 def first(records: list[Record]) -> Record:
     """The failure that teaches most: a call with wrong values before a wrong error message, before
-    what only all cases together show; then the smallest.
+    what only all cases together show, a call with arrays before a line of the op's record; then the
+    smallest.
     """
     return min(records, key=lambda r: (r.verdict is Verdict.MISTRUSTED, r.kind == BIAS,
-                                       r.kind == "errors", r.size))
+                                       r.kind == "errors", r.kind == "convention", r.size))
 
 
 def failing(report: Report) -> list[Failing]:
@@ -166,16 +180,29 @@ def verdict_line(report: Report) -> str:
         return "INTERRUPTED before a case was done. This is not a pass."
     if not bad and not report.scored:
         return "NOTHING WAS EXECUTED that could have failed. A run without a case is not a pass."
-    ops = len({r.op for r in report.records if r.verdict.executed} - {"-"})
-    failing = len({r.op for r in report.failures} - {"-"})
-    cases = f"{report.executed:,} case{'s' * (report.executed != 1)} of {_many(ops)}"
+    done = [r for r in report.records if r.verdict.executed and r.op != "-"]
+    cases = f"{len(done):,} case{'s' * (len(done) != 1)} of {_many(len({r.op for r in done}))}"
     if bad:
         stopped = " and INTERRUPTED" * interrupted(report)
-        return f"FAILED{stopped}: {bad:,} of {cases}, in {_many(failing)}."
+        return f"FAILED{stopped}: {_failed(report, cases)}."
     if interrupted(report):
         return f"INTERRUPTED: no failure so far, in {cases}. This is not a pass."
     waived = report.count(Verdict.WAIVED)
     return f"PASSED: {cases}" + (f", {waived:,} of them waived." if waived else ".")
+
+
+#: Kind of a failure that belongs to no op -> what failed.
+BESIDES = {"load": "it does not load", "conduct": "its conduct", "waiver": "its waivers"}
+
+
+def _failed(report: Report, cases: str) -> str:
+    """How many of the ``cases`` failed, and what else did."""
+    ops = [r.op for r in report.failures if r.op != "-"]
+    more = " and ".join(sorted({BESIDES[r.kind] for r in report.failures if r.op == "-"}))
+    if ops:
+        return f"{len(ops):,} of {cases}, in {_many(len(set(ops)))}" + (
+            f", and besides {more}" if more else "")
+    return more + (f"; none of {cases} failed" if report.scored else "")
 
 
 def _many(ops: int) -> str:

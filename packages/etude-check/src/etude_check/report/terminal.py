@@ -25,6 +25,7 @@ SIGNS = {Verdict.CRASH: "C", Verdict.TIMEOUT: "T", Verdict.MISTRUSTED: "m", Verd
          Verdict.PASS: ".", Verdict.NOT_RUN: "/", Verdict.UNSUPPORTED: "-"}
 IN_FULL = 12  # failing ops that are shown with all their lines; of the rest, one line each
 INDENT = 13  # columns before the text of a fact
+REASONS = 12  # to decline calls, that are shown
 OTHERS = 3  # other complaints about the same op that are shown
 LEAST_NAME = 18
 
@@ -191,16 +192,24 @@ def _counted(one: Failing) -> str:
 
 
 def _sum(report: Report, to: Console) -> None:
-    blind = [s for s in report.screens if not s.trusted]
+    wrong = {r.op for r in report.failures if r.verdict is not Verdict.MISTRUSTED}
+    blind = [s for s in report.screens if not s.trusted and s.op not in wrong]
     for s in blind:
         few = ", ".join(f"{i} {n}" for i, n in s.caught.items()
                         if n < s.least and i not in s.exempt)
         to.print(Text.assemble(("Not trusted: ", "yellow"), f"{s.op} {s.dtype}, output "
                                f"{s.output}: too few cases catch {few} (at least {s.least} are "
                                f"needed)"))
-    for note in report.notes:
+    accused = [r.message for r in report.failures if r.kind == "conduct"]
+    notes = [n for n in report.notes if not any(m.endswith(n) for m in accused)]
+    for note in notes:
         to.print(Text.assemble(("Note: ", "yellow"), summary.printable(note)))
-    if blind or report.notes:
+    declined = summary.declined(report)
+    for op, reason, n in declined[:REASONS]:
+        to.print(Text(summary.printable(f"{op} declined {n:,} call{'s' * (n > 1)}: {reason}")))
+    if declined[REASONS:]:
+        to.print(Text(f"and {len(declined) - REASONS} more reasons to decline calls"))
+    if blind or notes or declined:
         to.print()
     to.print(counts(report))
     if report.mutation_score:

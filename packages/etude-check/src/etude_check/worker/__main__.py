@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import traceback
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,10 +26,11 @@ from etude.core.array import DeviceArray, memory
 from etude.core.columns import Table
 from etude.core.contract import disguised
 from etude.core.errors import Unsupported
-from etude.core.table import TABLE
+from etude.core.table import TABLE, as_arrays
 from etude_check.worker.arena import Arena
+from etude_check.worker.at_once import at_once
 from etude_check.worker.candidate import Candidate, load_candidate
-from etude_check.worker.state import Kept, State
+from etude_check.worker.state import Kept, State, Threads
 from etude_check.worker.tamper import Searches, Watch
 from etude_check.worker.template import serve
 from etude_check.worker.wire import decode, pack, unpack
@@ -98,7 +100,7 @@ class Calls:
         self.backend = backend
         self.arena = arena
         self.state = state
-        self.kept = Kept()
+        self.kept, self.threads = Kept(), Threads()
         self.remote = backend.device != "cpu"
         self.searches = Searches()
         self.results: tuple[Any, ...] = ()
@@ -148,12 +150,14 @@ class Calls:
         except BaseException as error:
             return {**words(error), "status": "raised", "left": self.state.look()}
         seconds = perf_counter() - start
+        self.threads.after(message["op"])
         left = self.state.look()
         if self.remote:
             self._bring_back(message, arrays, buffers)
         results = result if isinstance(result, tuple) else (result,)
         results = tuple([np.asarray(r) if isinstance(r, np.generic) else r for r in results])
-        reply = {"status": "ok", "seconds": seconds, "tuple": isinstance(result, tuple)}
+        reply: dict[str, Any] = {"status": "ok", "seconds": seconds,
+                                 "tuple": isinstance(result, tuple)}
         if buffers is not None:
             reply["same"] = [len(results) == len(buffers) and results[i] is buffers[i]
                              for i in range(len(buffers))]
@@ -170,6 +174,27 @@ class Calls:
         keep = results if buffers is None and not reply["shares"] else ()
         reply["left"] = left + self.kept.keep(message["op"], keep)
         return reply
+
+    def together(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Two calls, each made alone and then again and again while another thread makes the other.
+        Their results are compared here, roughly: whether they are right is asked elsewhere.
+        """
+        op = self.backend.ops[message["op"]]
+        arrays, first = self._inputs(message["arrays"]), message["first"]
+        calls = [partial(op, *given, **{k: decode(v) for k, v in attrs.items()}) for given, attrs in
+                 zip((arrays[:first], arrays[first:]), message["attrs"], strict=True)]
+        alone, took = [], []
+        try:
+            for call in calls:
+                start = perf_counter()
+                alone.append(as_arrays(call()))
+                took.append(perf_counter() - start)
+        except Unsupported as no:
+            return {**words(no), "status": "unsupported"}
+        except BaseException as error:
+            return {**words(error), "status": "raised"}
+        found = at_once(calls, alone, min(took))
+        return {"status": "ok", "seconds": sum(took), "left": found + self.state.look()}
 
     def look(self, _message: dict[str, Any]) -> dict[str, Any]:
         """What all the calls so far have left behind, seen at leisure."""
@@ -286,7 +311,7 @@ def work(channel: int, fd: int) -> None:
         message = connection.receive()
         signal.alarm(message["alarm"])
         do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse,
-              "look": calls.look}[message["do"]]
+              "together": calls.together, "look": calls.look}[message["do"]]
         try:
             reply = do(message)
         except BaseException as error:  # a transfer of the candidate's, or a strange result
@@ -295,7 +320,7 @@ def work(channel: int, fd: int) -> None:
         if os.getpid() != me:
             os._exit(0)  # the candidate forked, and this is the copy
         count += 1
-        reply["tampering"] = calls.searches.told()
+        reply["tampering"] = calls.searches.told() + calls.threads.look()
         if count % EVERY == 0 or message["do"] == "look":
             reply["tampering"] += watch.look()
         reply["id"] = message["id"]

@@ -50,6 +50,9 @@ SETTLE = 0.02  # seconds that somebody who writes too late is given, after the l
 LATER = 1 << 20  # bytes of an array that are looked at once more before the next call
 
 
+Call = tuple[Sequence[Any], Mapping[str, Any]]  # arrays and attributes
+
+
 @dataclass
 class _Laid:
     """A call whose arrays are in the arena."""
@@ -249,6 +252,17 @@ class Sandbox:
         laid = self._lay(op, arrays, (), {}, "end", "nan")
         message = {"do": "refuse", "op": op, "arrays": laid.arrays,
                    "attrs": {k: encode(v) for k, v in attrs.items()}}
+        return self._attempt(op, message, laid, (), False, faults, 1, self.timeout)
+
+    def together(self, op: str, first: Call, second: Call) -> Outcome:
+        """Two calls in two threads at once, several times; faults, if either comes out otherwise
+        than alone. Nothing is returned.
+        """
+        faults = self._ready()
+        laid = self._lay(op, [*first[0], *second[0]], (), {}, "end", "nan")
+        message = {"do": "together", "op": op, "arrays": laid.arrays, "first": len(first[0]),
+                   "attrs": [{k: encode(v) for k, v in attrs.items()} for _, attrs in (
+                       first, second)]}
         return self._attempt(op, message, laid, (), False, faults, 1, self.timeout)
 
     def _lay(self, op: str, arrays: Sequence[Any], outputs: Sequence[Wanted],

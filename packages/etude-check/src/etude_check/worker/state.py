@@ -29,6 +29,9 @@ import numpy as np
 from etude.core.state import DEFAULT, STATE
 
 WORDS = 60  # characters of a value that are shown
+GRACE = 0.002  # seconds that a thread has to end which has nothing more to do
+POOLS = ("concurrent.futures.thread", "multiprocessing.pool")  # whose threads wait for more to do
+LATE = "a thread that it started was still running after it had returned"
 KEPT = 8  # results that are kept alive
 LARGEST = 1 << 20  # bytes of one of them
 
@@ -200,6 +203,38 @@ def _difference(before: Any, now: Any) -> str:
     if isinstance(before, (str, int)) and not isinstance(before, bool) and len(str(now)) < WORDS:
         return f": was {before}, is {now}"
     return ""
+
+
+class Threads:
+    """Python threads that a call left running. One of a pool stays; one that ends by itself later
+    still had something to do when the call returned. On a busy machine it may have been only its
+    end: that makes a note in the report, and no failure.
+    """
+
+    def __init__(self) -> None:
+        self._known = set(threading.enumerate())
+        self._left: list[tuple[str, threading.Thread]] = []
+
+    def after(self, op: str) -> None:
+        """Note the threads that this call started and left; one that is only saying good-bye ends
+        within ``GRACE``.
+        """
+        if threading.active_count() == len(self._known) and self._known == set(
+                threading.enumerate()):
+            return
+        for thread in set(threading.enumerate()) - self._known:
+            if getattr(getattr(thread, "_target", None), "__module__", "") in POOLS:
+                continue
+            thread.join(GRACE)
+            if thread.is_alive():
+                self._left.append((op, thread))
+        self._known = set(threading.enumerate())
+
+    def look(self) -> list[str]:
+        """Sentences about those that have ended since."""
+        ended = {op for op, thread in self._left if not thread.is_alive()}
+        self._left = [(op, thread) for op, thread in self._left if thread.is_alive()]
+        return [f"{op}: {LATE}" for op in sorted(ended)]
 
 
 class Kept:

@@ -34,7 +34,7 @@ ENTRIES = (
     "broadcast side",
     "reads past the end", "writes into padding", "last unwritten", "adds to output",
     "writes input", "returns a view", "cache by pointer", "first result", "leaks",
-    "non-atomic reduction", "thread count", "shared scratch",
+    "non-atomic reduction", "thread count", "shared scratch", "shared between calls",
     "no max-subtraction", "max from 0", "one-pass variance", "eps outside", "ddof", "half sums",
     "naive log1p", "naive expm1", "naive sigmoid", "tanh overflow", "drops NaN", "NaN order",
     "argmax ties",

@@ -157,6 +157,17 @@ def sin_cleared_later(x, *, out=None):
     return y
 
 
+@mutant("square", kills="threads", where="parallel", covers="shared between calls", safe=False,
+        mistake="Its work space belongs to the module. NumPy computes without Python's lock, so a "
+                "second thread writes there before the first has copied its result.")
+def square_in_one_room(x):
+    if _KEPT.get((x.shape, x.dtype)) is None:
+        _KEPT[x.shape, x.dtype] = np.empty(x.shape, x.dtype)
+    room = _KEPT[x.shape, x.dtype]
+    np.multiply(x, x, out=room)
+    return room.copy()
+
+
 class _Lazy(np.ndarray):
     """Computes when somebody looks: until then it is what memory held."""
 
