@@ -93,12 +93,12 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/core: $(VENV)/made $(CORE)
-	$(call say,Installing etude with its command line and plots)
+	$(call say,Installing etude with its command line and plots (up to a minute or two: pip downloads NumPy and others))
 	@$(PIP) --editable 'packages/etude[all]'
 	@touch $@
 
 $(VENV)/kit: $(VENV)/core $(KIT)
-	$(call say,Installing the conformance kit)
+	$(call say,Installing the conformance kit (some seconds))
 	@$(PIP) --editable 'packages/etude-check[pytest]'
 	@touch $@
 
@@ -125,7 +125,7 @@ no-compiler: $(VENV)/core
 	@echo "    For the C kernels: sudo apt install gcc    or, on macOS: xcode-select --install"
 
 $(VENV)/cpu: $(VENV)/core $(CPU)
-	$(call say,Building the C kernels (about a minute))
+	$(call say,Building the C kernels (one to three minutes, in which nothing is printed))
 	@touch $@.begun # a source that is edited during the build is newer than this, and built again
 	@$(PIP) --editable plugins/etude-cpu
 	@mv $@.begun $@

@@ -13,6 +13,7 @@ from etude_check.engine import check
 from etude_check.errors import CheckError
 from etude_check.judge import waivers
 from etude_check.judge.names import find
+from etude_check.judge.runner import Runner, Settings
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
@@ -316,3 +317,18 @@ def test_a_report_survives_json():
     assert Report.from_json(report.to_json()) == report
     with pytest.raises(ValueError, match="schema"):
         Report.from_json({"schema": 99})
+
+
+def test_ctrl_c_that_a_library_makes_another_error_of_is_still_ctrl_c(tmp_path):
+    def hear(record):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AssertionError  # so hypothesis does when it is reached before it has begun
+
+    runner = Runner(Settings(Candidate.parse("reference"), level="smoke"))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runner.check("neg", hear)
+    finally:
+        runner.close()

@@ -99,6 +99,14 @@ def test_where_etude_is_not_on_the_path_the_tour_says_how_it_gets_there(short, r
     assert "activate" not in run(*call)
 
 
+def test_a_tour_tells_no_seconds_of_epochs_and_says_what_its_own_seconds_are_of(short, relu):
+    text = run("tour", "--epochs", "1", "--backend", relu, "--no-picture")
+    epochs = [line for line in text.splitlines() if " epoch " in line]
+    assert epochs
+    assert not any(line.endswith(" s") for line in epochs)
+    assert "Training and measuring took" in text
+
+
 def test_the_tour_for_programs(short, relu, tmp_path):
     found = json.loads(run("tour", "--epochs", "2", "--backend", relu, "--json", "--no-picture"))
     assert found["agree"]

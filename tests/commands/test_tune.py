@@ -51,6 +51,8 @@ class TestTune:
         monkeypatch.setattr("etude.train.tuning.Watch", InTheThird)
         out = call("tune", "tune.toml", code=130)
         assert "Stopped after 2 of 4 trials. Go on with the same command" in out
+        assert "The best so far: trial " in out
+        assert f"In {Path('runs/tune-tune')}: config.toml, study.db" in out
         assert "Traceback" not in out
         assert "Aborted" not in out
         assert files("runs/tune-tune") == ["config.toml", "study.db"]

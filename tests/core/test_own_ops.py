@@ -120,3 +120,8 @@ except ValueError as error:
     print(error)
 """)
     assert said.startswith("two ops are called 'exp'")
+
+
+def test_a_class_that_is_written_wrong_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match=r"@op\('mapp'\): .* Did you mean 'map'\? .* map, rows, "):
+        op("mapp")

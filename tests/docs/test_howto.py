@@ -40,6 +40,11 @@ def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
     assert follow("own-data.md", tmp_path) == 5
 
 
+def test_a_class_is_checked_as_the_page_says(tmp_path):
+    pytest.importorskip("etude_check", reason="NOT RUN: needs the package etude-check")
+    assert follow("teach.md", tmp_path) == 2
+
+
 def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkeypatch):
     assert follow("serve-a-gpt.md", tmp_path) == 2
     monkeypatch.chdir(tmp_path)
@@ -48,12 +53,12 @@ def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkey
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         etude.manual_seed(1)
-        assert ask(server, "?start=jo").startswith("jo")
+        assert ask(server, "?start=Jo").startswith("jo")
         assert len(ask(server, "").splitlines()) == 1
         with pytest.raises(urllib.error.HTTPError) as refused:
-            ask(server, "?start=J")
+            ask(server, "?start=7")
         assert refused.value.code == 400
-        assert "'J' (U+004A) at position 1 is not among" in refused.value.read().decode()
+        assert "'7' (U+0037) at position 1 is not among" in refused.value.read().decode()
     finally:
         server.shutdown()
         server.server_close()

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import textwrap
 import time
 from xml.etree import ElementTree as ET
@@ -154,6 +157,47 @@ def test_a_run_that_is_ended_writes_what_was_done():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("ops", [["neg"], ["neg", "exp"]])
+def test_ctrl_c_in_a_call_that_hangs_says_which_it_was(tmp_path, ops):
+    (tmp_path / "mine.py").write_text(
+        "import pathlib, time, etude\n\n@etude.implements('neg', 'exp')\ndef hang(x):\n"
+        "    pathlib.Path('begun').touch()\n    time.sleep(99)\n")
+    command = [sys.executable, "-m", "etude_check", "--module", "mine.py", "--jobs", "2"]
+    for op in ops:
+        command += ["--op", op]
+    # A process that was started in the background has Ctrl-C ignored for it.
+    begin = "import signal, os; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = subprocess.Popen(
+        [sys.executable, "-c", f"{begin}; os.execv({sys.executable!r}, {command!r})"],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        while run.poll() is None and not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        time.sleep(1.5)
+        os.killpg(run.pid, signal.SIGINT)
+        said, _ = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 130
+    assert re.search(r"was in (neg|exp)/empty/0@0 for \d+ s", said)
+    assert sorted(f.name for f in tmp_path.iterdir() if f.name != "__pycache__") == [
+        "begun", "mine.py"]
+
+
+def test_what_counts_as_hanging_is_asked_for(run, tmp_path):
+    path = learners(tmp_path / "mine.py", "__import__('time').sleep(99)")
+    done = run("--module", path, "--case", "neg/tail/1@0", "--timeout", "0.3")
+    assert "no answer within 0.3 s" in said(done)
+
+
+def test_a_check_leaves_nothing_in_the_folder_it_runs_in(tmp_path):
+    learners(tmp_path / "mine.py", "return -x")
+    subprocess.run([sys.executable, "-m", "etude_check", "--module", "mine.py", "--op",
+                    "neg", "--level", "smoke", "--cases", "random"], cwd=tmp_path, check=True,
+                   stdout=subprocess.DEVNULL)
+    assert not (tmp_path / ".hypothesis").exists()
+
+
 def test_without_a_terminal_progress_is_a_line_now_and_then(run, found, monkeypatch):
     monkeypatch.setattr(command, "EVERY", 0.0)
     found(made.report(made.record()), Progress("softmax", 3, 70, 1, 2000, 2))
@@ -190,3 +234,41 @@ def test_a_column_that_cannot_be_loaded_is_a_failure(run, tmp_path):
     assert done.exit_code == 1
     assert "cannot be loaded" in done.output
     assert "boom" in done.output
+
+
+# ------------------------------------------------------------------ a learner's mistakes
+
+
+def learners(path, body):
+    path.write_text("import etude, numpy as np\n\n\n@etude.implements('neg')\n"
+                    f"def neg(x):\n    {body}\n")
+    return path
+
+
+def said(result):
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(("body", "wrong"), [
+    ("return np.negative(x).astype(float)", "wrong returned float64["),
+    ("np.negative(x)", "wrong returned None: is there a return?"),
+    ("return np.reshape(x, (7, 7, 7))", "wrong raised ValueError: cannot reshape"),
+    ("raise NotImplementedError",
+     "not written yet: every call raised NotImplementedError (mine.py:6 in neg) run again"),
+])
+def test_the_first_that_is_said_of_a_learners_mistake_is_what_it_is(run, tmp_path, body, wrong):
+    path = learners(tmp_path / "mine.py", body)
+    done = run("--module", path, "--op", "neg", "--level", "smoke", "--jobs", "1")
+    assert wrong in said(done)
+    assert "out=" not in done.output
+
+
+def test_an_exception_is_shown_with_its_line_and_with_the_case_the_whole_traceback(run, tmp_path):
+    path = learners(tmp_path / "mine.py", "return helper(x)\n\n\ndef helper(x):\n    "
+                    "raise ValueError('no such thing')")
+    done = run("--module", path, "--op", "neg", "--level", "smoke", "--jobs", "1")
+    assert "raised ValueError: no such thing (mine.py:10 in helper)" in said(done)
+    one = run("--module", path, "--case", "neg/tail/1@0")
+    assert f'raised: Traceback (most recent call last): File "{path}", line 6, in neg' in said(one)
+    assert "raise ValueError('no such thing')" in one.output
+    assert "etude_check" not in one.output.partition("raised:")[2].partition("expected")[0]

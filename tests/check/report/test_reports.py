@@ -58,6 +58,14 @@ def test_complaints_that_differ_only_in_numbers_are_one():
     assert [(text, n) for text, _, n in one.others] == [("other", 1)]
 
 
+def test_complaints_that_differ_only_in_shapes_are_one():
+    shapes = ["5", "2, 0", "1, 7, 3", ""]
+    records = [made.wrong(number=i, message=f"returned float64[{s}], asked was float32[{s}]")
+               for i, s in enumerate(shapes)]
+    one, = summary.failing(made.report(*records))
+    assert not one.others
+
+
 def test_a_failure_is_run_again_by_its_name():
     assert summary.reproduction(made.report(), made.wrong()) == (
         "etude check mine --case softmax/tail/0@0")
@@ -164,6 +172,8 @@ def test_an_interrupted_run_is_a_pass_in_no_form():
     assert data_in(html.dumps(report))["passed"] is False
     assert json.loads(as_json.dumps(report))["passed"] is False
     assert ET.fromstring(junit.dumps(report)).get("errors") == "1"
+    report = made.report(made.wrong(), notes=["interrupted after 1 of 70 ops"])
+    assert "FAILED and INTERRUPTED: 1 of 1 case of 1 op" in text_of(report)
 
 
 # ------------------------------------------------------------------ JSON

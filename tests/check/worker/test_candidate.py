@@ -240,3 +240,25 @@ def neg({signature}):
         x = np.float32([1, 2, 3])
         outcome = box.run("neg", [x], {}, [(x.shape, x.dtype)], mode=mode)
     assert outcome.faults == ["returned a Lazy, a subclass of ndarray; a result is a plain ndarray"]
+
+
+@pytest.mark.parametrize(("text", "ops", "said"), [
+    ("import numpy as np\n\ndef softmax(x, *, dim=-1):\n    return x\n", (),
+     'Put @etude.implements("softmax") above line 3, def softmax, and'),
+    ("def mine(x):\n    return x\n", ("exp",),
+     'Put @etude.implements("exp") above line 1, def mine'),
+    ("@cached\ndef exp(x):\n    return x\n", (), "above line 1, def exp"),
+])
+def test_a_file_without_a_mark_is_told_where_to_put_it(tmp_path, text, ops, said):
+    path = tmp_path / "plain.py"
+    path.write_text(text)
+    with pytest.raises(CheckError) as refused:
+        prepare(Candidate.parse(module=path), ops)
+    assert said in str(refused.value)
+
+
+def test_of_functions_that_may_be_anything_none_is_guessed(tmp_path):
+    path = tmp_path / "plain.py"
+    path.write_text("def one(x): ...\ndef two(x): ...\n")
+    with pytest.raises(CheckError, match=r"so there is nothing to check$"):
+        prepare(Candidate.parse(module=path), ("exp",))

@@ -237,12 +237,15 @@ FAULTS = {
     "own buffer": ("y = y.copy()", "out", {}, "did not return the buffers given as out="),
     "view of input": ("y = x[:]", "return", {}, "returned a view of its input"),
     "float64": ("y = y.astype('f8')", "return", {},
-                "returned float64[3, 4] where the shape rule says float32[3, 4]"),
+                "returned float64[3, 4], asked was float32[3, 4]"),
+    "float64 in a buffer": ("y = y.astype('f8')", "out", {},
+                            "returned float64[3, 4], asked was float32[3, 4]"),
     "shape": ("y = y[1:]", "return", {},
-              "returned float32[2, 4] where the shape rule says float32[3, 4]"),
+              "returned float32[2, 4], asked was float32[3, 4]"),
     "tuple": ("y = (y,)", "return", {}, "returned a tuple where one array is wanted"),
-    "list": ("y = y.tolist()", "return", {}, "returned list where"),
-    "none": ("y = None", "return", {}, "returned NoneType where"),
+    "list": ("y = y.tolist()", "return", {}, "returned list, asked was"),
+    "none": ("y = None", "return", {}, "returned None: is there a return?"),
+    "none in a buffer": ("y = None", "out", {}, "returned None: is there a return?"),
 }
 
 

@@ -119,7 +119,7 @@ def test_a_result_that_changes_later_is_found_at_the_end(box):
      "returned a Later, a subclass of ndarray; a result is a plain ndarray"),
     ("class Array:\n    shape, dtype = y.shape, y.dtype\n"
      "    def __array__(self, *a, **k): return np.maximum(x, 0)\nif out is None: y = Array()",
-     "returned Array where the shape rule says float32[3, 4]"),
+     "returned Array, asked was float32[3, 4]"),
 ])
 def test_what_computes_when_it_is_looked_at_is_no_result(box, body, said):
     assert relu(box(body)).faults == [said]

@@ -72,7 +72,8 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     for kind in kinds or ():
         if kind not in KINDS:
             raise CheckError(f"there is no kind of case {kind!r}; known are {', '.join(KINDS)}")
-    candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate)
+    candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate,
+                        ops or ())
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
                         KINDS if kinds is None else tuple(kinds), stop_at_first, timeout)
     runner, remarks = Runner(settings), set[str]()
@@ -168,9 +169,13 @@ class _Gathering:
         self.begun: dict[str, list[Record]] = {}  # of ops that are not done
         self.sums = (0, 0, 0)  # of ops that are: failed, executed, given up
         self.last: list[Record] = []
+        self.stopped: list[str] = []  # calls in the middle of which the run was ended
 
-    def hear(self, op: str, records: list[Record]) -> None:
-        """Records of an op that is being checked."""
+    def hear(self, op: str, records: list[Record] | str) -> None:
+        """Records of an op that is being checked, or the call that it was stopped in."""
+        if isinstance(records, str):
+            self.stopped += [records] if records else []
+            return
         self.begun.setdefault(op, []).extend(records)
         self._tell(op)
 
@@ -202,6 +207,7 @@ class _Gathering:
         for records in self.begun.values():
             self.report.records += records
         self.end()
+        self.report.notes += sorted(self.stopped)
         self.report.notes.append(f"interrupted after {self.done} of {self.total} ops")
 
     def end(self) -> None:

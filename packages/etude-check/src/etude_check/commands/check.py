@@ -65,6 +65,9 @@ class Refused(click.ClickException):
               help="Inputs are drawn from it.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N",
               help="Ops checked at a time. [default: the cores this process may use]")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=20.0,
+              metavar="SECONDS", show_default=True,
+              help="After so long a call counts as hanging.")
 @click.option("--case", metavar="ID", help="Only this case, in detail: softmax/tail/17@0.")
 @click.option("--first", is_flag=True, help="Stop at the first failure.")
 @click.option("--json", "json_", metavar="FILE", help="Write the report as JSON; - for stdout.")
@@ -73,8 +76,9 @@ class Refused(click.ClickException):
 @click.pass_context
 def check(ctx: click.Context, backend: str | None, module: str | None, source: str | None,
           ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
-          dtypes: tuple[str, ...], level: str, seed: int, jobs: int | None, case: str | None,
-          first: bool, json_: str | None, html: str | None, junit: str | None) -> None:
+          dtypes: tuple[str, ...], level: str, seed: int, jobs: int | None, timeout: float,
+          case: str | None, first: bool, json_: str | None, html: str | None,
+          junit: str | None) -> None:
     """Hold a backend's kernels against the reference.
 
     BACKEND is the name of an installed backend, or one of --module and --source
@@ -102,16 +106,21 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     try:
         candidate = Candidate.parse(backend, module, source)
         installed(candidate)
+        # Where hypothesis cannot write it leaves no folder .hypothesis; it stores nothing of ours.
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.devnull)
         with _Watch() as watch:
             report = watch.guard(lambda: run(
                 candidate, ops=ops or None, families=families or None, kinds=kinds or None,
                 dtypes=dtypes or None, level=level, seed=seed, jobs=jobs or _cores(), case=case,
-                stop_at_first=first, progress=watch))
+                stop_at_first=first, timeout=timeout, progress=watch))
         if case is not None and json_ != "-" and report.executed and not watch.interrupted:
-            _print_case(report, case, candidate)
+            _print_case(report, case, candidate, timeout)
         _print(report, json_, whole=case is None)
     except CheckError as error:
         raise Refused(str(error)) from error
+    except KeyboardInterrupt:  # before there was a report
+        click.echo("INTERRUPTED before a case was done. This is not a pass.", err=True)
+        ctx.exit(INTERRUPTED)
     _write(report, json_, html, junit)
     ctx.exit(INTERRUPTED if watch.interrupted else report.exit_status)
 
@@ -256,12 +265,12 @@ def _print(report: Report, json_: str | None, whole: bool) -> None:
         terminal.show(report, console(), whole)
 
 
-def _print_case(report: Report, case: str, candidate: Candidate) -> None:
+def _print_case(report: Report, case: str, candidate: Candidate, timeout: float) -> None:
     """What was given, expected and got. What is wrong with it is printed after."""
     from etude_check.commands.detail import arrays
 
     click.echo(f"{case}\n{report.records[0].asked}\n")
-    for label, text in arrays(case, candidate):
+    for label, text in arrays(case, candidate, timeout):
         click.echo(f"{label}: {text}\n")
     ratio = report.records[0].ratio
     if ratio is not None:

@@ -11,7 +11,7 @@ from etude_check.cases.case import Case
 from etude_check.cases.spec import Call
 from etude_check.judge import probes
 from etude_check.judge.names import Name, find
-from etude_check.judge.runner import Runner, Settings
+from etude_check.judge.runner import TIMEOUT, Runner, Settings
 from etude_check.report.record import BIAS
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
@@ -19,7 +19,7 @@ from etude_check.worker.candidate import Candidate, prepare
 SHOWN = 60  # elements of an array that are printed; of larger ones, the corners
 
 
-def arrays(case_id: str, candidate: Candidate) -> list[tuple[str, str]]:
+def arrays(case_id: str, candidate: Candidate, timeout: float = TIMEOUT) -> list[tuple[str, str]]:
     """(label, text) of every array of the case. The candidate is asked once more, in a worker."""
     name = Name.parse(case_id)
     if name.kind == BIAS:
@@ -28,7 +28,9 @@ def arrays(case_id: str, candidate: Candidate) -> list[tuple[str, str]]:
         return refused(name)
     case = find(case_id)
     found = given(case.op, case.call)
-    outputs = got(case, candidate)
+    outputs, traceback = got(case, candidate, timeout)
+    if traceback:
+        found.append(("raised", traceback))
     for i, wanted in enumerate(case.question.oracle):
         output = case.op.outputs[0].lstrip("*") + f"[{i}]" if case.op.outputs[0].startswith("*") \
             else case.op.outputs[i]
@@ -53,11 +55,14 @@ def refused(name: Name) -> list[tuple[str, str]]:
             ("expected", f"raises {refusal.error}{says}")]
 
 
-def got(case: Case, candidate: Candidate) -> list[Any] | None:
-    """What the candidate returns for the call; None if it returns nothing that can be shown."""
-    runner = Runner(Settings(prepare(candidate)))
+def got(case: Case, candidate: Candidate, timeout: float) -> tuple[list[Any] | None, str]:
+    """What the candidate returns for the call, None if it returns nothing that can be shown; and
+    the traceback if it raises.
+    """
+    runner = Runner(Settings(prepare(candidate), timeout=timeout))
     try:
-        return runner.ask(case, runner.blank(case))
+        record = runner.blank(case)
+        return runner.ask(case, record), record.traceback
     finally:
         runner.close()
 

@@ -22,13 +22,15 @@ from etude_check.worker.parent import end_with_parent
 EVERY = 0.5  # seconds between reports of what was found
 PATIENCE = 5.0  # seconds that a process is given to end
 
-Hear = Callable[[str, list[Record]], None]
+#: Told, with the op, of records as they are found; and of the call that was stopped in the middle.
+Hear = Callable[[str, list[Record] | str], None]
 
 
 def results(runner: Runner, ops: Sequence[str], jobs: int, hear: Hear
             ) -> Generator[Result, None, None]:
-    """The results of ``ops`` as they come; ``hear(op, records)`` what is found before. Closing the
-    generator ends everything that it has started.
+    """The results of ``ops`` as they come; ``hear(op, records)`` what is found before, and
+    ``hear(op, "was in softmax/empty/0@0 for 10 s")`` of a run that is stopped in a long call.
+    Closing the generator ends everything that it has started.
     """
     jobs = min(jobs, len(ops))
     if jobs <= 1:
@@ -38,6 +40,7 @@ def results(runner: Runner, ops: Sequence[str], jobs: int, hear: Hear
                 yield runner.check(op, batch)
             except KeyboardInterrupt:
                 batch.flush()
+                hear(op, runner.at())
                 raise
         return
     pool = [_Helper(runner.settings) for _ in range(jobs)]
@@ -47,8 +50,8 @@ def results(runner: Runner, ops: Sequence[str], jobs: int, hear: Hear
         for helper in pool:
             helper.process.terminate()
         for helper in pool:
-            for records in helper.rest():
-                hear(helper.op, records)
+            for said in helper.rest():
+                hear(helper.op, said)
 
 
 class _Batch:
@@ -85,13 +88,13 @@ class _Helper:
         self.op = op
         self.connection.send(op)
 
-    def rest(self) -> list[list[Record]]:
+    def rest(self) -> list[list[Record] | str]:
         """What it still had to say after it was told to end."""
-        found = []
+        found: list[list[Record] | str] = []
         try:
             while self.connection.poll(PATIENCE):
                 said = self.connection.recv()
-                found += [said] if isinstance(said, list) else []
+                found += [said] if isinstance(said, list | str) else []
         except (EOFError, OSError):
             pass
         self.process.join(PATIENCE)
@@ -151,6 +154,7 @@ def _work(connection: Connection, settings: Settings) -> None:
             connection.send(result)
     except (KeyboardInterrupt, EOFError):
         batch.flush()
+        connection.send(runner.at())
     finally:
         runner.close()
         connection.close()

@@ -7,6 +7,7 @@ the records.
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -65,10 +66,12 @@ class Result:
 @dataclass
 class Draft(Record):
     """A record that is still being written. ``growth``: bytes of memory that the calls left
-    behind. ``impostor`` and ``suspects``: what a wrong result looks like.
+    behind. ``traceback``: of what was raised. ``impostor`` and ``suspects``: what a wrong result
+    looks like.
     """
 
     growth: int = 0
+    traceback: str = ""
     impostor: str = ""
     suspects: list[str] = field(default_factory=list)
 
@@ -91,6 +94,7 @@ class Runner:
         self._boxes: dict[int, Sandbox] = {}
         self.remarks: set[str] = set()  # what went wrong in the kit and changes no verdict
         self._timeouts = self._tried_again = 0  # of the op that is checked
+        self._now: tuple[str, float] | None = None  # the case that is asked, and since when
         self.ops: set[str] = set(self.describe().ops)
 
     def describe(self) -> Description:
@@ -101,6 +105,12 @@ class Runner:
             self._boxes[threads] = Sandbox(self.settings.candidate, threads=threads,
                                            timeout=self.settings.timeout)
         return self._boxes[threads]
+
+    def at(self) -> str:
+        """The call that a stopped run was in the middle of, if for a second or longer."""
+        case, since = self._now or ("", time.monotonic())
+        took = time.monotonic() - since
+        return f"was in {case} for {took:.0f} s" if took >= 1 else ""
 
     def close(self) -> None:
         for box in self._boxes.values():
@@ -126,6 +136,8 @@ class Runner:
         except CheckError:
             raise
         except Exception as error:
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
             found.append(_of_the_kit(name, error))
             complete = False
         else:
@@ -136,6 +148,7 @@ class Runner:
         drafts = [r for r in found if isinstance(r, Draft)]
         self._guess(name, partial(explain, found, {id(r): r.impostor for r in drafts},
                                   {id(r): r.suspects for r in drafts}))
+        _not_written(found)
         result.records = [plain(r) for r in found]
         result.screens = state.screens() if complete else []
         if not any(r.verdict.failed and not waivers.holds(self.describe().waivers, r)
@@ -364,11 +377,13 @@ class Runner:
         wanted = [promised] if isinstance(promised, Spec) else list(promised)
         returning = bits & 1 and alias is None
         in_front = "apart" if bits & 8 else "start"
+        self._now = record.case, time.monotonic()
         outcome = self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
             place=in_front if bits & 2 else "end",
             poison="garbage" if bits & 4 else "nan")
+        self._now = None
         self.note_outcome(record, outcome)
         return None if outcome.status != "ok" or outcome.faults else outcome.outputs
 
@@ -376,7 +391,7 @@ class Runner:
         """Into the record what became of a call, as far as it can be said without its values."""
         record.seconds += outcome.seconds
         self._timeouts += outcome.status == "timeout"
-        record.growth = outcome.rss_growth
+        record.growth, record.traceback = outcome.rss_growth, outcome.traceback
         _blame(record, outcome)
 
     def _invariants(self, case: Case, outputs: list[Any], record: Draft) -> None:
@@ -415,9 +430,20 @@ def _not_run(spec: OpSpec, task: Task) -> Record:
                   Verdict.NOT_RUN, f"{spec.op} was given up after {GIVE_UP} time-outs")
 
 
+def _interrupted(error: BaseException) -> bool:
+    """Whether an error came of Ctrl-C: hypothesis makes another of a KeyboardInterrupt that reaches
+    it while it begins.
+    """
+    before: BaseException | None = error
+    while before is not None and not isinstance(before, KeyboardInterrupt):
+        before = before.__context__
+    return before is not None
+
+
 def _of_the_kit(op: str, error: Exception) -> Record:
     """A failure of the kit or of a spec, which is told beside what the other ops did."""
-    words = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    words = "; ".join([said, *getattr(error, "__notes__", ())])
     return Record(f"{op}/-/0@0", op, TABLE[op].family, "-", "", Verdict.MISTRUSTED,
                   f"the kit itself failed: {words}")
 
@@ -432,9 +458,19 @@ def _blame(record: Record, outcome: Outcome) -> None:
         if outcome.status == "unsupported":
             record.message = DECLINED + outcome.message
         if outcome.status == "raised":
-            record.message = f"raised {outcome.exception}: {outcome.message}"
+            record.message = f"raised {outcome.exception}: {outcome.message}".rstrip(": ") + (
+                f" ({outcome.where})" if outcome.where else "")
     elif outcome.faults:
         record.verdict, record.message = Verdict.CERTAIN, "; ".join(outcome.faults)
+
+
+def _not_written(found: list[Record]) -> None:
+    """Say of a function that only raises NotImplementedError what that means."""
+    asked = [r for r in found if r.verdict.executed and r.kind != "errors"]
+    raised = "raised NotImplementedError"
+    if asked and all(r.verdict is Verdict.CRASH and r.message.startswith(raised) for r in asked):
+        for r in asked:
+            r.message = f"not written yet: every call {r.message}"
 
 
 def _aliases(case: Case) -> dict[int, int]:
@@ -447,7 +483,7 @@ def _aliases(case: Case) -> dict[int, int]:
 def plain(record: Record) -> Record:
     if type(record) is Record:
         return record
-    own = ("growth", "impostor", "suspects")
+    own = ("growth", "traceback", "impostor", "suspects")
     given = {k: v for k, v in vars(record).items() if k not in own}
     return Record(**given)
 

@@ -121,7 +121,7 @@ def failing(report: Report) -> list[Failing]:
         head = first(records)
         messages: dict[str, list[Record]] = defaultdict(list)
         for r in records:
-            # Messages that differ in their numbers alone say the same.
+            # Messages that differ in their numbers alone, or in shapes, say the same.
             messages[_words(r.message or r.likely or "wrong values")].append(r)
         others = [(rs[0].message or rs[0].likely or "wrong values", first(rs), len(rs))
                   for rs in messages.values() if not any(r is head for r in rs)]
@@ -133,7 +133,7 @@ def failing(report: Report) -> list[Failing]:
 
 
 def _words(message: str) -> str:
-    return "".join(c for c in message if not (c.isdigit() or c in "-+.,[]()"))
+    return "".join(c for c in message if not (c.isdigit() or c in " -+.,[]()"))
 
 
 def reproduction(report: Report, r: Record) -> str:
@@ -183,7 +183,8 @@ def verdict_line(report: Report) -> str:
     done = [r for r in report.records if r.verdict.executed and r.op != "-"]
     cases = f"{len(done):,} case{'s' * (len(done) != 1)} of {_many(len({r.op for r in done}))}"
     if bad:
-        return f"FAILED: {_failed(report, cases)}."
+        stopped = " and INTERRUPTED" * interrupted(report)
+        return f"FAILED{stopped}: {_failed(report, cases)}."
     if interrupted(report):
         return f"INTERRUPTED: no failure so far, in {cases}. This is not a pass."
     waived = report.count(Verdict.WAIVED)

@@ -114,7 +114,7 @@ def _legend(columns: list[str], cells: dict[tuple[str, str], summary.Cell],
     if seen & {Verdict.CERTAIN, Verdict.INACCURATE}:
         words.append("3 as many failed")
     words += [f"{s} {w}" for v, s, w in (
-        (Verdict.CRASH, "C", "a crash"), (Verdict.TIMEOUT, "T", "a time-out"),
+        (Verdict.CRASH, "C", "a crash, or raised"), (Verdict.TIMEOUT, "T", "a time-out"),
         (Verdict.MISTRUSTED, "m", "mistrusted"), (Verdict.WAIVED, "w", "waived"),
         (Verdict.NOT_RUN, "/", "not run, as it hangs"),
         (Verdict.UNSUPPORTED, "-", "declined")) if v in seen]

@@ -13,12 +13,15 @@ import os
 import resource
 import signal
 import socket
+import traceback
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+import etude
 from etude.core.array import DeviceArray, memory
 from etude.core.columns import Table
 from etude.core.contract import disguised
@@ -35,6 +38,7 @@ from etude_check.worker.wire import decode, pack, unpack
 LOST = 81  # exit status: somebody closed the connection under the worker
 EVERY = 256  # after so many calls it looks at what may have been patched
 WORDS = 2000  # characters of an exception's message that are passed on
+LIBRARIES = tuple(str(Path(f).parent) + os.sep for f in (etude.__file__, np.__file__, __file__))
 MEMORY = 4 << 30  # bytes that calls may take, or half of the machine's if that is less
 
 
@@ -66,7 +70,27 @@ def words(error: BaseException) -> dict[str, Any]:
     except BaseException:
         text = "(its message cannot be shown)"
     return {"exception": type(error).__name__, "message": text[:WORDS],
-            "exceptions": [c.__name__ for c in type(error).__mro__][:16]}
+            "exceptions": [c.__name__ for c in type(error).__mro__][:16], **place(error)}
+
+
+def place(error: BaseException) -> dict[str, str]:
+    """Where it was raised: the last frame in a file that is no library's, and the traceback from
+    the first of these on.
+    """
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(LIBRARIES):
+        at = at.tb_next
+    if at is None:
+        return {}
+    try:
+        frames = traceback.extract_tb(at)
+        last = [f for f in frames if not f.filename.startswith(LIBRARIES)][-1]
+        lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames),
+                 *traceback.format_exception_only(error)]
+    except BaseException:  # of the exception's own
+        return {}
+    return {"where": f"{os.path.basename(last.filename)}:{last.lineno} in {last.name}",
+            "traceback": "".join(lines).rstrip()[-WORDS:]}
 
 
 class Calls:

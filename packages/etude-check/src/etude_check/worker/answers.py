@@ -50,6 +50,8 @@ class Outcome:
     message: str = ""
     exception: str = ""  # the class that was raised
     exceptions: list[str] = field(default_factory=list)  # and its bases
+    where: str = ""  # "softmax.py:7 in softmax": the last line of the candidate's that it came by
+    traceback: str = ""  # of what was raised
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
     rss_growth: int = 0  # bytes over the repeats
@@ -81,6 +83,7 @@ def outcome_of(reply: dict[str, Any], took: float) -> Outcome:
     return Outcome(reply["status"], message=_text(reply.get("message")),
                    exception=_text(reply.get("exception")),
                    exceptions=strings(reply.get("exceptions")),
+                   where=_text(reply.get("where")), traceback=_text(reply.get("traceback")),
                    seconds=float(seconds) if honest else took)  # type: ignore[arg-type]
 
 
@@ -131,7 +134,8 @@ def returned(op: str, reply: dict[str, Any], outputs: Sequence[Wanted],
         same = reply.get("same")
         if isinstance(same, list) and len(same) == len(outputs) and all(s is True for s in same):
             return []
-        return ["did not return the buffers given as out="]
+        if not misfits(reply, outputs):
+            return ["did not return the buffers given as out="]
     if len(results) != len(outputs):
         return [f"returned {len(results)} array(s) where {len(outputs)} are wanted "
                 f"({', '.join(names)})"]
@@ -142,7 +146,7 @@ def returned(op: str, reply: dict[str, Any], outputs: Sequence[Wanted],
                       "returned a tuple where one array is wanted")
     for (dtype, shape), (want, kind) in zip(results, outputs, strict=True):
         if shape != tuple(want) or dtype != np.dtype(kind).name:
-            faults.append(f"returned {_spec(dtype, shape)} where the shape rule says "
+            faults.append(f"returned {_spec(dtype, shape)}, asked was "
                           f"{_spec(np.dtype(kind).name, tuple(want))}")
     if reply.get("shares") and TABLE[op].cls != "view":
         faults.append("returned a view of its input")

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from etude.core.errors import did_you_mean
+from etude.core.table import TABLE
 from etude_check.errors import CheckError
 
 Kind = Literal["backend", "module", "source", "library", "zoo"]
@@ -87,8 +89,10 @@ class Candidate:
 # ------------------------------------------------------------------ in the checker
 
 
-def prepare(candidate: Candidate) -> Candidate:
-    """The candidate with absolute paths, and compiled if it is a source. Raises CheckError."""
+def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
+    """The candidate with absolute paths, and compiled if it is a source. Raises CheckError, which
+    of a file without a mark says where to put one, for the ``ops`` that are asked for.
+    """
     if candidate.kind == "backend":
         return candidate
     if candidate.kind == "zoo":
@@ -98,7 +102,7 @@ def prepare(candidate: Candidate) -> Candidate:
         raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
     options = {**candidate.options, "target": candidate.target}
     if candidate.kind == "module":
-        _look_at(path)
+        _look_at(path, ops)
         return Candidate("module", str(path), options)
     if candidate.kind == "source":
         path = _compile(path)
@@ -123,14 +127,14 @@ def _animal(candidate: Candidate) -> Candidate:
     return prepare(Candidate("source", str(path), {"target": candidate.target}))
 
 
-def _look_at(path: Path) -> None:
+def _look_at(path: Path, ops: Sequence[str]) -> None:
     """CheckError for a file that cannot be a column, found without running it."""
     if path.suffix != ".py":
         raise CheckError(f"--module takes a Python file (.py), got {path.name!r}; a C source is "
                          f"checked with --source")
     text = path.read_bytes()
     try:
-        ast.parse(text)
+        tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise CheckError(f"{path.name} is not valid Python: {getattr(error, 'msg', error)}"
@@ -139,7 +143,21 @@ def _look_at(path: Path) -> None:
         raise CheckError(f"{path.name} is nested too deeply for Python's parser") from None
     if b"implements" not in text:
         raise CheckError(f"{path.name} has no function marked with @etude.implements('op name'), "
-                         f"so there is nothing to check")
+                         f"so there is nothing to check{_where_to_mark(tree, ops)}")
+
+
+def _where_to_mark(tree: ast.Module, ops: Sequence[str]) -> str:
+    """The end of a sentence: which function of the file looks like an op, and what it lacks."""
+    functions = [f for f in tree.body if isinstance(f, ast.FunctionDef)]
+    found = [(f, f.name) for f in functions if f.name in (ops or TABLE)]
+    if not found and len(ops) == len(functions) == 1:
+        found = [(functions[0], ops[0])]
+    if not found:
+        return ""
+    function, op = found[0]
+    line = min([function.lineno, *(d.lineno for d in function.decorator_list)])
+    return (f". Put @etude.implements(\"{op}\") above line {line}, def {function.name}, and "
+            f"'import etude' at the top")
 
 
 def _compile(path: Path) -> Path:

@@ -68,8 +68,9 @@ def _progress(to: Console | None, epochs: int) -> Iterator[Callable[[Run], None]
 
 
 def _state(run: Run) -> str:
+    """How far it has learned. Seconds are told at the end, if this machine was free for them."""
     last = run.epochs[-1]
-    return f"loss {last.loss:.4f}   test {runs.accuracy(last):6.1%}   {last.seconds:.2f} s"
+    return f"loss {last.loss:.4f}   test {runs.accuracy(last):6.1%}"
 
 
 # ------------------------------------------------------------------ what it says
@@ -289,7 +290,8 @@ def tour(epochs: int, seed: int, out: Path, wanted: tuple[str, ...], json_: bool
         elif missing:
             to.print("\n" + missing)
         _next(found, bool(wanted), to)
-        to.print(f"\n{time.perf_counter() - started:.0f} s in all.", style="dim")
+        to.print(f"\nTraining and measuring took {time.perf_counter() - started:.0f} s.",
+                 style="dim")
     if failed:
         raise click.exceptions.Exit(1)
 

@@ -55,6 +55,9 @@ def tune(config: Path, out: Path | None, trials: int | None, backend: str | None
             try:
                 search.run(lambda trial: click.echo(_line(search, trial)))
             except KeyboardInterrupt:
+                if any(t.state.name == "COMPLETE" for t in search.trials()):
+                    click.echo(f"\nThe best so far: {_line(search, search.study.best_trial)}")
+                click.echo(f"\nIn {folder}: config.toml, study.db")
                 raise stopped(f"Stopped after {len(search.trials())} of {search.tune.trials} "
                               f"trials. Go on with the same command; the trial that was cut short "
                               f"does not count") from None

@@ -81,11 +81,13 @@ def full(column: Column, name: str) -> Implementation:
 
 
 def disguised(result: Any) -> str:
-    """A sentence about a result that is a subclass of ndarray, which may compute only when somebody
-    looks at it; "" if it is none.
+    """A sentence about a result that an array made of it would hide: None, or a subclass of
+    ndarray, which may compute only when somebody looks at it. "" for any other.
     """
     if type(result) is np.ndarray:
         return ""
+    if result is None:
+        return "returned None: is there a return?"
     for r in result if isinstance(result, tuple) else (result,):
         if isinstance(r, np.ndarray) and type(r) is not np.ndarray:
             return (f"returned a {type(r).__name__}, a subclass of ndarray; a result is a plain "
@@ -104,7 +106,7 @@ def guarded(op: Op, column: Column) -> Implementation:
         promised = op.check(arrays, attrs)
         if column.device == "cpu":
             result = _untouched(op, name, call, arrays, out, attrs)
-            if result is not out and (wrong := disguised(result)):
+            if (result is None or result is not out) and (wrong := disguised(result)):
                 raise BackendError(f"column {name!r}: {op.name} {wrong}")
             result = as_arrays(result)
             _hold(op, name, promised, result, out)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.conventions import Convention, read
-from etude.core.errors import DTypeError, ShapeError
+from etude.core.errors import DTypeError, ShapeError, did_you_mean
 from etude.core.given import plain
 from etude.core.layout import Layout
 from etude.core.shapes import DOMAINS as DOMAINS  # the table's users look for it here
@@ -295,8 +295,13 @@ def op(cls: str, *, shape: str | Rule = "", sizes: Rule | None = None,
     internal: a backward op or an optimiser step: not part of the public functions.
 
     Raises ValueError if an op of that name is there already, unless both are defined in
-    ``__main__``: the cell of a notebook that enters an op may run again, and replaces it.
+    ``__main__``: the cell of a notebook that enters an op may run again, and replaces it. Nor
+    does it guess the shape of a class that it does not know.
     """
+    if not shape and cls not in LAYOUTS:
+        raise ValueError(f"@op({cls!r}): this class has no shape of its own"
+                         f"{did_you_mean(cls, LAYOUTS)} Those that have are {', '.join(LAYOUTS)}; "
+                         f"any other states it: shape=\"... -> ...\"")
 
     def enter(reference: Rule) -> Op:
         name = reference.__name__
