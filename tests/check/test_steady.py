@@ -68,7 +68,7 @@ def test_a_failure_that_does_not_repeat_is_reported_with_its_numbers(column, bod
     assert report.exit_status == 1
     told = [r.message for r in report.failures if "of 5 calls, which were the same" in r.message]
     assert told
-    assert all(message.endswith(said) for message in told)
+    assert all(said in message for message in told)
     assert report.count(Verdict.PASS) > 10
 
 

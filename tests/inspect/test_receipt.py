@@ -119,7 +119,7 @@ def test_masks_are_described_among_the_inputs():
     mask = etude.tensor([True, False])
     big = etude.tensor([3e38, 3e38])
     with etude.check_nan(), pytest.raises(FloatingPointError, match=r"lerp .*weight float32\[2\]"):
-        F.lerp(F.where(mask, big, big), -big, etude.tensor([math.inf, 0.0]))
+        F.lerp(F.where(mask, big, big), big, etude.tensor([math.inf, 0.0]))
 
 
 def test_in_backward_the_line_is_that_of_the_call_of_backward():

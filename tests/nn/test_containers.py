@@ -180,7 +180,7 @@ def test_another_reduction_is_refused(loss):
 
 @pytest.mark.parametrize("loss", LOSSES[1:])
 def test_targets_of_another_shape_are_refused_not_broadcast(loss):
-    with pytest.raises(ValueError, match=r"must have shape \[2, 3\]: .*from x float32"):
+    with pytest.raises(ValueError, match=r"must have shape \[2, 3\], .*of x float32"):
         loss()(etude.zeros(2, 3), etude.zeros(2, 1))
 
 

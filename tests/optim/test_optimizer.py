@@ -365,7 +365,7 @@ def test_a_parameter_given_twice_is_refused():
 def test_a_gradient_of_another_shape_is_an_error_that_shows_both():
     p = parameter()
     p.grad = etude.ones(2, dtype="float64")
-    with pytest.raises(ValueError, match=r"must have shape \[3\]: .*got float64\[2\]"):
+    with pytest.raises(ValueError, match=r"must have shape \[3\], .*got float64\[2\]"):
         optim.SGD([p]).step()
 
 
