@@ -127,7 +127,8 @@ def test_both_bring_a_parabola_to_its_minimum():
 
 def test_calls_that_do_not_fit():
     one = np.ones(3)
-    with pytest.raises(ShapeError, match=r"sgd_step: g must have shape \[3\], which is that of p float64\[3\], got float"):
+    with pytest.raises(ShapeError, match=r"sgd_step: g must have shape \[3\], which is that "
+                                         r"of p float64\[3\], got float64\[2\]"):
         ops.sgd_step(one, np.ones(2), one, np.ones(3))
     with pytest.raises(ShapeError, match=r"adamw_step: hyper must have shape \[7\]: \(lr\+beta1\+"):
         ops.adamw_step(one, one, one, one, np.ones(6))
