@@ -1,6 +1,5 @@
 """What a call leaves behind in its process, or in results it gave away, is named and put back."""
 
-import pathlib
 import textwrap
 import time
 
@@ -45,9 +44,9 @@ def relu(box, mode="return", x=X):
 
 AT_ONCE = {
     "rounding": ("ctypes.CDLL(None).fesetround(TOWARDS_ZERO)",
-                 "leaves the rounding mode changed: was to nearest, is towards zero"),
+                 "leaves the rounding mode changed: now towards zero"),
     "seterr": ("np.seterr(over='raise')", "leaves np.seterr changed: over is raise"),
-    "folder": ("os.chdir('/')", f"leaves the working folder changed: was {pathlib.Path.cwd()}, is"),
+    "folder": ("os.chdir('/')", "leaves the working folder changed: now /"),
     "recursion": ("sys.setrecursionlimit(5000)", "leaves the recursion limit changed"),
     "handler": ("signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
                 "leaves the handler of a signal changed"),
@@ -97,7 +96,7 @@ def test_loading_may_set_the_environment_and_not_the_arithmetic(box):
     assert fine.finish() == []
     rough = box("pass", loading="ctypes.CDLL(None).fesetround(TOWARDS_ZERO)")
     assert rough.describe().tampering == [
-        "leaves the rounding mode changed: was to nearest, is towards zero"]
+        "leaves the rounding mode changed: now towards zero"]
 
 
 def test_a_result_that_the_next_call_overwrites_is_found(box):

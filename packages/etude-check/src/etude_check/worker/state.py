@@ -176,8 +176,8 @@ class State:
         self._before = [t.get() for t in self._things]
 
     def look(self, *, loading: bool = False, all_: bool = False) -> list[str]:
-        """Sentences without a subject: "leaves the rounding mode changed: towards zero". After a
-        column was loaded, what loading may change is the state from which calls start.
+        """Sentences without a subject: "leaves the rounding mode changed: now towards zero".
+        After a column was loaded, what loading may change is the state from which calls start.
         """
         found = []
         for i, thing in enumerate(self._things):
@@ -196,12 +196,12 @@ class State:
 
 
 def _difference(before: Any, now: Any) -> str:
-    """": was to nearest, is upwards", as far as it can be said in a few words."""
+    """": now upwards", as far as it can be said in a few words."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = [k for k in {**before, **now} if before.get(k) != now.get(k)]
         return ": " + ", ".join(f"{k} is {str(now.get(k, 'gone'))[:WORDS]}" for k in names[:3])
-    if isinstance(before, (str, int)) and not isinstance(before, bool) and len(str(now)) < WORDS:
-        return f": was {before}, is {now}"
+    if isinstance(now, (str, int)) and not isinstance(now, bool) and len(str(now)) < WORDS:
+        return f": now {now}"
     return ""
 
 
