@@ -67,7 +67,7 @@ def matmul_sets_environment(x, y):
         mistake="It changes into the folder of its tables and does not come back: relative paths "
                 "of the program lead elsewhere.")
 def erf_changes_folder(x):
-    os.chdir("/")
+    os.chdir("/dev")  # where nobody starts a check
     return reference("erf")(x)
 
 
