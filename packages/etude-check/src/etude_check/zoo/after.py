@@ -59,7 +59,7 @@ def sqrt_silences_warnings(x):
         mistake="The number of threads is set in the environment, for whatever the program starts "
                 "later too.")
 def matmul_sets_environment(x, y):
-    os.environ["OMP_NUM_THREADS"] = "4"
+    os.environ["OMP_NUM_THREADS"] = "13"
     return np.matmul(x, y)
 
 
