@@ -38,6 +38,7 @@ MISFITS = [
     (nn.LSTM(3, 4), zeros(5, 1, 8), "LSTM: x must be .* with D = 3"),
     (nn.MultiheadAttention(4, 2), zeros(5, 1, 8), r"MultiheadAttention\(embed_dim=4, ...\) got a "
      r"query float32\[5, 1, 8\], whose last size is 8 and not 4"),
+    (nn.MultiheadAttention(4, 2), etude.tensor(1.0), r"MultiheadAttention: .*, got \[\]"),
     (nn.TransformerBlock(4, 2), zeros(5, 1, 8), r"LayerNorm\(normalized_shape=4\) got an input"),
 ]
 
@@ -70,8 +71,9 @@ def test_tokens_that_are_none_are_named():
     with pytest.raises(DTypeError, match=r"Embedding\(num_embeddings=5, embedding_dim=3\) got an "
                                          r"input float32\[2\]; .* int64: x.long\(\)"):
         layer(zeros(2))
-    with pytest.raises(IndexError, match=r"got the token 7; its tokens run from 0 to 4"):
-        layer(etude.tensor([[1, 7]]))
+    for tokens in (etude.tensor([[1, 7]]), [1, 7], 7):
+        with pytest.raises(IndexError, match=r"got the token 7; its tokens run from 0 to 4"):
+            layer(tokens)
     with pytest.raises(IndexError, match=r"got the token 10; its tokens run from 0 to 9"):
         models.gpt(10, block_size=8)(etude.full((1, 2), 10, int64))
 

@@ -132,7 +132,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None,
     refused("embedding", "weights change in optimiser steps only, and gradients are dense",
             max_norm=(max_norm, None), norm_type=(norm_type, 2.0),
             scale_grad_by_freq=(scale_grad_by_freq, False), sparse=(sparse, False))
-    weight, row = as_tensor(weight), whole(padding_idx)
+    input, weight, row = as_tensor(input), as_tensor(weight), whole(padding_idx)
     if row is not None and row < 0:
         row += weight.shape[0]
     return OPS["embedding"](input, weight, padding_idx=padding_idx if row is None else row)

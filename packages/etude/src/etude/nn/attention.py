@@ -121,7 +121,7 @@ class MultiheadAttention(Module):
                  "value": (key if value is None else value, "vdim", self.vdim)}
         for name, (t, setting, size) in given.items():
             x = spec_given(t)
-            if x.shape[-1] != size:
+            if x.shape and x.shape[-1] != size:
                 return (f"MultiheadAttention({setting}={size}, ...) got a {name} {x}, whose last "
                         f"size is {x.shape[-1]} and not {size}. Make the layer with {setting}="
                         f"{x.shape[-1]}, or change what comes before it")

@@ -10,6 +10,7 @@ from etude.core.given import integer, whole
 from etude.core.shapes import Spec, int64
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
+from etude.functional.calls import as_tensor
 from etude.nn.init import normal_, zeros_
 from etude.nn.module import Module, Parameter, parameter, tensor_of
 
@@ -55,7 +56,7 @@ class Embedding(Module):
         return F.embedding(input, self.weight, padding_idx=self.padding_idx)
 
     def misfit(self, input: Any) -> str:
-        x, (count, width) = tensor_of("Embedding: input", input), self.weight.shape
+        x, (count, width) = as_tensor(input), self.weight.shape
         text = f"Embedding(num_embeddings={count}, embedding_dim={width})"
         if x.dtype != int64:
             return (f"{text} got an input {Spec(x.shape, x.dtype)}; it takes the numbers of "
