@@ -275,6 +275,9 @@ def test_a_module_converts_to_float64_and_its_parameters_stay_the_same_objects()
     assert model.count.dtype == etude.int64
     with pytest.raises(TypeError, match="converted to float32 or float64, not int64"):
         model.to(etude.int64)
+    for wrong in (3.5, {"kind": 1}):
+        with pytest.raises(TypeError, match=r"to: .* is no dtype; Etude has"):
+            model.to(wrong)
 
 
 def test_a_deep_copy_is_trained_apart():

@@ -16,7 +16,7 @@ import numpy as np
 from etude.core.array import is_contiguous
 from etude.core.creation import full, zeros_like
 from etude.core.errors import DTypeError, ShapeError
-from etude.core.shapes import FLOATS, Spec
+from etude.core.shapes import FLOATS, Spec, dtype_of
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
 
@@ -309,9 +309,9 @@ class Module:
         nothing: every move is complete.
         """
         device, dtype = _target(targets, device, dtype)
-        if dtype is not None and np.dtype(dtype) not in FLOATS:
+        if dtype is not None and dtype_of("to", dtype) not in FLOATS:
             raise DTypeError(f"a module is converted to float32 or float64, not "
-                             f"{np.dtype(dtype).name}: its parameters need gradients")
+                             f"{dtype_of('to', dtype).name}: its parameters need gradients")
         for _, t in self._named(parameters=True, buffers=True):
             kind = dtype if t.dtype in FLOATS else None
             if device is not None or kind is not None:
