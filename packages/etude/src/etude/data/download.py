@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from etude.data.files import bar, naming
+from etude.data.files import bar, naming, user_cache
 
 TIMEOUT = 30  # seconds without a byte from the server
 CHUNK = 1 << 16  # bytes between two updates of the bar
@@ -21,10 +21,7 @@ AS_IT_IS = {"Accept-Encoding": "identity"}  # a .gz must not be unpacked on the 
 def cache_folder(name: str) -> Path:
     """Where the files of data set ``name`` are kept: $ETUDE_DATA/name, else the user's cache."""
     root = os.environ.get("ETUDE_DATA")
-    if root:
-        return Path(root) / name
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "etude" / name
+    return Path(root) / name if root else user_cache() / name
 
 
 def fetch(title: str, files: Mapping[str, tuple[int, str]], mirrors: Sequence[str], folder: Path,

@@ -1,4 +1,4 @@
-"""Files that are never half written, and a bar for work that takes a while."""
+"""Files that are never half written, where they go, and a bar for work that takes a while."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+
+def user_cache() -> Path:
+    """The folder for files that can be made or fetched again: $XDG_CACHE_HOME or ~/.cache, and in
+    it etude.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "etude"
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes,

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from etude.data.files import write_atomically
+from etude.data.files import user_cache, write_atomically
 from etude.measure.machine import cores
 
 SECONDS = 0.3  # for each number
@@ -124,10 +124,9 @@ def this_machine() -> dict[str, str]:
 
 
 def file_of(machine: dict[str, str]) -> Path:
-    """Where the peaks of ``machine`` are kept: in $XDG_CACHE_HOME or ~/.cache."""
+    """Where the peaks of ``machine`` are kept: in the user's cache folder."""
     key = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:16]
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "etude" / f"peaks-{key}.json"
+    return user_cache() / f"peaks-{key}.json"
 
 
 def _processor() -> str:
