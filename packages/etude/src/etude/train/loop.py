@@ -28,7 +28,7 @@ from etude.train.callbacks import Callback, Checkpoints
 from etude.train.lock import hold
 from etude.train.progress import Report, show
 from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure, words
-from etude.train.run import Batches, Loss, Run, batches_of
+from etude.train.run import Batches, Loss, Run, check_batches
 
 
 def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cross_entropy,
@@ -67,7 +67,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     callbacks = in_order("fit: callbacks", callbacks)
     _parts(model, loader, optimizer, loss)
     for name, given in (("loader", loader), ("test", test), ("validation", validation)):
-        batches_of(f"fit: {name}", given)
+        check_batches(f"fit: {name}", given)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
               callbacks, config)
     steps = len(loader) if isinstance(loader, Sized) else None
@@ -210,7 +210,7 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
     eval mode and without gradients; the mode is as before afterwards. ValueError if there is no
     batch.
     """
-    batches_of("evaluate: loader", loader)
+    check_batches("evaluate: loader", loader)
     modes = [(m, m.training) for m in model.modules()]
     model.eval()
     mean = Mean()

@@ -31,19 +31,17 @@ Batches = Iterable[tuple[Tensor, ...]]
 Loss = Callable[[Any, Any], Any]
 
 
-def batches_of(name: str, given: Any) -> Any:
-    """``given``, which gives batches. TypeError for a dataset, whose samples come one by one, and
-    for arrays.
-    """
-    what, dataset = type(given).__name__, "dataset"
-    if isinstance(given, (Tensor, np.ndarray)) or (
-            isinstance(given, tuple) and given and isinstance(given[0], (Tensor, np.ndarray))):
+def check_batches(name: str, given: Any) -> None:
+    """TypeError for arrays, and for a dataset, whose samples come one by one."""
+    first = given[0] if isinstance(given, tuple) and given else given
+    if isinstance(first, (Tensor, np.ndarray)):
         dataset = "TensorDataset(x, y)"
-    elif isinstance(given, (list, tuple)) or not hasattr(given, "__getitem__") or (
-            hasattr(given, "__iter__")):
-        return given
-    raise TypeError(f"{name} gives batches, and a {what} does not; make them of it: "
-                    f"DataLoader({dataset}, batch_size=32, shuffle=True)")
+    elif hasattr(given, "__getitem__") and not hasattr(given, "__iter__"):
+        dataset = "dataset"
+    else:
+        return
+    raise TypeError(f"{name} gives batches, and a {type(given).__name__} does not; make them of "
+                    f"it: DataLoader({dataset}, batch_size=32, shuffle=True)")
 
 
 LOADERS = ("loader", "test", "validation")  # of a Run, which are saved by these names
