@@ -119,7 +119,7 @@ class Comparison:
 
     def speed_up(self, name: str, base: str) -> Ratio:
         """How many times as fast as ``base`` the function ``name`` is: the median of the turns."""
-        found = median_interval([t.seconds[base] / t.seconds[name] for t in self._usable()])
+        found = self._ratios(name, base)
         why = self.why
         if not why and found.width > SPREAD:
             why = (f"The turns differ too much to tell: the median lies from {found.low:.2g} to "
@@ -134,8 +134,10 @@ class Comparison:
         first, *rest = self.names
         if not rest:
             return self.seconds(first).width
-        ratios = [self.speed_up(name, first) for name in rest]
-        return max((r.high - r.low) / r.value for r in ratios)
+        return max(self._ratios(name, first).width for name in rest)
+
+    def _ratios(self, name: str, base: str) -> Interval:
+        return median_interval([t.seconds[base] / t.seconds[name] for t in self._usable()])
 
     def _usable(self) -> list[Turn]:
         return self.clean if len(self.clean) >= FEWEST else self.turns
