@@ -268,3 +268,12 @@ def test_a_result_that_is_a_subclass_of_ndarray_is_refused(entry):
             BackendError, match="exp returned a Lazy, a subclass of ndarray; a result is a plain "
                                 "ndarray"):
         F.exp(X)
+
+
+def test_an_operand_that_is_a_subclass_of_ndarray_reaches_a_column_as_a_plain_array():
+    @etude.implements("contiguous")
+    def own(x):
+        return x.copy()
+
+    with etude.use(own, strict=True):
+        assert F.contiguous(X.data).tolist() == X.tolist()

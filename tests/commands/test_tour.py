@@ -164,6 +164,14 @@ def test_the_picture_of_a_busy_machine_compares_no_backends(two, matplotlib, tmp
     assert (tmp_path / "tour.png").stat().st_size > 20_000
 
 
+def test_the_picture_compares_backends_only_where_the_table_does(two):
+    assert tour._untold(two, timed(3.0, 1.25), "") == ""
+    assert "was busy in 6 of 6 turns" in tour._untold(two, timed(4.8, 1.0, waited=0.9), "")
+    assert tour._untold(two, timed(3.0, 1.25), "It was busy later.") == "It was busy later."
+    differ = Comparison([turn for ms in range(1, 7) for turn in timed(ms, 1.0, turns=1).turns])
+    assert "differ too much to tell" in tour._untold(two, differ, "")
+
+
 def test_on_a_core_that_another_process_wants_too_the_tour_tells_no_speed(short, relu, crowded):
     found = json.loads(run("tour", "--epochs", "1", "--backend", relu, "--json", "--no-picture"))
     assert "This machine was busy" in found["busy"]
