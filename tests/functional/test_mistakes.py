@@ -29,6 +29,8 @@ KINDS = [
     (lambda: etude.cat(3), "cat: give a list, got 3"),
     (lambda: X.to(5), "to: 5 is no dtype; Etude has bool, int64, float32, float64"),
     (lambda: etude.tensor([1.0], dtype=object()), "tensor: .* is no dtype"),
+    (lambda: F.batch_norm(X, np.zeros(2), np.ones(2), training=True),
+     "running statistics are written, so they must be Tensors, got ndarray"),
     (lambda: F.einsum(X, [0, 1]), "einsum: the equation comes first, as a text"),
 ]
 

@@ -84,6 +84,10 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         raise ValueError("batch_norm: give running_mean and running_var, or neither")
     if moved and x.ndim > 1:  # all is checked before anything moves
         momentum = real("batch_norm: momentum", momentum)
+        for buffer in (running_mean, running_var):
+            if not isinstance(buffer, Tensor):
+                raise TypeError(f"batch_norm: the running statistics are written, so they must be "
+                                f"Tensors, got {type(buffer).__name__}")
         per_channel("batch_norm", x.shape[1], running_mean=running_mean, running_var=running_var)
         for buffer in (running_mean, running_var):
             if buffer.dtype != x.dtype or buffer.device != x.device:
