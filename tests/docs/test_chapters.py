@@ -8,7 +8,7 @@ import pytest
 engine = pytest.importorskip("etude_check.engine", reason="NOT RUN: needs the package etude-check")
 candidate = pytest.importorskip("etude_check.worker.candidate")
 
-CHAPTERS = Path(__file__).parents[2] / "tutorials"
+CHAPTERS = Path(__file__).parents[2] / "docs" / "tutorials"
 HEAD = "import numpy as np\nimport etude\n\n"
 COLUMNS = [("03-what-is-an-op.md", "softmax", "my_softmax"),
            ("03-what-is-an-op.md", "softmax_backward", "my_softmax_backward"),
