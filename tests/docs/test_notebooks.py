@@ -30,8 +30,9 @@ def notebooks():
 def chapter(tmp_path):
     """A short chapter, to be changed."""
     path = tmp_path / "01-short.md"
-    path.write_text("---\nfile_format: mystnb\n---\n\n# 1. Short\n\nSee [columns](../howto/column.md#c), "
-                    "[chapter 2](02-next.md) and [its end](02-next.md#end).\n\n```{code-cell} ipython3\n:tags: [hide-input]\n\n"
+    path.write_text("---\nfile_format: mystnb\n---\n\n# 1. Short\n\nSee "
+                    "[columns](../howto/column.md#c), [chapter 2](02-next.md) and [its end]"
+                    "(02-next.md#end).\n\n```{code-cell} ipython3\n:tags: [hide-input]\n\n"
                     "x = 1\n```\n\n<details class=\"solution\"><summary>Solution 1</summary>\n\n"
                     "So:\n\n```{code-cell} ipython3\nprint(x)\n```\n\n</details>\n")
     return path
