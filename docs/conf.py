@@ -1,7 +1,7 @@
 """Sphinx configuration. The op pages are written from the table by op_pages.py before reading.
 
-Nothing here lists a tutorial, an op or a public name: tutorials/ is reached through a link and a
-glob, ops through the table, names through dir(etude). Warnings are errors (tox -e docs), so
+Nothing here lists a tutorial, an op or a public name: tutorials/ is reached through a glob, ops
+through the table, names through dir(etude). Warnings are errors (tox -e docs), so
 a page that lies about a name or a link does not build; links.py looks at the links in the pages.
 """
 
@@ -169,20 +169,11 @@ def _finish(app, error):
         _say(f"The documentation is in {Path(app.outdir) / 'index.html'}")
 
 
-def _chapters_by_name(app, name, source):
-    """Chapters link to each other's files, for whoever reads them in the tree. tutorials/ is a
-    link, behind which MyST would look for them outside the documentation.
-    """
-    source[0] = re.sub(r"\[([^\]]+)\]\((?:tutorials/)?(\d\d-[\w-]+)\.md\)",
-                       r"{doc}`\1 </tutorials/\2>`", source[0])
-
-
 def setup(app):
     """Pages are written when the builder is ready and before it looks for them."""
     app.connect("builder-inited", _write_pages)
     app.connect("env-before-read-docs", _say_how_many)
     app.connect("source-read", _say_which)
-    app.connect("source-read", _chapters_by_name)
     app.connect("env-updated", _say_writing)
     app.connect("build-finished", _finish)
     app.connect("autodoc-process-docstring", _as_prose)

@@ -1,7 +1,7 @@
 """The tutorials as notebooks: ``make notebooks`` writes notebooks/*.ipynb and opens JupyterLab.
 
-A chapter is one text, tutorials/*.md, and building the documentation executes it. A notebook is
-made from it for whoever wants to change the cells. What somebody changed is never written over:
+A chapter is one text, docs/tutorials/*.md, and building the documentation executes it. A notebook
+is made from it for whoever wants to change the cells. What somebody changed is never written over:
 a notebook carries the fingerprint of the cells it was made with, and one with other cells stays.
 """
 
@@ -18,13 +18,12 @@ import jupytext
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-CHAPTERS = ROOT / "tutorials"
+CHAPTERS = ROOT / "docs" / "tutorials"
 NOTEBOOKS = ROOT / "notebooks"
 
 SOLUTION = re.compile(r"<details.*?</details>", re.S)
 CELL = re.compile(r"```\{code-cell\} ipython3\n(:tags: [^\n]*\n\n)?")
-CHAPTER_LINK = re.compile(r"\]\((\d\d-[\w-]+)\.md\)")
-PAGE_LINK = re.compile(r"\{doc\}`/([\w/-]+)`")
+CHAPTER_LINK = re.compile(r"\]\((\d\d-[\w-]+)\.md(?=[)#])")
 
 
 # ------------------------------------------------------------------ one chapter
@@ -35,8 +34,8 @@ def notebook(text: str) -> nbformat.NotebookNode:
     text = text.split("---\n", 2)[2]  # what stands on top is for Sphinx
     # A solution stays folded, its code with it: to be read, not to run before one has tried.
     text = SOLUTION.sub(lambda found: CELL.sub("```python\n", found[0]), text)
-    text = CHAPTER_LINK.sub(r"](\1.ipynb)", text)
-    text = PAGE_LINK.sub(r"[\1](../docs/\1.md)", text)
+    text = CHAPTER_LINK.sub(r"](\1.ipynb", text)
+    text = text.replace("](../", "](../docs/")  # other pages, as seen from notebooks/
     made = jupytext.reads(text, fmt="md:myst")
     for cell in made.cells:
         if "hide-input" in cell.metadata.get("tags", ()):

@@ -95,6 +95,27 @@ def missing(step, output):
     return absent
 
 
+def follow(page, folder):
+    """Do what the page says, in ``folder``; returns (step, output) of each command."""
+    done = []
+    for step in steps(page):
+        if step.path:
+            write(step, folder)
+        else:
+            done.append((step, run(step.command, folder)))
+    return done
+
+
+def expect_what_is_shown(page, done):
+    """Each command of ``follow`` printed what the page shows of it."""
+    for step, output in done:
+        absent = missing(step, output)
+        assert not absent, (
+            f"$ {step.command}\nthe page shows:\n{absent}\nit printed:\n{output}\nIf only numbers "
+            f"changed: python tests/docs/following.py --renew docs/howto/{page.name} EMPTY_FOLDER")
+        assert "Traceback" not in output
+
+
 def renewed(step, output):
     """What the page shows of the output, with the numbers of this run: a line as it was printed,
     or, where lines break elsewhere now, word by word. ValueError for words that did not come.

@@ -65,6 +65,12 @@ def test_every_op_of_the_table_has_a_page(op_pages, tmp_path):
         assert all(str(line) in page for line in op.conventions)
 
 
+def test_how_near_the_definition_comes_is_told_of_every_op():
+    honest, exact = (ROOT / "docs" / "measured.md").read_text().split("\n## ")
+    assert set(re.findall(r"^\| `(\w+)`", exact, re.M)) == set(TABLE)
+    assert not re.search(r"^\| `\w+` \| \d", honest, re.M)  # whose rows name an error model
+
+
 def test_no_page_of_a_family_is_what_a_server_shows_for_the_folder(op_pages, tmp_path):
     op_pages.write(tmp_path / "ops")
     assert any(op.family == "index" for op in TABLE.values())

@@ -10,35 +10,20 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "howto" / "check-your-kernel.md"
+sys.path.insert(0, str(Path(__file__).parent))
+import following
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "check-your-kernel.md"
 NEEDED = "NOT RUN: needs the package {}"
 
 
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-following = load(HERE / "following.py")
-
-
 def follow(page, folder, *more):
-    """Do what a page says, in ``folder``; returns (step, output) of each command."""
+    """Do what a page says, where that is possible; returns (step, output) of each command."""
     needed = (("hatchling", "hatchling"), ("pip", "pip"), ("click", "etude[cli]"), *more)
     for module, package in needed:
         if importlib.util.find_spec(module) is None:
             pytest.skip(NEEDED.format(package))
-    done = []
-    for step in following.steps(page):
-        if step.path:
-            following.write(step, folder)
-        else:
-            done.append((step, following.run(step.command, folder)))
-    return done
+    return following.follow(page, folder)
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +39,8 @@ def outputs(followed, part):
     return found
 
 
-def shows_what_is_printed(page, done):
-    for step, output in done:
-        absent = following.missing(step, output)
-        assert not absent, (
-            f"$ {step.command}\nthe page shows:\n{absent}\nit printed:\n{output}\nIf only numbers "
-            f"changed: python tests/docs/following.py --renew docs/howto/{page.name} EMPTY_FOLDER")
-        assert "Traceback" not in output
-
-
 def test_every_command_prints_what_the_page_shows(followed):
-    shows_what_is_printed(PAGE, followed[1])
+    following.expect_what_is_shown(PAGE, followed[1])
 
 
 def test_the_plugin_page_leads_to_a_plugin_that_passes(tmp_path):
@@ -74,7 +50,7 @@ def test_the_plugin_page_leads_to_a_plugin_that_passes(tmp_path):
             shutil.copy(file, tmp_path)
     done = follow(page, tmp_path, ("scipy", "scipy"))
     assert len(done) > 2
-    shows_what_is_printed(page, done)
+    following.expect_what_is_shown(page, done)
     assert "broken" not in "".join(output for _, output in done)
 
 

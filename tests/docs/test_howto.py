@@ -22,18 +22,10 @@ HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
 def follow(page, folder):
-    """Write the files of a page and run its commands; what they print must be what it shows."""
-    commands = 0
-    for step in following.steps(HOWTO / page):
-        if step.path:
-            following.write(step, folder)
-            continue
-        output = following.run(step.command, folder)
-        absent = following.missing(step, output)
-        assert not absent, f"$ {step.command}\nthe page shows:\n{absent}\nit printed:\n{output}"
-        assert "Traceback" not in output
-        commands += 1
-    return commands
+    """Follow a page; how many commands it had."""
+    done = following.follow(HOWTO / page, folder)
+    following.expect_what_is_shown(HOWTO / page, done)
+    return len(done)
 
 
 def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):

@@ -49,3 +49,10 @@ def test_no_command_names_the_environment_or_is_of_a_tool_that_is_not_there():
     assert "source .venv/bin/activate" in README
     for target in re.findall(r"`make (\w+)`", README):
         assert re.search(rf"^{target}\b.*:", (ROOT / "Makefile").read_text(), re.M), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_what_stands_behind_a_command_is_a_comment(name):
+    commands = re.findall(r"^(?:make|pip|bash|git) .*", (ROOT / name).read_text(), re.M)
+    assert len(commands) >= 5
+    assert [line for line in commands if re.search(r" {2,}[^# ]", line)] == []
