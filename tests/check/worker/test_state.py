@@ -10,6 +10,7 @@ import pytest
 from etude_check.engine import conduct
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Sandbox
+from etude_check.worker.state import Kept
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 HEAD = """
@@ -128,6 +129,14 @@ def test_a_result_that_the_next_call_overwrites_is_found(box):
     assert relu(made).faults == []
     assert relu(made, x=-X).faults == ["changes the result of an earlier call of relu, which its "
                                        "caller still holds"]
+
+
+def test_a_result_that_has_changed_is_told_once():
+    kept, y = Kept(), X.copy()
+    assert kept.keep("relu", (y,)) == []
+    y[0] = 9
+    assert len(kept.look()) == 1
+    assert kept.look() == []
 
 
 def test_a_result_that_changes_later_is_found_at_the_end(box):
