@@ -54,7 +54,8 @@ def _hidden(mask):
     """What of a mask lets no key be seen."""
     seen = np.atleast_2d(mask if mask.dtype == bool else mask > -np.inf)
     yield "a row masked out", not seen.any(-1).all()
-    yield "a sequence masked out", not seen.any((-1, -2)).all()
+    hidden = ~seen.any((-1, -2))  # beside others that are not
+    yield "a sequence masked out", seen.shape[-2] > 1 and hidden.any() and not hidden.all()
 
 
 @cache
