@@ -159,6 +159,19 @@ def test_a_call_that_is_refused_is_watched_like_any_other(tmp_path):
         "writes before the start of input x (byte 1 before it)"}
 
 
+def test_operands_of_one_shape_are_also_asked_at_different_addresses(tmp_path):
+    path = tmp_path / "column.py"
+    path.write_text(textwrap.dedent("""
+        import etude
+
+        @etude.implements("add")
+        def add(x, y):
+            return x + y + (x.ctypes.data % 64 != y.ctypes.data % 64)
+    """))
+    failed = run(Candidate.parse(module=path), ops=["add"], kinds=["tail"]).failures
+    assert any(r.index is not None for r in failed)
+
+
 def test_a_column_that_does_not_load_is_one_failure(tmp_path):
     report = run(column(tmp_path, RIGHT, "\n    import os; os._exit(0)"))
     assert [r.kind for r in report.failures] == ["load"]

@@ -230,3 +230,11 @@ def test_a_backward_that_remembers_the_last_forward_is_found_as_autograd_would(t
     assert "forward A, forward B, backward B, backward A" in failed.asked
     again = check(candidate, case=failed.case)
     assert [r.message for r in again.failures] == [failed.message]
+
+
+def test_steps_in_place_that_follow_one_another_are_held_each():
+    report = check(Candidate("zoo", "rmsprop_step_lags"), ops=["rmsprop_step"], kinds=["alias"],
+                   level="smoke")
+    assert report.failures
+    assert all(r.message.startswith("step ") and "in the same memory" in r.message
+               for r in report.failures)
