@@ -136,6 +136,42 @@ def test_a_column_that_declines_every_call_has_executed_nothing(tmp_path):
     assert report.exit_status == 3
 
 
+def test_a_call_that_is_declined_may_leave_nothing_behind_either(tmp_path):
+    """The reference goes on with the same arrays then, in the same process."""
+    report = run(column(tmp_path, "x[...] = 7; raise etude.Unsupported('not today')"),
+                 kinds=["tail"])
+    assert {r.message for r in report.records} == {"changes its input x"}
+    assert report.exit_status == 1
+
+
+def test_a_call_that_is_refused_is_watched_like_any_other(tmp_path):
+    path = tmp_path / "column.py"
+    path.write_text(textwrap.dedent("""
+        import ctypes, etude
+
+        @etude.implements("floor_divide")
+        def floor_divide(x, y):
+            ctypes.memset(x.ctypes.data - 1, 7, 1)
+            raise ZeroDivisionError("floor_divide: y is 0 somewhere")
+    """))
+    report = run(Candidate.parse(module=path), ops=["floor_divide"], kinds=["errors"])
+    assert {r.message for r in report.failures} == {
+        "writes before the start of input x (byte 1 before it)"}
+
+
+def test_operands_of_one_shape_are_also_asked_at_different_addresses(tmp_path):
+    path = tmp_path / "column.py"
+    path.write_text(textwrap.dedent("""
+        import etude
+
+        @etude.implements("add")
+        def add(x, y):
+            return x + y + (x.ctypes.data % 64 != y.ctypes.data % 64)
+    """))
+    failed = run(Candidate.parse(module=path), ops=["add"], kinds=["tail"]).failures
+    assert any(r.index is not None for r in failed)
+
+
 def test_a_column_that_does_not_load_is_one_failure(tmp_path):
     report = run(column(tmp_path, RIGHT, "\n    import os; os._exit(0)"))
     assert [r.kind for r in report.failures] == ["load"]

@@ -1,11 +1,13 @@
 """Failures that do not repeat, kernels that hang, runs that are stopped: each is told as it is."""
 
+import multiprocessing
 import os
 import signal
 import textwrap
 import threading
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -101,11 +103,16 @@ def test_what_one_op_remembers_decides_nothing_about_another(column):
     assert records_of(alone) == [r for r in records_of(after) if "'op': 'exp'" in r]
 
 
-HANGS = "if x.ndim == 2:\n    time.sleep(60)\nreturn np.exp(x)"
+HANGS = """
+if x.ndim == 2:
+    open(__file__ + ".hangs", "w").close()
+    time.sleep(60)
+return np.exp(x)
+"""
 
 
 def test_an_op_that_hangs_is_given_up_and_the_rest_of_it_is_not_run(column):
-    report = run(column(exp=HANGS, sin="return np.sin(x)"), "exp", "sin", timeout=0.5)
+    report = run(column(exp=HANGS, sin="return np.sin(x)"), "exp", "sin", timeout=2)
     assert report.count(Verdict.TIMEOUT) == runner.GIVE_UP
     left = [r for r in report.records if r.verdict is Verdict.NOT_RUN]
     assert left
@@ -126,22 +133,40 @@ def test_hypothesis_does_not_go_on_with_what_hangs(column):
     assert report.executed == timed_out
 
 
+def test_calls_that_must_be_refused_are_given_up_too_when_they_hang(tmp_path):
+    path = tmp_path / "column.py"
+    path.write_text(HEAD + "\n@etude.implements('floor_divide')\ndef hang(x, y):\n"
+                           "    time.sleep(60)\n")
+    report = run(Candidate.parse(module=path), "floor_divide", kinds=["errors"], timeout=0.5)
+    assert report.count(Verdict.TIMEOUT) == runner.GIVE_UP
+    assert report.count(Verdict.NOT_RUN)
+
+
+def run_until_it_hangs(candidate, *ops, then, **options):
+    """A run of ops of which the last one hangs; ``then`` is called in the middle of that call, when
+    the others are done.
+    """
+    others_done = threading.Event()
+
+    def wait():
+        others_done.wait(120)
+        while not Path(candidate.value + ".hangs").exists():
+            time.sleep(0.01)
+        then()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return run(candidate, *ops, timeout=60, kinds=["empty", "tail"], **options,
+               progress=lambda now: now.done == len(ops) - 1 and others_done.set())
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_is_stopped_keeps_what_was_found_in_the_op_it_was_at(column, jobs):
     candidate = column(exp=HANGS, cos="return np.sin(x)")
-    heard = threading.Event()
     before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
-
-    def stop():
-        heard.wait(120)
-        time.sleep(3)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    threading.Thread(target=stop, daemon=True).start()
     try:
         with pytest.raises(Interrupted) as stopped:
-            run(candidate, "cos", "exp", jobs=jobs, timeout=60, kinds=["empty", "tail"],
-                progress=lambda now: now.done and heard.set())
+            run_until_it_hangs(candidate, "cos", "exp", jobs=jobs,
+                               then=lambda: os.kill(os.getpid(), signal.SIGUSR1))
     finally:
         signal.signal(signal.SIGUSR1, before)
     report = stopped.value.report
@@ -149,6 +174,20 @@ def test_a_run_that_is_stopped_keeps_what_was_found_in_the_op_it_was_at(column, 
     assert {r.op for r in report.records} == {"cos", "exp"}
     assert [r for r in report.failures if r.op == "cos"]
     assert not summary.passed(report)
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_is_ended_costs_the_op_it_was_at(column, by):
+    def end_them():
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, by)
+
+    report = run_until_it_hangs(column(exp=HANGS, cos="return np.cos(x)"), "cos", "exp", jobs=2,
+                                then=end_them)
+    lost, = [r for r in report.records if r.op == "exp"]
+    assert lost.verdict is Verdict.MISTRUSTED
+    assert "the process that checked it has ended" in lost.message
+    assert all(r.verdict is Verdict.PASS for r in report.records if r.op == "cos")
 
 
 def test_a_blank_column_passes_in_no_op(column):
@@ -191,3 +230,11 @@ def test_a_backward_that_remembers_the_last_forward_is_found_as_autograd_would(t
     assert "forward A, forward B, backward B, backward A" in failed.asked
     again = check(candidate, case=failed.case)
     assert [r.message for r in again.failures] == [failed.message]
+
+
+def test_steps_in_place_that_follow_one_another_are_held_each():
+    report = check(Candidate("zoo", "rmsprop_step_lags"), ops=["rmsprop_step"], kinds=["alias"],
+                   level="smoke")
+    assert report.failures
+    assert all(r.message.startswith("step ") and "in the same memory" in r.message
+               for r in report.failures)

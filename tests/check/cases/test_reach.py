@@ -50,6 +50,14 @@ def _found(array):
         yield "a signalling NaN", _signalling(a)
 
 
+def _hidden(mask):
+    """What of a mask lets no key be seen."""
+    seen = np.atleast_2d(mask if mask.dtype == bool else mask > -np.inf)
+    yield "a row masked out", not seen.any(-1).all()
+    hidden = ~seen.any((-1, -2))  # beside others that are not
+    yield "a sequence masked out", seen.shape[-2] > 1 and hidden.any() and not hidden.all()
+
+
 @cache
 def reach(op):
     """What is among the calls that are held against the oracle: words, and words by array."""
@@ -62,6 +70,12 @@ def reach(op):
                 for what, there in _found(a):
                     if there:
                         seen |= {what, (what, i)}
+                if TABLE[op].arrays[min(i, len(TABLE[op].arrays) - 1)] == "attn_mask":
+                    seen |= {what for what, there in _hidden(a) if there}
+            if case.kind == "special" and any(
+                    (a == 0).any() and not np.isfinite(b).all()
+                    for i, a in arrays.items() for j, b in arrays.items() if i != j):
+                seen.add("zeros beside infinities")
             if any(np.may_share_memory(a, b) for i, a in arrays.items()
                    for j, b in arrays.items() if i < j):
                 seen.add("shared memory")
@@ -110,3 +124,13 @@ def test_float64_where_float32_has_ended(op):
                                 and TABLE[op].cls != "prod_backward" and op != "prod"])
 def test_signalling_nans(op):
     assert "a signalling NaN" in reach(op)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if TABLE[op].cls.startswith(("matmul", "conv2d"))])
+def test_zeros_that_meet_infinities_in_sums_of_products(op):
+    assert "zeros beside infinities" in reach(op)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if "attn_mask" in TABLE[op].arrays])
+def test_rows_and_sequences_that_are_masked_out(op):
+    assert {"a row masked out", "a sequence masked out"} <= reach(op)

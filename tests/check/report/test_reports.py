@@ -43,12 +43,18 @@ def test_the_failure_shown_first_is_the_smallest_that_has_wrong_values():
     one, = summary.failing(made.report(big, words, small, made.record()))
     assert one.first is small
     assert one.total == 4
+    assert sum(one.verdicts.values()) == 3
+
+
+def test_what_only_all_cases_show_is_not_shown_first_and_what_was_declined_does_not_count():
+    big = made.wrong(number=1, size=500)
     declined = made.record(number=7, verdict=Verdict.UNSUPPORTED)
     all_together = made.wrong(kind="bias", size=0, verdict=Verdict.INACCURATE)
-    one, = summary.failing(made.report(all_together, declined, big))
-    assert (one.first, one.total) == (big, 2), "those it declined do not count"
-    one, = summary.failing(made.report(big, words, small, made.record()))
-    assert sum(one.verdicts.values()) == 3
+    report = made.report(all_together, declined, big)
+    one, = summary.failing(report)
+    assert (one.first, one.total) == (big, 2)
+    row, = [line for line in text_of(report).splitlines() if line.startswith("  softmax  ")]
+    assert row.split()[-2] == "2"
 
 
 def test_complaints_that_differ_only_in_numbers_are_one():

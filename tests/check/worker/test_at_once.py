@@ -40,16 +40,15 @@ def test_rounding_is_no_difference_and_neither_is_a_nan_that_is_there_alone_too(
 
 
 def test_an_error_that_comes_of_the_other_thread_is_told():
-    inside = threading.Lock()
+    inside, refused = threading.Lock(), threading.Event()
 
     def only_one(x):
         if not inside.acquire(blocking=False):
+            refused.set()
             raise RuntimeError("not re-entrant")
-        try:
-            threading.Event().wait(0.02)
-            return x
-        finally:
-            inside.release()
+        refused.wait(60)  # stays inside until the other has come
+        inside.release()
+        return x
 
     found, = at_once(calls(only_one), GIVEN, 0.1)
     assert found == ("raised RuntimeError while a second thread was inside it too: not re-entrant")

@@ -54,6 +54,13 @@ def relu(box, mode="out", x=X, **options):
     return box.run("relu", [x], {}, [(x.shape, x.dtype)], mode=mode, **options)
 
 
+def happens(box):
+    """Lets go on what the column does later, and waits until it is done."""
+    Path(box.candidate.value + ".now").touch()
+    while not Path(box.candidate.value + ".done").exists():
+        time.sleep(0.01)
+
+
 def assert_next_works(box):
     outcome = box.run("neg", [X], {}, LIKE_X)
     assert (outcome.status, outcome.faults) == ("ok", [])
@@ -134,11 +141,22 @@ def add(x, y, out=None):
         assert (outcome.status, outcome.faults) == ("ok", [])
 
 
-def test_what_overlaps_is_guarded_and_watched(module):
-    box = module("x.reshape(-1)[:1] += 1")
+@pytest.mark.parametrize(("body", "place", "faults"), [
+    ("x[:1] += 1", "end", ["changes its input x"]),
+    ("x[1:2] += 1", "end", ["changes its input x", "changes its input y"]),
+    ("ctypes.memset(y.ctypes.data + y.nbytes, 7, 1)", "start",
+     ["writes past the end of input y (byte 0 after it)"]),
+    ("ctypes.memset(x.ctypes.data - 1, 7, 1)", "end",
+     ["writes before the start of input x (byte 1 before it)"]),
+])
+def test_what_overlaps_is_guarded_and_watched(tmp_path, body, place, faults):
+    path = tmp_path / "column.py"
+    path.write_text("import ctypes, numpy as np, etude\n@etude.implements('add')\n"
+                    f"def add(x, y, out=None):\n    {body}\n    return np.add(x, y, out=out)\n")
     buffer = np.arange(13, dtype=np.float32)
-    outcome = box.run("relu", [buffer[:12]], {}, [((12,), X.dtype)])
-    assert outcome.faults == ["changes its input x"]
+    with Sandbox(prepare(Candidate.parse(module=path))) as box:
+        outcome = box.run("add", [buffer[:12], buffer[1:]], {}, [((12,), X.dtype)], place=place)
+    assert outcome.faults == faults
 
 
 def test_operands_apart_lie_at_addresses_of_their_own(tmp_path):
@@ -323,10 +341,11 @@ def test_writing_into_a_guard_is_told_from_reading_there(tmp_path):
 
 
 def test_a_thread_that_writes_after_the_call_is_found_out(module):
-    box = module("if STEPS[0] == 0 and out is not None:\n"
-                 "    threading.Timer(0.1, lambda: out.fill(9)).start()")
+    box = module("def later():\n    while not os.path.exists(__file__ + '.now'): time.sleep(0.01)\n"
+                 "    out.fill(9)\n    open(__file__ + '.done', 'w').close()\n"
+                 "threading.Thread(target=later).start()")
     assert relu(box).faults == []
-    time.sleep(0.3)
+    happens(box)
     outcome = box.run("neg", [X], {}, LIKE_X)
     assert outcome.faults == ["an earlier call of relu went on writing into its output y after it "
                               "had returned"]

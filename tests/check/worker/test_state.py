@@ -2,6 +2,7 @@
 
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from etude_check.engine import conduct
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Sandbox
+from etude_check.worker.state import Kept
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 HEAD = """
@@ -17,6 +19,20 @@ import numpy as np
 import etude
 ROOM = np.empty(64, np.float32)
 TOWARDS_ZERO = 0xc00 if os.uname().machine == "x86_64" else 0xc00000
+
+def flush_to_zero():
+    library, words = ctypes.CDLL(None), (ctypes.c_uint32 * 64)()
+    library.fegetenv(words)
+    place, bits = (7, 0x8040) if os.uname().machine == "x86_64" else (0, 1 << 24)
+    words[place] |= bits
+    library.fesetenv(words)
+
+def wait():  # until the test says go on
+    while not os.path.exists(__file__ + ".now"):
+        time.sleep(0.01)
+
+def done():
+    open(__file__ + ".done", "w").close()
 """
 
 
@@ -42,9 +58,18 @@ def relu(box, mode="return", x=X):
     return box.run("relu", [x], {}, [(x.shape, x.dtype)], mode=mode)
 
 
+def happens(box):
+    """Lets go on what the column does later, and waits until it is done."""
+    Path(box.candidate.value + ".now").touch()
+    while not Path(box.candidate.value + ".done").exists():
+        time.sleep(0.01)
+
+
 AT_ONCE = {
     "rounding": ("ctypes.CDLL(None).fesetround(TOWARDS_ZERO)",
                  "leaves the rounding mode changed: now towards zero"),
+    "subnormal": ("flush_to_zero()",
+                  "leaves the treatment of subnormal numbers changed: now read as zero"),
     "seterr": ("np.seterr(over='raise')", "leaves np.seterr changed: over is raise"),
     "folder": ("os.chdir('/')", "leaves the working folder changed: now /"),
     "recursion": ("sys.setrecursionlimit(5000)", "leaves the recursion limit changed"),
@@ -106,9 +131,18 @@ def test_a_result_that_the_next_call_overwrites_is_found(box):
                                        "caller still holds"]
 
 
+def test_a_result_that_has_changed_is_told_once():
+    kept, y = Kept(), X.copy()
+    assert kept.keep("relu", (y,)) == []
+    y[0] = 9
+    assert len(kept.look()) == 1
+    assert kept.look() == []
+
+
 def test_a_result_that_changes_later_is_found_at_the_end(box):
-    made = box("if out is None: threading.Timer(0.005, y.fill, (7,)).start()")
-    assert relu(made).status == "ok"
+    made = box("def later(): wait(); y.fill(7); done()\nthreading.Thread(target=later).start()")
+    assert relu(made).faults == []
+    happens(made)
     assert made.finish() == ["changes the result of an earlier call of relu, which its caller "
                              "still holds"]
 
@@ -125,10 +159,15 @@ def test_what_computes_when_it_is_looked_at_is_no_result(box, body, said):
 
 
 def test_a_thread_that_ends_after_the_call_is_told_and_is_no_failure(box):
-    made = box("threading.Thread(target=time.sleep, args=(0.05,)).start()")
+    made = box("if not hasattr(np, 'begun'): np.begun = threading.Thread(target=wait)\n"
+               "if np.begun.ident is None: np.begun.start()")
     assert relu(made).faults == []
-    time.sleep(0.2)
-    assert relu(made).faults == []
+    Path(made.candidate.value + ".now").touch()
+    for _ in range(1000):  # until the thread has ended
+        assert relu(made).faults == []
+        if made.describe().tampering:
+            break
+        time.sleep(0.01)
     assert made.describe().tampering == [
         "relu: a thread that it started was still running after it had returned"]
     assert conduct(made.describe().tampering) == []

@@ -19,7 +19,7 @@ from etude_check.judge.runner import Result, Runner, Settings, plain
 from etude_check.report.record import Record, Verdict
 from etude_check.worker.parent import end_with_parent
 
-EVERY = 0.5  # seconds between reports of what was found
+EVERY = 0.5  # seconds between reports of what was found, and between looks at signals
 PATIENCE = 5.0  # seconds that a process is given to end
 
 #: Told, with the op, of records as they are found; and of the call that was stopped in the middle.
@@ -112,11 +112,14 @@ def _shared(pool: list[_Helper], settings: Settings, ops: list[str], hear: Hear
         helper.give(ops.pop())
         busy[helper.connection] = helper
     while busy:
-        for connection in wait(list(busy)):
+        # Not for ever: a signal that comes just before the waiting begins ends only the next one.
+        for connection in wait(list(busy), EVERY):
             helper = busy[connection]
             try:
                 said = helper.connection.recv()
             except (EOFError, OSError):
+                said = ""
+            if isinstance(said, str):  # its last words
                 said = _lost(helper.op)
                 del busy[connection]
                 pool.remove(helper)

@@ -1,9 +1,9 @@
 """Probes: what is asked of a candidate besides single calls held against the oracle.
 
 Is the backward op the transpose of the forward op? Does the number of threads change the result?
-Do two calls at once?
-Does memory leak? Do calls that follow one another disturb each other? Is a wrong call refused?
-Each probe takes a Runner (``runner.py``), asks the candidate, and returns Records.
+Do two calls at once? Does memory leak? Do calls that follow one another disturb each other? Is a
+wrong call refused? Each probe takes a Runner (``runner.py``), asks the candidate, and returns
+Records.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ def at_once(runner: Runner, case: Case) -> Iterator[Record]:
     other = replace(case, plan={**case.plan, "round": 99}, number=None)
     first, second = [(c.call.arrays, {**op.attrs, **prepared(op, c.call.attrs)})
                      for c in (case, other)]
-    runner.note_outcome(record, runner.box(1).together(op.name, first, second))
+    runner.note_outcome(record, runner.outcome(
+        record, lambda: runner.box(1).together(op.name, first, second)))
     if record.verdict.failed:
         yield record
 
@@ -247,11 +248,13 @@ def refuse(runner: Runner, spec: OpSpec, number: int, refusal: Refusal) -> Recor
     call = refusal.make()
     record = Record(f"{spec.op}/errors/{number}@0", spec.op, TABLE[spec.op].family, "errors", "",
                     Verdict.PASS, asked=f"{spec.op} given {refusal.why}")
-    outcome = runner.box(1).refuse(spec.op, call.arrays, call.attrs)
-    record.seconds = outcome.seconds
+    outcome = runner.outcome(record, lambda: runner.box(1).refuse(
+        spec.op, call.arrays, call.attrs))
     if outcome.status in ("crash", "timeout", "protocol"):
         record.verdict = Verdict.TIMEOUT if outcome.status == "timeout" else Verdict.CRASH
         record.message = outcome.message
+    elif outcome.faults:
+        record.verdict, record.message = Verdict.CERTAIN, "; ".join(outcome.faults)
     elif outcome.status != "raised":
         record.verdict = Verdict.CERTAIN
         record.message = f"no error where the reference raises {refusal.error}"

@@ -377,20 +377,25 @@ class Runner:
         wanted = [promised] if isinstance(promised, Spec) else list(promised)
         returning = bits & 1 and alias is None
         in_front = "apart" if bits & 8 else "start"
-        self._now = record.case, time.monotonic()
-        outcome = self.box(threads).run(
+        outcome = self.outcome(record, lambda: self.box(threads).run(
             op, call.arrays, {**entry.attrs, **attrs}, [(s.shape, s.dtype) for s in wanted],
             mode="return" if returning else "out", alias=alias, repeats=repeats,
             place=in_front if bits & 2 else "end",
-            poison="garbage" if bits & 4 else "nan")
-        self._now = None
+            poison="garbage" if bits & 4 else "nan"))
         self.note_outcome(record, outcome)
         return None if outcome.status != "ok" or outcome.faults else outcome.outputs
 
+    def outcome(self, record: Record, ask: Callable[[], Outcome]) -> Outcome:
+        """What becomes of a call. Meanwhile ``at`` can say which it is; calls that hang count."""
+        self._now = record.case, time.monotonic()
+        outcome = ask()
+        self._now = None
+        self._timeouts += outcome.status == "timeout"
+        record.seconds += outcome.seconds
+        return outcome
+
     def note_outcome(self, record: Draft, outcome: Outcome) -> None:
         """Into the record what became of a call, as far as it can be said without its values."""
-        record.seconds += outcome.seconds
-        self._timeouts += outcome.status == "timeout"
         record.growth, record.traceback = outcome.rss_growth, outcome.traceback
         _blame(record, outcome)
 
@@ -453,15 +458,15 @@ def _blame(record: Record, outcome: Outcome) -> None:
     verdicts = {"unsupported": Verdict.UNSUPPORTED, "missing": Verdict.UNSUPPORTED,
                 "timeout": Verdict.TIMEOUT, "crash": Verdict.CRASH, "protocol": Verdict.CRASH,
                 "raised": Verdict.CRASH}
-    if outcome.status != "ok":
+    if outcome.faults and outcome.status in ("ok", "unsupported"):
+        record.verdict, record.message = Verdict.CERTAIN, "; ".join(outcome.faults)
+    elif outcome.status != "ok":
         record.verdict, record.message = verdicts[outcome.status], outcome.message
         if outcome.status == "unsupported":
             record.message = DECLINED + outcome.message
         if outcome.status == "raised":
             record.message = f"raised {outcome.exception}: {outcome.message}".rstrip(": ") + (
                 f" ({outcome.where})" if outcome.where else "")
-    elif outcome.faults:
-        record.verdict, record.message = Verdict.CERTAIN, "; ".join(outcome.faults)
 
 
 def _not_written(found: list[Record]) -> None:

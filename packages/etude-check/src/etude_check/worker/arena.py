@@ -7,9 +7,9 @@ An array lies flush against the end of its slot, where reading on kills the work
 flush against the start, or a little behind it, each array at another place in its cache line
 ("apart"). On its other side lies a canary, bytes of a known pattern: if they have changed, somebody
 wrote there. The gaps of a strided array hold the same pattern. Arrays that overlap in the checker
-overlap in their slot too. The checker writes
-and verifies all of it through a mapping of its own, without guards: the worker is not asked whether
-it behaved. This file knows arrays; ``sandbox.py`` knows ops, and words the messages.
+overlap in their slot too. The checker writes and verifies all of it through a mapping of its own,
+without guards: the worker is not asked whether it behaved. This file knows arrays; ``sandbox.py``
+knows ops, and words the messages.
 """
 
 from __future__ import annotations
