@@ -34,8 +34,9 @@ def main():
     wrong = 0
     with ProcessPoolExecutor(args.jobs) as pool:
         for op, found in zip(ops, pool.map(swept, ops)):
-            wrong += tell(op, found)
-            if args.write and not wrong:
+            here = tell(op, found)
+            wrong += here
+            if args.write and not here:
                 write(op, found)
     return 1 if wrong else 0
 

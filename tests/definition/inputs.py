@@ -66,6 +66,11 @@ class Inputs(Draw):
         some = np.array(SPECIALS[self.dtype.name])
         return np.concatenate([some, -some, [np.nan]]).astype(self.dtype)
 
+    def infinite(self, shape):
+        """Infinities and NaN among zeros and small numbers: nothing overflows by itself."""
+        return self.rng.choice([0.0, -0.0, 1.0, -2.0, 0.5, np.inf, -np.inf, np.nan], shape).astype(
+            self.dtype)
+
     def every(self, arity):
         """``arity`` arrays that hold each combination of the special numbers, or many of them."""
         some = self.specials()

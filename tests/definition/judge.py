@@ -18,8 +18,8 @@ from etude_check.bounds.question import Question
 from etude_check.cases.case import in_words, prepared
 from etude_check.specs import specs
 
-MOST = 1000  # places that are looked at in one output
-FEW = 40  # of those, in a case of the kit when CI asks
+OWN = 1000  # places that are looked at in one output
+KITS, KITS_THIN = 200, 40  # in a case of the kit: in the sweep, and when CI asks
 
 
 @dataclass
@@ -38,9 +38,8 @@ def hold(op, definition, dtype, whole=False, most=20):
     found = Found()
     for name, given in asked(op, definition, dtype, whole):
         found.calls += 1
-        few = MOST if whole or name.startswith("own") else FEW
-        compare(op, definition, name, given, few if name.startswith("own") else min(few, 200),
-                found)
+        few = OWN if name.startswith("own") else KITS if whole else KITS_THIN
+        compare(op, definition, name, given, few, found)
         if len(found.wrong) >= most:
             break
     return found

@@ -2,6 +2,8 @@
 the whole.
 """
 
+from pathlib import Path
+
 import pytest
 from exact import load
 from judge import hold
@@ -16,6 +18,14 @@ def test_every_op_has_a_definition():
     without = sorted(set(TABLE) - set(DEFINITIONS))
     assert not without, (f"no exact definition of {', '.join(without)}: write one, of a few lines, "
                          "in tests/definition/ops/<family>.py")
+
+
+def test_docs_say_how_near_every_op_comes():
+    """A row that a merge has put into the table above does not count."""
+    page = (Path(__file__).parents[2] / "docs/measured.md").read_text()
+    below = page.partition("\n## How near")[2]
+    told = [line.split("`")[1] for line in below.splitlines() if line.startswith("| `")]
+    assert told == sorted(TABLE), "python tests/definition --write --op ..."
 
 
 @pytest.mark.parametrize(("op", "dtype"), [(op, d) for op in DEFINITIONS

@@ -28,6 +28,13 @@ def test_noise_is_relative_and_as_large_as_half_a_gap_among_subnormal_numbers():
     assert not noise.relative(np.zeros(9)).any()
 
 
+def test_products_too_small_for_the_dtype_may_each_be_lost():
+    """2^-150.5 is nearer to 0 than to 2^-149, and 4096 of them are 2^-138.5."""
+    x, y = np.full((1, 4096), 2.0**-80, np.float32), np.full((4096, 1), 2.0**-70.5, np.float32)
+    assert not (x[0] * y[:, 0]).any()
+    assert over_bound("matmul", [x, y], [np.zeros((1, 1), np.float32)])[0] <= 1
+
+
 @pytest.mark.parametrize("seed", [13, 26, 53])
 def test_attention_whose_probabilities_are_subnormal_is_within_its_bounds(seed):
     """Their rounding errors are multiplied by scores and queries."""

@@ -61,7 +61,7 @@ def _backward(draw):
         weight = (*_affine(draw, x, i), None)[0]
         yield call(draw.floats(x.shape, -1, 1), x, weight, mean, var, eps=eps)
         if x.size < 1000 and np.isfinite(var).all() and (var + eps > 0).all():
-            grad = draw.magnitudes(x.shape, -100, 60)
+            grad = draw.magnitudes(x.shape, -100, 120)
             yield call(grad, x, draw.magnitudes((x.shape[1],), -20, 60), mean, var, eps=eps)
 
 

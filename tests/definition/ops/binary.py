@@ -106,6 +106,7 @@ def powers(draw):
     yield call(1 + draw.magnitudes([n], -22, -1), draw.magnitudes([n], 0, 25))
     for y in (2.0, 3.0, 0.5, -1.0, -0.5, 1 / 3, 0.0, 10.0):
         yield call(x, y)
+        yield call(draw.specials(), y)
 
 
 def special_power(x, y):

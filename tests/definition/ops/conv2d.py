@@ -26,6 +26,7 @@ def _layers(draw):
         attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         for low, high in ((-60, 55), (-75, -60)):
             yield draw.magnitudes(x, low, high), draw.magnitudes(w, low, high), attrs
+        yield draw.magnitudes(x, -140, 120), draw.magnitudes(w, -30, -9), attrs
         yield draw.offset(x), draw.floats(w, -2, 2), attrs
         yield draw.floats(x, -1, 2), draw.offset(w, 1e4, 1), attrs
     if draw.whole:

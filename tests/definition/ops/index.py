@@ -88,7 +88,6 @@ def topk(arrays, attrs, output, places):
                     places)
 
 
-
 def _best(x, largest, output):
     def rank(i):
         v = (1, 0) if x[i] != x[i] else (0, x[i])

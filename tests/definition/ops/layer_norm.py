@@ -35,7 +35,7 @@ def _backward(draw):
             _, mean, rstd = TABLE["layer_norm"](x, normalized_shape=size, eps=eps)
         yield call(draw.floats(x.shape, -1, 1), x, weight, mean, rstd, normalized_shape=size)
         if x.size < 1000 and np.isfinite(rstd).all():
-            grad = draw.magnitudes(x.shape, -100, 60)
+            grad = draw.magnitudes(x.shape, -100, 120)
             yield call(grad, x, draw.magnitudes(size, -20, 60), mean, rstd, normalized_shape=size)
 
 

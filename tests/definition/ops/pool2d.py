@@ -160,7 +160,7 @@ def _mean_gradients(draw):
             more["divisor_override"] = 3
         shape = TABLE["avg_pool2d"](np.zeros_like(x), **attrs, **more).shape
         for grad in (draw.magnitudes(shape), draw.floats(shape, -1, 3), np.full(
-                shape, 0.1, draw.dtype)):
+                shape, 0.1, draw.dtype), draw.rng.choice(specials(draw), shape)):
             yield call(grad, input_size=x.shape[2:], **attrs, **more)
 
 
@@ -216,7 +216,8 @@ def _binned(draw):
 def _binned_gradients(draw):
     for shape, size in BINS:
         grad = (*shape[:2], *size)
-        for g in (draw.magnitudes(grad), draw.floats(grad, -1, 3), np.full(grad, 0.1, draw.dtype)):
+        for g in (draw.magnitudes(grad), draw.floats(grad, -1, 3), np.full(grad, 0.1, draw.dtype),
+                  draw.rng.choice(specials(draw), grad)):
             yield call(g, input_size=shape[2:])
     if draw.whole:
         yield call(np.full((1, 2, 1000, 1001), 0.1, draw.dtype), input_size=(1, 2))

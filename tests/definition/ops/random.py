@@ -71,8 +71,9 @@ def randn(arrays, attrs, output, places):
 
 
 def shares(draw):
+    """The last p is a number that is drawn: the element stays."""
     for key in ([0, 0], [3, 9]):
-        for p in (0.0, 0.1, 0.5, 0.999):
+        for p in (0.0, 0.1, 0.5, 0.999, half(key, 5) / 2**24):
             yield call(draw.magnitudes([draw.count]), np.array(key), p=p)
             yield call(draw.specials(), np.array(key), p=p)
 

@@ -34,7 +34,7 @@ def _backward(draw):
         weight = draw.floats(size, -2, 2) if i % 2 else None
         yield call(draw.floats(x.shape, -1, 1), x, weight, rstd, normalized_shape=size)
         if x.size < 1000 and np.isfinite(rstd).all():
-            grad = draw.magnitudes(x.shape, -100, 60)
+            grad = draw.magnitudes(x.shape, -100, 120)
             yield call(grad, x, draw.magnitudes(size, -20, 60), rstd, normalized_shape=size)
 
 

@@ -30,6 +30,7 @@ def _backward(forward):
             if x.size < 1000:
                 yield call(draw.magnitudes(x.shape), y, dim=dim)
                 yield call(draw.offset(x.shape), y, dim=dim)
+                yield call(draw.infinite(x.shape), y, dim=dim)
         tops = np.full((2, 64), 2.0**124, draw.dtype)  # whose sum is beyond float32
         yield call(tops, TABLE[forward](np.zeros_like(tops)))
     return calls

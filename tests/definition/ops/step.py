@@ -19,11 +19,10 @@ def step(op, hypers, attrs=({},)):
     def calls(draw):
         names = TABLE[op].arrays[:-1]
         for hyper in hypers:
-            for given in draw.pointwise(len(names)):
-                arrays = dict(zip(names, given.arrays))
-                if all(np.isfinite(a).all() for a in arrays.values()):
-                    arrays |= as_in_a_run(arrays) if op != "sgd_step" else {}
-                    yield from (call(*arrays.values(), np.array(hyper), **a) for a in attrs)
+            for drawn in elements(draw, len(names)):
+                arrays = dict(zip(names, drawn))
+                arrays |= as_in_a_run(arrays) if op != "sgd_step" else {}
+                yield from (call(*arrays.values(), np.array(hyper), **a) for a in attrs)
 
     def enter(formula):
         @definition(op, calls=calls)
@@ -36,6 +35,14 @@ def step(op, hypers, attrs=({},)):
         return formula
 
     return enter
+
+
+def elements(draw, count):
+    """Arrays of finite numbers of every size, and arrays with infinities and NaN."""
+    for given in draw.pointwise(count):
+        if all(np.isfinite(a).all() for a in given.arrays):
+            yield given.arrays
+    yield [draw.infinite([draw.count]) for _ in range(count)]
 
 
 def as_in_a_run(arrays):

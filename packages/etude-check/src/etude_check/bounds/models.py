@@ -73,6 +73,8 @@ class Elementary(Model):
 class Accumulate(Model):
     """Model 3: |y - r| <= u (min(n, 8 sqrt n) S + 2 |r|), certain beyond n u S / (1 - n u).
 
+    Each of the n products may lie among the subnormal numbers, and err by 2^-150 there.
+
     The op must be linear in each of its float arrays, with weights that are never negative: then
     the op gives S when it is run on magnitudes, and n when it is run on ones. For an op that
     averages, ``terms(arrays, attrs)`` gives n. ``independent`` says that no output is part of
@@ -92,7 +94,8 @@ class Accumulate(Model):
         # The last rounding errs by u of the result, and a division by n by as much again.
         last = 2 * q.u * r + q.tiny
         nu = np.minimum(n * q.u, 0.5)
-        return Bounds(q.u * few * size + last, nu / (1 - nu) * size + last)
+        below = n * q.tiny / 2  # products among the subnormal numbers
+        return Bounds(q.u * few * size + last + below, nu / (1 - nu) * size + last + below)
 
     def count(self, q: Question, i: int) -> Array:
         if self.terms is not None:
