@@ -76,12 +76,14 @@
 
   if (drawn.length) {
     let width = 0;
-    new ResizeObserver(() => {
+    const fit = () => {
       if (box.clientWidth !== width) {
         width = box.clientWidth;
         draw();
       }
-    }).observe(box);
+    };
+    fit(); // now: an observer is first called with the next frame, and a page in the background has none
+    new ResizeObserver(fit).observe(box);
   } else {
     box.hidden = true;
   }
