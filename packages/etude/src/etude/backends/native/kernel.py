@@ -20,7 +20,7 @@ from etude.core.shapes import bool_, float32, float64, int64
 from etude.core.table import Op
 
 SUFFIX = {float32: "f32", float64: "f64", int64: "i64", bool_: "b8"}
-OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED = range(4)  # the status codes of etude.h
+OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED, FAILED = range(5)  # the status codes of etude.h
 
 Thunk = Callable[..., int]
 
@@ -91,4 +91,6 @@ class Kernel:
             raise MemoryError(f"{self.op.name}: no memory for the kernel's work space")
         if status == UNSUPPORTED:
             raise Unsupported(self.host.error() or "declined by the kernel")
+        if status == FAILED:
+            raise BackendError(f"{self.op.name}: {self.host.error() or 'the device refused'}")
         raise BackendError(f"{self.op.name}: the kernel returned the unknown status {status}")
