@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from etude_cuda.lab.source import pass_file, passed
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +149,8 @@ def test_what_is_no_code_is_left_alone(text):
 
 
 def test_dead_branches_end_where_they_should():
-    text = "#if 0\n{ {\n#elif A\nvoid f() { k<<<1, 1>>>(); }\n#else\nvoid g() { k<<<1, 1>>>(); }\n#endif"
+    text = ("#if 0\n{ {\n#elif A\nvoid f() { k<<<1, 1>>>(); }\n#else\nvoid g() { k<<<1, 1>>>(); }\n"
+            "#endif")
     assert body(text).count("::lab::Launch") == 2
 
 
@@ -215,7 +217,9 @@ REFUSED = {
 def test_what_the_lab_does_not_have_is_refused_by_name_and_line(text):
     what, line = REFUSED[text]
     [found] = passed(text, "p.cu").refusals
-    assert what in found.what and found.line == line and found.sure
+    assert what in found.what
+    assert found.line == line
+    assert found.sure
     assert found.quote == text.splitlines()[line - 1].strip()
     assert str(found).startswith(f"p.cu:{line}: the lab has no ")
 
@@ -236,14 +240,17 @@ def test_local_includes_are_passed_too(tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "main.cu").write_text('#include "k.cuh"\n#include <stdio.h>\n#include "k.cuh"\n')
     (tmp_path / "k.cuh").write_text('#pragma once\n#include <deep.cuh>\nint k;\n')
-    (tmp_path / "more" / "deep.cuh").write_text("void f() { j<<<1, 1>>>(); }\n__global__ void j() {}")
+    deeper = "void f() { j<<<1, 1>>>(); }\n__global__ void j() {}"
+    (tmp_path / "more" / "deep.cuh").write_text(deeper)
     table = pass_file(tmp_path / "main.cu", tmp_path / "out" / "main.cpp", [tmp_path / "more"])
     text = (tmp_path / "out" / "main.cpp").read_text()
     first, third = re.findall(r'#include "([^"]+)"', text)
-    assert first == third and "<stdio.h>" in text
+    assert first == third
+    assert "<stdio.h>" in text
     deep = re.findall(r'#include "([^"]+)"', Path(first).read_text())[0]
     assert "::lab::Launch" in Path(deep).read_text()
-    assert [k.name for k in table.kernels] == ["j"] and len(table.files) == 3
+    assert [k.name for k in table.kernels] == ["j"]
+    assert len(table.files) == 3
 
 
 def test_the_pass_runs_where_nothing_is_installed(tmp_path):
@@ -256,4 +263,5 @@ def test_the_pass_runs_where_nothing_is_installed(tmp_path):
     (tmp_path / "a.cu").write_text("texture<float> t;")
     done = subprocess.run([sys.executable, "-I", "-S", str(script), str(tmp_path / "a.cu"),
                            str(tmp_path / "a.cpp")], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "textures" in done.stderr
+    assert done.returncode == 1
+    assert "textures" in done.stderr

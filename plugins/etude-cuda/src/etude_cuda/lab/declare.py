@@ -19,8 +19,8 @@ _STORAGE = frozenset({"static", "extern", "inline", "constexpr", "register", "th
                       "__forceinline__", "__restrict__", "__restrict", "__inline__"}) | SPACES
 _ALIGNED = frozenset({"alignas", "__align__", "__attribute__"})
 _QUALIFIERS = frozenset({"const", "volatile", "__restrict__", "__restrict"})
-_BUILT_IN = frozenset("void bool char short int long float double signed unsigned __int128 "
-                      "auto".split())
+_BUILT_IN = frozenset({"void", "bool", "char", "short", "int", "long", "float", "double", "signed",
+                       "unsigned", "__int128", "auto"})
 _ELABORATED = frozenset({"struct", "class", "union", "enum"})
 
 

@@ -1,7 +1,7 @@
 """What the lab does not have, and what to write instead: rows (pattern, what it is, instead).
 
-The source pass (``source.py``) compares the beginning of words with the patterns. A refusal inside an #if is
-left to the compiler, which may never see that branch.
+The source pass (``source.py``) compares the beginning of words with the patterns. A
+refusal inside an #if is left to the compiler, which may never see that branch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The source pass: from CUDA C++ to what g++ reads, with every line still at its place.
 
     k<<<grid, block>>>(x, n);        ::lab::Launch("k", __FILE__, __LINE__, grid, block)(...);
-    __shared__ float tile[256];      a lab::Shared<float[256]>, and `tile`, a reference to its memory
+    __shared__ float tile[256];      a lab::Shared<float[256]>, and a reference to its memory
     extern __shared__ float s[];     float *s, from lab::dynamic_shared
     __constant__ float w[9];         followed by a lab::Symbol, for cudaMemcpyToSymbol
 
@@ -41,9 +41,9 @@ from etude_cuda.lab.tokens import (
 )
 
 NULLS = frozenset({"0", "NULL", "nullptr"})
-_KEYWORDS = frozenset("return else do case goto throw co_return co_yield".split())
-_NOT_PARAMETERS = frozenset("__launch_bounds__ __attribute__ alignas __align__ decltype noexcept "
-                            "__cluster_dims__ __maxnreg__".split())
+_KEYWORDS = frozenset({"return", "else", "do", "case", "goto", "throw"})
+_NOT_PARAMETERS = frozenset({"__launch_bounds__", "__attribute__", "alignas", "__align__", "decltype",
+                             "noexcept", "__cluster_dims__", "__maxnreg__"})
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,7 @@ class _Pass:
             self._open(i)
         elif text == "}":
             self._close(i)
-        elif text == ";":
-            self._begin = i + 1
-        elif text == ":" and self._is_label(i):
+        elif text == ";" or (text == ":" and self._is_label(i)):
             self._begin = i + 1
         elif text == "<" and self._is_launch(i):
             return self._launch(i)
