@@ -42,8 +42,8 @@ from etude_cuda.lab.tokens import (
 
 NULLS = frozenset({"0", "NULL", "nullptr"})
 _KEYWORDS = frozenset({"return", "else", "do", "case", "goto", "throw"})
-_NOT_PARAMETERS = frozenset({"__launch_bounds__", "__attribute__", "alignas", "__align__", "decltype",
-                             "noexcept", "__cluster_dims__", "__maxnreg__"})
+_NOT_PARAMETERS = frozenset({"__launch_bounds__", "__attribute__", "alignas", "__align__",
+                             "decltype", "noexcept", "__cluster_dims__", "__maxnreg__"})
 
 
 @dataclass(frozen=True)
