@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etude.backends.native.memory import Memory
 
 SUFFIX = {float32: "f32", float64: "f64", int64: "i64", bool_: "b8"}
-OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED = range(4)  # the status codes of etude.h
+OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED, FAILED = range(5)  # the status codes of etude.h
 
 Thunk = Callable[..., int]
 
@@ -96,4 +96,6 @@ class Kernel:
             raise MemoryError(f"{self.op.name}: no memory for the kernel's work space")
         if status == UNSUPPORTED:
             raise Unsupported(self.host.error() or "declined by the kernel")
+        if status == FAILED:
+            raise BackendError(f"{self.op.name}: {self.host.error() or 'the device refused'}")
         raise BackendError(f"{self.op.name}: the kernel returned the unknown status {status}")
