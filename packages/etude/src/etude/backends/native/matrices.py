@@ -120,8 +120,8 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
         if a is None or w is None or len(sizes) > 1 or not even:
             if x.size == 0:  # it counts as contiguous, whatever its strides
                 x = empty(x.shape, x.dtype)
-            copied = [None if a is None else memory.dense(a) for a in (x, weight, bias)]
-            return call(*copied, out=out)
+            bias = None if bias is None else memory.dense(bias)
+            return call(memory.dense(x), memory.dense(weight), bias, out=out)
         m, a_row = (sizes[0], kept[0][0]) if sizes else (1, x.shape[-1])
         (n, k), (b_col, b_row) = weight.shape, _matrix(weight, w)
         numbers = (1, m, n, k, 0, a_row, 1 if k == 1 else a[-1], 0, b_row, b_col)

@@ -1,9 +1,9 @@
 """The convention of elementwise kernels whose operands broadcast: binary, compare, select, ternary.
 
 There is one closure for two operands and one for three, because here the cost of a call is most of
-a small op: one look-up for the plan, one new array, one thunk. The look-up is by shapes, strides and
-dtypes; the shape rule and the geometry run when it fails, so a kernel never sees a call that the
-rule would refuse. An operand whose strides a kernel cannot take is copied first.
+a small op: one look-up for the plan, one new array, one thunk. The look-up is by shapes, strides
+and dtypes; the shape rule and the geometry run when it fails, so a kernel never sees a call that
+the rule would refuse. An operand whose strides a kernel cannot take is copied first.
 """
 
 from __future__ import annotations
