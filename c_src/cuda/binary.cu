@@ -33,8 +33,10 @@ BINARY(minimum, v <= w || v != v ? v : w)
 
 /* ---- Powers: some exponents are fast and exact, and most calls have one of them ---------------- */
 
-ETUDE_DEVICE float power(float v, float w) { return powf(v, w); }
-ETUDE_DEVICE double power(double v, double w) { return pow(v, w); }
+ETUDE_DEVICE real power(real v, real w)
+{
+    return sizeof(real) == 8 ? (real)pow(v, w) : (real)powf((float)v, (float)w);
+}
 
 ETUDE_DEVICE real root(real v) /* v^(1/2) as pow defines it: +0 at -0, infinity at -infinity */
 {
@@ -67,12 +69,15 @@ ENTRY(pow)
 
 /* ---- Python's // and %, in which the remainder has the sign of y ------------------------------- */
 
-ETUDE_DEVICE float truncated(float v, float w) { return fmodf(v, w); } /* has the sign of v */
-ETUDE_DEVICE double truncated(double v, double w) { return fmod(v, w); }
-ETUDE_DEVICE float with_sign_of(float v, float w) { return copysignf(v, w); }
-ETUDE_DEVICE double with_sign_of(double v, double w) { return copysign(v, w); }
-ETUDE_DEVICE float whole_below(float v) { return floorf(v); }
-ETUDE_DEVICE double whole_below(double v) { return floor(v); }
+ETUDE_DEVICE real truncated(real v, real w) /* the remainder with the sign of v */
+{
+    return sizeof(real) == 8 ? (real)fmod(v, w) : (real)fmodf((float)v, (float)w);
+}
+
+ETUDE_DEVICE real zero_like(real v) /* 0 with the sign of v */
+{
+    return (real)copysign(0.0, (double)v);
+}
 
 namespace {
 
@@ -85,8 +90,8 @@ struct floor_divide_pair {
         if (m != 0 && (w < 0) != (m < 0))
             z -= 1;
         if (z == 0)
-            return with_sign_of((real)0, v / w);
-        real low = whole_below(z);
+            return zero_like(v / w);
+        real low = sizeof(real) == 8 ? (real)floor(z) : (real)floorf((float)z);
         return z - low > (real)0.5 ? low + 1 : low;
     }
 };
@@ -96,7 +101,7 @@ struct remainder_pair {
     {
         real m = truncated(v, w);
         if (m == 0)
-            return with_sign_of((real)0, w);
+            return zero_like(w);
         return (w < 0) != (m < 0) ? m + w : m;
     }
 };

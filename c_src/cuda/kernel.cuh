@@ -54,6 +54,7 @@ typedef float real;
     extern "C" int ETUDE_NAME(op)
 
 #define ETUDE_DEVICE static __device__ __forceinline__
+#define ETUDE_METHOD __device__ __forceinline__
 
 /* ---- On the host ----------------------------------------------------------------------------- */
 

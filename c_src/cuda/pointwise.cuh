@@ -7,7 +7,8 @@
    Plan. Bound by memory. A thread takes 16 bytes of the widest operand at a time, so that a warp
    reads and writes 512 bytes side by side; where a row does not begin at 16 bytes it takes one
    number, and a warp still reads whole sectors. A single row is shared by all threads of the grid.
-   Of several rows a block takes a tile, as wide as a row up to THREADS, and as high as that leaves.
+   Of several rows a block takes a tile, as wide as a row up to THREADS, and as high as that leaves,
+   and then as deep.
 
    f is a struct with an operator() for one element, a constant of the kernel like its types. z may
    be an operand: an element is read before it is written, by the thread that writes it. */
@@ -15,6 +16,8 @@
 #define ETUDE_POINTWISE_CUH
 
 #include "kernel.cuh"
+
+enum { MOST_DEEP = 64 }; /* what CUDA allows as the third size of a block */
 
 /* An input: p[i * step[0] + j * step[1] + k * step[2]]. */
 template <class T> struct operand {
@@ -76,17 +79,18 @@ static __global__ void __launch_bounds__(THREADS)
     walk(f, first_item(), all_threads(), packs, n, z, x...);
 }
 
+/* The other two dimensions are those of the grid, so that nothing is divided. */
 template <class F, class Z, class... X>
 static __global__ void __launch_bounds__(THREADS)
-    many_rows(F f, int64_t rows, int64_t middle, int64_t packs, int64_t n, Z *z, operand<X>... x)
+    many_rows(F f, int64_t outer, int64_t rows, int64_t packs, int64_t n, Z *z, operand<X>... x)
 {
     int64_t first = first_item(), all = all_threads();
-    for (int64_t row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y; row < rows;
-         row += (int64_t)gridDim.y * blockDim.y) {
-        int64_t i = row / middle, j = row % middle;
-        walk(f, first, all, packs, n, z + row * n,
-             cursor<X>{x.p + i * x.step[0] + j * x.step[1], x.step[2]}...);
-    }
+    int64_t first_row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y;
+    for (int64_t i = (int64_t)blockIdx.z * blockDim.z + threadIdx.z; i < outer;
+         i += (int64_t)gridDim.z * blockDim.z)
+        for (int64_t j = first_row; j < rows; j += (int64_t)gridDim.y * blockDim.y)
+            walk(f, first, all, packs, n, z + (i * rows + j) * n,
+                 cursor<X>{x.p + i * x.step[0] + j * x.step[1], x.step[2]}...);
 }
 
 /* ---- On the host ----------------------------------------------------------------------------- */
@@ -122,6 +126,24 @@ static int each(etude_context *ctx, const char *op, F f, int64_t n, Z *z, const 
     return single_row(ctx, op, f, packs, n, z, cursor<X>{x, 1}...);
 }
 
+/* A block of at most THREADS: as wide as there are items, then as high as rows, then as deep. */
+static inline dim3 tile_of(int64_t items, int64_t rows, int64_t outer)
+{
+    unsigned wide = 1, high = 1, deep = 1;
+    while (wide < THREADS && wide < items)
+        wide *= 2;
+    while (wide * high < THREADS && high < rows)
+        high *= 2;
+    while (wide * high * deep < THREADS && deep < outer && deep < MOST_DEEP)
+        deep *= 2;
+    return dim3(wide, high, deep);
+}
+
+static inline unsigned blocks_along(int64_t n, unsigned step)
+{
+    return (unsigned)least(pieces(n, step), MOST_BLOCKS);
+}
+
 /* z = f(x, ...) over size[0] x size[1] x size[2]. */
 template <class F, class Z, class... X>
 static int pointwise(etude_context *ctx, const char *op, F f, const int64_t size[3], Z *z,
@@ -135,15 +157,10 @@ static int pointwise(etude_context *ctx, const char *op, F f, const int64_t size
     int64_t packs = even ? n / N : 0;
     if (rows == 1)
         return single_row(ctx, op, f, packs, n, z, cursor<X>{x.p, x.step[2]}...);
-    int64_t items = packs ? packs : n;
-    unsigned wide = 1, high = 1;
-    while (wide < THREADS && wide < items)
-        wide *= 2;
-    while (wide * high < THREADS && high < rows)
-        high *= 2;
-    dim3 grid((unsigned)least(pieces(items, wide), MOST_BLOCKS),
-              (unsigned)least(pieces(rows, high), MOST_BLOCKS));
-    many_rows<<<grid, dim3(wide, high), 0, stream_of(ctx)>>>(f, rows, size[1], packs, n, z, x...);
+    dim3 tile = tile_of(packs ? packs : n, size[1], size[0]);
+    dim3 grid(blocks_along(packs ? packs : n, tile.x), blocks_along(size[1], tile.y),
+              blocks_along(size[0], tile.z));
+    many_rows<<<grid, tile, 0, stream_of(ctx)>>>(f, size[0], size[1], packs, n, z, x...);
     return launched(ctx, op);
 }
 

@@ -8,8 +8,10 @@
 #define ROUNDING(op, function)                                                                    \
     namespace {                                                                                   \
     struct op##_map {                                                                             \
-        __device__ float operator()(float v) const { return function##f(v); }                     \
-        __device__ double operator()(double v) const { return function(v); }                      \
+        __device__ real operator()(real v) const                                                  \
+        {                                                                                         \
+            return sizeof(real) == 8 ? (real)function(v) : (real)function##f((float)v);           \
+        }                                                                                         \
     };                                                                                            \
     }                                                                                             \
     ETUDE_KERNEL(map, op)(etude_context * ctx, const real *x, real *y, int64_t n, double, double) \
