@@ -54,8 +54,7 @@ struct Site {
 
 }
 
-#define LAB_HERE                                                                                   \
-    ::lab::Site { __builtin_FILE(), __builtin_LINE() }
-#define LAB_AT ::lab::Site site = LAB_HERE
+/* The last parameter of a function that wants to know its caller's line. */
+#define LAB_AT ::lab::Site site = ::lab::Site::here()
 
 #endif
