@@ -27,7 +27,7 @@ import etude
 from etude.core.errors import BackendError
 from etude.data.files import user_cache
 from etude_cuda import places
-from etude_cuda.lab.source import Table, pass_file
+from etude_cuda.lab.source import Refusal, Table, pass_file
 
 MODES = ("fast", "inspect")
 PASSED = (".cu", ".cuh")  # sources that need the pass; others are compiled as they are
@@ -204,10 +204,18 @@ def _passed(sources: Sequence[Path], folder: Path, options: Options) -> tuple[Ta
         whole.refusals += table.refusals
         whole.files += table.files
         whole.volatile |= table.volatile
-    refused = [r for r in whole.refusals if r.sure]
-    if refused:
-        raise LabError("\n".join(map(str, refused[:ERRORS])))
+    refuse([r for r in whole.refusals if r.sure])
     return whole, outputs
+
+
+def refuse(refusals: Sequence[Refusal]) -> None:
+    """LabError for what the lab does not have, if there is any: each thing once, where it is first.
+    """
+    firsts: dict[str, Refusal] = {}
+    for refusal in refusals:
+        firsts.setdefault(refusal.what.partition(" (")[0], refusal)
+    if firsts:
+        raise LabError("\n".join(map(str, firsts.values())))
 
 
 def _runtime(gxx: str, mode: str, library: bool) -> list[Path]:
@@ -277,8 +285,7 @@ def _compile(command: list[str], source: Path, table: Table) -> None:
     said = errors_of(done.stderr)
     places = {(e.file, e.line) for e in said}
     refused = [r for r in table.refusals if (r.file, r.line) in places]
-    if refused:  # behind an #if, which turned out to be taken
-        raise LabError("\n".join(map(str, refused[:ERRORS])))
+    refuse(refused)  # behind an #if, which turned out to be taken
     raise LabError(f"{source} does not compile:\n{worded(said, done.stderr)}")
 
 
