@@ -42,14 +42,20 @@
 
 namespace lab {
 
-/* A line of the program: the default argument of whatever can wait, filled in where it is called. */
+/* A line of the program: the default argument of what can wait, filled in where it is called. */
 struct Site {
     const char *file;
     int line;
+
+    static constexpr Site here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
+        return {file, line};
+    }
 };
 
 }
 
-#define LAB_HERE ::lab::Site{__builtin_FILE(), __builtin_LINE()}
+#define LAB_HERE                                                                                   \
+    ::lab::Site { __builtin_FILE(), __builtin_LINE() }
+#define LAB_AT ::lab::Site site = LAB_HERE
 
 #endif
