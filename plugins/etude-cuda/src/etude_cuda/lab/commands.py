@@ -192,7 +192,8 @@ def _show(session: Session, html: str | None, json_: str | None) -> None:
                    + "\n".join(f"    {value}" for value in session.drive.values))
         if session.results:
             click.echo("gave\n" + "\n".join(f"    {result}" for result in session.results))
-    session.report.show(Console(stderr=True, highlight=False, markup=False))
+    if session.report.mode == "inspect" or session.report.findings:
+        session.report.show(Console(stderr=True, highlight=False, markup=False))
     for path, text in ((html, session.report.html), (json_, session.report.json)):
         if path is not None:
             Path(path).write_text(text(), encoding="utf-8")
