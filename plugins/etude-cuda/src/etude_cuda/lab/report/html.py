@@ -17,7 +17,7 @@ from etude_cuda.lab.fidelity import SECTIONS
 from etude_cuda.lab.report.record import Report
 from etude_cuda.lab.report.text import occupancy_text, roofline_text
 
-SCRIPTS = ("data.js", "listing.js", "warp.js", "launches.js")
+SCRIPTS = ("data.js", "warp.js", "listing.js", "launches.js")
 WHOLE = 1500  # lines up to which a file is shown whole; of a longer one, what lies around
 AROUND = 12  # lines before and after one that has something to show
 FINDINGS = 200
