@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,6 @@ class Device:
         self._count = threading.Lock()
         memory = Memory(self._empty, self._copy, self._constant, self._read)
         self.host = abi(name, memory, self._context)
-        self.ops: dict[str, Callable[..., Any]] = {}
 
     # ------------------------------------------------------------------ what there is
 
@@ -75,10 +75,13 @@ class Device:
         """The column of the kernels in a library of this device."""
         native = open_library(library, self.host)
         ops = {op: self._on_device(op, call) for op, call in native.items()}
-        if not self.ops:
-            self.ops = ops
         return Column(name, self.name, ops, isa=isa, threads=threads, checks=True,
                       upload=self.upload, download=self.download, dtypes=native.dtypes)
+
+    @cached_property
+    def contiguous(self) -> Callable[..., Any]:
+        """The device's own copy in C order, for columns that have none."""
+        return self._on_device("contiguous", open_library(self.path, self.host)["contiguous"])
 
     def _on_device(self, name: str, native: Callable[..., Any]) -> Callable[..., Any]:
         """An op on arrays of the device, by its op on arrays that stand for them."""
@@ -114,7 +117,7 @@ class Device:
     def download(self, x: DeviceArray) -> Array:
         """A copy of a contiguous array in the host's memory; waits for what computes it."""
         if not x.is_contiguous():
-            x = self.ops["contiguous"](x)
+            x = self.contiguous(x)
         out = np.empty(x.shape, x.dtype)
         there = opened(x, self, "download").__array_interface__["data"][0]
         self._must(self._lib.etude_device_download(
@@ -154,7 +157,7 @@ class Device:
         """By a column in use that has the op, which the receipt shows, else by the device's own."""
         table = current(self.name)
         seen = any("contiguous" in column.ops for column in table.stack)
-        copy = table["contiguous"] if seen else self.ops["contiguous"]
+        copy = table["contiguous"] if seen else self.contiguous
         if out is None:
             return opened(copy(closed(x, self)), self, "contiguous")
         copy(closed(x, self), out=closed(out, self))
