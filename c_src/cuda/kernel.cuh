@@ -54,6 +54,7 @@ typedef float real;
     extern "C" int ETUDE_NAME(op)
 
 #define ETUDE_DEVICE static __device__ __forceinline__
+#define ETUDE_METHOD __device__ __forceinline__
 
 /* ---- On the host ----------------------------------------------------------------------------- */
 
@@ -127,6 +128,12 @@ static inline unsigned blocks_for(int64_t n)
     return (unsigned)most(1, least(pieces(n, THREADS), MOST_BLOCKS));
 }
 
+/* THREADS, or the warps that n items fill, if they are fewer. */
+static inline unsigned threads_for(int64_t n)
+{
+    return (unsigned)least(THREADS, most(1, pieces(n, WARP)) * WARP);
+}
+
 ETUDE_DEVICE int64_t first_item()
 {
     return (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -140,20 +147,20 @@ ETUDE_DEVICE int64_t all_threads()
 /* ---- Loads of 16 bytes ----------------------------------------------------------------------- */
 
 /* N numbers that one instruction loads or stores. Its address is a multiple of its size. */
-template <int N> struct alignas(N * sizeof(real)) pack {
-    real at[N];
+template <int N, class T = real> struct alignas(N * sizeof(T)) pack {
+    T at[N];
 };
 
 enum { PACK = 16 / (int)sizeof(real) }; /* numbers in 16 bytes, the most that one load brings */
 
-template <int N> ETUDE_DEVICE pack<N> load(const real *from)
+template <int N, class T> ETUDE_DEVICE pack<N, T> load(const T *from)
 {
-    return *(const pack<N> *)from;
+    return *(const pack<N, T> *)from;
 }
 
-template <int N> ETUDE_DEVICE void store(real *to, const pack<N> &x)
+template <int N, class T> ETUDE_DEVICE void store(T *to, const pack<N, T> &x)
 {
-    *(pack<N> *)to = x;
+    *(pack<N, T> *)to = x;
 }
 
 /* Whether an array may be read 16 bytes at a time. NULL may: nobody reads it. */
