@@ -53,6 +53,7 @@ class Device:
             raise BackendError(f"{library.name} cannot be opened: {error}") from None
         self._local = threading.local()  # stream: what this thread uses, where it chose one
         self._common = self._aside = 0
+        self._spare: list[int] = []
         self.buffers = self.bytes = self.most_bytes = 0
         self._count = threading.Lock()
         memory = Memory(self._empty, self._copy, self._constant, self._read)
@@ -125,6 +126,23 @@ class Device:
             self._pointer(self.stream())))
         return out
 
+    def fetch(self, x: DeviceArray, stream: int) -> int:
+        """Begin to copy a contiguous array into pinned memory, whose address is returned."""
+        block = self._number(self._lib.etude_pinned_malloc(x.nbytes))
+        if not block:
+            raise MemoryError(f"no {x.nbytes} bytes of pinned memory ({self._error()})")
+        at = x.buffer._address + x.offset * x.dtype.itemsize
+        self._must(self._lib.etude_device_fetch(self._pointer(block), self._pointer(at), x.nbytes,
+                                                self._pointer(stream)))
+        return block
+
+    def take(self, block: int, x: DeviceArray) -> Array:
+        """The values that ``fetch`` has brought, for which somebody has waited; frees the block."""
+        view = np.frombuffer(self._ffi.buffer(self._pointer(block), x.nbytes), x.dtype)
+        values = view.reshape(x.shape).copy()
+        self._lib.etude_pinned_free(self._pointer(block))
+        return values
+
     def allocate(self, nbytes: int, stream: int) -> int:
         """The address of new memory, for a Buffer. Raises MemoryError."""
         buffer = self._lib.etude_device_malloc(nbytes, self._pointer(stream))
@@ -181,7 +199,9 @@ class Device:
         self._lib.etude_stream_use(self._pointer(stream))
 
     def make_stream(self) -> int:
-        """A new stream. Raises BackendError if the device has none left."""
+        """A stream that nobody else has. Raises BackendError if the device has none left."""
+        if self._spare:
+            return self._spare.pop()
         stream = self._number(self._lib.etude_stream_make())
         if not stream:
             raise BackendError(f"no new stream on {self.name!r}: {self._error()}")
@@ -193,14 +213,17 @@ class Device:
             self._pointer(self.stream() if stream is None else stream)))
 
     def end_stream(self, stream: int) -> None:
-        """Give a stream back, when its work is done."""
-        self._must(self._lib.etude_stream_end(self._pointer(stream)))
+        """Give a stream back. Another will get it, for buffers remember who used them."""
+        self._spare.append(stream)
+
+    def join(self, after: int, before: int) -> None:
+        """What stream ``after`` is given from now on waits for what ``before`` was given."""
+        self._must(self._lib.etude_stream_follow(self._pointer(after), self._pointer(before)))
 
     def follow(self, buffer: Buffer) -> None:
         """Let this thread's stream wait for the one that used a buffer last, and use it next."""
         stream = self.stream()
-        self._must(self._lib.etude_stream_follow(self._pointer(stream),
-                                                 self._pointer(buffer.stream)))
+        self.join(stream, buffer.stream)
         buffer.stream = stream
         buffer.streams.add(stream)
 
@@ -223,7 +246,8 @@ class Device:
         return int(self._ffi.cast("uintptr_t", pointer))
 
     def _error(self) -> str:
-        return self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+        said: str = self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+        return said
 
     def _must(self, failed: int) -> None:
         if failed:
