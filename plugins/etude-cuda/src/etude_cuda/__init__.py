@@ -3,7 +3,16 @@
 Importing this package opens no library, and no driver.
 """
 
-from etude.backends.plugins import hookimpl
+from etude.backends.plugins import BackendInfo, hookimpl
+
+
+@hookimpl
+def etude_backends():
+    """Kernels on a card, and the same ones on the CPU, in the lab."""
+    from etude_cuda.backend import CUDA, LAB, load_cuda, load_lab
+
+    return [BackendInfo(CUDA, device=CUDA, interface=(2, 0), load=load_cuda),
+            BackendInfo(LAB, device=LAB, interface=(2, 0), load=load_lab)]
 
 
 @hookimpl
