@@ -173,14 +173,17 @@ inline void check_races(const Touch &touch) {
     }
 }
 
-/* What a store writes back is what its thread loaded from there just before: `x += 1`. */
-void remember_read_back(Lane &lane, Spot &spot, uintptr_t a, uint32_t flags) {
+/* Some stores always write back what their thread has just loaded from the same place: `x += 1`. */
+inline void remember_read_back(Lane &lane, Spot &spot, uintptr_t a, uint32_t flags) {
     if (!(flags & Mark::write)) {
         lane.read_spot = spot.id;
         lane.read_address = a;
         return;
     }
-    if (lane.read_spot && lane.read_address == a) spot.reads_back = lane.read_spot;
+    uint32_t before = lane.read_address == a ? lane.read_spot : 0;
+    if (!spot.stored) spot.reads_back = before;
+    if (spot.reads_back != before) spot.reads_back = 0;
+    spot.stored = true;
     lane.read_spot = 0;
 }
 
@@ -207,8 +210,8 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
     Touch touch{lane, spot, *object, a, size, flags};
     if (a & (size - 1)) report_misaligned(touch);
     check_defined(touch);
-    check_races(touch);
     remember_read_back(lane, spot, a, flags);
+    check_races(touch);
 }
 
 void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr_t pc) {

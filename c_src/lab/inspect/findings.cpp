@@ -1,6 +1,7 @@
-/* findings.cpp: counting findings, and writing them down. */
+/* findings.cpp: counting findings, and writing them down at the end. */
 #include "findings.h"
 #include "streams.h"
+#include "../runtime/report.h"
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -116,20 +117,6 @@ std::string hex(uintptr_t pc) {
     return text;
 }
 
-std::string quoted(const std::string &text) {
-    std::string out = "\"";
-    for (unsigned char c : text) {
-        char code[8];
-        if (c == '"' || c == '\\') out += '\\';
-        if (c < 0x20) {
-            snprintf(code, sizeof code, "\\u%04x", c);
-            out += code;
-        } else
-            out += (char)c;
-    }
-    return out + '"';
-}
-
 std::string stack_json(uint32_t path) {
     std::string out = "[";
     for (uintptr_t pc : spots.stack(path)) out += (out.size() > 1 ? "," : "") + hex(pc);
@@ -137,14 +124,6 @@ std::string stack_json(uint32_t path) {
 }
 
 namespace {
-
-FILE *events() {
-    static FILE *file = [] {
-        const char *name = getenv("LAB_EVENTS");
-        return name ? fopen(name, "w") : nullptr;
-    }();
-    return file;
-}
 
 std::string place_json(const Place &place) {
     std::string out = "{\"role\":" + quoted(place.role) + ",\"thread\":";
@@ -194,17 +173,9 @@ bool withdrawn(const Finding &f) {
 
 } // namespace
 
-void emit(const std::string &line) {
-    if (FILE *file = events()) fprintf(file, "%s\n", line.c_str());
-}
-
-void flush_events() {
-    if (FILE *file = events()) fflush(file);
-}
-
 void emit_findings() {
     for (const Finding &finding : all())
-        if (!withdrawn(finding)) emit(finding_json(finding));
+        if (!withdrawn(finding)) write_event(finding_json(finding));
     all().clear();
     table().clear();
 }

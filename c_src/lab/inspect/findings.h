@@ -1,6 +1,6 @@
-/* findings.h: what was found, one entry for each kind, pair of instructions and object, with a
-   count; and the file of JSON lines that all events go to (LAB_EVENTS). What a reader is told
-   about them is worded in etude_cuda/lab/findings.py. */
+/* findings.h: what was found about accesses, one entry for each kind, pair of instructions and
+   object, with a count. Findings of the scheduler and the API go through runtime/report.h. What a
+   reader is told about either is worded in etude_cuda/lab/findings.py. */
 #pragma once
 #include <cstdint>
 #include <string>
@@ -46,13 +46,9 @@ Finding *find(const Finding &finding);
    making it up. Null if it is not known, or has not this reach yet. */
 Finding *known(const char *kind, uintptr_t pc, uintptr_t other_pc, const Object *object, Reach reach);
 
-/* JSON of one line each. */
-std::string hex(uintptr_t pc);
-std::string quoted(const std::string &text);
+std::string hex(uintptr_t pc); // as JSON
 std::string stack_json(uint32_t path);
-void emit(const std::string &line);
 
-void emit_findings(); // all that have not been told or have grown since
-void flush_events();
+void emit_findings(); // all, with their final counts
 
 } // namespace lab::inspect

@@ -300,19 +300,4 @@ void report_device_pointer(Object &object, uintptr_t a, size_t bytes, bool is_wr
     find(by_host("device-pointer", &object, a, bytes, is_write, pc));
 }
 
-void report_leaks() {
-    objects.each([](const Object &object) {
-        if (object.freed || !object.allocated_pc || !object.name.empty()) return;
-        if (object.space == Space::shared || object.space == Space::host) return;
-        Finding finding;
-        finding.kind = "leak";
-        Place place = host_place("allocate", object.allocated_pc);
-        place.path = object.allocated_path;
-        finding.places.push_back(place);
-        finding.object = &object;
-        finding.detail = "\"bytes\":" + std::to_string(object.bytes);
-        find(finding);
-    });
-}
-
 } // namespace lab::inspect

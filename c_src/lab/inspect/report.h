@@ -29,6 +29,5 @@ void report_unsynchronized_copy(uintptr_t a, uintptr_t begin, size_t length, siz
 void report_host_after_free(Object &object, uintptr_t a, size_t bytes, bool is_write,
                             uintptr_t pc);
 void report_device_pointer(Object &object, uintptr_t a, size_t bytes, bool is_write, uintptr_t pc);
-void report_leaks();
 
 } // namespace lab::inspect
