@@ -13,5 +13,10 @@
 #include "lab/launch.h"
 #include "lab/shared.h"
 #include "lab/sync.h"
+#include "lab/errors.h"
+#include "lab/device.h"
+#include "lab/memory.h"
+#include "lab/stream.h"
+#include "lab/kernel.h"
 
 #endif
