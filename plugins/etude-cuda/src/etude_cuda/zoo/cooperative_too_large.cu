@@ -19,9 +19,9 @@ int main()
 #ifdef FIXED
     blocks = fit * sms < 8 ? fit * sms : 8;
 #endif
-    void *arguments[] = {&x};
+    void *with[] = {&x};
     void *kernel = (void *)count;
-    CHECK(cudaLaunchCooperativeKernel(kernel, blocks, 64, arguments, 0, 0));  // EXPECT launch-failed
+    CHECK(cudaLaunchCooperativeKernel(kernel, blocks, 64, with, 0, 0));  // EXPECT launch-failed
     finish();
     print_sum(x, 1);
 }
