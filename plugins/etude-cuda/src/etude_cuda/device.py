@@ -1,0 +1,227 @@
+"""A device as Etude sees it: one library of ours, its memory, its streams, and its columns.
+
+The libraries libetude_cuda.so and libetude_gpu_lab.so have one text (``c_src/cuda/host`` and the
+kernels); this file calls either through cffi. What moves between host and device is here, and what
+puts the arrays of a call into the form that binders and kernels take is in ``arrays.py``.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etude.backends.native.library import abi, open_library
+from etude.backends.native.memory import Memory
+from etude.core.array import DeviceArray
+from etude.core.columns import Column
+from etude.core.errors import BackendError
+from etude.core.state import current
+from etude_cuda.arrays import Buffer, closed, opened, window
+from etude_cuda.places import sources
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes from which an upload has a stream of its own, beside the kernels that run meanwhile.
+ASIDE = 64 << 10
+
+
+def declarations() -> str:
+    """What host.h declares, for cffi."""
+    text = (sources() / "cuda" / "host" / "host.h").read_text(encoding="ascii")
+    return re.search(r"cffi begins \*/(.*)/\* cffi ends", text, re.S).group(1)
+
+
+class Device:
+    """One device, "cuda" or "gpu-lab", in this process. ``start`` may be called again."""
+
+    def __init__(self, name: str, library: Path) -> None:
+        from cffi import FFI
+
+        self.name = name
+        self.path = library
+        self._ffi = FFI()
+        self._ffi.cdef(declarations())
+        try:
+            self._lib = self._ffi.dlopen(str(library))
+        except OSError as error:
+            raise BackendError(f"{library.name} cannot be opened: {error}") from None
+        self._local = threading.local()  # stream: what this thread uses, where it chose one
+        self._common = self._aside = 0
+        self.buffers = self.bytes = self.most_bytes = 0
+        self._count = threading.Lock()
+        memory = Memory(self._empty, self._copy, self._constant, self._read)
+        self.host = abi(name, memory, self._context)
+        self.ops: dict[str, Callable[..., Any]] = {}
+
+    # ------------------------------------------------------------------ what there is
+
+    def facts(self) -> Any:
+        """The C struct etude_device_facts. Raises BackendError with what CUDA said."""
+        facts = self._ffi.new("etude_device_facts *")
+        self._must(self._lib.etude_device_look(facts))
+        return facts
+
+    def start(self) -> None:
+        """Begin to use the device. Raises BackendError where it cannot be."""
+        self._must(self._lib.etude_device_start())
+        self._common = self._number(self._lib.etude_stream_now())
+
+    def column(self, name: str, library: Path, isa: str, threads: int = 1) -> Column:
+        """The column of the kernels in a library of this device."""
+        native = open_library(library, self.host)
+        ops = {op: self._on_device(op, call) for op, call in native.items()}
+        if not self.ops:
+            self.ops = ops
+        return Column(name, self.name, ops, isa=isa, threads=threads, checks=True,
+                      upload=self.upload, download=self.download, dtypes=native.dtypes)
+
+    def _on_device(self, name: str, native: Callable[..., Any]) -> Callable[..., Any]:
+        """An op on arrays of the device, by its op on arrays that stand for them."""
+        def call(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
+            given = [opened(a, self, name) for a in arrays]
+            if out is not None:
+                several = isinstance(out, tuple)
+                outs = [opened(o, self, name) for o in (out if several else (out,))]
+                native(*given, out=tuple(outs) if several else outs[0], **attrs)
+                return out
+            result = native(*given, **attrs)
+            if isinstance(result, tuple):
+                return tuple([closed(r, self) for r in result])
+            return closed(result, self)
+
+        call.__name__ = call.__qualname__ = name
+        return call
+
+    # ------------------------------------------------------------------ memory
+
+    def upload(self, x: Array) -> DeviceArray:
+        """A copy of an array on the device. It may still be on its way when this returns; what is
+        done with it on the device waits for it.
+        """
+        x = np.ascontiguousarray(x).reshape(x.shape)
+        stream = self._beside() if x.nbytes >= ASIDE else self.stream()
+        buffer = Buffer(self, x.nbytes, stream)
+        self._must(self._lib.etude_device_upload(
+            self._pointer(buffer._address), self._pointer(x.__array_interface__["data"][0]),
+            x.nbytes, self._pointer(stream)))
+        return DeviceArray(buffer, self.name, x.shape, x.dtype)
+
+    def download(self, x: DeviceArray) -> Array:
+        """A copy of a contiguous array in the host's memory; waits for what computes it."""
+        if not x.is_contiguous():
+            x = self.ops["contiguous"](x)
+        out = np.empty(x.shape, x.dtype)
+        there = opened(x, self, "download").__array_interface__["data"][0]
+        self._must(self._lib.etude_device_download(
+            self._pointer(out.__array_interface__["data"][0]), self._pointer(there), x.nbytes,
+            self._pointer(self.stream())))
+        return out
+
+    def allocate(self, nbytes: int, stream: int) -> int:
+        """The address of new memory, for a Buffer. Raises MemoryError."""
+        buffer = self._lib.etude_device_malloc(nbytes, self._pointer(stream))
+        if buffer == self._ffi.NULL:
+            raise MemoryError(f"no {nbytes} bytes of memory on {self.name!r}, where arrays hold "
+                              f"{self.bytes} ({self._error()})")
+        with self._count:
+            self.buffers += 1
+            self.bytes += nbytes
+            self.most_bytes = max(self.bytes, self.most_bytes)
+        return self._number(buffer)
+
+    def release(self, address: int, nbytes: int, stream: int, streams: set[int]) -> None:
+        """Give memory back, in the order of a stream, after what all ``streams`` do with it."""
+        for other in streams - {stream}:
+            self._lib.etude_stream_follow(self._pointer(stream), self._pointer(other))
+        self._lib.etude_device_free(self._pointer(address), self._pointer(stream))
+        with self._count:
+            self.buffers -= 1
+            self.bytes -= nbytes
+
+    def _empty(self, shape: Any, dtype: np.dtype[Any]) -> Array:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        count = 1
+        for n in shape:
+            count *= n
+        return window(Buffer(self, count * dtype.itemsize, self.stream()), shape, dtype)
+
+    def _copy(self, x: Array, out: Array | None) -> Array:
+        """By a column in use that has the op, which the receipt shows, else by the device's own."""
+        table = current(self.name)
+        seen = any("contiguous" in column.ops for column in table.stack)
+        copy = table["contiguous"] if seen else self.ops["contiguous"]
+        if out is None:
+            return opened(copy(closed(x, self)), self, "contiguous")
+        copy(closed(x, self), out=closed(out, self))
+        return out
+
+    def _constant(self, value: Any, dtype: np.dtype[Any]) -> Array:
+        return opened(self.upload(np.array(value, dtype)), self, "constant")
+
+    def _read(self, x: Any) -> Any:
+        return self.download(closed(x, self)) if isinstance(x, np.ndarray) else x
+
+    # ------------------------------------------------------------------ streams
+
+    def stream(self) -> int:
+        """The stream that this thread's work goes to."""
+        return getattr(self._local, "stream", self._common)
+
+    def use_stream(self, stream: int) -> None:
+        """From now on this thread's work goes to ``stream``."""
+        self._local.stream = stream
+        self._lib.etude_stream_use(self._pointer(stream))
+
+    def make_stream(self) -> int:
+        """A new stream. Raises BackendError if the device has none left."""
+        stream = self._number(self._lib.etude_stream_make())
+        if not stream:
+            raise BackendError(f"no new stream on {self.name!r}: {self._error()}")
+        return stream
+
+    def wait(self, stream: int | None = None) -> None:
+        """Until the work of a stream, by default this thread's, is done."""
+        self._must(self._lib.etude_stream_wait(
+            self._pointer(self.stream() if stream is None else stream)))
+
+    def end_stream(self, stream: int) -> None:
+        """Give a stream back, when its work is done."""
+        self._must(self._lib.etude_stream_end(self._pointer(stream)))
+
+    def follow(self, buffer: Buffer) -> None:
+        """Let this thread's stream wait for the one that used a buffer last, and use it next."""
+        stream = self.stream()
+        self._must(self._lib.etude_stream_follow(self._pointer(stream),
+                                                 self._pointer(buffer.stream)))
+        buffer.stream = stream
+        buffer.streams.add(stream)
+
+    def _beside(self) -> int:
+        """The stream of large uploads."""
+        with self._count:
+            if not self._aside:
+                self._aside = self.make_stream()
+            return self._aside
+
+    # ------------------------------------------------------------------ through cffi
+
+    def _context(self) -> int:
+        return self._number(self._lib.etude_device_context())
+
+    def _pointer(self, address: int) -> Any:
+        return self._ffi.cast("void *", address)
+
+    def _number(self, pointer: Any) -> int:
+        return int(self._ffi.cast("uintptr_t", pointer))
+
+    def _error(self) -> str:
+        return self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+
+    def _must(self, failed: int) -> None:
+        if failed:
+            raise BackendError(f"{self.name}: {self._error()}")
