@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etude_cuda.zoo.commands import zoo
+
 if TYPE_CHECKING:
     from etude_cuda.lab.session import Session
 
@@ -223,3 +225,6 @@ def kernels(files: tuple[str, ...], folders: tuple[str, ...], defines: tuple[str
         if not table.kernels:
             click.echo(f"{file}: no kernel (no function marked __global__) is defined here.",
                        err=True)
+
+
+lab.add_command(zoo)
