@@ -47,7 +47,7 @@ def run(arguments, texts):
     folder = Path(arguments.folder)
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
-    os.environ["ETUDE_DATA"] = str(folder.absolute() / "cache")  # mutants are built but once
+    os.environ["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")  # mutants are built but once
     trials = Trials(PROGRAMS, folder / "tree")
     for file in texts:
         trials.known(file)
