@@ -265,3 +265,20 @@ def test_the_pass_runs_where_nothing_is_installed(tmp_path):
                            str(tmp_path / "a.cpp")], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "textures" in done.stderr
+
+
+CASTS = {
+    "cudaLaunchKernel((void *)k, g, b, args, 0, s);": "cudaLaunchKernel(k, g, b, args, 0, s);",
+    "cudaFuncSetAttribute((const void*)k<int, 2>, a, 3);":
+        "cudaFuncSetAttribute(k<int, 2>, a, 3);",
+    "cudaFuncGetAttributes(&a, reinterpret_cast<const void *>(k));":
+        "cudaFuncGetAttributes(&a, (k));",
+    "cudaOccupancyMaxPotentialBlockSize(&a, &b, (void*)k);":
+        "cudaOccupancyMaxPotentialBlockSize(&a, &b, k);",
+    "cudaLaunchKernel(k, (void *)g);": "cudaLaunchKernel(k, (void *)g);",
+}
+
+
+@pytest.mark.parametrize("text", CASTS)
+def test_kernels_that_the_runtime_takes_keep_their_type(text):
+    assert body(text) == CASTS[text]

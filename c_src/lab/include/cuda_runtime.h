@@ -8,10 +8,25 @@
 #endif
 #define CUDART_VERSION 13000
 
+/* What a program under nvcc has without asking. */
+#include <cmath>
+#include <cstdlib>
+#include <new>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
 #include "lab/vector.h"
 #include "lab/index.h"
 #include "lab/launch.h"
 #include "lab/shared.h"
 #include "lab/sync.h"
+#include "lab/errors.h"
+#include "lab/device.h"
+#include "lab/memory.h"
+#include "lab/stream.h"
+#include "lab/kernel.h"
 
 #endif

@@ -65,10 +65,10 @@ void prepare(Fiber &fiber, void (*entry)(void *), void *argument) {
     *--top = nullptr;
     *--top = nullptr;
     void **sp = top - 7;
-    sp[0] = sp[1] = sp[2] = nullptr;                /* r15, r14, r13 */
-    sp[3] = argument;                               /* r12 */
-    sp[4] = reinterpret_cast<void *>(entry);        /* rbx */
-    sp[5] = nullptr;                                /* rbp: the end of the chain of frames */
+    sp[0] = sp[1] = sp[2] = nullptr;         /* r15, r14, r13 */
+    sp[3] = argument;                        /* r12 */
+    sp[4] = reinterpret_cast<void *>(entry); /* rbx */
+    sp[5] = nullptr;                         /* rbp: the end of the chain of frames */
     sp[6] = reinterpret_cast<void *>(lab_begin);
     fiber.stack_pointer = sp;
 }

@@ -13,9 +13,9 @@ struct Launching {
     Run run;
     void *body;
     uint64_t blocks;
-    unsigned threads;                 /* of a block */
-    std::atomic<uint64_t> next{0};    /* the block that begins next */
-    std::atomic<int> error{0};        /* what ended it, 0 if nothing */
+    unsigned threads;              /* of a block */
+    std::atomic<uint64_t> next{0}; /* the block that begins next */
+    std::atomic<int> error{0};     /* what ended it, 0 if nothing */
 
     /* Every worker stops at its next switch; the first error stays. */
     void fail(int code) {
@@ -23,6 +23,11 @@ struct Launching {
         error.compare_exchange_strong(none, code);
     }
 };
+
+/* Bytes of dynamic shared memory that the kernel of this name may ask for. kernel.cpp. */
+size_t shared_limit(const char *kernel);
+
+uint64_t launch_count();
 
 }
 

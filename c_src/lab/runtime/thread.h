@@ -19,32 +19,32 @@ struct Warp;
 struct Meeting;
 
 enum class Wait : unsigned char {
-    nothing,      /* not begun, running or ready */
-    block,        /* __syncthreads and its kin */
-    grid,         /* grid.sync() */
-    warp,         /* shuffles, votes, __syncwarp: the lanes of a mask */
-    together,     /* __activemask, coalesced_threads: whoever of the warp comes here */
-    spin          /* ready, but its last atomic or volatile access changed nothing */
+    nothing,  /* not begun, running or ready */
+    block,    /* __syncthreads and its kin */
+    grid,     /* grid.sync() */
+    warp,     /* shuffles, votes, __syncwarp: the lanes of a mask */
+    together, /* __activemask, coalesced_threads: whoever of the warp comes here */
+    spin      /* ready, but its last atomic or volatile access changed nothing */
 };
 
 struct Thread {
-    uint3 index;        /* threadIdx */
-    unsigned number;    /* in its block, x first */
+    uint3 index;     /* threadIdx */
+    unsigned number; /* in its block, x first */
     unsigned lane;
     Wait wait = Wait::nothing;
     Warp *warp;
     Block *block;
-    uint64_t done = 0;  /* the serial of the block in which it returned */
-    Fiber *fiber;       /* while it has begun and not returned */
-    Thread *next;       /* in the list it stands in */
-    Site site{};        /* where it waits, or waited last */
-    unsigned mask;      /* of the lanes it waits for */
-    int kind;           /* which meeting of lanes */
-    uint64_t offer;     /* what it brings to a meeting, */
-    int argument;       /* what it asks for, */
-    uint64_t result;    /* and what it gets */
-    void *pc;           /* the return address of the call that waits */
-    void *seen;         /* the observer's */
+    uint64_t done = 0; /* the serial of the block in which it returned */
+    Fiber *fiber;      /* while it has begun and not returned */
+    Thread *next;      /* in the list it stands in */
+    Site site{};       /* where it waits, or waited last */
+    unsigned mask;     /* of the lanes it waits for */
+    int kind;          /* which meeting of lanes */
+    uint64_t offer;    /* what it brings to a meeting, */
+    int argument;      /* what it asks for, */
+    uint64_t result;   /* and what it gets */
+    void *pc;          /* the return address of the call that waits */
+    void *seen;        /* the observer's */
 };
 
 /* A queue of threads through their `next`. */
@@ -76,11 +76,11 @@ struct List {
 };
 
 struct Warp {
-    unsigned number;     /* in its block */
-    unsigned lanes;      /* 32, or fewer in the last one */
-    Thread *threads;     /* its first; the others follow */
+    unsigned number; /* in its block */
+    unsigned lanes;  /* 32, or fewer in the last one */
+    Thread *threads; /* its first; the others follow */
     Block *block;
-    unsigned waiting;    /* lanes that wait for a meeting */
+    unsigned waiting; /* lanes that wait for a meeting */
     void *seen;
 };
 
@@ -93,9 +93,9 @@ struct LaunchInfo {
     size_t dynamic_shared;
     void *stream;
     bool cooperative;
-    uint64_t number;            /* the first launch is 1 */
-    size_t static_shared;       /* grows as the kernel's threads come upon shared arrays */
-    void *pc;                   /* of the launch, in the host's code */
+    uint64_t number;      /* the first launch is 1 */
+    size_t static_shared; /* grows as the kernel's threads come upon shared arrays */
+    void *pc;             /* of the launch, in the host's code */
 };
 
 struct SharedArray {
@@ -107,25 +107,25 @@ struct SharedArray {
 
 struct Block {
     Thread *threads;
-    unsigned next;       /* threads that have begun */
+    unsigned next; /* threads that have begun */
     unsigned count;
-    unsigned fibers;     /* in run(), see above */
-    unsigned *order;     /* in which its threads begin; null: as numbered */
-    uint64_t serial;     /* no two blocks of a process have the same */
-    uint64_t stamp;      /* Shared<T> knows its place while this does not change, see shared.h */
-    char *shared;        /* the arena of its shared memory */
+    unsigned fibers; /* in run(), see above */
+    unsigned *order; /* in which its threads begin; null: as numbered */
+    uint64_t serial; /* no two blocks of a process have the same */
+    uint64_t stamp;  /* Shared<T> knows its place while this does not change, see shared.h */
+    char *shared;    /* the arena of its shared memory */
     LaunchInfo *launch;
-    uint3 index;         /* blockIdx */
-    uint64_t number;     /* in its grid, x first */
-    List barrier;        /* the threads at __syncthreads */
-    unsigned votes;      /* of __syncthreads_count: the predicates that held, */
-    unsigned result;     /* and how many had when it opened last */
+    uint3 index;     /* blockIdx */
+    uint64_t number; /* in its grid, x first */
+    List barrier;    /* the threads at __syncthreads */
+    unsigned votes;  /* of __syncthreads_count: the predicates that held, */
+    unsigned result; /* and how many had when it opened last */
     Warp *warps;
     unsigned warp_count;
     unsigned meetings;   /* threads that wait for lanes */
     SharedArray *arrays; /* inspect mode: those of this block so far, */
     unsigned array_count;
-    void *seen;          /* the observer's */
+    void *seen; /* the observer's */
 
     unsigned returned() const { return next - fibers; }
     bool begun(const Thread &t) const { return t.fiber && t.done != serial; }

@@ -18,10 +18,10 @@ constexpr size_t ARENA = 16u << 20; /* address space for the shared memory of on
 
 struct Slot {
     Block block{};
-    Slot *next = nullptr;      /* resident or spare */
+    Slot *next = nullptr; /* resident or spare */
     Worker *worker = nullptr;
     Launching *launching = nullptr;
-    dim3 shape{0, 0, 0};       /* of the block that `threads` are laid out for */
+    dim3 shape{0, 0, 0}; /* of the block that `threads` are laid out for */
     Thread *threads = nullptr;
     Warp *warps = nullptr;
 };
@@ -47,8 +47,8 @@ static void lay_out(Slot &slot, dim3 shape) {
         t.block = &slot.block;
     }
     for (unsigned w = 0; w < warps; w++)
-        slot.warps[w] = Warp{w, w + 1 < warps ? 32 : count - w * 32, &slot.threads[w * 32],
-                             &slot.block, 0, nullptr};
+        slot.warps[w] = Warp{
+            w, w + 1 < warps ? 32 : count - w * 32, &slot.threads[w * 32], &slot.block, 0, nullptr};
     slot.block.threads = slot.threads;
     slot.block.warps = slot.warps;
     slot.block.count = count;

@@ -39,7 +39,7 @@ class Worker {
     void drop_everything();
 
     Launching *launching_ = nullptr;
-    Fiber own_;                /* the stack of the CPU thread itself */
+    Fiber own_; /* the stack of the CPU thread itself */
     Fiber *running_ = &own_;
     FiberStore fibers_;
     Slot *resident_ = nullptr; /* blocks that have begun and not ended */

@@ -8,18 +8,10 @@
 #include "lab/words.h"
 
 #define LAB_VECTORS(name, type, a2, a4)                                                            \
-    struct name##1 {                                                                               \
-        type x;                                                                                    \
-    };                                                                                             \
-    struct __align__(a2) name##2 {                                                                 \
-        type x, y;                                                                                 \
-    };                                                                                             \
-    struct name##3 {                                                                               \
-        type x, y, z;                                                                              \
-    };                                                                                             \
-    struct __align__(a4) name##4 {                                                                 \
-        type x, y, z, w;                                                                           \
-    };                                                                                             \
+    struct name##1 { type x; };                                                                    \
+    struct __align__(a2) name##2 { type x, y; };                                                   \
+    struct name##3 { type x, y, z; };                                                              \
+    struct __align__(a4) name##4 { type x, y, z, w; };                                             \
     LAB_INLINE constexpr name##1 make_##name##1(type x) { return {x}; }                            \
     LAB_INLINE constexpr name##2 make_##name##2(type x, type y) { return {x, y}; }                 \
     LAB_INLINE constexpr name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }      \

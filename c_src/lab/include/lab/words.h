@@ -42,14 +42,19 @@
 
 namespace lab {
 
-/* A line of the program: the default argument of whatever can wait, filled in where it is called. */
+/* A line of the program: the default argument of what can wait, filled in where it is called. */
 struct Site {
     const char *file;
     int line;
+
+    static constexpr Site here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
+        return {file, line};
+    }
 };
 
 }
 
-#define LAB_HERE ::lab::Site{__builtin_FILE(), __builtin_LINE()}
+/* The last parameter of a function that wants to know its caller's line. */
+#define LAB_AT ::lab::Site site = ::lab::Site::here()
 
 #endif

@@ -42,6 +42,15 @@ from etude_cuda.lab.tokens import (
 
 NULLS = frozenset({"0", "NULL", "nullptr"})
 _KEYWORDS = frozenset({"return", "else", "do", "case", "goto", "throw"})
+#: Functions of the runtime that take a kernel -> which argument it is.
+KERNEL_TAKEN = {
+    "cudaLaunchKernel": 0, "cudaLaunchCooperativeKernel": 0, "cudaFuncSetAttribute": 0,
+    "cudaFuncSetCacheConfig": 0, "cudaFuncGetAttributes": 1,
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessor": 1,
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags": 1,
+    "cudaOccupancyAvailableDynamicSMemPerBlock": 1,
+    "cudaOccupancyMaxPotentialBlockSize": 2, "cudaOccupancyMaxPotentialBlockSizeVariableSMem": 2,
+}
 _NOT_PARAMETERS = frozenset({"__launch_bounds__", "__attribute__", "alignas", "__align__",
                              "decltype", "noexcept", "__cluster_dims__", "__maxnreg__"})
 
@@ -63,6 +72,7 @@ class Kernel:
     parameters: tuple[Parameter, ...]
     file: str
     line: int
+    scope: tuple[str, ...] = ()  # the namespaces around it
 
     def __str__(self) -> str:
         inside = ", ".join(f"{p.type}{'' if p.type.endswith('*') else ' '}{p.name}"
@@ -119,6 +129,7 @@ class _Scope:
     device: bool  # code that only runs on the device
     on_device: bool  # code that also runs there
     begin: int  # where the statement began in which it was opened
+    name: str = ""  # of a namespace
 
 
 @dataclass
@@ -195,6 +206,8 @@ class _Pass:
         if text in SPACES and self._declared != self._begin:
             self._declared = self._begin
             return self._variable(i)
+        if text in KERNEL_TAKEN:
+            self._plain_kernel(i, KERNEL_TAKEN[text])
         self._refused(i)
         return i + 1
 
@@ -220,7 +233,8 @@ class _Pass:
                 device = on_device and "__host__" not in words
                 if "__global__" in words:
                     self._kernel(head)
-        self._scopes.append(_Scope(kind, device, on_device, self._begin))
+        name = written(head[1:]) if kind == "file" and head[0].text == "namespace" else ""
+        self._scopes.append(_Scope(kind, device, on_device, self._begin, name))
         self._begin = i + 1
 
     def _close(self, i: int) -> None:
@@ -410,6 +424,28 @@ class _Pass:
                 plain += token.text
         return " ".join(parts + [_string(plain)] * bool(plain))
 
+    def _plain_kernel(self, i: int, number: int) -> None:
+        """``(const void *)k`` becomes ``k`` where a function of the runtime takes a kernel: the lab
+        needs its type.
+        """
+        i += 1
+        if self._tokens[i].text == "<":
+            i = max(after_angles(self._tokens, i), i)
+        if self._tokens[i].text != "(":
+            return
+        parts = split(self._tokens[i + 1:matching(self._tokens, i)])
+        part = parts[number] if number < len(parts) else []
+        texts = [t.text for t in part]
+        if texts[:4] == ["(", "void", "*", ")"]:
+            end = 4
+        elif texts[:5] in (["(", "const", "void", "*", ")"], ["(", "void", "const", "*", ")"]):
+            end = 5
+        elif texts[:1] in (["reinterpret_cast"], ["static_cast"]):
+            end = after_angles(part, 1)
+        else:
+            return
+        self._edit(part[0].start, part[end - 1].end, "")
+
     # ------------------------------------------------------------------ declarations
 
     def _statement(self, begin: int) -> int:
@@ -516,8 +552,9 @@ class _Pass:
             if head[at].text == "(" and named:
                 inside = head[at + 1:matching(head, at)]
                 parameters = tuple(p for part in split(inside) if (p := _parameter(part)))
+                scope = tuple(s.name for s in self._scopes if s.name)
                 self.kernels.append(Kernel(head[at - 1].text, template, parameters, self.path,
-                                           self._line(head[at - 1].start)))
+                                           self._line(head[at - 1].start), scope))
                 return
 
     # ------------------------------------------------------------------ refusals
