@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from etude_cuda.lab import build
 from etude_cuda.lab.build import LabError, Options, build_program, errors_of, worded
 
