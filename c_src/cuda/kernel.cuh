@@ -54,7 +54,7 @@ typedef float real;
     extern "C" int ETUDE_NAME(op)
 
 #define ETUDE_DEVICE static __device__ __forceinline__
-#define ETUDE_METHOD __device__ __forceinline__
+#define ETUDE_METHOD __device__ __forceinline__ /* of a struct */
 
 /* ---- On the host ----------------------------------------------------------------------------- */
 
@@ -192,12 +192,12 @@ template <class T> ETUDE_DEVICE T warp_sum(T x)
     return x;
 }
 
-/* The largest number; a NaN is passed over unless all are NaN. */
+/* The largest number. Who may meet a NaN passes it over before. */
 template <class T> ETUDE_DEVICE T warp_max(T x)
 {
     for (int apart = WARP / 2; apart > 0; apart /= 2) {
         T other = __shfl_xor_sync(EVERY_LANE, x, apart);
-        x = other > x || x != x ? other : x;
+        x = other > x ? other : x;
     }
     return x;
 }
@@ -233,7 +233,7 @@ template <class T> ETUDE_DEVICE T block_max(T x)
     __syncthreads();
     T top = part[0];
     for (int warp = 1; warp < (int)blockDim.x / WARP; warp++)
-        top = part[warp] > top || top != top ? part[warp] : top;
+        top = part[warp] > top ? part[warp] : top;
     return top;
 }
 

@@ -28,7 +28,9 @@
 enum {
     ROW_SEGMENT = 16384, /* numbers of a row that one block joins */
     LONG_ROW = 2048,     /* a longer row gets a block of its own, a shorter one a warp at most */
-    COLUMN_STEPS = 64    /* rows of a segment that one thread of a column joins */
+    COLUMN_STEPS = 64,   /* rows of a segment that one thread of a column joins */
+    RESIDENT = 4         /* blocks at least on a multiprocessor; nvcc, not told, aims at all of its
+                            threads and keeps in memory what does not fit the registers then */
 };
 
 /* The result of a segment. The struct of the second launch joins what is joined already. */
@@ -137,7 +139,7 @@ ETUDE_DEVICE void reduce_segment(const R &r, const row_shape &s, int64_t row, in
 }
 
 template <class R, class Y, class... X>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     reduce_rows(R r, row_shape s, Y *y, const X *...x)
 {
     int64_t groups = (int)blockDim.x / s.group, mine = (int)threadIdx.x / s.group;
@@ -200,7 +202,7 @@ ETUDE_DEVICE void reduce_tile(const R &r, const column_shape &s, int64_t o, int6
 }
 
 template <class R, class Y, class... X>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     reduce_columns(R r, column_shape s, Y *y, const X *...x)
 {
     for (int64_t o = blockIdx.y; o < s.outer; o += gridDim.y)

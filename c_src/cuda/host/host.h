@@ -39,12 +39,12 @@ void *etude_device_malloc(size_t bytes, void *stream); /* NULL: no memory */
 void etude_device_free(void *buffer, void *stream);
 int etude_device_upload(void *to, const void *from, size_t bytes, void *stream); /* does not wait */
 int etude_device_download(void *to, const void *from, size_t bytes, void *stream); /* waits */
+int etude_device_fetch(void *pinned, const void *from, size_t bytes, void *stream); /* does not */
 void *etude_pinned_malloc(size_t bytes);
 void etude_pinned_free(void *block);
 
 /* ---- streams.cpp */
 void *etude_stream_make(void); /* NULL if it cannot */
-int etude_stream_end(void *stream);
 void *etude_stream_now(void);               /* that of the calling thread */
 void etude_stream_use(void *stream);        /* from now on, in this thread; NULL: the common one */
 int etude_stream_wait(void *stream);        /* until it has done all that it was given */

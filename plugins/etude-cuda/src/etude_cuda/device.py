@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,11 @@ class Device:
             raise BackendError(f"{library.name} cannot be opened: {error}") from None
         self._local = threading.local()  # stream: what this thread uses, where it chose one
         self._common = self._aside = 0
+        self._spare: list[int] = []
         self.buffers = self.bytes = self.most_bytes = 0
         self._count = threading.Lock()
         memory = Memory(self._empty, self._copy, self._constant, self._read)
         self.host = abi(name, memory, self._context)
-        self.ops: dict[str, Callable[..., Any]] = {}
 
     # ------------------------------------------------------------------ what there is
 
@@ -75,10 +76,13 @@ class Device:
         """The column of the kernels in a library of this device."""
         native = open_library(library, self.host)
         ops = {op: self._on_device(op, call) for op, call in native.items()}
-        if not self.ops:
-            self.ops = ops
         return Column(name, self.name, ops, isa=isa, threads=threads, checks=True,
                       upload=self.upload, download=self.download, dtypes=native.dtypes)
+
+    @cached_property
+    def contiguous(self) -> Callable[..., Any]:
+        """The device's own copy in C order, for columns that have none."""
+        return self._on_device("contiguous", open_library(self.path, self.host)["contiguous"])
 
     def _on_device(self, name: str, native: Callable[..., Any]) -> Callable[..., Any]:
         """An op on arrays of the device, by its op on arrays that stand for them."""
@@ -114,13 +118,30 @@ class Device:
     def download(self, x: DeviceArray) -> Array:
         """A copy of a contiguous array in the host's memory; waits for what computes it."""
         if not x.is_contiguous():
-            x = self.ops["contiguous"](x)
+            x = self.contiguous(x)
         out = np.empty(x.shape, x.dtype)
         there = opened(x, self, "download").__array_interface__["data"][0]
         self._must(self._lib.etude_device_download(
             self._pointer(out.__array_interface__["data"][0]), self._pointer(there), x.nbytes,
             self._pointer(self.stream())))
         return out
+
+    def fetch(self, x: DeviceArray, stream: int) -> int:
+        """Begin to copy a contiguous array into pinned memory, whose address is returned."""
+        block = self._number(self._lib.etude_pinned_malloc(x.nbytes))
+        if not block:
+            raise MemoryError(f"no {x.nbytes} bytes of pinned memory ({self._error()})")
+        at = x.buffer._address + x.offset * x.dtype.itemsize
+        self._must(self._lib.etude_device_fetch(self._pointer(block), self._pointer(at), x.nbytes,
+                                                self._pointer(stream)))
+        return block
+
+    def take(self, block: int, x: DeviceArray) -> Array:
+        """The values that ``fetch`` has brought, for which somebody has waited; frees the block."""
+        view = np.frombuffer(self._ffi.buffer(self._pointer(block), x.nbytes), x.dtype)
+        values = view.reshape(x.shape).copy()
+        self._lib.etude_pinned_free(self._pointer(block))
+        return values
 
     def allocate(self, nbytes: int, stream: int) -> int:
         """The address of new memory, for a Buffer. Raises MemoryError."""
@@ -154,7 +175,7 @@ class Device:
         """By a column in use that has the op, which the receipt shows, else by the device's own."""
         table = current(self.name)
         seen = any("contiguous" in column.ops for column in table.stack)
-        copy = table["contiguous"] if seen else self.ops["contiguous"]
+        copy = table["contiguous"] if seen else self.contiguous
         if out is None:
             return opened(copy(closed(x, self)), self, "contiguous")
         copy(closed(x, self), out=closed(out, self))
@@ -178,7 +199,9 @@ class Device:
         self._lib.etude_stream_use(self._pointer(stream))
 
     def make_stream(self) -> int:
-        """A new stream. Raises BackendError if the device has none left."""
+        """A stream that nobody else has. Raises BackendError if the device has none left."""
+        if self._spare:
+            return self._spare.pop()
         stream = self._number(self._lib.etude_stream_make())
         if not stream:
             raise BackendError(f"no new stream on {self.name!r}: {self._error()}")
@@ -190,14 +213,17 @@ class Device:
             self._pointer(self.stream() if stream is None else stream)))
 
     def end_stream(self, stream: int) -> None:
-        """Give a stream back, when its work is done."""
-        self._must(self._lib.etude_stream_end(self._pointer(stream)))
+        """Give a stream back. Another will get it, for buffers remember who used them."""
+        self._spare.append(stream)
+
+    def join(self, after: int, before: int) -> None:
+        """What stream ``after`` is given from now on waits for what ``before`` was given."""
+        self._must(self._lib.etude_stream_follow(self._pointer(after), self._pointer(before)))
 
     def follow(self, buffer: Buffer) -> None:
         """Let this thread's stream wait for the one that used a buffer last, and use it next."""
         stream = self.stream()
-        self._must(self._lib.etude_stream_follow(self._pointer(stream),
-                                                 self._pointer(buffer.stream)))
+        self.join(stream, buffer.stream)
         buffer.stream = stream
         buffer.streams.add(stream)
 
@@ -220,7 +246,8 @@ class Device:
         return int(self._ffi.cast("uintptr_t", pointer))
 
     def _error(self) -> str:
-        return self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+        said: str = self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+        return said
 
     def _must(self, failed: int) -> None:
         if failed:
