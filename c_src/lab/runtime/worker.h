@@ -43,10 +43,6 @@ class Worker {
     /* The running thread ends here, and the launch with it. */
     [[noreturn]] void fail(int error);
     [[noreturn]] void abandon();
-    [[noreturn]] void end_launch(int error) {
-        launching_->fail(error);
-        abandon();
-    }
 
     Launching *launching() { return launching_; }
     bool looking_only() const { return idle_ > 2 * ready.count + 2; }
