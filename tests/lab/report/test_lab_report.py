@@ -1,4 +1,4 @@
-"""What every form of a report says: nothing is lost, nothing breaks out, nothing is green unseen."""
+"""What every form of a report says: nothing is lost, nothing breaks out, nobody is called clean unseen."""
 
 import json
 import re

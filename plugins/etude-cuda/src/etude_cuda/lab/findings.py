@@ -86,4 +86,4 @@ def _told(case: Case) -> Told:
 
 def _pcs(f: Finding) -> list[int]:
     own = [pc for p in f.places for pc in (p.pc, *p.stack)]
-    return own + more_pcs(f) + ([f.object.allocated] if f.object else [])
+    return own + more_pcs(f) + ([*f.object.allocated, *f.object.freed] if f.object else [])

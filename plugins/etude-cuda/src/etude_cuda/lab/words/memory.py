@@ -64,7 +64,8 @@ def _no_sizeof(line: str) -> bool:
 
 def use_after_free(c: Case) -> Said:
     """An access to memory that has been given back."""
-    site, freed = c.first, c.second
+    site, thing = c.first, c.found.object
+    freed = c.at(thing.freed) if thing and thing.freed else c.second
     when = f" It was freed at {spot(freed)}: {freed.quoted}" if freed and freed.line else ""
     return Said(f"{c.name or 'memory'} is used after it was freed",
                 f"{site.who.capitalize()} {site.does}, but {c.memory} has been freed.{when}",
