@@ -59,15 +59,16 @@ def test_an_element_is_named_by_the_dimensions_of_its_array():
 @pytest.mark.parametrize(("text", "size", "extents"), [
     ("__shared__ float s[TILE][TILE + 1];", 16 * 17 * 4, (16, 17)),
     ("__shared__ float s[ROWS];", 8 * 4, (8,)), ("__shared__ double s[4][4];", 128, (4, 4)),
-    ("__shared__ float s[N];", 64, ()), ("__shared__ float s[3][3];", 64, ()), ("float t[4];", 16, ())])
+    ("__shared__ float s[N];", 64, ()), ("__shared__ float s[3][3];", 64, ()),
+    ("float t[4];", 16, ())])
 def test_the_extents_of_an_array_are_read_from_its_declaration(text, size, extents):
     lines = ["#define TILE 16", "constexpr int ROWS = 8;", text]
     assert declared(lines, 3, "s", size) == extents
 
 
 def test_the_runtimes_own_sentence_is_told_where_it_has_one():
-    refused = {**made.finding("launch-failed", place(25, "launch", None, pc=None, file=made.FILE,
-                                                     line=25)),
+    where = {**place(25, "launch", None, pc=None), "file": made.FILE, "line": 25}
+    refused = {**made.finding("launch-failed", where),
                "words": "kernel sum (launched at sum.cu:25) was not launched: its block has 2048 "
                         "threads; a block may have 1024."}
     told = made.told(refused)

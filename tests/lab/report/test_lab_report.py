@@ -1,4 +1,4 @@
-"""What every form of a report says: nothing is lost, nothing breaks out, nobody is called clean unseen."""
+"""What every form of a report says: nothing is lost, nothing breaks out of its frame."""
 
 import json
 import re
