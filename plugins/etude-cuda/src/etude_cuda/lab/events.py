@@ -96,6 +96,7 @@ class Finding:
     count: int = 1
     detail: dict[str, Any] = field(default_factory=dict)
     words: str = ""
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,18 @@ class Access:
 
 @dataclass(frozen=True)
 class Block:
-    """How often a basic block ran: by warps, by lanes, and by warps of which only a part came."""
+    """How often a basic block ran: by warps, by lanes, and by warps of which only a part came.
+
+    ``scattered`` are those of the split whose lanes are not simply the first ones of the warp: the
+    last warp of ``if (t < k)`` cannot be helped, every second lane can.
+    """
 
     launch: int
     pc: int
     warps: int
     lanes: int
     split: int
+    scattered: int
 
 
 @dataclass
@@ -206,7 +212,8 @@ def _finding(log: Log, e: dict[str, Any]) -> None:
     log.findings.append(Finding(
         e["kind"], _int(e.get("launch") or 0), tuple(map(_place, e.get("places") or ())),
         _thing(e["object"]) if e.get("object") else None, str(e.get("scope") or ""),
-        _int(e.get("count", 1)), dict(e.get("detail") or {}), str(e.get("words") or "")))
+        _int(e.get("count", 1)), dict(e.get("detail") or {}), str(e.get("words") or ""),
+        str(e.get("kernel") or "")))
 
 
 def _place(p: dict[str, Any]) -> Place:
@@ -245,7 +252,7 @@ def _access(log: Log, e: dict[str, Any]) -> None:
 
 def _block(log: Log, e: dict[str, Any]) -> None:
     log.blocks.append(Block(_int(e["launch"]), _pc(e["pc"]), _int(e["warps"]), _int(e["lanes"]),
-                            _int(e["split"])))
+                            _int(e["split"]), _int(e.get("scattered", e["split"]))))
 
 
 def _note(log: Log, e: dict[str, Any]) -> None:

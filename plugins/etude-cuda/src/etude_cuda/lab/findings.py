@@ -80,7 +80,7 @@ def _told(case: Case) -> Told:
     where = (marked.file, marked.line) if marked else \
         (launch.file, launch.line) if launch else ("", 0)
     return Told(case.found.kind, SEVERITY.get(case.found.kind, "error"), case.found.launch,
-                launch.kernel if launch else "", *where, said.headline, said.what, sites,
+                launch.kernel if launch else case.found.kernel, *where, said.headline, said.what, sites,
                 tuple(said.advice), case.found.count, case.found.scope, found=case.found)
 
 

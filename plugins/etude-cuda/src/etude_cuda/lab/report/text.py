@@ -67,9 +67,9 @@ def _finding(report: Report, told: Told, to: Console) -> None:
         _line(to, Text(f"  at {told.file}:{told.line}{of}{times}", "dim"))
     _quote(report, told, to)
     _paragraph(to, told.what, "  ")
-    for site in told.sites[:SITES]:
-        if site.who.lower() not in told.what.lower():
-            _site(to, site)
+    others = [s for s in told.sites if s.who.lower() not in told.what.lower()]
+    for site in others[:SITES] if len(told.sites) > 1 else ():
+        _site(to, site)
     for advice in told.advice:
         _paragraph(to, advice, "  try: ", "       ")
     if told.shrunk:

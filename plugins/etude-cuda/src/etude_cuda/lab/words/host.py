@@ -144,7 +144,7 @@ def launch_failed(c: Case) -> Said:
                         "cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), or use less.",
               "grid": "Compute the grid as (n + block - 1) / block: n / block is 0 for a small n."}
     config = f"<<<{dims(launch.grid)}, {dims(launch.block)}>>>" if launch else ""
-    name = launch.kernel if launch else "the kernel"
+    name = launch.kernel if launch else c.found.kernel or "the kernel"
     if not why and " was not launched: " in c.found.words:
         reason = c.found.words.partition(" was not launched: ")[2].rstrip(".")
         why = next((w for w in ("shared", "threads", "grid") if w in reason), "")

@@ -69,7 +69,7 @@ function findingBox(f, i) {
       element("span", {className: "dim", textContent: f.kind + (f.count > 1
         ? `, ${many(f.count, "time")}` : "")})),
     element("p", {textContent: f.what}));
-  const sides = f.places.filter((p) => p.line && (p.line !== f.line || p.file !== f.file
+  const sides = f.places.filter((p) => p.line && f.places.length > 1 && (p.line !== f.line || p.file !== f.file
     || !f.what.toLowerCase().includes(p.who.toLowerCase())));
   if (sides.length) {
     box.append(element("ul", {}, ...sides.map((p) => element("li", {},
