@@ -113,7 +113,8 @@ def test_a_launch_finds_its_kernel_whatever_is_written_around_the_name():
         "axpy", "tile", "kernel"]
 
 
-def test_nvcc_itself_is_read(tmp_path):
+def test_nvcc_itself_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     if shutil.which("nvcc") is None:
         assert cost.registers(tmp_path / "k.cu", A100) == {}
         pytest.skip("NOT RUN: needs nvcc")
@@ -121,6 +122,8 @@ def test_nvcc_itself_is_read(tmp_path):
         "template <int N> __global__ void k(float *x) { x[threadIdx.x] *= N; }\n"
         "void f(float *x) { k<2><<<1, 32>>>(x); }\n")
     assert 4 <= cost.registers(tmp_path / "k.cu", A100)["k"] <= 64
+    monkeypatch.setattr(cost.subprocess, "run", None)
+    assert cost.registers(tmp_path / "k.cu", A100)["k"] >= 4
 
 
 # ------------------------------------------------------------------ FLOPs

@@ -12,7 +12,7 @@ from io import StringIO
 from rich.console import Console
 from rich.text import Text
 
-from etude_cuda.lab.case import Site, dims
+from etude_cuda.lab.case import Site, dims, many
 from etude_cuda.lab.cost import Occupancy
 from etude_cuda.lab.counters import Line
 from etude_cuda.lab.events import Launch
@@ -147,8 +147,8 @@ def roofline_text(report: Report, one: object) -> str:
         return (f"no FLOPs on {r.bytes:,} bytes: memory-bound, at least "
                 f"{r.seconds * 1e6:,.1f} us")
     if not r.bytes:
-        return f"{r.flops:,} FLOPs, and no global memory"
-    return (f"{r.flops:,} FLOPs on {r.bytes:,} bytes = {r.intensity:.2f} a byte: {r.bound}-bound "
+        return f"{many(r.flops, 'FLOP')}, and no global memory"
+    return (f"{many(r.flops, 'FLOP')} on {r.bytes:,} bytes = {r.intensity:.2f} a byte: {r.bound}-bound "
             f"(ridge {report.card.ridge:.1f}), at most {r.attainable / 1e9:,.0f} GFLOP/s")
 
 
