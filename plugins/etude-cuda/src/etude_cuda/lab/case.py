@@ -82,7 +82,7 @@ class Case:
 
     def at(self, calls: tuple[int, ...], file: str = "", line: int = 0) -> Site | None:
         """The line of a call alone: of a program counter with its callers, or as it is known."""
-        frame = self.symbols.place(*calls[:1], calls[1:]) if calls else UNKNOWN
+        frame = self.symbols.place(calls[0], calls[1:]) if calls else UNKNOWN
         if not frame.users and line:
             frame = Frame(self.symbols.relative(file), line, "")
         if not frame.known:

@@ -242,12 +242,11 @@ def _calls(o: dict[str, Any], what: str) -> tuple[int, ...]:
 
 
 def _access(log: Log, e: dict[str, Any]) -> None:
+    example = tuple(None if a is None else _int(a) for a in e.get("example") or ())
     log.accesses.append(Access(
-        _int(e["launch"]), _pc(e["pc"]), str(e["space"]), str(e["op"]),
-        *(_int(e[name]) for name in ("size", "requests", "lanes", "sectors", "ideal", "conflicts",
-                                     "bytes")),
-        tuple(None if a is None else _int(a) for a in e.get("example") or ()),
-        tuple(map(_pc, e.get("stack") or ()))))
+        _int(e["launch"]), _pc(e["pc"]), str(e["space"]), str(e["op"]), _int(e["size"]),
+        _int(e["requests"]), _int(e["lanes"]), _int(e["sectors"]), _int(e["ideal"]),
+        _int(e["conflicts"]), _int(e["bytes"]), example, tuple(map(_pc, e.get("stack") or ()))))
 
 
 def _block(log: Log, e: dict[str, Any]) -> None:

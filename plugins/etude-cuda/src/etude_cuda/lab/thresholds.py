@@ -26,7 +26,8 @@ T = TypeVar("T", Access, Block)
 
 def judge(log: Log, symbols: Symbols) -> list[Finding]:
     """The findings that the counters of a run give."""
-    symbols.load(pc for one in (*log.accesses, *log.blocks) for pc in (one.pc, *_stack(one)))
+    symbols.load(pc for a in log.accesses for pc in (a.pc, *a.stack))
+    symbols.load(b.pc for b in log.blocks)
     return [*uncoalesced(log, symbols), *bank_conflicts(log, symbols), *divergent(log, symbols)]
 
 

@@ -158,7 +158,8 @@ def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
     told = findings.tell(log, judged + thresholds.judge(log, symbols), symbols, quotes)
     registers = cost.registers(nvcc_source, model, include) if nvcc_source else {}
     lines = counters.by_line(log, symbols, work)
-    for name in {one.file for one in (*told, *lines, *log.launches)}:
+    for name in {*(t.file for t in told), *(c.file for c in lines),
+                 *(one.file for one in log.launches)}:
         quotes.lines(name)  # now: the file may be gone when the report is read
     return Report(program, mode, model, log, told, lines, counters.by_kernel(log, work), registers,
                   quotes, symbols, seed, exit_status, output, notes)

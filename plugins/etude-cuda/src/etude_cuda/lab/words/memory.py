@@ -59,7 +59,7 @@ def _sides(c: Case) -> tuple[Place | None, Site, Thing | None, int | None]:
 
 def _no_sizeof(line: str) -> bool:
     found = re.search(r"cudaMalloc\w*\s*\([^,]*,(.*)\)", line)
-    return bool(found) and not re.search(r"sizeof|[Bb]ytes|[Ss]ize|\d{3,}", found[1])
+    return found is not None and not re.search(r"sizeof|[Bb]ytes|[Ss]ize|\d{3,}", found[1])
 
 
 def use_after_free(c: Case) -> Said:

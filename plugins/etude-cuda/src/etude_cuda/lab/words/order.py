@@ -103,7 +103,7 @@ def _lone_update(line: str) -> bool:
     left, right = line[:found.start()], line[found.end():]
     target = re.search(r"([A-Za-z_]\w*)\s*(?:\[.*\])?\s*$", left) \
         or re.search(r"([A-Za-z_]\w*)", right)
-    return bool(target) and not re.search(rf"\b{target[1]}\s*\[", right if left.strip() else "")
+    return target is not None and not re.search(rf"\b{target[1]}\s*\[", right if left.strip() else "")
 
 
 def same_value_race(c: Case) -> Said:
@@ -153,7 +153,7 @@ def _waiting(c: Case) -> tuple[str, list[Site]]:
         site = c.at((int(w["pc"], 16),)) if w.get("pc") else None
         thread = tuple(w["thread"]) if w.get("thread") else None
         n = w.get("count", 1)
-        who = c.who(thread) if thread else "a thread"  # type: ignore[arg-type]
+        who = c.who(thread) if thread else "a thread"
         more = f" and {many(n - 1, 'other')}" if n > 1 else ""
         verb = "wait" if n > 1 else "waits"
         where = f" at {spot(site)} ({site.quoted})" if site else ""
