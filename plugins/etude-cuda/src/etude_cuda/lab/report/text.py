@@ -148,8 +148,9 @@ def roofline_text(report: Report, one: object) -> str:
                 f"{r.seconds * 1e6:,.1f} us")
     if not r.bytes:
         return f"{many(r.flops, 'FLOP')}, and no global memory"
-    return (f"{many(r.flops, 'FLOP')} on {r.bytes:,} bytes = {r.intensity:.2f} a byte: "
-            f"{r.bound}-bound (ridge {report.card.ridge:.1f}), at most {r.attainable / 1e9:,.0f} GFLOP/s")
+    position = f"{many(r.flops, 'FLOP')} on {r.bytes:,} bytes = {r.intensity:.2f} a byte"
+    return (f"{position}: {r.bound}-bound (ridge {report.card.ridge:.1f}), at most "
+            f"{r.attainable / 1e9:,.0f} GFLOP/s")
 
 
 def _counters(report: Report, to: Console) -> None:

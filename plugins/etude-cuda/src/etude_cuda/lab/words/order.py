@@ -103,7 +103,9 @@ def _lone_update(line: str) -> bool:
     left, right = line[:found.start()], line[found.end():]
     target = re.search(r"([A-Za-z_]\w*)\s*(?:\[.*\])?\s*$", left) \
         or re.search(r"([A-Za-z_]\w*)", right)
-    return target is not None and not re.search(rf"\b{target[1]}\s*\[", right if left.strip() else "")
+    if target is None:
+        return False
+    return not left.strip() or not re.search(rf"\b{target[1]}\s*\[", right)
 
 
 def same_value_race(c: Case) -> Said:
