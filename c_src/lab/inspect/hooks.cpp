@@ -75,12 +75,14 @@ HOOK void __tsan_vptr_update(void **p, void *) { watch(p, sizeof *p, Mark::write
 HOOK void __tsan_vptr_read(void **p) { watch(p, sizeof *p, 0, CALLER); }
 
 HOOK void __tsan_func_entry(void *caller) {
+    if (!ready) return;
     Lane *lane = running();
     uint32_t &path = lane ? lane->path : host_path;
     path = spots->enter(path, reinterpret_cast<uintptr_t>(caller));
 }
 
 HOOK void __tsan_func_exit() {
+    if (!ready) return;
     Lane *lane = running();
     uint32_t &path = lane ? lane->path : host_path;
     path = spots->leave(path);

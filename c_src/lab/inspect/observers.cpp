@@ -4,7 +4,9 @@
    tables in which requests are put together are worth keeping. */
 #include "observers.h"
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include "access.h"
 #include "objects.h"
 #include "report.h"
@@ -22,6 +24,18 @@ LAB_FIRST Lasting<std::vector<BlockView *>> resident; // blocks that have begun 
 LAB_FIRST Lasting<std::vector<BlockView *>> spare;
 LAB_FIRST Lasting<std::vector<uintptr_t>> basic_blocks; // their pcs; the number 0 is given to none
 LAB_FIRST Lasting<PairTable> numbers;                   // of basic blocks
+
+/* Made after everything else here, so that its function runs at exit after everything else. */
+struct Ending {
+    Ending() {
+        ready = true;
+        atexit(observe::finished);
+    }
+};
+LAB_FIRST Lasting<Ending> ending;
+
+/* Of the CPU, since the program began. */
+double seconds() { return (double)clock() / CLOCKS_PER_SEC; }
 
 Lane &lane_of(Thread &t) { return *static_cast<Lane *>(t.seen); }
 BlockView &view_of(Block &b) { return *static_cast<BlockView *>(b.seen); }
@@ -366,9 +380,13 @@ void event_waited(void *event, void *stream, bool host, void *) {
 void api(const char *, int, void *) {}
 
 void finished() {
-    if (store_pending) store_pending = false;
+    static bool done = false;
+    if (done) return;
+    done = true;
     emit_findings();
-    write_event("{\"event\":\"end\"" + member("accesses", accesses) + "}");
+    write_event("{\"event\":\"end\"" + member("launches", launch_count()) +
+                member("accesses", accesses) + ",\"seconds\":" + std::to_string(seconds()) +
+                ",\"stopped\":\"\"}");
 }
 
 } // namespace lab::observe
