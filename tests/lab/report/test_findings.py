@@ -4,7 +4,7 @@ import made_runs as made
 import pytest
 from made_runs import at, finding, place, thing
 
-from etude_cuda.lab.case import declared
+from etude_cuda.lab.case import _pointer, declared
 from etude_cuda.lab.events import KINDS
 from etude_cuda.lab.words import order
 
@@ -90,6 +90,12 @@ def test_an_early_look_is_marked_where_the_host_looks():
                              object=thing("d_x", "managed", 400, 0)))
     assert told.line == 28
     assert "thread 1 of block 0 writes d_x[0] at sum.cu:11" in told.what
+
+
+def test_a_line_that_allocates_several_gives_none_of_them_its_name():
+    assert _pointer("cudaMalloc(&a, n); cudaMalloc(&b, n);") == ""
+    assert _pointer("CHECK(cudaMalloc((void **)&a, n * sizeof(float)));") == "a"
+    assert _pointer("float *h = (float *)malloc(n);") == "h"
 
 
 def test_a_pointer_is_called_as_the_line_that_allocated_it_calls_it():

@@ -272,7 +272,12 @@ def _some(index: tuple[int, ...], extents: tuple[int, ...]) -> str:
 
 
 def _pointer(line: str) -> str:
-    """The variable an allocation goes to: cudaMalloc((void **)&d_x, n) and x = malloc(n)."""
+    """The variable an allocation goes to: cudaMalloc((void **)&d_x, n) and x = malloc(n).
+
+    "" where a line allocates several.
+    """
+    if len(re.findall(r"cudaMalloc|\bmalloc|\bcalloc|\bnew\b", line)) > 1:
+        return ""
     found = re.search(r"cudaMalloc\w*\s*(?:<[^>]*>)?\(\s*(?:\([^()]*\)\s*)?&?\s*([A-Za-z_]\w*)",
                       line) or re.search(r"([A-Za-z_]\w*)\s*=\s*[^=]*\b(?:malloc|calloc|new)\b",
                                          line)
