@@ -7,6 +7,7 @@ Everything goes through one rich console, so that a file or a pipe gets plain te
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from io import StringIO
 
 from rich.console import Console
@@ -163,22 +164,24 @@ def _counters(report: Report, to: Console) -> None:
     head = f"  {'line':>5} {'global':>13} {'shared':>7} {'lanes':>6}  source"
     _line(to, Text(head, "dim"))
     files = {c.file for c in shown}
+    places = Counter((c.file, c.line) for c in shown)
     for c in sorted(worst, key=lambda c: (c.file, c.line)):
-        _line(to, _row(report, c, len(files) > 1))
+        before = f"{c.file}: " if len(files) > 1 else ""
+        before += f"{c.kernel}: " if places[c.file, c.line] > 1 else ""
+        _line(to, _row(report, c, before))
     if len(shown) > len(worst):
         to.print(Text(f"  and {len(shown) - len(worst)} lines with less", "dim"))
     to.print()
 
 
-def _row(report: Report, c: Line, many: bool) -> Text:
+def _row(report: Report, c: Line, before: str) -> Text:
     glob = f"{c.sectors / c.requests:.1f} ({c.ideal / c.requests:.1f})" if c.requests else "-"
     shared = f"{c.conflicts / c.shared_requests:.1f}" if c.shared_requests else "-"
     lanes = f"{c.lanes / c.warps:.1f}" if c.warps else "-"
     hot = bool(c.requests) and c.sectors >= 2 * c.ideal
-    name = f"{c.file}: " if many else ""
     return Text.assemble(f"  {c.line:5d} ", (f"{glob:>13} ", "yellow" if hot else ""),
                          (f"{shared:>7} ", "yellow" if c.conflicts else ""), f"{lanes:>6}  ",
-                         (f"{name}{report.quotes.line(c.file, c.line)}", "dim"))
+                         (f"{before}{report.quotes.line(c.file, c.line)}", "dim"))
 
 
 # ------------------------------------------------------------------ the sum
