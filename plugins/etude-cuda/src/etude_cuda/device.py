@@ -147,6 +147,7 @@ class Device:
         """The address of new memory, for a Buffer. Raises MemoryError."""
         buffer = self._lib.etude_device_malloc(nbytes, self._pointer(stream))
         if buffer == self._ffi.NULL:
+            self._must(self._lib.etude_device_alive())
             raise MemoryError(f"no {nbytes} bytes of memory on {self.name!r}, where arrays hold "
                               f"{self.bytes} ({self._error()})")
         with self._count:
@@ -237,7 +238,10 @@ class Device:
     # ------------------------------------------------------------------ through cffi
 
     def _context(self) -> int:
-        return self._number(self._lib.etude_device_context())
+        context = self._number(self._lib.etude_device_context())
+        if not context:
+            self._must(self._lib.etude_device_alive())
+        return context
 
     def _pointer(self, address: int) -> Any:
         return self._ffi.cast("void *", address)
