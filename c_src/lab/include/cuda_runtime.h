@@ -8,6 +8,16 @@
 #endif
 #define CUDART_VERSION 13000
 
+/* What a program under nvcc has without asking. */
+#include <cmath>
+#include <cstdlib>
+#include <new>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
 #include "lab/vector.h"
 #include "lab/index.h"
 #include "lab/launch.h"

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import etude
 from etude.core.errors import BackendError
 from etude.data.files import user_cache
-from etude_cuda.lab.source import Table, pass_file
+from etude_cuda import places
+from etude_cuda.lab.source import Refusal, Table, pass_file
 
 MODES = ("fast", "inspect")
 PASSED = (".cu", ".cuh")  # sources that need the pass; others are compiled as they are
@@ -34,7 +36,7 @@ ERRORS = 8  # shown at most
 
 #: CUDA's language, and program counters that addr2line understands. No FMA: a card contracts
 #: a * b + c as it likes, and the lab never does.
-COMMON = ("-std=gnu++17", "-ffp-contract=off", "-g", "-pthread", "-w")
+COMMON = ("-std=gnu++17", "-ffp-contract=off", "-fno-strict-aliasing", "-g", "-pthread", "-w")
 #: The compiler makes every load and store call the lab, and every basic block.
 WATCHED = ("-fsanitize=thread", "--param", "tsan-distinguish-volatile=1",
            "--param", "tsan-instrument-func-entry-exit=0")
@@ -97,25 +99,22 @@ def compiler() -> str:
 @cache
 def home() -> Path:
     """The folder c_src/lab: in the installed package, or in a clone."""
-    here = Path(__file__).resolve()
-    places = (here.parents[1] / "c_src" / "lab", here.parents[3] / "c_src" / "lab",
-              here.parents[5] / "c_src" / "lab")
-    found = next((p for p in places if (p / "include" / "cuda_runtime.h").is_file()), None)
-    if found is None:
-        raise LabError("The lab's own sources are missing from this installation: install "
-                       "etude-cuda again.")
-    return found
+    try:
+        return places.sources() / "lab"
+    except FileNotFoundError as error:
+        raise LabError(f"The lab cannot compile programs: {error}. Install it again.") from None
 
 
 # ------------------------------------------------------------------ building
 
 
-def build_program(sources: Sequence[Path], mode: str, options: Options | None = None) -> Built:
-    """The executable of a whole program.
+def build_program(sources: Sequence[Path], mode: str, options: Options | None = None, *,
+                  shown: Path | None = None) -> Built:
+    """The executable of a whole program. ``shown`` is what messages call it.
 
     LabError if a file cannot be read, holds what the lab does not have, or does not compile.
     """
-    return _build(sources, mode, options or Options(), library=False)
+    return _build(sources, mode, options or Options(), library=False, shown=shown)
 
 
 def build_library(sources: Sequence[Path], mode: str, options: Options | None = None, *,
@@ -124,8 +123,40 @@ def build_library(sources: Sequence[Path], mode: str, options: Options | None = 
     return _build(sources, mode, options or Options(), library=True, runtime=runtime)
 
 
+def compile_source(source: Path, device: str) -> Path:
+    """The library of a file that exports kernels of etude.h: of g++ and the lab for "gpu-lab", of
+    nvcc for "cuda".
+    """
+    include = Path(etude.__file__).parent / "include"
+    options = Options(folders=(include, places.sources() / "cuda"))
+    if device == "gpu-lab":
+        runtime = places.compiled("libetude_gpu_lab.so")
+        return build_library([source], "fast", options, runtime=runtime).executable
+    return _by_nvcc(source, options)
+
+
+def _by_nvcc(source: Path, options: Options) -> Path:
+    nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    if nvcc is None:
+        raise LabError(f"{source}: nvcc compiles it for a card, and was not found. Put it on the "
+                       "PATH, or check it in the lab, on the device gpu-lab.")
+    flags = ["-std=c++17", "-O3", "-arch=native", "-shared", "-Xcompiler", "-fPIC",
+             *options.flags()]
+    kept = user_cache() / "lab" / "programs" / (
+        f"{source.stem}-{_digest(nvcc, flags, [source], source.parent)}.so")
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
+            made = Path(folder) / "library.so"
+            done = subprocess.run([nvcc, *flags, str(source), "-o", str(made)],
+                                  capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise LabError(f"{source} does not compile with nvcc:\n{done.stderr[-2000:]}")
+            _keep(made, kept)
+    return kept
+
+
 def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
-           runtime: Path | None = None) -> Built:
+           runtime: Path | None = None, shown: Path | None = None) -> Built:
     for source in sources:
         if not source.is_file():
             raise LabError(f"{source}: there is no such file.")
@@ -138,7 +169,8 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
         lab = [runtime] if runtime else _runtime(gxx, mode, library)
         stamp = _digest(gxx, [*flags, *options.flags(), *options.libraries, str(library)],
                         [*sorted(Path(folder).iterdir()), *lab], Path(folder))
-        kept = user_cache() / "lab" / "programs" / f"{sources[0].stem}-{stamp}"
+        name = f"{sources[0].stem}-{stamp}{'.so' if library else ''}"
+        kept = user_cache() / "lab" / "programs" / name
         if kept.exists():
             os.utime(kept)
             return Built(kept, table)
@@ -149,11 +181,12 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
                        f"-I{home() / 'include'}", f"-iquote{source.parent}", *options.flags(),
                        "-fmax-errors=20", "-fno-diagnostics-show-caret",
                        "-fdiagnostics-color=never", "-c", str(output), "-o", str(made)]
-            _compile(command, source, table)
+            _compile(command, shown or source, table)
             objects.append(made)
         made = Path(folder) / "program"
         link = [gxx, *(LIBRARY_ONLY if library else PROGRAM_ONLY[:1]), "-pthread", "-g",
                 *map(str, objects), *map(str, lab), "-o", str(made),
+                *([f"-Wl,-rpath,{runtime.parent}"] if runtime else []),
                 *(f"-l{name}" for name in options.libraries), "-ldl", "-lm"]
         _link(link, sources)
         _keep(made, kept)
@@ -171,10 +204,18 @@ def _passed(sources: Sequence[Path], folder: Path, options: Options) -> tuple[Ta
         whole.refusals += table.refusals
         whole.files += table.files
         whole.volatile |= table.volatile
-    refused = [r for r in whole.refusals if r.sure]
-    if refused:
-        raise LabError("\n".join(map(str, refused[:ERRORS])))
+    refuse([r for r in whole.refusals if r.sure])
     return whole, outputs
+
+
+def refuse(refusals: Sequence[Refusal]) -> None:
+    """LabError for what the lab does not have, if there is any: each thing once, where it is first.
+    """
+    firsts: dict[str, Refusal] = {}
+    for refusal in refusals:
+        firsts.setdefault(refusal.what.partition(" (")[0], refusal)
+    if firsts:
+        raise LabError("\n".join(map(str, firsts.values())))
 
 
 def _runtime(gxx: str, mode: str, library: bool) -> list[Path]:
@@ -244,8 +285,7 @@ def _compile(command: list[str], source: Path, table: Table) -> None:
     said = errors_of(done.stderr)
     places = {(e.file, e.line) for e in said}
     refused = [r for r in table.refusals if (r.file, r.line) in places]
-    if refused:  # behind an #if, which turned out to be taken
-        raise LabError("\n".join(map(str, refused[:ERRORS])))
+    refuse(refused)  # behind an #if, which turned out to be taken
     raise LabError(f"{source} does not compile:\n{worded(said, done.stderr)}")
 
 

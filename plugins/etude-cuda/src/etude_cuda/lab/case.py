@@ -19,6 +19,7 @@ SPACES = {"shared": "shared memory", "global": "global memory", "constant": "con
 DOES = {"read": "reads", "load": "reads", "write": "writes", "store": "writes",
         "atomic": "updates atomically", "wait": "waits", "free": "frees", "copy": "copies",
         "launch": "launches", "call": "calls"}
+SUMMED = ("uncoalesced", "bank-conflict", "branch-divergence")  # of all warps together
 READS = ("read", "load")
 WRITES = ("write", "store", "atomic")
 
@@ -93,7 +94,7 @@ class Case:
     def who(self, thread: Thread | None) -> str:
         """"thread 33 of block 0": as many coordinates as the launch has dimensions."""
         if thread is None:
-            return "the host"
+            return "a warp" if self.found.kind in SUMMED else "the host"
         grid = self.launch.grid if self.launch else (2, 2, 2)
         block = self.launch.block if self.launch else (2, 2, 2)
         return f"thread {_some(thread[3:], block)} of block {_some(thread[:3], grid)}"

@@ -1,0 +1,33 @@
+/* report.h: what access.cpp and the observers found, made into findings. */
+#pragma once
+#include "findings.h"
+
+namespace lab::inspect {
+
+/* An access of a kernel, on its way. */
+struct Touch {
+    Lane &lane;
+    Spot &spot;
+    Object &object;
+    uintptr_t address;
+    size_t size;
+    uint32_t flags;
+};
+
+void report_uninitialized(const Touch &touch);
+void report_misaligned(const Touch &touch);
+void report_race(const Touch &touch, const Mark &other);
+
+/* An address outside all objects, or beyond the end of one. Ends the launch where a card would. */
+void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t bytes,
+                  uint32_t flags);
+
+void report_unsynchronized(Object &object, uintptr_t a, size_t bytes, bool is_write,
+                           const Mark &mark, uintptr_t pc);
+void report_unsynchronized_copy(uintptr_t a, uintptr_t begin, size_t length, size_t bytes,
+                                bool is_write, const struct Work &work, uintptr_t pc);
+void report_host_after_free(Object &object, uintptr_t a, size_t bytes, bool is_write,
+                            uintptr_t pc);
+void report_device_pointer(Object &object, uintptr_t a, size_t bytes, bool is_write, uintptr_t pc);
+
+} // namespace lab::inspect
