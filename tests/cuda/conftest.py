@@ -1,5 +1,6 @@
 """The tests here need the device "gpu-lab", which g++ builds when etude-cuda is installed."""
 
+import os
 import subprocess
 import sys
 
@@ -30,11 +31,9 @@ def lab(lab_column):
 
 
 @pytest.fixture
-def fresh(lab_column):
+def fresh():
     """Runs a text in a process of its own, with these variables set in its environment."""
     def run(text, **environment):
-        import os
-
         return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True,
                               env={**os.environ, **environment}, timeout=120)
 

@@ -76,7 +76,7 @@ print(opened(x.array, device("gpu-lab"), "a test")[0])
 """
 
 
-def test_in_the_no_touch_mode_a_touch_by_the_host_ends_the_process(fresh):
+def test_in_the_no_touch_mode_a_touch_by_the_host_ends_the_process(fresh, lab_column):
     done = fresh(TOUCH, LAB_NO_TOUCH="1")
     assert done.stdout.startswith("(3,)")
     assert done.returncode < 0

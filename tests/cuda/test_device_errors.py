@@ -16,6 +16,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), (x * 2).tolist())
 """
 
 
-def test_a_child_of_a_process_that_used_the_device_is_told_so(fresh):
+def test_a_child_of_a_process_that_used_the_device_is_told_so(fresh, lab_column):
     done = fresh(FORKED)
     assert done.stdout.splitlines()[-1] == "0 [2.0, 2.0, 2.0]", done.stdout + done.stderr
