@@ -32,6 +32,8 @@ struct norm_call {
 
 /* ---- Sums ------------------------------------------------------------------------------------ */
 
+namespace {
+
 struct moment_terms {
     const real *x;
     int64_t C, inner;
@@ -63,6 +65,8 @@ struct gradient_terms {
         add_at(n * C + c, c, first, second);
     }
 };
+
+} // namespace
 
 /* The two sums of a channel, blockIdx.x, over one part of its N inner numbers, blockIdx.y. */
 template <class Terms>

@@ -135,6 +135,8 @@ static __global__ void layer_norm_backward_rows(norm_rows c, int packed)
         backward_row<1>(c, t);
 }
 
+namespace {
+
 /* The terms of dweight and dbias. */
 struct norm_terms {
     const real *grad, *x, *mean, *rstd;
@@ -147,6 +149,8 @@ struct norm_terms {
         of_g += g;
     }
 };
+
+} // namespace
 
 ETUDE_KERNEL(norm_backward, layer_norm_backward)(etude_context *ctx, const real *grad,
                                                  const real *x, const real *weight,

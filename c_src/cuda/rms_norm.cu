@@ -118,6 +118,8 @@ static __global__ void rms_norm_backward_rows(rms_rows c, int packed)
         backward_row<1>(c, t);
 }
 
+namespace {
+
 /* The terms of dweight; there is no second sum. */
 struct rms_terms {
     const real *grad, *x, *rstd;
@@ -129,6 +131,8 @@ struct rms_terms {
         of_gh += g * ((wide)x[row * cols + column] * rstd[row]);
     }
 };
+
+} // namespace
 
 ETUDE_KERNEL(rms_norm_backward, rms_norm_backward)(etude_context *ctx, const real *grad,
                                                    const real *x, const real *weight,
