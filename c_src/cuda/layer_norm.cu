@@ -1,6 +1,7 @@
 /* layer_norm.cu: normalisation of each row, and the gradient in x, weight and bias.
    Reference: packages/etude/src/etude/ops/layer_norm.py.   On the CPU: c_src/cpu/layer_norm.c.
    x, y, grad, dx: rows x cols; weight, bias, dweight, dbias: cols; mean, rstd: rows.
+   float and double (ETUDE_REAL).
 
    Plan. Forward: one team of threads for a row (rows.cuh), three walks along it: sum, sum of
    squared deviations, result, the last two out of L1. Loads of 16 bytes where rows are aligned for

@@ -1,6 +1,7 @@
 /* rms_norm.cu: each row divided by its root mean square, and the gradient in x and weight.
    Reference: packages/etude/src/etude/ops/rms_norm.py.   On the CPU: c_src/cpu/rms_norm.c.
-   x, y, grad, dx: rows x cols; weight, dweight: cols; rstd: rows.
+   x, y, grad, dx: rows x cols; weight, dweight: cols; rstd: rows. float and double
+   (ETUDE_REAL).
 
    Plan. layer_norm.cu without the mean: one team of threads for a row, two walks along it, the
    second out of L1; dweight by columns.cuh. 16-byte loads, the least number of sectors, no
