@@ -182,7 +182,7 @@ ETUDE_DEVICE void finish(const Numbers &numbers, const typename Numbers::number 
 
 /* A warp takes 32 blocks of words at a time. All lanes stay to the end, for the swaps. */
 template <class Numbers>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     random_kernel(Numbers numbers, const int64_t *key, real *y, int64_t n, bool even)
 {
     constexpr int COUNT = Numbers::COUNT, HALF = COUNT / 2;
