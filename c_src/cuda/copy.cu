@@ -31,9 +31,13 @@ ETUDE_DEVICE void locate(const copy_shape &s, int64_t item, const real **x, real
     }
 }
 
+namespace {
+
 struct same_map {
     __device__ real operator()(real v) const { return v; }
 };
+
+} // namespace
 
 /* packs: how many a row has, 0 where rows do not begin at 16 bytes or have other strides. */
 static __global__ void __launch_bounds__(THREADS, RESIDENT)

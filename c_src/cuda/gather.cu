@@ -31,6 +31,7 @@ ETUDE_KERNEL(gather, gather)(etude_context *ctx, const real *x, const int64_t *i
                              int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
     int64_t count = outer * index_n * inner;
+    gather_shape s = {outer, n, index_n, inner};
     if (count == 0)
         return ETUDE_OK;
     int *flag = (int *)etude_scratch(ctx, FLAG);
@@ -40,8 +41,7 @@ ETUDE_KERNEL(gather, gather)(etude_context *ctx, const real *x, const int64_t *i
     if (status != ETUDE_OK)
         return status;
     walk_shape walk = walk_of(outer, index_n, inner);
-    gather_kernel<<<walk.grid, walk.tile, 0, stream_of(ctx)>>>({outer, n, index_n, inner}, x, index,
-                                                               y);
+    gather_kernel<<<walk.grid, walk.tile, 0, stream_of(ctx)>>>(s, x, index, y);
     status = launched(ctx, "gather");
     return status != ETUDE_OK ? status : check_ended(ctx, "gather", flag);
 }

@@ -88,6 +88,8 @@ ETUDE_DEVICE double turned_sine(double x, int quarters)
    COUNT numbers each, which `make` works out from the words and `finished` turns into elements `at`
    and so on of the result, N at a time. */
 
+namespace {
+
 struct rand_numbers {
     enum { COUNT = sizeof(real) == 8 ? (int)WORDS : (int)FLOATS };
     typedef real number;
@@ -150,6 +152,8 @@ struct dropped_numbers {
         return y;
     }
 };
+
+} // namespace
 
 /* Neighbouring lanes have the numbers a and b, of one block of words each. They swap halves: the
    even lane has the first half of a and that of b then, the odd lane the second ones. */

@@ -30,6 +30,8 @@ struct step_table {
 
 /* ---- The rules: what becomes of one number ---------------------------------------------------- */
 
+namespace {
+
 struct sgd_rule {
     enum { MOMENTS = 1 };
     struct numbers {
@@ -93,6 +95,8 @@ struct rmsprop_rule {
         p = p - s.lr * buffer;
     }
 };
+
+} // namespace
 
 /* ---- The walk --------------------------------------------------------------------------------- */
 
