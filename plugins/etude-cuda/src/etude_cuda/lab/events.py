@@ -242,7 +242,7 @@ def _end(log: Log, e: dict[str, Any]) -> None:
 
 _ENTER: dict[str, Callable[[Log, dict[str, Any]], None]] = {
     "launch": _launch, "finding": _finding, "access": _access, "block": _block, "note": _note,
-    "end": _end}
+    "end": _end, "progress": lambda log, e: None}  # progress is for who watches the run
 
 
 def _int(x: Any) -> int:

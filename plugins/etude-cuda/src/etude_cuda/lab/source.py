@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from etude_cuda.lab.declare import SPACES, Declaration, Declarator, read_declaration
-from etude_cuda.lab.refusals import INCLUDES, ON_DEVICE, WORDS
+from etude_cuda.lab.refusals import INCLUDES, ON_DEVICE, SOME, WORDS
 from etude_cuda.lab.tokens import (
     CLOSING,
     OPENING,
@@ -83,7 +83,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that the lab does not have, at its line. ``sure`` says that no #if guards it."""
+    """Something that the lab does not have, at its line. Where it is not ``sure`` (an #if may take
+    it out), it counts if the compiler stumbles over that line.
+    """
 
     what: str
     instead: str
@@ -563,18 +565,18 @@ class _Pass:
         token = self._tokens[i]
         following = self._tokens[i + 1].text if i + 1 < len(self._tokens) else ""
         said = f"{token.text}{following if following in ('(', '<', '::') else ' '}"
-        for table in (ON_DEVICE, WORDS) if self._scopes[-1].on_device else (WORDS,):
+        tables = [ON_DEVICE] * self._scopes[-1].on_device + [WORDS, SOME]
+        for table in tables:
             for pattern, what, instead in table:
                 if re.match(pattern, said):
-                    self._refuse(token, f"{what} ({token.text})", instead)
+                    self._refuse(token, f"{what} ({token.text})", instead, table is not SOME)
                     return
 
-    def _refuse(self, token: Token, what: str, instead: str) -> None:
-        sure = all(c.sure for c in self._conditions) and self._macro is None
+    def _refuse(self, token: Token, what: str, instead: str, sure: bool = True) -> None:
+        sure = sure and all(c.sure for c in self._conditions) and self._macro is None
         line = self._line(token.start)
         quote = self.text.splitlines()[line - 1].strip()
-        found = Refusal(what, instead, self.path, line, quote, sure)
-        self.refusals.append(found)
+        self.refusals.append(Refusal(what, instead, self.path, line, quote, sure))
 
     # ------------------------------------------------------------------ positions and edits
 
@@ -688,8 +690,9 @@ def pass_file(source: Path, output: Path, folders: Sequence[Path] = ()) -> Table
                 visit(found, copy)
             return str(copies[found.resolve()].absolute())
 
-        done = passed(path.read_text(errors="surrogateescape"), str(path), resolve)
-        to.write_text(done.text, errors="surrogateescape")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff")
+        done = passed(text, str(path), resolve)
+        to.write_text(done.text, encoding="utf-8", errors="surrogateescape")
         table.kernels += done.kernels
         table.refusals += done.refusals
         table.volatile |= done.volatile
