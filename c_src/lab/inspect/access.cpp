@@ -9,10 +9,6 @@
 #include "streams.h"
 #include "../runtime/fiber.h"
 
-namespace lab {
-void polite_yield();
-}
-
 namespace lab::inspect {
 
 uint64_t accesses;
@@ -48,7 +44,7 @@ void count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a, ui
         slot = (begin_traffic(launch, spot, object, size, flags), (size_t)spot.slot);
     Requests &requests = lane.warp->requests;
     if (requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot])) return;
-    polite_yield(); // too far ahead of the warp: the others may catch up
+    yield(); // too far ahead of the warp: the others may catch up
     // The table may have moved meanwhile, so it is looked up again.
     if (requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot])) return;
     requests.close_half((uint32_t)slot, launch.traffic[slot]);
@@ -56,10 +52,6 @@ void count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a, ui
 }
 
 /* ---- Was it ever written? ------------------------------------------------------------------ */
-
-/* Managed and pinned memory is filled with this byte at first, so that what was written by a
-   function that is not watched can be told from what was not written. */
-constexpr unsigned char poison = 0xCB;
 
 bool written_unseen(Object &object, size_t at, size_t bytes) {
     if (!object.poisoned) return false;
@@ -188,7 +180,7 @@ inline void remember_read_back(Lane &lane, Spot &spot, uintptr_t a, uint32_t fla
 }
 
 Object *object_of(Lane &lane, Spot &spot, uintptr_t a, size_t bytes, uint32_t flags) {
-    Object *object = objects.around(a);
+    Object *object = objects->around(a);
     if (object && object->holds(a, bytes)) return spot.object = object;
     report_stray(lane, spot, object, a, bytes, flags);
     return nullptr;
@@ -200,7 +192,7 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
     if (a - lane.stack_low < stack_bytes) return;
     if (store_pending) look_at_pending_store();
     accesses++;
-    Spot &spot = spots.at(pc, lane.path);
+    Spot &spot = spots->at(pc, lane.path);
     Object *object = spot.object;
     if (!object || !object->holds(a, size)) {
         object = object_of(lane, spot, a, size, flags);
@@ -217,7 +209,7 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
 void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr_t pc) {
     if (a - lane.stack_low < stack_bytes || !bytes) return;
     if (store_pending) look_at_pending_store();
-    Spot &spot = spots.at(pc, lane.path);
+    Spot &spot = spots->at(pc, lane.path);
     Object *object = spot.object;
     if (!object || !object->holds(a, bytes)) {
         object = object_of(lane, spot, a, bytes, flags);
@@ -244,13 +236,13 @@ struct Busy {
     const Work *work;
 };
 
-std::vector<Busy> busy;
+LAB_FIRST Lasting<std::vector<Busy>> busy;
 
 void check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
-    for (size_t i = 0; i < busy.size(); i++) {
-        Busy b = busy[i];
-        if (streams.host_knows(b.work->begin)) {
-            busy.erase(busy.begin() + (long)i--);
+    for (size_t i = 0; i < busy->size(); i++) {
+        Busy b = (*busy)[i];
+        if (streams->host_knows(b.work->begin)) {
+            busy->erase(busy->begin() + (long)i--);
             continue;
         }
         if (a < b.end && a + bytes > b.begin && (is_write || b.is_written))
@@ -261,9 +253,9 @@ void check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
 /* Has a kernel touched it that the host did not wait for? */
 void check_host_cells(Object &object, uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     Cell *cells = object.cells.if_any();
-    if (!cells || streams.host_knows_all()) return;
+    if (!cells || streams->host_knows_all()) return;
     size_t at = a - object.begin;
-    auto unknown = [](const Mark &m) { return m.tick && !streams.host_knows(m.tick); };
+    auto unknown = [](const Mark &m) { return m.tick && !streams->host_knows(m.tick); };
     for (size_t i = at / 4; i <= (at + bytes - 1) / 4; i++) {
         Cell *cell = object.cells.bytes_if_split(cells[i]);
         if (!cell) cell = &cells[i];
@@ -275,14 +267,35 @@ void check_host_cells(Object &object, uintptr_t a, size_t bytes, bool is_write, 
 
 } // namespace
 
+/* An asynchronous copy touches the object as a launch does: marks for whoever is not ordered after
+   it, and a look for those that it is not ordered after. Without a second stream there are none. */
+void copy_touches(Object &object, uintptr_t a, size_t bytes, bool is_write, const Work &work) {
+    if (!streams->several()) return;
+    Spot &spot = spots->at(work.pc, work.path);
+    Mark mark{work.begin, copy_engine, spot.id << 4 | (is_write ? Mark::write : 0)};
+    Cell *cells = object.cells.of(object.bytes);
+    auto unordered = [&](const Mark &m) { return m.tick && !streams->ordered(work, m.tick); };
+    size_t at = a - object.begin;
+    bool told = false;
+    for (size_t i = at / 4; i < (at + bytes + 3) / 4; i++) {
+        Cell &cell = cells[i];
+        const Mark *other = unordered(cell.write) ? &cell.write : nullptr;
+        if (!other && is_write && unordered(cell.other[0])) other = &cell.other[0];
+        if (other && !told) report_copy_race(object, i * 4, *other, mark);
+        told = told || other;
+        cell.split = 0;
+        (is_write ? cell.write : cell.other[0]) = mark;
+    }
+}
+
 void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &work) {
-    busy.push_back({a, a + bytes, is_written, &work});
+    busy->push_back({a, a + bytes, is_written, &work});
 }
 
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
-    if (!busy.empty()) check_busy(a, bytes, is_write, pc);
-    if (objects.outside(a) || !bytes) return;
-    Object *object = objects.around(a);
+    if (!busy->empty()) check_busy(a, bytes, is_write, pc);
+    if (objects->outside(a) || !bytes) return;
+    Object *object = objects->around(a);
     if (!object) return;
     if (object->freed && object->space != Space::shared)
         return report_host_after_free(*object, a, bytes, is_write, pc);

@@ -73,13 +73,13 @@ Place place_of(const Lane &lane, const char *role, uintptr_t pc, uint32_t size, 
 Place place_of(const Mark &mark, uint32_t size) {
     Place place;
     place.role = mark.is(Mark::atomic) ? "atomic" : mark.is(Mark::write) ? "write" : "read";
-    const Spot &spot = spots.by_id(mark.spot());
+    const Spot &spot = spots->by_id(mark.spot());
     place.pc = spot.pc;
     place.path = spot.path;
     place.size = size;
     place.atomic = mark.is(Mark::atomic);
     place.is_volatile = mark.is(Mark::is_volatile);
-    const Work *work = streams.at(mark.tick);
+    const Work *work = streams->at(mark.tick);
     if (work && work->launch) set_thread(place, mark.thread, work->grid, work->block);
     return place;
 }
@@ -119,7 +119,7 @@ std::string hex(uintptr_t pc) {
 
 std::string stack_json(uint32_t path) {
     std::string out = "[";
-    for (uintptr_t pc : spots.stack(path)) out += (out.size() > 1 ? "," : "") + hex(pc);
+    for (uintptr_t pc : spots->stack(path)) out += (out.size() > 1 ? "," : "") + hex(pc);
     return out + "]";
 }
 

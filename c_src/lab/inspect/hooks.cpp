@@ -77,13 +77,13 @@ HOOK void __tsan_vptr_read(void **p) { watch(p, sizeof *p, 0, CALLER); }
 HOOK void __tsan_func_entry(void *caller) {
     Lane *lane = running();
     uint32_t &path = lane ? lane->path : host_path;
-    path = spots.enter(path, reinterpret_cast<uintptr_t>(caller));
+    path = spots->enter(path, reinterpret_cast<uintptr_t>(caller));
 }
 
 HOOK void __tsan_func_exit() {
     Lane *lane = running();
     uint32_t &path = lane ? lane->path : host_path;
-    path = spots.leave(path);
+    path = spots->leave(path);
 }
 
 HOOK void __sanitizer_cov_trace_pc() {

@@ -23,6 +23,11 @@ const char *role_of(uint32_t flags) {
     return flags & Mark::atomic ? "atomic" : flags & Mark::write ? "write" : "read";
 }
 
+uint64_t launch_of(const Mark &mark) {
+    const Work *work = streams->at(mark.tick);
+    return work ? work->launch : 0;
+}
+
 std::string address_json(uintptr_t a) { return "\"address\":" + hex(a); }
 
 Finding about(const Lane &lane, const Spot &spot, const char *kind, size_t bytes, uint32_t flags) {
@@ -107,9 +112,9 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
         finding.object = object;
     } else if (object) {
         finding.object = object; // it begins inside and ends outside
-    } else if (spot.object && !spot.object->freed && !objects.outside(a)) {
+    } else if (spot.object && !spot.object->freed && !objects->outside(a)) {
         finding.object = spot.object; // what this line touched before
-    } else if (Object *near = objects.nearest(a, reach)) {
+    } else if (Object *near = objects->nearest(a, reach)) {
         finding.object = near;
         if (near->freed && near->space != Space::shared) finding.kind = "use-after-free";
     } else if ((owner = owner_of_local(lane, a))) {
@@ -198,7 +203,7 @@ std::string race_detail(const Touch &touch, const Spot &other, const Mark &mark,
 
 void tell_race(const Touch &touch, const Mark &mark, bool equal) {
     const char *kind = equal ? "same-value-race" : "race";
-    Spot *other = &spots.by_id(mark.spot()), *mine = &touch.spot;
+    Spot *other = &spots->by_id(mark.spot()), *mine = &touch.spot;
     Reach reach = reach_of(touch.lane, mark);
     // The load of `x += 1` belongs to its store: one finding for the two.
     if (other->reads_back == mine->id) mine = other;
@@ -244,6 +249,18 @@ void look_at_pending_store() {
               pending.other, equal);
 }
 
+void report_copy_race(Object &object, size_t offset, const Mark &other, const Mark &copy) {
+    Finding finding;
+    finding.kind = "race";
+    finding.launch = launch_of(other);
+    finding.places = {place_of(other, 4), place_of(copy, 0)};
+    finding.object = &object;
+    finding.offset = (int64_t)offset;
+    finding.reach = Reach::streams;
+    finding.detail = "\"barrier\":\"stream\"";
+    find(finding);
+}
+
 /* ---- The host ------------------------------------------------------------------------------ */
 
 namespace {
@@ -273,8 +290,7 @@ Place host_place(const char *role, uintptr_t pc, uint32_t size) {
 void report_unsynchronized(Object &object, uintptr_t a, size_t bytes, bool is_write,
                            const Mark &mark, uintptr_t pc) {
     Finding finding = by_host("unsynchronized-read", &object, a, bytes, is_write, pc);
-    const Work *work = streams.at(mark.tick);
-    finding.launch = work ? work->launch : 0;
+    finding.launch = launch_of(mark);
     finding.places.insert(finding.places.begin(), place_of(mark, (uint32_t)bytes));
     find(finding);
 }

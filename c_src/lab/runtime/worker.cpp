@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <vector>
+
 #include "observe.h"
 
 __thread uint3 threadIdx, blockIdx;
@@ -195,6 +197,12 @@ static bool barrier_complete(const Block &b) { return b.barrier.count + b.return
 static void open_barrier(Worker &worker, Block &b) {
     b.result = b.votes;
     b.votes = 0;
+    if (inspecting) {
+        std::vector<Thread *> threads;
+        for (Thread *t = b.barrier.first; t; t = t->next)
+            threads.push_back(t);
+        observe::released(Wait::block, threads.data(), static_cast<unsigned>(threads.size()));
+    }
     worker.ready.append(b.barrier);
 }
 
@@ -230,6 +238,8 @@ unsigned barrier(Site site, bool predicate) {
     Worker &worker = this_worker();
     t->site = site;
     t->wait = Wait::block;
+    t->pc = __builtin_return_address(0);
+    observe::arrive(*t, Wait::block, 0, t->pc);
     b.votes += predicate;
     b.barrier.push(t);
     if (barrier_complete(b))
@@ -244,6 +254,10 @@ void yield() {
     worker.leave();
 }
 
-void fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+void fence(int scope) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (now)
+        observe::fence(*now, static_cast<Scope>(scope), __builtin_return_address(0));
+}
 
 }

@@ -25,6 +25,10 @@ class Worker {
     List ready;
 
     [[noreturn]] void abandon();
+    [[noreturn]] void end_launch(int error) {
+        launching_->fail(error);
+        abandon();
+    }
 
     Fiber *running() { return running_; }
 
