@@ -108,7 +108,7 @@ def _barriers(body):
             first = i - 2
             while body[first].text == ")":  # cg::this_grid().sync()
                 first -= 1
-            while first and body[first - 1].text in (":", "(", ")", ".") or (
+            while (first and body[first - 1].text in (":", "(", ")", ".")) or (
                     first and body[first].text in (":", "(")):
                 first -= 1
         if kind is None or i + 1 >= len(body) or body[i + 1].text != "(":
