@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from etude_cuda.zoo import Animal
     from etude_cuda.zoo.score import Fate, Score
 
+LONG = 600  # characters of what a compiler says
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -149,7 +151,8 @@ def _print(score: Score) -> None:
     Console(highlight=False).print(table)
     for fate in score.fates:
         if not fate.good:
-            click.echo(f"\n{fate.name}, {fate.variant}: {fate.outcome}. {fate.message}")
+            message = fate.message if len(fate.message) <= LONG else f"{fate.message[:LONG]} ..."
+            click.echo(f"\n{fate.name}, {fate.variant}: {fate.outcome}. {message}")
             for missing in fate.missing:
                 click.echo(f"  not found: {missing}")
             for besides in fate.besides:

@@ -180,12 +180,17 @@ def judge(name: str, variant: str, wanted: Sequence[Expected], seen: Seen) -> Fa
 
 def watch(path: Path, arguments: Sequence[str] = (), options: Options | None = None,
           seed: int = 0, seconds: float = SECONDS) -> Seen:
-    """Build a program for inspection, run it, and read what the lab found in that file."""
+    """Build a program for inspection, run it, and read what the lab found in that file.
+
+    LabError where the lab itself cannot be built.
+    """
     from etude_cuda.lab.report.record import build
 
     try:
         built = build_program([path], "inspect", options)
     except LabError as error:
+        if path.name not in str(error):
+            raise
         return Seen(refused(str(error), path.name), status=2, trouble=str(error))
     with tempfile.TemporaryDirectory(prefix="etude-zoo-") as folder:
         events = Path(folder) / "events.jsonl"
