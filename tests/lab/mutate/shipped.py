@@ -75,6 +75,11 @@ class Shipped:
             self._known[file] = found
         return self._known[file]
 
+    def prepare(self, name):
+        """Learn what the lab says of all the files that a mutant of ``name`` is built with."""
+        for file in users(name, self.texts)[:self.most_users]:
+            self.known(file)
+
     def run(self, change, text):
         """What became of one mistake, as a dictionary."""
         start = time.perf_counter()
@@ -112,7 +117,7 @@ class Shipped:
             done = subprocess.run([sys.executable, str(HERE / "calls.py"), str(self.whole),
                                    str(made)], capture_output=True, text=True, check=False,
                                   timeout=SECONDS,
-                                  env=os.environ | {"LAB_EVENTS": str(events), "LAB_SEED": "0"})
+                                  env=os.environ | {"LAB_EVENTS": str(events), "LAB_SEED": "1"})
             answer = json.loads(done.stdout) if done.returncode == 0 else {}
             if not answer.get("calls"):
                 said = f"status {done.returncode}: {done.stderr[-300:] or 'no call was made'}"
