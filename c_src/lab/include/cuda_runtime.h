@@ -7,6 +7,20 @@
 #define __CUDACC__ 1
 #endif
 #define CUDART_VERSION 13000
+/* The guards of NVIDIA's own headers: other headers ask by them what has been included. */
+#define __CUDA_RUNTIME_H__
+#define __CUDA_RUNTIME_API_H__
+#define __DRIVER_TYPES_H__
+
+/* What a program under nvcc has without asking. */
+#include <cmath>
+#include <cstdlib>
+#include <new>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "lab/vector.h"
 #include "lab/index.h"

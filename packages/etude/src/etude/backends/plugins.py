@@ -25,7 +25,7 @@ from etude.core.errors import BackendError, did_you_mean
 
 GROUP = "etude"
 #: Distributions of this project that are plugins. They come first: nobody takes a name from them.
-OWN = ("etude-check", "etude-cpu")
+OWN = ("etude-check", "etude-cpu", "etude-cuda")
 INTERFACE = (2, 0)  # of the op interface; a plugin must have the major number and no newer minor
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -67,6 +67,8 @@ class Plugin:
     commands: list[Any] = field(default_factory=list)
     origin: str = ""  # the distribution and its version
     module: Any = None
+    #: name of a backend that did not load -> (state, reason, traceback), of each its own
+    trouble: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -148,9 +150,11 @@ class Registry:
         error = outcome.error
         if isinstance(error, BackendError):
             plugin.state, plugin.reason = "unavailable", str(error)
+            plugin.trouble[info.name] = plugin.state, plugin.reason, ""
             return BackendError(f"backend {info.name!r} is unavailable: {error}")
         if error is not None:
             _broken(plugin, error)
+            plugin.trouble[info.name] = plugin.state, plugin.reason, plugin.detail
             return BackendError(f"backend {info.name!r} is broken: {plugin.reason.rstrip('.')}. "
                                 f"'etude backends' shows more")
         if outcome.changed:

@@ -1,4 +1,6 @@
-"""From what people write to columns: "cpu", "softmax.py", "softmax.so", a function, a module."""
+"""From what people write to columns: "cpu", "softmax.py", "softmax.so", "softmax.cu", a function,
+a module.
+"""
 
 from __future__ import annotations
 
@@ -61,4 +63,18 @@ def resolve(column: Any) -> tuple[Column, ...]:
     if path.suffix in (".so", ".dylib"):
         must_exist(path)
         return (Column(path.name, "cpu", open_library(path), isa="native", checks=True),)
+    if path.suffix == ".cu":
+        must_exist(path)
+        return (_column_of_cuda(path),)
     return (registry().load(text),)
+
+
+def _column_of_cuda(path: Path) -> Column:
+    """The kernels of a CUDA source, compiled for the lab."""
+    try:
+        from etude_cuda.column import open_source  # type: ignore[import-not-found]
+    except ImportError:
+        raise BackendError(f"{path.name} is a CUDA source, which the package etude-cuda compiles "
+                           f"and runs, with a card or without: pip install etude-cuda") from None
+    column: Column = open_source(path)
+    return column

@@ -23,7 +23,8 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
 
     Columns are tried in the order given, then the reference. A column is the name of a backend
     (see ``etude backends``), the path of a .py file with ``@etude.implements`` functions, of a
-    shared library that exports kernels of etude.h, such a function itself, or a ``Column``;
+    shared library that exports kernels of etude.h, or of a CUDA source that etude-cuda compiles
+    for the device "gpu-lab", such a function itself, or a ``Column``;
     ``"reference"`` is the reference alone. With ``strict`` nothing may fall back; ``fallback``
     lets a device without some op borrow the host's, at the price of copies.
 

@@ -40,9 +40,9 @@ class DataLoader:
     of fields instead. rng, a numpy Generator, follows from the seed, the epoch and the batch.
     Whatever makes a field, its dtype becomes one of Etude's: int32 is int64, float16 float32.
     ``collate(samples)`` makes the fields of a batch from a list of samples; the default stacks
-    them. ``workers`` is the number of threads that prepare batches ahead. The batches and their
-    order stay the same. Threads help where batches wait for files or for NumPy, because both let
-    other threads run.
+    them. ``workers`` is the number of threads that prepare batches ahead, and copy them to
+    ``device``. The batches and their order stay the same. Threads help where batches wait for
+    files, for NumPy or for a copy, because all of these let other threads run.
 
     ``wait_share`` is the share of the latest epoch's time, 0 to 1, that the caller waited for
     data; near 0 the loader keeps up. An error in a dataset gets a note that names the sample.
@@ -101,18 +101,18 @@ class DataLoader:
         order = self.order(epoch)
         left = len(self) - first
 
-        def make(i: int) -> tuple[Array, ...]:
+        def make(i: int) -> tuple[Tensor, ...]:
             number = first + i
             picked = order[number * self.batch_size : (number + 1) * self.batch_size]
-            return self._transformed(self._fields(picked), epoch, number)
+            fields = self._transformed(self._fields(picked), epoch, number)
+            upload = STATE.get().tables[self.device].upload
+            return tuple([Tensor(upload(supported(np.asarray(f)))) for f in fields])
 
         waited = perf_counter() - begin
         with closing(ahead(make, left, self.workers)) as batches:
             for _ in range(left):
                 asked = perf_counter()
-                fields = next(batches)
-                upload = STATE.get().tables[self.device].upload
-                tensors = tuple([Tensor(upload(supported(np.asarray(f)))) for f in fields])
+                tensors = next(batches)
                 now = perf_counter()
                 waited += now - asked
                 self.wait_share = waited / max(now - begin, TICK)

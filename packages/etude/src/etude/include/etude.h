@@ -47,8 +47,9 @@ enum {
     ETUDE_OK = 0,
     ETUDE_BAD_INDEX = 1,   /* an index or label is out of range: the reference words the error */
     ETUDE_NO_MEMORY = 2,
-    ETUDE_UNSUPPORTED = 3  /* declined, reason in ctx->error: the reference runs instead:
+    ETUDE_UNSUPPORTED = 3, /* declined, reason in ctx->error: the reference runs instead:
                               snprintf(ctx->error, sizeof ctx->error, "%d threads", 3); */
+    ETUDE_FAILED = 4       /* a device refused, what it said in ctx->error: raised as an error */
 };
 
 enum { ETUDE_F32 = 0, ETUDE_F64 = 1, ETUDE_I64 = 2, ETUDE_B8 = 3 }; /* a bool is one byte, 0 or 1 */

@@ -16,8 +16,6 @@ from etude.backends.native.geometry import (
     Plans,
     check_apart,
     check_out,
-    contiguous,
-    dense,
     refuse,
 )
 from etude.backends.native.kernel import Kernel, keep
@@ -30,7 +28,7 @@ Call = Callable[..., Any]
 
 def bind_rows(kernel: Kernel) -> Call:
     """Rows along any axis: another than the last is moved there, and back again."""
-    last = bind_dense(kernel)
+    last, copy = bind_dense(kernel), kernel.host.memory.copy
 
     def call(*arrays: Any, out: Any = None, dim: int = -1, **unknown: Any) -> Any:
         if unknown or not arrays:
@@ -38,9 +36,9 @@ def bind_rows(kernel: Kernel) -> Call:
         if dim == -1 or dim == len(getattr(arrays[0], "shape", ())) - 1:
             return last(*arrays, out=out, dim=dim)
         kernel.op.check(arrays, {"dim": dim})
-        moved = last(*[contiguous(np.moveaxis(a, dim, -1)) for a in arrays], dim=-1)
+        moved = last(*[copy(np.moveaxis(a, dim, -1), None) for a in arrays], dim=-1)
         keep(moved)
-        return contiguous(np.moveaxis(moved, -1, dim), out)
+        return copy(np.moveaxis(moved, -1, dim), out)
 
     return call
 
@@ -100,7 +98,7 @@ def bind_gather(kernel: Kernel) -> Call:
 
 def bind_scatter_add(kernel: Kernel) -> Call:
     """The result starts as a copy of x, and the kernel adds src to it in place."""
-    ident, op = kernel.host.ident, kernel.op
+    ident, op, memory = kernel.host.ident, kernel.op, kernel.host.memory
 
     def call(x: Any, index: Any, src: Any, *, out: Any = None, **attrs: Any) -> Any:
         spec = op.check((x, index, src), attrs)
@@ -108,13 +106,13 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         thunk, fn = kernel.pick(spec.dtype)
         if any(n != m for i, (n, m) in enumerate(zip(x.shape, index.shape)) if i != dim):
             raise Unsupported("index smaller than x")
-        index = dense(np.asarray(index))
-        src = dense(src[tuple([slice(n) for n in index.shape])])
-        y = np.empty(spec.shape, spec.dtype) if out is None else out
+        index = memory.dense(np.asarray(index))
+        src = memory.dense(src[tuple([slice(n) for n in index.shape])])
+        y = memory.empty(spec.shape, spec.dtype) if out is None else out
         check_out(op.name, y, spec.shape, spec.dtype)
         check_apart(op, (y,), (index, src))
         if y is not x:
-            contiguous(x, y)
+            memory.copy(x, y)
         outer, n, inner = along(x.shape, dim)
         status = thunk(fn, ident(index), ident(src), ident(y), outer, n, index.shape[dim], inner)
         if status:

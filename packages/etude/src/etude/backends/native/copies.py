@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
 from etude.backends.native.geometry import (
     NEEDED,
@@ -28,6 +27,7 @@ from etude.backends.native.geometry import (
     steps,
 )
 from etude.backends.native.kernel import Kernel, keep
+from etude.backends.native.memory import Memory
 from etude.core.array import c_strides, slice_view
 from etude.core.errors import BackendError, Unsupported
 from etude.core.shapes import axis
@@ -38,7 +38,7 @@ MOST_AXES = 16  # of the function type copy in etude.h
 def bind_contiguous(kernel: Kernel) -> Callable[..., Any]:
     """y = x in C order; into the strides of ``out`` where one is given."""
     plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
+    ident, name, empty = kernel.host.ident, kernel.op.name, kernel.host.memory.empty
 
     def call(x: Array, *, out: Any = None) -> Array:
         if x is None:
@@ -83,7 +83,7 @@ def _copy(x: Array, to: Sequence[int]) -> tuple[tuple[int, ...], list[Geometry]]
 def bind_cat(kernel: Kernel) -> Callable[..., Any]:
     """One strided copy for each of the arrays, along an axis they have (cat) or a new one."""
     plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
+    ident, name, empty = kernel.host.ident, kernel.op.name, kernel.host.memory.empty
 
     def prepare(xs: tuple[Array, ...], dim: int) -> Any:
         spec = kernel.op.check(xs, {"dim": dim})
@@ -122,13 +122,14 @@ def bind_cat(kernel: Kernel) -> Callable[..., Any]:
 def bind_pad(kernel: Kernel) -> Callable[..., Any]:
     """An array full of the value, and one strided copy into its middle."""
     plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
+    ident, name, empty = kernel.host.ident, kernel.op.name, kernel.host.memory.empty
+    memory = kernel.host.memory
 
     def prepare(x: Array, padding: tuple[int, ...], value: float) -> Any:
         spec = kernel.op.check((x,), {"padding": padding, "value": value})
         before = [0] * (x.ndim - len(padding) // 2) + list(padding[::2])[::-1]
         where = (..., *[slice(b, b + n) for b, n in zip(before, x.shape, strict=True)])
-        fill = _fill(spec.shape, spec.dtype, value)
+        fill = _fill(memory, spec.shape, spec.dtype, value)
         copy = _copy(np.asarray(x), c_strides(spec.shape))
         return (*kernel.pick(x.dtype), spec.shape, spec.dtype, fill, where, copy)
 
@@ -156,24 +157,25 @@ def bind_pad(kernel: Kernel) -> Callable[..., Any]:
     return call
 
 
-def _fill(shape: tuple[int, ...], dtype: np.dtype[Any], value: float
+def _fill(memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any], value: float
           ) -> tuple[Array, tuple[int, ...], list[Geometry]]:
     """One number, and the copy of it to everywhere in ``shape``."""
-    constant = np.array(value).astype(dtype)
+    constant = memory.constant(np.array(value).astype(dtype), dtype)
     return constant, *_copy(broadcast_to(constant, shape), c_strides(shape))
 
 
 def bind_slice_backward(kernel: Kernel) -> Callable[..., Any]:
     """Zeros, and one strided copy into the view that the slice was."""
     plans = Plans()
-    ident, name = kernel.host.ident, kernel.op.name
+    ident, name, empty = kernel.host.ident, kernel.op.name, kernel.host.memory.empty
+    memory = kernel.host.memory
 
     def prepare(grad: Array, shape: tuple[int, ...], index: Any, part: Array) -> Any:
         kernel.op.check((grad,), {"shape": shape, "index": index})
         to = steps(part)
         assert to is not None  # part is a view of a contiguous array
         copy = _copy(broadcast_to(grad, part.shape), to)
-        return (*kernel.pick(grad.dtype), _fill(shape, grad.dtype, 0), copy)
+        return (*kernel.pick(grad.dtype), _fill(memory, shape, grad.dtype, 0), copy)
 
     def call(grad: Array, *, out: Any = None, shape: Any = NEEDED, index: Any = NEEDED,
              **unknown: Any) -> Array:

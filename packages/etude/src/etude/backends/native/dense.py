@@ -19,14 +19,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
 from etude.backends.native.geometry import (
     NEEDED,
     Plans,
     check_apart,
     check_out,
-    dense,
     refuse,
 )
 from etude.backends.native.kernel import Kernel
@@ -63,7 +61,7 @@ def bind_dense(kernel: Kernel) -> Callable[..., Any]:
 
     Its kernels are named after the dtype of the first array that etude.h calls ``real``.
     """
-    op, plans, numbers = kernel.op, Plans(), Numbers(kernel)
+    op, plans, numbers, memory = kernel.op, Plans(), Numbers(kernel), kernel.host.memory
     real = [p.real for p in kernel.parameters if p.kind == "array"].index(True)
 
     def prepare(key: Any, arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
@@ -72,7 +70,7 @@ def bind_dense(kernel: Kernel) -> Callable[..., Any]:
             refuse(op, arrays, attrs)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
         answer = op.check(arrays, given)
-        plain = [a if a is None else dense(np.asarray(a)) for a in arrays]
+        plain = [a if a is None else memory.dense(np.asarray(a)) for a in arrays]
         if given == attrs and all(a is b for a, b in zip(arrays, plain)):
             specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
             named = [*arrays, *specs][real].dtype
@@ -81,7 +79,7 @@ def bind_dense(kernel: Kernel) -> Callable[..., Any]:
         return call(*plain, out=out, **given)
 
     namespace: dict[str, Any] = {
-        "_plans": plans, "_prepare": prepare, "_fail": kernel.fail, "_empty": empty,
+        "_plans": plans, "_prepare": prepare, "_fail": kernel.fail, "_empty": memory.empty,
         "_check_out": check_out, "_check_apart": check_apart, "_ident": kernel.host.ident,
         "_refuse": refuse, "_op": op,
         **{f"_default_{k}": v for k, v in op.attrs.items()},

@@ -10,23 +10,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from etude.backends.native.kernel import keep
+from etude.backends.native.memory import Array as Array  # with these, every convention has
+from etude.backends.native.memory import Memory  # what it needs from here
+from etude.backends.native.memory import Plans as Plans
 from etude.core.errors import DTypeError, ShapeError, Unsupported
-from etude.core.state import current
 from etude.core.table import Op
 
-Array = np.ndarray[Any, Any]
-MOST_PLANS = 4096  # per op; shapes that vary without end must not fill the memory
 broadcast_to = np.broadcast_to
-
-
-class Plans(dict[Any, Any]):
-    """What was found out about the calls of an op so far. When it is full, it forgets all."""
-
-    def __setitem__(self, key: Any, plan: Any) -> None:
-        if len(self) >= MOST_PLANS:
-            self.clear()
-        super().__setitem__(key, plan)
 
 
 class Geometry:
@@ -83,60 +73,29 @@ def padded(numbers: Sequence[int], length: int, fill: int) -> list[int]:
     return [fill] * (length - len(numbers)) + list(numbers)
 
 
-def contiguous(x: Array, out: Array | None = None) -> Array:
-    """A copy in C order. A column in use that has the op makes it, and the receipt shows it;
-    else NumPy does: what prepares a kernel's call is no op that fell back to the reference.
-    """
-    table = current("cpu")
-    if any("contiguous" in column.ops for column in table.stack):
-        copy = table["contiguous"]
-        return copy(x) if out is None else copy(x, out=out)  # type: ignore[no-any-return]
-    if out is None:
-        out = np.empty(x.shape, x.dtype)
-    np.copyto(out, x)
-    keep(x)
-    keep(out)
-    return out
-
-
-def dense(x: Array) -> Array:
-    """``x``, or a contiguous copy of it."""
-    return x if x.flags.c_contiguous else contiguous(x)
-
-
-_scalars = Plans()  # (number, dtype) -> 0-d array; 0.0 and -0.0 are equal, so they go by name
-
-
-def operands(op: Op, *values: Any) -> tuple[Array, ...]:
+def operands(op: Op, memory: Memory, *values: Any) -> tuple[Array, ...]:
     """Plain arrays of all operands, Python numbers in the dtype of the array operands.
 
     Raises what the shape rule does about operands that are neither.
     """
     op.check(values, {})
     dtype = next(v.dtype for v in reversed(values) if hasattr(v, "dtype"))  # a condition is first
-    return tuple([np.asarray(v) if hasattr(v, "dtype") else _number(v, dtype) for v in values])
+    return tuple([np.asarray(v) if hasattr(v, "dtype") else memory.number(v, dtype)
+                  for v in values])
 
 
-def _number(value: Any, dtype: np.dtype[Any]) -> Array:
-    key = value or repr(value), dtype
-    found: Array | None = _scalars.get(key)
-    if found is None:
-        found = _scalars[key] = np.array(value, dtype)
-    return found
-
-
-def two_operands(op: Op, x: Any, y: Any) -> tuple[Array, ...]:
+def two_operands(op: Op, memory: Memory, x: Any, y: Any) -> tuple[Array, ...]:
     """Two operands. An array, or a number seen before, takes the short road; most calls are
     like that.
     """
     try:
         if type(x) is np.ndarray and type(y) in (float, int):
-            return x, _scalars[y or repr(y), x.dtype]
+            return x, memory.scalars[y or repr(y), x.dtype]
         if type(y) is np.ndarray and type(x) in (float, int):
-            return _scalars[x or repr(x), y.dtype], y
+            return memory.scalars[x or repr(x), y.dtype], y
     except KeyError:
         pass
-    return operands(op, x, y)
+    return operands(op, memory, x, y)
 
 
 NEEDED = inspect.Parameter.empty  # stands for an attribute that has no default

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from etude.core.errors import BackendError, Unsupported
 from etude.core.shapes import bool_, float32, float64, int64
 from etude.core.table import Op
 
+if TYPE_CHECKING:
+    from etude.backends.native.memory import Memory
+
 SUFFIX = {float32: "f32", float64: "f64", int64: "i64", bool_: "b8"}
-OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED = range(4)  # the status codes of etude.h
+OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED, FAILED = range(5)  # the status codes of etude.h
 
 Thunk = Callable[..., int]
 
@@ -63,6 +66,7 @@ class Host:
     start: Callable[[], None]  # keep the records of this thread from now on
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
+    memory: Memory  # where the arrays of its calls are
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,14 @@ class Kernel:
     def fail(self, status: int, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> None:
         """Raise what a status other than ETUDE_OK stands for."""
         if status == BAD_INDEX:
-            self.op(*arrays, **attrs)  # the reference finds the bad index and words the error
+            read = self.host.memory.read
+            self.op(*map(read, arrays), **attrs)  # the reference finds the index, and words it
             raise BackendError(f"{self.op.name}: the kernel reports an index out of range, the "
                                f"reference finds none")
         if status == NO_MEMORY:
             raise MemoryError(f"{self.op.name}: no memory for the kernel's work space")
         if status == UNSUPPORTED:
             raise Unsupported(self.host.error() or "declined by the kernel")
+        if status == FAILED:
+            raise BackendError(f"{self.op.name}: {self.host.error() or 'the device refused'}")
         raise BackendError(f"{self.op.name}: the kernel returned the unknown status {status}")

@@ -31,6 +31,7 @@ from etude.backends.native.header import (
 )
 from etude.backends.native.image import missing
 from etude.backends.native.kernel import OK, SUFFIX, Host, Kernel, Record, Thunk
+from etude.backends.native.memory import HOST_MEMORY, Memory
 from etude.core.errors import BackendError
 from etude.core.table import TABLE
 
@@ -45,10 +46,11 @@ class Ops(dict[str, Callable[..., Any]]):
         self.dtypes: dict[str, tuple[str, ...]] = {}
 
 
-def open_library(path: str | os.PathLike[str]) -> Ops:
+def open_library(path: str | os.PathLike[str], carrier: Host | None = None) -> Ops:
     """The ops that a shared library implements: every ``etude_<op>_<dtype>`` it exports.
 
-    An op without a kernel for some dtype declines calls of that dtype. Raises BackendError if
+    An op without a kernel for some dtype declines calls of that dtype. ``carrier`` is the host
+    that carries calls over, by default the one for arrays of the cpu. Raises BackendError if
     the file is no library this machine can load, is cut short, was compiled with another major
     version of etude.h, exports no kernel of an op in the table, or one whose row does not agree
     with its function type in etude.h.
@@ -59,7 +61,7 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
     except OSError as error:
         raise BackendError(f"{path.name} cannot be opened as a library: {error}") from None
     _same_interface(path.name, library)
-    ops = Ops()
+    ops, carrier = Ops(), carrier or host()
     names = {str(dtype): suffix for dtype, suffix in SUFFIX.items()}
     for op in TABLE.values():
         addresses = {s: a for s in SUFFIXES if (a := _address(library, f"etude_{op.name}_{s}"))}
@@ -68,7 +70,7 @@ def open_library(path: str | os.PathLike[str]) -> Ops:
         if op.cls not in header().types:
             raise BackendError(f"{path.name} exports a kernel of {op.name}, but etude.h has no "
                                f"function type {op.cls!r}, which is the class of that op")
-        ops[op.name] = bind(Kernel(op, header().types[op.cls], addresses, host()))
+        ops[op.name] = bind(Kernel(op, header().types[op.cls], addresses, carrier))
         ops.dtypes[op.name] = tuple(n for n, s in names.items() if s in addresses)
     return ops
 
@@ -131,7 +133,7 @@ def host() -> Host:
         return abi_host()
     return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
                 lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
-                lambda record: int(glue.run_record(record.handle)))
+                lambda record: int(glue.run_record(record.handle)), HOST_MEMORY)
 
 
 def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: list[int],
@@ -147,6 +149,13 @@ def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: lis
 @cache
 def abi_host() -> Host:
     """Calls without compiled glue: serial, and slower to start, but nothing needs to be built."""
+    return abi("abi", HOST_MEMORY)
+
+
+def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None = None) -> Host:
+    """A host in cffi's ABI mode, for arrays in some memory. ``address_of_context`` gives the
+    context of the thread that asks; without it each thread gets one that offers nothing.
+    """
     try:
         from cffi import FFI  # type: ignore[import-untyped]
     except ImportError:
@@ -157,6 +166,8 @@ def abi_host() -> Host:
     local = threading.local()
 
     def context() -> Any:
+        if address_of_context is not None:
+            return ffi.cast("etude_context *", address_of_context())
         try:
             return local.context
         except AttributeError:
@@ -165,23 +176,26 @@ def abi_host() -> Host:
             return local.context
 
     @cache
-    def thunk(name: str, suffix: str) -> Thunk:
-        order = places(header().types[name])
-        kind = ffi.typeof(function_type(header().types[name]))
+    def thunk(cls: str, suffix: str) -> Thunk:
+        order = places(header().types[cls])
+        kind = ffi.typeof(function_type(header().types[cls]))
         functions: dict[int, Any] = {}
 
         def call(kernel: int, *arguments: float) -> int:
             if kernel not in functions:
                 functions[kernel] = ffi.cast(kind, kernel)
+            kept = getattr(local, "records", None)
+            if kept is None:
+                return int(functions[kernel](context(), *arguments))
             lists: dict[str, list[Any]] = {"pointers": [], "sizes": [], "attributes": []}
             for (_, where, _), value in zip(order, arguments, strict=True):
                 lists[where].append(value)
-            record = Record(f"{name}_{suffix}", kernel, tuple(lists["pointers"]),
-                            tuple(lists["sizes"]), tuple(lists["attributes"]), 0,
+            record = Record(f"{cls}_{suffix}", kernel, tuple(lists["pointers"]),
+                            tuple(lists["sizes"]), tuple(lists["attributes"]),
+                            int(ffi.cast("uintptr_t", context().stream)),
                             (functions[kernel], order))
             status = run(record)
-            kept = getattr(local, "records", None)
-            if kept is not None and status == OK:  # one that declined did nothing to run again
+            if status == OK:  # one that declined did nothing to run again
                 kept.append(record)
             return status
 
@@ -207,4 +221,4 @@ def abi_host() -> Host:
         context().error = b""  # the next kernel may decline without a word
         return said
 
-    return Host("abi", thunk, address, error, start, stop, run)
+    return Host(name, thunk, address, error, start, stop, run, memory)

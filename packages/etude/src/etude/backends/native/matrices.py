@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numpy import empty
-
 from etude.backends.native.geometry import (
     Array,
     Plans,
@@ -17,13 +15,12 @@ from etude.backends.native.geometry import (
     check_apart,
     check_out,
     collapse,
-    contiguous,
-    dense,
     refuse,
     spread_steps,
     steps,
 )
 from etude.backends.native.kernel import Kernel
+from etude.backends.native.memory import Memory
 from etude.core.errors import BackendError
 
 
@@ -40,12 +37,13 @@ def bind_matmul(kernel: Kernel) -> Callable[..., Any]:
     """z = x y for every index of the batch axes, which broadcast."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
+    memory, empty = kernel.host.memory, kernel.host.memory.empty
 
     def prepare(key: Any, x: Array, y: Array, out: Any) -> Array:
         spec = kernel.op.check((x, y), {})
         numbers = _products(spec.shape, x, y)
         if numbers is None:
-            return call(*_even(spec.shape[:-2], x, y), out=out)
+            return call(*_even(memory, spec.shape[:-2], x, y), out=out)
         plans[key] = (*kernel.pick(x.dtype), spec.shape, spec.dtype, numbers)
         return call(x, y, out=out)
 
@@ -94,16 +92,17 @@ def _matrix(x: Array, strides: Sequence[int]) -> tuple[int, int]:
     return (max(x.shape[-1], 1) if x.shape[-2] == 1 else strides[-2]), column
 
 
-def _even(batch: Sequence[int], x: Array, y: Array) -> list[Array]:
+def _even(memory: Memory, batch: Sequence[int], x: Array, y: Array) -> list[Array]:
     """The operands, copied as far as needed for one step to lead from product to product."""
     def uneven(a: Array) -> bool:
         strides = steps(a)
         return strides is None or len(collapse(a.shape[:-2], strides[:-2])[0]) > 1
 
-    copied = [contiguous(a) if uneven(a) else a for a in (x, y)]
+    copied = [memory.copy(a, None) if uneven(a) else a for a in (x, y)]
     shape = (*batch, x.shape[-2], y.shape[-1])
     if _products(shape, *copied) is None:
-        copied = [contiguous(broadcast_to(a, (*batch, *a.shape[-2:]))) for a in copied]
+        copied = [memory.copy(broadcast_to(a, (*batch, *a.shape[-2:])), None)
+                  for a in copied]
     return copied
 
 
@@ -111,6 +110,7 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
     """y = x weight^T + bias, the weight read transposed as it lies."""
     plans = Plans()
     ident, name = kernel.host.ident, kernel.op.name
+    memory, empty = kernel.host.memory, kernel.host.memory.empty
 
     def prepare(key: Any, x: Array, weight: Array, bias: Any, out: Any) -> Array:
         spec = kernel.op.check((x, weight, bias), {})
@@ -120,7 +120,8 @@ def bind_linear(kernel: Kernel) -> Callable[..., Any]:
         if a is None or w is None or len(sizes) > 1 or not even:
             if x.size == 0:  # it counts as contiguous, whatever its strides
                 x = empty(x.shape, x.dtype)
-            return call(dense(x), dense(weight), None if bias is None else dense(bias), out=out)
+            bias = None if bias is None else memory.dense(bias)
+            return call(memory.dense(x), memory.dense(weight), bias, out=out)
         m, a_row = (sizes[0], kept[0][0]) if sizes else (1, x.shape[-1])
         (n, k), (b_col, b_row) = weight.shape, _matrix(weight, w)
         numbers = (1, m, n, k, 0, a_row, 1 if k == 1 else a[-1], 0, b_row, b_col)

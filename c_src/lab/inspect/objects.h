@@ -1,0 +1,64 @@
+/* objects.h: the table of whatever has an address on the modelled device: blocks of memory, symbols,
+   shared arrays. Objects are never deleted, so that a finding can name one that was freed. */
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include "../runtime/observe.h"
+#include "cells.h"
+#include "spots.h"
+
+namespace lab::inspect {
+
+struct Object {
+    uintptr_t begin = 0;
+    size_t bytes = 0;
+    uintptr_t end = 0; // begin + bytes while it is alive, begin when it was freed
+    Space space = Space::global;
+    uint32_t id = 0;
+    bool freed = false;
+    bool dynamic = false; // shared memory whose size the launch gives
+    bool poisoned = false; // was filled with a pattern that says "never written"
+    std::string name, file;
+    int line = 0;
+    uintptr_t allocated_pc = 0, freed_pc = 0;
+    uint32_t allocated_path = 0, freed_path = 0;
+    Cells cells;
+    Defined defined;
+
+    bool holds(uintptr_t a, size_t n) const { return a >= begin && a + n <= end; }
+};
+
+class Objects {
+public:
+    // Enters an object. Dead ones that it overlaps leave the table, and a living one is ended.
+    Object &enter(uintptr_t begin, size_t bytes, Space space);
+    void free(Object &object);
+
+    // The object around the address, dead or alive; null if there is none.
+    Object *around(uintptr_t a) const;
+    // The object that begins at the address.
+    Object *at(uintptr_t a) const;
+    // The object nearest to the address, within `reach` bytes of it; null if there is none.
+    Object *nearest(uintptr_t a, size_t reach) const;
+
+    // Quick refusal: is the address outside all objects?
+    bool outside(uintptr_t a) const { return a - low_ >= span_; }
+
+    template <class F> void each(F f) const {
+        for (auto &entry : table_) f(*entry.second);
+    }
+
+private:
+    std::map<uintptr_t, Object *> table_; // by their begin
+    uintptr_t low_ = 0, span_ = 0;
+    uint32_t count_ = 0;
+};
+
+extern Lasting<Objects> objects;
+
+const char *space_name(Space space);
+
+} // namespace lab::inspect

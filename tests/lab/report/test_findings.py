@@ -1,0 +1,238 @@
+"""What the words say: both threads, both lines, the element, the missing barrier, the mistake."""
+
+import made_runs as made
+import pytest
+from made_runs import at, finding, place, thing
+
+from etude_cuda.lab.case import _pointer, declared
+from etude_cuda.lab.events import KINDS
+from etude_cuda.lab.words import order
+
+
+def said(told):
+    return " ".join([told.headline, told.what, *told.advice])
+
+
+# ------------------------------------------------------------------ every kind
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("uncoalesced", "bank-conflict",
+                                                                "branch-divergence")])
+def test_every_kind_has_words_even_where_the_runtime_says_nothing_else(kind):
+    told = made.told(finding(kind, launch=0))
+    assert told.headline
+    assert not told.headline.endswith(".")
+    assert told.what.endswith((".", ".)"))
+    assert told.advice
+    assert "None" not in said(told)
+
+
+@pytest.mark.parametrize("kind", KINDS[:-4])
+def test_every_kind_names_the_line_and_quotes_it(kind):
+    told = made.told(finding(kind, place(6), place(8, "write"), object=thing(offset=8)))
+    assert (told.file, told.line) in ((made.FILE, 6), (made.FILE, 8))
+    assert told.sites[0].quoted == "s[threadIdx.x] = x[i];"
+    assert told.kernel == "sum"
+
+
+# ------------------------------------------------------------------ threads and elements
+
+
+def test_threads_have_as_many_coordinates_as_the_launch_has_dimensions():
+    flat = made.told(made.RACE)
+    assert flat.sites[0].who == "thread 17 of block 0"
+    deep = made.report(made.launch(**made.TURN), finding(
+        "uninitialized", place(19, thread=(0, 0, 0, 3, 4, 0)), object=thing(), launch=2))
+    assert deep.findings[0].sites[0].who == "thread (3, 4) of block 0"
+    assert made.told(finding("device-pointer", place(28, thread=None))).sites[0].who == "the host"
+
+
+def test_an_element_is_named_by_the_dimensions_of_its_array():
+    inside = finding("uninitialized", place(19), launch=1,
+                     object=thing("tile", size=4096, offset=4 * (2 * 32 + 5),
+                                  declared=[made.FILE, 16]))
+    assert "tile[2][5] of tile[32][32] in shared memory" in made.told(inside).what
+    outside = finding("out-of-bounds", place(8), object=thing(offset=132))
+    assert "s[33], past the last element of s[32] in shared memory" in made.told(outside).what
+
+
+@pytest.mark.parametrize(("text", "size", "extents"), [
+    ("__shared__ float s[TILE][TILE + 1];", 16 * 17 * 4, (16, 17)),
+    ("__shared__ float s[ROWS];", 8 * 4, (8,)), ("__shared__ double s[4][4];", 128, (4, 4)),
+    ("__shared__ float s[N];", 64, ()), ("__shared__ float s[3][3];", 64, ()),
+    ("float t[4];", 16, ())])
+def test_the_extents_of_an_array_are_read_from_its_declaration(text, size, extents):
+    lines = ["#define TILE 16", "constexpr int ROWS = 8;", text]
+    assert declared(lines, 3, "s", size) == extents
+
+
+def test_the_runtimes_own_sentence_is_told_where_it_has_one():
+    where = {**place(25, "launch", None, pc=None), "file": made.FILE, "line": 25}
+    refused = {**made.finding("launch-failed", where),
+               "words": "kernel sum (launched at sum.cu:25) was not launched: its block has 2048 "
+                        "threads; a block may have 1024."}
+    told = made.told(refused)
+    assert told.what == refused["words"]
+    assert told.headline.endswith("fails: its block has 2048 threads; a block may have 1024")
+    assert (told.file, told.line) == (made.FILE, 25)
+    assert "at most 1024 threads" in said(told)
+
+
+def test_what_was_freed_is_told_with_the_line_that_freed_it():
+    told = made.told(finding("use-after-free", place(6), object=thing(
+        "cudaMalloc", "global", 400, 0, allocated_pc=at(23), freed_pc="0x1", freed_stack=[at(27)])))
+    assert "d_x is used after it was freed" in told.headline
+    assert "freed at sum.cu:27" in told.what
+
+
+def test_an_early_look_is_marked_where_the_host_looks():
+    told = made.told(finding("unsynchronized-read", place(11, "write"), place(28, "read", None),
+                             object=thing("d_x", "managed", 400, 0)))
+    assert told.line == 28
+    assert "thread 1 of block 0 writes d_x[0] at sum.cu:11" in told.what
+
+
+def test_a_line_that_allocates_several_gives_none_of_them_its_name():
+    assert _pointer("cudaMalloc(&a, n); cudaMalloc(&b, n);") == ""
+    assert _pointer("CHECK(cudaMalloc((void **)&a, n * sizeof(float)));") == "a"
+    assert _pointer("float *h = (float *)malloc(n);") == "h"
+
+
+def test_a_pointer_is_called_as_the_line_that_allocated_it_calls_it():
+    told = made.told(finding("out-of-bounds", place(6), object=thing(
+        "", "global", 400, 400, allocated_pc=at(23))))
+    assert "d_x[100]" in told.headline
+    assert "d_x[100] in global memory, allocated at sum.cu:23" in told.what
+
+
+# ------------------------------------------------------------------ races
+
+
+def test_a_race_names_both_threads_and_the_barrier_between_read_and_write_of_one_line():
+    told = made.told(made.RACE)
+    assert "Thread 17 of block 0 writes s[17]" in told.what
+    assert "thread 1 of block 0 reads s[17]" in told.what
+    assert "__syncthreads() is missing between the read and the write of line 8" in said(told)
+    assert told.headline == "a race on s[17] within a block"
+
+
+def test_the_missing_barrier_is_between_the_lines_or_at_the_end_of_the_loop():
+    after = made.told(finding("race", place(6, "write"), place(8, "read"), object=thing(offset=4),
+                              scope="block"))
+    assert "missing after line 6 and before line 8" in said(after)
+    carried = made.told(finding("race", place(8, "read"), place(6, "write"),
+                                object=thing(offset=4), scope="block"))
+    assert "at the end of the loop: after line 8, before the next round comes to line 6" in said(
+        carried)
+    told = made.told(finding("race", place(6, "read"), place(8, "write"), object=thing(offset=4),
+                             scope="block", first=at(8), second=at(6), loop=True))
+    assert "at the end of the loop: after line 8" in said(told)
+
+
+def test_within_a_warp_the_barrier_is_syncwarp_and_volatile_code_is_called_by_its_name():
+    told = made.told(finding("race", place(8, "write", volatile=True),
+                             place(8, "read", volatile=True), object=thing(offset=4),
+                             scope="warp"))
+    assert "warp-synchronous volatile code" in told.headline
+    assert "__syncwarp()" in said(told)
+    assert "orders no threads" in told.what
+
+
+def test_an_update_of_one_cell_wants_an_atomic_and_no_barrier():
+    told = made.told(finding("race", place(12, "write"), place(12, "read"),
+                             object=thing("total", "global", 4, 0), scope="grid"))
+    assert "atomicAdd(&total[...]" in said(told)
+    assert "__syncthreads" not in said(told)
+
+
+def test_between_blocks_no_barrier_helps():
+    told = made.told(finding("race", place(11, "write"), place(10, "read"),
+                             object=thing("out", "global", 8, 0), scope="grid"))
+    assert "between blocks" in told.headline
+    assert "launch a second one" in said(told)
+
+
+@pytest.mark.parametrize(("line", "alone"), [
+    ("hist[x[i]]++;", True), ("sum += v;", True), ("*count += 1;", True), ("++n[0];", True),
+    ("s[t] += s[t + k];", False), ("a = b + c;", False), ("if (a == b) x = 1;", False),
+    ("if (t < k) s[t] += s[t + k];", False), ("for (int i = 0; i < n; i++) s[i] = 0;", False)])
+def test_an_update_is_told_from_a_step_of_a_reduction(line, alone):
+    assert order._lone_update(line) is alone
+
+
+def test_the_same_finding_in_many_threads_is_told_once_with_its_count():
+    other = finding("race", place(8, "write", (1, 0, 0, 5, 0, 0)), place(8, "read"),
+                    object=thing(offset=20), scope="block", count=4)
+    told = made.told(made.RACE, other)
+    assert told.count == 35
+
+
+# ------------------------------------------------------------------ barriers and shuffles
+
+
+def test_barrier_divergence_says_who_waits_where():
+    told = made.told(finding("barrier-divergence", waiting=[
+        {"thread": [0, 0, 0, 0, 0, 0], "pc": at(13), "what": "__syncthreads()", "count": 32},
+        {"thread": [0, 0, 0, 32, 0, 0], "pc": at(10), "what": "__syncthreads()", "count": 32}],
+        finished=3))
+    assert "Thread 0 of block 0 and 31 others wait in __syncthreads() at sum.cu:13" in told.what
+    assert "Thread 32 of block 0" in told.what
+    assert "3 threads returned" in told.what
+    assert told.line == 13
+
+
+def test_a_shuffle_says_mask_lanes_and_source():
+    told = made.told(finding("shuffle-inactive", place(8), mask="0xffffffff", active="0x0000ffff",
+                             lane=15, source=31, function="__shfl_down_sync"))
+    assert "__shfl_down_sync" in told.headline
+    assert "lane 15 asks from lane 31" in told.what
+    assert "0x0000ffff" in told.what
+
+
+# ------------------------------------------------------------------ the commonest mistakes
+
+
+def test_the_guard_that_is_missing_is_named_by_the_threads_and_the_elements():
+    told = made.told(finding("out-of-bounds", place(6, thread=(1, 0, 0, 36, 0, 0)), object=thing(
+        "", "global", 400, 400, allocated_pc=at(23))))
+    assert "128 threads were launched for 100 elements" in told.what
+    assert "if (i < n) with n = 100" in said(told)
+
+
+def test_off_by_one_and_before_the_first_are_told_apart():
+    over = made.told(finding("out-of-bounds", place(8), object=thing(offset=128)))
+    assert "Off by one" in said(over)
+    under = made.told(finding("out-of-bounds", place(8), object=thing(offset=-4)))
+    assert "s[-1], before the first element" in under.what
+
+
+def test_an_allocation_in_elements_is_called_bytes_for_elements():
+    told = made.told(finding("out-of-bounds", place(6), object=thing(
+        "", "global", 100, 100, allocated_pc=at(24))))
+    assert "cudaMalloc takes bytes" in told.what
+    assert "Bytes for elements" in said(told)
+    assert "d_y" in told.what
+
+
+def test_mistakes_are_named():
+    for kind, words_of in {
+            "host-pointer": "a host pointer in a kernel",
+            "device-pointer": "a device pointer dereferenced on the host",
+            "bytes-for-elements": "bytes for elements", "copy-direction": "the wrong direction",
+            "unsynchronized-read": "the host reads before the device is done",
+            "error-ignored": "never asked for"}.items():
+        assert words_of in made.told(finding(kind, place(27, "call", None))).headline
+
+
+def test_a_launch_that_fails_says_what_was_asked_and_the_limit():
+    told = made.told(finding("launch-failed", launch=1, why="threads", asked=2048, limit=1024))
+    assert (told.file, told.line) == (made.FILE, 25)
+    assert "sum<<<2, 64>>>" in told.what
+    assert "2048 were asked for, the limit is 1024" in told.what
+
+
+def test_errors_come_before_warnings_before_advice():
+    found = made.of_everything().findings
+    ranks = [("error", "warning", "advice").index(t.severity) for t in found]
+    assert ranks == sorted(ranks)
+    assert set(ranks) == {0, 1, 2}
