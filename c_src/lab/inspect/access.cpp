@@ -36,19 +36,25 @@ Traffic &begin_traffic(LaunchView &launch, Spot &spot, const Object &object, uin
     return traffic;
 }
 
-void count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a, uint32_t size,
-                   uint32_t flags) {
+/* Returns how often the lane had executed the spot since its warp last met. */
+uint32_t count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a, uint32_t size,
+                       uint32_t flags) {
     LaunchView &launch = *lane.block->launch;
     size_t slot = (size_t)spot.slot;
     if (slot >= launch.traffic.size() || !launch.traffic[slot].spot)
         slot = (begin_traffic(launch, spot, object, size, flags), (size_t)spot.slot);
     Requests &requests = lane.warp->requests;
-    if (requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot])) return;
-    yield(); // too far ahead of the warp: the others may catch up
-    // The table may have moved meanwhile, so it is looked up again.
-    if (requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot])) return;
-    requests.close_half((uint32_t)slot, launch.traffic[slot]);
-    requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot]);
+    auto add = [&] { // the table of traffic may move while others run
+        return requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot]);
+    };
+    if (!add()) {
+        yield(); // too far ahead of the warp: the others may catch up
+        if (!add()) {
+            requests.close_half((uint32_t)slot, launch.traffic[slot]);
+            add();
+        }
+    }
+    return requests.executions((uint32_t)slot, lane.lane) - 1;
 }
 
 /* ---- Was it ever written? ------------------------------------------------------------------ */
@@ -149,7 +155,8 @@ void visit_bytes(const Touch &touch, Cells &table, size_t at, size_t bytes, cons
 
 inline void check_races(const Touch &touch) {
     bool in_shared = touch.object.space == Space::shared;
-    Mark mark{tick, touch.lane.id, touch.spot.id << 4 | touch.flags};
+    Mark mark{tick, touch.lane.id,
+              touch.spot.id << 10 | std::min(touch.turn, Mark::last_turn) << 4 | touch.flags};
     Cells &table = touch.object.cells;
     Cell *cells = table.of(touch.object.bytes);
     size_t at = touch.address - touch.object.begin;
@@ -198,8 +205,8 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
         object = object_of(lane, spot, a, size, flags);
         if (!object) return;
     }
-    count_request(lane, spot, *object, a, size, flags);
-    Touch touch{lane, spot, *object, a, size, flags};
+    uint32_t turn = count_request(lane, spot, *object, a, size, flags);
+    Touch touch{lane, spot, *object, a, size, flags, turn};
     if (a & (size - 1)) report_misaligned(touch);
     check_defined(touch);
     remember_read_back(lane, spot, a, flags);
@@ -218,10 +225,11 @@ void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr
     uint32_t word = bytes % 4 == 0 ? 4 : bytes % 2 == 0 ? 2 : 1;
     constexpr size_t most = 64; // of a longer run only the first words are counted as requests
     size_t words = std::min(bytes / word, most);
+    uint32_t turn = 0;
     for (size_t i = 0; i < words; i++)
-        count_request(lane, spot, *object, a + i * word, word, flags);
+        turn = count_request(lane, spot, *object, a + i * word, word, flags);
     accesses += words;
-    Touch touch{lane, spot, *object, a, bytes, flags};
+    Touch touch{lane, spot, *object, a, bytes, flags, turn / (uint32_t)words};
     check_range_defined(touch);
     check_races(touch);
 }
@@ -272,7 +280,7 @@ void check_host_cells(Object &object, uintptr_t a, size_t bytes, bool is_write, 
 void copy_touches(Object &object, uintptr_t a, size_t bytes, bool is_write, const Work &work) {
     if (!streams->several()) return;
     Spot &spot = spots->at(work.pc, work.path);
-    Mark mark{work.begin, copy_engine, spot.id << 4 | (is_write ? Mark::write : 0)};
+    Mark mark{work.begin, copy_engine, spot.id << 10 | (is_write ? Mark::write : 0)};
     Cell *cells = object.cells.of(object.bytes);
     auto unordered = [&](const Mark &m) { return m.tick && !streams->ordered(work, m.tick); };
     size_t at = a - object.begin;

@@ -164,11 +164,23 @@ std::string finding_json(const Finding &f) {
     return out + ",\"count\":" + std::to_string(f.count) + ",\"detail\":{" + f.detail + "}}";
 }
 
-/* A pair that also raced with different values is no same-value race. */
+bool is(const Finding &f, const char *kind) { return !strcmp(f.kind, kind); }
+
+bool has_race_at(uintptr_t pc, const std::string &object) {
+    for (const Finding &f : all())
+        if (is(f, "race") && object_key(f.object) == object)
+            for (const Place &place : f.places)
+                if (place.pc == pc) return true;
+    return false;
+}
+
+/* A pair that also raced with different values is no same-value race. A load that found nothing
+   written because it did not wait for the store is a race, told as that. */
 bool withdrawn(const Finding &f) {
-    if (strcmp(f.kind, "same-value-race")) return false;
-    Key key = key_of("race", f.places.front().pc, f.places.back().pc, f.object);
-    return table().count(key);
+    if (is(f, "same-value-race"))
+        return table().count(
+            key_of("race", f.places.front().pc, f.places.back().pc, f.object));
+    return is(f, "uninitialized") && has_race_at(f.places[0].pc, object_key(f.object));
 }
 
 } // namespace

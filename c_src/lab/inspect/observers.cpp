@@ -4,7 +4,9 @@
    tables in which requests are put together are worth keeping. */
 #include "observers.h"
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include "access.h"
 #include "objects.h"
 #include "report.h"
@@ -12,6 +14,7 @@
 #include "../runtime/memory.h"
 #include "../runtime/report.h"
 #include "../runtime/worker.h"
+#include "lab/warp.h"
 
 namespace lab::inspect {
 
@@ -22,6 +25,18 @@ LAB_FIRST Lasting<std::vector<BlockView *>> resident; // blocks that have begun 
 LAB_FIRST Lasting<std::vector<BlockView *>> spare;
 LAB_FIRST Lasting<std::vector<uintptr_t>> basic_blocks; // their pcs; the number 0 is given to none
 LAB_FIRST Lasting<PairTable> numbers;                   // of basic blocks
+
+/* Made after everything else here, so that its function runs at exit after everything else. */
+struct Ending {
+    Ending() {
+        ready = true;
+        atexit(observe::finished);
+    }
+};
+LAB_FIRST Lasting<Ending> ending;
+
+/* Of the CPU, since the program began. */
+double seconds() { return (double)clock() / CLOCKS_PER_SEC; }
 
 Lane &lane_of(Thread &t) { return *static_cast<Lane *>(t.seen); }
 BlockView &view_of(Block &b) { return *static_cast<BlockView *>(b.seen); }
@@ -56,12 +71,18 @@ void basic_block(Lane &lane, uintptr_t pc) {
     lane.warp->branches.add(number_of_basic_block(pc), lane.lane);
 }
 
-void volatile_access(Lane &lane, void *address, bool is_write) {
+void volatile_access(Lane &lane, void *address, uint32_t size, bool is_write, uintptr_t pc) {
     uintptr_t a = number_of(address);
-    if (is_write) return released_volatile(lane, a);
+    if (is_write) {
+        released_volatile(lane, a);
+        changed_memory(Site{});
+        return;
+    }
+    uint64_t value = 0;
+    memcpy(&value, address, std::min<uint32_t>(size, sizeof value));
+    now->pc = reinterpret_cast<void *>(pc);
+    stalled(address, value, Site{}); // whoever polls lets others run; the load comes after that
     acquired_volatile(lane, a);
-    yield(); // whoever polls waits for somebody else
-    acquired_volatile(lane, a); // the load comes after the yield
 }
 
 /* ---- Counters, as lines of JSON ------------------------------------------------------------ */
@@ -251,7 +272,8 @@ void released(Wait kind, Thread *const *threads, unsigned count) {
         }
         grid_passed(*launch_view, *resident);
     } else
-        warp_released(threads, count, kind == Wait::warp);
+        warp_released(threads, count,
+                      kind == Wait::warp && threads[0]->kind == (int)Meet::sync);
 }
 
 void fence(Thread &t, Scope scope, void *) { fence_passed(lane_of(t), scope); }
@@ -366,9 +388,13 @@ void event_waited(void *event, void *stream, bool host, void *) {
 void api(const char *, int, void *) {}
 
 void finished() {
-    if (store_pending) store_pending = false;
+    static bool done = false;
+    if (done) return;
+    done = true;
     emit_findings();
-    write_event("{\"event\":\"end\"" + member("accesses", accesses) + "}");
+    write_event("{\"event\":\"end\"" + member("launches", launch_count()) +
+                member("accesses", accesses) + ",\"seconds\":" + std::to_string(seconds()) +
+                ",\"stopped\":\"\"}");
 }
 
 } // namespace lab::observe

@@ -5,13 +5,9 @@
 #include <unistd.h>
 #include "access.h"
 #include "streams.h"
-#include "../runtime/fiber.h"
+#include "../runtime/worker.h"
 
 extern "C" char etext, __data_start, end;
-
-namespace lab {
-[[noreturn]] void end_launch(int status);
-}
 
 namespace lab::inspect {
 
@@ -59,7 +55,7 @@ void report_misaligned(const Touch &touch) {
     Finding finding = about(touch, "misaligned");
     finding.detail += ",\"alignment\":" + std::to_string(touch.size);
     find(finding);
-    end_launch(misaligned_address);
+    this_worker().fail(misaligned_address);
 }
 
 /* ---- Addresses outside all objects --------------------------------------------------------- */
@@ -134,7 +130,7 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
     find(finding);
     bool fatal = !strcmp(finding.kind, "null-pointer") || !strcmp(finding.kind, "host-pointer") ||
                  !readable(a);
-    if (fatal) end_launch(illegal_address);
+    if (fatal) this_worker().fail(illegal_address);
 }
 
 /* ---- Races --------------------------------------------------------------------------------- */
@@ -147,7 +143,7 @@ struct Pending {
     Spot *spot;
     Object *object;
     uintptr_t address;
-    uint32_t size, flags;
+    uint32_t size, flags, turn;
     Mark other;
     unsigned char before[16];
     bool copies; // the load of the same struct is announced between this and the store
@@ -161,20 +157,24 @@ Reach reach_of(const Lane &lane, const Mark &other) {
     return number / 32 == lane.warp_number ? Reach::warp : Reach::block;
 }
 
-/* Has this lane executed the spot since its warp last met? */
-bool executed(const Lane &lane, const Spot &spot) {
-    return spot.slot >= 0 && lane.warp->requests.executions((uint32_t)spot.slot, lane.lane);
-}
+/* Two instructions in the order in which one thread comes to them, between two barriers. */
+struct Sequence {
+    const Spot *first, *second;
+    bool across_turns; // the second belongs to a later turn of a loop
+};
 
-/* Which of two instructions of one block a thread comes to first, between two barriers. The lanes
-   are not in step, so what ran first does not tell; what one thread has run already does. */
-bool other_comes_first(const Touch &touch, const Spot &other, const Mark &mark, Reach reach) {
-    if (executed(touch.lane, other)) return true;
-    if (reach <= Reach::block) {
-        const Lane &lane = touch.lane.block->lanes[mark.thread - touch.lane.block->first];
-        if (executed(lane, touch.spot)) return false;
-    }
-    return other.pc < touch.spot.pc;
+/* The lanes are not in step, so what ran first does not tell. If one of the two accesses belongs to
+   a later turn of a loop, it comes second. In the same turn, this lane has run the other's
+   instruction already if that one comes first. */
+Sequence sequence(const Touch &touch, const Spot &other, const Mark &mark) {
+    const Spot *mine = &touch.spot;
+    if (mark.turn() > touch.turn) return {mine, &other, true};
+    if (mark.turn() < touch.turn) return {&other, mine, true};
+    const Lane &lane = touch.lane;
+    bool ran = other.slot >= 0 &&
+               lane.warp->requests.executions((uint32_t)other.slot, lane.lane) > touch.turn;
+    const Spot *first = ran ? &other : mine, *second = ran ? mine : &other;
+    return {first, second, first->pc > second->pc};
 }
 
 const char *what_is_missing(const Touch &touch, const Spot &other, const Mark &mark, Reach reach) {
@@ -188,11 +188,9 @@ std::string race_detail(const Touch &touch, const Spot &other, const Mark &mark,
                         bool equal) {
     const char *missing = what_is_missing(touch, other, mark, reach);
     std::string out = std::string("\"barrier\":\"") + missing + "\"";
-    bool other_first = other_comes_first(touch, other, mark, reach);
-    const Spot &first = other_first ? other : touch.spot;
-    const Spot &second = other_first ? touch.spot : other;
-    out += ",\"first\":" + hex(first.pc) + ",\"second\":" + hex(second.pc);
-    if (first.pc > second.pc) out += ",\"loop\":true";
+    Sequence order = sequence(touch, other, mark);
+    out += ",\"first\":" + hex(order.first->pc) + ",\"second\":" + hex(order.second->pc);
+    if (order.across_turns) out += ",\"loop\":true";
     if (uintptr_t last = touch.lane.block->last_barrier)
         if (reach <= Reach::block) out += ",\"last_barrier\":[" + hex(last) + "]";
     const LaunchView &launch = *touch.lane.block->launch;
@@ -230,9 +228,9 @@ void report_race(const Touch &touch, const Mark &other) {
                         !((touch.flags | other.what) & Mark::atomic);
     if (!plain_stores || touch.size > sizeof pending.before)
         return tell_race(touch, other, false);
-    pending = {&touch.lane,         &touch.spot, &touch.object, touch.address,
-               (uint32_t)touch.size, touch.flags, other,         {},
-               touch.size > 8};
+    pending = {&touch.lane,  &touch.spot, &touch.object, touch.address,
+               (uint32_t)touch.size, touch.flags, touch.turn,    other,
+               {},           touch.size > 8};
     memcpy(pending.before, reinterpret_cast<void *>(touch.address), touch.size);
     store_pending = true;
 }
@@ -245,7 +243,7 @@ void look_at_pending_store() {
     store_pending = false;
     bool equal = !memcmp(pending.before, reinterpret_cast<void *>(pending.address), pending.size);
     tell_race({*pending.lane, *pending.spot, *pending.object, pending.address, pending.size,
-               pending.flags},
+               pending.flags, pending.turn},
               pending.other, equal);
 }
 

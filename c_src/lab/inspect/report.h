@@ -12,6 +12,7 @@ struct Touch {
     uintptr_t address;
     size_t size;
     uint32_t flags;
+    uint32_t turn; // how often the lane had executed the spot since its warp last met
 };
 
 void report_uninitialized(const Touch &touch);

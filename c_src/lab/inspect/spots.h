@@ -106,8 +106,7 @@ private:
 
 /* Hooks run before the program's constructors and after its destructors, so what they use is made
    first and never destroyed:  LAB_FIRST Lasting<Spots> spots; */
-#pragma GCC diagnostic ignored "-Wprio-ctor-dtor" // the compiler's own hook runs at 99
-#define LAB_FIRST __attribute__((init_priority(98)))
+#define LAB_FIRST __attribute__((init_priority(101)))
 
 template <class T> class Lasting {
 public:
@@ -123,5 +122,6 @@ private:
 };
 
 extern Lasting<Spots> spots;
+extern bool ready; // false while the first hooks come, before anything is made
 
 } // namespace lab::inspect

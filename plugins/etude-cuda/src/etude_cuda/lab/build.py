@@ -45,6 +45,7 @@ WATCHED = ("-fsanitize=thread", "--param", "tsan-distinguish-volatile=1",
 PROGRAM = {
     "fast": ("-O2",),
     "inspect": ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", *WATCHED,
+                "--param", "tsan-instrument-func-entry-exit=1",  # for call stacks
                 "-fsanitize=bounds", "-fsanitize-coverage=trace-pc", "-DLAB_INSPECT"),
 }
 RUNTIME = {"fast": ("-O2",), "inspect": ("-O2", "-fno-omit-frame-pointer", "-DLAB_INSPECT")}

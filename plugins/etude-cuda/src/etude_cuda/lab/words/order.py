@@ -52,7 +52,8 @@ def _marked(c: Case, one: Site, two: Site) -> Site:
 
 def _mend(c: Case, one: Site, two: Site) -> list[str]:
     """Which barrier is missing, and between which lines."""
-    if _lone_update(one.quoted) and one.line == two.line:
+    updates = c.detail.get("read_modify_write") and c.text("barrier") == "atomic"
+    if one.line == two.line and (_lone_update(one.quoted) or updates):
         return [f"The missing atomic: x += y reads, adds and writes, and another thread comes "
                 f"between. Write atomicAdd(&{c.name or 'x'}[...], y)."]
     writes = one.role in WRITES and two.role in WRITES
@@ -88,7 +89,7 @@ def _mend(c: Case, one: Site, two: Site) -> list[str]:
 
 def _in_order(c: Case, one: Site, two: Site) -> tuple[Site, Site]:
     """The two sides as one thread would come to them; the runtime may know."""
-    if c.detail.get("first") == hex(c.found.places[1].pc):
+    if c.text("first") == hex(c.found.places[1].pc):
         return two, one
     return one, two
 
@@ -102,7 +103,9 @@ def _lone_update(line: str) -> bool:
     left, right = line[:found.start()], line[found.end():]
     target = re.search(r"([A-Za-z_]\w*)\s*(?:\[.*\])?\s*$", left) \
         or re.search(r"([A-Za-z_]\w*)", right)
-    return bool(target) and not re.search(rf"\b{target[1]}\s*\[", right if left.strip() else "")
+    if target is None:
+        return False
+    return not left.strip() or not re.search(rf"\b{target[1]}\s*\[", right)
 
 
 def same_value_race(c: Case) -> Said:
@@ -149,10 +152,10 @@ def _waiting(c: Case) -> tuple[str, list[Site]]:
     groups: list[Site] = []
     said: list[str] = []
     for w in c.detail.get("waiting") or ():
-        site = c.at(int(w["pc"], 16)) if w.get("pc") else None
+        site = c.at((int(w["pc"], 16),)) if w.get("pc") else None
         thread = tuple(w["thread"]) if w.get("thread") else None
         n = w.get("count", 1)
-        who = c.who(thread) if thread else "a thread"  # type: ignore[arg-type]
+        who = c.who(thread) if thread else "a thread"
         more = f" and {many(n - 1, 'other')}" if n > 1 else ""
         verb = "wait" if n > 1 else "waits"
         where = f" at {spot(site)} ({site.quoted})" if site else ""
