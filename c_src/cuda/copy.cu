@@ -31,12 +31,16 @@ ETUDE_DEVICE void locate(const copy_shape &s, int64_t item, const real **x, real
     }
 }
 
+namespace {
+
 struct same_map {
     __device__ real operator()(real v) const { return v; }
 };
 
+} // namespace
+
 /* packs: how many a row has, 0 where rows do not begin at 16 bytes or have other strides. */
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     copy_rows(copy_shape s, int64_t packs, const real *x0, real *y0)
 {
     int64_t first = first_item(), all = all_threads();

@@ -6,6 +6,8 @@
      -DETUDE_INT=64 or 8     real is int64_t or uint8_t (bool), names end in _i64, _b8; only for
                              files that mention ETUDE_INT, which guard their float-only part
    nvcc builds it for a card, and g++ for the lab, which runs the same threads on the CPU.
+   So a struct with methods exists once per dtype, under one name: such structs stand in an unnamed
+   namespace, or the linker would take one for all.
 
    On a device, arrays and etude_scratch are memory of the device; sizes and geometry are on the
    host. A kernel puts its work into the queue ctx->stream and returns. It waits for the device only
@@ -118,7 +120,9 @@ static __host__ __device__ inline int64_t most(int64_t a, int64_t b)
 enum {
     THREADS = 256,           /* of a block, where nothing speaks for another number */
     MOST_BLOCKS = 65535,     /* of a grid whose threads walk on by strides, in y and z of any */
-    WARP = 32
+    WARP = 32,
+    RESIDENT = 4             /* blocks of THREADS at least on a multiprocessor. Not told, nvcc aims at
+                                as many as fit, and keeps in memory what the registers do not hold */
 };
 
 /* Blocks of THREADS for n items, each thread taking one item or, by strides of the grid, several:

@@ -88,6 +88,8 @@ ETUDE_DEVICE double turned_sine(double x, int quarters)
    COUNT numbers each, which `make` works out from the words and `finished` turns into elements `at`
    and so on of the result, N at a time. */
 
+namespace {
+
 struct rand_numbers {
     enum { COUNT = sizeof(real) == 8 ? (int)WORDS : (int)FLOATS };
     typedef real number;
@@ -151,6 +153,8 @@ struct dropped_numbers {
     }
 };
 
+} // namespace
+
 /* Neighbouring lanes have the numbers a and b, of one block of words each. They swap halves: the
    even lane has the first half of a and that of b then, the odd lane the second ones. */
 template <int HALF, class T> ETUDE_DEVICE void swap_halves(T *u, bool odd)
@@ -182,7 +186,7 @@ ETUDE_DEVICE void finish(const Numbers &numbers, const typename Numbers::number 
 
 /* A warp takes 32 blocks of words at a time. All lanes stay to the end, for the swaps. */
 template <class Numbers>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     random_kernel(Numbers numbers, const int64_t *key, real *y, int64_t n, bool even)
 {
     constexpr int COUNT = Numbers::COUNT, HALF = COUNT / 2;

@@ -28,9 +28,7 @@
 enum {
     ROW_SEGMENT = 16384, /* numbers of a row that one block joins */
     LONG_ROW = 2048,     /* a longer row gets a block of its own, a shorter one a warp at most */
-    COLUMN_STEPS = 64,   /* rows of a segment that one thread of a column joins */
-    RESIDENT = 4         /* blocks at least on a multiprocessor; nvcc, not told, aims at all of its
-                            threads and keeps in memory what does not fit the registers then */
+    COLUMN_STEPS = 64    /* rows of a segment that one thread of a column joins */
 };
 
 /* The result of a segment. The struct of the second launch joins what is joined already. */
@@ -163,7 +161,7 @@ static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, 
         s.group *= 2;
     if (n > LONG_ROW)
         s.group = THREADS;
-    unsigned threads = threads_for(rows < THREADS ? rows * s.group : THREADS);
+    unsigned threads = threads_for(least(rows, THREADS) * s.group);
     dim3 grid(blocks_along(rows, threads / s.group), blocks_along(s.segments, 1));
     reduce_rows<<<grid, threads, 0, stream_of(ctx)>>>(r, s, y, x...);
     return launched(ctx, op);
@@ -237,7 +235,7 @@ static int columns_launched(etude_context *ctx, const char *op, R r, int64_t out
 /* Numbers, or rows, of a segment. */
 static int64_t segment_of(int64_t n, int64_t inner)
 {
-    return inner == 1 ? ROW_SEGMENT : COLUMN_STEPS * column_tile(n, inner).y;
+    return inner == 1 ? (int64_t)ROW_SEGMENT : COLUMN_STEPS * (int64_t)column_tile(n, inner).y;
 }
 
 /* Bytes of the results of segments, 0 where there is but one. */

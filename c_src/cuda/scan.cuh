@@ -72,7 +72,7 @@ ETUDE_DEVICE void scan_run(const X *x, Y *y, int64_t n, W before)
 }
 
 template <class W, class X, class Y>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     scan_rows(scan_shape s, const W *totals, const X *x, Y *y)
 {
     for (int64_t row = blockIdx.x; row < s.outer; row += gridDim.x)
@@ -84,7 +84,7 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 template <class W, class X, class Y>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     scan_columns(scan_shape s, const W *totals, const X *x, Y *y)
 {
     int64_t i = first_item();

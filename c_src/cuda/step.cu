@@ -30,6 +30,8 @@ struct step_table {
 
 /* ---- The rules: what becomes of one number ---------------------------------------------------- */
 
+namespace {
+
 struct sgd_rule {
     enum { MOMENTS = 1 };
     struct numbers {
@@ -94,6 +96,8 @@ struct rmsprop_rule {
     }
 };
 
+} // namespace
+
 /* ---- The walk --------------------------------------------------------------------------------- */
 
 /* N numbers at i. */
@@ -115,14 +119,15 @@ ETUDE_DEVICE void move_pack(const Rule &rule, const typename Rule::numbers &s,
 }
 
 template <class Rule>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     step_kernel(Rule rule, step_table table, const double *hyper)
 {
-    __shared__ typename Rule::numbers shared;
+    typedef typename Rule::numbers numbers;
+    __shared__ numbers shared;
     if (threadIdx.x == 0)
         shared = rule.of(hyper);
     __syncthreads();
-    typename Rule::numbers s = shared;
+    numbers s = shared;
     int r = 0;
     while (blockIdx.x >= table.end[r])
         r++;

@@ -13,7 +13,7 @@ struct triangle_shape {
     bool upper;
 };
 
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     triangle_kernel(triangle_shape s, const real *x, real *y)
 {
     int64_t first_row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y;

@@ -40,10 +40,9 @@ inline void watch_range(const void *p, size_t bytes, uint32_t flags, uintptr_t p
         host_access(a, bytes, flags & Mark::write, pc);
 }
 
-/* A loop that polls a volatile flag would never end if nobody else ran. */
 inline void watch_volatile(void *p, uint32_t size, uint32_t flags, uintptr_t pc) {
     watch(p, size, flags | Mark::is_volatile, pc);
-    if (Lane *lane = running()) volatile_access(*lane, p, flags & Mark::write);
+    if (Lane *lane = running()) volatile_access(*lane, p, size, flags & Mark::write, pc);
 }
 
 } // namespace

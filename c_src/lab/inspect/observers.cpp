@@ -14,6 +14,7 @@
 #include "../runtime/memory.h"
 #include "../runtime/report.h"
 #include "../runtime/worker.h"
+#include "lab/warp.h"
 
 namespace lab::inspect {
 
@@ -70,12 +71,18 @@ void basic_block(Lane &lane, uintptr_t pc) {
     lane.warp->branches.add(number_of_basic_block(pc), lane.lane);
 }
 
-void volatile_access(Lane &lane, void *address, bool is_write) {
+void volatile_access(Lane &lane, void *address, uint32_t size, bool is_write, uintptr_t pc) {
     uintptr_t a = number_of(address);
-    if (is_write) return released_volatile(lane, a);
+    if (is_write) {
+        released_volatile(lane, a);
+        changed_memory(Site{});
+        return;
+    }
+    uint64_t value = 0;
+    memcpy(&value, address, std::min<uint32_t>(size, sizeof value));
+    now->pc = reinterpret_cast<void *>(pc);
+    stalled(address, value, Site{}); // whoever polls lets others run; the load comes after that
     acquired_volatile(lane, a);
-    yield(); // whoever polls waits for somebody else
-    acquired_volatile(lane, a); // the load comes after the yield
 }
 
 /* ---- Counters, as lines of JSON ------------------------------------------------------------ */
@@ -265,7 +272,8 @@ void released(Wait kind, Thread *const *threads, unsigned count) {
         }
         grid_passed(*launch_view, *resident);
     } else
-        warp_released(threads, count, kind == Wait::warp);
+        warp_released(threads, count,
+                      kind == Wait::warp && threads[0]->kind == (int)Meet::sync);
 }
 
 void fence(Thread &t, Scope scope, void *) { fence_passed(lane_of(t), scope); }

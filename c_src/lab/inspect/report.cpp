@@ -5,13 +5,9 @@
 #include <unistd.h>
 #include "access.h"
 #include "streams.h"
-#include "../runtime/fiber.h"
+#include "../runtime/worker.h"
 
 extern "C" char etext, __data_start, end;
-
-namespace lab {
-[[noreturn]] void end_launch(int status);
-}
 
 namespace lab::inspect {
 
@@ -59,7 +55,7 @@ void report_misaligned(const Touch &touch) {
     Finding finding = about(touch, "misaligned");
     finding.detail += ",\"alignment\":" + std::to_string(touch.size);
     find(finding);
-    end_launch(misaligned_address);
+    this_worker().fail(misaligned_address);
 }
 
 /* ---- Addresses outside all objects --------------------------------------------------------- */
@@ -134,7 +130,7 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
     find(finding);
     bool fatal = !strcmp(finding.kind, "null-pointer") || !strcmp(finding.kind, "host-pointer") ||
                  !readable(a);
-    if (fatal) end_launch(illegal_address);
+    if (fatal) this_worker().fail(illegal_address);
 }
 
 /* ---- Races --------------------------------------------------------------------------------- */

@@ -2,16 +2,18 @@
 #define LAB_RUNTIME
 #include "launch.h"
 
+#include <pthread.h>
 #include <time.h>
 
 #include <mutex>
 
 #include "device.h"
 #include "error.h"
+#include "guard.h"
 #include "memory.h"
 #include "observe.h"
+#include "pool.h"
 #include "report.h"
-#include "worker.h"
 
 namespace lab {
 
@@ -73,42 +75,71 @@ static void write_launch(const LaunchInfo &l, double seconds, int error) {
         ",\"status\":" + quoted(error ? name_of(static_cast<cudaError_t>(error)) : "ok") + "}");
 }
 
-static double seconds() {
+double seconds() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-static int run_all(LaunchInfo &info, Run run, void *body) {
-    Launching launching{&info, run, body,
+/* A process may fork between its launches; the child has the memory, and no workers yet. */
+static void mind_forks() {
+    static const int done =
+        pthread_atfork([] { one_at_a_time.lock(); }, [] { one_at_a_time.unlock(); },
+                       [] {
+                           pool_after_fork();
+                           guard_after_fork();
+                           one_at_a_time.unlock();
+                       });
+    (void)done;
+}
+
+static uint64_t resident_limit(const LaunchInfo &l) {
+    unsigned threads = l.block.x * l.block.y * l.block.z;
+    int fit = blocks_that_fit(threads, l.dynamic_shared);
+    return static_cast<uint64_t>(fit > 1 ? fit : 1) * static_cast<uint64_t>(card().sms);
+}
+
+static void run_all(LaunchInfo &info, Run run, void *body) {
+    Launching launching{&info,
+                        run,
+                        body,
                         static_cast<uint64_t>(info.grid.x) * info.grid.y * info.grid.z,
-                        info.block.x * info.block.y * info.block.z};
+                        info.block.x * info.block.y * info.block.z,
+                        resident_limit(info)};
     Touch touch;
     double start = seconds();
+    watch(&launching);
     observe::launch_begin(info);
-    this_worker().work(launching);
+    run_on_pool(launching);
     int error = launching.error;
     observe::launch_end(info, error);
+    watch(nullptr);
     write_launch(info, seconds() - start, error);
     if (error)
         kernel_failed(info, static_cast<cudaError_t>(error));
-    return error;
 }
 
 void execute(LaunchInfo &info, Run run, void *body) {
+    mind_forks();
     std::lock_guard<std::mutex> hold(one_at_a_time);
     info.number = ++launches;
     if (lost())
         return launch_refused(info, lost());
     std::string why = objection(info);
+    bool shared = info.dynamic_shared > shared_limit(info.kernel);
+    uint64_t blocks = static_cast<uint64_t>(info.grid.x) * info.grid.y * info.grid.z;
     if (!why.empty())
         return refuse(info, "launch-failed", why,
-                      info.dynamic_shared > shared_limit(info.kernel)
-                          ? cudaErrorInvalidValue
-                          : cudaErrorInvalidConfiguration);
+                      shared ? cudaErrorInvalidValue : cudaErrorInvalidConfiguration);
+    if (info.cooperative && blocks > resident_limit(info))
+        return refuse(info, "launch-failed",
+                      "its " + std::to_string(blocks) +
+                          " blocks must all be there at once for "
+                          "grid.sync(), and " +
+                          card().word + " holds " + std::to_string(resident_limit(info)) +
+                          " of this size",
+                      cudaErrorCooperativeLaunchTooLarge);
     run_all(info, run, body);
 }
-
-uint64_t launch_count() { return launches; }
 
 }

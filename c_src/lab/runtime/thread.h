@@ -120,6 +120,7 @@ struct Block {
     List barrier;    /* the threads at __syncthreads */
     unsigned votes;  /* of __syncthreads_count: the predicates that held, */
     unsigned result; /* and how many had when it opened last */
+    bool divergent;  /* some of them wait at another line than the first */
     Warp *warps;
     unsigned warp_count;
     unsigned meetings;   /* threads that wait for lanes */
@@ -128,7 +129,6 @@ struct Block {
     void *seen; /* the observer's */
 
     unsigned returned() const { return next - fibers; }
-    bool begun(const Thread &t) const { return t.fiber && t.done != serial; }
 };
 
 /* The thread that runs on this worker, null in host code. */
@@ -153,6 +153,26 @@ LAB_OWN Thread *take(Block &b) {
 /* That thread returned. */
 LAB_OWN void give(Block &b, Thread *t) { t->done = b.serial; }
 #endif
+
+/* What this worker's threads did of late that others may wait for. */
+struct Pulse {
+    uint64_t changes; /* atomics and volatile stores that changed memory */
+    int patience;     /* used up by such accesses; without any the thread gives way */
+};
+extern __thread Pulse pulse __attribute__((tls_model("initial-exec")));
+
+constexpr int PATIENCE = 1024;
+void out_of_patience(Site site);
+
+/* An access changed memory: news for whoever waits for it. */
+LAB_OWN void changed_memory(Site site) {
+    pulse.changes++;
+    if (__builtin_expect(--pulse.patience < 0, 0))
+        out_of_patience(site);
+}
+
+/* An atomic or volatile access left `cell` as it was. Gives way if that was so before. */
+void stalled(const void *cell, uint64_t value, Site site);
 
 /* Lets other threads go on first: of the block, then others. A hook of the observer may call it. */
 void yield();

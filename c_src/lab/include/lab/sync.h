@@ -8,6 +8,7 @@ namespace lab {
 
 /* Waits for the threads of the block; returns in how many of them `predicate` held. */
 unsigned barrier(Site site, bool predicate);
+void grid_barrier(Site site);
 void fence(int scope);
 
 }
