@@ -1,6 +1,7 @@
 /* batch_norm.cu: normalisation of each channel, in training and in evaluation, and the gradient.
    Reference: packages/etude/src/etude/ops/batch_norm.py.   On the CPU: c_src/cpu/batch_norm.c.
-   x, y, grad, dx: N x C x inner, where inner is the pixels of an image, or 1; all others: C.
+   x, y, grad, dx: N x C x inner, where inner is the pixels of an image, or 1; all others: C. float
+   and double (ETUDE_REAL).
 
    Plan. Three kernels. The first makes two sums for each channel, in parts whose number depends on
    the sizes alone: forward of x - shift and (x - shift)^2, where the shift is the channel's first
@@ -31,6 +32,8 @@ struct norm_call {
 };
 
 /* ---- Sums ------------------------------------------------------------------------------------ */
+
+namespace {
 
 struct moment_terms {
     const real *x;
@@ -63,6 +66,8 @@ struct gradient_terms {
         add_at(n * C + c, c, first, second);
     }
 };
+
+} // namespace
 
 /* The two sums of a channel, blockIdx.x, over one part of its N inner numbers, blockIdx.y. */
 template <class Terms>

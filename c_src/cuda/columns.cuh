@@ -68,8 +68,8 @@ ETUDE_DEVICE wide column_total(const wide *sums, int64_t parts, int64_t which, i
 }
 
 /* The totals as the arrays that an op gives back; the second may be NULL. */
-static __global__ void finish_columns(const wide *sums, real *first, real *second, int64_t parts,
-                                      int64_t cols)
+[[maybe_unused]] static __global__ void finish_columns(const wide *sums, real *first, real *second,
+                                                       int64_t parts, int64_t cols)
 {
     for (int64_t c = first_item(); c < cols; c += all_threads()) {
         first[c] = (real)column_total(sums, parts, 0, c, cols);

@@ -72,6 +72,8 @@ static __global__ void make_taps(conv q)
 
 /* ---- Loaders --------------------------------------------------------------------------------- */
 
+namespace {
+
 /* Weights through the table. As in matrix_loader two lanes have neighbouring steps of a channel. */
 template <int P> struct weight_loader {
     const real *at;
@@ -151,6 +153,8 @@ template <int P> struct pixel_loader {
             to[k + i * APART][s] = v.at[i];
     }
 };
+
+} // namespace
 
 /* ---- Tiles ----------------------------------------------------------------------------------- */
 

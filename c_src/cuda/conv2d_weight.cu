@@ -30,6 +30,8 @@ struct weight_call {
 
 /* ---- Loaders --------------------------------------------------------------------------------- */
 
+namespace {
+
 /* Where a pixel is: its image, and its place in the plane. */
 struct place {
     int image, at;
@@ -147,6 +149,8 @@ template <int P> struct window_loader {
                 to[k + 8 * d][s + 32 * t] = v.at[d * TAPS + t];
     }
 };
+
+} // namespace
 
 /* ---- Tiles ----------------------------------------------------------------------------------- */
 

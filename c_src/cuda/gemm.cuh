@@ -29,6 +29,8 @@
 
 #include "kernel.cuh"
 
+namespace {
+
 enum { GEMM_THREADS = 256, GEMM_PAD = 4 };
 
 template <int P> struct gemm {
@@ -183,8 +185,9 @@ static inline int64_t part_length(int64_t k, int64_t parts)
 
 /* c[i] = the sum of parts[p][i] over p, plus the bias of its column, or of its row, which is
    i / row_length % rows. */
-static __global__ void add_parts(const real *parts, const real *bias, real *c, int64_t count,
-                                 int64_t n, int64_t bias_step, int64_t biases)
+[[maybe_unused]] static __global__ void add_parts(const real *parts, const real *bias, real *c,
+                                                  int64_t count, int64_t n, int64_t bias_step,
+                                                  int64_t biases)
 {
     for (int64_t i = first_item(); i < n; i += all_threads()) {
         real sum = parts[i];
@@ -193,5 +196,7 @@ static __global__ void add_parts(const real *parts, const real *bias, real *c, i
         c[i] = bias ? sum + bias[i / bias_step % biases] : sum;
     }
 }
+
+} // namespace
 
 #endif

@@ -6,6 +6,8 @@
      -DETUDE_INT=64 or 8     real is int64_t or uint8_t (bool), names end in _i64, _b8; only for
                              files that mention ETUDE_INT, which guard their float-only part
    nvcc builds it for a card, and g++ for the lab, which runs the same threads on the CPU.
+   So a struct with methods exists once per dtype, under one name: such structs stand in an unnamed
+   namespace, or the linker would take one for all.
 
    On a device, arrays and etude_scratch are memory of the device; sizes and geometry are on the
    host. A kernel puts its work into the queue ctx->stream and returns. It waits for the device only

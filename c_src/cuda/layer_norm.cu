@@ -1,6 +1,7 @@
 /* layer_norm.cu: normalisation of each row, and the gradient in x, weight and bias.
    Reference: packages/etude/src/etude/ops/layer_norm.py.   On the CPU: c_src/cpu/layer_norm.c.
    x, y, grad, dx: rows x cols; weight, bias, dweight, dbias: cols; mean, rstd: rows.
+   float and double (ETUDE_REAL).
 
    Plan. Forward: one team of threads for a row (rows.cuh), three walks along it: sum, sum of
    squared deviations, result, the last two out of L1. Loads of 16 bytes where rows are aligned for
@@ -135,6 +136,8 @@ static __global__ void layer_norm_backward_rows(norm_rows c, int packed)
         backward_row<1>(c, t);
 }
 
+namespace {
+
 /* The terms of dweight and dbias. */
 struct norm_terms {
     const real *grad, *x, *mean, *rstd;
@@ -147,6 +150,8 @@ struct norm_terms {
         of_g += g;
     }
 };
+
+} // namespace
 
 ETUDE_KERNEL(norm_backward, layer_norm_backward)(etude_context *ctx, const real *grad,
                                                  const real *x, const real *weight,

@@ -1,6 +1,6 @@
 /* logsumexp.cu: log sum exp over one axis.
    Reference: `logsumexp` in packages/etude/src/etude/ops/reduce.py. On the CPU:
-   c_src/cpu/logsumexp.c. x: outer x n x inner, y: outer x inner.
+   c_src/cpu/logsumexp.c. x: outer x n x inner, y: outer x inner. float and double (ETUDE_REAL).
 
    Plan. inner = 1: a team of threads for a row, as in softmax.cu. inner > 1: a block for 32 columns
    side by side, whose eight warps each walk down every eighth row, so that a warp reads 128 bytes

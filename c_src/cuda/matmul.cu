@@ -3,7 +3,7 @@
    Read first: c_src/cuda/plain/matmul.cu, the same with one thread for an element.
 
    Legend: A m x k and B k x n by element strides, so a transpose costs nothing here; C m x n
-   contiguous; bias n or NULL.
+   contiguous; bias n or NULL. float and double (ETUDE_REAL).
 
    Plan. Three roads:
      tiles    gemm.cuh: a block for 128 x 128 of C (float), or 64 x 64 where those would be too few

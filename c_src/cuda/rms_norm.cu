@@ -1,6 +1,7 @@
 /* rms_norm.cu: each row divided by its root mean square, and the gradient in x and weight.
    Reference: packages/etude/src/etude/ops/rms_norm.py.   On the CPU: c_src/cpu/rms_norm.c.
-   x, y, grad, dx: rows x cols; weight, dweight: cols; rstd: rows.
+   x, y, grad, dx: rows x cols; weight, dweight: cols; rstd: rows. float and double
+   (ETUDE_REAL).
 
    Plan. layer_norm.cu without the mean: one team of threads for a row, two walks along it, the
    second out of L1; dweight by columns.cuh. 16-byte loads, the least number of sectors, no
@@ -118,6 +119,8 @@ static __global__ void rms_norm_backward_rows(rms_rows c, int packed)
         backward_row<1>(c, t);
 }
 
+namespace {
+
 /* The terms of dweight; there is no second sum. */
 struct rms_terms {
     const real *grad, *x, *rstd;
@@ -129,6 +132,8 @@ struct rms_terms {
         of_gh += g * ((wide)x[row * cols + column] * rstd[row]);
     }
 };
+
+} // namespace
 
 ETUDE_KERNEL(rms_norm_backward, rms_norm_backward)(etude_context *ctx, const real *grad,
                                                    const real *x, const real *weight,

@@ -1,7 +1,7 @@
 /* softmax.cu: softmax, its logarithm, and their backwards, row by row.
    Reference: packages/etude/src/etude/ops/softmax.py.   On the CPU: c_src/cpu/softmax.c.
    Read first: c_src/cuda/plain/softmax.cu, the same with one thread for a row.
-   x, y, grad, dx: rows x cols, contiguous; y may be x.
+   x, y, grad, dx: rows x cols, contiguous; y may be x. float and double (ETUDE_REAL).
 
    Plan. One team of threads for a row (rows.cuh): a warp up to 1024 columns, else a block. Three
    walks along the row, for the maximum, for the sum of exponentials and for the result; the second

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from etude_cuda.lab.build import LabError
 from etude_cuda.lab.kernel import Drive, values_of
 from etude_cuda.lab.source import passed

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from etude_cuda.lab.program import Settings, run_program
 
 

@@ -29,10 +29,11 @@ typedef struct etude_device_facts {
 /* ---- start.cpp: nothing of CUDA is touched before one of these is called */
 int etude_device_look(etude_device_facts *facts); /* what there is; fills what it can find out */
 int etude_device_start(void);                     /* once per process; checks that kernels run */
+int etude_device_alive(void);                     /* fails in a child of the process that did */
 const char *etude_device_error(void);             /* of the calling thread */
 
 /* ---- context.cpp */
-void *etude_device_context(void); /* etude_context of the calling thread */
+void *etude_device_context(void); /* etude_context of the calling thread; NULL: not alive */
 
 /* ---- memory.cpp: stream-ordered. A buffer is freed in the order of the stream it is given. */
 void *etude_device_malloc(size_t bytes, void *stream); /* NULL: no memory */

@@ -83,6 +83,8 @@ void *etude_device_malloc(size_t bytes, void *stream)
             cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all);
         cudaGetLastError();
     });
+    if (etude_device_alive())
+        return nullptr;
     void *buffer = nullptr;
     size_t room = bytes ? bytes : 1; /* an address of its own, even for nothing */
     if (etude_told("cudaMallocAsync", cudaMallocAsync(&buffer, room, (cudaStream_t)stream)))

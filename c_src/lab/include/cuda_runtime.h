@@ -7,6 +7,10 @@
 #define __CUDACC__ 1
 #endif
 #define CUDART_VERSION 13000
+/* The guards of NVIDIA's own headers: other headers ask by them what has been included. */
+#define __CUDA_RUNTIME_H__
+#define __CUDA_RUNTIME_API_H__
+#define __DRIVER_TYPES_H__
 
 /* What a program under nvcc has without asking. */
 #include <cmath>
@@ -31,6 +35,6 @@
 #include "lab/device.h"
 #include "lab/memory.h"
 #include "lab/stream.h"
-#include "lab/kernel.h"
+#include "lab/program.h"
 
 #endif

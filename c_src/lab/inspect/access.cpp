@@ -9,10 +9,6 @@
 #include "streams.h"
 #include "../runtime/fiber.h"
 
-namespace lab {
-void polite_yield();
-}
-
 namespace lab::inspect {
 
 uint64_t accesses;
@@ -40,26 +36,28 @@ Traffic &begin_traffic(LaunchView &launch, Spot &spot, const Object &object, uin
     return traffic;
 }
 
-void count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a, uint32_t size,
-                   uint32_t flags) {
+/* Returns how often the lane had executed the spot since its warp last met. */
+uint32_t count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a, uint32_t size,
+                       uint32_t flags) {
     LaunchView &launch = *lane.block->launch;
     size_t slot = (size_t)spot.slot;
     if (slot >= launch.traffic.size() || !launch.traffic[slot].spot)
         slot = (begin_traffic(launch, spot, object, size, flags), (size_t)spot.slot);
     Requests &requests = lane.warp->requests;
-    if (requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot])) return;
-    polite_yield(); // too far ahead of the warp: the others may catch up
-    // The table may have moved meanwhile, so it is looked up again.
-    if (requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot])) return;
-    requests.close_half((uint32_t)slot, launch.traffic[slot]);
-    requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot]);
+    auto add = [&] { // the table of traffic may move while others run
+        return requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot]);
+    };
+    if (!add()) {
+        yield(); // too far ahead of the warp: the others may catch up
+        if (!add()) {
+            requests.close_half((uint32_t)slot, launch.traffic[slot]);
+            add();
+        }
+    }
+    return requests.executions((uint32_t)slot, lane.lane) - 1;
 }
 
 /* ---- Was it ever written? ------------------------------------------------------------------ */
-
-/* Managed and pinned memory is filled with this byte at first, so that what was written by a
-   function that is not watched can be told from what was not written. */
-constexpr unsigned char poison = 0xCB;
 
 bool written_unseen(Object &object, size_t at, size_t bytes) {
     if (!object.poisoned) return false;
@@ -157,7 +155,8 @@ void visit_bytes(const Touch &touch, Cells &table, size_t at, size_t bytes, cons
 
 inline void check_races(const Touch &touch) {
     bool in_shared = touch.object.space == Space::shared;
-    Mark mark{tick, touch.lane.id, touch.spot.id << 4 | touch.flags};
+    Mark mark{tick, touch.lane.id,
+              touch.spot.id << 10 | std::min(touch.turn, Mark::last_turn) << 4 | touch.flags};
     Cells &table = touch.object.cells;
     Cell *cells = table.of(touch.object.bytes);
     size_t at = touch.address - touch.object.begin;
@@ -188,7 +187,7 @@ inline void remember_read_back(Lane &lane, Spot &spot, uintptr_t a, uint32_t fla
 }
 
 Object *object_of(Lane &lane, Spot &spot, uintptr_t a, size_t bytes, uint32_t flags) {
-    Object *object = objects.around(a);
+    Object *object = objects->around(a);
     if (object && object->holds(a, bytes)) return spot.object = object;
     report_stray(lane, spot, object, a, bytes, flags);
     return nullptr;
@@ -200,14 +199,14 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
     if (a - lane.stack_low < stack_bytes) return;
     if (store_pending) look_at_pending_store();
     accesses++;
-    Spot &spot = spots.at(pc, lane.path);
+    Spot &spot = spots->at(pc, lane.path);
     Object *object = spot.object;
     if (!object || !object->holds(a, size)) {
         object = object_of(lane, spot, a, size, flags);
         if (!object) return;
     }
-    count_request(lane, spot, *object, a, size, flags);
-    Touch touch{lane, spot, *object, a, size, flags};
+    uint32_t turn = count_request(lane, spot, *object, a, size, flags);
+    Touch touch{lane, spot, *object, a, size, flags, turn};
     if (a & (size - 1)) report_misaligned(touch);
     check_defined(touch);
     remember_read_back(lane, spot, a, flags);
@@ -217,7 +216,7 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
 void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr_t pc) {
     if (a - lane.stack_low < stack_bytes || !bytes) return;
     if (store_pending) look_at_pending_store();
-    Spot &spot = spots.at(pc, lane.path);
+    Spot &spot = spots->at(pc, lane.path);
     Object *object = spot.object;
     if (!object || !object->holds(a, bytes)) {
         object = object_of(lane, spot, a, bytes, flags);
@@ -226,10 +225,11 @@ void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr
     uint32_t word = bytes % 4 == 0 ? 4 : bytes % 2 == 0 ? 2 : 1;
     constexpr size_t most = 64; // of a longer run only the first words are counted as requests
     size_t words = std::min(bytes / word, most);
+    uint32_t turn = 0;
     for (size_t i = 0; i < words; i++)
-        count_request(lane, spot, *object, a + i * word, word, flags);
+        turn = count_request(lane, spot, *object, a + i * word, word, flags);
     accesses += words;
-    Touch touch{lane, spot, *object, a, bytes, flags};
+    Touch touch{lane, spot, *object, a, bytes, flags, turn / (uint32_t)words};
     check_range_defined(touch);
     check_races(touch);
 }
@@ -244,13 +244,13 @@ struct Busy {
     const Work *work;
 };
 
-std::vector<Busy> busy;
+LAB_FIRST Lasting<std::vector<Busy>> busy;
 
 void check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
-    for (size_t i = 0; i < busy.size(); i++) {
-        Busy b = busy[i];
-        if (streams.host_knows(b.work->begin)) {
-            busy.erase(busy.begin() + (long)i--);
+    for (size_t i = 0; i < busy->size(); i++) {
+        Busy b = (*busy)[i];
+        if (streams->host_knows(b.work->begin)) {
+            busy->erase(busy->begin() + (long)i--);
             continue;
         }
         if (a < b.end && a + bytes > b.begin && (is_write || b.is_written))
@@ -261,9 +261,9 @@ void check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
 /* Has a kernel touched it that the host did not wait for? */
 void check_host_cells(Object &object, uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     Cell *cells = object.cells.if_any();
-    if (!cells || streams.host_knows_all()) return;
+    if (!cells || streams->host_knows_all()) return;
     size_t at = a - object.begin;
-    auto unknown = [](const Mark &m) { return m.tick && !streams.host_knows(m.tick); };
+    auto unknown = [](const Mark &m) { return m.tick && !streams->host_knows(m.tick); };
     for (size_t i = at / 4; i <= (at + bytes - 1) / 4; i++) {
         Cell *cell = object.cells.bytes_if_split(cells[i]);
         if (!cell) cell = &cells[i];
@@ -275,14 +275,35 @@ void check_host_cells(Object &object, uintptr_t a, size_t bytes, bool is_write, 
 
 } // namespace
 
+/* An asynchronous copy touches the object as a launch does: marks for whoever is not ordered after
+   it, and a look for those that it is not ordered after. Without a second stream there are none. */
+void copy_touches(Object &object, uintptr_t a, size_t bytes, bool is_write, const Work &work) {
+    if (!streams->several()) return;
+    Spot &spot = spots->at(work.pc, work.path);
+    Mark mark{work.begin, copy_engine, spot.id << 10 | (is_write ? Mark::write : 0)};
+    Cell *cells = object.cells.of(object.bytes);
+    auto unordered = [&](const Mark &m) { return m.tick && !streams->ordered(work, m.tick); };
+    size_t at = a - object.begin;
+    bool told = false;
+    for (size_t i = at / 4; i < (at + bytes + 3) / 4; i++) {
+        Cell &cell = cells[i];
+        const Mark *other = unordered(cell.write) ? &cell.write : nullptr;
+        if (!other && is_write && unordered(cell.other[0])) other = &cell.other[0];
+        if (other && !told) report_copy_race(object, i * 4, *other, mark);
+        told = told || other;
+        cell.split = 0;
+        (is_write ? cell.write : cell.other[0]) = mark;
+    }
+}
+
 void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &work) {
-    busy.push_back({a, a + bytes, is_written, &work});
+    busy->push_back({a, a + bytes, is_written, &work});
 }
 
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
-    if (!busy.empty()) check_busy(a, bytes, is_write, pc);
-    if (objects.outside(a) || !bytes) return;
-    Object *object = objects.around(a);
+    if (!busy->empty()) check_busy(a, bytes, is_write, pc);
+    if (objects->outside(a) || !bytes) return;
+    Object *object = objects->around(a);
     if (!object) return;
     if (object->freed && object->space != Space::shared)
         return report_host_after_free(*object, a, bytes, is_write, pc);

@@ -24,9 +24,14 @@ void look_at_pending_store();
 /* The host's side of an asynchronous copy, until the host has waited for it. */
 void host_buffer_busy(uintptr_t address, size_t bytes, bool is_written, const struct Work &work);
 
-/* Bytes that a copy reads or writes on the device. */
-void check_copy_races(uintptr_t address, size_t bytes, bool is_write, const struct Work &work,
-                      uint32_t spot);
+/* The device's side of it. */
+void copy_touches(struct Object &object, uintptr_t address, size_t bytes, bool is_write,
+                  const struct Work &work);
+constexpr uint32_t copy_engine = ~0u; // the thread of its marks
+
+/* Managed and pinned memory is filled with this byte at first, so that what was written by a
+   function that is not watched can be told from what was not written. */
+constexpr unsigned char poison = 0xCB;
 
 extern uint64_t accesses; // of kernels, since the program began
 

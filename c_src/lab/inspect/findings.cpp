@@ -73,13 +73,13 @@ Place place_of(const Lane &lane, const char *role, uintptr_t pc, uint32_t size, 
 Place place_of(const Mark &mark, uint32_t size) {
     Place place;
     place.role = mark.is(Mark::atomic) ? "atomic" : mark.is(Mark::write) ? "write" : "read";
-    const Spot &spot = spots.by_id(mark.spot());
+    const Spot &spot = spots->by_id(mark.spot());
     place.pc = spot.pc;
     place.path = spot.path;
     place.size = size;
     place.atomic = mark.is(Mark::atomic);
     place.is_volatile = mark.is(Mark::is_volatile);
-    const Work *work = streams.at(mark.tick);
+    const Work *work = streams->at(mark.tick);
     if (work && work->launch) set_thread(place, mark.thread, work->grid, work->block);
     return place;
 }
@@ -119,7 +119,7 @@ std::string hex(uintptr_t pc) {
 
 std::string stack_json(uint32_t path) {
     std::string out = "[";
-    for (uintptr_t pc : spots.stack(path)) out += (out.size() > 1 ? "," : "") + hex(pc);
+    for (uintptr_t pc : spots->stack(path)) out += (out.size() > 1 ? "," : "") + hex(pc);
     return out + "]";
 }
 
@@ -164,11 +164,23 @@ std::string finding_json(const Finding &f) {
     return out + ",\"count\":" + std::to_string(f.count) + ",\"detail\":{" + f.detail + "}}";
 }
 
-/* A pair that also raced with different values is no same-value race. */
+bool is(const Finding &f, const char *kind) { return !strcmp(f.kind, kind); }
+
+bool has_race_at(uintptr_t pc, const std::string &object) {
+    for (const Finding &f : all())
+        if (is(f, "race") && object_key(f.object) == object)
+            for (const Place &place : f.places)
+                if (place.pc == pc) return true;
+    return false;
+}
+
+/* A pair that also raced with different values is no same-value race. A load that found nothing
+   written because it did not wait for the store is a race, told as that. */
 bool withdrawn(const Finding &f) {
-    if (strcmp(f.kind, "same-value-race")) return false;
-    Key key = key_of("race", f.places.front().pc, f.places.back().pc, f.object);
-    return table().count(key);
+    if (is(f, "same-value-race"))
+        return table().count(
+            key_of("race", f.places.front().pc, f.places.back().pc, f.object));
+    return is(f, "uninitialized") && has_race_at(f.places[0].pc, object_key(f.object));
 }
 
 } // namespace

@@ -40,10 +40,9 @@ inline void watch_range(const void *p, size_t bytes, uint32_t flags, uintptr_t p
         host_access(a, bytes, flags & Mark::write, pc);
 }
 
-/* A loop that polls a volatile flag would never end if nobody else ran. */
 inline void watch_volatile(void *p, uint32_t size, uint32_t flags, uintptr_t pc) {
     watch(p, size, flags | Mark::is_volatile, pc);
-    if (Lane *lane = running()) volatile_access(*lane, p, flags & Mark::write);
+    if (Lane *lane = running()) volatile_access(*lane, p, size, flags & Mark::write, pc);
 }
 
 } // namespace
@@ -75,15 +74,17 @@ HOOK void __tsan_vptr_update(void **p, void *) { watch(p, sizeof *p, Mark::write
 HOOK void __tsan_vptr_read(void **p) { watch(p, sizeof *p, 0, CALLER); }
 
 HOOK void __tsan_func_entry(void *caller) {
+    if (!ready) return;
     Lane *lane = running();
     uint32_t &path = lane ? lane->path : host_path;
-    path = spots.enter(path, reinterpret_cast<uintptr_t>(caller));
+    path = spots->enter(path, reinterpret_cast<uintptr_t>(caller));
 }
 
 HOOK void __tsan_func_exit() {
+    if (!ready) return;
     Lane *lane = running();
     uint32_t &path = lane ? lane->path : host_path;
-    path = spots.leave(path);
+    path = spots->leave(path);
 }
 
 HOOK void __sanitizer_cov_trace_pc() {

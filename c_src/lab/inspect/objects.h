@@ -8,6 +8,7 @@
 #include <string>
 #include "../runtime/observe.h"
 #include "cells.h"
+#include "spots.h"
 
 namespace lab::inspect {
 
@@ -56,7 +57,7 @@ private:
     uint32_t count_ = 0;
 };
 
-extern Objects objects;
+extern Lasting<Objects> objects;
 
 const char *space_name(Space space);
 

@@ -7,7 +7,8 @@
 namespace lab::inspect {
 
 void basic_block(Lane &lane, uintptr_t pc);
-void volatile_access(Lane &lane, void *address, bool is_write);
+/* A loop that polls a volatile flag would never end if nobody else ran. */
+void volatile_access(Lane &lane, void *address, uint32_t size, bool is_write, uintptr_t pc);
 void index_out_of_array(Lane &lane, const char *array, int64_t index, uintptr_t pc);
 
 } // namespace lab::inspect

@@ -5,13 +5,9 @@
 #include <unistd.h>
 #include "access.h"
 #include "streams.h"
-#include "../runtime/fiber.h"
+#include "../runtime/worker.h"
 
 extern "C" char etext, __data_start, end;
-
-namespace lab {
-[[noreturn]] void end_launch(int status);
-}
 
 namespace lab::inspect {
 
@@ -21,6 +17,11 @@ constexpr int illegal_address = 700, misaligned_address = 716;
 
 const char *role_of(uint32_t flags) {
     return flags & Mark::atomic ? "atomic" : flags & Mark::write ? "write" : "read";
+}
+
+uint64_t launch_of(const Mark &mark) {
+    const Work *work = streams->at(mark.tick);
+    return work ? work->launch : 0;
 }
 
 std::string address_json(uintptr_t a) { return "\"address\":" + hex(a); }
@@ -54,7 +55,7 @@ void report_misaligned(const Touch &touch) {
     Finding finding = about(touch, "misaligned");
     finding.detail += ",\"alignment\":" + std::to_string(touch.size);
     find(finding);
-    end_launch(misaligned_address);
+    this_worker().fail(misaligned_address);
 }
 
 /* ---- Addresses outside all objects --------------------------------------------------------- */
@@ -107,9 +108,9 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
         finding.object = object;
     } else if (object) {
         finding.object = object; // it begins inside and ends outside
-    } else if (spot.object && !spot.object->freed && !objects.outside(a)) {
+    } else if (spot.object && !spot.object->freed && !objects->outside(a)) {
         finding.object = spot.object; // what this line touched before
-    } else if (Object *near = objects.nearest(a, reach)) {
+    } else if (Object *near = objects->nearest(a, reach)) {
         finding.object = near;
         if (near->freed && near->space != Space::shared) finding.kind = "use-after-free";
     } else if ((owner = owner_of_local(lane, a))) {
@@ -129,7 +130,7 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
     find(finding);
     bool fatal = !strcmp(finding.kind, "null-pointer") || !strcmp(finding.kind, "host-pointer") ||
                  !readable(a);
-    if (fatal) end_launch(illegal_address);
+    if (fatal) this_worker().fail(illegal_address);
 }
 
 /* ---- Races --------------------------------------------------------------------------------- */
@@ -142,7 +143,7 @@ struct Pending {
     Spot *spot;
     Object *object;
     uintptr_t address;
-    uint32_t size, flags;
+    uint32_t size, flags, turn;
     Mark other;
     unsigned char before[16];
     bool copies; // the load of the same struct is announced between this and the store
@@ -156,20 +157,24 @@ Reach reach_of(const Lane &lane, const Mark &other) {
     return number / 32 == lane.warp_number ? Reach::warp : Reach::block;
 }
 
-/* Has this lane executed the spot since its warp last met? */
-bool executed(const Lane &lane, const Spot &spot) {
-    return spot.slot >= 0 && lane.warp->requests.executions((uint32_t)spot.slot, lane.lane);
-}
+/* Two instructions in the order in which one thread comes to them, between two barriers. */
+struct Sequence {
+    const Spot *first, *second;
+    bool across_turns; // the second belongs to a later turn of a loop
+};
 
-/* Which of two instructions of one block a thread comes to first, between two barriers. The lanes
-   are not in step, so what ran first does not tell; what one thread has run already does. */
-bool other_comes_first(const Touch &touch, const Spot &other, const Mark &mark, Reach reach) {
-    if (executed(touch.lane, other)) return true;
-    if (reach <= Reach::block) {
-        const Lane &lane = touch.lane.block->lanes[mark.thread - touch.lane.block->first];
-        if (executed(lane, touch.spot)) return false;
-    }
-    return other.pc < touch.spot.pc;
+/* The lanes are not in step, so what ran first does not tell. If one of the two accesses belongs to
+   a later turn of a loop, it comes second. In the same turn, this lane has run the other's
+   instruction already if that one comes first. */
+Sequence sequence(const Touch &touch, const Spot &other, const Mark &mark) {
+    const Spot *mine = &touch.spot;
+    if (mark.turn() > touch.turn) return {mine, &other, true};
+    if (mark.turn() < touch.turn) return {&other, mine, true};
+    const Lane &lane = touch.lane;
+    bool ran = other.slot >= 0 &&
+               lane.warp->requests.executions((uint32_t)other.slot, lane.lane) > touch.turn;
+    const Spot *first = ran ? &other : mine, *second = ran ? mine : &other;
+    return {first, second, first->pc > second->pc};
 }
 
 const char *what_is_missing(const Touch &touch, const Spot &other, const Mark &mark, Reach reach) {
@@ -183,11 +188,9 @@ std::string race_detail(const Touch &touch, const Spot &other, const Mark &mark,
                         bool equal) {
     const char *missing = what_is_missing(touch, other, mark, reach);
     std::string out = std::string("\"barrier\":\"") + missing + "\"";
-    bool other_first = other_comes_first(touch, other, mark, reach);
-    const Spot &first = other_first ? other : touch.spot;
-    const Spot &second = other_first ? touch.spot : other;
-    out += ",\"first\":" + hex(first.pc) + ",\"second\":" + hex(second.pc);
-    if (first.pc > second.pc) out += ",\"loop\":true";
+    Sequence order = sequence(touch, other, mark);
+    out += ",\"first\":" + hex(order.first->pc) + ",\"second\":" + hex(order.second->pc);
+    if (order.across_turns) out += ",\"loop\":true";
     if (uintptr_t last = touch.lane.block->last_barrier)
         if (reach <= Reach::block) out += ",\"last_barrier\":[" + hex(last) + "]";
     const LaunchView &launch = *touch.lane.block->launch;
@@ -198,7 +201,7 @@ std::string race_detail(const Touch &touch, const Spot &other, const Mark &mark,
 
 void tell_race(const Touch &touch, const Mark &mark, bool equal) {
     const char *kind = equal ? "same-value-race" : "race";
-    Spot *other = &spots.by_id(mark.spot()), *mine = &touch.spot;
+    Spot *other = &spots->by_id(mark.spot()), *mine = &touch.spot;
     Reach reach = reach_of(touch.lane, mark);
     // The load of `x += 1` belongs to its store: one finding for the two.
     if (other->reads_back == mine->id) mine = other;
@@ -225,9 +228,9 @@ void report_race(const Touch &touch, const Mark &other) {
                         !((touch.flags | other.what) & Mark::atomic);
     if (!plain_stores || touch.size > sizeof pending.before)
         return tell_race(touch, other, false);
-    pending = {&touch.lane,         &touch.spot, &touch.object, touch.address,
-               (uint32_t)touch.size, touch.flags, other,         {},
-               touch.size > 8};
+    pending = {&touch.lane,  &touch.spot, &touch.object, touch.address,
+               (uint32_t)touch.size, touch.flags, touch.turn,    other,
+               {},           touch.size > 8};
     memcpy(pending.before, reinterpret_cast<void *>(touch.address), touch.size);
     store_pending = true;
 }
@@ -240,8 +243,20 @@ void look_at_pending_store() {
     store_pending = false;
     bool equal = !memcmp(pending.before, reinterpret_cast<void *>(pending.address), pending.size);
     tell_race({*pending.lane, *pending.spot, *pending.object, pending.address, pending.size,
-               pending.flags},
+               pending.flags, pending.turn},
               pending.other, equal);
+}
+
+void report_copy_race(Object &object, size_t offset, const Mark &other, const Mark &copy) {
+    Finding finding;
+    finding.kind = "race";
+    finding.launch = launch_of(other);
+    finding.places = {place_of(other, 4), place_of(copy, 0)};
+    finding.object = &object;
+    finding.offset = (int64_t)offset;
+    finding.reach = Reach::streams;
+    finding.detail = "\"barrier\":\"stream\"";
+    find(finding);
 }
 
 /* ---- The host ------------------------------------------------------------------------------ */
@@ -273,8 +288,7 @@ Place host_place(const char *role, uintptr_t pc, uint32_t size) {
 void report_unsynchronized(Object &object, uintptr_t a, size_t bytes, bool is_write,
                            const Mark &mark, uintptr_t pc) {
     Finding finding = by_host("unsynchronized-read", &object, a, bytes, is_write, pc);
-    const Work *work = streams.at(mark.tick);
-    finding.launch = work ? work->launch : 0;
+    finding.launch = launch_of(mark);
     finding.places.insert(finding.places.begin(), place_of(mark, (uint32_t)bytes));
     find(finding);
 }

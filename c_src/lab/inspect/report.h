@@ -12,6 +12,7 @@ struct Touch {
     uintptr_t address;
     size_t size;
     uint32_t flags;
+    uint32_t turn; // how often the lane had executed the spot since its warp last met
 };
 
 void report_uninitialized(const Touch &touch);
@@ -22,6 +23,7 @@ void report_race(const Touch &touch, const Mark &other);
 void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t bytes,
                   uint32_t flags);
 
+void report_copy_race(Object &object, size_t offset, const Mark &other, const Mark &copy);
 void report_unsynchronized(Object &object, uintptr_t a, size_t bytes, bool is_write,
                            const Mark &mark, uintptr_t pc);
 void report_unsynchronized_copy(uintptr_t a, uintptr_t begin, size_t length, size_t bytes,

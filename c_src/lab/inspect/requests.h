@@ -52,8 +52,8 @@ class Requests {
 public:
     static constexpr uint32_t window = 64; // executions a lane may be ahead of its warp
 
-    // One execution of the spot in `slot` by a lane. False if the window is full: let other
-    // lanes run, or close the oldest requests, and ask again.
+    // One execution of the spot in `slot` by a lane. False if the window is full: let other lanes
+    // run, or close the oldest requests, and ask again.
     bool add(uint32_t slot, uint32_t lane, uint32_t address, Traffic &traffic);
 
     // Counts the older half of the window as it is, because the missing lanes do not come.

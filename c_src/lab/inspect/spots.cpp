@@ -3,7 +3,8 @@
 
 namespace lab::inspect {
 
-Spots spots;
+LAB_FIRST Lasting<Spots> spots;
+bool ready;
 
 uint32_t Spots::new_path(uint32_t path, uintptr_t pc) {
     uint32_t index = (uint32_t)paths_.size();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <new>
 #include <vector>
 
 namespace lab::inspect {
@@ -103,6 +104,24 @@ private:
     PairTable path_of_, spot_of_;
 };
 
-extern Spots spots;
+/* Hooks run before the program's constructors and after its destructors, so what they use is made
+   first and never destroyed:  LAB_FIRST Lasting<Spots> spots; */
+#define LAB_FIRST __attribute__((init_priority(101)))
+
+template <class T> class Lasting {
+public:
+    Lasting() { new (&it_) T; }
+    ~Lasting() {}
+    T *operator->() { return &it_; }
+    T &operator*() { return it_; }
+
+private:
+    union {
+        T it_;
+    };
+};
+
+extern Lasting<Spots> spots;
+extern bool ready; // false while the first hooks come, before anything is made
 
 } // namespace lab::inspect

@@ -46,6 +46,9 @@ static const bool no_touch = [] {
 
 static size_t pages(size_t bytes) { return (bytes + PAGE - 1) / PAGE * PAGE; }
 
+/* In inspect mode 64 KiB on both sides of each block belong to nobody. */
+static size_t with_gaps(size_t bytes) { return pages(bytes) + 2 * PAGE; }
+
 static bool guarded(const Allocation &a) { return no_touch && a.space == Space::global; }
 
 const char *word_of(Space space) {
@@ -109,12 +112,19 @@ static char *get_memory(size_t bytes, Space space) {
         void *p = mmap(nullptr, pages(bytes), reach, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return p == MAP_FAILED ? nullptr : static_cast<char *>(p);
     }
+    if (inspecting) {
+        void *p = mmap(nullptr, with_gaps(bytes), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        return p == MAP_FAILED ? nullptr : static_cast<char *>(p) + PAGE;
+    }
     return static_cast<char *>(aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN));
 }
 
 static void give_back(const Allocation &a) {
     if (guarded(a))
         munmap(a.base, pages(a.bytes));
+    else if (inspecting)
+        munmap(a.base - PAGE, with_gaps(a.bytes));
     else
         free(a.base);
 }

@@ -1,14 +1,15 @@
-"""Automatic mutation of CUDA programs: how many small mistakes does the lab report?
+"""Automatic mutation of CUDA code: how many small mistakes does the lab report?
 
     python tests/lab/mutate --jobs 2                 (tox -e mutate-gpu)
+    python tests/lab/mutate --kernels                the shipped kernels, c_src/cuda
     python tests/lab/mutate --file scan.cu --count 5
 
-In the device code of the twelve programs each barrier, fence, __syncwarp, guard and atomic is
-deleted and indices are swapped, one at a time; each mutant runs in the lab's inspect mode. It is
-reported if the lab finds something that it does not find in the program as it is, or if the
-program's own comparison with the CPU fails. Survivors are told with their explanation from
-explained.toml; one without is a gap. Results are kept in --folder, so that a run goes on where it
-was interrupted.
+In the device code of the twelve programs, or of the shipped kernels, each barrier, fence,
+__syncwarp, guard and atomic is deleted and indices are swapped, one at a time; each mutant runs in
+the lab's inspect mode. It is reported if the lab finds something that it does not find in the code
+as it is, or if results are wrong: those of the program by its own comparison with the CPU, those of
+a kernel by the kit's. Survivors are told with their explanation from explained.toml; one without is
+a gap. Results are kept in --folder, so that a run goes on where it was interrupted.
 """
 
 import argparse
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 PROGRAMS = HERE.parent / "programs"
 sys.path.insert(0, str(HERE))
 
+import shipped
 from changes import KINDS, changes
 from tried import Trials
 
@@ -48,9 +50,12 @@ def run(arguments, texts):
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")  # mutants are built but once
-    trials = Trials(PROGRAMS, folder / "tree")
-    for file in texts:
-        trials.known(file)
+    if arguments.kernels:
+        trials = shipped.Shipped(folder / "tree")
+    else:
+        trials = Trials(PROGRAMS, folder / "tree")
+    for file in texts:  # before several ask at once
+        trials.prepare(file)
 
     def one(change):
         text = texts[change.file]
@@ -78,7 +83,7 @@ def markdown(found, explained):
     lived = [f for f in counted if f["verdict"] == "survived"]
     argued = [f for f in lived if f["key"] in explained]
     judged = len(counted) - len(argued)
-    out = ["# Mutants of CUDA programs", "",
+    out = ["# Mutants of CUDA code", "",
            f"**{len(reported)} of {judged} reported ({len(reported) / max(judged, 1):.1%})**, "
            f"{len(argued)} more survived and are explained; with them {len(reported)} of "
            f"{len(counted)}. Not counted: {len(found) - len(counted)} that do not compile.", "",
@@ -107,7 +112,8 @@ def markdown(found, explained):
 def main():
     parser = argparse.ArgumentParser(prog="mutate", description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--file", help="only this program: scan.cu")
+    parser.add_argument("--kernels", action="store_true", help="the shipped kernels")
+    parser.add_argument("--file", help="only this file: scan.cu")
     parser.add_argument("--count", type=int, help="so many, drawn evenly over the programs")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
     parser.add_argument("--folder", default=".mutate/gpu", help="where results are kept")
@@ -115,10 +121,11 @@ def main():
     parser.add_argument("--least", type=float, default=0.95,
                         help="the part that must be reported, explained ones not counted")
     arguments = parser.parse_args()
-    texts = {p.name: p.read_text() for p in sorted(PROGRAMS.glob("*.cu"))
-             if arguments.file in (None, p.name)}
+    texts = shipped.sources() if arguments.kernels else {
+        p.name: p.read_text() for p in sorted(PROGRAMS.glob("*.cu"))}
+    texts = {f: t for f, t in texts.items() if arguments.file in (None, f) and changes(f, t)}
     if not texts:
-        sys.exit(f"there is no program {arguments.file!r} to mutate")
+        sys.exit(f"there is no file {arguments.file!r} with device code to mutate")
     explained = tomllib.loads((HERE / "explained.toml").read_text())
     found = run(arguments, texts)
     text, score = markdown(found, explained)

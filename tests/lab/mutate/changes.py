@@ -18,6 +18,7 @@ from mutants import tokens
 KINDS = ("barrier", "syncwarp", "fence", "guard", "atomic", "swap")
 BARRIERS = {"__syncthreads": "barrier", "__syncwarp": "syncwarp", "__threadfence": "fence",
             "__threadfence_block": "fence"}
+ON_DEVICE = {"__global__", "__device__", "ETUDE_DEVICE", "ETUDE_METHOD"}  # kernel.cuh has two
 OTHER = {"x": "y", "y": "x"}
 INDICES = {"threadIdx", "blockIdx"}
 
@@ -84,7 +85,7 @@ def _device(found):
     """The bodies of functions that run on the device."""
     i = 0
     while i < len(found):
-        if found[i].text not in ("__global__", "__device__"):
+        if found[i].text not in ON_DEVICE:
             i += 1
             continue
         j = i
@@ -107,7 +108,7 @@ def _barriers(body):
             first = i - 2
             while body[first].text == ")":  # cg::this_grid().sync()
                 first -= 1
-            while first and body[first - 1].text in (":", "(", ")", ".") or (
+            while (first and body[first - 1].text in (":", "(", ")", ".")) or (
                     first and body[first].text in (":", "(")):
                 first -= 1
         if kind is None or i + 1 >= len(body) or body[i + 1].text != "(":

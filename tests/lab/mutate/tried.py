@@ -31,6 +31,8 @@ class Trials:
             self._known[file] = {(f.kind, f.scope, f.lines) for f in seen.found}
         return self._known[file]
 
+    prepare = known
+
     def run(self, change, text):
         """What became of one mistake, as a dictionary."""
         start = time.perf_counter()

@@ -113,7 +113,8 @@ def test_a_launch_finds_its_kernel_whatever_is_written_around_the_name():
         "axpy", "tile", "kernel"]
 
 
-def test_nvcc_itself_is_read(tmp_path):
+def test_nvcc_itself_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     if shutil.which("nvcc") is None:
         assert cost.registers(tmp_path / "k.cu", A100) == {}
         pytest.skip("NOT RUN: needs nvcc")
@@ -121,6 +122,8 @@ def test_nvcc_itself_is_read(tmp_path):
         "template <int N> __global__ void k(float *x) { x[threadIdx.x] *= N; }\n"
         "void f(float *x) { k<2><<<1, 32>>>(x); }\n")
     assert 4 <= cost.registers(tmp_path / "k.cu", A100)["k"] <= 64
+    monkeypatch.setattr(cost.subprocess, "run", None)
+    assert cost.registers(tmp_path / "k.cu", A100)["k"] >= 4
 
 
 # ------------------------------------------------------------------ FLOPs
@@ -163,9 +166,9 @@ def test_arm_code_is_read_too_and_a_fused_one_counts_twice():
 
 
 def test_work_is_the_code_of_a_block_times_the_lanes_that_ran_it():
-    done = flops.work(flops.regions(LISTING), [Block(1, 0x40113f, 2, 50, 1),
-                                               Block(1, 0x401154, 2, 64, 0),
-                                               Block(2, 0x40113f, 1, 32, 0)])
+    done = flops.work(flops.regions(LISTING), [Block(1, 0x40113f, 2, 50, 1, 1),
+                                               Block(1, 0x401154, 2, 64, 0, 0),
+                                               Block(2, 0x40113f, 1, 32, 0, 0)])
     assert sum(n for (launch, _), n in done.flops.items() if launch == 1) == 2 * 50 + 64
     assert done.calls[1, 0x40114a] == {"expf": 50}
     assert done.flops[2, 0x40113f] == 32
@@ -206,7 +209,7 @@ def test_the_flops_of_a_real_program_are_those_of_its_formula(tmp_path):
                     "-fsanitize-coverage=trace-pc", "p.cpp", "-o", "p"], cwd=tmp_path, check=True)
     printed = subprocess.run([tmp_path / "p"], capture_output=True, text=True, check=True).stdout
     counted = [line.split() for line in printed.splitlines()]
-    blocks = [Block(1, int(pc, 16), int(n), int(n), 0) for pc, n in counted]
+    blocks = [Block(1, int(pc, 16), int(n), int(n), 0, 0) for pc, n in counted]
     done = flops.work(flops.disassemble(tmp_path / "p"), blocks)
     assert sum(done.flops.values()) == 2 * 40 + 1
     assert sum(c["expf"] for c in done.calls.values()) == 1

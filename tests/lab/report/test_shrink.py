@@ -63,6 +63,12 @@ def test_a_race_that_no_smaller_launch_shows_and_a_run_that_fails_say_nothing():
     assert report.findings[0].shrunk == ""
 
 
+def test_a_runtime_that_runs_the_launch_as_it_was_shows_nothing():
+    report = report_of(race())
+    shrink.shrink(report, lambda only: report_of(race()))
+    assert report.findings[0].shrunk == ""
+
+
 def test_out_of_time_nothing_is_run():
     report = report_of(race())
     again, asked = runs(threads=2)

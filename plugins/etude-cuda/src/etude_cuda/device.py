@@ -32,9 +32,10 @@ ASIDE = 64 << 10
 
 
 def declarations() -> str:
-    """What host.h declares, for cffi."""
+    """What host.h declares, for cffi: pointers, which nobody here looks behind, as numbers."""
     text = (sources() / "cuda" / "host" / "host.h").read_text(encoding="ascii")
-    return re.search(r"cffi begins \*/(.*)/\* cffi ends", text, re.S).group(1)
+    declared = re.search(r"cffi begins \*/(.*)/\* cffi ends", text, re.S).group(1)
+    return re.sub(r"(const )?void \*", "uintptr_t ", declared)
 
 
 class Device:
@@ -70,7 +71,7 @@ class Device:
     def start(self) -> None:
         """Begin to use the device. Raises BackendError where it cannot be."""
         self._must(self._lib.etude_device_start())
-        self._common = self._number(self._lib.etude_stream_now())
+        self._common = self._lib.etude_stream_now()
 
     def column(self, name: str, library: Path, isa: str, threads: int = 1) -> Column:
         """The column of the kernels in a library of this device."""
@@ -111,8 +112,8 @@ class Device:
         stream = self._beside() if x.nbytes >= ASIDE else self.stream()
         buffer = Buffer(self, x.nbytes, stream)
         self._must(self._lib.etude_device_upload(
-            self._pointer(buffer._address), self._pointer(x.__array_interface__["data"][0]),
-            x.nbytes, self._pointer(stream)))
+            buffer._address, x.__array_interface__["data"][0],
+            x.nbytes, stream))
         return DeviceArray(buffer, self.name, x.shape, x.dtype)
 
     def download(self, x: DeviceArray) -> Array:
@@ -122,44 +123,46 @@ class Device:
         out = np.empty(x.shape, x.dtype)
         there = opened(x, self, "download").__array_interface__["data"][0]
         self._must(self._lib.etude_device_download(
-            self._pointer(out.__array_interface__["data"][0]), self._pointer(there), x.nbytes,
-            self._pointer(self.stream())))
+            out.__array_interface__["data"][0], there, x.nbytes,
+            self.stream()))
         return out
 
     def fetch(self, x: DeviceArray, stream: int) -> int:
         """Begin to copy a contiguous array into pinned memory, whose address is returned."""
-        block = self._number(self._lib.etude_pinned_malloc(x.nbytes))
+        block = self._lib.etude_pinned_malloc(x.nbytes)
         if not block:
             raise MemoryError(f"no {x.nbytes} bytes of pinned memory ({self._error()})")
         at = x.buffer._address + x.offset * x.dtype.itemsize
-        self._must(self._lib.etude_device_fetch(self._pointer(block), self._pointer(at), x.nbytes,
-                                                self._pointer(stream)))
+        self._must(self._lib.etude_device_fetch(block, at, x.nbytes,
+                                                stream))
         return block
 
     def take(self, block: int, x: DeviceArray) -> Array:
         """The values that ``fetch`` has brought, for which somebody has waited; frees the block."""
-        view = np.frombuffer(self._ffi.buffer(self._pointer(block), x.nbytes), x.dtype)
+        content = self._ffi.buffer(self._ffi.cast("char *", block), x.nbytes)
+        view = np.frombuffer(content, x.dtype)
         values = view.reshape(x.shape).copy()
-        self._lib.etude_pinned_free(self._pointer(block))
+        self._lib.etude_pinned_free(block)
         return values
 
     def allocate(self, nbytes: int, stream: int) -> int:
         """The address of new memory, for a Buffer. Raises MemoryError."""
-        buffer = self._lib.etude_device_malloc(nbytes, self._pointer(stream))
-        if buffer == self._ffi.NULL:
+        buffer = self._lib.etude_device_malloc(nbytes, stream)
+        if not buffer:
+            self._must(self._lib.etude_device_alive())
             raise MemoryError(f"no {nbytes} bytes of memory on {self.name!r}, where arrays hold "
                               f"{self.bytes} ({self._error()})")
         with self._count:
             self.buffers += 1
             self.bytes += nbytes
             self.most_bytes = max(self.bytes, self.most_bytes)
-        return self._number(buffer)
+        return buffer
 
     def release(self, address: int, nbytes: int, stream: int, streams: set[int]) -> None:
         """Give memory back, in the order of a stream, after what all ``streams`` do with it."""
         for other in streams - {stream}:
-            self._lib.etude_stream_follow(self._pointer(stream), self._pointer(other))
-        self._lib.etude_device_free(self._pointer(address), self._pointer(stream))
+            self._lib.etude_stream_follow(stream, other)
+        self._lib.etude_device_free(address, stream)
         with self._count:
             self.buffers -= 1
             self.bytes -= nbytes
@@ -196,13 +199,13 @@ class Device:
     def use_stream(self, stream: int) -> None:
         """From now on this thread's work goes to ``stream``."""
         self._local.stream = stream
-        self._lib.etude_stream_use(self._pointer(stream))
+        self._lib.etude_stream_use(stream)
 
     def make_stream(self) -> int:
         """A stream that nobody else has. Raises BackendError if the device has none left."""
         if self._spare:
             return self._spare.pop()
-        stream = self._number(self._lib.etude_stream_make())
+        stream = self._lib.etude_stream_make()
         if not stream:
             raise BackendError(f"no new stream on {self.name!r}: {self._error()}")
         return stream
@@ -210,7 +213,7 @@ class Device:
     def wait(self, stream: int | None = None) -> None:
         """Until the work of a stream, by default this thread's, is done."""
         self._must(self._lib.etude_stream_wait(
-            self._pointer(self.stream() if stream is None else stream)))
+            self.stream() if stream is None else stream))
 
     def end_stream(self, stream: int) -> None:
         """Give a stream back. Another will get it, for buffers remember who used them."""
@@ -218,7 +221,7 @@ class Device:
 
     def join(self, after: int, before: int) -> None:
         """What stream ``after`` is given from now on waits for what ``before`` was given."""
-        self._must(self._lib.etude_stream_follow(self._pointer(after), self._pointer(before)))
+        self._must(self._lib.etude_stream_follow(after, before))
 
     def follow(self, buffer: Buffer) -> None:
         """Let this thread's stream wait for the one that used a buffer last, and use it next."""
@@ -237,13 +240,10 @@ class Device:
     # ------------------------------------------------------------------ through cffi
 
     def _context(self) -> int:
-        return self._number(self._lib.etude_device_context())
-
-    def _pointer(self, address: int) -> Any:
-        return self._ffi.cast("void *", address)
-
-    def _number(self, pointer: Any) -> int:
-        return int(self._ffi.cast("uintptr_t", pointer))
+        context = self._lib.etude_device_context()
+        if not context:
+            self._must(self._lib.etude_device_alive())
+        return context
 
     def _error(self) -> str:
         said: str = self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")

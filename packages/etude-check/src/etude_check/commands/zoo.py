@@ -179,7 +179,7 @@ def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where:
         _not_with_gpu(ctx, "ops", "where", "level", "honest")
         if len(seeds) > 1:
             raise click.UsageError("--gpu takes one --seed")
-        ctx.invoke(_of_gpu("run"), names=names, jobs=jobs, seed=(*seeds, 0)[0], json_=json_)
+        ctx.invoke(_of_gpu("run"), names=names, jobs=jobs, seed=(*seeds, 1)[0], json_=json_)
     from etude_check.score import run as score
 
     if json_ is not None and json_ != "-":

@@ -15,10 +15,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,7 +33,7 @@ from etude_cuda.lab.source import Refusal, Table, pass_file
 
 MODES = ("fast", "inspect")
 PASSED = (".cu", ".cuh")  # sources that need the pass; others are compiled as they are
-KEPT = 14 * 24 * 3600.0  # seconds after which a program that nobody ran is removed
+KEPT = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
 ERRORS = 8  # shown at most
 
 #: CUDA's language, and program counters that addr2line understands. No FMA: a card contracts
@@ -43,6 +45,8 @@ WATCHED = ("-fsanitize=thread", "--param", "tsan-distinguish-volatile=1",
 PROGRAM = {
     "fast": ("-O2",),
     "inspect": ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", *WATCHED,
+                "--param", "tsan-instrument-func-entry-exit=1",  # for call stacks
+                "-fno-tree-sra", "-fno-ipa-sra",  # a float4 is loaded as a whole, as on a card
                 "-fsanitize=bounds", "-fsanitize-coverage=trace-pc", "-DLAB_INSPECT"),
 }
 RUNTIME = {"fast": ("-O2",), "inspect": ("-O2", "-fno-omit-frame-pointer", "-DLAB_INSPECT")}
@@ -89,8 +93,7 @@ def compiler() -> str:
             "  Debian, Ubuntu:  sudo apt install g++\n"
             "  Fedora:          sudo dnf install gcc-c++\n"
             "Or name another one in the environment variable CXX.")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    if "clang" in said:
+    if "clang" in _version(path):
         raise LabError(f"The lab needs GCC's g++, and {wanted!r} is clang. Name a g++ in the "
                        "environment variable CXX.")
     return path
@@ -147,8 +150,7 @@ def _by_nvcc(source: Path, options: Options) -> Path:
     if not kept.exists():
         with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
             made = Path(folder) / "library.so"
-            done = subprocess.run([nvcc, *flags, str(source), "-o", str(made)],
-                                  capture_output=True, text=True, check=False)
+            done = _gxx([nvcc, *flags, str(source), "-o", str(made)])
             if done.returncode:
                 raise LabError(f"{source} does not compile with nvcc:\n{done.stderr[-2000:]}")
             _keep(made, kept)
@@ -219,33 +221,32 @@ def refuse(refusals: Sequence[Refusal]) -> None:
 
 
 def _runtime(gxx: str, mode: str, library: bool) -> list[Path]:
-    """The objects of c_src/lab in one mode, compiled when there are none for these sources."""
-    sources = sorted([*home().glob("runtime/*.cpp"), *home().glob("runtime/*.S")])
+    """The objects of c_src/lab in one mode, compiled where there are none for these sources."""
+    sources = sorted(home().glob("runtime/*.cpp"))
     if mode == "inspect":
         sources += sorted(home().glob("inspect/*.cpp"))
     flags = ["-std=gnu++17", "-ffp-contract=off", "-g", "-pthread", *RUNTIME[mode],
              *(LIBRARY_ONLY[:1] if library else PROGRAM_ONLY[1:])]
-    read = sorted(p for p in home().rglob("*") if p.suffix in (".cpp", ".h", ".hpp", ".S"))
-    folder = user_cache() / "lab" / "runtime" / f"{mode}-{_digest(gxx, flags, read, home())}"
-    objects = [folder / f"{s.parent.name}.{s.stem}.o" for s in sources]
-    if all(o.exists() for o in objects):
-        return objects
+    headers = sorted(p for p in home().rglob("*") if p.suffix == ".h")
+    folder = user_cache() / "lab" / "runtime"
+    made = {s: folder / f"{s.stem}-{_digest(gxx, flags, [s, *headers], home())}.o" for s in sources}
+    lacking = [s for s in sources if not made[s].exists()]
+    if lacking and sys.stderr.isatty():
+        print(f"Compiling the lab for mode {mode}; this is done once.", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as fresh:
 
-        def compile_one(source: Path) -> None:
-            made = Path(fresh) / f"{source.parent.name}.{source.stem}.o"
-            done = subprocess.run([gxx, *flags, f"-I{home() / 'include'}", f"-I{home()}", "-c",
-                                   str(source), "-o", str(made)],
-                                  capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise LabError(f"The lab itself does not compile with {gxx}: "
-                               f"{source.name}\n{done.stderr[-2000:]}")
-            os.replace(made, folder / made.name)
+    def compile_one(source: Path) -> None:
+        part = made[source].with_suffix(f".{os.getpid()}.part")
+        done = _gxx([gxx, *flags, f"-I{home() / 'include'}", "-c", str(source), "-o", str(part)])
+        if done.returncode:
+            raise LabError(f"The lab itself does not compile with {gxx}: "
+                           f"{source.name}\n{done.stderr[:2000]}")
+        os.replace(part, made[source])
 
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(compile_one, sources))
-    return objects
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compile_one, lacking))
+    _clear(folder)
+    return list(made.values())
 
 
 def _digest(gxx: str, flags: Sequence[str], files: Sequence[Path], root: Path) -> str:
@@ -261,36 +262,47 @@ def _digest(gxx: str, flags: Sequence[str], files: Sequence[Path], root: Path) -
 
 @cache
 def _version(gxx: str) -> str:
-    return subprocess.run([gxx, "--version"], capture_output=True, text=True, check=False).stdout
+    return _gxx([gxx, "--version"]).stdout
 
 
 def _keep(made: Path, kept: Path) -> None:
-    """Put a program into the cache in one step, and clear out those that nobody ran for long."""
+    """Put a program into the cache in one step."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     beside = kept.with_name(f"{kept.name}.{os.getpid()}.part")
     shutil.copy(made, beside)
     os.replace(beside, kept)
-    for old in kept.parent.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT:
-            old.unlink(missing_ok=True)
+    _clear(kept.parent)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what nobody has used for long."""
+    for old in folder.iterdir():
+        with suppress(FileNotFoundError):  # somebody else clears as well
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink()
 
 
 # ------------------------------------------------------------------ what g++ says
 
 
+def _gxx(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a compiler, which is to speak plain ASCII."""
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False,
+                          env=os.environ | {"LC_ALL": "C"})
+
+
 def _compile(command: list[str], source: Path, table: Table) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = _gxx(command)
     if done.returncode == 0:
         return
     said = errors_of(done.stderr)
     places = {(e.file, e.line) for e in said}
-    refused = [r for r in table.refusals if (r.file, r.line) in places]
-    refuse(refused)  # behind an #if, which turned out to be taken
+    refuse([r for r in table.refusals if (r.file, r.line) in places])  # behind an #if, but taken
     raise LabError(f"{source} does not compile:\n{worded(said, done.stderr)}")
 
 
 def _link(command: list[str], sources: Sequence[Path]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = _gxx(command)
     if done.returncode == 0:
         return
     names = ", ".join(map(str, sources))

@@ -9,7 +9,8 @@ What a parameter gets by default follows from its type, its name and the launch:
     other whole numbers          1
     float numbers                drawn
     const pointers               drawn: normal, or whole numbers below the length
-    other pointers               drawn as well, but zeros if the name says output (out, sum, hist)
+    other pointers               drawn as well; zeros if the name says output (out, sum, hist) and
+                                 there are others
 
 An array has as many elements as the sizes say: n of them, or rows * cols, or a thread's each.
 """
@@ -179,10 +180,13 @@ def values_of(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...],
         elif _is_size(p):
             numbers[p.name] = _default_size(p.name, threads)
     elements = _elements([int(numbers[p.name]) for p in kernel.parameters if _is_size(p)], threads)
+    outputs = [p for p in kernel.parameters if _is_output(p)]
+    if len(outputs) == sum("*" in p.type for p in kernel.parameters):
+        outputs = []  # all there is: they are read as well
     values = []
     for p in kernel.parameters:
         if "*" in p.type:
-            values.append(_array(p, given.get(p.name), elements, numbers))
+            values.append(_array(p, given.get(p.name), elements, numbers, p in outputs))
         elif p.name in numbers:
             values.append(Value(p, 0, "constant", numbers[p.name]))
         elif _WHOLE.search(p.type) or p.type == "bool":
@@ -217,8 +221,12 @@ def _elements(sizes: Sequence[int], threads: Sequence[int]) -> int:
     return max(map(prod, combinations(sizes, min(len(sizes), max(2, dimensions)))))
 
 
-def _array(p: Parameter, text: str | None, elements: int, numbers: Mapping[str, float]) -> Value:
-    output = "const" not in p.type and bool(_OUTPUT.fullmatch(p.name))
+def _is_output(p: Parameter) -> bool:
+    return "*" in p.type and "const" not in p.type and bool(_OUTPUT.fullmatch(p.name))
+
+
+def _array(p: Parameter, text: str | None, elements: int, numbers: Mapping[str, float],
+           output: bool) -> Value:
     if text is None:
         return Value(p, elements, *(("constant", 0.0) if output else ("normal", 0.0)))
     fill, _, size = text.rpartition(":")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PATIENCE = 300.0  # seconds that one kernel may take where nobody gave a limit
 TRIED = 2048  # threads, about, that are timed before a large launch
 LARGE = 1 << 17  # threads from which a launch is timed first
+SMALLER = 10.0  # seconds for a run that looks for a smaller launch with the same race
 
 Tick = Callable[[float], None]
 
@@ -50,7 +51,9 @@ def run_program_of(files: Sequence[Path], mode: str, options: Options | None = N
         events = Path(folder) / "events.jsonl"
         settings = settings or Settings()
         ran = run_program(built.executable, arguments, events, settings, keep=keep, tick=tick)
-        return Session(_report(events, built, files[0], mode, settings, ran), ran)
+        report = _report(events, built, files[0], mode, settings, ran, options)
+        _smaller(report, built, arguments, Path(folder), settings)
+        return Session(report, ran)
 
 
 def run_kernel_of(file: Path, name: str, grid: Sequence[int], block: Sequence[int], mode: str,
@@ -76,7 +79,8 @@ def run_kernel_of(file: Path, name: str, grid: Sequence[int], block: Sequence[in
         events, out = folder / "events.jsonl", folder / "results.jsonl"
         ran = run_program(built.executable, _words(drive, drive.grid, out, settings), events,
                           settings, tick=tick)
-        report = _report(events, built, file, mode, settings, ran)
+        report = _report(events, built, file, mode, settings, ran, options)
+        _smaller(report, built, _words(drive, drive.grid, out, settings), folder, settings)
         return Session(report, ran, results_of(out), drive)
 
 
@@ -85,14 +89,37 @@ def _words(drive: Drive, grid: Sequence[int], out: Path, settings: Settings) -> 
 
 
 def _report(events: Path, built: Built, file: Path, mode: str, settings: Settings,
-            ran: Ran) -> Report:
+            ran: Ran, options: Options | None) -> Report:
     from etude_cuda.lab.report.record import build
 
     if not events.exists():  # it ended before the lab began to write
         events.write_text("")
     return build(events, built.executable, program=str(file), card=settings.card, mode=mode,
                  seed=settings.seed, exit_status=0 if ran.stopped else ran.status,
-                 output=ran.output)
+                 output=ran.output, nvcc_source=file if mode == "inspect" else None,
+                 include=(options or Options()).folders)
+
+
+def _smaller(report: Report, built: Built, words: Sequence[str], folder: Path,
+             settings: Settings) -> None:
+    """Look for the smallest launches that show the races, by running the program again."""
+    from etude_cuda.lab.report.record import build
+    from etude_cuda.lab.shrink import shrink
+
+    def again(only: str) -> Report | None:
+        events = folder / "smaller.jsonl"
+        events.unlink(missing_ok=True)
+        run_program(built.executable, words, events,
+                    replace(settings, only=only, timeout=SMALLER), keep=True)
+        if not events.exists():
+            return None
+        return build(events, None, program=report.program, symbols=report.symbols)
+
+    results = folder / "results.jsonl"
+    kept = results.read_bytes() if results.exists() else None
+    shrink(report, again)
+    if kept is not None:
+        results.write_bytes(kept)
 
 
 # ------------------------------------------------------------------ launches that take hours

@@ -54,7 +54,7 @@ def _smallest(told: Told, launch: Launch, again: Again, until: float) -> str:
                 break
             tried = [*extents[:axis], extent, *extents[axis + 1:]]
             runs += 1
-            found = _same(told, again(only(launch.launch, _three(tried[:3]), _three(tried[3:]))))
+            found = _found(told, launch.launch, tried, again)
             if found:
                 extents, shown = tried, found
                 break
@@ -64,6 +64,16 @@ def _smallest(told: Told, launch: Launch, again: Again, until: float) -> str:
     who = " and ".join(f"{s.who} {s.does}" for s in shown.sites[:2])
     return (f"{launch.kernel}<<<{dims(grid)}, {dims(block)}>>> is the smallest launch found to "
             f"show it (of <<<{dims(launch.grid)}, {dims(launch.block)}>>>): {who}.")
+
+
+def _found(told: Told, launch: int, extents: list[int], again: Again) -> Told | None:
+    """The race in a run with these extents; None if it is not there, or was run otherwise."""
+    grid, block = _three(extents[:3]), _three(extents[3:])
+    report = again(only(launch, grid, block))
+    ran = report.log.launched(launch) if report else None
+    if ran is None or (ran.grid, ran.block) != (grid, block):
+        return None
+    return _same(told, report)
 
 
 def _powers(extent: int) -> list[int]:

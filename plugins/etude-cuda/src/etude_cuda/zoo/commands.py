@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from etude_cuda.zoo import Animal
     from etude_cuda.zoo.score import Fate, Score
 
+LONG = 600  # characters of what a compiler says
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -83,11 +85,11 @@ def show(name: str) -> None:
 @click.argument("names", nargs=-1)
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True,
               help="Programs built and run at a time.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
               help="The order of threads and blocks follows from it.")
 @click.option("--json", "json_", metavar="FILE", help="Write the score as JSON; - for stdout.")
 @click.pass_context
-def run(ctx: click.Context, names: tuple[str, ...], jobs: int = 2, seed: int = 0,
+def run(ctx: click.Context, names: tuple[str, ...], jobs: int = 2, seed: int = 1,
         json_: str | None = None) -> None:
     """Run the animals in the lab: all of them, or those named.
 
@@ -149,7 +151,8 @@ def _print(score: Score) -> None:
     Console(highlight=False).print(table)
     for fate in score.fates:
         if not fate.good:
-            click.echo(f"\n{fate.name}, {fate.variant}: {fate.outcome}. {fate.message}")
+            message = fate.message if len(fate.message) <= LONG else f"{fate.message[:LONG]} ..."
+            click.echo(f"\n{fate.name}, {fate.variant}: {fate.outcome}. {message}")
             for missing in fate.missing:
                 click.echo(f"  not found: {missing}")
             for besides in fate.besides:

@@ -22,7 +22,7 @@ from etude_cuda.lab.program import Settings, run_program
 from etude_cuda.zoo import Animal, Expected, animals
 
 SECONDS = 60.0  # after which an animal that has not ended is ended
-VARIANTS = ("wrong", "twin", "innocent")
+SEED = 1  # the order of threads and blocks is mixed by it; 0 would leave it as it is
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Score:
     """What became of all of them."""
 
     fates: list[Fate]
-    seed: int = 0
+    seed: int = SEED
 
     def of(self, *variants: str) -> list[Fate]:
         """The fates of some variants."""
@@ -128,7 +128,7 @@ class Score:
                 "passed": self.passed, "fates": [asdict(f) for f in self.fates]}
 
 
-def run(chosen: Sequence[Animal] | None = None, jobs: int = 2, seed: int = 0,
+def run(chosen: Sequence[Animal] | None = None, jobs: int = 2, seed: int = SEED,
         progress: Callable[[Fate], None] = lambda fate: None) -> Score:
     """The fates of animals, by default all. LabError where there is no g++."""
     compiler()
@@ -148,7 +148,7 @@ def run(chosen: Sequence[Animal] | None = None, jobs: int = 2, seed: int = 0,
     return Score(fates, seed)
 
 
-def fate_of(animal: Animal, variant: str, seed: int = 0) -> Fate:
+def fate_of(animal: Animal, variant: str, seed: int = SEED) -> Fate:
     """Run one variant of an animal and judge what the lab says."""
     begin = time.perf_counter()
     options = Options(defines=("FIXED",) if variant == "twin" else ())
@@ -179,13 +179,18 @@ def judge(name: str, variant: str, wanted: Sequence[Expected], seen: Seen) -> Fa
 
 
 def watch(path: Path, arguments: Sequence[str] = (), options: Options | None = None,
-          seed: int = 0, seconds: float = SECONDS) -> Seen:
-    """Build a program for inspection, run it, and read what the lab found in that file."""
+          seed: int = SEED, seconds: float = SECONDS) -> Seen:
+    """Build a program for inspection, run it, and read what the lab found in that file.
+
+    LabError where the lab itself cannot be built.
+    """
     from etude_cuda.lab.report.record import build
 
     try:
         built = build_program([path], "inspect", options)
     except LabError as error:
+        if path.name not in str(error):
+            raise
         return Seen(refused(str(error), path.name), status=2, trouble=str(error))
     with tempfile.TemporaryDirectory(prefix="etude-zoo-") as folder:
         events = Path(folder) / "events.jsonl"

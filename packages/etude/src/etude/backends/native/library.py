@@ -184,6 +184,9 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         def call(kernel: int, *arguments: float) -> int:
             if kernel not in functions:
                 functions[kernel] = ffi.cast(kind, kernel)
+            kept = getattr(local, "records", None)
+            if kept is None:
+                return int(functions[kernel](context(), *arguments))
             lists: dict[str, list[Any]] = {"pointers": [], "sizes": [], "attributes": []}
             for (_, where, _), value in zip(order, arguments, strict=True):
                 lists[where].append(value)
@@ -192,8 +195,7 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
                             int(ffi.cast("uintptr_t", context().stream)),
                             (functions[kernel], order))
             status = run(record)
-            kept = getattr(local, "records", None)
-            if kept is not None and status == OK:  # one that declined did nothing to run again
+            if status == OK:  # one that declined did nothing to run again
                 kept.append(record)
             return status
 

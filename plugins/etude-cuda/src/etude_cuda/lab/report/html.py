@@ -94,17 +94,18 @@ def _kept(report: Report, name: str) -> list[tuple[int, str]]:
 
 def _counter(report: Report, c: Line) -> dict[str, Any]:
     made = c.to_json()
-    made["examples"] = [_example(a) for a in c.examples]
+    made["examples"] = [_example(report, a) for a in c.examples]
     made["roof"] = roofline_text(report, c) if c.flops else ""
     return made
 
 
-def _example(a: Access) -> dict[str, Any]:
+def _example(report: Report, a: Access) -> dict[str, Any]:
+    launch = report.log.launched(a.launch)
+    n = max(a.requests, 1)
     return {"op": a.op, "space": a.space, "size": a.size, "addresses": list(a.example),
-            "sectors": round(a.sectors / a.requests, 2) if a.requests else 0,
-            "ideal": round(a.ideal / a.requests, 2) if a.requests else 0,
-            "conflicts": round(a.conflicts / a.requests, 2) if a.requests else 0,
-            "requests": a.requests}
+            "sectors": round(a.sectors / n, 2), "ideal": round(a.ideal / n, 2),
+            "conflicts": round(a.conflicts / n, 2), "requests": a.requests,
+            "block": list(launch.block) if launch else []}
 
 
 def _launches(report: Report) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ function findingBox(f, i) {
       element("span", {className: "dim", textContent: f.kind + (f.count > 1
         ? `, ${many(f.count, "time")}` : "")})),
     element("p", {textContent: f.what}));
-  const sides = f.places.filter((p) => p.line && (p.line !== f.line || p.file !== f.file
+  const sides = f.places.filter((p) => p.line && f.places.length > 1 && (p.line !== f.line || p.file !== f.file
     || !f.what.toLowerCase().includes(p.who.toLowerCase())));
   if (sides.length) {
     box.append(element("ul", {}, ...sides.map((p) => element("li", {},
@@ -184,9 +184,11 @@ for (const name of usable) {
 }
 byId("heat").hidden = !usable.length && !report.findings.length;
 if (usable.length) {
-  // The kind of heat that has most to show comes first.
-  const most = (name) => Math.max(...rows.map(([list]) => HEATS[name].value(list)?.hot || 0));
-  const first = usable.filter((n) => n !== "flops").sort((a, b) => most(b) - most(a))[0] || usable[0];
+  // The kind of heat that a finding speaks of comes first.
+  const kinds = report.findings.map((f) => f.kind);
+  const told = [["uncoalesced", "sectors"], ["bank-conflict", "conflicts"],
+                ["branch-divergence", "divergence"]].find(([kind]) => kinds.includes(kind));
+  const first = told && usable.includes(told[1]) ? told[1] : usable[0];
   byId("modes").querySelector(`[value="${first}"]`).checked = true;
   show(first);
 } else {

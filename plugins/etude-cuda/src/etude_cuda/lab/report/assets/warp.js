@@ -19,6 +19,7 @@ function lanesByWord(a) {
   return words;
 }
 
+const blockText = (a) => (a.block.length ? ` (blocks of ${dims(a.block)})` : "");
 const laneText = (lanes) => (lanes.length > 2 ? `${lanes[0]}+` : lanes.join(" "));
 
 function sectorDrawing(a) {
@@ -40,7 +41,7 @@ function sectorDrawing(a) {
   const lanes = a.addresses.filter((x) => x !== null).length;
   return [
     element("h4", {textContent: `One warp's ${a.op}: ${many(lanes, "lane")}, `
-      + `${many(sectors.length, "sector")}`}),
+      + `${many(sectors.length, "sector")}${blockText(a)}`}),
     element("p", {className: "dim", textContent: `Each box is a sector of 32 bytes; a number is the `
       + `lane that wants the word, hatched words are moved for nothing. On average over all requests: `
       + `${round(a.sectors)} sectors, ${round(a.ideal)} would do.`}),
@@ -64,7 +65,7 @@ function bankDrawing(a) {
   const lanes = a.addresses.filter((x) => x !== null).length;
   return [
     element("h4", {textContent: `One warp's ${a.op}: ${many(lanes, "lane")}, `
-      + `${passes} ${passes === 1 ? "pass" : "passes"} over the banks`}),
+      + `${passes} ${passes === 1 ? "pass" : "passes"} over the banks${blockText(a)}`}),
     element("p", {className: "dim", textContent: `A number is the lane that wants a word of the bank; `
       + `lanes that want the same word share a pass. On average over all requests: `
       + `${round(1 + a.conflicts)} passes.`}),
