@@ -26,6 +26,8 @@
 
 namespace lab {
 
+__thread int busy;
+
 constexpr int INTERRUPT = SIGURG; /* ignored by default, so nobody else minds it */
 constexpr size_t SIGNAL_STACK = 64 * 1024;
 
@@ -157,21 +159,22 @@ static void report_endless(Launching &launching, const Thread &t, void *pc) {
 /* On a worker: leaves the thread that runs, if the launch is to end. */
 static void interrupted(int, siginfo_t *, void *context) {
     Launching *launching = watched;
-    if (!now || !launching || !launching->failed())
-        return;
+    if (!now || busy || !launching || !launching->failed())
+        return; /* the watcher asks again */
     if (launching->error == 702)
         report_endless(*launching, *now, program_counter(context));
     this_worker().abandon();
 }
 
-void stop_kernels(int error) {
+/* Also called by a signal handler, so it takes no lock: the list is that of a launch that runs. */
+bool stop_kernels(int error) {
     Launching *launching = watched;
     if (!launching)
-        return;
+        return false;
     launching->fail(error);
-    std::lock_guard<std::mutex> hold(lock);
     for (Runner *each = runners; each; each = each->next)
         pthread_kill(each->thread, INTERRUPT);
+    return true;
 }
 
 static void *watcher(void *) {
@@ -189,7 +192,8 @@ static void *watcher(void *) {
             ended = launching ? launching->ended.load() : 0;
             since = seconds();
         }
-        if (launching && seconds() - since > time_limit())
+        bool late = time_limit() > 0 && seconds() - since > time_limit();
+        if (launching && (late || launching->failed()))
             stop_kernels(702);
     }
     return nullptr;
@@ -243,7 +247,7 @@ void watch(Launching *launching) {
     static bool installed = (install_handlers(), true);
     (void)installed;
     watched = launching;
-    if (launching && time_limit() > 0 && !watcher_runs.exchange(true)) {
+    if (launching && !watcher_runs.exchange(true)) {
         pthread_t thread;
         if (pthread_create(&thread, nullptr, watcher, nullptr) == 0)
             pthread_detach(thread);

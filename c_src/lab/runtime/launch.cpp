@@ -19,6 +19,9 @@ namespace lab {
 
 static std::mutex one_at_a_time;
 static uint64_t launches;
+void (*at_end_of_launch)();
+
+uint64_t launch_count() { return launches; }
 
 /* Why a card would not take this launch, in words; empty if it would. */
 static std::string objection(const LaunchInfo &l) {
@@ -114,9 +117,13 @@ static void run_all(LaunchInfo &info, Run run, void *body) {
     int error = launching.error;
     observe::launch_end(info, error);
     watch(nullptr);
+    if (info.static_shared)
+        remember_static_shared(info.kernel, info.static_shared);
     write_launch(info, seconds() - start, error);
     if (error)
         kernel_failed(info, static_cast<cudaError_t>(error));
+    if (at_end_of_launch)
+        at_end_of_launch();
 }
 
 void execute(LaunchInfo &info, Run run, void *body) {

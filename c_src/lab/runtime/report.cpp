@@ -10,6 +10,7 @@
 #include <mutex>
 #include <set>
 
+#include "guard.h"
 #include "observe.h"
 
 namespace lab {
@@ -142,6 +143,7 @@ static std::string key(const Finding &f) {
 }
 
 void report(const Finding &f) {
+    Busy holding;
     std::lock_guard<std::mutex> hold(writing);
     if (!told.insert(key(f)).second)
         return;
