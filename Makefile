@@ -17,14 +17,17 @@ KIT := packages/etude-check/pyproject.toml
 CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *.py)) \
        $(wildcard c_src/cpu/* c_src/cpu/*/*) packages/etude/src/etude/include/etude.h \
        packages/etude/src/etude/backends/native/header.py
+CUDA := $(wildcard $(addprefix plugins/etude-cuda/,pyproject.toml CMakeLists.txt *.py src/etude_cuda/lab/*.py)) \
+        $(wildcard c_src/cuda/* c_src/cuda/host/* c_src/lab/*/* c_src/lab/include/*/*) \
+        packages/etude/src/etude/include/etude.h
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour notebooks test lower check lint types docs sanitizers bench lock clean cpu no-compiler
+.PHONY: help tour notebooks test lower check lint types docs sanitizers bench gpu-wheels gpu-check lock clean cpu no-compiler cuda no-lab
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 tour: $(VENV)/core $(VENV)/kit cpu ## Train a network on digits: NumPy, then the C kernels, and compare
 	$(call say,Starting the tour)
@@ -34,7 +37,7 @@ notebooks: $(VENV)/core $(VENV)/notebooks cpu ## The tutorials as notebooks, in 
 	$(call say,Making the notebooks of the tutorials)
 	@exec $(BIN)/python docs/notebooks.py
 
-test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu ## Run the tests, on all cores
+test: $(VENV)/core $(VENV)/kit $(VENV)/test cpu cuda ## Run the tests, on all cores
 	$(call say,Running the tests)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
@@ -56,6 +59,12 @@ bench: ## Timings beside NumPy (and PyTorch where it is installed)
 lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its own: see tox.ini
 	$(call say,Running the check named $@)
 	@$(BIN)/tox run -q -e $@
+
+gpu-wheels: ## Into WHEELS=dir what gpu-check installs from, where there is a network
+	@python3 tests/gpu/check.py --fill --wheels "$(WHEELS)"
+
+gpu-check: ## On a card: conformance, compute-sanitizer, speed beside PyTorch. WHEELS=dir: without a network
+	@python3 tests/gpu/check.py $(if $(WHEELS),--wheels "$(WHEELS)")
 
 lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is tested with
 	$(call say,Installing the newest of everything into a scratch environment)
@@ -128,4 +137,17 @@ $(VENV)/cpu: $(VENV)/core $(CPU)
 	$(call say,Building the C kernels (one to three minutes, in which nothing is printed))
 	@touch $@.begun # a source that is edited during the build is newer than this, and built again
 	@$(PIP) --editable plugins/etude-cpu
+	@mv $@.begun $@
+
+# The lab, which runs CUDA kernels on the CPU, wants g++; kernels for a card, nvcc as well (ETUDE_CUDA=on).
+cuda: $(if $(shell command -v g++),$(VENV)/cuda,no-lab)
+
+no-lab: $(VENV)/core
+	$(call say,No g++ found: going on without the GPU lab.)
+	@echo "    For the device gpu-lab and the command etude lab: sudo apt install g++"
+
+$(VENV)/cuda: $(VENV)/core $(CUDA)
+	$(call say,Building the GPU lab and its kernels (one to three minutes, in which nothing is printed))
+	@touch $@.begun
+	@$(PIP) --editable plugins/etude-cuda
 	@mv $@.begun $@

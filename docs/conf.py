@@ -20,6 +20,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.errors import ExtensionError
 
 import etude
+import gpu_zoo_page
 import links
 import op_pages
 import pytorch_page
@@ -35,7 +36,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "measured.md", "from_pytorch_table.md"]  # parts of other pages
+# Parts of other pages.
+exclude_patterns = ["_build", "measured.md", "from_pytorch_table.md", "gpu_zoo_table.md"]
 nitpicky = False
 
 # Tutorials run from top to bottom each time; one that raises fails the build.
@@ -135,6 +137,7 @@ def _write_pages(app):
     op_pages.write(Path(app.srcdir) / "ops")
     table = Path(app.srcdir) / "from_pytorch_table.md"
     op_pages.replace(table, pytorch_page.tables())
+    op_pages.replace(Path(app.srcdir) / "gpu_zoo_table.md", gpu_zoo_page.table())
     for name, text in _package_pages():
         op_pages.replace(Path(app.srcdir) / "api" / f"{name}.md", text)
 

@@ -43,7 +43,7 @@ ETUDE_DEVICE uint32_t digits_of_two_over_pi(int at)
    is wanted. So digits of 2/pi that count 4 or more when multiplied are left away, and from the
    next 96 the product has two digits before the point and 62 behind it. No float is so close to a
    multiple of pi/2 that these would not be enough. */
-ETUDE_DEVICE float angle_within(float x, int *quarters)
+ETUDE_DEVICE double angle_within(float x, int *quarters)
 {
     uint32_t bits = __float_as_uint(x), m = (bits & 0x7fffff) | 0x800000;
     int at = (int)(bits >> 23 & 255) - 127 - 23 + 30;
@@ -53,32 +53,36 @@ ETUDE_DEVICE float angle_within(float x, int *quarters)
     uint64_t product = high + middle + (low >> 32);
     int64_t fraction = (int64_t)(product << 2); /* of a quarter, times 2^64: from -1/2 to 1/2 */
     *quarters = (int)(product >> 62) + (fraction < 0);
-    return (float)fraction * (0x1p-64f * 1.57079632679489662f);
+    return (double)fraction * (0x1p-64 * 1.57079632679489662);
 }
 
-/* sin(x + turned pi/2). On r, a Taylor series; the rest is below half a unit of the last place. */
+/* sin(x + turned pi/2): a Taylor series of r + rest, of which rest is what float has left of r, and
+   what the series leaves away is below a tenth of a unit of the last place. */
 ETUDE_DEVICE float turned_sine(float x, int turned)
 {
     if (!(fabsf(x) < INFINITY))
         return x - x; /* NaN */
     int quarters = 0;
-    float r = fabsf(x);
-    if (r > 0.785398163f)
-        r = angle_within(x, &quarters);
-    if (x < 0)
-        r = -r, quarters = -quarters;
-    quarters += turned;
+    float r = fabsf(x), rest = 0;
+    if (r > 0.785398163f) {
+        double within = angle_within(x, &quarters);
+        r = (float)within;
+        rest = (float)(within - r);
+    }
     float z = r * r, sine, cosine;
     sine = fmaf(z, 2.75573192e-6f, -1.98412698e-4f);
     sine = fmaf(sine, z, 8.33333333e-3f);
     sine = fmaf(sine, z, -1.66666667e-1f);
-    sine = fmaf(sine * z, r, r);
+    sine = r + fmaf(sine * z, r, rest * fmaf(z, -0.5f, 1.0f));
     cosine = fmaf(z, -2.75573192e-7f, 2.48015873e-5f);
     cosine = fmaf(cosine, z, -1.38888889e-3f);
     cosine = fmaf(cosine, z, 4.16666667e-2f);
-    cosine = fmaf(cosine * z, z, fmaf(z, -0.5f, 1.0f));
+    float half = 0.5f * z, one = 1.0f - half;
+    cosine = one + (((1.0f - one) - half) + fmaf(cosine * z, z, -r * rest));
+    bool back = x < 0 && turned == 0; /* sine is odd, and cosine even */
+    quarters += turned;
     float y = quarters & 1 ? cosine : sine;
-    return quarters & 2 ? -y : y;
+    return ((quarters & 2) != 0) != back ? -y : y;
 }
 
 ETUDE_DEVICE float sin_of(float x) { return x == 0 ? x : turned_sine(x, 0); } /* -0 stays */

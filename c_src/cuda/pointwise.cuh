@@ -73,7 +73,7 @@ ETUDE_DEVICE void walk(F f, int64_t first, int64_t all, int64_t packs, int64_t n
 }
 
 template <class F, class Z, class... X>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     one_row(F f, int64_t packs, int64_t n, Z *z, cursor<X>... x)
 {
     walk(f, first_item(), all_threads(), packs, n, z, x...);
@@ -81,7 +81,7 @@ static __global__ void __launch_bounds__(THREADS)
 
 /* The other two dimensions are those of the grid, so that nothing is divided. */
 template <class F, class Z, class... X>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     many_rows(F f, int64_t outer, int64_t rows, int64_t packs, int64_t n, Z *z, operand<X>... x)
 {
     int64_t first = first_item(), all = all_threads();

@@ -137,13 +137,22 @@ ETUDE_DEVICE void reduce_segment(const R &r, const row_shape &s, int64_t row, in
 }
 
 template <class R, class Y, class... X>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     reduce_rows(R r, row_shape s, Y *y, const X *...x)
 {
     int64_t groups = (int)blockDim.x / s.group, mine = (int)threadIdx.x / s.group;
     for (int64_t first = blockIdx.x * groups; first < s.rows; first += gridDim.x * groups)
         for (int64_t segment = blockIdx.y; segment < s.segments; segment += gridDim.y)
             reduce_segment(r, s, first + mine, segment, y, x...);
+}
+
+/* The threads that a row of n keeps busy. */
+static inline int group_of(int64_t n)
+{
+    int group = 1;
+    while (group < WARP && group * 4 < n)
+        group *= 2;
+    return n > LONG_ROW ? (int)THREADS : group;
 }
 
 /* One launch: the segments of all rows. */
@@ -156,12 +165,8 @@ static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, 
     s.rows = rows, s.n = n, s.segment = segment, s.segments = most(1, pieces(n, segment));
     s.packed = rows == 1 || n % N == 0;
     s.whole = (aligned(x) && ...);
-    s.group = 1;
-    while (s.group < WARP && s.group * 4 < n)
-        s.group *= 2;
-    if (n > LONG_ROW)
-        s.group = THREADS;
-    unsigned threads = threads_for(rows < THREADS ? rows * s.group : THREADS);
+    s.group = group_of(n);
+    unsigned threads = threads_for(least(rows, THREADS) * s.group);
     dim3 grid(blocks_along(rows, threads / s.group), blocks_along(s.segments, 1));
     reduce_rows<<<grid, threads, 0, stream_of(ctx)>>>(r, s, y, x...);
     return launched(ctx, op);
@@ -200,7 +205,7 @@ ETUDE_DEVICE void reduce_tile(const R &r, const column_shape &s, int64_t o, int6
 }
 
 template <class R, class Y, class... X>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, RESIDENT)
     reduce_columns(R r, column_shape s, Y *y, const X *...x)
 {
     for (int64_t o = blockIdx.y; o < s.outer; o += gridDim.y)
@@ -235,7 +240,7 @@ static int columns_launched(etude_context *ctx, const char *op, R r, int64_t out
 /* Numbers, or rows, of a segment. */
 static int64_t segment_of(int64_t n, int64_t inner)
 {
-    return inner == 1 ? ROW_SEGMENT : COLUMN_STEPS * column_tile(n, inner).y;
+    return inner == 1 ? (int64_t)ROW_SEGMENT : COLUMN_STEPS * (int64_t)column_tile(n, inner).y;
 }
 
 /* Bytes of the results of segments, 0 where there is but one. */

@@ -259,6 +259,25 @@ def test_a_backend_that_does_not_load_says_why_each_time(site, name):
     assert (site.folder / "loads").read_text() == "x"
 
 
+def test_each_of_two_backends_of_a_plugin_has_its_own_reason(site):
+    site.add("t_two", """
+        import etude
+        def absent(what):
+            raise etude.BackendError(f"no {what}")
+        @etude.hookimpl
+        def etude_backends():
+            return [etude.BackendInfo(n, "cpu", (2, 0), lambda n=n: absent(n))
+                    for n in ("card", "driver")]
+    """)
+    lines = site.run("""
+        from etude.commands.backends import lines
+        error(etude.use, "card")
+        error(etude.use, "driver")
+        print(json.dumps([[x.backend, x.state, x.reason] for x in lines() if x.plugin == "t_two"]))
+    """)
+    assert lines == [["card", "unavailable", "no card"], ["driver", "unavailable", "no driver"]]
+
+
 # ------------------------------------------------------------------ names that two want
 
 

@@ -201,7 +201,7 @@ def test_kernels_are_listed_with_their_parameters():
 
 REFUSED = {
     "texture<float, 2> t;": ("textures", 1),
-    "void f() {\n  cublasCreate(&h); }": ("cuBLAS", 2),
+    "void f() {\n  curand_init(a, b); }": ("cuRAND", 2),
     "#include <thrust/sort.h>": ("Thrust", 1),
     "#include <curand_kernel.h>": ("cuRAND", 1),
     '__global__ void k() {\n\n  asm volatile("bar.sync 0;"); }': ("inline PTX", 3),
@@ -231,9 +231,15 @@ def test_words_that_only_look_refused_are_not(text):
 
 
 def test_a_refusal_behind_a_condition_is_left_to_the_compiler():
-    text = "#ifndef GUARD_H\n#define GUARD_H\n#ifdef BLAS\n#include <cublas_v2.h>\n#endif\n%s#endif"
+    text = "#ifndef GUARD_H\n#define GUARD_H\n#ifdef BLAS\n#include <cudnn.h>\n#endif\n%s#endif"
     assert [r.sure for r in passed(text % "", "p.cu").refusals] == [False]
     assert [r.sure for r in passed(text % "#include <mma.h>\n", "p.cu").refusals] == [False, True]
+
+
+def test_some_calls_are_there_and_the_others_are_left_to_the_compiler():
+    text = "#include <cublas_v2.h>\nvoid f(cublasHandle_t h) { cublasSgemm(h); }"
+    assert [(r.what, r.sure) for r in passed(text, "p.cu").refusals] == [
+        ("cuBLAS (cublasSgemm)", False)]
 
 
 def test_local_includes_are_passed_too(tmp_path):
@@ -265,3 +271,26 @@ def test_the_pass_runs_where_nothing_is_installed(tmp_path):
                            str(tmp_path / "a.cpp")], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "textures" in done.stderr
+
+
+CASTS = {
+    "cudaLaunchKernel((void *)k, g, b, args, 0, s);": "cudaLaunchKernel(k, g, b, args, 0, s);",
+    "cudaFuncSetAttribute((const void*)k<int, 2>, a, 3);":
+        "cudaFuncSetAttribute(k<int, 2>, a, 3);",
+    "cudaFuncGetAttributes(&a, reinterpret_cast<const void *>(k));":
+        "cudaFuncGetAttributes(&a, (k));",
+    "cudaOccupancyMaxPotentialBlockSize(&a, &b, (void*)k);":
+        "cudaOccupancyMaxPotentialBlockSize(&a, &b, k);",
+    "cudaLaunchKernel(k, (void *)g);": "cudaLaunchKernel(k, (void *)g);",
+}
+
+
+def test_noinline_has_a_name_of_the_labs():
+    assert body("__noinline__ __device__ void f();") == "LAB_NOINLINE __device__ void f();"
+    kept = "__attribute__((__noinline__)) void f();"
+    assert body(kept) == kept
+
+
+@pytest.mark.parametrize("text", CASTS)
+def test_kernels_that_the_runtime_takes_keep_their_type(text):
+    assert body(text) == CASTS[text]

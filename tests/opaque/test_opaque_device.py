@@ -1,7 +1,9 @@
 """Everything works on a device that NumPy cannot reach, and equals the host bit for bit."""
 
 import copy
+import dataclasses
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -216,3 +218,22 @@ def test_a_deep_copy_has_memory_of_its_own(traffic):
     del twin
     gc.collect()
     assert buffers_in_use() == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_threads_that_prepare_batches_also_copy_them_to_the_device(workers):
+    column, _ = opaque_backend()
+    threads = set()
+
+    def upload(x):
+        threads.add(threading.current_thread().name.rpartition("_")[0])
+        return column.upload(x)
+
+    with etude.use(dataclasses.replace(column, upload=upload)):
+        loader = data.DataLoader(data.digits("test"), 50, device="opaque", workers=workers)
+        host = data.DataLoader(data.digits("test"), 50)
+        for (x, y), (a, b) in zip(loader, host, strict=True):
+            assert x.device == y.device == "opaque"
+            assert np.array_equal(x.numpy(), a.numpy())
+            assert np.array_equal(y.numpy(), b.numpy())
+    assert threads == ({"etude-data"} if workers else {""})

@@ -54,6 +54,8 @@ void *scratch(etude_context *ctx, size_t bytes)
 void *etude_device_context(void)
 {
     static thread_local etude_context mine = {};
+    if (etude_device_alive())
+        return nullptr;
     mine.version = ETUDE_INTERFACE;
     mine.threads = 1;
     mine.scratch = scratch;

@@ -29,22 +29,23 @@ typedef struct etude_device_facts {
 /* ---- start.cpp: nothing of CUDA is touched before one of these is called */
 int etude_device_look(etude_device_facts *facts); /* what there is; fills what it can find out */
 int etude_device_start(void);                     /* once per process; checks that kernels run */
+int etude_device_alive(void);                     /* fails in a child of the process that did */
 const char *etude_device_error(void);             /* of the calling thread */
 
 /* ---- context.cpp */
-void *etude_device_context(void); /* etude_context of the calling thread */
+void *etude_device_context(void); /* etude_context of the calling thread; NULL: not alive */
 
 /* ---- memory.cpp: stream-ordered. A buffer is freed in the order of the stream it is given. */
 void *etude_device_malloc(size_t bytes, void *stream); /* NULL: no memory */
 void etude_device_free(void *buffer, void *stream);
 int etude_device_upload(void *to, const void *from, size_t bytes, void *stream); /* does not wait */
 int etude_device_download(void *to, const void *from, size_t bytes, void *stream); /* waits */
+int etude_device_fetch(void *pinned, const void *from, size_t bytes, void *stream); /* does not */
 void *etude_pinned_malloc(size_t bytes);
 void etude_pinned_free(void *block);
 
 /* ---- streams.cpp */
 void *etude_stream_make(void); /* NULL if it cannot */
-int etude_stream_end(void *stream);
 void *etude_stream_now(void);               /* that of the calling thread */
 void etude_stream_use(void *stream);        /* from now on, in this thread; NULL: the common one */
 int etude_stream_wait(void *stream);        /* until it has done all that it was given */

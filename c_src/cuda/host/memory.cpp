@@ -83,6 +83,8 @@ void *etude_device_malloc(size_t bytes, void *stream)
             cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all);
         cudaGetLastError();
     });
+    if (etude_device_alive())
+        return nullptr;
     void *buffer = nullptr;
     size_t room = bytes ? bytes : 1; /* an address of its own, even for nothing */
     if (etude_told("cudaMallocAsync", cudaMallocAsync(&buffer, room, (cudaStream_t)stream)))
@@ -114,12 +116,17 @@ int etude_device_upload(void *to, const void *from, size_t bytes, void *stream)
     return failed;
 }
 
+int etude_device_fetch(void *pinned, const void *from, size_t bytes, void *stream)
+{
+    if (bytes == 0)
+        return 0;
+    return etude_told("cudaMemcpyAsync", cudaMemcpyAsync(pinned, from, bytes,
+                      cudaMemcpyDeviceToHost, (cudaStream_t)stream));
+}
+
 int etude_device_download(void *to, const void *from, size_t bytes, void *stream)
 {
-    if (bytes && etude_told("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes,
-                            cudaMemcpyDeviceToHost, (cudaStream_t)stream)))
-        return 1;
-    return etude_stream_wait(stream);
+    return etude_device_fetch(to, from, bytes, stream) || etude_stream_wait(stream);
 }
 
 void *etude_pinned_malloc(size_t bytes)

@@ -29,6 +29,15 @@ int etude_started_here(void)
     return owner == getpid();
 }
 
+int etude_device_alive(void)
+{
+    if (etude_started_here())
+        return 0;
+    snprintf(words, sizeof words, "this process was forked from one that used the device, which "
+             "CUDA does not survive; start processes with spawn, or fork before the first use");
+    return 1;
+}
+
 int etude_device_look(etude_device_facts *facts)
 {
     memset(facts, 0, sizeof *facts);
@@ -62,12 +71,8 @@ int etude_device_start(void)
     std::lock_guard<std::mutex> hold(once);
     if (etude_started_here())
         return 0;
-    if (owner) {
-        snprintf(words, sizeof words, "this process was forked from one that used the device, "
-                 "which CUDA does not survive. Start processes with spawn, or fork before the "
-                 "first use");
-        return 1;
-    }
+    if (owner)
+        return etude_device_alive();
     if (etude_told("cudaSetDevice", cudaSetDevice(0)) || etude_told("cudaFree", cudaFree(nullptr)))
         return 1; /* freeing nothing starts the driver, and does no more */
     owner = getpid();

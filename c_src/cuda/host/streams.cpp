@@ -27,11 +27,6 @@ void *etude_stream_make(void)
     return (void *)stream;
 }
 
-int etude_stream_end(void *stream)
-{
-    return etude_told("cudaStreamDestroy", cudaStreamDestroy((cudaStream_t)stream));
-}
-
 void *etude_stream_now(void)
 {
     return (void *)(mine ? mine : etude_common_stream());

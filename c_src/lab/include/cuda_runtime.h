@@ -7,11 +7,34 @@
 #define __CUDACC__ 1
 #endif
 #define CUDART_VERSION 13000
+/* The guards of NVIDIA's own headers: other headers ask by them what has been included. */
+#define __CUDA_RUNTIME_H__
+#define __CUDA_RUNTIME_API_H__
+#define __DRIVER_TYPES_H__
+
+/* What a program under nvcc has without asking. */
+#include <cmath>
+#include <cstdlib>
+#include <new>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "lab/vector.h"
 #include "lab/index.h"
 #include "lab/launch.h"
 #include "lab/shared.h"
 #include "lab/sync.h"
+#include "lab/atomic.h"
+#include "lab/warp.h"
+#include "lab/math.h"
+#include "lab/load.h"
+#include "lab/errors.h"
+#include "lab/device.h"
+#include "lab/memory.h"
+#include "lab/stream.h"
+#include "lab/program.h"
 
 #endif

@@ -16,11 +16,14 @@ using Tick = uint32_t; // counts whatever orders accesses: barriers, fences, lau
 struct Mark {
     Tick tick = 0; // 0: nothing here
     uint32_t thread = 0;
-    uint32_t what = 0; // spot << 4 | flags
+    uint32_t what = 0; // spot << 10 | turn << 4 | flags
 
     static constexpr uint32_t write = 1, atomic = 2, is_volatile = 4;
+    static constexpr uint32_t last_turn = 63;
 
-    uint32_t spot() const { return what >> 4; }
+    uint32_t spot() const { return what >> 10; }
+    // How often the thread had executed the spot since it last met others; at most last_turn.
+    uint32_t turn() const { return what >> 4 & last_turn; }
     bool is(uint32_t flag) const { return what & flag; }
 };
 

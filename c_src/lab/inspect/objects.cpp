@@ -1,10 +1,10 @@
-/* objects.cpp: the table of allocations, a map by address. */
+/* objects->cpp: the table of allocations, a map by address. */
 #include "objects.h"
 #include <algorithm>
 
 namespace lab::inspect {
 
-Objects objects;
+LAB_FIRST Lasting<Objects> objects;
 
 const char *space_name(Space space) {
     switch (space) {

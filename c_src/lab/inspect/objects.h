@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include "../runtime/observe.h"
 #include "cells.h"
+#include "spots.h"
 
 namespace lab::inspect {
 
@@ -55,7 +57,7 @@ private:
     uint32_t count_ = 0;
 };
 
-extern Objects objects;
+extern Lasting<Objects> objects;
 
 const char *space_name(Space space);
 

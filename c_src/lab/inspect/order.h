@@ -58,6 +58,7 @@ struct LaunchView {
         Shared_clock device, block;
         uint32_t of_block = 0;
     };
+    bool atomics = false;
     bool fences = false; // has any thread fenced? If not, nothing is handed over
     std::unordered_map<uintptr_t, Release> releases;
 };
@@ -92,7 +93,7 @@ struct Lane {
     uint32_t lane = 0;
     uint32_t warp_number = 0;
     uint32_t path = 0; // its call stack
-    Thread *thread = nullptr;
+    uintptr_t stack_low = 0; // its fiber's stack: local memory
     WarpView *warp = nullptr;
     BlockView *block = nullptr;
     uint32_t read_spot = 0; // its latest access, if that was a load

@@ -16,6 +16,8 @@
 
 namespace lab::inspect {
 
+struct Object;
+
 enum class Op : uint8_t { load, store, atomic };
 
 struct Cost {
@@ -33,11 +35,11 @@ enum class Kind : uint8_t { memory, shared, constant };
 
 /* The counters of one spot in one launch. */
 struct Traffic {
-    uint32_t spot = 0, size = 0;
+    uint32_t spot = 0, size = 0; // spot 0: not executed in this launch
     Kind kind = Kind::memory;
     Op op = Op::load;
     uint64_t requests = 0, lanes = 0, sectors = 0, ideal = 0, conflicts = 0, bytes = 0;
-    uint32_t object = 0;         // what the example lies in
+    const Object *object = nullptr; // what the example lies in
     uint32_t example_lanes = 0;  // the request that cost most, and of those the first
     uint32_t example_waste = 0;
     uint32_t example[32];
@@ -50,8 +52,8 @@ class Requests {
 public:
     static constexpr uint32_t window = 64; // executions a lane may be ahead of its warp
 
-    // One execution of the spot in `slot` by a lane. False if the window is full: let other
-    // lanes run, or close the oldest requests, and ask again.
+    // One execution of the spot in `slot` by a lane. False if the window is full: let other lanes
+    // run, or close the oldest requests, and ask again.
     bool add(uint32_t slot, uint32_t lane, uint32_t address, Traffic &traffic);
 
     // Counts the older half of the window as it is, because the missing lanes do not come.

@@ -3,7 +3,8 @@
 
 namespace lab::inspect {
 
-Spots spots;
+LAB_FIRST Lasting<Spots> spots;
+bool ready;
 
 uint32_t Spots::new_path(uint32_t path, uintptr_t pc) {
     uint32_t index = (uint32_t)paths_.size();
@@ -14,7 +15,7 @@ uint32_t Spots::new_path(uint32_t path, uintptr_t pc) {
 
 Spot &Spots::new_spot(uintptr_t pc, uint32_t path) {
     uint32_t id = (uint32_t)spots_.size();
-    spots_.push_back({pc, path, id, nullptr, 0, -1});
+    spots_.push_back({pc, path, id, nullptr, false, 0, -1});
     spot_of_.insert(pc, path, id);
     return spots_.back();
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <new>
 #include <vector>
 
 namespace lab::inspect {
@@ -17,7 +18,8 @@ struct Spot {
     uint32_t path;     // who called
     uint32_t id;       // number of this spot, from 1
     Object *object;    // what it touched last: nearly every spot touches one object only
-    uint32_t reads_back; // for a store: the spot that loads the same cell just before, 0 if none
+    bool stored;         // has it been executed as a store?
+    uint32_t reads_back; // a store: the spot that has always loaded the same cell just before, or 0
     int slot;          // its place in the tables of requests, -1 until a kernel runs it
 };
 
@@ -102,6 +104,24 @@ private:
     PairTable path_of_, spot_of_;
 };
 
-extern Spots spots;
+/* Hooks run before the program's constructors and after its destructors, so what they use is made
+   first and never destroyed:  LAB_FIRST Lasting<Spots> spots; */
+#define LAB_FIRST __attribute__((init_priority(101)))
+
+template <class T> class Lasting {
+public:
+    Lasting() { new (&it_) T; }
+    ~Lasting() {}
+    T *operator->() { return &it_; }
+    T &operator*() { return it_; }
+
+private:
+    union {
+        T it_;
+    };
+};
+
+extern Lasting<Spots> spots;
+extern bool ready; // false while the first hooks come, before anything is made
 
 } // namespace lab::inspect

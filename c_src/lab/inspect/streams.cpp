@@ -1,10 +1,10 @@
-/* streams.cpp: vectors of progress, one number for each stream. */
+/* streams->cpp: vectors of progress, one number for each stream. */
 #include "streams.h"
 #include <algorithm>
 
 namespace lab::inspect {
 
-Streams streams;
+LAB_FIRST Lasting<Streams> streams;
 
 namespace {
 
@@ -125,6 +125,10 @@ bool Streams::host_knows_all() const {
     for (size_t i = pruned_; i < works_.size(); i++)
         if (of(host_, works_[i]->stream) < works_[i]->end) return false;
     return true;
+}
+
+bool ordered_before_launch(const LaunchView &launch, Tick at) {
+    return streams->ordered(*launch.work, at);
 }
 
 } // namespace lab::inspect

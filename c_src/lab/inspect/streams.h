@@ -44,6 +44,7 @@ public:
     bool host_knows_all() const;
 
     const Work *at(Tick t) const;
+    bool several() const { return streams_.size() > 1; }
 
 private:
     struct Stream {
@@ -63,6 +64,6 @@ private:
     std::vector<std::pair<void *, Progress>> events_;
 };
 
-extern Streams streams;
+extern Lasting<Streams> streams;
 
 } // namespace lab::inspect

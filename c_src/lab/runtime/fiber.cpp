@@ -65,10 +65,10 @@ void prepare(Fiber &fiber, void (*entry)(void *), void *argument) {
     *--top = nullptr;
     *--top = nullptr;
     void **sp = top - 7;
-    sp[0] = sp[1] = sp[2] = nullptr;                /* r15, r14, r13 */
-    sp[3] = argument;                               /* r12 */
-    sp[4] = reinterpret_cast<void *>(entry);        /* rbx */
-    sp[5] = nullptr;                                /* rbp: the end of the chain of frames */
+    sp[0] = sp[1] = sp[2] = nullptr;         /* r15, r14, r13 */
+    sp[3] = argument;                        /* r12 */
+    sp[4] = reinterpret_cast<void *>(entry); /* rbx */
+    sp[5] = nullptr;                         /* rbp: the end of the chain of frames */
     sp[6] = reinterpret_cast<void *>(lab_begin);
     fiber.stack_pointer = sp;
 }
@@ -164,7 +164,8 @@ void switch_fiber(Fiber &from, Fiber &to) { swapcontext(&from.context, &to.conte
 constexpr unsigned PER_SLAB = 64;
 
 struct Slab {
-    Slab *next;
+    Slab *next;     /* of all workers' */
+    Slab *next_own; /* of this worker's */
     char *memory;
     bool guarded;
     Fiber fibers[PER_SLAB];
@@ -196,6 +197,8 @@ bool FiberStore::grow() {
         slab->fibers[i].bottom = guard + page();
         put(&slab->fibers[i]);
     }
+    slab->next_own = slabs_;
+    slabs_ = slab;
     slab->next = __atomic_load_n(&all_slabs, __ATOMIC_ACQUIRE);
     while (!__atomic_compare_exchange_n(&all_slabs, &slab->next, slab, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE)) {
@@ -209,6 +212,13 @@ Fiber *FiberStore::get() {
     Fiber *fiber = free_;
     free_ = fiber->next;
     return fiber;
+}
+
+void FiberStore::recall() {
+    free_ = nullptr;
+    for (Slab *slab = slabs_; slab; slab = slab->next_own)
+        for (Fiber &fiber : slab->fibers)
+            put(&fiber);
 }
 
 bool in_guard_page(const void *address) {

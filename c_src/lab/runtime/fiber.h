@@ -25,7 +25,8 @@ struct Fiber {
 /* Fibers that are not in use. Each worker has its own store. */
 class FiberStore {
   public:
-    Fiber *get(); /* a fiber with a stack; null if there is no memory */
+    Fiber *get();  /* a fiber with a stack; null if there is no memory */
+    void recall(); /* takes all back, whatever they were doing */
     void put(Fiber *fiber) {
         fiber->next = free_;
         free_ = fiber;
@@ -34,6 +35,7 @@ class FiberStore {
   private:
     bool grow();
     Fiber *free_ = nullptr;
+    struct Slab *slabs_ = nullptr;
 };
 
 /* The next switch to `fiber` calls entry(argument), which never returns. */

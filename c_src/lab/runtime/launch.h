@@ -1,4 +1,4 @@
-/* launch.h: a launch while it runs. launch.cpp checks it and gives its blocks to the workers. */
+/* launch.h: a launch while it runs. launch.cpp checks it, pool.cpp gives its blocks to workers. */
 #ifndef LAB_RUNTIME_LAUNCH_H
 #define LAB_RUNTIME_LAUNCH_H
 
@@ -13,16 +13,34 @@ struct Launching {
     Run run;
     void *body;
     uint64_t blocks;
-    unsigned threads;                 /* of a block */
-    std::atomic<uint64_t> next{0};    /* the block that begins next */
-    std::atomic<int> error{0};        /* what ended it, 0 if nothing */
+    unsigned threads;              /* of a block */
+    uint64_t resident_limit;       /* blocks that the card holds at once */
+    std::atomic<uint64_t> next{0}; /* the block that begins next */
+    std::atomic<uint64_t> resident{0}, ended{0};
+    std::atomic<int> error{0}; /* what ended it, 0 if nothing */
 
-    /* Every worker stops at its next switch; the first error stays. */
-    void fail(int code) {
+    /* A worker is stuck while all its threads wait for what others write. When all workers are, and
+       nothing has changed for a while, it is a deadlock. */
+    std::atomic<int> working{0}, stuck{0};
+    std::atomic<double> last_news{0};
+
+    bool failed() const { return error.load(std::memory_order_relaxed) != 0; }
+
+    /* Every worker stops at its next switch. Only the first one to fail is told true. */
+    bool fail(int code) {
         int none = 0;
-        error.compare_exchange_strong(none, code);
+        return error.compare_exchange_strong(none, code);
     }
 };
+
+/* Bytes of dynamic shared memory that the kernel of this name may ask for. kernel.cpp. */
+size_t shared_limit(const char *kernel);
+void remember_static_shared(const char *kernel, size_t bytes);
+
+uint64_t launch_count();
+extern void (*at_end_of_launch)(); /* set by program.cpp; null elsewhere */
+
+double seconds(); /* by the monotonic clock */
 
 }
 

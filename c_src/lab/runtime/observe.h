@@ -10,6 +10,8 @@
 
 namespace lab {
 
+struct Allocation;
+
 enum class Space { global, managed, pinned, constant, shared, host };
 enum class Scope { block, device, system };
 enum class Copy { host_to_host, host_to_device, device_to_host, device_to_device };
@@ -44,8 +46,9 @@ LAB_SEEN(atomic_end, const void * /*address*/, unsigned /*bytes*/, Scope, bool /
 /* A shared array of a block is known: its first thread came upon it. Red zones lie around it. */
 LAB_SEEN(shared_array, Block &, const SharedArray &)
 
-LAB_SEEN(allocated, void *, size_t /*bytes*/, Space, const char * /*name*/, void * /*pc*/)
-LAB_SEEN(freed, void *, size_t /*bytes*/, Space, void * /*pc*/)
+/* An allocation, or a variable of the card (pc null); see memory.h. */
+LAB_SEEN(allocated, const Allocation &)
+LAB_SEEN(freed, const Allocation &, void * /*pc*/)
 LAB_SEEN(copied, void * /*to*/, const void * /*from*/, size_t /*bytes*/, Copy, void * /*stream*/,
          bool /*asynchronous*/, void * /*pc*/)
 LAB_SEEN(filled, void *, size_t /*bytes*/, void * /*stream*/, void * /*pc*/)

@@ -19,32 +19,32 @@ struct Warp;
 struct Meeting;
 
 enum class Wait : unsigned char {
-    nothing,      /* not begun, running or ready */
-    block,        /* __syncthreads and its kin */
-    grid,         /* grid.sync() */
-    warp,         /* shuffles, votes, __syncwarp: the lanes of a mask */
-    together,     /* __activemask, coalesced_threads: whoever of the warp comes here */
-    spin          /* ready, but its last atomic or volatile access changed nothing */
+    nothing,  /* not begun, running or ready */
+    block,    /* __syncthreads and its kin */
+    grid,     /* grid.sync() */
+    warp,     /* shuffles, votes, __syncwarp: the lanes of a mask */
+    together, /* __activemask, coalesced_threads: whoever of the warp comes here */
+    spin      /* ready, but its last atomic or volatile access changed nothing */
 };
 
 struct Thread {
-    uint3 index;        /* threadIdx */
-    unsigned number;    /* in its block, x first */
+    uint3 index;     /* threadIdx */
+    unsigned number; /* in its block, x first */
     unsigned lane;
     Wait wait = Wait::nothing;
     Warp *warp;
     Block *block;
-    uint64_t done = 0;  /* the serial of the block in which it returned */
-    Fiber *fiber;       /* while it has begun and not returned */
-    Thread *next;       /* in the list it stands in */
-    Site site{};        /* where it waits, or waited last */
-    unsigned mask;      /* of the lanes it waits for */
-    int kind;           /* which meeting of lanes */
-    uint64_t offer;     /* what it brings to a meeting, */
-    int argument;       /* what it asks for, */
-    uint64_t result;    /* and what it gets */
-    void *pc;           /* the return address of the call that waits */
-    void *seen;         /* the observer's */
+    uint64_t done = 0; /* the serial of the block in which it returned */
+    Fiber *fiber;      /* while it has begun and not returned */
+    Thread *next;      /* in the list it stands in */
+    Site site{};       /* where it waits, or waited last */
+    unsigned mask;     /* of the lanes it waits for */
+    int kind;          /* which meeting of lanes */
+    uint64_t offer;    /* what it brings to a meeting, */
+    int argument;      /* what it asks for, */
+    uint64_t result;   /* and what it gets */
+    void *pc;          /* the return address of the call that waits */
+    void *seen;        /* the observer's */
 };
 
 /* A queue of threads through their `next`. */
@@ -76,11 +76,11 @@ struct List {
 };
 
 struct Warp {
-    unsigned number;     /* in its block */
-    unsigned lanes;      /* 32, or fewer in the last one */
-    Thread *threads;     /* its first; the others follow */
+    unsigned number; /* in its block */
+    unsigned lanes;  /* 32, or fewer in the last one */
+    Thread *threads; /* its first; the others follow */
     Block *block;
-    unsigned waiting;    /* lanes that wait for a meeting */
+    unsigned waiting; /* lanes that wait for a meeting */
     void *seen;
 };
 
@@ -93,9 +93,9 @@ struct LaunchInfo {
     size_t dynamic_shared;
     void *stream;
     bool cooperative;
-    uint64_t number;            /* the first launch is 1 */
-    size_t static_shared;       /* grows as the kernel's threads come upon shared arrays */
-    void *pc;                   /* of the launch, in the host's code */
+    uint64_t number;      /* the first launch is 1 */
+    size_t static_shared; /* grows as the kernel's threads come upon shared arrays */
+    void *pc;             /* of the launch, in the host's code */
 };
 
 struct SharedArray {
@@ -107,28 +107,28 @@ struct SharedArray {
 
 struct Block {
     Thread *threads;
-    unsigned next;       /* threads that have begun */
+    unsigned next; /* threads that have begun */
     unsigned count;
-    unsigned fibers;     /* in run(), see above */
-    unsigned *order;     /* in which its threads begin; null: as numbered */
-    uint64_t serial;     /* no two blocks of a process have the same */
-    uint64_t stamp;      /* Shared<T> knows its place while this does not change, see shared.h */
-    char *shared;        /* the arena of its shared memory */
+    unsigned fibers; /* in run(), see above */
+    unsigned *order; /* in which its threads begin; null: as numbered */
+    uint64_t serial; /* no two blocks of a process have the same */
+    uint64_t stamp;  /* Shared<T> knows its place while this does not change, see shared.h */
+    char *shared;    /* the arena of its shared memory */
     LaunchInfo *launch;
-    uint3 index;         /* blockIdx */
-    uint64_t number;     /* in its grid, x first */
-    List barrier;        /* the threads at __syncthreads */
-    unsigned votes;      /* of __syncthreads_count: the predicates that held, */
-    unsigned result;     /* and how many had when it opened last */
+    uint3 index;     /* blockIdx */
+    uint64_t number; /* in its grid, x first */
+    List barrier;    /* the threads at __syncthreads */
+    unsigned votes;  /* of __syncthreads_count: the predicates that held, */
+    unsigned result; /* and how many had when it opened last */
+    bool divergent;  /* some of them wait at another line than the first */
     Warp *warps;
     unsigned warp_count;
     unsigned meetings;   /* threads that wait for lanes */
     SharedArray *arrays; /* inspect mode: those of this block so far, */
     unsigned array_count;
-    void *seen;          /* the observer's */
+    void *seen; /* the observer's */
 
     unsigned returned() const { return next - fibers; }
-    bool begun(const Thread &t) const { return t.fiber && t.done != serial; }
 };
 
 /* The thread that runs on this worker, null in host code. */
@@ -153,6 +153,26 @@ LAB_OWN Thread *take(Block &b) {
 /* That thread returned. */
 LAB_OWN void give(Block &b, Thread *t) { t->done = b.serial; }
 #endif
+
+/* What this worker's threads did of late that others may wait for. */
+struct Pulse {
+    uint64_t changes; /* atomics and volatile stores that changed memory */
+    int patience;     /* used up by such accesses; without any the thread gives way */
+};
+extern __thread Pulse pulse __attribute__((tls_model("initial-exec")));
+
+constexpr int PATIENCE = 1024;
+void out_of_patience(Site site);
+
+/* An access changed memory: news for whoever waits for it. */
+LAB_OWN void changed_memory(Site site) {
+    pulse.changes++;
+    if (__builtin_expect(--pulse.patience < 0, 0))
+        out_of_patience(site);
+}
+
+/* An atomic or volatile access left `cell` as it was. Gives way if that was so before. */
+void stalled(const void *cell, uint64_t value, Site site);
 
 /* Lets other threads go on first: of the block, then others. A hook of the observer may call it. */
 void yield();

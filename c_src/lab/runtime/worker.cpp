@@ -2,10 +2,14 @@
 #define LAB_RUNTIME
 #include "worker.h"
 
-#include <stdlib.h>
+#include <sched.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "guard.h"
 #include "observe.h"
+#include "report.h"
 
 __thread uint3 threadIdx, blockIdx;
 __thread dim3 blockDim, gridDim;
@@ -13,20 +17,18 @@ __thread dim3 blockDim, gridDim;
 namespace lab {
 
 __thread Thread *now;
+__thread Pulse pulse;
 
-constexpr size_t ARENA = 16u << 20; /* address space for the shared memory of one block */
-
-struct Slot {
-    Block block{};
-    Slot *next = nullptr;      /* resident or spare */
-    Worker *worker = nullptr;
-    Launching *launching = nullptr;
-    dim3 shape{0, 0, 0};       /* of the block that `threads` are laid out for */
-    Thread *threads = nullptr;
-    Warp *warps = nullptr;
-};
+constexpr double DEADLOCK_AFTER = 0.5; /* seconds in which nobody sees anything new */
 
 static std::atomic<uint64_t> serials{0};
+
+Worker &this_worker() {
+    static thread_local Worker *worker;
+    if (!worker)
+        worker = new Worker();
+    return *worker;
+}
 
 /* ---- Blocks -------------------------------------------------------------------------------- */
 
@@ -35,8 +37,10 @@ static void lay_out(Slot &slot, dim3 shape) {
     unsigned warps = (count + 31) / 32;
     delete[] slot.threads;
     delete[] slot.warps;
-    slot.threads = new Thread[count];
+    delete[] slot.order;
+    slot.threads = new Thread[count]();
     slot.warps = new Warp[warps]();
+    slot.order = new unsigned[count];
     slot.shape = shape;
     for (unsigned i = 0; i < count; i++) {
         Thread &t = slot.threads[i];
@@ -45,20 +49,18 @@ static void lay_out(Slot &slot, dim3 shape) {
         t.lane = i % 32;
         t.warp = &slot.warps[i / 32];
         t.block = &slot.block;
+        slot.order[i] = i;
     }
     for (unsigned w = 0; w < warps; w++)
-        slot.warps[w] = Warp{w, w + 1 < warps ? 32 : count - w * 32, &slot.threads[w * 32],
-                             &slot.block, 0, nullptr};
+        slot.warps[w] = Warp{
+            w, w + 1 < warps ? 32 : count - w * 32, &slot.threads[w * 32], &slot.block, 0, nullptr};
     slot.block.threads = slot.threads;
     slot.block.warps = slot.warps;
     slot.block.count = count;
     slot.block.warp_count = warps;
 }
 
-bool Worker::begin_block() {
-    uint64_t number = launching_->next.fetch_add(1);
-    if (number >= launching_->blocks)
-        return false;
+Slot *Worker::spare_slot() {
     Slot *slot = spare_;
     if (slot)
         spare_ = slot->next;
@@ -68,26 +70,45 @@ bool Worker::begin_block() {
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         slot->block.shared = static_cast<char *>(arena);
     }
-    LaunchInfo &info = *launching_->info;
-    if (slot->shape.x != info.block.x || slot->shape.y != info.block.y ||
-        slot->shape.z != info.block.z)
-        lay_out(*slot, info.block);
+    const dim3 &shape = launching_->info->block;
+    if (slot->shape.x != shape.x || slot->shape.y != shape.y || slot->shape.z != shape.z)
+        lay_out(*slot, shape);
+    return slot;
+}
+
+/* Begins the next block of the launch, if there is one: its first thread runs at once. */
+bool Worker::begin_block() {
+    uint64_t turn = launching_->next.fetch_add(1);
+    if (turn >= launching_->blocks)
+        return false;
+    Slot *slot = spare_slot();
     slot->worker = this;
     slot->launching = launching_;
     slot->next = resident_;
     resident_ = slot;
+    launching_->resident++;
+    LaunchInfo &info = *launching_->info;
     Block &b = slot->block;
-    b.next = b.fibers = b.votes = b.meetings = b.array_count = 0;
+    b.next = b.votes = b.meetings = b.array_count = 0;
     b.barrier = List{};
+    b.divergent = false;
     b.serial = ++serials;
     b.stamp = inspecting ? b.serial : info.number;
     b.launch = &info;
-    b.number = number;
-    b.index = {static_cast<unsigned>(number % info.grid.x),
-               static_cast<unsigned>(number / info.grid.x % info.grid.y),
-               static_cast<unsigned>(number / info.grid.x / info.grid.y)};
+    b.number = block_at(*launching_, turn);
+    b.index = {static_cast<unsigned>(b.number % info.grid.x),
+               static_cast<unsigned>(b.number / info.grid.x % info.grid.y),
+               static_cast<unsigned>(b.number / info.grid.x / info.grid.y)};
+    if (inspecting) {
+        b.order = slot->order;
+        shuffle(b.order, b.count);
+    }
     observe::block_begin(b);
     Fiber *fiber = fibers_.get();
+    if (!fiber) {
+        launching_->fail(2);
+        return true;
+    }
     b.fibers = 1;
     blockIdx = b.index;
     prepare(*fiber, enter, slot);
@@ -104,6 +125,9 @@ void Worker::end_block(Slot &slot) {
         }
     slot.next = spare_;
     spare_ = &slot;
+    launching_->resident--;
+    launching_->ended++;
+    idle_ = 0;
 }
 
 /* ---- Fibers -------------------------------------------------------------------------------- */
@@ -117,6 +141,7 @@ void Worker::enter(void *argument) {
 
 void Worker::leave_for_good(Slot &slot) {
     Fiber *me = running_;
+    now = nullptr;
     if (--slot.block.fibers == 0)
         end_block(slot);
     fibers_.put(me);
@@ -127,15 +152,16 @@ void Worker::leave_for_good(Slot &slot) {
 
 /* Who goes on. Sets what the program sees of it. */
 Fiber *Worker::choose() {
-    if (!ready.first || launching_->error.load(std::memory_order_relaxed)) {
+    if (!ready.first || launching_->failed() || looking_only()) {
         now = nullptr;
         return &own_;
     }
     Thread *t = ready.pop();
+    idle_ = t->wait == Wait::spin ? idle_ + 1 : 0;
+    t->wait = Wait::nothing;
     now = t;
     threadIdx = t->index;
     blockIdx = t->block->index;
-    t->wait = Wait::nothing;
     return t->fiber;
 }
 
@@ -143,9 +169,12 @@ void Worker::leave() {
     Thread *t = now;
     Block &b = *t->block;
     Fiber *me = running_;
+    Fiber *next = nullptr;
     t->fiber = me;
-    Fiber *next;
-    if (b.next < b.count && (next = fibers_.get())) {
+    if (b.next < b.count) {
+        next = fibers_.get();
+        if (!next)
+            fail(2); /* out of memory */
         b.fibers++;
         prepare(*next, enter, reinterpret_cast<char *>(&b) - offsetof(Slot, block));
     } else
@@ -156,10 +185,26 @@ void Worker::leave() {
     switch_fiber(*me, *next);
 }
 
+void Worker::release(List &list, Wait kind) {
+    if (inspecting) {
+        std::vector<Thread *> threads;
+        for (Thread *t = list.first; t; t = t->next)
+            threads.push_back(t);
+        list = List{};
+        auto count = static_cast<unsigned>(threads.size());
+        observe::released(kind, threads.data(), count);
+        shuffle(threads.data(), count);
+        for (Thread *t : threads)
+            list.push(t);
+    }
+    ready.append(list);
+}
+
 void Worker::resume(Fiber *fiber) {
     running_ = fiber;
     switch_fiber(own_, *fiber);
     running_ = &own_;
+    now = nullptr;
 }
 
 void Worker::abandon() {
@@ -170,80 +215,92 @@ void Worker::abandon() {
     __builtin_unreachable();
 }
 
+void Worker::fail(int error) {
+    launching_->fail(error);
+    abandon();
+}
+
 /* ---- The worker's own stack ---------------------------------------------------------------- */
 
 void Worker::work(Launching &launching) {
+    Guarded guarded(launching);
     launching_ = &launching;
+    launching.working++;
     blockDim = launching.info->block;
     gridDim = launching.info->grid;
-    while (!launching.error.load(std::memory_order_relaxed)) {
-        if (ready.first)
-            resume(choose());
-        else if (!resident_) {
-            if (!begin_block())
-                break;
-        } else if (!settle()) {
-            launching.fail(719);
-        }
+    idle_ = 0;
+    Settling settling(*this);
+    while (!launching.failed()) {
+        if (ready.first && !looking_only()) {
+            Fiber *next = choose();
+            if (next != &own_)
+                resume(next);
+        } else if (ready.first)
+            everybody_looks();
+        else if ((!resident_ || launching.info->cooperative) && begin_block())
+            continue;
+        else if (!resident_)
+            break;
+        else if (!settling.settle() && !settling.force())
+            settling.deadlock();
     }
-    drop_everything();
+    if (launching.failed())
+        drop_everything();
+    launching.working--;
     launching_ = nullptr;
 }
 
-static bool barrier_complete(const Block &b) { return b.barrier.count + b.returned() == b.count; }
-
-static void open_barrier(Worker &worker, Block &b) {
-    b.result = b.votes;
-    b.votes = 0;
-    worker.ready.append(b.barrier);
+/* All ready threads have only looked whether somebody else wrote what they wait for. */
+void Worker::everybody_looks() {
+    idle_ = 0;
+    bool news = pulse.changes != changes_seen_;
+    changes_seen_ = pulse.changes;
+    Settling settling(*this);
+    if (!news)
+        news = settling.settle();
+    if (!news && launching_->resident < launching_->resident_limit)
+        news = begin_block();
+    if (stuck_ == news) {
+        stuck_ = !news;
+        launching_->stuck += stuck_ ? 1 : -1;
+        launching_->last_news = seconds();
+    }
+    if (!stuck_)
+        return;
+    bool all = launching_->stuck == launching_->working;
+    if (all && seconds() - launching_->last_news > DEADLOCK_AFTER && !settling.force())
+        settling.deadlock();
+    sched_yield();
 }
 
-/* Lets those go whom the return of others has set free. */
-bool Worker::settle() {
-    bool any = false;
-    for (Slot *slot = resident_; slot; slot = slot->next)
-        if (slot->block.barrier.count && barrier_complete(slot->block)) {
-            open_barrier(*this, slot->block);
-            any = true;
-        }
-    return any;
-}
-
+/* The launch failed: what its threads were doing is forgotten. */
 void Worker::drop_everything() {
-    ready = List{};
-    while (resident_)
+    ready = grid = List{};
+    while (resident_) {
+        resident_->shape = dim3(0, 0, 0);
         end_block(*resident_);
+    }
+    fibers_.recall();
+    stuck_ = false;
 }
 
-Worker &this_worker() {
-    static thread_local Worker *worker;
-    if (!worker)
-        worker = new Worker();
-    return *worker;
+/* ---- One thread of a block after another, in inspect mode ---------------------------------- */
+
+#ifdef LAB_INSPECT
+Thread *take(Block &b) {
+    if (b.next == b.count)
+        return nullptr;
+    Thread *t = b.threads + b.order[b.next++];
+    now = t;
+    threadIdx = t->index;
+    observe::thread_begin(*t);
+    return t;
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------- */
-
-unsigned barrier(Site site, bool predicate) {
-    Thread *t = now;
-    Block &b = *t->block;
-    Worker &worker = this_worker();
-    t->site = site;
-    t->wait = Wait::block;
-    b.votes += predicate;
-    b.barrier.push(t);
-    if (barrier_complete(b))
-        open_barrier(worker, b);
-    worker.leave();
-    return b.result;
+void give(Block &b, Thread *t) {
+    observe::thread_end(*t);
+    t->done = b.serial;
 }
-
-void yield() {
-    Worker &worker = this_worker();
-    worker.ready.push(now);
-    worker.leave();
-}
-
-void fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+#endif
 
 }

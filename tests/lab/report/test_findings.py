@@ -4,6 +4,7 @@ import made_runs as made
 import pytest
 from made_runs import at, finding, place, thing
 
+from etude_cuda.lab.case import _pointer, declared
 from etude_cuda.lab.events import KINDS
 from etude_cuda.lab.words import order
 
@@ -48,10 +49,53 @@ def test_threads_have_as_many_coordinates_as_the_launch_has_dimensions():
 
 def test_an_element_is_named_by_the_dimensions_of_its_array():
     inside = finding("uninitialized", place(19), launch=1,
-                     object=thing("tile", size=4096, offset=4 * (2 * 32 + 5), dims=[32, 32]))
+                     object=thing("tile", size=4096, offset=4 * (2 * 32 + 5),
+                                  declared=[made.FILE, 16]))
     assert "tile[2][5] of tile[32][32] in shared memory" in made.told(inside).what
     outside = finding("out-of-bounds", place(8), object=thing(offset=132))
     assert "s[33], past the last element of s[32] in shared memory" in made.told(outside).what
+
+
+@pytest.mark.parametrize(("text", "size", "extents"), [
+    ("__shared__ float s[TILE][TILE + 1];", 16 * 17 * 4, (16, 17)),
+    ("__shared__ float s[ROWS];", 8 * 4, (8,)), ("__shared__ double s[4][4];", 128, (4, 4)),
+    ("__shared__ float s[N];", 64, ()), ("__shared__ float s[3][3];", 64, ()),
+    ("float t[4];", 16, ())])
+def test_the_extents_of_an_array_are_read_from_its_declaration(text, size, extents):
+    lines = ["#define TILE 16", "constexpr int ROWS = 8;", text]
+    assert declared(lines, 3, "s", size) == extents
+
+
+def test_the_runtimes_own_sentence_is_told_where_it_has_one():
+    where = {**place(25, "launch", None, pc=None), "file": made.FILE, "line": 25}
+    refused = {**made.finding("launch-failed", where),
+               "words": "kernel sum (launched at sum.cu:25) was not launched: its block has 2048 "
+                        "threads; a block may have 1024."}
+    told = made.told(refused)
+    assert told.what == refused["words"]
+    assert told.headline.endswith("fails: its block has 2048 threads; a block may have 1024")
+    assert (told.file, told.line) == (made.FILE, 25)
+    assert "at most 1024 threads" in said(told)
+
+
+def test_what_was_freed_is_told_with_the_line_that_freed_it():
+    told = made.told(finding("use-after-free", place(6), object=thing(
+        "cudaMalloc", "global", 400, 0, allocated_pc=at(23), freed_pc="0x1", freed_stack=[at(27)])))
+    assert "d_x is used after it was freed" in told.headline
+    assert "freed at sum.cu:27" in told.what
+
+
+def test_an_early_look_is_marked_where_the_host_looks():
+    told = made.told(finding("unsynchronized-read", place(11, "write"), place(28, "read", None),
+                             object=thing("d_x", "managed", 400, 0)))
+    assert told.line == 28
+    assert "thread 1 of block 0 writes d_x[0] at sum.cu:11" in told.what
+
+
+def test_a_line_that_allocates_several_gives_none_of_them_its_name():
+    assert _pointer("cudaMalloc(&a, n); cudaMalloc(&b, n);") == ""
+    assert _pointer("CHECK(cudaMalloc((void **)&a, n * sizeof(float)));") == "a"
+    assert _pointer("float *h = (float *)malloc(n);") == "h"
 
 
 def test_a_pointer_is_called_as_the_line_that_allocated_it_calls_it():
@@ -135,6 +179,7 @@ def test_barrier_divergence_says_who_waits_where():
     assert "Thread 32 of block 0" in told.what
     assert "3 threads returned" in told.what
     assert told.line == 13
+    assert told.lines == [(made.FILE, 13), (made.FILE, 10)]
 
 
 def test_a_shuffle_says_mask_lanes_and_source():

@@ -68,6 +68,11 @@ def test_a_reduction_with_its_threads_together_is_no_divergence_and_one_without_
     assert kinds(scattered, rest) == ["branch-divergence"]
 
 
+def test_the_last_warp_of_a_tree_that_cannot_be_helped_is_no_divergence():
+    assert kinds({**made.block(12, 6, 63, 5), "scattered": 0}) == []
+    assert kinds({**made.block(12, 6, 63, 5), "scattered": 5}) == ["branch-divergence"]
+
+
 def test_an_access_in_a_function_counts_for_the_line_that_called_it():
     report = made.report(made.access(6, per=32, pc="0x1", stack=[made.at(17)]))
     assert report.findings[0].line == 17

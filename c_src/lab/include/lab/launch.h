@@ -20,8 +20,8 @@ struct Null {
 
 using Run = void (*)(void *body, Block &block);
 
-/* Runs the kernel; returns its error, 0 if none. Bad configurations are refused here. */
-int execute(LaunchInfo &info, Run run, void *body);
+/* Runs the kernel; its error is told later, as on a card. Bad configurations are refused here. */
+void execute(LaunchInfo &info, Run run, void *body);
 
 template <class Body> LAB_QUIET void run(void *body, Block &block) {
     while (Thread *t = take(block)) {
@@ -38,10 +38,10 @@ struct Launch {
         : info{kernel, file, line, grid, block, shared, stream, false, 0, 0, nullptr} {}
 
     template <class Kernel, class... Arguments>
-    LAB_QUIET int operator()(Kernel kernel, Arguments... arguments) {
+    LAB_QUIET __attribute__((noinline)) void operator()(Kernel kernel, Arguments... arguments) {
         auto body = [&]() LAB_QUIET { kernel(arguments...); };
         info.pc = __builtin_return_address(0);
-        return execute(info, run<decltype(body)>, &body);
+        execute(info, run<decltype(body)>, &body);
     }
 };
 

@@ -8,18 +8,19 @@ namespace lab {
 
 /* Waits for the threads of the block; returns in how many of them `predicate` held. */
 unsigned barrier(Site site, bool predicate);
+void grid_barrier(Site site);
 void fence(int scope);
 
 }
 
-LAB_INLINE void __syncthreads(::lab::Site site = LAB_HERE) { ::lab::barrier(site, false); }
-LAB_INLINE int __syncthreads_count(int predicate, ::lab::Site site = LAB_HERE) {
+LAB_INLINE void __syncthreads(LAB_AT) { ::lab::barrier(site, false); }
+LAB_INLINE int __syncthreads_count(int predicate, LAB_AT) {
     return (int)::lab::barrier(site, predicate != 0);
 }
-LAB_INLINE int __syncthreads_or(int predicate, ::lab::Site site = LAB_HERE) {
+LAB_INLINE int __syncthreads_or(int predicate, LAB_AT) {
     return ::lab::barrier(site, predicate != 0) != 0;
 }
-LAB_INLINE int __syncthreads_and(int predicate, ::lab::Site site = LAB_HERE) {
+LAB_INLINE int __syncthreads_and(int predicate, LAB_AT) {
     return ::lab::barrier(site, predicate == 0) == 0;
 }
 LAB_INLINE void __threadfence_block() { ::lab::fence(0); }

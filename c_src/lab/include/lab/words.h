@@ -14,7 +14,7 @@
 #define __managed__
 #define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
-#define __noinline__ __attribute__((noinline))
+#define LAB_NOINLINE __attribute__((noinline)) /* what the source pass makes of __noinline__ */
 #define __launch_bounds__(...)
 #define __maxnreg__(...)
 #define __cluster_dims__(...)
@@ -28,28 +28,33 @@
 
 /* Part of the lab: its accesses are not the program's, so they are not watched. */
 #if defined(__SANITIZE_THREAD__)
-#define LAB_QUIET __attribute__((no_sanitize("thread")))
+#define LAB_QUIET __attribute__((no_sanitize("thread"), no_sanitize_coverage))
 #else
 #define LAB_QUIET
 #endif
 
 /* A small function of the lab. Instrumented code cannot inline it, other code always does. */
 #if defined(__SANITIZE_THREAD__)
-#define LAB_OWN inline __attribute__((no_sanitize("thread"), noinline))
+#define LAB_OWN inline LAB_QUIET __attribute__((noinline))
 #else
 #define LAB_OWN inline __attribute__((always_inline))
 #endif
 
 namespace lab {
 
-/* A line of the program: the default argument of whatever can wait, filled in where it is called. */
+/* A line of the program: the default argument of what can wait, filled in where it is called. */
 struct Site {
     const char *file;
     int line;
+
+    static constexpr Site here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
+        return {file, line};
+    }
 };
 
 }
 
-#define LAB_HERE ::lab::Site{__builtin_FILE(), __builtin_LINE()}
+/* The last parameter of a function that wants to know its caller's line. */
+#define LAB_AT ::lab::Site site = ::lab::Site::here()
 
 #endif

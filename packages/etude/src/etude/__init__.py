@@ -89,11 +89,26 @@ __all__ = sorted({n for n in dict(globals()) if not n.startswith("_")} - {
     | _LAZY.keys() - {"backends"})
 
 
+def _lab() -> Any:
+    """The GPU lab, which another package brings."""
+    try:
+        return import_module("etude_cuda.lab")
+    except ModuleNotFoundError as error:
+        if error.name not in ("etude_cuda", "etude_cuda.lab"):
+            raise
+        raise BackendError("etude.lab runs CUDA kernels without a GPU, and comes with the package "
+                           "etude-cuda: pip install etude-cuda") from error
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         home = _LAZY[name]
         found = (getattr(import_module(f"etude.{home}"), name) if home
                  else import_module(f"etude.{name}"))
+        globals()[name] = found
+        return found
+    if name == "lab":
+        found = _lab()
         globals()[name] = found
         return found
     if name in TABLE and not TABLE[name].internal:  # entered later, by a user's own file or cell

@@ -1,7 +1,10 @@
 """CUDA for Etude: kernels for a card, and the lab, which runs CUDA programs without one.
 
-Importing this package opens no library, and no driver.
+Importing this package opens no library, and no driver. ``streams.py`` says what the names below
+do.
 """
+
+from typing import Any
 
 from etude.backends.plugins import BackendInfo, hookimpl
 
@@ -21,3 +24,14 @@ def etude_commands():
     from etude_cuda.lab.commands import lab
 
     return [lab]
+
+
+_NAMES = ("Memory", "HostCopy", "Stream", "memory", "synchronize", "to_host")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        from etude_cuda import streams
+
+        return getattr(streams, name)
+    raise AttributeError(f"etude_cuda has no {name!r}; it has {', '.join(_NAMES)}")

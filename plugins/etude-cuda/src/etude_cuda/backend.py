@@ -1,4 +1,4 @@
-"""Loads the backends: "cuda" on a card, "gpu-lab" on the CPU; or says what is missing, all of it."""
+"""Loads the backends: "cuda" on a card, "gpu-lab" on the CPU. Or says all that is missing."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ ASIDE = 64 << 10
 
 
 def declarations() -> str:
-    """What host.h declares, for cffi."""
+    """What host.h declares, for cffi: pointers, which nobody here looks behind, as numbers."""
     text = (sources() / "cuda" / "host" / "host.h").read_text(encoding="ascii")
-    return re.search(r"cffi begins \*/(.*)/\* cffi ends", text, re.S).group(1)
+    declared = re.search(r"cffi begins \*/(.*)/\* cffi ends", text, re.S).group(1)
+    return re.sub(r"(const )?void \*", "uintptr_t ", declared)
 
 
 class Device:
@@ -52,11 +54,11 @@ class Device:
             raise BackendError(f"{library.name} cannot be opened: {error}") from None
         self._local = threading.local()  # stream: what this thread uses, where it chose one
         self._common = self._aside = 0
+        self._spare: list[int] = []
         self.buffers = self.bytes = self.most_bytes = 0
         self._count = threading.Lock()
         memory = Memory(self._empty, self._copy, self._constant, self._read)
         self.host = abi(name, memory, self._context)
-        self.ops: dict[str, Callable[..., Any]] = {}
 
     # ------------------------------------------------------------------ what there is
 
@@ -69,16 +71,19 @@ class Device:
     def start(self) -> None:
         """Begin to use the device. Raises BackendError where it cannot be."""
         self._must(self._lib.etude_device_start())
-        self._common = self._number(self._lib.etude_stream_now())
+        self._common = self._lib.etude_stream_now()
 
     def column(self, name: str, library: Path, isa: str, threads: int = 1) -> Column:
         """The column of the kernels in a library of this device."""
         native = open_library(library, self.host)
         ops = {op: self._on_device(op, call) for op, call in native.items()}
-        if not self.ops:
-            self.ops = ops
         return Column(name, self.name, ops, isa=isa, threads=threads, checks=True,
                       upload=self.upload, download=self.download, dtypes=native.dtypes)
+
+    @cached_property
+    def contiguous(self) -> Callable[..., Any]:
+        """The device's own copy in C order, for columns that have none."""
+        return self._on_device("contiguous", open_library(self.path, self.host)["contiguous"])
 
     def _on_device(self, name: str, native: Callable[..., Any]) -> Callable[..., Any]:
         """An op on arrays of the device, by its op on arrays that stand for them."""
@@ -107,38 +112,57 @@ class Device:
         stream = self._beside() if x.nbytes >= ASIDE else self.stream()
         buffer = Buffer(self, x.nbytes, stream)
         self._must(self._lib.etude_device_upload(
-            self._pointer(buffer._address), self._pointer(x.__array_interface__["data"][0]),
-            x.nbytes, self._pointer(stream)))
+            buffer._address, x.__array_interface__["data"][0],
+            x.nbytes, stream))
         return DeviceArray(buffer, self.name, x.shape, x.dtype)
 
     def download(self, x: DeviceArray) -> Array:
         """A copy of a contiguous array in the host's memory; waits for what computes it."""
         if not x.is_contiguous():
-            x = self.ops["contiguous"](x)
+            x = self.contiguous(x)
         out = np.empty(x.shape, x.dtype)
         there = opened(x, self, "download").__array_interface__["data"][0]
         self._must(self._lib.etude_device_download(
-            self._pointer(out.__array_interface__["data"][0]), self._pointer(there), x.nbytes,
-            self._pointer(self.stream())))
+            out.__array_interface__["data"][0], there, x.nbytes,
+            self.stream()))
         return out
+
+    def fetch(self, x: DeviceArray, stream: int) -> int:
+        """Begin to copy a contiguous array into pinned memory, whose address is returned."""
+        block = self._lib.etude_pinned_malloc(x.nbytes)
+        if not block:
+            raise MemoryError(f"no {x.nbytes} bytes of pinned memory ({self._error()})")
+        at = x.buffer._address + x.offset * x.dtype.itemsize
+        self._must(self._lib.etude_device_fetch(block, at, x.nbytes,
+                                                stream))
+        return block
+
+    def take(self, block: int, x: DeviceArray) -> Array:
+        """The values that ``fetch`` has brought, for which somebody has waited; frees the block."""
+        content = self._ffi.buffer(self._ffi.cast("char *", block), x.nbytes)
+        view = np.frombuffer(content, x.dtype)
+        values = view.reshape(x.shape).copy()
+        self._lib.etude_pinned_free(block)
+        return values
 
     def allocate(self, nbytes: int, stream: int) -> int:
         """The address of new memory, for a Buffer. Raises MemoryError."""
-        buffer = self._lib.etude_device_malloc(nbytes, self._pointer(stream))
-        if buffer == self._ffi.NULL:
+        buffer = self._lib.etude_device_malloc(nbytes, stream)
+        if not buffer:
+            self._must(self._lib.etude_device_alive())
             raise MemoryError(f"no {nbytes} bytes of memory on {self.name!r}, where arrays hold "
                               f"{self.bytes} ({self._error()})")
         with self._count:
             self.buffers += 1
             self.bytes += nbytes
             self.most_bytes = max(self.bytes, self.most_bytes)
-        return self._number(buffer)
+        return buffer
 
     def release(self, address: int, nbytes: int, stream: int, streams: set[int]) -> None:
         """Give memory back, in the order of a stream, after what all ``streams`` do with it."""
         for other in streams - {stream}:
-            self._lib.etude_stream_follow(self._pointer(stream), self._pointer(other))
-        self._lib.etude_device_free(self._pointer(address), self._pointer(stream))
+            self._lib.etude_stream_follow(stream, other)
+        self._lib.etude_device_free(address, stream)
         with self._count:
             self.buffers -= 1
             self.bytes -= nbytes
@@ -154,7 +178,7 @@ class Device:
         """By a column in use that has the op, which the receipt shows, else by the device's own."""
         table = current(self.name)
         seen = any("contiguous" in column.ops for column in table.stack)
-        copy = table["contiguous"] if seen else self.ops["contiguous"]
+        copy = table["contiguous"] if seen else self.contiguous
         if out is None:
             return opened(copy(closed(x, self)), self, "contiguous")
         copy(closed(x, self), out=closed(out, self))
@@ -175,11 +199,13 @@ class Device:
     def use_stream(self, stream: int) -> None:
         """From now on this thread's work goes to ``stream``."""
         self._local.stream = stream
-        self._lib.etude_stream_use(self._pointer(stream))
+        self._lib.etude_stream_use(stream)
 
     def make_stream(self) -> int:
-        """A new stream. Raises BackendError if the device has none left."""
-        stream = self._number(self._lib.etude_stream_make())
+        """A stream that nobody else has. Raises BackendError if the device has none left."""
+        if self._spare:
+            return self._spare.pop()
+        stream = self._lib.etude_stream_make()
         if not stream:
             raise BackendError(f"no new stream on {self.name!r}: {self._error()}")
         return stream
@@ -187,17 +213,20 @@ class Device:
     def wait(self, stream: int | None = None) -> None:
         """Until the work of a stream, by default this thread's, is done."""
         self._must(self._lib.etude_stream_wait(
-            self._pointer(self.stream() if stream is None else stream)))
+            self.stream() if stream is None else stream))
 
     def end_stream(self, stream: int) -> None:
-        """Give a stream back, when its work is done."""
-        self._must(self._lib.etude_stream_end(self._pointer(stream)))
+        """Give a stream back. Another will get it, for buffers remember who used them."""
+        self._spare.append(stream)
+
+    def join(self, after: int, before: int) -> None:
+        """What stream ``after`` is given from now on waits for what ``before`` was given."""
+        self._must(self._lib.etude_stream_follow(after, before))
 
     def follow(self, buffer: Buffer) -> None:
         """Let this thread's stream wait for the one that used a buffer last, and use it next."""
         stream = self.stream()
-        self._must(self._lib.etude_stream_follow(self._pointer(stream),
-                                                 self._pointer(buffer.stream)))
+        self.join(stream, buffer.stream)
         buffer.stream = stream
         buffer.streams.add(stream)
 
@@ -211,16 +240,14 @@ class Device:
     # ------------------------------------------------------------------ through cffi
 
     def _context(self) -> int:
-        return self._number(self._lib.etude_device_context())
-
-    def _pointer(self, address: int) -> Any:
-        return self._ffi.cast("void *", address)
-
-    def _number(self, pointer: Any) -> int:
-        return int(self._ffi.cast("uintptr_t", pointer))
+        context = self._lib.etude_device_context()
+        if not context:
+            self._must(self._lib.etude_device_alive())
+        return context
 
     def _error(self) -> str:
-        return self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+        said: str = self._ffi.string(self._lib.etude_device_error()).decode(errors="replace")
+        return said
 
     def _must(self, failed: int) -> None:
         if failed:

@@ -1,6 +1,7 @@
 """``etude zoo``: what is in the zoo, one animal from near, and the mutation score.
 
-Arguments and tables only; the score comes from ``score.py``.
+Arguments and tables only; the score comes from ``score.py``. With ``--gpu`` each of these goes to
+the plugin that has a zoo of GPU programs and a lab to run them in.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MATTERS = {
     "cheat": "a column could pass without computing",
 }
 LEVELS = ("smoke", "full", "soak")
+
+GPU = click.option("--gpu", is_flag=True, help="The GPU programs of etude-cuda, run in its lab.")
 
 
 @click.group(invoke_without_command=True)
@@ -62,14 +65,45 @@ def _known(name: str) -> Animal:
     return animals()[name]
 
 
+def _of_gpu(name: str) -> click.Command:
+    """A subcommand of ``etude lab zoo``, which the plugin etude-cuda brings."""
+    from etude.backends.plugins import registry
+    from etude.commands import plugin_commands
+
+    group: click.Command | None = plugin_commands().get("lab")
+    for part in ("zoo", name):
+        group = group.commands.get(part) if isinstance(group, click.Group) else None
+    if group is None:
+        raise click.UsageError(f"--gpu is about the programs of the plugin etude-cuda, which is "
+                               f"not installed, or did not load: pip install etude-cuda, or in a "
+                               f"clone of Etude pip install plugins/etude-cuda"
+                               f"{registry().troubles()}")
+    return group
+
+
+def _not_with_gpu(ctx: click.Context, *names: str) -> None:
+    """Options that only the kit's own animals have."""
+    for option in ctx.command.params:
+        if option.name in names and ctx.get_parameter_source(option.name) in (
+                click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT):
+            raise click.UsageError(f"{option.opts[0]} chooses among the kit's own animals, and "
+                                   f"--gpu is about others: name those that you want")
+
+
 @zoo.command("list")
 @click.option("--op", "ops", multiple=True, metavar="OP", help="Only those of this op.")
 @click.option("--where", type=click.Choice(sorted(MATTERS)), help="Only mistakes of this kind.")
 @click.option("--honest", is_flag=True, help="Honest variants instead of wrong kernels.")
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
-def list_(ops: tuple[str, ...] = (), where: str | None = None, honest: bool = False,
-          json_: bool = False) -> None:
+@GPU
+@click.pass_context
+def list_(ctx: click.Context, ops: tuple[str, ...] = (), where: str | None = None,
+          honest: bool = False, json_: bool = False, gpu: bool = False) -> None:
     """The animals, one a line."""
+    if gpu:
+        _not_with_gpu(ctx, "ops", "where", "honest")
+        ctx.invoke(_of_gpu("list"), json_=json_)
+        return
     from rich.table import Table
 
     from etude.commands.show import console
@@ -102,8 +136,13 @@ def _as_json(a: Animal) -> dict[str, Any]:
 
 @zoo.command()
 @click.argument("name")
-def show(name: str) -> None:
+@GPU
+@click.pass_context
+def show(ctx: click.Context, name: str, gpu: bool = False) -> None:
     """One animal: what is wrong with it, and its source."""
+    if gpu:
+        ctx.invoke(_of_gpu("show"), name=name)
+        return
     from rich.syntax import Syntax
 
     from etude.commands.show import console
@@ -125,15 +164,22 @@ def show(name: str) -> None:
               help="Inputs are drawn from it. Repeatable: honest variants meet all of them.")
 @click.option("--honest", is_flag=True, help="Only the honest variants.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Ops of an honest variant checked at a time.")
+              help="Ops of an honest variant, or GPU programs, checked at a time.")
 @click.option("--json", "json_", metavar="FILE", help="Write the score as JSON; - for stdout.")
+@GPU
 @click.pass_context
 def run(ctx: click.Context, names: tuple[str, ...], ops: tuple[str, ...], where: str | None,
-        level: str, seeds: tuple[int, ...], honest: bool, jobs: int, json_: str | None) -> None:
+        level: str, seeds: tuple[int, ...], honest: bool, jobs: int, json_: str | None,
+        gpu: bool) -> None:
     """Set the kit on the animals: all of them, or those named.
 
     Exit status: 0 every wrong kernel was killed and no honest one failed; 1 otherwise.
     """
+    if gpu:
+        _not_with_gpu(ctx, "ops", "where", "level", "honest")
+        if len(seeds) > 1:
+            raise click.UsageError("--gpu takes one --seed")
+        ctx.invoke(_of_gpu("run"), names=names, jobs=jobs, seed=(*seeds, 1)[0], json_=json_)
     from etude_check.score import run as score
 
     if json_ is not None and json_ != "-":

@@ -30,6 +30,7 @@ from etude.core.table import TABLE, as_arrays
 from etude_check.worker.arena import Arena
 from etude_check.worker.at_once import at_once
 from etude_check.worker.candidate import Candidate, load_candidate
+from etude_check.worker.remote import Remote, on_host
 from etude_check.worker.state import Kept, State, Threads
 from etude_check.worker.tamper import Searches, Watch
 from etude_check.worker.template import serve
@@ -100,32 +101,30 @@ class Calls:
         self.backend = backend
         self.arena = arena
         self.state = state
-        self.kept, self.threads = Kept(), Threads()
         self.remote = backend.device != "cpu"
+        self.kept = Kept(partial(on_host, backend) if self.remote else None)
+        self.threads = Threads()
         self.searches = Searches()
         self.results: tuple[Any, ...] = ()
 
-    def _inputs(self, given: list[Any]) -> list[Any]:
-        """Arrays of the call; an array given twice is the same object both times."""
+    def _inputs(self, message: dict[str, Any]) -> tuple[list[Any], Any]:
+        """Arrays of the call, and what made them where they are on a device. An array given twice
+        is the same object both times.
+        """
+        given = message["arrays"]
+        there = Remote(self.backend, self.arena, [
+            g["at"] for g in (*given, *(message.get("outs") or ())) if "at" in g]
+        ) if self.remote else None
+        make = self.arena.view if there is None else there.array
         made: list[Any] = []
         for g in given:
             if "same" in g:
                 made.append(made[g["same"]])
             elif "at" in g:
-                made.append(self._in(g["at"]))
+                made.append(make(g["at"]))
             else:
                 made.append(decode(g["value"]))
-        return made
-
-    def _in(self, where: list[Any]) -> Any:
-        view = self.arena.view(where)
-        if not self.remote or not where[2] or 0 in where[2]:
-            return self.backend.upload(view) if self.remote else view
-        # On a device too, strides and gaps are as they were drawn.
-        size = view.itemsize
-        flat = self.backend.upload(self.arena.extent(where))
-        return flat.view(view.shape, tuple(s // size for s in view.strides),
-                         (where[0] - where[4]) // size)
+        return made, there
 
     def run(self, message: dict[str, Any]) -> dict[str, Any]:
         """One op call, of which nothing but the outcome in words goes back."""
@@ -133,11 +132,12 @@ class Calls:
         op = self.backend.ops.get(message["op"])
         if op is None:
             return {"status": "missing"}
-        arrays = self._inputs(message["arrays"])
+        arrays, there = self._inputs(message)
         attrs = {k: decode(v) for k, v in message["attrs"].items()}
         buffers: tuple[Any, ...] | None = None
         if message["outs"] is not None:
-            buffers = tuple([arrays[o["input"]] if "input" in o else self._in(o["at"])
+            make = self.arena.view if there is None else there.array
+            buffers = tuple([arrays[o["input"]] if "input" in o else make(o["at"])
                              for o in message["outs"]])
             attrs["out"] = buffers[0] if message["single"] else buffers
         start = perf_counter()
@@ -152,8 +152,8 @@ class Calls:
         seconds = perf_counter() - start
         self.threads.after(message["op"])
         left = self.state.look()
-        if self.remote:
-            self._bring_back(message, arrays, buffers)
+        if there is not None:
+            left += there.bring_back()
         results = result if isinstance(result, tuple) else (result,)
         results = tuple([np.asarray(r) if isinstance(r, np.generic) else r for r in results])
         reply: dict[str, Any] = {"status": "ok", "seconds": seconds,
@@ -180,14 +180,15 @@ class Calls:
         Their results are compared here, roughly: whether they are right is asked elsewhere.
         """
         op = self.backend.ops[message["op"]]
-        arrays, first = self._inputs(message["arrays"]), message["first"]
-        calls = [partial(op, *given, **{k: decode(v) for k, v in attrs.items()}) for given, attrs in
-                 zip((arrays[:first], arrays[first:]), message["attrs"], strict=True)]
+        arrays, first = self._inputs(message)[0], message["first"]
+        calls = [partial(self._answer, op, given, {k: decode(v) for k, v in attrs.items()})
+                 for given, attrs in zip((arrays[:first], arrays[first:]), message["attrs"],
+                                         strict=True)]
         alone, took = [], []
         try:
             for call in calls:
                 start = perf_counter()
-                alone.append(as_arrays(call()))
+                alone.append(call())
                 took.append(perf_counter() - start)
         except Unsupported as no:
             return {**words(no), "status": "unsupported"}
@@ -206,29 +207,21 @@ class Calls:
         return hasattr(result, "buffer") and hasattr(array, "buffer") \
             and memory(result) == memory(array)
 
-    def _bring_back(self, message: dict[str, Any], arrays: list[Any], buffers: Any) -> None:
-        """From a device into the arena, where the checker looks."""
-        for g, a in zip(message["arrays"], arrays, strict=True):
-            if "at" in g:
-                self._down(a, g["at"])
-        for o, b in zip(message["outs"] or (), buffers or (), strict=True):
-            if "at" in o:
-                self._down(b, o["at"])
-
-    def _down(self, array: Any, where: list[Any]) -> None:
-        extent = self.arena.extent(where)
-        if not hasattr(array, "buffer") or extent.size == 0:
-            return
-        flat = array.view((extent.size,), (1,), -((where[0] - where[4]) // extent.itemsize))
-        extent[...] = self.backend.download(flat)
+    def _answer(self, op: Any, given: list[Any], attrs: dict[str, Any]) -> Any:
+        """The result of a call as NumPy arrays."""
+        result = op(*given, **attrs)
+        if not self.remote:
+            return as_arrays(result)
+        several = isinstance(result, tuple)
+        found = tuple([on_host(self.backend, r) for r in (result if several else (result,))])
+        return found if several else found[0]
 
     def fetch(self, message: dict[str, Any]) -> dict[str, Any]:
         """Copy the results of the last call into the arena, byte for byte."""
         for where, r in zip(message["outs"], self.results, strict=True):
             target = self.arena.view(where)
             if self.remote:
-                r = self.backend.download(r if r.is_contiguous() else
-                                          Table(r.device, (self.backend,))["contiguous"](r))
+                r = on_host(self.backend, r)
             if target.dtype == np.bool_:  # what is neither 0 nor 1 must stay so
                 target, r = target.view(np.uint8), r.view(np.uint8)
             np.copyto(target, r)
@@ -237,7 +230,7 @@ class Calls:
 
     def refuse(self, message: dict[str, Any]) -> dict[str, Any]:
         """A call as a user's reaches the column, through the dispatcher's table."""
-        arrays = self._inputs(message["arrays"])
+        arrays, _ = self._inputs(message)
         attrs = {k: decode(v) for k, v in message["attrs"].items()}
         start = perf_counter()
         try:

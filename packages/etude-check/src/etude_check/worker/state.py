@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.array import DeviceArray
 from etude.core.state import DEFAULT, STATE
 
 WORDS = 60  # characters of a value that are shown
@@ -240,15 +241,18 @@ class Threads:
 class Kept:
     """The latest results, alive, and what was in them when they were returned."""
 
-    def __init__(self) -> None:
-        self._results: deque[tuple[str, np.ndarray[Any, Any], int]] = deque()
+    def __init__(self, read: Callable[[Any], Any] | None = None) -> None:
+        """``read`` makes a NumPy array of a result, where results are none."""
+        self._results: deque[tuple[str, Any, int]] = deque()
+        self._read = read
 
     def keep(self, op: str, results: tuple[Any, ...]) -> list[str]:
         """Take the results of a call. Returns what ``look`` says of those before."""
         found = self.look()
         for r in results:
-            if isinstance(r, np.ndarray) and 0 < r.nbytes <= LARGEST:
-                self._results.append((op, r, _content(r)))
+            known = isinstance(r, np.ndarray if self._read is None else DeviceArray)
+            if known and 0 < r.nbytes <= LARGEST:
+                self._results.append((op, r, self._content(r)))
         while len(self._results) > KEPT:
             self._results.popleft()
         return found
@@ -256,12 +260,13 @@ class Kept:
     def look(self) -> list[str]:
         """Whether each of them is as it was; one that is not is told once and forgotten."""
         for op, result, content in self._results:
-            if _content(result) != content:
+            if self._content(result) != content:
                 self._results.clear()
                 return [f"changes the result of an earlier call of {op}, which its caller still "
                         f"holds"]
         return []
 
 
-def _content(a: np.ndarray[Any, Any]) -> int:
-    return zlib.crc32(a.data if a.flags.c_contiguous else a.tobytes())
+    def _content(self, result: Any) -> int:
+        a = result if self._read is None else self._read(result)
+        return zlib.crc32(a.data if a.flags.c_contiguous else a.tobytes())

@@ -67,6 +67,8 @@ class Plugin:
     commands: list[Any] = field(default_factory=list)
     origin: str = ""  # the distribution and its version
     module: Any = None
+    #: name of a backend that did not load -> (state, reason, traceback), of each its own
+    trouble: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -148,9 +150,11 @@ class Registry:
         error = outcome.error
         if isinstance(error, BackendError):
             plugin.state, plugin.reason = "unavailable", str(error)
+            plugin.trouble[info.name] = plugin.state, plugin.reason, ""
             return BackendError(f"backend {info.name!r} is unavailable: {error}")
         if error is not None:
             _broken(plugin, error)
+            plugin.trouble[info.name] = plugin.state, plugin.reason, plugin.detail
             return BackendError(f"backend {info.name!r} is broken: {plugin.reason.rstrip('.')}. "
                                 f"'etude backends' shows more")
         if outcome.changed:

@@ -70,9 +70,8 @@ def _backend(plugin: Plugin, name: str, device: str) -> Line:
     line = Line(plugin.name, plugin.version, "active", backend=name, device=device)
     try:
         loaded = registry().load(name)
-    except BackendError as error:
-        line.state = plugin.state if plugin.state != "active" else "unavailable"
-        line.reason, line.traceback = plugin.reason or str(error), plugin.detail
+    except BackendError:
+        line.state, line.reason, line.traceback = plugin.trouble[name]
     else:
         line.isa, line.threads = loaded.isa, loaded.threads
         line.ops = {op.name: list(loaded.dtypes.get(op.name, ())) for op in countable()

@@ -15,32 +15,38 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import etude
 from etude.core.errors import BackendError
 from etude.data.files import user_cache
-from etude_cuda.lab.source import Table, pass_file
+from etude_cuda import places
+from etude_cuda.lab.source import Refusal, Table, pass_file
 
 MODES = ("fast", "inspect")
 PASSED = (".cu", ".cuh")  # sources that need the pass; others are compiled as they are
-KEPT = 14 * 24 * 3600.0  # seconds after which a program that nobody ran is removed
+KEPT = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
 ERRORS = 8  # shown at most
 
 #: CUDA's language, and program counters that addr2line understands. No FMA: a card contracts
 #: a * b + c as it likes, and the lab never does.
-COMMON = ("-std=gnu++17", "-ffp-contract=off", "-g", "-pthread", "-w")
+COMMON = ("-std=gnu++17", "-ffp-contract=off", "-fno-strict-aliasing", "-g", "-pthread", "-w")
 #: The compiler makes every load and store call the lab, and every basic block.
 WATCHED = ("-fsanitize=thread", "--param", "tsan-distinguish-volatile=1",
            "--param", "tsan-instrument-func-entry-exit=0")
 PROGRAM = {
     "fast": ("-O2",),
     "inspect": ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", *WATCHED,
+                "--param", "tsan-instrument-func-entry-exit=1",  # for call stacks
+                "-fno-tree-sra", "-fno-ipa-sra",  # a float4 is loaded as a whole, as on a card
                 "-fsanitize=bounds", "-fsanitize-coverage=trace-pc", "-DLAB_INSPECT"),
 }
 RUNTIME = {"fast": ("-O2",), "inspect": ("-O2", "-fno-omit-frame-pointer", "-DLAB_INSPECT")}
@@ -87,8 +93,7 @@ def compiler() -> str:
             "  Debian, Ubuntu:  sudo apt install g++\n"
             "  Fedora:          sudo dnf install gcc-c++\n"
             "Or name another one in the environment variable CXX.")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    if "clang" in said:
+    if "clang" in _version(path):
         raise LabError(f"The lab needs GCC's g++, and {wanted!r} is clang. Name a g++ in the "
                        "environment variable CXX.")
     return path
@@ -97,25 +102,22 @@ def compiler() -> str:
 @cache
 def home() -> Path:
     """The folder c_src/lab: in the installed package, or in a clone."""
-    here = Path(__file__).resolve()
-    places = (here.parents[1] / "c_src" / "lab", here.parents[3] / "c_src" / "lab",
-              here.parents[5] / "c_src" / "lab")
-    found = next((p for p in places if (p / "include" / "cuda_runtime.h").is_file()), None)
-    if found is None:
-        raise LabError("The lab's own sources are missing from this installation: install "
-                       "etude-cuda again.")
-    return found
+    try:
+        return places.sources() / "lab"
+    except FileNotFoundError as error:
+        raise LabError(f"The lab cannot compile programs: {error}. Install it again.") from None
 
 
 # ------------------------------------------------------------------ building
 
 
-def build_program(sources: Sequence[Path], mode: str, options: Options | None = None) -> Built:
-    """The executable of a whole program.
+def build_program(sources: Sequence[Path], mode: str, options: Options | None = None, *,
+                  shown: Path | None = None) -> Built:
+    """The executable of a whole program. ``shown`` is what messages call it.
 
     LabError if a file cannot be read, holds what the lab does not have, or does not compile.
     """
-    return _build(sources, mode, options or Options(), library=False)
+    return _build(sources, mode, options or Options(), library=False, shown=shown)
 
 
 def build_library(sources: Sequence[Path], mode: str, options: Options | None = None, *,
@@ -124,8 +126,39 @@ def build_library(sources: Sequence[Path], mode: str, options: Options | None = 
     return _build(sources, mode, options or Options(), library=True, runtime=runtime)
 
 
+def compile_source(source: Path, device: str) -> Path:
+    """The library of a file that exports kernels of etude.h: of g++ and the lab for "gpu-lab", of
+    nvcc for "cuda".
+    """
+    include = Path(etude.__file__).parent / "include"
+    options = Options(folders=(include, places.sources() / "cuda"))
+    if device == "gpu-lab":
+        runtime = places.compiled("libetude_gpu_lab.so")
+        return build_library([source], "fast", options, runtime=runtime).executable
+    return _by_nvcc(source, options)
+
+
+def _by_nvcc(source: Path, options: Options) -> Path:
+    nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    if nvcc is None:
+        raise LabError(f"{source}: nvcc compiles it for a card, and was not found. Put it on the "
+                       "PATH, or check it in the lab, on the device gpu-lab.")
+    flags = ["-std=c++17", "-O3", "-arch=native", "-shared", "-Xcompiler", "-fPIC",
+             *options.flags()]
+    kept = user_cache() / "lab" / "programs" / (
+        f"{source.stem}-{_digest(nvcc, flags, [source], source.parent)}.so")
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
+            made = Path(folder) / "library.so"
+            done = _gxx([nvcc, *flags, str(source), "-o", str(made)])
+            if done.returncode:
+                raise LabError(f"{source} does not compile with nvcc:\n{done.stderr[-2000:]}")
+            _keep(made, kept)
+    return kept
+
+
 def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
-           runtime: Path | None = None) -> Built:
+           runtime: Path | None = None, shown: Path | None = None) -> Built:
     for source in sources:
         if not source.is_file():
             raise LabError(f"{source}: there is no such file.")
@@ -138,7 +171,8 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
         lab = [runtime] if runtime else _runtime(gxx, mode, library)
         stamp = _digest(gxx, [*flags, *options.flags(), *options.libraries, str(library)],
                         [*sorted(Path(folder).iterdir()), *lab], Path(folder))
-        kept = user_cache() / "lab" / "programs" / f"{sources[0].stem}-{stamp}"
+        name = f"{sources[0].stem}-{stamp}{'.so' if library else ''}"
+        kept = user_cache() / "lab" / "programs" / name
         if kept.exists():
             os.utime(kept)
             return Built(kept, table)
@@ -149,11 +183,12 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
                        f"-I{home() / 'include'}", f"-iquote{source.parent}", *options.flags(),
                        "-fmax-errors=20", "-fno-diagnostics-show-caret",
                        "-fdiagnostics-color=never", "-c", str(output), "-o", str(made)]
-            _compile(command, source, table)
+            _compile(command, shown or source, table)
             objects.append(made)
         made = Path(folder) / "program"
         link = [gxx, *(LIBRARY_ONLY if library else PROGRAM_ONLY[:1]), "-pthread", "-g",
                 *map(str, objects), *map(str, lab), "-o", str(made),
+                *([f"-Wl,-rpath,{runtime.parent}"] if runtime else []),
                 *(f"-l{name}" for name in options.libraries), "-ldl", "-lm"]
         _link(link, sources)
         _keep(made, kept)
@@ -171,40 +206,49 @@ def _passed(sources: Sequence[Path], folder: Path, options: Options) -> tuple[Ta
         whole.refusals += table.refusals
         whole.files += table.files
         whole.volatile |= table.volatile
-    refused = [r for r in whole.refusals if r.sure]
-    if refused:
-        raise LabError("\n".join(map(str, refused[:ERRORS])))
+    refuse([r for r in whole.refusals if r.sure])
     return whole, outputs
 
 
+def refuse(refusals: Sequence[Refusal]) -> None:
+    """LabError for what the lab does not have, if there is any: each thing once, where it is first.
+    """
+    firsts: dict[str, Refusal] = {}
+    for refusal in refusals:
+        firsts.setdefault(refusal.what.partition(" (")[0], refusal)
+    if firsts:
+        raise LabError("\n".join(map(str, firsts.values())))
+
+
 def _runtime(gxx: str, mode: str, library: bool) -> list[Path]:
-    """The objects of c_src/lab in one mode, compiled when there are none for these sources."""
-    sources = sorted([*home().glob("runtime/*.cpp"), *home().glob("runtime/*.S")])
+    """The objects of c_src/lab in one mode, compiled where there are none for these sources."""
+    sources = sorted(home().glob("runtime/*.cpp"))
+    if not library:
+        sources += sorted(home().glob("program/*.cpp"))
     if mode == "inspect":
         sources += sorted(home().glob("inspect/*.cpp"))
     flags = ["-std=gnu++17", "-ffp-contract=off", "-g", "-pthread", *RUNTIME[mode],
              *(LIBRARY_ONLY[:1] if library else PROGRAM_ONLY[1:])]
-    read = sorted(p for p in home().rglob("*") if p.suffix in (".cpp", ".h", ".hpp", ".S"))
-    folder = user_cache() / "lab" / "runtime" / f"{mode}-{_digest(gxx, flags, read, home())}"
-    objects = [folder / f"{s.parent.name}.{s.stem}.o" for s in sources]
-    if all(o.exists() for o in objects):
-        return objects
+    headers = sorted(p for p in home().rglob("*") if p.suffix == ".h")
+    folder = user_cache() / "lab" / "runtime"
+    made = {s: folder / f"{s.stem}-{_digest(gxx, flags, [s, *headers], home())}.o" for s in sources}
+    lacking = [s for s in sources if not made[s].exists()]
+    if lacking and sys.stderr.isatty():
+        print(f"Compiling the lab for mode {mode}; this is done once.", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as fresh:
 
-        def compile_one(source: Path) -> None:
-            made = Path(fresh) / f"{source.parent.name}.{source.stem}.o"
-            done = subprocess.run([gxx, *flags, f"-I{home() / 'include'}", f"-I{home()}", "-c",
-                                   str(source), "-o", str(made)],
-                                  capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise LabError(f"The lab itself does not compile with {gxx}: "
-                               f"{source.name}\n{done.stderr[-2000:]}")
-            os.replace(made, folder / made.name)
+    def compile_one(source: Path) -> None:
+        part = made[source].with_suffix(f".{os.getpid()}.part")
+        done = _gxx([gxx, *flags, f"-I{home() / 'include'}", "-c", str(source), "-o", str(part)])
+        if done.returncode:
+            raise LabError(f"The lab itself does not compile with {gxx}: "
+                           f"{source.name}\n{done.stderr[:2000]}")
+        os.replace(part, made[source])
 
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(compile_one, sources))
-    return objects
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compile_one, lacking))
+    _clear(folder)
+    return list(made.values())
 
 
 def _digest(gxx: str, flags: Sequence[str], files: Sequence[Path], root: Path) -> str:
@@ -220,37 +264,47 @@ def _digest(gxx: str, flags: Sequence[str], files: Sequence[Path], root: Path) -
 
 @cache
 def _version(gxx: str) -> str:
-    return subprocess.run([gxx, "--version"], capture_output=True, text=True, check=False).stdout
+    return _gxx([gxx, "--version"]).stdout
 
 
 def _keep(made: Path, kept: Path) -> None:
-    """Put a program into the cache in one step, and clear out those that nobody ran for long."""
+    """Put a program into the cache in one step."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     beside = kept.with_name(f"{kept.name}.{os.getpid()}.part")
     shutil.copy(made, beside)
     os.replace(beside, kept)
-    for old in kept.parent.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT:
-            old.unlink(missing_ok=True)
+    _clear(kept.parent)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what nobody has used for long."""
+    for old in folder.iterdir():
+        with suppress(FileNotFoundError):  # somebody else clears as well
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink()
 
 
 # ------------------------------------------------------------------ what g++ says
 
 
+def _gxx(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a compiler, which is to speak plain ASCII."""
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False,
+                          env=os.environ | {"LC_ALL": "C"})
+
+
 def _compile(command: list[str], source: Path, table: Table) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = _gxx(command)
     if done.returncode == 0:
         return
     said = errors_of(done.stderr)
     places = {(e.file, e.line) for e in said}
-    refused = [r for r in table.refusals if (r.file, r.line) in places]
-    if refused:  # behind an #if, which turned out to be taken
-        raise LabError("\n".join(map(str, refused[:ERRORS])))
+    refuse([r for r in table.refusals if (r.file, r.line) in places])  # behind an #if, but taken
     raise LabError(f"{source} does not compile:\n{worded(said, done.stderr)}")
 
 
 def _link(command: list[str], sources: Sequence[Path]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = _gxx(command)
     if done.returncode == 0:
         return
     names = ", ".join(map(str, sources))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import Any
 
 from etude_cuda.lab.events import Finding, Launch, Log, Place, Thread, Three
 from etude_cuda.lab.quotes import Quotes
-from etude_cuda.lab.symbols import Symbols
+from etude_cuda.lab.symbols import UNKNOWN, Frame, Symbols
 
 SPACES = {"shared": "shared memory", "global": "global memory", "constant": "constant memory",
           "managed": "managed memory", "pinned": "pinned host memory", "host": "host memory",
@@ -19,8 +21,15 @@ SPACES = {"shared": "shared memory", "global": "global memory", "constant": "con
 DOES = {"read": "reads", "load": "reads", "write": "writes", "store": "writes",
         "atomic": "updates atomically", "wait": "waits", "free": "frees", "copy": "copies",
         "launch": "launches", "call": "calls"}
+SUMMED = ("uncoalesced", "bank-conflict", "branch-divergence")  # of all warps together
 READS = ("read", "load")
 WRITES = ("write", "store", "atomic")
+
+
+#: Bytes of the types that sizeof is asked for.
+SIZES = {"char": 1, "bool": 1, "uint8_t": 1, "half": 2, "__half": 2, "short": 2, "int": 4,
+         "unsigned": 4, "float": 4, "uint32_t": 4, "int32_t": 4, "double": 8, "int64_t": 8,
+         "size_t": 8, "float2": 8, "int2": 8, "float4": 16, "int4": 16, "double2": 16}
 
 
 @dataclass(frozen=True)
@@ -45,12 +54,15 @@ class Site:
 
 @dataclass
 class Said:
-    """The words. ``at`` is the side to mark in the source where it is not the first."""
+    """The words. ``at`` is the side to mark in the source where it is not the first; ``more`` are
+    sides that stand in the details and not among the places.
+    """
 
     headline: str
     what: str
     advice: list[str]
     at: Site | None = None
+    more: tuple[Site, ...] = ()
 
 
 class Case:
@@ -66,12 +78,16 @@ class Case:
     def site(self, place: Place) -> Site:
         """Who did what at which line."""
         frame = self.symbols.place(place.pc, place.stack)
+        if not frame.users and place.line:
+            frame = Frame(self.symbols.relative(place.file), place.line, frame.function)
         return Site(place.role, self.who(place.thread), self.does(place), frame.file, frame.line,
                     frame.function, self.quotes.line(frame.file, frame.line), place.thread)
 
-    def at(self, pc: int) -> Site | None:
-        """The line of a program counter alone."""
-        frame = self.symbols.place(pc)
+    def at(self, calls: tuple[int, ...], file: str = "", line: int = 0) -> Site | None:
+        """The line of a call alone: of a program counter with its callers, or as it is known."""
+        frame = self.symbols.place(calls[0], calls[1:]) if calls else UNKNOWN
+        if not frame.users and line:
+            frame = Frame(self.symbols.relative(file), line, "")
         if not frame.known:
             return None
         return Site("", "", "", frame.file, frame.line, frame.function,
@@ -93,7 +109,7 @@ class Case:
     def who(self, thread: Thread | None) -> str:
         """"thread 33 of block 0": as many coordinates as the launch has dimensions."""
         if thread is None:
-            return "the host"
+            return "a warp" if self.found.kind in SUMMED else "the host"
         grid = self.launch.grid if self.launch else (2, 2, 2)
         block = self.launch.block if self.launch else (2, 2, 2)
         return f"thread {_some(thread[3:], block)} of block {_some(thread[:3], grid)}"
@@ -115,8 +131,12 @@ class Case:
     def element(self) -> int:
         """Bytes of one element: as declared, or as accessed."""
         thing = self.found.object
-        if thing and thing.element:
-            return thing.element
+        if thing and self.extents:
+            return thing.bytes // prod(self.extents)
+        made = self.allocated
+        size = re.search(r"sizeof\s*\(\s*(\w+)\s*\)", made.quoted) if made else None
+        if size and size[1] in SIZES:
+            return SIZES[size[1]]
         return next((p.size for p in self.found.places if p.size), 0)
 
     @property
@@ -131,6 +151,15 @@ class Case:
         thing = self.found.object
         return thing.bytes // self.element if thing and self.element else 0
 
+    @cached_property
+    def extents(self) -> tuple[int, ...]:
+        """The extents of a shared array, read from its declaration; () if they cannot be."""
+        thing = self.found.object
+        if thing is None or thing.space != "shared" or not thing.line:
+            return ()
+        file = self.symbols.relative(thing.file)
+        return declared(self.quotes.lines(file), thing.line, thing.name, thing.bytes)
+
     @property
     def name(self) -> str:
         """What the program calls the memory: its own name, or the pointer it was allocated to."""
@@ -138,13 +167,16 @@ class Case:
         if thing is None:
             return ""
         made = self.allocated
-        return thing.name or (made and _pointer(made.quoted)) or ""
+        known = "" if thing.name.startswith(("cuda", "malloc")) else thing.name
+        return known or (made and _pointer(made.quoted)) or ""
 
     @property
     def allocated(self) -> Site | None:
         """Where the memory was asked for."""
         thing = self.found.object
-        return self.at(thing.allocated) if thing and thing.allocated else None
+        if thing is None or thing.space == "shared":
+            return None
+        return self.at(thing.allocated, thing.file, thing.line)
 
     @property
     def cell(self) -> str:
@@ -152,9 +184,9 @@ class Case:
         thing, index = self.found.object, self.index
         if thing is None or index is None:
             return "memory"
-        if len(thing.dims) > 1 and 0 <= index < self.length:
+        if len(self.extents) > 1 and 0 <= index < self.length:
             parts = []
-            for extent in reversed(thing.dims):
+            for extent in reversed(self.extents):
                 parts.append(f"[{index % extent}]")
                 index //= extent
             return (self.name or "it") + "".join(reversed(parts))
@@ -166,8 +198,8 @@ class Case:
         thing = self.found.object
         if thing is None:
             return "memory that nobody allocated"
-        extents = "".join(f"[{d}]" for d in thing.dims) or (f"[{self.length}]" if self.length
-                                                            else "")
+        extents = "".join(f"[{d}]" for d in self.extents)
+        extents = extents or (f"[{self.length}]" if self.length else "")
         size = "" if extents else f" ({thing.bytes:,} bytes)"
         name = f"{self.name}{extents}{size}" if self.name else \
             f"{self.length:,} elements ({thing.bytes:,} bytes)" if self.length else \
@@ -200,6 +232,36 @@ def more_pcs(found: Finding) -> list[int]:
     return [int(w["pc"], 16) for w in found.detail.get("waiting") or () if w.get("pc")]
 
 
+def declared(lines: list[str], line: int, name: str, size: int) -> tuple[int, ...]:
+    """The extents in ``float tile[TILE][TILE + 1]``; () where they are no plain numbers.
+
+    Names are looked up where the file defines them as numbers. The product has to fit the size.
+    """
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    found = re.search(rf"\b{re.escape(name)}\s*((?:\[[^\]]*\])+)", text) if name else None
+    if not found:
+        return ()
+    extents = [_number(e, lines) for e in re.findall(r"\[([^\]]*)\]", found[1])]
+    if 0 in extents or size % prod(extents) or size // prod(extents) not in SIZES.values():
+        return ()
+    return tuple(extents)
+
+
+def _number(text: str, lines: list[str]) -> int:
+    """The value of 16, TILE or TILE + 1; 0 if it is not that simple."""
+    total = 0
+    for part in text.split("+"):
+        word = part.strip()
+        if not word.isdigit():
+            defined = [re.search(rf"\b{re.escape(word)}\s*=?\s*(\d+)\b", one) for one in lines
+                       if re.search(r"#\s*define|const", one)] if word.isidentifier() else []
+            word = next((d[1] for d in defined if d), "0")
+            if word == "0":
+                return 0
+        total += int(word)
+    return total
+
+
 def spot(site: Site) -> str:
     """"line 12", with the file where it is not the only one: "k.cu:12"."""
     return f"{site.file}:{site.line}" if site.line else "an unknown line"
@@ -213,7 +275,12 @@ def _some(index: tuple[int, ...], extents: tuple[int, ...]) -> str:
 
 
 def _pointer(line: str) -> str:
-    """The variable an allocation goes to: cudaMalloc((void **)&d_x, n) and x = malloc(n)."""
+    """The variable an allocation goes to: cudaMalloc((void **)&d_x, n) and x = malloc(n).
+
+    "" where a line allocates several.
+    """
+    if len(re.findall(r"cudaMalloc|\bmalloc|\bcalloc|\bnew\b", line)) > 1:
+        return ""
     found = re.search(r"cudaMalloc\w*\s*(?:<[^>]*>)?\(\s*(?:\([^()]*\)\s*)?&?\s*([A-Za-z_]\w*)",
                       line) or re.search(r"([A-Za-z_]\w*)\s*=\s*[^=]*\b(?:malloc|calloc|new)\b",
                                          line)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etude_cuda.zoo.commands import zoo
+
 if TYPE_CHECKING:
-    from etude_cuda.lab.build import Options
-    from etude_cuda.lab.program import Settings
+    from etude_cuda.lab.session import Session
 
 INTERRUPTED = 130
+OUT_OF_TIME = 3
 CARDS = ("T4", "A100", "H100")
 
 RUN_EPILOG = """\b
@@ -95,8 +97,9 @@ def _compiling(command: Any) -> Any:
               help="With --kernel: the third argument of the launch.")
 @click.option("--arg", "given", metavar="NAME=VALUE", multiple=True, help="With --kernel: an "
               "argument. n=256, x=normal:1024, x=zeros:1024, x=range:8, x=0.5:1024. Repeatable.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="The order of threads and blocks, and drawn inputs, follow from it.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
+              help="The order of threads and blocks, and drawn inputs, follow from it. 0: threads "
+              "in the order of their numbers.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="End the program after so long. [default: none]")
 @click.option("--html", metavar="FILE", help="Write the report as one HTML page.")
@@ -114,9 +117,14 @@ def run(ctx: click.Context, files: tuple[str, ...], mode: str, card: str, kernel
     """
     from etude_cuda.lab.build import LabError, Options
     from etude_cuda.lab.program import Settings
+    from etude_cuda.lab.session import run_kernel_of, run_program_of
 
+    sys.stdout.flush()
     if kernel is None and (grid or block or shared or given):
         raise Refused("--grid, --block, --shared and --arg go with --kernel NAME.")
+    if kernel is not None and (not grid or not block or len(files) > 1 or ctx.obj):
+        raise Refused("--kernel NAME goes with one FILE, --grid G and --block B, and with no "
+                      "arguments after --.")
     for name, path in (("--html", html), ("--json", json_)):
         if path is not None:
             _writable(name, path)
@@ -124,13 +132,18 @@ def run(ctx: click.Context, files: tuple[str, ...], mode: str, card: str, kernel
     settings = Settings(seed, card.upper(), timeout)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = _run([Path(f) for f in files], mode, options, settings, list(ctx.obj), html,
-                      json_)
+        if kernel is None:
+            session = run_program_of(list(map(Path, files)), mode, options, settings, ctx.obj)
+        else:
+            session = run_kernel_of(Path(files[0]), kernel, _three("--grid", grid or ""),
+                                    _three("--block", block or ""), mode, shared, _given(given),
+                                    options, settings)
+        _show(session, html, json_)
     except LabError as error:
         raise Refused(str(error)) from error
     finally:
         signal.signal(signal.SIGTERM, before)
-    ctx.exit(status)
+    ctx.exit(_status(session))
 
 
 def _writable(option: str, path: str) -> None:
@@ -140,22 +153,54 @@ def _writable(option: str, path: str) -> None:
         raise Refused(f"{option} {path}: a file in a folder that exists is wanted.")
 
 
-def _run(files: list[Path], mode: str, options: Options, settings: Settings,
-         arguments: list[str], html: str | None, json_: str | None) -> int:
-    """Build, run and report; the exit status."""
-    from etude_cuda.lab.build import build_program
-    from etude_cuda.lab.program import run_program
+def _three(option: str, text: str) -> list[int]:
+    """``16,16`` as numbers."""
+    try:
+        sizes = [int(part) for part in text.replace("x", ",").split(",")]
+    except ValueError:
+        sizes = []
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise Refused(f"{option} {text}: one to three whole numbers are wanted, as in 64 or 16,16.")
+    return sizes
 
-    built = build_program(files, mode, options)
-    with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
-        events = Path(folder) / "events.jsonl"
-        sys.stdout.flush()
-        ran = run_program(built.executable, arguments, events, settings)
-        if ran.stopped:
-            click.echo(f"Stopped: {ran.stopped}, after {ran.seconds:.1f} s.", err=True)
-        elif ran.crash:
-            click.echo(f"The program was ended by {ran.crash}.", err=True)
-        return INTERRUPTED if ran.stopped == "interrupted" else ran.status
+
+def _given(texts: tuple[str, ...]) -> dict[str, str]:
+    """``--arg n=256`` as a name and a value."""
+    for text in texts:
+        if "=" not in text:
+            raise Refused(f"--arg {text}: a name and a value are wanted, as in --arg n=256.")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _status(session: Session) -> int:
+    """The exit status of the command, as its help says."""
+    if session.ran.stopped:
+        return INTERRUPTED if session.ran.stopped == "interrupted" else OUT_OF_TIME
+    if session.ran.status:
+        return session.ran.status if session.ran.status > 0 else 128 - session.ran.status
+    return int(session.report.failed)
+
+
+def _show(session: Session, html: str | None, json_: str | None) -> None:
+    """Say what was found, on stderr: stdout belongs to the program."""
+    from rich.console import Console
+
+    if session.ran.stopped:
+        click.echo(f"Stopped ({session.ran.stopped}) after {session.ran.seconds:.1f} s. What was "
+                   "found so far:", err=True)
+    elif session.ran.crash:
+        click.echo(f"The program was ended by {session.ran.crash}.", err=True)
+    if session.drive is not None:
+        click.echo(f"{session.drive.launch()} with\n"
+                   + "\n".join(f"    {value}" for value in session.drive.values))
+        if session.results:
+            click.echo("gave\n" + "\n".join(f"    {result}" for result in session.results))
+    if session.report.mode == "inspect" or session.report.findings:
+        session.report.show(Console(stderr=True, highlight=False, markup=False))
+    for path, text in ((html, session.report.html), (json_, session.report.json)):
+        if path is not None:
+            Path(path).write_text(text(), encoding="utf-8")
+            click.echo(f"Wrote {path}", err=True)
 
 
 @lab.command(epilog=KERNELS_EPILOG)
@@ -181,3 +226,6 @@ def kernels(files: tuple[str, ...], folders: tuple[str, ...], defines: tuple[str
         if not table.kernels:
             click.echo(f"{file}: no kernel (no function marked __global__) is defined here.",
                        err=True)
+
+
+lab.add_command(zoo)

@@ -6,13 +6,18 @@ at once, and how fast the arithmetic or the memory could be at most. Nothing her
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from etude.data.files import user_cache, write_atomically
 from etude_cuda.lab.cards import Card
 from etude_cuda.lab.events import Launch
 
@@ -98,23 +103,40 @@ def roofline(card: Card, flops: int, moved: int) -> Roofline:
 # -------------------------------------------------------------------- registers
 
 
-def registers(source: str | Path, card: Card, include: tuple[str, ...] = ()) -> dict[str, int]:
+def registers(source: str | Path, card: Card,
+              include: Sequence[str | Path] = ()) -> dict[str, int]:
     """Registers of a thread by kernel, from nvcc's resource report; {} without nvcc or if it fails.
 
     Kernels are named as in the source, without arguments; of the instances of a template the one
-    with the most registers counts.
+    with the most registers counts. What a source gave is kept in the user's cache: nvcc takes its
+    second or two once.
     """
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         return {}
-    flags = [f"-I{folder}" for folder in include]
+    flags = ["-std=c++17", f"-arch={card.arch}", *(f"-I{folder}" for folder in include)]
     try:
-        done = subprocess.run([nvcc, "-std=c++17", f"-arch={card.arch}", "-Xptxas", "-v", "-cubin",
-                               *flags, "-o", "/dev/null", str(source)], capture_output=True,
-                              text=True, errors="replace", timeout=120, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        kept = _kept(nvcc, flags, Path(source))
+        if kept.exists():
+            return {str(k): int(n) for k, n in json.loads(kept.read_text("utf-8")).items()}
+        done = subprocess.run([nvcc, *flags, "-Xptxas", "-v", "-cubin", "-o", os.devnull,
+                               str(source)], capture_output=True, text=True, errors="replace",
+                              timeout=120, check=False)
+        found = read_resources(done.stderr + done.stdout) if not done.returncode else {}
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, json.dumps(found).encode())
+        return found
+    except (OSError, ValueError, subprocess.TimeoutExpired):
         return {}
-    return read_resources(done.stderr + done.stdout) if not done.returncode else {}
+
+
+def _kept(nvcc: str, flags: Sequence[str], source: Path) -> Path:
+    """Where the answer for this text is kept. Files beside it count, for it may include them."""
+    digest = hashlib.sha256(repr((nvcc, flags, str(source.absolute()))).encode())
+    beside = (p for p in source.absolute().parent.iterdir() if p.suffix in (".cuh", ".h", ".hpp"))
+    for file in (source, *sorted(beside)):
+        digest.update(file.read_bytes())
+    return user_cache() / "lab" / "registers" / f"{digest.hexdigest()[:20]}.json"
 
 
 def read_resources(report: str) -> dict[str, int]:

@@ -32,7 +32,7 @@ class Line:
     bytes: int = 0  # that lanes wanted of global memory
     shared_requests: int = 0
     conflicts: int = 0  # passes beyond the first
-    warps: int = 0  # executions of the line's most frequent block
+    warps: int = 0  # executions of the line's block that leaves most lanes idle
     lanes: int = 0
     split: int = 0
     flops: int = 0
@@ -75,7 +75,7 @@ def by_line(log: Log, symbols: Symbols, work: Work | None = None) -> list[Line]:
             _access(line, a)
     for b in log.blocks:
         line = of(b.launch, b.pc)
-        if line and b.warps > line.warps:
+        if line and _idle(b.warps, b.lanes, b.split) > _idle(line.warps, line.lanes, line.split):
             line.warps, line.lanes, line.split = b.warps, b.lanes, b.split
     for (launch, at), n in (work.flops if work else {}).items():
         if line := of(launch, at + 1):
@@ -84,6 +84,11 @@ def by_line(log: Log, symbols: Symbols, work: Work | None = None) -> list[Line]:
         if line := of(launch, at + 1):
             line.calls += names
     return sorted(lines.values(), key=lambda x: (x.file, x.line, x.kernel))
+
+
+def _idle(warps: int, lanes: int, split: int) -> tuple[int, int]:
+    """Which basic block speaks for a line: the one that leaves most lanes idle, or runs most."""
+    return (32 * warps - lanes if split else 0, warps)
 
 
 def _access(line: Line, a: Access) -> None:

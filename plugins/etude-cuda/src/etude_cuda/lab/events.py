@@ -48,7 +48,10 @@ class Launch:
 
 @dataclass(frozen=True)
 class Place:
-    """One side of a finding: who did what, and at which program counter. The host has no thread."""
+    """One side of a finding: who did what, and at which program counter. The host has no thread.
+
+    ``file`` and ``line`` are there where the runtime knows them without debug information.
+    """
 
     role: str
     thread: Thread | None
@@ -57,28 +60,33 @@ class Place:
     size: int = 0
     atomic: bool = False
     volatile: bool = False
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True)
 class Thing:
     """The memory a finding is about. ``offset`` is where, in bytes; it may lie outside.
 
-    ``element`` is the size of one element in bytes and ``dims`` are the extents of a shared array;
-    0 and () where the runtime does not know them.
+    ``allocated`` and ``freed`` are the program counters of the calls, with their callers; ``file``
+    and ``line`` are where it is declared or allocated, as far as that is known without them.
     """
 
     name: str
     space: str
     bytes: int
     offset: int
-    allocated: int = 0
-    element: int = 0
-    dims: tuple[int, ...] = ()
+    allocated: tuple[int, ...] = ()
+    freed: tuple[int, ...] = ()
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong, as the runtime saw it. The package words says it to a reader."""
+    """Something that is wrong, as the runtime saw it. The package words says it to a reader;
+    ``words`` is the runtime's own sentence, where it has one.
+    """
 
     kind: str
     launch: int
@@ -87,6 +95,8 @@ class Finding:
     scope: str = ""
     count: int = 1
     detail: dict[str, Any] = field(default_factory=dict)
+    words: str = ""
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,13 +127,18 @@ class Access:
 
 @dataclass(frozen=True)
 class Block:
-    """How often a basic block ran: by warps, by lanes, and by warps of which only a part came."""
+    """How often a basic block ran: by warps, by lanes, and by warps of which only a part came.
+
+    ``scattered`` are those of the split whose lanes are not simply the first ones of the warp: the
+    last warp of ``if (t < k)`` cannot be helped, every second lane can.
+    """
 
     launch: int
     pc: int
     warps: int
     lanes: int
     split: int
+    scattered: int
 
 
 @dataclass
@@ -197,7 +212,8 @@ def _finding(log: Log, e: dict[str, Any]) -> None:
     log.findings.append(Finding(
         e["kind"], _int(e.get("launch") or 0), tuple(map(_place, e.get("places") or ())),
         _thing(e["object"]) if e.get("object") else None, str(e.get("scope") or ""),
-        _int(e.get("count", 1)), dict(e.get("detail") or {})))
+        _int(e.get("count", 1)), dict(e.get("detail") or {}), str(e.get("words") or ""),
+        str(e.get("kernel") or "")))
 
 
 def _place(p: dict[str, Any]) -> Place:
@@ -208,27 +224,34 @@ def _place(p: dict[str, Any]) -> Place:
             raise ValueError(f"a thread has six coordinates, not {len(thread)}")
     return Place(str(p.get("role") or ""), thread, _pc(p.get("pc")),
                  tuple(map(_pc, p.get("stack") or ())), _int(p.get("size", 0)),
-                 bool(p.get("atomic")), bool(p.get("volatile")))
+                 bool(p.get("atomic")), bool(p.get("volatile")), str(p.get("file") or ""),
+                 _int(p.get("line", 0)))
 
 
 def _thing(o: dict[str, Any]) -> Thing:
+    file, line = o.get("declared") or (o.get("file") or "", o.get("line", 0))
     return Thing(str(o.get("name") or ""), str(o["space"]), _int(o.get("bytes", 0)),
-                 _int(o.get("offset", 0)), _pc(o.get("allocated_pc")), _int(o.get("element", 0)),
-                 tuple(map(_int, o.get("dims") or ())))
+                 _int(o.get("offset", 0)), _calls(o, "allocated"), _calls(o, "freed"), str(file),
+                 _int(line))
+
+
+def _calls(o: dict[str, Any], what: str) -> tuple[int, ...]:
+    """The program counter of a call and its callers; () if it is not known."""
+    pc = _pc(o.get(f"{what}_pc"))
+    return (pc, *map(_pc, o.get(f"{what}_stack") or ())) if pc else ()
 
 
 def _access(log: Log, e: dict[str, Any]) -> None:
+    example = tuple(None if a is None else _int(a) for a in e.get("example") or ())
     log.accesses.append(Access(
-        _int(e["launch"]), _pc(e["pc"]), str(e["space"]), str(e["op"]),
-        *(_int(e[name]) for name in ("size", "requests", "lanes", "sectors", "ideal", "conflicts",
-                                     "bytes")),
-        tuple(None if a is None else _int(a) for a in e.get("example") or ()),
-        tuple(map(_pc, e.get("stack") or ()))))
+        _int(e["launch"]), _pc(e["pc"]), str(e["space"]), str(e["op"]), _int(e["size"]),
+        _int(e["requests"]), _int(e["lanes"]), _int(e["sectors"]), _int(e["ideal"]),
+        _int(e["conflicts"]), _int(e["bytes"]), example, tuple(map(_pc, e.get("stack") or ()))))
 
 
 def _block(log: Log, e: dict[str, Any]) -> None:
     log.blocks.append(Block(_int(e["launch"]), _pc(e["pc"]), _int(e["warps"]), _int(e["lanes"]),
-                            _int(e["split"])))
+                            _int(e["split"]), _int(e.get("scattered", e["split"]))))
 
 
 def _note(log: Log, e: dict[str, Any]) -> None:
@@ -242,7 +265,7 @@ def _end(log: Log, e: dict[str, Any]) -> None:
 
 _ENTER: dict[str, Callable[[Log, dict[str, Any]], None]] = {
     "launch": _launch, "finding": _finding, "access": _access, "block": _block, "note": _note,
-    "end": _end}
+    "end": _end, "progress": lambda log, e: None}  # progress is for who watches the run
 
 
 def _int(x: Any) -> int:

@@ -75,15 +75,18 @@ def tell(log: Log, found: list[Finding], symbols: Symbols, quotes: Quotes) -> li
 def _told(case: Case) -> Told:
     said = words.say(case)
     sites = tuple(case.site(p) for p in case.found.places)
+    sites += tuple(m for m in said.more if (m.file, m.line) not in [(s.file, s.line) for s in sites])
     marked = said.at or next((s for s in sites if s.line), None)
     launch = case.launch
     where = (marked.file, marked.line) if marked else \
         (launch.file, launch.line) if launch else ("", 0)
-    return Told(case.found.kind, SEVERITY.get(case.found.kind, "error"), case.found.launch,
-                launch.kernel if launch else "", *where, said.headline, said.what, sites,
-                tuple(said.advice), case.found.count, case.found.scope, found=case.found)
+    kernel = launch.kernel if launch else case.found.kernel
+    severity = SEVERITY.get(case.found.kind, "error")
+    return Told(case.found.kind, severity, case.found.launch, kernel, *where, said.headline,
+                said.what, sites, tuple(said.advice), case.found.count, case.found.scope,
+                found=case.found)
 
 
 def _pcs(f: Finding) -> list[int]:
     own = [pc for p in f.places for pc in (p.pc, *p.stack)]
-    return own + more_pcs(f) + ([f.object.allocated] if f.object else [])
+    return own + more_pcs(f) + ([*f.object.allocated, *f.object.freed] if f.object else [])

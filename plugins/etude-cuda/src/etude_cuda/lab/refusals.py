@@ -16,8 +16,6 @@ INCLUDES: tuple[Row, ...] = (
     (r"thrust/.*", "Thrust", _LIBRARY),
     (r"cub/.*", "CUB", _LIBRARY),
     (r"cuda/.*", "libcu++", "Use the functions of CUDA itself, such as atomicAdd."),
-    (r"cublas.*\.h", "cuBLAS", "Write the product as a kernel, or take it out by #ifndef "
-     "ETUDE_LAB."),
     (r"cudnn.*\.h", "cuDNN", _LIBRARY),
     (r"curand.*\.h", "cuRAND", "Draw the numbers on the host with <random> and copy them, or "
      "write a small generator (a xorshift) as a __device__ function."),
@@ -46,7 +44,6 @@ WORDS: tuple[Row, ...] = (
      r"|(?:tex|surf)(?:1D|2D|3D|Cubemap)\w*[(<]|cudaBindTexture"
      r"|cudaCreate(?:Texture|Surface)Object|cudaMalloc(?:3D)?Array)",
      "textures and surfaces", _TEXTURES),
-    (r"cublas[A-Z]", "cuBLAS", _LIBRARY),
     (r"cudnn[A-Z]", "cuDNN", _LIBRARY),
     (r"curand(?:[A-Z_]|\b)", "cuRAND", "Draw the numbers on the host, or write a small generator."),
     (r"cufft[A-Z]", "cuFFT", _LIBRARY),
@@ -59,6 +56,12 @@ WORDS: tuple[Row, ...] = (
     (r"cu(?:Init|Module[A-Z]\w*|LaunchKernel|Ctx[A-Z]\w*|Device[A-Z]\w*|Mem[A-Z]\w*)\(",
      "driver interface", "Use the runtime interface, the functions that begin with cuda."),
     (r"nvrtc[A-Z]", "compiler at run time", "Put the kernel into the file."),
+)
+
+#: Calls of which some are there: those that only prepare. What is refused is left to the compiler.
+SOME: tuple[Row, ...] = (
+    (r"cublas[A-Z]\w*\(", "cuBLAS", "Write the product as a kernel, or take it out by #ifndef "
+     "ETUDE_LAB."),
 )
 
 #: Words inside functions that run on the device.

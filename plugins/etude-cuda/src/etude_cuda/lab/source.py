@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from etude_cuda.lab.declare import SPACES, Declaration, Declarator, read_declaration
-from etude_cuda.lab.refusals import INCLUDES, ON_DEVICE, WORDS
+from etude_cuda.lab.refusals import INCLUDES, ON_DEVICE, SOME, WORDS
 from etude_cuda.lab.tokens import (
     CLOSING,
     OPENING,
@@ -42,6 +42,15 @@ from etude_cuda.lab.tokens import (
 
 NULLS = frozenset({"0", "NULL", "nullptr"})
 _KEYWORDS = frozenset({"return", "else", "do", "case", "goto", "throw"})
+#: Functions of the runtime that take a kernel -> which argument it is.
+KERNEL_TAKEN = {
+    "cudaLaunchKernel": 0, "cudaLaunchCooperativeKernel": 0, "cudaFuncSetAttribute": 0,
+    "cudaFuncSetCacheConfig": 0, "cudaFuncGetAttributes": 1,
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessor": 1,
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags": 1,
+    "cudaOccupancyAvailableDynamicSMemPerBlock": 1,
+    "cudaOccupancyMaxPotentialBlockSize": 2, "cudaOccupancyMaxPotentialBlockSizeVariableSMem": 2,
+}
 _NOT_PARAMETERS = frozenset({"__launch_bounds__", "__attribute__", "alignas", "__align__",
                              "decltype", "noexcept", "__cluster_dims__", "__maxnreg__"})
 
@@ -63,6 +72,7 @@ class Kernel:
     parameters: tuple[Parameter, ...]
     file: str
     line: int
+    scope: tuple[str, ...] = ()  # the namespaces around it
 
     def __str__(self) -> str:
         inside = ", ".join(f"{p.type}{'' if p.type.endswith('*') else ' '}{p.name}"
@@ -73,7 +83,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that the lab does not have, at its line. ``sure`` says that no #if guards it."""
+    """Something that the lab does not have, at its line. Where it is not ``sure`` (an #if may take
+    it out), it counts if the compiler stumbles over that line.
+    """
 
     what: str
     instead: str
@@ -119,6 +131,7 @@ class _Scope:
     device: bool  # code that only runs on the device
     on_device: bool  # code that also runs there
     begin: int  # where the statement began in which it was opened
+    name: str = ""  # of a namespace
 
 
 @dataclass
@@ -195,6 +208,11 @@ class _Pass:
         if text in SPACES and self._declared != self._begin:
             self._declared = self._begin
             return self._variable(i)
+        if text == "__noinline__" and not (i and self._tokens[i - 1].text == "("):
+            # As a macro it would break g++'s own headers, which mean an attribute by it.
+            self._edit(self._tokens[i].start, self._tokens[i].end, "LAB_NOINLINE")
+        if text in KERNEL_TAKEN:
+            self._plain_kernel(i, KERNEL_TAKEN[text])
         self._refused(i)
         return i + 1
 
@@ -220,7 +238,8 @@ class _Pass:
                 device = on_device and "__host__" not in words
                 if "__global__" in words:
                     self._kernel(head)
-        self._scopes.append(_Scope(kind, device, on_device, self._begin))
+        name = written(head[1:]) if kind == "file" and head[0].text == "namespace" else ""
+        self._scopes.append(_Scope(kind, device, on_device, self._begin, name))
         self._begin = i + 1
 
     def _close(self, i: int) -> None:
@@ -297,7 +316,7 @@ class _Pass:
     def _define(self, token: Token) -> None:
         """Pass over the body of a macro: launches and shared arrays may be in it."""
         head = re.match(r"#\s*define\s+\w+(\([^)]*\))?", token.text)
-        if not head or not re.search(r"<\s*<\s*<|__shared__", token.text):
+        if not head or not re.search(r"<\s*<\s*<|__shared__|__noinline__", token.text):
             return
         outside = self._tokens, self._begin, self._scopes, self._declared
         names = head[1].strip("()") if head[1] else ""
@@ -410,6 +429,28 @@ class _Pass:
                 plain += token.text
         return " ".join(parts + [_string(plain)] * bool(plain))
 
+    def _plain_kernel(self, i: int, number: int) -> None:
+        """``(const void *)k`` becomes ``k`` where a function of the runtime takes a kernel: the lab
+        needs its type.
+        """
+        i += 1
+        if self._tokens[i].text == "<":
+            i = max(after_angles(self._tokens, i), i)
+        if self._tokens[i].text != "(":
+            return
+        parts = split(self._tokens[i + 1:matching(self._tokens, i)])
+        part = parts[number] if number < len(parts) else []
+        texts = [t.text for t in part]
+        if texts[:4] == ["(", "void", "*", ")"]:
+            end = 4
+        elif texts[:5] in (["(", "const", "void", "*", ")"], ["(", "void", "const", "*", ")"]):
+            end = 5
+        elif texts[:1] in (["reinterpret_cast"], ["static_cast"]):
+            end = after_angles(part, 1)
+        else:
+            return
+        self._edit(part[0].start, part[end - 1].end, "")
+
     # ------------------------------------------------------------------ declarations
 
     def _statement(self, begin: int) -> int:
@@ -516,8 +557,9 @@ class _Pass:
             if head[at].text == "(" and named:
                 inside = head[at + 1:matching(head, at)]
                 parameters = tuple(p for part in split(inside) if (p := _parameter(part)))
+                scope = tuple(s.name for s in self._scopes if s.name)
                 self.kernels.append(Kernel(head[at - 1].text, template, parameters, self.path,
-                                           self._line(head[at - 1].start)))
+                                           self._line(head[at - 1].start), scope))
                 return
 
     # ------------------------------------------------------------------ refusals
@@ -526,18 +568,18 @@ class _Pass:
         token = self._tokens[i]
         following = self._tokens[i + 1].text if i + 1 < len(self._tokens) else ""
         said = f"{token.text}{following if following in ('(', '<', '::') else ' '}"
-        for table in (ON_DEVICE, WORDS) if self._scopes[-1].on_device else (WORDS,):
+        tables = [ON_DEVICE] * self._scopes[-1].on_device + [WORDS, SOME]
+        for table in tables:
             for pattern, what, instead in table:
                 if re.match(pattern, said):
-                    self._refuse(token, f"{what} ({token.text})", instead)
+                    self._refuse(token, f"{what} ({token.text})", instead, table is not SOME)
                     return
 
-    def _refuse(self, token: Token, what: str, instead: str) -> None:
-        sure = all(c.sure for c in self._conditions) and self._macro is None
+    def _refuse(self, token: Token, what: str, instead: str, sure: bool = True) -> None:
+        sure = sure and all(c.sure for c in self._conditions) and self._macro is None
         line = self._line(token.start)
         quote = self.text.splitlines()[line - 1].strip()
-        found = Refusal(what, instead, self.path, line, quote, sure)
-        self.refusals.append(found)
+        self.refusals.append(Refusal(what, instead, self.path, line, quote, sure))
 
     # ------------------------------------------------------------------ positions and edits
 
@@ -651,8 +693,9 @@ def pass_file(source: Path, output: Path, folders: Sequence[Path] = ()) -> Table
                 visit(found, copy)
             return str(copies[found.resolve()].absolute())
 
-        done = passed(path.read_text(errors="surrogateescape"), str(path), resolve)
-        to.write_text(done.text, errors="surrogateescape")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff")
+        done = passed(text, str(path), resolve)
+        to.write_text(done.text, encoding="utf-8", errors="surrogateescape")
         table.kernels += done.kernels
         table.refusals += done.refusals
         table.volatile |= done.volatile

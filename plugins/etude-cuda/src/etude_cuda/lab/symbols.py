@@ -48,12 +48,12 @@ UNKNOWN = Frame("", 0, "")
 class Symbols:
     """The debug information of one executable, asked for many addresses at once.
 
-    ``folder`` is where relative names of source files start.
+    Names of source files are given relative to the first of ``folders`` that they lie in.
     """
 
-    def __init__(self, binary: str | Path | None, folder: str | Path = ".") -> None:
+    def __init__(self, binary: str | Path | None, *folders: str | Path) -> None:
         self.binary = binary
-        self.folder = Path(folder)
+        self.folders = [os.path.join(os.path.abspath(f), "") for f in folders or (".",)]
         self._chains: dict[int, tuple[Frame, ...]] = {}
 
     def load(self, pcs: Iterable[int]) -> None:
@@ -64,7 +64,7 @@ class Symbols:
         asked = "".join(f"{pc - 1:#x}\n" for pc in new)
         chains = _split(_addr2line(self.binary, asked))
         for pc, chain in zip(new, chains, strict=True):
-            self._chains[pc] = tuple(Frame(self._relative(f.file), f.line, f.function)
+            self._chains[pc] = tuple(Frame(self.relative(f.file), f.line, f.function)
                                      for f in chain)
 
     def chain(self, pc: int) -> tuple[Frame, ...]:
@@ -86,11 +86,11 @@ class Symbols:
         """The user's frames on the way to ``pc``, the innermost first."""
         return tuple(f for address in (pc, *stack) for f in self.chain(address) if f.users)
 
-    def _relative(self, name: str) -> str:
-        """A name as a reader of ``folder`` would write it."""
+    def relative(self, name: str) -> str:
+        """A name as somebody who stands in one of the folders would write it."""
         path = os.path.normpath(name) if name not in ("", "??") else ""
-        here = os.path.join(os.path.abspath(self.folder), "")
-        return path[len(here):] if path.startswith(here) else path
+        here = next((f for f in self.folders if path.startswith(f)), "")
+        return path[len(here):]
 
 
 def _addr2line(binary: str | Path, asked: str) -> str:

@@ -26,7 +26,8 @@ T = TypeVar("T", Access, Block)
 
 def judge(log: Log, symbols: Symbols) -> list[Finding]:
     """The findings that the counters of a run give."""
-    symbols.load(pc for one in (*log.accesses, *log.blocks) for pc in (one.pc, *_stack(one)))
+    symbols.load(pc for a in log.accesses for pc in (a.pc, *a.stack))
+    symbols.load(b.pc for b in log.blocks)
     return [*uncoalesced(log, symbols), *bank_conflicts(log, symbols), *divergent(log, symbols)]
 
 
@@ -59,11 +60,11 @@ def divergent(log: Log, symbols: Symbols) -> Iterable[Finding]:
     whole: dict[int, int] = defaultdict(int)
     for b in log.blocks:
         whole[b.launch] += b.warps
-    bad = [b for b in log.blocks if b.split and b.lanes <= LANES * b.warps]
+    bad = [b for b in log.blocks if b.scattered and b.lanes <= LANES * b.warps]
     for same in _by_line(log, symbols, bad, lambda b: ""):
         # Several blocks of one line are its expressions: one after the other, by the same warps.
-        most = max(same, key=lambda b: b.split)
-        if most.split >= REQUESTS and most.split * SHARE >= whole[most.launch]:
+        most = max(same, key=lambda b: b.scattered)
+        if most.scattered >= REQUESTS and most.scattered * SHARE >= whole[most.launch]:
             yield _finding("branch-divergence", most, most.split, {
                 "warps": most.warps, "lanes": most.lanes, "split": most.split})
 

@@ -7,7 +7,8 @@ text.py, html.py and json.py beside this file.
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,12 @@ class Report:
     kernels: list[Kernel]
     registers: dict[str, int]
     quotes: Quotes = field(repr=False)
+    symbols: Symbols = field(repr=False)
     seed: int = 0
     exit_status: int = 0
     output: str = ""
     notes: list[str] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)  # the arrays of a single kernel
 
     @property
     def launches(self) -> list[Launch]:
@@ -124,18 +127,23 @@ class Report:
 def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
           card: str | Card = cards.DEFAULT, mode: str = "inspect", seed: int = 0,
           exit_status: int = 0, output: str = "", nvcc_source: str | Path | None = None,
-          folder: str | Path = ".", texts: dict[str, str] | None = None,
+          include: Sequence[str | Path] = (),
+          folder: str | Path | None = None, texts: dict[str, str] | None = None,
           symbols: Symbols | None = None) -> Report:
     """The Report of a run.
 
     ``events`` is the file that LAB_EVENTS named, ``binary`` the executable that wrote it, for its
     debug information and machine code. ``nvcc_source`` is the CUDA source, compiled by nvcc (where
-    there is one) for the registers of its kernels. ``texts`` gives the sources that are in no file;
-    ``symbols`` stands in for the executable's where they are known already.
+    there is one, with the folders of ``include``) for the registers of its kernels. Files are named
+    relative to where one stands, or else to ``folder``, which is the program's own if it is not
+    given. ``texts`` gives the sources that are in no file; ``symbols`` stands in for the
+    executable's where they are known.
     """
     log = events if isinstance(events, Log) else read(events)
-    symbols = symbols or Symbols(binary, folder)
-    quotes = Quotes(folder, texts)
+    folders = [Path.cwd(), Path(program).absolute().parent if folder is None else folder]
+    symbols = symbols or Symbols(binary, *folders)
+    quotes = Quotes(*folders, texts=texts)
+    log.launches = [replace(one, file=symbols.relative(one.file)) for one in log.launches]
     model = cards.card(card)
     work, notes = None, list(log.notes)
     if log.blocks and binary is not None:
@@ -148,10 +156,13 @@ def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
                      "would have come after it.")
     judged = [f for f in log.findings if f.kind not in thresholds.KINDS]
     told = findings.tell(log, judged + thresholds.judge(log, symbols), symbols, quotes)
-    registers = cost.registers(nvcc_source, model) if nvcc_source else {}
-    return Report(program, mode, model, log, told, counters.by_line(log, symbols, work),
-                  counters.by_kernel(log, work), registers, quotes, seed, exit_status, output,
-                  notes)
+    registers = cost.registers(nvcc_source, model, include) if nvcc_source else {}
+    lines = counters.by_line(log, symbols, work)
+    for name in {*(t.file for t in told), *(c.file for c in lines),
+                 *(one.file for one in log.launches)}:
+        quotes.lines(name)  # now: the file may be gone when the report is read
+    return Report(symbols.relative(program), mode, model, log, told, lines, counters.by_kernel(log, work), registers,
+                  quotes, symbols, seed, exit_status, output, notes)
 
 
 def summary_of(one: Any) -> str:

@@ -7,12 +7,13 @@ Everything goes through one rich console, so that a file or a pipe gets plain te
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from io import StringIO
 
 from rich.console import Console
 from rich.text import Text
 
-from etude_cuda.lab.case import Site, dims
+from etude_cuda.lab.case import Site, dims, many
 from etude_cuda.lab.cost import Occupancy
 from etude_cuda.lab.counters import Line
 from etude_cuda.lab.events import Launch
@@ -67,9 +68,9 @@ def _finding(report: Report, told: Told, to: Console) -> None:
         _line(to, Text(f"  at {told.file}:{told.line}{of}{times}", "dim"))
     _quote(report, told, to)
     _paragraph(to, told.what, "  ")
-    for site in told.sites[:SITES]:
-        if site.who.lower() not in told.what.lower():
-            _site(to, site)
+    others = [s for s in told.sites if s.who.lower() not in told.what.lower()]
+    for site in others[:SITES] if len(told.sites) > 1 else ():
+        _site(to, site)
     for advice in told.advice:
         _paragraph(to, advice, "  try: ", "       ")
     if told.shrunk:
@@ -147,37 +148,50 @@ def roofline_text(report: Report, one: object) -> str:
         return (f"no FLOPs on {r.bytes:,} bytes: memory-bound, at least "
                 f"{r.seconds * 1e6:,.1f} us")
     if not r.bytes:
-        return f"{r.flops:,} FLOPs, and no global memory"
-    return (f"{r.flops:,} FLOPs on {r.bytes:,} bytes = {r.intensity:.2f} a byte: {r.bound}-bound "
-            f"(ridge {report.card.ridge:.1f}), at most {r.attainable / 1e9:,.0f} GFLOP/s")
+        return f"{many(r.flops, 'FLOP')}, and no global memory"
+    position = f"{many(r.flops, 'FLOP')} on {r.bytes:,} bytes = {r.intensity:.2f} a byte"
+    return (f"{position}: {r.bound}-bound (ridge {report.card.ridge:.1f}), at most "
+            f"{r.attainable / 1e9:,.0f} GFLOP/s")
 
 
 def _counters(report: Report, to: Console) -> None:
-    shown = [c for c in report.counters if c.requests or c.shared_requests]
+    shown = [c for c in report.counters if c.requests or c.shared_requests or c.flops]
     if not shown:
         return
-    worst = sorted(shown, key=lambda c: -(c.sectors + c.conflicts))[:LINES]
-    to.print(Text("Memory by line: sectors (ideal) a request to global memory, conflicts a request "
-                  "to shared memory" if to.width > 80 else "Memory by line, a request", "bold"))
-    head = f"  {'line':>5} {'global':>13} {'shared':>7} {'lanes':>6}  source"
-    _line(to, Text(head, "dim"))
+    worst = sorted(shown, key=lambda c: -(c.sectors + c.conflicts + c.flops / 32))[:LINES]
+    to.print(Text("By line", "bold"))
+    _paragraph(to, "global: sectors of a warp's request (and the ideal); shared: passes beyond the "
+               "first; lanes of 32 that take part; FLOPs of all threads.", "  ", style="dim")
+    _line(to, Text(f"  {'line':>5} {'global':>13} {'shared':>7} {'lanes':>6} {'FLOPs':>7}  source",
+                   "dim"))
     files = {c.file for c in shown}
+    places = Counter((c.file, c.line) for c in shown)
     for c in sorted(worst, key=lambda c: (c.file, c.line)):
-        _line(to, _row(report, c, len(files) > 1))
+        before = f"{c.file}: " if len(files) > 1 else ""
+        before += f"{c.kernel}: " if places[c.file, c.line] > 1 else ""
+        _line(to, _row(report, c, before))
     if len(shown) > len(worst):
         to.print(Text(f"  and {len(shown) - len(worst)} lines with less", "dim"))
     to.print()
 
 
-def _row(report: Report, c: Line, many: bool) -> Text:
+def _row(report: Report, c: Line, before: str) -> Text:
     glob = f"{c.sectors / c.requests:.1f} ({c.ideal / c.requests:.1f})" if c.requests else "-"
     shared = f"{c.conflicts / c.shared_requests:.1f}" if c.shared_requests else "-"
     lanes = f"{c.lanes / c.warps:.1f}" if c.warps else "-"
     hot = bool(c.requests) and c.sectors >= 2 * c.ideal
-    name = f"{c.file}: " if many else ""
     return Text.assemble(f"  {c.line:5d} ", (f"{glob:>13} ", "yellow" if hot else ""),
-                         (f"{shared:>7} ", "yellow" if c.conflicts else ""), f"{lanes:>6}  ",
-                         (f"{name}{report.quotes.line(c.file, c.line)}", "dim"))
+                         (f"{shared:>7} ", "yellow" if c.conflicts else ""),
+                         f"{lanes:>6} {short(c.flops):>7}  ",
+                         (f"{before}{report.quotes.line(c.file, c.line)}", "dim"))
+
+
+def short(n: int) -> str:
+    """A count in seven columns or fewer: 512, 1.3 M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return str(n) if n else "-"
 
 
 # ------------------------------------------------------------------ the sum

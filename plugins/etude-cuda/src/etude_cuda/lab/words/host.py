@@ -21,10 +21,11 @@ def host_pointer(c: Case) -> Said:
     """A kernel that follows a pointer into host memory."""
     site = c.first
     name = f" {c.name}" if c.name else ""
+    where = f", {c.text('memory')}" if c.text("memory") else ""
     return Said("a host pointer in a kernel",
                 f"{site.who.capitalize()} follows a pointer to host memory{name} (address "
-                f"{c.text('address', 'unknown')}). The device cannot see what malloc, new, a "
-                f"vector or a local array of main() holds.",
+                f"{c.text('address', 'unknown')}{where}). The device cannot see what malloc, new, "
+                f"a vector or a local array of main() holds.",
                 ["Allocate on the device with cudaMalloc, copy with cudaMemcpy(d, h, bytes, "
                  "cudaMemcpyHostToDevice), and pass the device pointer to the kernel.",
                  "Passing h_x where d_x was meant is the usual slip; so is a struct whose members "
@@ -61,7 +62,7 @@ def bytes_for_elements(c: Case) -> Said:
 def copy_direction(c: Case) -> Said:
     """The fourth argument of cudaMemcpy says the opposite of what the pointers say."""
     site = c.first
-    function, said = c.text("function", "cudaMemcpy"), c.text("direction", "one direction")
+    function, said = _function(c, "cudaMemcpy"), c.text("direction", "one direction")
     really = c.text("really")
     truth = f", while the pointers go {really}" if really else ", and the pointers are others"
     return Said(f"the wrong direction for {function}",
@@ -69,6 +70,12 @@ def copy_direction(c: Case) -> Said:
                 ["The order is cudaMemcpy(to, from, bytes, direction), as with memcpy: the "
                  "destination comes first.",
                  "cudaMemcpyDefault takes the direction from the pointers."])
+
+
+def _function(c: Case, otherwise: str) -> str:
+    """The function of the API that a finding is about."""
+    word = c.found.words.partition(" ")[0]
+    return c.text("function") or (word if word.startswith("cuda") else otherwise)
 
 
 def copy_range(c: Case) -> Said:
@@ -80,7 +87,7 @@ def copy_range(c: Case) -> Said:
     sizes = f" {many(asked, 'byte')} were asked for" if asked is not None else ""
     sizes += f", {many(have, 'byte')} are there." if sizes and have is not None else \
         "." if sizes else ""
-    return Said(f"{c.text('function', 'a copy')} goes past the end of an allocation",
+    return Said(f"{_function(c, 'a copy')} goes past the end of an allocation",
                 f"{c.text('function', 'The copy')} at {spot(site)} leaves {c.memory}.{sizes}",
                 ["Use one size for the allocation and for the copy: size_t bytes = n * "
                  "sizeof(float).",
@@ -89,13 +96,18 @@ def copy_range(c: Case) -> Said:
 
 def unsynchronized_read(c: Case) -> Said:
     """The host looks before the device is done."""
-    site = c.first
+    sites = [c.site(p) for p in c.found.places]
+    host = next((s for s, p in zip(reversed(sites), reversed(c.found.places)) if p.thread is None),
+                c.first)
+    other = next((s for s in sites if s != host), None)
+    device = f" ({other.who} {other.does} at {spot(other)})" if other and other.line else ""
     return Said("the host reads before the device is done",
-                f"The host uses {c.name or 'memory'} at {spot(site)}, and nothing since the launch "
-                f"or the asynchronous copy has waited for the device. A launch returns at once.",
+                f"The host uses {c.name or 'memory'} at {spot(host)}, and nothing since the launch "
+                f"or the asynchronous copy{device} has waited for the device. A launch returns at "
+                f"once.",
                 ["Call cudaDeviceSynchronize() (or cudaStreamSynchronize(stream)) before the host "
                  "looks.", "cudaMemcpy waits by itself; cudaMemcpyAsync and managed memory do "
-                 "not."])
+                 "not."], host)
 
 
 def error_ignored(c: Case) -> Said:
@@ -132,7 +144,10 @@ def launch_failed(c: Case) -> Said:
                         "cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), or use less.",
               "grid": "Compute the grid as (n + block - 1) / block: n / block is 0 for a small n."}
     config = f"<<<{dims(launch.grid)}, {dims(launch.block)}>>>" if launch else ""
-    name = launch.kernel if launch else "the kernel"
+    name = launch.kernel if launch else c.found.kernel or "the kernel"
+    if not why and " was not launched: " in c.found.words:
+        reason = c.found.words.partition(" was not launched: ")[2].rstrip(".")
+        why = next((w for w in ("shared", "threads", "grid") if w in reason), "")
     return Said(f"the launch of {name} fails: {reason}",
                 f"{name}{config} does not start: {reason}.{numbers}",
                 [advice.get(why, "Check grid and block before the launch."),

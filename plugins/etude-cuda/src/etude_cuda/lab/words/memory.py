@@ -59,12 +59,13 @@ def _sides(c: Case) -> tuple[Place | None, Site, Thing | None, int | None]:
 
 def _no_sizeof(line: str) -> bool:
     found = re.search(r"cudaMalloc\w*\s*\([^,]*,(.*)\)", line)
-    return bool(found) and not re.search(r"sizeof|[Bb]ytes|[Ss]ize|\d{3,}", found[1])
+    return found is not None and not re.search(r"sizeof|[Bb]ytes|[Ss]ize|\d{3,}", found[1])
 
 
 def use_after_free(c: Case) -> Said:
     """An access to memory that has been given back."""
-    site, freed = c.first, c.second
+    site, thing = c.first, c.found.object
+    freed = c.at(thing.freed) if thing and thing.freed else c.second
     when = f" It was freed at {spot(freed)}: {freed.quoted}" if freed and freed.line else ""
     return Said(f"{c.name or 'memory'} is used after it was freed",
                 f"{site.who.capitalize()} {site.does}, but {c.memory} has been freed.{when}",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 from etude_cuda.lab.case import READS, WRITES, Case, Said, Site, many, spot
-from etude_cuda.lab.events import Place
+from etude_cuda.lab.events import Place, Thread
 
 WAITING = 6  # groups of waiting threads that a report lists
 UPDATE = re.compile(r"(?:[-+*/%&|^]|<<|>>)=(?!=)|\+\+|--")
@@ -52,7 +53,8 @@ def _marked(c: Case, one: Site, two: Site) -> Site:
 
 def _mend(c: Case, one: Site, two: Site) -> list[str]:
     """Which barrier is missing, and between which lines."""
-    if _lone_update(one.quoted) and one.line == two.line:
+    updates = c.detail.get("read_modify_write") and c.text("barrier") == "atomic"
+    if one.line == two.line and (_lone_update(one.quoted) or updates):
         return [f"The missing atomic: x += y reads, adds and writes, and another thread comes "
                 f"between. Write atomicAdd(&{c.name or 'x'}[...], y)."]
     writes = one.role in WRITES and two.role in WRITES
@@ -88,7 +90,7 @@ def _mend(c: Case, one: Site, two: Site) -> list[str]:
 
 def _in_order(c: Case, one: Site, two: Site) -> tuple[Site, Site]:
     """The two sides as one thread would come to them; the runtime may know."""
-    if c.detail.get("first") == hex(c.found.places[1].pc):
+    if c.text("first") == hex(c.found.places[1].pc):
         return two, one
     return one, two
 
@@ -102,7 +104,9 @@ def _lone_update(line: str) -> bool:
     left, right = line[:found.start()], line[found.end():]
     target = re.search(r"([A-Za-z_]\w*)\s*(?:\[.*\])?\s*$", left) \
         or re.search(r"([A-Za-z_]\w*)", right)
-    return bool(target) and not re.search(rf"\b{target[1]}\s*\[", right if left.strip() else "")
+    if target is None:
+        return False
+    return not left.strip() or not re.search(rf"\b{target[1]}\s*\[", right)
 
 
 def same_value_race(c: Case) -> Said:
@@ -128,7 +132,7 @@ def barrier_divergence(c: Case) -> Said:
                 ["Take the barrier out of the branch: compute in the branch, wait after it, so "
                  "that every thread passes it.",
                  "In a loop, every thread has to make the same number of rounds: guard the work "
-                 "inside, not the loop."], groups[0] if groups else None)
+                 "inside, not the loop."], groups[0] if groups else None, tuple(groups))
 
 
 def deadlock(c: Case) -> Said:
@@ -141,7 +145,7 @@ def deadlock(c: Case) -> Said:
                  "resident: a card runs as many blocks at once as fit, and starts the others only "
                  "when these end.",
                  "Within a warp, a lock taken by one lane needs the others to get out of its way: "
-                 "let one lane of the block take it."], groups[0] if groups else None)
+                 "let one lane of the block take it."], groups[0] if groups else None, tuple(groups))
 
 
 def _waiting(c: Case) -> tuple[str, list[Site]]:
@@ -149,16 +153,17 @@ def _waiting(c: Case) -> tuple[str, list[Site]]:
     groups: list[Site] = []
     said: list[str] = []
     for w in c.detail.get("waiting") or ():
-        site = c.at(int(w["pc"], 16)) if w.get("pc") else None
-        thread = tuple(w["thread"]) if w.get("thread") else None
+        site = c.at((int(w["pc"], 16),)) if w.get("pc") else None
+        thread: Thread | None = tuple(w["thread"]) if w.get("thread") else None
         n = w.get("count", 1)
-        who = c.who(thread) if thread else "a thread"  # type: ignore[arg-type]
+        who = c.who(thread) if thread else "a thread"
         more = f" and {many(n - 1, 'other')}" if n > 1 else ""
         verb = "wait" if n > 1 else "waits"
         where = f" at {spot(site)} ({site.quoted})" if site else ""
         said.append(f"{who.capitalize()}{more} {verb} in {w.get('what') or 'a barrier'}{where}.")
         if site:
-            groups.append(site)
+            does = f"waits in {w.get('what') or 'a barrier'}"
+            groups.append(replace(site, role="wait", who=who, does=does, thread=thread))
     if not said:
         for (who_line, n) in Counter(_place_line(c, p) for p in c.found.places).items():
             said.append(who_line + (f" ({many(n, 'thread')})." if n > 1 else "."))

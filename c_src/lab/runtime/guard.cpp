@@ -1,0 +1,296 @@
+/* guard.cpp: faults in a kernel, and kernels that never end.
+
+   A kernel that touches memory which is not there ends as on a card: the launch fails with
+   cudaErrorIllegalAddress, and the program goes on to ask. For that the signal handler leaves the
+   fiber at fault for good and goes on with the worker's own stack.
+
+   A watcher, a thread of its own that begins with the first launch, looks five times a second. When
+   no block has ended for LAB_TIMEOUT seconds (default 120, 0 for never), it interrupts the workers
+   by a signal; the handler notes where the thread was and leaves its fiber in the same way. */
+#define LAB_RUNTIME
+#include "guard.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <mutex>
+
+#include "memory.h"
+#include "report.h"
+#include "worker.h"
+
+namespace lab {
+
+__thread int busy;
+
+constexpr int INTERRUPT = SIGURG; /* ignored by default, so nobody else minds it */
+constexpr double TELL_EVERY = 5;  /* seconds */
+constexpr size_t SIGNAL_STACK = 64 * 1024;
+
+/* The CPU threads that run the launch. */
+struct Runner {
+    pthread_t thread;
+    Runner *next;
+};
+static std::mutex lock;     /* of the list */
+static std::mutex watching; /* the launch stays while the watcher looks at it */
+static Runner *runners;
+static thread_local Runner runner;
+static std::atomic<Launching *> watched{nullptr};
+static std::atomic<bool> watcher_runs{false};
+static struct sigaction fault_before[NSIG];
+static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+
+static double time_limit() {
+    static const double limit = [] {
+        const char *text = getenv("LAB_TIMEOUT");
+        return text && *text ? strtod(text, nullptr) : 120.0;
+    }();
+    return limit;
+}
+
+static void *program_counter(void *context) {
+    auto *machine = &static_cast<ucontext_t *>(context)->uc_mcontext;
+#if defined(__x86_64__)
+    return reinterpret_cast<void *>(machine->gregs[REG_RIP]);
+#elif defined(__aarch64__)
+    return reinterpret_cast<void *>(machine->pc);
+#else
+    (void)machine;
+    return nullptr;
+#endif
+}
+
+/* ---- Faults -------------------------------------------------------------------------------- */
+
+static std::string describe(const void *address, Finding &f) {
+    char text[24];
+    snprintf(text, sizeof text, "%p", address);
+    auto number = reinterpret_cast<uintptr_t>(address);
+    if (number < 65536)
+        return "a null pointer (address " + std::string(text) + ")";
+    Allocation a = nearest_allocation(address);
+    std::string words = std::string("address ") + text + ", which belongs to nothing";
+    if (!a)
+        return words;
+    auto past = static_cast<const char *>(address) - a.base - static_cast<int64_t>(a.bytes);
+    f.object = {a.name, word_of(a.space), a.bytes, past + static_cast<int64_t>(a.bytes), a.pc,
+                a.site};
+    if (past >= 0 && past < (1 << 30))
+        words += ", " + std::to_string(past) + " bytes past the end of " + std::to_string(a.bytes) +
+                 " bytes from " + where(a.site);
+    return words;
+}
+
+static void report_fault(int signal, const siginfo_t *info, void *pc) {
+    const Thread &t = *now;
+    Finding f;
+    f.launch = t.block->launch;
+    f.kind = "out-of-bounds";
+    std::string who = "in " + name_of(*f.launch) + ", " + name_of(t);
+    if (signal == SIGFPE) {
+        f.kind = "launch-failed";
+        f.words = who + " divided an integer by zero.";
+    } else if (signal == SIGILL) {
+        f.kind = "launch-failed";
+        f.words = who + " came to an instruction that is none.";
+    } else if (in_guard_page(info->si_addr))
+        f.words = who + " used more than its " + std::to_string(stack_bytes >> 10) +
+                  " KiB of stack: too deep a recursion, or too large a local array.";
+    else
+        f.words = who + " touched " + describe(info->si_addr, f) + ".";
+    if (t.site.file)
+        f.words += " It last waited at " + where(t.site) + ".";
+    Place place("access", t);
+    place.pc = pc;
+    place.site = {};
+    f.places = {place};
+    report(f);
+}
+
+/* A pointer of the card, dereferenced on the host, faults with LAB_NO_TOUCH=1 only. */
+static void report_host_touch(const void *address, void *pc) {
+    Allocation a = find_allocation(address);
+    if (!a)
+        return;
+    Finding f;
+    f.kind = "device-pointer";
+    f.words = "the host touched memory of the card (" + std::to_string(a.bytes) + " bytes from " +
+              where(a.site) + "). Copy it with cudaMemcpy first.";
+    f.places = {Place("access", Site{}, pc)};
+    f.object = {a.name,  word_of(a.space),
+                a.bytes, static_cast<const char *>(address) - a.base,
+                a.pc,    a.site};
+    report(f);
+}
+
+static void fault(int signal, siginfo_t *info, void *context) {
+    if (now) {
+        report_fault(signal, info, program_counter(context));
+        this_worker().fail(signal == SIGFPE || signal == SIGILL ? 719 : 700);
+    }
+    report_host_touch(info->si_addr, program_counter(context));
+    sigaction(signal, &fault_before[signal], nullptr); /* and the instruction faults again */
+}
+
+/* ---- Kernels that never end ---------------------------------------------------------------- */
+
+static void report_endless(Launching &launching, const Thread &t, void *pc) {
+    Finding f;
+    f.kind = "never-ends";
+    f.launch = launching.info;
+    char limit[32];
+    snprintf(limit, sizeof limit, "%g", time_limit());
+    f.words = name_of(*launching.info) + " was ended: for " + limit +
+              " seconds none of its blocks has ended (LAB_TIMEOUT). " + name_of(t) + " was running";
+    if (t.site.file)
+        f.words += "; it last waited at " + where(t.site);
+    f.words += ".";
+    Place place("runs", t);
+    place.pc = pc;
+    place.site = {};
+    f.places = {place};
+    report(f);
+}
+
+/* On a worker: leaves the thread that runs, if the launch is to end. */
+static void interrupted(int, siginfo_t *, void *context) {
+    Launching *launching = watched;
+    if (!now || busy || !launching || !launching->failed())
+        return; /* the watcher asks again */
+    if (launching->error == 702)
+        report_endless(*launching, *now, program_counter(context));
+    this_worker().abandon();
+}
+
+/* Also called by a signal handler, so it takes no lock: the list is that of a launch that runs. */
+bool stop_kernels(int error) {
+    Launching *launching = watched;
+    if (!launching)
+        return false;
+    launching->fail(error);
+    for (Runner *each = runners; each; each = each->next)
+        pthread_kill(each->thread, INTERRUPT);
+    return true;
+}
+
+static void write_progress(const Launching &launching, double began) {
+    const LaunchInfo &l = *launching.info;
+    write_event("{\"event\":\"progress\",\"launch\":" + std::to_string(l.number) +
+                ",\"kernel\":" + quoted(l.kernel) + ",\"line\":" + std::to_string(l.line) +
+                ",\"done\":" + std::to_string(launching.ended) +
+                ",\"blocks\":" + std::to_string(launching.blocks) +
+                ",\"seconds\":" + std::to_string(seconds() - began) + "}");
+}
+
+/* What the watcher has seen of the launch that runs. */
+struct Watch {
+    uint64_t number = 0, ended = 0;
+    double began = 0, block_ended = 0, told = 0;
+
+    void look(const Launching &launching) {
+        double t = seconds();
+        if (launching.info->number != number) {
+            number = launching.info->number;
+            began = block_ended = told = t;
+        }
+        if (launching.ended != ended) {
+            ended = launching.ended;
+            block_ended = t;
+        }
+        if (t - told > TELL_EVERY) {
+            told = t;
+            write_progress(launching, began);
+        }
+        bool late = time_limit() > 0 && t - block_ended > time_limit();
+        if (late || launching.failed())
+            stop_kernels(702);
+    }
+};
+
+static void *watcher(void *) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    for (Watch watch;;) {
+        usleep(200000);
+        std::lock_guard<std::mutex> hold(watching);
+        if (Launching *launching = watched)
+            watch.look(*launching);
+    }
+    return nullptr;
+}
+
+/* ---- Beginning ----------------------------------------------------------------------------- */
+
+static void install_handlers() {
+    struct sigaction action{};
+    action.sa_sigaction = fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    for (int signal : FAULTS)
+        sigaction(signal, &action, &fault_before[signal]);
+    action.sa_sigaction = interrupted;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
+    sigaction(INTERRUPT, &action, nullptr);
+}
+
+/* The handlers need a stack that is not the fiber's, which may be used up. */
+static void give_signal_stack() {
+    static thread_local bool given = false;
+    if (given)
+        return;
+    given = true;
+    void *memory =
+        mmap(nullptr, SIGNAL_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack{};
+    stack.ss_sp = memory;
+    stack.ss_size = SIGNAL_STACK;
+    sigaltstack(&stack, nullptr);
+}
+
+Guarded::Guarded(Launching &) {
+    give_signal_stack();
+    runner.thread = pthread_self();
+    std::lock_guard<std::mutex> hold(lock);
+    runner.next = runners;
+    runners = &runner;
+}
+
+Guarded::~Guarded() {
+    std::lock_guard<std::mutex> hold(lock);
+    for (Runner **at = &runners; *at; at = &(*at)->next)
+        if (*at == &runner) {
+            *at = runner.next;
+            break;
+        }
+}
+
+void watch(Launching *launching) {
+    static bool installed = (install_handlers(), true);
+    (void)installed;
+    {
+        std::lock_guard<std::mutex> hold(watching);
+        watched = launching;
+    }
+    if (launching && !watcher_runs.exchange(true)) {
+        pthread_t thread;
+        if (pthread_create(&thread, nullptr, watcher, nullptr) == 0)
+            pthread_detach(thread);
+    }
+}
+
+/* Only the thread that forked is left. */
+void guard_after_fork() {
+    new (&lock) std::mutex();
+    new (&watching) std::mutex();
+    runners = nullptr;
+    watched = nullptr;
+    watcher_runs = false;
+}
+
+}

@@ -1,0 +1,39 @@
+// A barrier in a loop that threads leave at different turns: n is no multiple of the block.
+#include "zoo.cuh"
+
+__global__ void pairs(const int *x, int *y, int n)
+{
+    __shared__ int cells[64];
+    __shared__ int total;
+    int t = threadIdx.x;
+    if (t == 0) {
+        total = 0;
+    }
+#ifdef FIXED
+    for (int first = 0; first < n; first += 64) {
+        int i = first + t;
+        cells[t] = i < n ? x[i] : 0;
+        __syncthreads();
+        atomicAdd(&total, cells[63 - t]);
+        __syncthreads();
+    }
+#else
+    for (int i = t; i < n; i += 64) {
+        cells[t] = x[i];
+        __syncthreads();  // EXPECT barrier-divergence
+        atomicAdd(&total, cells[63 - t]);
+        __syncthreads();
+    }
+#endif
+    __syncthreads();  // EXPECT barrier-divergence
+    y[t] = total;
+}
+
+int main()
+{
+    int *x = ramp<int>(100), *y = filled(64, 0);
+    pairs<<<1, 64>>>(x, y, 100);
+    finish();
+    print_sum(y, 64);
+    CHECK(cudaFree(x));
+}

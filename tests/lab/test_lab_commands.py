@@ -1,0 +1,142 @@
+"""``etude lab``: what people type, what they see, and the exit status."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from etude_cuda.lab import session
+from etude_cuda.lab.commands import lab
+
+needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="NOT RUN: needs g++")
+
+PROGRAM = """#include <stdio.h>
+__global__ void scale(const float *x, float *out, float a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = a * x[i];
+}
+template <typename T> __global__ void fill(T *x, T value) { x[threadIdx.x] = value; }
+int main(int argc, char **argv) {
+    float h[4] = {1, 2, 3, 4}, *x, *y;
+    cudaMalloc(&x, sizeof h);
+    cudaMalloc(&y, sizeof h);
+    cudaMemcpy(x, h, sizeof h, cudaMemcpyHostToDevice);
+    scale<<<1, 4>>>(x, y, 2, 4);
+    cudaMemcpy(h, y, sizeof h, cudaMemcpyDeviceToHost);
+    printf("%g %g", h[0], h[3]);
+    for (int i = 1; i < argc; i++) printf(" %s", argv[i]);
+    printf("\\n");
+    cudaFree(x);
+    cudaFree(y);
+    return argc > 1 ? atoi(argv[1]) : 0;
+}
+"""
+
+
+@pytest.fixture
+def etude_lab(tmp_path, monkeypatch, capfd):
+    """Runs ``etude lab`` beside prog.cu: (exit status, what the program printed, the rest)."""
+    monkeypatch.chdir(tmp_path)
+    Path("prog.cu").write_text(PROGRAM)
+
+    def call(*words):
+        done = CliRunner().invoke(lab, list(words))
+        printed = capfd.readouterr()
+        return done.exit_code, printed.out, done.output + printed.err
+    return call
+
+
+@needs_gxx
+def test_a_program_runs_with_its_arguments(etude_lab):
+    assert etude_lab("run", "prog.cu", "--mode", "fast")[:2] == (0, "2 8\n")
+    assert etude_lab("run", "--mode", "fast", "prog.cu", "--", "7", "--seed")[:2] == (
+        7, "2 8 7 --seed\n")
+
+
+@needs_gxx
+def test_the_report_is_written_as_json(etude_lab):
+    status, _, _ = etude_lab("run", "prog.cu", "--mode", "fast", "--json", "report.json")
+    report = json.loads(Path("report.json").read_text())
+    assert status == 0
+    assert report["launches"][0]["kernel"] == "scale"
+
+
+@needs_gxx
+def test_one_kernel_runs_on_drawn_inputs(etude_lab):
+    run = ["run", "prog.cu", "--mode", "fast", "--kernel", "scale", "--grid", "4", "--block", "32"]
+    status, _, said = etude_lab(*run, "--arg", "x=ones", "--arg", "a=3", "--arg", "n=100")
+    assert status == 0
+    assert "scale<<<4, 32>>> with" in said
+    assert "x: 100 elements, 1 everywhere" in said
+    assert "out: 100 of 100 changed; min 3, max 3, mean 3; [3, 3, 3, 3, 3, 3, 3, 3, ...]" in said
+    again = etude_lab(*run)[2]
+    assert again == etude_lab(*run)[2]
+    assert again != etude_lab(*run, "--seed", "2")[2]
+
+
+@needs_gxx
+def test_a_template_runs_with_its_arguments(etude_lab):
+    status, _, said = etude_lab("run", "prog.cu", "--mode", "fast", "--kernel", "fill<int>",
+                                "--grid", "1", "--block", "8", "--arg", "value=5")
+    assert status == 0
+    assert "x: 8 of 8 changed; min 5, max 5, mean 5" in said
+
+
+@needs_gxx
+def test_a_kernel_that_never_ends_is_stopped_at_the_limit(etude_lab):
+    Path("spin.cu").write_text("__global__ void spin(int *x) {\n"
+                               "  for (unsigned i = 0; ; i++) x[0] += i;\n}\n")
+    status, _, said = etude_lab("run", "spin.cu", "--mode", "fast", "--kernel", "spin", "--grid",
+                                "1", "--block", "1", "--arg", "x=zeros:1", "--timeout", "1")
+    assert status == 3
+    assert "Stopped (time limit) after" in said
+
+
+@needs_gxx
+def test_a_launch_that_would_take_too_long_offers_a_smaller_one(etude_lab, monkeypatch):
+    monkeypatch.setattr(session, "LARGE", 1)
+    monkeypatch.setattr(session, "_seconds", lambda built, drive, blocks, *rest: 0.01 * blocks)
+    status, _, said = etude_lab("run", "prog.cu", "--mode", "fast", "--kernel", "scale",
+                                "--grid", "2000000", "--block", "64", "--arg", "x=10",
+                                "--arg", "out=10", "--arg", "n=10")
+    assert status == 2
+    assert "scale<<<2000000, 64>>> has 2,000,000 blocks of 64 threads" in said
+    assert "about 6 h (fast mode, 10 ms a block)" in said
+    assert "Try --grid 3000, which takes some 30 s" in said
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["prog.cu", "--grid", "3"], "go with --kernel NAME"),
+    (["prog.cu", "--kernel", "scale"], "goes with one FILE, --grid G and --block B"),
+    (["prog.cu", "--kernel", "scale", "--grid", "a", "--block", "1"], "--grid a: one to three"),
+    (["prog.cu", "--kernel", "scale", "--grid", "1", "--block", "1", "--arg", "n"], "a name and"),
+    (["prog.cu", "--kernel", "sclae", "--grid", "1", "--block", "1"], "Did you mean 'scale'?"),
+    (["prog.cu", "--kernel", "fill", "--grid", "1", "--block", "1"], "is a template over"),
+    (["prog.cu", "--kernel", "scale", "--grid", "1", "--block", "2048"], "at most 1,024"),
+    (["gone.cu"], "there is no such file"),
+    (["prog.cu", "--html", "no/such.html"], "a file in a folder that exists"),
+])
+def test_a_request_that_cannot_be_carried_out_is_refused(etude_lab, words, said):
+    status, _, told = etude_lab("run", *words)
+    assert status == 2
+    assert said in told
+
+
+def test_kernels_are_listed_with_their_lines(etude_lab):
+    status, _, said = etude_lab("kernels", "prog.cu")
+    assert status == 0
+    assert said.splitlines() == [
+        "prog.cu:2: scale(const float *x, float *out, float a, int n)",
+        "prog.cu:6: fill<typename T>(T *x, T value)"]
+    Path("none.cu").write_text("int main() {}")
+    assert "no kernel" in etude_lab("kernels", "none.cu")[2]
+
+
+def test_the_help_shows_examples(etude_lab):
+    for words in (["--help"], ["run", "--help"], ["kernels", "--help"]):
+        status, _, said = etude_lab(*words)
+        assert status == 0
+        assert "Usage:" in said
+    assert "etude lab run softmax.cu --kernel softmax --grid 32" in etude_lab("run", "--help")[2]
