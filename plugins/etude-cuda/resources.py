@@ -3,8 +3,8 @@
 Compiles every kernel of c_src/cuda for every architecture that nvcc can build for and that the
 plugin ships, and reads the resource report of ptxas: registers, shared memory, spills. Ends with 1
 where a kernel does not compile without a warning, or spills. ``--write`` keeps the table as
-docs/cuda-resources.md. ``--machine`` looks at the machine code as well, with NVIDIA's cuobjdump (in
-the toolkit, or from PyPI: nvidia-cuda-cuobjdump): loads of 16 bytes, local memory, barriers. FILE is
+docs/cuda-resources.md. ``--machine`` looks at the machine code instead, with NVIDIA's cuobjdump
+(in the toolkit, or nvidia-cuda-cuobjdump of PyPI): 16-byte loads, local memory, barriers. FILE is
 a name such as ``matmul`` or ``plain/matmul``; without one, all. It takes minutes.
 
 Without nvcc it says NOT RUN and ends with 0.
@@ -68,19 +68,18 @@ def dtypes_of(text: str) -> list[str]:
 
 
 def short_name(symbol: str) -> str:
-    """The kernel's own name in a mangled one: ``_Z12matmul_tilesILi2E...`` is matmul_tiles."""
-    at = re.match(r"_Z(?:N\d*_GLOBAL__N__[0-9a-zA-Z_]*?)?(?=\d|N)", symbol)
-    rest = symbol[at.end():] if at else symbol
-    names = []
-    if rest.startswith("N"):
-        rest = rest[1:]
+    """The kernel's own name in a mangled one: ``_Z12matmul_tilesILi2E...`` is matmul_tiles. Behind
+    _Z stands a name with its length, or for one in a namespace N and several of them.
+    """
+    nested = symbol.startswith("_ZN")
+    rest = symbol.removeprefix("_Z").removeprefix("N")
+    own = symbol
     while number := re.match(r"\d+", rest):
-        length = int(number[0])
-        start = number.end()
-        names.append(rest[start : start + length])
-        rest = rest[start + length :]
-    own = [n for n in names if not n.startswith(("_GLOBAL__N", "_INTERNAL"))]
-    return own[-1] if own else symbol
+        end = number.end() + int(number[0])
+        own, rest = rest[number.end() : end], rest[end:]
+        if not nested:
+            break
+    return own
 
 
 def read_report(text: str) -> Report:
