@@ -65,6 +65,14 @@ struct cudaDeviceProp {
     int computeMode, deviceOverlap, kernelExecTimeoutEnabled, cooperativeMultiDeviceLaunch;
 };
 
+/* Who may use the card; here always everybody. */
+enum cudaComputeMode {
+    cudaComputeModeDefault = 0,
+    cudaComputeModeExclusive = 1,
+    cudaComputeModeProhibited = 2,
+    cudaComputeModeExclusiveProcess = 3
+};
+
 enum cudaDeviceAttr {
     cudaDevAttrMaxThreadsPerBlock = 1,
     cudaDevAttrMaxBlockDimX = 2,
