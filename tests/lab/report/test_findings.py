@@ -179,6 +179,7 @@ def test_barrier_divergence_says_who_waits_where():
     assert "Thread 32 of block 0" in told.what
     assert "3 threads returned" in told.what
     assert told.line == 13
+    assert told.lines == [(made.FILE, 13), (made.FILE, 10)]
 
 
 def test_a_shuffle_says_mask_lanes_and_source():

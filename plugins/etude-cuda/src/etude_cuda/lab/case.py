@@ -54,12 +54,15 @@ class Site:
 
 @dataclass
 class Said:
-    """The words. ``at`` is the side to mark in the source where it is not the first."""
+    """The words. ``at`` is the side to mark in the source where it is not the first; ``more`` are
+    sides that stand in the details and not among the places.
+    """
 
     headline: str
     what: str
     advice: list[str]
     at: Site | None = None
+    more: tuple[Site, ...] = ()
 
 
 class Case:

@@ -161,7 +161,7 @@ def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
     for name in {*(t.file for t in told), *(c.file for c in lines),
                  *(one.file for one in log.launches)}:
         quotes.lines(name)  # now: the file may be gone when the report is read
-    return Report(program, mode, model, log, told, lines, counters.by_kernel(log, work), registers,
+    return Report(symbols.relative(program), mode, model, log, told, lines, counters.by_kernel(log, work), registers,
                   quotes, symbols, seed, exit_status, output, notes)
 
 

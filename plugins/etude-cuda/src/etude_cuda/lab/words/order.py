@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 from etude_cuda.lab.case import READS, WRITES, Case, Said, Site, many, spot
-from etude_cuda.lab.events import Place
+from etude_cuda.lab.events import Place, Thread
 
 WAITING = 6  # groups of waiting threads that a report lists
 UPDATE = re.compile(r"(?:[-+*/%&|^]|<<|>>)=(?!=)|\+\+|--")
@@ -131,7 +132,7 @@ def barrier_divergence(c: Case) -> Said:
                 ["Take the barrier out of the branch: compute in the branch, wait after it, so "
                  "that every thread passes it.",
                  "In a loop, every thread has to make the same number of rounds: guard the work "
-                 "inside, not the loop."], groups[0] if groups else None)
+                 "inside, not the loop."], groups[0] if groups else None, tuple(groups))
 
 
 def deadlock(c: Case) -> Said:
@@ -144,7 +145,7 @@ def deadlock(c: Case) -> Said:
                  "resident: a card runs as many blocks at once as fit, and starts the others only "
                  "when these end.",
                  "Within a warp, a lock taken by one lane needs the others to get out of its way: "
-                 "let one lane of the block take it."], groups[0] if groups else None)
+                 "let one lane of the block take it."], groups[0] if groups else None, tuple(groups))
 
 
 def _waiting(c: Case) -> tuple[str, list[Site]]:
@@ -153,7 +154,7 @@ def _waiting(c: Case) -> tuple[str, list[Site]]:
     said: list[str] = []
     for w in c.detail.get("waiting") or ():
         site = c.at((int(w["pc"], 16),)) if w.get("pc") else None
-        thread = tuple(w["thread"]) if w.get("thread") else None
+        thread: Thread | None = tuple(w["thread"]) if w.get("thread") else None
         n = w.get("count", 1)
         who = c.who(thread) if thread else "a thread"
         more = f" and {many(n - 1, 'other')}" if n > 1 else ""
@@ -161,7 +162,8 @@ def _waiting(c: Case) -> tuple[str, list[Site]]:
         where = f" at {spot(site)} ({site.quoted})" if site else ""
         said.append(f"{who.capitalize()}{more} {verb} in {w.get('what') or 'a barrier'}{where}.")
         if site:
-            groups.append(site)
+            does = f"waits in {w.get('what') or 'a barrier'}"
+            groups.append(replace(site, role="wait", who=who, does=does, thread=thread))
     if not said:
         for (who_line, n) in Counter(_place_line(c, p) for p in c.found.places).items():
             said.append(who_line + (f" ({many(n, 'thread')})." if n > 1 else "."))
