@@ -73,7 +73,7 @@ def test_one_kernel_runs_on_drawn_inputs(etude_lab):
     assert "out: 100 of 100 changed; min 3, max 3, mean 3; [3, 3, 3, 3, 3, 3, 3, 3, ...]" in said
     again = etude_lab(*run)[2]
     assert again == etude_lab(*run)[2]
-    assert again != etude_lab(*run, "--seed", "1")[2]
+    assert again != etude_lab(*run, "--seed", "2")[2]
 
 
 @needs_gxx

@@ -285,6 +285,12 @@ CASTS = {
 }
 
 
+def test_noinline_has_a_name_of_the_labs():
+    assert body("__noinline__ __device__ void f();") == "LAB_NOINLINE __device__ void f();"
+    kept = "__attribute__((__noinline__)) void f();"
+    assert body(kept) == kept
+
+
 @pytest.mark.parametrize("text", CASTS)
 def test_kernels_that_the_runtime_takes_keep_their_type(text):
     assert body(text) == CASTS[text]

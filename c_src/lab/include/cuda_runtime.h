@@ -35,6 +35,6 @@
 #include "lab/device.h"
 #include "lab/memory.h"
 #include "lab/stream.h"
-#include "lab/kernel.h"
+#include "lab/program.h"
 
 #endif

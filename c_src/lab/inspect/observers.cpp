@@ -26,6 +26,8 @@ LAB_FIRST Lasting<std::vector<BlockView *>> spare;
 LAB_FIRST Lasting<std::vector<uintptr_t>> basic_blocks; // their pcs; the number 0 is given to none
 LAB_FIRST Lasting<PairTable> numbers;                   // of basic blocks
 
+uint64_t launches; // so far
+
 /* Made after everything else here, so that its function runs at exit after everything else. */
 struct Ending {
     Ending() {
@@ -36,7 +38,7 @@ struct Ending {
 LAB_FIRST Lasting<Ending> ending;
 
 /* Of the CPU, since the program began. */
-double seconds() { return (double)clock() / CLOCKS_PER_SEC; }
+double cpu_seconds() { return (double)clock() / CLOCKS_PER_SEC; }
 
 Lane &lane_of(Thread &t) { return *static_cast<Lane *>(t.seen); }
 BlockView &view_of(Block &b) { return *static_cast<BlockView *>(b.seen); }
@@ -149,6 +151,7 @@ using namespace lab::inspect;
 using Object = lab::inspect::Object; // the report's own Object is another
 
 void launch_begin(LaunchInfo &info) {
+    launches++;
     *launch_view = LaunchView{};
     launch_view->info = &info;
     launch_view->block_threads = info.block.x * info.block.y * info.block.z;
@@ -392,8 +395,8 @@ void finished() {
     if (done) return;
     done = true;
     emit_findings();
-    write_event("{\"event\":\"end\"" + member("launches", launch_count()) +
-                member("accesses", accesses) + ",\"seconds\":" + std::to_string(seconds()) +
+    write_event("{\"event\":\"end\"" + member("launches", launches) +
+                member("accesses", accesses) + ",\"seconds\":" + std::to_string(cpu_seconds()) +
                 ",\"stopped\":\"\"}");
 }
 

@@ -6,14 +6,23 @@
 
 namespace lab {
 
+/* Above 0 while this CPU thread holds a lock of the lab: then its kernel cannot be left. */
+extern __thread int busy;
+struct Busy {
+    Busy() { busy++; }
+    ~Busy() { busy--; }
+};
+
 /* While one lives, this CPU thread runs threads of the launch. */
 struct Guarded {
     explicit Guarded(Launching &launching);
     ~Guarded();
 };
 
-/* Ends the running launch from outside, on Ctrl-C or after the time limit. */
-void stop_kernels(int error);
+constexpr int STOPPED = 999; /* the error of a launch that Ctrl-C ended */
+
+/* Ends the running launch from outside, on Ctrl-C or after the time limit; false if none runs. */
+bool stop_kernels(int error);
 
 /* The launch that runs in this process now, or null. */
 void watch(Launching *launching);

@@ -35,6 +35,10 @@ struct Launching {
 
 /* Bytes of dynamic shared memory that the kernel of this name may ask for. kernel.cpp. */
 size_t shared_limit(const char *kernel);
+void remember_static_shared(const char *kernel, size_t bytes);
+
+uint64_t launch_count();
+extern void (*at_end_of_launch)(); /* set by program.cpp; null elsewhere */
 
 double seconds(); /* by the monotonic clock */
 

@@ -11,12 +11,13 @@
 #include <mutex>
 #include <string>
 
+#include "guard.h"
 #include "report.h"
 
 namespace lab {
 
 static std::mutex lock;
-static std::string held;
+static std::string &held = *new std::string(); /* outlives the exit */
 
 int print_later(const char *format, va_list arguments) {
     char text[1024];
@@ -25,6 +26,7 @@ int print_later(const char *format, va_list arguments) {
         return -1;
     if (n >= static_cast<int>(sizeof text))
         n = sizeof text - 1;
+    Busy holding;
     std::lock_guard<std::mutex> hold(lock);
     held.append(text, static_cast<size_t>(n));
     return n;

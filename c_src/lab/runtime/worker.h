@@ -45,6 +45,7 @@ class Worker {
     [[noreturn]] void abandon();
 
     Launching *launching() { return launching_; }
+    Fiber *running() { return running_; }
     bool looking_only() const { return idle_ > 2 * ready.count + 2; }
 
     List ready;

@@ -44,8 +44,16 @@ class Seen:
 
     def line_of(self, pc, stack=()):
         """The text of the user's line at a program counter, without its indentation."""
-        line = self.symbols.place(pc, stack).line
-        return self.source.read_text().splitlines()[line - 1].strip() if line else ""
+        frame = self.symbols.place(pc, stack)
+        if not frame.users:
+            return ""
+        return self.source.read_text().splitlines()[frame.line - 1].strip()
+
+    @property
+    def splits(self):
+        """(warps, lanes, split) of the user's basic blocks that not all lanes ran together."""
+        return {(b.warps, b.lanes, b.split) for b in self.log.blocks
+                if b.split and self.line_of(b.pc)}
 
     def at(self, mark, op=None):
         """The counters of the accesses whose line ends with this comment."""

@@ -84,15 +84,14 @@ def test_half_a_warp_is_counted_as_such(watch):
     load = only(seen.at("HALF", "load"))
     assert (load.requests, load.lanes, load.sectors, load.ideal) == (1, 16, 4, 2)
     assert load.example[1] is None
-    split = [b for b in seen.log.blocks if b.split]
-    assert {(b.warps, b.lanes, b.split) for b in split} == {(1, 16, 1)}
+    assert seen.splits == {(1, 16, 1)}
 
 
 def test_a_block_that_ends_within_a_warp_has_fewer_lanes_and_no_split(watch):
     seen = watch("counted.cu", "small_block")
     load = only(seen.at("SMALL", "load"))
     assert (load.requests, load.lanes, load.sectors, load.ideal) == (1, 20, 3, 3)
-    assert not any(b.split for b in seen.log.blocks)
+    assert not seen.splits
 
 
 def test_atomics_on_one_cell_of_memory_touch_one_sector(watch):
@@ -113,11 +112,11 @@ def test_constant_memory_serves_one_address_at_a_time(watch):
 def test_loads_of_a_function_are_counted_for_each_call(watch):
     seen = watch("counted.cu", "through_calls")
     loads = [a for a in seen.log.accesses if "return x[i]" in seen.line_of(a.pc)]
-    assert sorted(a.sectors for a in loads) == [4, 4, 32, 32]
+    assert sorted(a.sectors for a in loads) == [4, 32]
 
 
 def test_lanes_that_leave_a_loop_earlier_are_missing_from_later_requests(watch):
     seen = watch("counted.cu", "uneven")
     load = only(seen.at("UNEVEN", "load"))
     assert (load.requests, load.lanes) == (32, 32 * 33 // 2)
-    assert (32, 32 * 33 // 2, 31) in {(b.warps, b.lanes, b.split) for b in seen.log.blocks}
+    assert (32, 32 * 33 // 2, 31) in seen.splits

@@ -1,6 +1,6 @@
 /* load.h: loads and stores with a hint about caches, which the lab does not have.
 
-   clock64, __nanosleep, __trap and the few others that ask something of the machine are here too. */
+   clock64, __nanosleep, __trap and the others that ask something of the machine are here too. */
 #ifndef LAB_LOAD_H
 #define LAB_LOAD_H
 

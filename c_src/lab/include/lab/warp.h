@@ -66,8 +66,25 @@ LAB_OWN int from_xor(int bits, int width) {
     return from >= (own & ~(width - 1)) + width ? -1 : from;
 }
 
+/* Eight bytes at a time: groups shuffle structs too. */
 template <class T> LAB_INLINE T shuffle(unsigned mask, T v, int from, Site site) {
-    return unpacked<T>(meet(Meet::shuffle, mask, packed(v), from, site));
+    if constexpr (sizeof(T) <= 8)
+        return unpacked<T>(meet(Meet::shuffle, mask, packed(v), from, site));
+    else {
+        struct Half {
+            char bytes[8];
+        };
+        struct Rest {
+            char bytes[sizeof(T) - 8];
+        };
+        struct Both {
+            Half half;
+            Rest rest;
+        } both = pun<Both>(v);
+        both.half = shuffle(mask, both.half, from, site);
+        both.rest = shuffle(mask, both.rest, from, site);
+        return pun<T>(both);
+    }
 }
 
 }

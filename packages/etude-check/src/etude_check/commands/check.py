@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ Examples:
   etude check cpu --level smoke --jobs 2    a minute's worth
   etude check --module mine.py              functions marked with etude.implements
   etude check --source softmax.c --op softmax
+  etude check --source softmax.cu           in the lab, and on a card if there is one
   etude check cpu --family conv2d --html report.html
   etude check cpu --case softmax/tail/17@0  one case, with its arrays
 
@@ -52,6 +54,8 @@ class Refused(click.ClickException):
               "marked with etude.implements.")
 @click.option("--source", metavar="FILE.c", help="Compile this file and check the kernels of "
               "etude.h in it (.c, .cpp, .cu).")
+@click.option("--device", type=click.Choice(["gpu-lab", "cuda"]), help="Of a CUDA source: only "
+              "there. [default: the lab, then the card if there is one]")
 @click.option("--op", "ops", metavar="OP", multiple=True, help="Only this op. Repeatable.")
 @click.option("--family", "families", metavar="FAMILY", multiple=True,
               help="Only the ops of this family (a file in ops/: softmax, conv2d). Repeatable.")
@@ -75,7 +79,7 @@ class Refused(click.ClickException):
 @click.option("--junit", metavar="FILE", help="Write it as JUnit XML, for CI.")
 @click.pass_context
 def check(ctx: click.Context, backend: str | None, module: str | None, source: str | None,
-          ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
+          device: str | None, ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
           dtypes: tuple[str, ...], level: str, seed: int, jobs: int | None, timeout: float,
           case: str | None, first: bool, json_: str | None, html: str | None,
           junit: str | None) -> None:
@@ -88,7 +92,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     from etude_check.engine import check as run
     from etude_check.errors import CheckError
     from etude_check.report.record import BIAS
-    from etude_check.worker.candidate import Candidate
+    from etude_check.worker.candidate import Candidate, everywhere
 
     for name, path in (("--json", json_), ("--html", html), ("--junit", junit)):
         if path is not None and not (path == "-" and name == "--json"):
@@ -103,26 +107,55 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     if case is not None and case.count("/") >= 2:
         op, kind, _ = case.split("/", 2)
         _known((op,), (), (kind,) if kind != BIAS else (), ())
+    asked = {"ops": ops or None, "families": families or None, "kinds": kinds or None,
+             "dtypes": dtypes or None, "level": level, "seed": seed, "jobs": jobs or _cores(),
+             "case": case, "stop_at_first": first, "timeout": timeout}
+    done: list[Report] = []
+    interrupted = False
     try:
-        candidate = Candidate.parse(backend, module, source)
-        installed(candidate)
-        # Where hypothesis cannot write it leaves no folder .hypothesis; it stores nothing of ours.
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.devnull)
-        with _Watch() as watch:
-            report = watch.guard(lambda: run(
-                candidate, ops=ops or None, families=families or None, kinds=kinds or None,
-                dtypes=dtypes or None, level=level, seed=seed, jobs=jobs or _cores(), case=case,
-                stop_at_first=first, timeout=timeout, progress=watch))
-        if case is not None and json_ != "-" and report.executed and not watch.interrupted:
-            _print_case(report, case, candidate, timeout)
-        _print(report, json_, whole=case is None)
+        for candidate in everywhere(Candidate.parse(backend, module, source), device):
+            installed(candidate)
+            # Where hypothesis cannot write it leaves no folder .hypothesis; it stores nothing of
+            # ours.
+            os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.devnull)
+            with _Watch() as watch:
+                report = watch.guard(partial(run, candidate, **asked, progress=watch))
+            interrupted |= watch.interrupted
+            if case is not None and json_ != "-" and report.executed and not interrupted:
+                _print_case(report, case, candidate, timeout)
+            _print(report, json_, whole=case is None)
+            done.append(report)
+            if interrupted:
+                break
     except CheckError as error:
         raise Refused(str(error)) from error
     except KeyboardInterrupt:  # before there was a report
         click.echo("INTERRUPTED before a case was done. This is not a pass.", err=True)
         ctx.exit(INTERRUPTED)
-    _write(report, json_, html, junit)
-    ctx.exit(INTERRUPTED if watch.interrupted else report.exit_status)
+    for report in done:
+        device_of = report.environment.get("device", "") if report is not done[0] else ""
+        _write(report, *(_beside(path, device_of) for path in (json_, html, junit)))
+    _compare(done)
+    ctx.exit(INTERRUPTED if interrupted else max(r.exit_status for r in done))
+
+
+def _beside(path: str | None, device: str) -> str | None:
+    """Where the report of a second device goes: report-cuda.html beside report.html; not to stdout,
+    which holds one document.
+    """
+    if path is None or not device:
+        return path
+    return None if path == "-" else str(Path(path).with_stem(f"{Path(path).stem}-{device}"))
+
+
+def _compare(reports: list[Report]) -> None:
+    """Of a source that ran on two devices: the cases on which these disagree."""
+    from etude_check.report.disagree import disagreements
+
+    for other in reports[1:]:
+        found = disagreements(reports[0], other)
+        click.echo(f"{len(found)} disagreements between the devices"
+                   + "".join(f"\n  {line}" for line in found))
 
 
 # ------------------------------------------------------------------ what is asked

@@ -32,6 +32,7 @@ COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
              ".cpp": ("CXX", ("c++", "g++", "clang++")),
              ".cc": ("CXX", ("c++", "g++", "clang++"))}
 FLAGS = ("-O2", "-shared", "-fPIC")
+LAB, CARD = "gpu-lab", "cuda"  # the devices of a CUDA source
 BUILT = "etude-check-built-"  # a folder of temporary files whose name begins so is one of ours
 
 
@@ -51,6 +52,11 @@ class Candidate:
         quoted = shlex.quote(self.value)
         return {"module": f"--module {quoted}", "source": f"--source {quoted}",
                 "zoo": f"zoo:{self.value}"}.get(self.kind, quoted)
+
+    @property
+    def device(self) -> str:
+        """Where a CUDA source is to run; "cpu" for whatever does not say so."""
+        return str(self.options.get("device", LAB if self.value.endswith(".cu") else "cpu"))
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "value": self.value, "options": dict(self.options)}
@@ -89,6 +95,29 @@ class Candidate:
 # ------------------------------------------------------------------ in the checker
 
 
+def everywhere(candidate: Candidate, device: str | None = None) -> list[Candidate]:
+    """The candidate on each device that it is for: a CUDA source in the lab, and on the card where
+    there is one. Others are for one device. CheckError for a ``device`` that it is not for.
+    """
+    if not candidate.value.endswith(".cu") or candidate.kind != "source":
+        if device is not None:
+            raise CheckError(f"--device says where a CUDA source (.cu) is to run; "
+                             f"{candidate.target} is none")
+        return [candidate]
+    devices = [device] if device else [LAB, CARD] if _has_card() else [LAB]
+    return [replace(candidate, options={**candidate.options, "device": d,
+                                        "target": f"{candidate.target} --device {d}"})
+            for d in devices]
+
+
+def _has_card() -> bool:
+    try:
+        from etude_cuda.backend import missing
+    except ImportError:
+        return False
+    return not missing()
+
+
 def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     """The candidate with absolute paths, and compiled if it is a source. Raises CheckError, which
     of a file without a mark says where to put one, for the ``ops`` that are asked for.
@@ -104,6 +133,9 @@ def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     if candidate.kind == "module":
         _look_at(path, ops)
         return Candidate("module", str(path), options)
+    if candidate.kind == "source" and path.suffix == ".cu":
+        _compile_for_device(path, candidate.device)
+        return Candidate("source", str(path), options)
     if candidate.kind == "source":
         path = _compile(path)
     if b"etude_" not in path.read_bytes():  # the worker looks closer; no code is loaded here
@@ -165,11 +197,8 @@ def _compile(path: Path) -> Path:
     from etude.backends.native.header import HEADER
     from etude_check.worker.prototypes import check_prototypes
 
-    if path.suffix == ".cu":
-        raise CheckError(f"{path.name} is a CUDA source: checking it needs the CUDA plugin of "
-                         f"Etude, which is not installed")
     if path.suffix not in COMPILERS:
-        raise CheckError(f"--source takes {', '.join(COMPILERS)}, got {path.name!r}"
+        raise CheckError(f"--source takes {', '.join(COMPILERS)}, .cu, got {path.name!r}"
                          + ("; a Python file is checked with --module"
                             if path.suffix == ".py" else ""))
     variable, names = COMPILERS[path.suffix]
@@ -188,6 +217,27 @@ def _compile(path: Path) -> Path:
                          f"{(done.stderr or done.stdout).strip()}")
     check_prototypes(path, library, compiler)
     return library
+
+
+def _compile_for_device(path: Path, device: str) -> None:
+    """Have the CUDA plugin compile a source, once; the worker finds what it made. CheckError if
+    there is no plugin, or the source does not compile.
+    """
+    from etude.core.errors import BackendError
+
+    try:
+        from etude_cuda.backend import missing
+        from etude_cuda.lab.build import compile_source
+    except ImportError:
+        raise CheckError(f"{path.name} is a CUDA source: checking it needs the CUDA plugin of "
+                         f"Etude, which is not installed: pip install etude-cuda, or in a clone "
+                         f"pip install plugins/etude-cuda. No card is needed") from None
+    if device == CARD and (lacking := missing()):
+        raise CheckError(f"{path.name} cannot run on a card here: {'; '.join(lacking)}")
+    try:
+        compile_source(path, device)
+    except BackendError as error:
+        raise CheckError(str(error)) from None
 
 
 def _found(names: tuple[str, ...], variable: str) -> list[str]:
@@ -243,6 +293,10 @@ def load_candidate(candidate: Candidate) -> Loaded:
         backend = registry().load(candidate.value)
         plugin = registry().backends[candidate.value][1]
         waivers = getattr(plugin.module, "ETUDE_WAIVERS", ())
+    elif candidate.kind == "source":  # in CUDA: others were made a library
+        from etude_cuda.column import open_source
+
+        backend = open_source(candidate.value, candidate.device)
     else:
         before = set(sys.modules)
         backend, = resolve(Path(candidate.value))

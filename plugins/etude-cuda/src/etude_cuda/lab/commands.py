@@ -97,8 +97,9 @@ def _compiling(command: Any) -> Any:
               help="With --kernel: the third argument of the launch.")
 @click.option("--arg", "given", metavar="NAME=VALUE", multiple=True, help="With --kernel: an "
               "argument. n=256, x=normal:1024, x=zeros:1024, x=range:8, x=0.5:1024. Repeatable.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="The order of threads and blocks, and drawn inputs, follow from it.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
+              help="The order of threads and blocks, and drawn inputs, follow from it. 0: threads "
+              "in the order of their numbers.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="End the program after so long. [default: none]")
 @click.option("--html", metavar="FILE", help="Write the report as one HTML page.")

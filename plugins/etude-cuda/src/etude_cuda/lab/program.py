@@ -51,7 +51,7 @@ class Ran:
 class Settings:
     """What the lab is told about a run, through the environment."""
 
-    seed: int = 0
+    seed: int = 1  # 0 is the order of the numbers, which hides mistakes
     card: str = "A100"
     timeout: float | None = None
     only: str = ""  # LAB_ONLY: one launch with another grid and block

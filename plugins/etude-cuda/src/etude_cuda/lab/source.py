@@ -208,6 +208,9 @@ class _Pass:
         if text in SPACES and self._declared != self._begin:
             self._declared = self._begin
             return self._variable(i)
+        if text == "__noinline__" and not (i and self._tokens[i - 1].text == "("):
+            # As a macro it would break g++'s own headers, which mean an attribute by it.
+            self._edit(self._tokens[i].start, self._tokens[i].end, "LAB_NOINLINE")
         if text in KERNEL_TAKEN:
             self._plain_kernel(i, KERNEL_TAKEN[text])
         self._refused(i)
@@ -313,7 +316,7 @@ class _Pass:
     def _define(self, token: Token) -> None:
         """Pass over the body of a macro: launches and shared arrays may be in it."""
         head = re.match(r"#\s*define\s+\w+(\([^)]*\))?", token.text)
-        if not head or not re.search(r"<\s*<\s*<|__shared__", token.text):
+        if not head or not re.search(r"<\s*<\s*<|__shared__|__noinline__", token.text):
             return
         outside = self._tokens, self._begin, self._scopes, self._declared
         names = head[1].strip("()") if head[1] else ""

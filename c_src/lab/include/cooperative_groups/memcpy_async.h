@@ -1,0 +1,2 @@
+/* memcpy_async.h: it is all in cooperative_groups.h. */
+#include "../cooperative_groups.h"

@@ -1,0 +1,2 @@
+/* scan.h: it is all in cooperative_groups.h. */
+#include "../cooperative_groups.h"

@@ -1,0 +1,2 @@
+/* driver_types.h: everything is in cuda_runtime.h. */
+#include "cuda_runtime.h"
