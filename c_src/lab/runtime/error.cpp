@@ -29,7 +29,7 @@ struct Unasked {
     std::string words;
     Place place;
 };
-static Unasked unasked;
+static Unasked &unasked = *new Unasked(); /* outlives the exit */
 static std::mutex lock;
 
 static void owe(cudaError_t error, bool launch, const std::string &words, const Place &place) {

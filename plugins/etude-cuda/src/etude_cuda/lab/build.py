@@ -223,6 +223,8 @@ def refuse(refusals: Sequence[Refusal]) -> None:
 def _runtime(gxx: str, mode: str, library: bool) -> list[Path]:
     """The objects of c_src/lab in one mode, compiled where there are none for these sources."""
     sources = sorted(home().glob("runtime/*.cpp"))
+    if not library:
+        sources += sorted(home().glob("program/*.cpp"))
     if mode == "inspect":
         sources += sorted(home().glob("inspect/*.cpp"))
     flags = ["-std=gnu++17", "-ffp-contract=off", "-g", "-pthread", *RUNTIME[mode],

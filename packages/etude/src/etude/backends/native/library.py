@@ -115,10 +115,42 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 def _address(library: ctypes.CDLL, symbol: str) -> int | None:
+    """Of a symbol of this library; not of one that it is linked to, as a .cu file's is to the lab.
+
+    Every library says which etude.h it was compiled with (1.0 did not), so what begins where that
+    lies is its own.
+    """
+    found = _found(library, symbol)
+    interface = _found(library, "etude_interface")
+    if found is None or interface is None or _begin(found) == _begin(interface):
+        return found
+    return None
+
+
+def _found(library: ctypes.CDLL, symbol: str) -> int | None:
     try:
         return ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
     except AttributeError:
         return None
+
+
+class _Place(ctypes.Structure):
+    """What dladdr says of an address: struct Dl_info."""
+
+    _fields_ = (("file", ctypes.c_char_p), ("begin", ctypes.c_void_p),
+                ("symbol", ctypes.c_char_p), ("address", ctypes.c_void_p))
+
+
+@cache
+def _process() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _begin(address: int | None) -> int | None:
+    """Where the library that holds an address begins in memory."""
+    place = _Place()
+    _process().dladdr(ctypes.c_void_p(address), ctypes.byref(place))
+    return place.begin
 
 
 # ------------------------------------------------------------------ the two hosts
