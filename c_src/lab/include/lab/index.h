@@ -16,8 +16,24 @@
 
 LAB_INDEX uint3 threadIdx __attribute__((tls_model("initial-exec")));
 LAB_INDEX uint3 blockIdx __attribute__((tls_model("initial-exec")));
-LAB_INDEX dim3 blockDim __attribute__((tls_model("initial-exec")));
-LAB_INDEX dim3 gridDim __attribute__((tls_model("initial-exec")));
+
+/* The compiler instruments a constant whose type has a constructor, as dim3 has: it might be
+   running. So an inspected program sees a plain struct with the same layout. */
+#if defined(LAB_INSPECT) && !defined(LAB_RUNTIME)
+namespace lab {
+struct Extents {
+    unsigned x, y, z;
+    operator dim3() const { return dim3(x, y, z); }
+};
+}
+#else
+namespace lab {
+using Extents = dim3;
+}
+#endif
+
+LAB_INDEX lab::Extents blockDim __attribute__((tls_model("initial-exec")));
+LAB_INDEX lab::Extents gridDim __attribute__((tls_model("initial-exec")));
 
 constexpr int warpSize = 32;
 
