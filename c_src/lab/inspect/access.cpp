@@ -97,7 +97,7 @@ void check_range_defined(const Touch &touch) {
    shared memory volatile means nothing. */
 inline bool can_race(uint32_t a, uint32_t b, bool in_shared) {
     if (!((a | b) & Mark::write)) return false;
-    if (a & b & Mark::atomic) return false;
+    if (a & b & Mark::atomic) return (a | b) & Mark::block_scope; // by another block
     constexpr uint32_t special = Mark::atomic | Mark::is_volatile;
     if (in_shared || !(a & special) || !(b & special)) return true;
     return (a & b & Mark::write) && !((a | b) & Mark::atomic);
@@ -118,9 +118,10 @@ inline bool visit(const Touch &touch, Cell &cell, const Mark &mark, bool in_shar
     const Lane &lane = touch.lane;
     const Mark *against = nullptr;
     auto look = [&](const Mark &other) {
-        if (!against && other.tick && can_race(touch.flags, other.what, in_shared) &&
-            !ordered(lane, other, in_shared))
-            against = &other;
+        if (against || !other.tick || !can_race(touch.flags, other.what, in_shared)) return;
+        bool atomics = touch.flags & other.what & Mark::atomic;
+        if (atomics && other.thread - lane.block->first < lane.block->count) return;
+        if (!ordered(lane, other, in_shared)) against = &other;
     };
     look(cell.write);
     look(cell.other[0]);
@@ -310,9 +311,10 @@ void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     if (objects->outside(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;
-    if (object->freed && object->space != Space::shared)
+    bool of_host = object->space == Space::managed || object->space == Space::pinned;
+    if (object->freed && of_host)
         return report_host_after_free(*object, a, bytes, is_write, pc);
-    if (object->space != Space::managed && object->space != Space::pinned)
+    if (!of_host)
         return report_device_pointer(*object, a, bytes, is_write, pc);
     size_t inside = std::min<size_t>(bytes, object->end - a);
     check_host_cells(*object, a, inside, is_write, pc);

@@ -13,6 +13,9 @@ void join(Progress &into, const Progress &more) {
     for (size_t i = 0; i < more.size(); i++) into[i] = std::max(into[i], more[i]);
 }
 
+/* cudaStreamLegacy, a name for the default stream. */
+void *const legacy_stream = reinterpret_cast<void *>(1);
+
 Tick of(const Progress &progress, uint32_t stream) {
     return stream < progress.size() ? progress[stream] : 0;
 }
@@ -25,7 +28,7 @@ void raise(Progress &progress, uint32_t stream, Tick to) {
 } // namespace
 
 uint32_t Streams::number(void *stream) {
-    if (!stream) return 0;
+    if (!stream || stream == legacy_stream) return 0;
     for (uint32_t i = 1; i < streams_.size(); i++)
         if (streams_[i].handle == stream) return i;
     streams_.emplace_back();
@@ -85,7 +88,7 @@ bool Streams::ordered(const Work &work, Tick t) const {
 }
 
 void Streams::host_waits(void *stream) {
-    if (!stream) { // the default stream has waited for the others
+    if (!number(stream)) { // the default stream has waited for the others
         for (uint32_t i = 0; i < streams_.size(); i++)
             if (!streams_[i].nonblocking) raise(host_, i, tick);
         return;
