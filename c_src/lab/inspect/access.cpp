@@ -49,7 +49,8 @@ uint32_t count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a
         return requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot]);
     };
     if (!add()) {
-        yield(); // too far ahead of the warp: the others may catch up
+        // Too far ahead of the warp. The others may catch up, unless they have not done so before.
+        if (requests.may_catch_up((uint32_t)slot)) yield();
         if (!add()) {
             requests.close_half((uint32_t)slot, launch.traffic[slot]);
             add();
