@@ -12,7 +12,6 @@
 namespace lab::inspect {
 
 uint64_t accesses;
-uintptr_t own_low, own_bytes;
 uint32_t host_path;
 bool store_pending;
 
@@ -199,7 +198,7 @@ Object *object_of(Lane &lane, Spot &spot, uintptr_t a, size_t bytes, uint32_t fl
 } // namespace
 
 void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintptr_t pc) {
-    if (a - lane.stack_low < stack_bytes || a - own_low < own_bytes) return;
+    if (a - lane.stack_low < stack_bytes) return;
     if (store_pending) look_at_pending_store();
     accesses++;
     Spot &spot = spots->at(pc, lane.path);
@@ -309,7 +308,7 @@ void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &wo
 
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     if (!busy->empty() && check_busy(a, bytes, is_write, pc)) return;
-    if (objects->outside(a) || !bytes) return;
+    if (objects->far_from_all(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;
     bool of_host = object->space == Space::managed || object->space == Space::pinned;

@@ -243,21 +243,7 @@ void block_end(Block &b) {
     spare->push_back(&view);
 }
 
-namespace {
-
-/* threadIdx and its kin are variables of the worker; a card has registers for them. */
-void find_own_variables() {
-    uintptr_t at[] = {number_of(&threadIdx), number_of(&blockIdx), number_of(&blockDim),
-                      number_of(&gridDim)};
-    std::sort(at, at + 4);
-    own_low = at[0];
-    own_bytes = at[3] + sizeof(dim3) - at[0];
-}
-
-} // namespace
-
 void thread_begin(Thread &t) {
-    if (!own_bytes) find_own_variables();
     lane_of(t).stack_low = number_of(this_worker().running()->bottom);
 }
 

@@ -68,8 +68,9 @@ void Streams::prune() {
 }
 
 Tick Streams::floor(const Work &work) const {
-    for (size_t i = pruned_; i < works_.size() && works_[i] != &work; i++)
-        if (!ordered(work, works_[i]->begin)) return works_[i]->begin;
+    const Progress &known = seen_by_.back(); // asked of the latest work only
+    for (size_t i = pruned_; i + 1 < works_.size(); i++)
+        if (of(known, works_[i]->stream) < works_[i]->end) return works_[i]->begin;
     return work.begin;
 }
 
@@ -91,15 +92,17 @@ void Streams::host_waits(void *stream) {
     if (!number(stream)) { // the default stream has waited for the others
         for (uint32_t i = 0; i < streams_.size(); i++)
             if (!streams_[i].nonblocking) raise(host_, i, tick);
-        return;
+    } else {
+        uint32_t s = number(stream);
+        join(host_, streams_[s].known);
+        raise(host_, s, tick);
     }
-    uint32_t s = number(stream);
-    join(host_, streams_[s].known);
-    raise(host_, s, tick);
+    prune();
 }
 
 void Streams::host_waits_all() {
     for (uint32_t i = 0; i < streams_.size(); i++) raise(host_, i, tick);
+    prune();
 }
 
 void Streams::event_recorded(void *event, void *stream) {
@@ -117,6 +120,7 @@ void Streams::event_recorded(void *event, void *stream) {
 void Streams::event_waited(void *event, void *stream, bool host) {
     for (auto &e : events_)
         if (e.first == event) join(host ? host_ : streams_[number(stream)].known, e.second);
+    prune();
 }
 
 bool Streams::host_knows(Tick t) const {
