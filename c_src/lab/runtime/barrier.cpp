@@ -61,6 +61,7 @@ unsigned barrier(Site site, bool predicate) {
     observe::arrive(*t, Wait::block, ~0u, t->pc);
     if (b.barrier.first && !same(b.barrier.first->site, site))
         b.divergent = true;
+    pulse.changes++;
     b.votes += predicate;
     b.barrier.push(t);
     if (barrier_complete(b))
@@ -86,6 +87,7 @@ void grid_barrier(Site site) {
     }
     t->wait = Wait::grid;
     observe::arrive(*t, Wait::grid, ~0u, t->pc);
+    pulse.changes++;
     worker.grid.push(t);
     worker.leave();
 }
