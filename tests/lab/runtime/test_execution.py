@@ -42,7 +42,7 @@ def test_a_deadlock_is_told_as_a_table_of_who_waits_where(case):
     ran = case("barrier_in_a_branch")
     [found] = ran.found("deadlock")
     assert ran.marks(found) == ["SPINS", "WAITS"]
-    assert [(w["threads"], w["wait"]) for w in found["detail"]["waiting"]] == [
+    assert [(w["count"], w["what"]) for w in found["detail"]["waiting"]] == [
         (1, "for memory to change"), (63, "at __syncthreads")]
     assert "kernel barrier_in_a_branch" in found["words"]
     # The context is lost: the next call fails too.
