@@ -14,6 +14,8 @@
 #define __CUDA_RUNTIME_API_H__
 #define __DRIVER_TYPES_H__
 
+#include "lab/watched.h"
+
 /* What a program under nvcc has without asking. */
 #include <cmath>
 #include <cstdlib>

@@ -135,10 +135,11 @@ def occupancy_text(o: Occupancy, report: Report) -> str:
     if not o.blocks:
         return f"no block fits on a multiprocessor of {report.card.name} ({o.limiter})"
     known = "assumed" if o.assumed else "by nvcc"
-    idle = f", {o.idle_sms} of {report.card.sms} multiprocessors idle" if o.idle_sms else ""
+    filled = f"; the grid is {o.waves:.1f} times what fits" if o.waves >= 1 else ""
+    idle = f"; {o.idle_sms} of {report.card.sms} multiprocessors idle" if o.idle_sms else ""
     return (f"occupancy {o.share:.0%} ({o.blocks} block{'s' * (o.blocks != 1)} = {o.warps} warps "
             f"of {report.card.warps_per_sm}), limited by {o.limiter}; {o.registers} registers "
-            f"{known}; {o.waves:.2f} waves{idle}")
+            f"{known}{filled}{idle}")
 
 
 def roofline_text(report: Report, one: object) -> str:
