@@ -59,9 +59,10 @@ def show(report: Report, to: Console) -> None:
 
 
 def _finding(report: Report, told: Told, to: Console) -> None:
-    head = Text.assemble((told.severity, COLOURS[told.severity]), ": ", (told.headline, "bold"),
-                         (f" [{told.kind}]", "dim"))
-    to.print(head)
+    head = textwrap.wrap(f"{told.severity}: {told.headline} [{told.kind}]", to.width)
+    for i, line in enumerate(head):
+        word = len(told.severity) if not i else 0
+        to.print(Text.assemble((line[:word], COLOURS[told.severity]), (line[word:], "bold")))
     times = f", {told.count:,} times" if told.count > 1 else ""
     if told.line:
         of = f" in {told.kernel}" if told.kernel else ""
