@@ -96,6 +96,7 @@ def test_memory_that_a_function_allocates_has_the_name_that_the_caller_gives_it(
     assert _pointer("    float *d_x = to_device<float>(x, 64);") == "d_x"
     assert _pointer("d_x = upload(x);") == "d_x"
     assert _pointer("if (a == f(x)) return;") == ""
+    assert _pointer("float *x = ramp(256), *y = filled(8);") == ""
 
 
 def test_a_line_that_allocates_several_gives_none_of_them_its_name():

@@ -288,9 +288,9 @@ def _pointer(line: str) -> str:
     """
     if len(re.findall(r"cudaMalloc|\bmalloc|\bcalloc|\bnew\b", line)) > 1:
         return ""
-    gets = GETS.search(line)
+    gets = GETS.findall(line)
     if gets and "alloc" not in line and "new" not in line:
-        return gets[1]
+        return gets[0] if len(gets) == 1 else ""
     found = re.search(r"cudaMalloc\w*\s*(?:<[^>]*>)?\(\s*(?:\([^()]*\)\s*)?&?\s*([A-Za-z_]\w*)",
                       line) or re.search(r"([A-Za-z_]\w*)\s*=\s*[^=]*\b(?:malloc|calloc|new)\b",
                                          line)

@@ -40,8 +40,10 @@ def dumps(report: Report, width: int = 100) -> str:
 
 def show(report: Report, to: Console) -> None:
     """The whole report."""
+    advised: set[tuple[str, ...]] = set()
     for told in report.findings[:IN_FULL]:
-        _finding(report, told, to)
+        _finding(report, told, to, told.advice in advised)
+        advised.add(told.advice)
         to.print()
     rest = report.findings[IN_FULL:]
     if rest:
@@ -58,7 +60,8 @@ def show(report: Report, to: Console) -> None:
 # ------------------------------------------------------------------ one finding
 
 
-def _finding(report: Report, told: Told, to: Console) -> None:
+def _finding(report: Report, told: Told, to: Console, advised: bool) -> None:
+    """One finding; what was advised before is not said again."""
     head = textwrap.wrap(f"{told.severity}: {told.headline} [{told.kind}]", to.width)
     for i, line in enumerate(head):
         word = len(told.severity) if not i else 0
@@ -72,8 +75,10 @@ def _finding(report: Report, told: Told, to: Console) -> None:
     others = [s for s in told.sites if s.who.lower() not in told.what.lower()]
     for site in others[:SITES] if len(told.sites) > 1 else ():
         _site(to, site)
-    for advice in told.advice:
+    for advice in () if advised else told.advice:
         _paragraph(to, advice, "  try: ", "       ")
+    if advised:
+        _line(to, Text("  try: as above"))
     if told.shrunk:
         _paragraph(to, told.shrunk, "  smallest: ", "            ")
 
