@@ -152,8 +152,8 @@ def test_the_missing_barrier_is_between_the_two_lines():
 
 def test_a_barrier_that_stands_between_them_means_the_end_of_the_loop():
     for places in ((place(5, "write"), place(7, "read")), (place(7, "read"), place(5, "write"))):
-        assert "at the end of the loop: after line 7, before the next round comes to 5" in missing(
-            "for (;;) {", "__syncthreads();", *places)
+        advice = missing("for (;;) {", "__syncthreads();", *places)
+        assert "end of the loop: after line 7, before the next round comes to line 5" in advice
 
 
 def test_the_order_that_the_runtime_saw_tells_the_end_of_a_loop():

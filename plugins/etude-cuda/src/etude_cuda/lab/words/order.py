@@ -110,7 +110,8 @@ def _between(c: Case, one: Site, two: Site) -> str:
     stands = any(BARRIER.search(text) for text in lines[low:high - 1])
     loop = any(AROUND.search(text) for text in lines[start - 1:low])
     if loop and (stands or _first_line(c, one, two) == high):
-        return f"at the end of the loop: after line {high}, before the next round comes to {low}"
+        return (f"at the end of the loop: after line {high}, before the next round comes to line "
+                f"{low}")
     if stands:
         return (f"between line {low} and line {high} on the way that these threads took; the one "
                 f"that stands there is not on it")
