@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -19,7 +20,9 @@ from etude_cuda.lab.counters import Line
 from etude_cuda.lab.events import Launch
 from etude_cuda.lab.fidelity import SHORT
 from etude_cuda.lab.findings import Told
-from etude_cuda.lab.report.record import Report
+
+if TYPE_CHECKING:
+    from etude_cuda.lab.report.record import Report
 
 COLOURS = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
 IN_FULL = 12  # findings with all their lines; of the rest, one line each
