@@ -23,11 +23,11 @@ CUDA := $(wildcard $(addprefix plugins/etude-cuda/,pyproject.toml CMakeLists.txt
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour notebooks test lower check lint types docs sanitizers bench lock clean cpu no-compiler cuda no-lab
+.PHONY: help tour notebooks test lower check lint types docs sanitizers bench gpu-wheels gpu-check lock clean cpu no-compiler cuda no-lab
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 tour: $(VENV)/core $(VENV)/kit cpu ## Train a network on digits: NumPy, then the C kernels, and compare
 	$(call say,Starting the tour)
@@ -59,6 +59,12 @@ bench: ## Timings beside NumPy (and PyTorch where it is installed)
 lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its own: see tox.ini
 	$(call say,Running the check named $@)
 	@$(BIN)/tox run -q -e $@
+
+gpu-wheels: ## Into WHEELS=dir what gpu-check installs from, where there is a network
+	@python3 tests/gpu/check.py --fill --wheels "$(WHEELS)"
+
+gpu-check: ## On a card: conformance, compute-sanitizer, speed beside PyTorch. WHEELS=dir: without a network
+	@python3 tests/gpu/check.py $(if $(WHEELS),--wheels "$(WHEELS)")
 
 lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is tested with
 	$(call say,Installing the newest of everything into a scratch environment)

@@ -15,7 +15,7 @@ from etude_cuda.zoo import PUBLISHED, animals
 
 
 def table():
-    """Rates first, then a row for each kind of finding, then every program that was judged wrongly."""
+    """Rates, a row for each kind of finding, and the programs that were judged wrongly."""
     score = json.loads(PUBLISHED.read_text(encoding="ascii"))
     known = animals()
     by = defaultdict(list)

@@ -48,8 +48,6 @@ ETUDE_KERNEL(gather, gather)(etude_context *ctx, const real *x, const int64_t *i
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
-enum { FEW = 1 << 20 }; /* so many comparisons of an index cost less than sorting */
-
 #if defined(ETUDE_INT)
 typedef uint64_t sum_type; /* wraps, as in NumPy */
 #else
@@ -125,7 +123,7 @@ ETUDE_KERNEL(scatter_add, scatter_add)(etude_context *ctx, const int64_t *index,
         return ETUDE_OK;
     if (n == 0)
         return ETUDE_BAD_INDEX;
-    bool few = (double)count * (double)n <= FEW;
+    bool few = few_of(index_n, outer * n * inner);
     char *scratch = (char *)etude_scratch(ctx, FLAG + (few ? 0 : bytes_of_order(count)));
     if (!scratch)
         return ETUDE_NO_MEMORY;

@@ -72,8 +72,6 @@ ETUDE_KERNEL(embedding, embedding)(etude_context *ctx, const int64_t *index, con
 
 /* ---- The gradient of embedding ---------------------------------------------------------------- */
 
-enum { FEW = 1 << 20 }; /* so many comparisons of a number cost less than sorting */
-
 struct add_shape {
     int64_t count, V, D, padding; /* padding: the row that stays 0, or -1 */
 };
@@ -147,7 +145,7 @@ ETUDE_KERNEL(embedding_backward, embedding_backward)(etude_context *ctx, const r
         return filled(ctx, op, dweight, 0, (size_t)(V * D) * sizeof(real));
     if (V == 0)
         return ETUDE_BAD_INDEX;
-    bool few = (double)count * (double)V * (double)D <= FEW;
+    bool few = few_of(count, V * D);
     char *scratch = (char *)etude_scratch(ctx, FLAG + (few ? 0 : bytes_of_order(count)));
     if (!scratch)
         return ETUDE_NO_MEMORY;

@@ -1,5 +1,5 @@
-/* picked.cuh: what kernels with an index share: the check of indices, and a walk over three
-   dimensions.
+/* picked.cuh: what kernels with an index share: the check of indices, a walk over three dimensions,
+   and whether sorting pays.
 
    An index may be out of range. A launch looks at all of them and sets a flag in device memory; the
    kernel that uses them is queued behind it and passes over what is out of range; then the host
@@ -45,6 +45,15 @@ static __global__ void __launch_bounds__(THREADS)
     for (int64_t i = first_item(); i < count; i += all_threads())
         if (outside(index[i], n))
             atomicOr(flag, 1);
+}
+
+/* Whether each of `places` had better look through all indices, `each` of them, for those that are
+   its own, than that indices are sorted. The lanes of a warp look at the same ones, so that a
+   comparison costs next to nothing; but a place looks at one after another. */
+static inline bool few_of(int64_t each, int64_t places)
+{
+    const int64_t most_each = 4096, most_of_all = 1 << 28;
+    return each <= most_each && each * places <= most_of_all;
 }
 
 enum { FLAG = 256 }; /* bytes of scratch memory for the flag; what lies behind it is aligned */

@@ -146,6 +146,15 @@ static __global__ void __launch_bounds__(THREADS, RESIDENT)
             reduce_segment(r, s, first + mine, segment, y, x...);
 }
 
+/* The threads that a row of n keeps busy. */
+static inline int group_of(int64_t n)
+{
+    int group = 1;
+    while (group < WARP && group * 4 < n)
+        group *= 2;
+    return n > LONG_ROW ? (int)THREADS : group;
+}
+
 /* One launch: the segments of all rows. */
 template <class R, class Y, class... X>
 static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, int64_t n,
@@ -156,11 +165,7 @@ static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, 
     s.rows = rows, s.n = n, s.segment = segment, s.segments = most(1, pieces(n, segment));
     s.packed = rows == 1 || n % N == 0;
     s.whole = (aligned(x) && ...);
-    s.group = 1;
-    while (s.group < WARP && s.group * 4 < n)
-        s.group *= 2;
-    if (n > LONG_ROW)
-        s.group = THREADS;
+    s.group = group_of(n);
     unsigned threads = threads_for(least(rows, THREADS) * s.group);
     dim3 grid(blocks_along(rows, threads / s.group), blocks_along(s.segments, 1));
     reduce_rows<<<grid, threads, 0, stream_of(ctx)>>>(r, s, y, x...);

@@ -2,11 +2,13 @@
 
    x, y: outer x n x inner. Totals are of type W: double for floats, and integers that wrap.
 
-   Plan. Bound by memory. inner = 1: a block takes a run of a row, a number a thread, round by round;
-   in a warp totals travel upwards by shuffles, and what the warps before have goes through shared
-   memory. inner > 1: a thread takes a column, so that a warp reads side by side. Long rows and
-   columns are cut into segments: the first launch adds each up (reduce.cuh), the second makes
-   running totals of those, and the third begins each segment with what the ones before come to.
+   Plan. Bound by memory. inner = 1: a group of threads takes a run of a row, 16 bytes each at a time;
+   as many threads as the row keeps busy, up to a warp, and a whole block where it is long. In a warp
+   totals travel upwards by shuffles, and what the warps before have goes through shared memory.
+   inner > 1: a thread takes a column, so that a warp reads side by side. Long rows and columns are
+   cut into segments: the first launch adds each up (reduce.cuh), the second makes running totals of
+   those, and the third begins each segment with what the ones before come to. Rows that do not begin
+   at 16 bytes are read a number at a time, from sectors that the cache still has.
 
    A total joins earlier numbers alone, so a NaN or an infinity does not go backwards. Nothing is
    -0, since -0 + x is x for every x. */
@@ -34,40 +36,74 @@ template <class W> struct total_of_segment {
 struct scan_shape {
     int64_t outer, n, inner;
     int64_t segment, segments; /* rows of a segment, and how many there are */
+    int group;                 /* threads of a row: 1, 2, 4, ... 32, or all of the block */
+    bool whole;                /* packs of a row are one load and one store */
 };
 
-/* The totals of a warp's numbers, in each lane up to its own. */
-template <class W> ETUDE_DEVICE W warp_totals(W v)
+/* The totals of what the lanes of a group have, in each lane up to its own. */
+template <class W> ETUDE_DEVICE W totals_up_to(W v, int mine, int group)
 {
-#pragma unroll
-    for (int apart = 1; apart < WARP; apart *= 2) {
+    for (int apart = 1; apart < group && apart < WARP; apart *= 2) {
         W before = __shfl_up_sync(EVERY_LANE, v, apart);
-        if (lane_of_warp() >= apart)
+        if (mine % WARP >= apart)
             v = before + v;
     }
     return v;
 }
 
-/* One segment of a row. `before` is what the segments before it come to. */
-template <class W, class X, class Y>
-ETUDE_DEVICE void scan_run(const X *x, Y *y, int64_t n, W before)
+/* What the threads of a group before this one have, v being its own, beginning with *before; and
+   *before becomes the total of all. All threads of the block call this. */
+template <class W> ETUDE_DEVICE W total_before(W v, int mine, int group, W *before)
 {
     __shared__ W part[THREADS / WARP];
-    int warps = (int)blockDim.x / WARP, warp = (int)threadIdx.x / WARP;
-    for (int64_t from = 0; from < n; from += blockDim.x) {
-        int64_t j = from + threadIdx.x;
-        W v = warp_totals(j < n ? (W)x[j] : no_total<W>());
+    W upto = totals_up_to(v, mine, group), here = *before;
+    W earlier = __shfl_up_sync(EVERY_LANE, upto, 1);
+    if (group > WARP) {
         if (lane_of_warp() == WARP - 1)
-            part[warp] = v;
+            part[mine / WARP] = upto;
         __syncthreads();
-        W here = before;
-        for (int k = 0; k < warps; k++) {
-            here = k == warp ? before : here;
-            before += part[k];
+        for (int k = 0; k < group / WARP; k++) {
+            here = k == mine / WARP ? *before : here;
+            *before += part[k];
         }
-        if (j < n)
-            y[j] = (Y)(here + v);
         __syncthreads(); /* part is free again */
+    } else {
+        *before += __shfl_sync(EVERY_LANE, upto, lane_of_warp() | (group - 1));
+    }
+    return mine % least(group, WARP) ? here + earlier : here;
+}
+
+/* One segment of a row, n numbers. `before` is what the segments before it come to. */
+template <class W, class X, class Y>
+ETUDE_DEVICE void scan_run(const scan_shape &s, const X *x, Y *y, int64_t n, W before, bool there)
+{
+    constexpr int N = 16 / WIDEST<X, Y>;
+    int mine = (int)threadIdx.x % s.group;
+    for (int64_t from = 0; from < n; from += s.group * N) {
+        int64_t j = from + mine * N;
+        bool full = s.whole && j + N <= n;
+        pack<N, X> given = {};
+        if (there && full)
+            given = load<N>(x + j);
+        W total[N];
+#pragma unroll
+        for (int e = 0; e < N; e++) {
+            bool some = there && j + e < n;
+            W v = !some ? no_total<W>() : (W)(full ? given.at[e] : x[j + e]);
+            total[e] = e ? total[e - 1] + v : v;
+        }
+        W earlier = total_before(total[N - 1], mine, s.group, &before);
+        pack<N, Y> made;
+#pragma unroll
+        for (int e = 0; e < N; e++)
+            made.at[e] = (Y)(earlier + total[e]);
+        if (there && full)
+            store<N>(y + j, made);
+        else
+#pragma unroll
+            for (int e = 0; e < N; e++)
+                if (there && j + e < n)
+                    y[j + e] = made.at[e];
     }
 }
 
@@ -75,11 +111,13 @@ template <class W, class X, class Y>
 static __global__ void __launch_bounds__(THREADS, RESIDENT)
     scan_rows(scan_shape s, const W *totals, const X *x, Y *y)
 {
-    for (int64_t row = blockIdx.x; row < s.outer; row += gridDim.x)
+    int64_t groups = (int)blockDim.x / s.group, mine = (int)threadIdx.x / s.group;
+    for (int64_t first = blockIdx.x * groups; first < s.outer; first += gridDim.x * groups)
         for (int64_t k = blockIdx.y; k < s.segments; k += gridDim.y) {
-            int64_t at = row * s.n + k * s.segment;
-            W before = k ? totals[row * s.segments + k - 1] : no_total<W>();
-            scan_run<W>(x + at, y + at, least(s.segment, s.n - k * s.segment), before);
+            int64_t row = first + mine, at = row * s.n + k * s.segment;
+            bool there = row < s.outer;
+            W before = there && k ? totals[row * s.segments + k - 1] : no_total<W>();
+            scan_run<W>(s, x + at, y + at, least(s.segment, s.n - k * s.segment), before, there);
         }
 }
 
@@ -108,8 +146,12 @@ static int scan_launched(etude_context *ctx, const char *op, scan_shape s, const
                          const X *x, Y *y)
 {
     if (s.inner == 1) {
-        dim3 grid(blocks_along(s.outer, 1), blocks_along(s.segments, 1));
-        scan_rows<<<grid, threads_for(s.n), 0, stream_of(ctx)>>>(s, totals, x, y);
+        constexpr int N = 16 / WIDEST<X, Y>;
+        s.whole = aligned(x) && aligned(y) && (s.outer == 1 || s.n % N == 0);
+        s.group = group_of(s.n);
+        unsigned threads = threads_for(least(s.outer, THREADS) * s.group);
+        dim3 grid(blocks_along(s.outer, threads / s.group), blocks_along(s.segments, 1));
+        scan_rows<<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);
     } else {
         unsigned threads = threads_for(s.inner);
         dim3 grid((unsigned)pieces(s.inner, threads), blocks_along(s.outer, 1),
@@ -121,8 +163,11 @@ static int scan_launched(etude_context *ctx, const char *op, scan_shape s, const
 
 static inline scan_shape scan_shape_of(int64_t outer, int64_t n, int64_t inner)
 {
-    int64_t segment = inner == 1 ? SCAN_RUN : SCAN_COLUMN;
-    return {outer, n, inner, segment, pieces(n, segment)};
+    scan_shape s = {};
+    s.outer = outer, s.n = n, s.inner = inner;
+    s.segment = inner == 1 ? SCAN_RUN : SCAN_COLUMN;
+    s.segments = pieces(n, s.segment);
+    return s;
 }
 
 /* Bytes of scratch memory that `scan` wants. */
@@ -149,7 +194,9 @@ static int scan(etude_context *ctx, const char *op, int64_t outer, int64_t n, in
         : columns_launched(ctx, op, total, outer, n, inner, s.segment, totals, x);
     if (status)
         return status;
-    scan_shape all = {outer, s.segments, inner, s.segments, 1};
+    scan_shape all = s;
+    all.n = all.segment = s.segments;
+    all.segments = 1;
     status = scan_launched(ctx, op, all, (const W *)NULL, (const W *)totals, totals);
     return status ? status : scan_launched(ctx, op, s, (const W *)totals, x, y);
 }

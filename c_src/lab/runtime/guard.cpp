@@ -29,6 +29,7 @@ namespace lab {
 __thread int busy;
 
 constexpr int INTERRUPT = SIGURG; /* ignored by default, so nobody else minds it */
+constexpr double TELL_EVERY = 5;  /* seconds */
 constexpr size_t SIGNAL_STACK = 64 * 1024;
 
 /* The CPU threads that run the launch. */
@@ -36,7 +37,8 @@ struct Runner {
     pthread_t thread;
     Runner *next;
 };
-static std::mutex lock;
+static std::mutex lock;     /* of the list */
+static std::mutex watching; /* the launch stays while the watcher looks at it */
 static Runner *runners;
 static thread_local Runner runner;
 static std::atomic<Launching *> watched{nullptr};
@@ -177,24 +179,49 @@ bool stop_kernels(int error) {
     return true;
 }
 
+static void write_progress(const Launching &launching, double began) {
+    const LaunchInfo &l = *launching.info;
+    write_event("{\"event\":\"progress\",\"launch\":" + std::to_string(l.number) +
+                ",\"kernel\":" + quoted(l.kernel) + ",\"line\":" + std::to_string(l.line) +
+                ",\"done\":" + std::to_string(launching.ended) +
+                ",\"blocks\":" + std::to_string(launching.blocks) +
+                ",\"seconds\":" + std::to_string(seconds() - began) + "}");
+}
+
+/* What the watcher has seen of the launch that runs. */
+struct Watch {
+    uint64_t number = 0, ended = 0;
+    double began = 0, block_ended = 0, told = 0;
+
+    void look(const Launching &launching) {
+        double t = seconds();
+        if (launching.info->number != number) {
+            number = launching.info->number;
+            began = block_ended = told = t;
+        }
+        if (launching.ended != ended) {
+            ended = launching.ended;
+            block_ended = t;
+        }
+        if (t - told > TELL_EVERY) {
+            told = t;
+            write_progress(launching, began);
+        }
+        bool late = time_limit() > 0 && t - block_ended > time_limit();
+        if (late || launching.failed())
+            stop_kernels(702);
+    }
+};
+
 static void *watcher(void *) {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, nullptr);
-    uint64_t ended = 0;
-    double since = seconds();
-    const Launching *last = nullptr;
-    for (;;) {
+    for (Watch watch;;) {
         usleep(200000);
-        Launching *launching = watched;
-        if (launching != last || (launching && launching->ended != ended)) {
-            last = launching;
-            ended = launching ? launching->ended.load() : 0;
-            since = seconds();
-        }
-        bool late = time_limit() > 0 && seconds() - since > time_limit();
-        if (launching && (late || launching->failed()))
-            stop_kernels(702);
+        std::lock_guard<std::mutex> hold(watching);
+        if (Launching *launching = watched)
+            watch.look(*launching);
     }
     return nullptr;
 }
@@ -246,7 +273,10 @@ Guarded::~Guarded() {
 void watch(Launching *launching) {
     static bool installed = (install_handlers(), true);
     (void)installed;
-    watched = launching;
+    {
+        std::lock_guard<std::mutex> hold(watching);
+        watched = launching;
+    }
     if (launching && !watcher_runs.exchange(true)) {
         pthread_t thread;
         if (pthread_create(&thread, nullptr, watcher, nullptr) == 0)
@@ -257,6 +287,7 @@ void watch(Launching *launching) {
 /* Only the thread that forked is left. */
 void guard_after_fork() {
     new (&lock) std::mutex();
+    new (&watching) std::mutex();
     runners = nullptr;
     watched = nullptr;
     watcher_runs = false;

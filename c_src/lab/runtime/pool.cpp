@@ -1,7 +1,8 @@
 /* pool.cpp: the blocks of a launch over the cores of the CPU.
 
    The thread that launches works too. The others are started by the first launch that is worth it,
-   LAB_WORKERS in all (default: the cores that this process may use), and wait for the next launch.
+   LAB_WORKERS in all (else ETUDE_NUM_THREADS, else the cores that this process may use), and wait
+   for the next launch.
    In inspect mode, and for cooperative launches, whose blocks wait for each other, there is one. */
 #define LAB_RUNTIME
 #include "pool.h"
@@ -33,8 +34,10 @@ static Pool *pool = new Pool();
 
 static unsigned workers() {
     static const unsigned count = [] {
-        const char *text = getenv("LAB_WORKERS");
-        int asked = text ? atoi(text) : 0;
+        int asked = 0;
+        for (const char *name : {"LAB_WORKERS", "ETUDE_NUM_THREADS"})
+            if (const char *text = getenv(name); text && asked <= 0)
+                asked = atoi(text);
         cpu_set_t cores;
         if (asked <= 0 && sched_getaffinity(0, sizeof cores, &cores) == 0)
             asked = CPU_COUNT(&cores);

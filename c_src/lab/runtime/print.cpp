@@ -17,7 +17,7 @@
 namespace lab {
 
 static std::mutex lock;
-static std::string held;
+static std::string &held = *new std::string(); /* outlives the exit */
 
 int print_later(const char *format, va_list arguments) {
     char text[1024];

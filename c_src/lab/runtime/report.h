@@ -60,7 +60,8 @@ std::string where(Site site);                  /* "k.cu:12", or "an unknown line
 std::string name_of(const Thread &t);          /* "block (0,0,0) thread (3,0,0)" */
 std::string name_of(const LaunchInfo &launch); /* "kernel k (k.cu:12)" */
 
-uint64_t findings(); /* so far */
+uint64_t findings();        /* so far */
+extern const char *stopped; /* why the program ended before its end; empty if it did not */
 
 }
 

@@ -8,8 +8,12 @@
 #include <map>
 #include <mutex>
 
+#include "device.h"
+#include "guard.h"
+#include "lab/errors.h"
 #include "lab/shared.h"
 #include "observe.h"
+#include "report.h"
 #include "worker.h"
 
 namespace lab {
@@ -19,6 +23,24 @@ static std::mutex laying;
 constexpr size_t ALIGN = 128;
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* A compiler of CUDA refuses a kernel whose arrays are larger than 48 KiB together. */
+static void check_room(const LaunchInfo &info, const SharedPlace &place) {
+    if (info.static_shared <= SHARED_LIMIT)
+        return;
+    Finding f;
+    f.kind = "launch-failed";
+    f.launch = &info;
+    f.words = name_of(info) + " has " + std::to_string(info.static_shared) +
+              " bytes of shared arrays with " + place.name + " (" +
+              where({place.file, place.line}) + "); a block may have " +
+              std::to_string(SHARED_LIMIT) + ". Dynamic shared memory may be larger.";
+    f.places = {Place("array", {place.file, place.line})};
+    f.detail = "{\"why\":\"shared\",\"asked\":" + std::to_string(info.static_shared) +
+               ",\"limit\":" + std::to_string(SHARED_LIMIT) + "}";
+    report(f);
+    this_worker().fail(cudaErrorLaunchOutOfResources);
+}
 
 #ifdef LAB_INSPECT
 
@@ -49,9 +71,10 @@ static size_t offset_of(const SharedPlace &place, LaunchInfo &info) {
 void lay_down(SharedPlace &place) {
     Block &b = *now->block;
     place.offset = offset_of(place, *b.launch);
+    check_room(*b.launch, place);
     place.stamp = b.stamp;
-    observe::shared_array(b, {place.name, place.file, place.line, b.shared + place.offset,
-                              place.bytes});
+    observe::shared_array(
+        b, {place.name, place.file, place.line, b.shared + place.offset, place.bytes});
 }
 
 char *dynamic_arena(const char *name, size_t) {
@@ -63,17 +86,22 @@ char *dynamic_arena(const char *name, size_t) {
 
 #else
 
-void lay_down(SharedPlace &place) {
+static void lay_down_once(SharedPlace &place, const Block &b) {
+    Busy holding;
     std::lock_guard<std::mutex> hold(laying);
-    Block &b = *now->block;
     if (place.stamp == b.stamp)
         return;
     LaunchInfo &info = *b.launch;
-    size_t align = place.align < 16 ? 16 : place.align;
-    size_t offset = round_up(round_up(info.dynamic_shared, 16) + info.static_shared, align);
-    place.offset = offset;
-    info.static_shared = offset + place.bytes - round_up(info.dynamic_shared, 16);
+    size_t dynamic = round_up(info.dynamic_shared, ALIGN);
+    place.offset = dynamic + round_up(info.static_shared, ALIGN);
+    info.static_shared = place.offset - dynamic + place.bytes;
     __atomic_store_n(&place.stamp, b.stamp, __ATOMIC_RELEASE);
+}
+
+void lay_down(SharedPlace &place) {
+    Block &b = *now->block;
+    lay_down_once(place, b);
+    check_room(*b.launch, place);
 }
 
 char *dynamic_arena(const char *, size_t) { return now->block->shared; }

@@ -23,13 +23,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).parent
-PROGRAMS = HERE.parent / "programs"
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import shipped
 from changes import KINDS, changes
 from tried import Trials
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE.parent / "programs"
 
 
 def drawn(texts, seed, count):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-PROGRAMS = HERE.parent / "programs"
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from changes import KINDS, changes
 from tried import Trials
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE.parent / "programs"
 
 gxx = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None,
                          reason="NOT RUN: needs g++")

@@ -81,8 +81,10 @@ RACE = Expected(9, "race", "block")
 
 
 def test_a_finding_counts_only_with_its_kind_line_and_scope():
-    for found, good in ((Found("race", "block", (7, 9)), True), (Found("race", "warp", (9,)), False),
-                        (Found("race", "block", (8,)), False), (Found("leak", "", (9,)), False)):
+    for found, good in ((Found("race", "block", (7, 9)), True),
+                        (Found("race", "warp", (9,)), False),
+                        (Found("race", "block", (8,)), False),
+                        (Found("leak", "", (9,)), False)):
         fate = judge("a", "wrong", [RACE], Seen([found]))
         assert fate.good == good
         assert (fate.missing == []) == good

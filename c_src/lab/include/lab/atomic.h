@@ -61,7 +61,7 @@ template <class To, class From> LAB_OWN To pun(From from) {
 }
 
 #if defined(__SANITIZE_THREAD__)
-#define LAB_ATOMIC inline __attribute__((no_sanitize("thread"), noinline))
+#define LAB_ATOMIC inline LAB_QUIET __attribute__((noinline))
 #else
 #define LAB_ATOMIC inline __attribute__((always_inline))
 #endif

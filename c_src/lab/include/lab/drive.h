@@ -24,9 +24,9 @@ enum Fill { normal, uniform, range, constant };
 
 struct Spec {
     const char *name;
-    size_t count;  /* elements of an array; of a number 0 */
+    size_t count; /* elements of an array; of a number 0 */
     Fill fill;
-    double value;  /* of constant, and of a number */
+    double value; /* of constant, and of a number */
 };
 
 /* SplitMix64 (Steele, Lea and Flood 2014): small, and the same numbers everywhere. */
@@ -40,14 +40,16 @@ struct Random {
         return z ^ (z >> 31);
     }
     double unit() { return (next() >> 11) * 0x1p-53; }
-    double gauss() {  /* Box and Muller 1958 */
+    double gauss() { /* Box and Muller 1958 */
         double radius = std::sqrt(-2 * std::log(1 - unit()));
         return radius * std::cos(6.283185307179586 * unit());
     }
 };
 
 /* The numbers that a type is made of: float for float4, the type itself for most. */
-template <class T, class = void> struct Part { using type = T; };
+template <class T, class = void> struct Part {
+    using type = T;
+};
 template <class T> struct Part<T, std::void_t<decltype(T::x)>> {
     using type = std::remove_cv_t<decltype(T::x)>;
 };
@@ -74,11 +76,13 @@ template <class N> constexpr bool is_number =
     std::is_arithmetic_v<N> || (std::is_constructible_v<N, float> && sizeof(N) <= 8);
 
 template <class N> double as_double(const N &x) {
-    if constexpr (std::is_arithmetic_v<N>) return double(x);
-    else return double(float(x));
+    if constexpr (std::is_arithmetic_v<N>)
+        return double(x);
+    else
+        return double(float(x));
 }
 
-inline uint64_t digest(const void *data, size_t bytes) {  /* FNV-1a */
+inline uint64_t digest(const void *data, size_t bytes) { /* FNV-1a */
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < bytes; i++)
         hash = (hash ^ static_cast<const unsigned char *>(data)[i]) * 0x100000001b3u;
@@ -86,7 +90,8 @@ inline uint64_t digest(const void *data, size_t bytes) {  /* FNV-1a */
 }
 
 inline void checked(cudaError_t status, const char *what) {
-    if (status == cudaSuccess) return;
+    if (status == cudaSuccess)
+        return;
     std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(status));
     std::exit(1);
 }
@@ -96,8 +101,8 @@ template <class P> struct Argument {
     P value{};
 
     Argument(const Spec &spec, Random &random) {
-        if constexpr (is_number<P>) value = spec.fill == constant ? P(spec.value)
-                                                                  : drawn<P>(spec, 0, random);
+        if constexpr (is_number<P>)
+            value = spec.fill == constant ? P(spec.value) : drawn<P>(spec, 0, random);
     }
     P given() { return value; }
     void tell(FILE *) {}
@@ -119,7 +124,8 @@ template <class T> struct Argument<T *> {
         if constexpr (is_number<Number>)
             for (size_t i = 0; i < before.size(); i++) {
                 before[i] = drawn<Number>(spec, i, random);
-                if constexpr (std::is_same_v<Named, bool>) before[i] &= 1;
+                if constexpr (std::is_same_v<Named, bool>)
+                    before[i] &= 1;
             }
         checked(cudaMalloc((void **)&device, bytes() ? bytes() : 1), spec.name);
         checked(cudaMemcpy(device, before.data(), bytes(), cudaMemcpyHostToDevice), spec.name);
@@ -142,11 +148,13 @@ template <class T> struct Argument<T *> {
                 low = x < low ? x : low;
                 high = x > high ? x : high;
                 sum += x;
-                if (i < 8) std::fprintf(out, "%s\"%.6g\"", i ? "," : "", x);
+                if (i < 8)
+                    std::fprintf(out, "%s\"%.6g\"", i ? "," : "", x);
             }
-        std::fprintf(out, "],\"changed\":%zu,\"min\":\"%g\",\"max\":\"%g\",\"mean\":\"%g\","
-                          "\"digest\":\"%016llx\"}\n", changed, low, high,
-                     after.empty() ? 0 : sum / double(after.size()),
+        std::fprintf(out,
+                     "],\"changed\":%zu,\"min\":\"%g\",\"max\":\"%g\",\"mean\":\"%g\","
+                     "\"digest\":\"%016llx\"}\n",
+                     changed, low, high, after.empty() ? 0 : sum / double(after.size()),
                      (unsigned long long)digest(after.data(), bytes()));
     }
 };
@@ -159,7 +167,8 @@ int run_with(const Spec *specs, uint64_t seed, FILE *out, Go go, std::index_sequ
     go(std::get<I>(arguments).given()...);
     cudaError_t status = cudaGetLastError();
     cudaError_t later = cudaDeviceSynchronize();
-    if (status == cudaSuccess) status = later;
+    if (status == cudaSuccess)
+        status = later;
     if (status != cudaSuccess) {
         std::fprintf(stderr, "The launch failed: %s\n", cudaGetErrorString(status));
         return 1;
@@ -173,7 +182,8 @@ template <class... P, class Go>
 int run(void (*kernel)(P...), const Spec *specs, uint64_t seed, const char *path, Go go) {
     (void)kernel;
     FILE *out = std::fopen(path, "w");
-    if (!out) return 1;
+    if (!out)
+        return 1;
     int status = run_with<P...>(specs, seed, out, go, std::index_sequence_for<P...>{});
     std::fclose(out);
     return status;

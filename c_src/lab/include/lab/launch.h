@@ -38,7 +38,7 @@ struct Launch {
         : info{kernel, file, line, grid, block, shared, stream, false, 0, 0, nullptr} {}
 
     template <class Kernel, class... Arguments>
-    LAB_QUIET void operator()(Kernel kernel, Arguments... arguments) {
+    LAB_QUIET __attribute__((noinline)) void operator()(Kernel kernel, Arguments... arguments) {
         auto body = [&]() LAB_QUIET { kernel(arguments...); };
         info.pc = __builtin_return_address(0);
         execute(info, run<decltype(body)>, &body);

@@ -28,14 +28,14 @@
 
 /* Part of the lab: its accesses are not the program's, so they are not watched. */
 #if defined(__SANITIZE_THREAD__)
-#define LAB_QUIET __attribute__((no_sanitize("thread")))
+#define LAB_QUIET __attribute__((no_sanitize("thread"), no_sanitize_coverage))
 #else
 #define LAB_QUIET
 #endif
 
 /* A small function of the lab. Instrumented code cannot inline it, other code always does. */
 #if defined(__SANITIZE_THREAD__)
-#define LAB_OWN inline __attribute__((no_sanitize("thread"), noinline))
+#define LAB_OWN inline LAB_QUIET __attribute__((noinline))
 #else
 #define LAB_OWN inline __attribute__((always_inline))
 #endif

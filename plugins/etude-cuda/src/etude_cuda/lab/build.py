@@ -46,6 +46,7 @@ PROGRAM = {
     "fast": ("-O2",),
     "inspect": ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", *WATCHED,
                 "--param", "tsan-instrument-func-entry-exit=1",  # for call stacks
+                *(f"-fno-builtin-{f}" for f in ("memcpy", "memmove", "memset")),  # watched.h
                 "-fno-tree-sra", "-fno-ipa-sra",  # a float4 is loaded as a whole, as on a card
                 "-fsanitize=bounds", "-fsanitize-coverage=trace-pc", "-DLAB_INSPECT"),
 }
@@ -223,6 +224,8 @@ def refuse(refusals: Sequence[Refusal]) -> None:
 def _runtime(gxx: str, mode: str, library: bool) -> list[Path]:
     """The objects of c_src/lab in one mode, compiled where there are none for these sources."""
     sources = sorted(home().glob("runtime/*.cpp"))
+    if not library:
+        sources += sorted(home().glob("program/*.cpp"))
     if mode == "inspect":
         sources += sorted(home().glob("inspect/*.cpp"))
     flags = ["-std=gnu++17", "-ffp-contract=off", "-g", "-pthread", *RUNTIME[mode],

@@ -75,7 +75,8 @@ def tell(log: Log, found: list[Finding], symbols: Symbols, quotes: Quotes) -> li
 def _told(case: Case) -> Told:
     said = words.say(case)
     sites = tuple(case.site(p) for p in case.found.places)
-    sites += tuple(m for m in said.more if (m.file, m.line) not in [(s.file, s.line) for s in sites])
+    lines = {(s.file, s.line) for s in sites}
+    sites += tuple(m for m in said.more if (m.file, m.line) not in lines)
     marked = said.at or next((s for s in sites if s.line), None)
     launch = case.launch
     where = (marked.file, marked.line) if marked else \

@@ -1,6 +1,6 @@
 """The zoo of GPU mistakes: small CUDA programs, and what the lab must say about each.
 
-An animal is a file ``NAME.cu`` beside this one, a whole program of a screenful. Most are wrong in
+An animal is a CUDA file beside this one, a whole program of a screenful. Most are wrong in
 one way: comments ``// EXPECT kind [scope]`` stand at the lines where the lab must find it, and the
 same text with ``FIXED`` defined is the twin, which is right. A file without either is right and
 looks wrong. Nothing here runs them; ``score.py`` does. The kit's zoo of wrong kernels, in
@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "gpu_score.json"
-EXPECT = re.compile(r"// EXPECT ([a-z-]+)(?: (block|warp|grid))?$")
+EXPECT = re.compile(r"// EXPECT ([a-z-]+)(?: (block|warp|grid|streams))?$")
 CONDITION = re.compile(r"\s*#\s*(if|ifdef|ifndef|else|elif|endif)\b\s*(\w*)")
 
 

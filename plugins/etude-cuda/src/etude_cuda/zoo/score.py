@@ -27,7 +27,7 @@ SEED = 1  # the order of threads and blocks is mixed by it; 0 would leave it as 
 
 @dataclass(frozen=True)
 class Found:
-    """A finding, as far as the zoo is concerned: what, how far apart, at which lines of the file."""
+    """A finding, as far as the zoo is concerned: what, how far apart, at which lines."""
 
     kind: str
     scope: str

@@ -29,7 +29,8 @@ def document(report: Report) -> dict[str, Any]:
                      for one in report.launches],
         "kernels": [{**k.to_json(), "roofline": report.roofline(k).to_json()}
                     for k in report.kernels],
-        "counters": [c.to_json() for c in report.counters],
+        "counters": [{**c.to_json(), "roofline": report.roofline(c).to_json()}
+                     for c in report.counters],
         "fidelity": {name.replace(" ", "_"): list(lines) for name, lines in SECTIONS},
     }
 

@@ -161,7 +161,8 @@ def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
     for name in {*(t.file for t in told), *(c.file for c in lines),
                  *(one.file for one in log.launches)}:
         quotes.lines(name)  # now: the file may be gone when the report is read
-    return Report(symbols.relative(program), mode, model, log, told, lines, counters.by_kernel(log, work), registers,
+    kernels = counters.by_kernel(log, work)
+    return Report(symbols.relative(program), mode, model, log, told, lines, kernels, registers,
                   quotes, symbols, seed, exit_status, output, notes)
 
 

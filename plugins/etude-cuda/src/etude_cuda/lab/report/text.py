@@ -135,10 +135,11 @@ def occupancy_text(o: Occupancy, report: Report) -> str:
     if not o.blocks:
         return f"no block fits on a multiprocessor of {report.card.name} ({o.limiter})"
     known = "assumed" if o.assumed else "by nvcc"
-    idle = f", {o.idle_sms} of {report.card.sms} multiprocessors idle" if o.idle_sms else ""
+    filled = f"; the grid is {o.waves:.1f} times what fits" if o.waves >= 1 else ""
+    idle = f"; {o.idle_sms} of {report.card.sms} multiprocessors idle" if o.idle_sms else ""
     return (f"occupancy {o.share:.0%} ({o.blocks} block{'s' * (o.blocks != 1)} = {o.warps} warps "
             f"of {report.card.warps_per_sm}), limited by {o.limiter}; {o.registers} registers "
-            f"{known}; {o.waves:.2f} waves{idle}")
+            f"{known}{filled}{idle}")
 
 
 def roofline_text(report: Report, one: object) -> str:
@@ -155,14 +156,15 @@ def roofline_text(report: Report, one: object) -> str:
 
 
 def _counters(report: Report, to: Console) -> None:
-    shown = [c for c in report.counters if c.requests or c.shared_requests]
+    shown = [c for c in report.counters if c.requests or c.shared_requests or c.flops]
     if not shown:
         return
-    worst = sorted(shown, key=lambda c: -(c.sectors + c.conflicts))[:LINES]
-    to.print(Text("Memory by line: sectors (ideal) a request to global memory, conflicts a request "
-                  "to shared memory" if to.width > 80 else "Memory by line, a request", "bold"))
-    head = f"  {'line':>5} {'global':>13} {'shared':>7} {'lanes':>6}  source"
-    _line(to, Text(head, "dim"))
+    worst = sorted(shown, key=lambda c: -(c.sectors + c.conflicts + c.flops / 32))[:LINES]
+    to.print(Text("By line", "bold"))
+    _paragraph(to, "global: sectors of a warp's request (and the ideal); shared: passes beyond the "
+               "first; lanes of 32 that take part; FLOPs of all threads.", "  ", style="dim")
+    _line(to, Text(f"  {'line':>5} {'global':>13} {'shared':>7} {'lanes':>6} {'FLOPs':>7}  source",
+                   "dim"))
     files = {c.file for c in shown}
     places = Counter((c.file, c.line) for c in shown)
     for c in sorted(worst, key=lambda c: (c.file, c.line)):
@@ -180,8 +182,17 @@ def _row(report: Report, c: Line, before: str) -> Text:
     lanes = f"{c.lanes / c.warps:.1f}" if c.warps else "-"
     hot = bool(c.requests) and c.sectors >= 2 * c.ideal
     return Text.assemble(f"  {c.line:5d} ", (f"{glob:>13} ", "yellow" if hot else ""),
-                         (f"{shared:>7} ", "yellow" if c.conflicts else ""), f"{lanes:>6}  ",
+                         (f"{shared:>7} ", "yellow" if c.conflicts else ""),
+                         f"{lanes:>6} {short(c.flops):>7}  ",
                          (f"{before}{report.quotes.line(c.file, c.line)}", "dim"))
+
+
+def short(n: int) -> str:
+    """A count in seven columns or fewer: 512, 1.3 M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return str(n) if n else "-"
 
 
 # ------------------------------------------------------------------ the sum

@@ -1,8 +1,8 @@
 """The words for every kind of finding: what happened, why it is wrong, what to try.
 
-One function for each kind of ``KINDS`` (``events.py``), found by its name: "out-of-bounds" is said
-by ``out_of_bounds``, "assert" by ``assertion``. Each gets a Case (``case.py``) and gives a Said.
-The mistakes that students make most are called by their names. Nothing here decides whether
+One function for each kind of ``KINDS`` (``lab/events.py``), found by its name: "out-of-bounds" is
+said by ``out_of_bounds``, "assert" by ``assertion``. Each gets a Case (``lab/case.py``) and gives a
+Said. The mistakes that students make most are called by their names. Nothing here decides whether
 something is wrong: the runtime did.
 """
 

@@ -145,7 +145,8 @@ def deadlock(c: Case) -> Said:
                  "resident: a card runs as many blocks at once as fit, and starts the others only "
                  "when these end.",
                  "Within a warp, a lock taken by one lane needs the others to get out of its way: "
-                 "let one lane of the block take it."], groups[0] if groups else None, tuple(groups))
+                 "let one lane of the block take it."],
+                groups[0] if groups else None, tuple(groups))
 
 
 def _waiting(c: Case) -> tuple[str, list[Site]]:
@@ -159,10 +160,11 @@ def _waiting(c: Case) -> tuple[str, list[Site]]:
         who = c.who(thread) if thread else "a thread"
         more = f" and {many(n - 1, 'other')}" if n > 1 else ""
         verb = "wait" if n > 1 else "waits"
+        barrier = w.get("what") or "a barrier"
         where = f" at {spot(site)} ({site.quoted})" if site else ""
-        said.append(f"{who.capitalize()}{more} {verb} in {w.get('what') or 'a barrier'}{where}.")
+        said.append(f"{who.capitalize()}{more} {verb} in {barrier}{where}.")
         if site:
-            does = f"waits in {w.get('what') or 'a barrier'}"
+            does = f"waits in {barrier}"
             groups.append(replace(site, role="wait", who=who, does=does, thread=thread))
     if not said:
         for (who_line, n) in Counter(_place_line(c, p) for p in c.found.places).items():

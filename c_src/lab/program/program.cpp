@@ -11,25 +11,29 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "error.h"
-#include "guard.h"
-#include "memory.h"
-#include "print.h"
-#include "report.h"
-#include "worker.h"
+#include "../runtime/error.h"
+#include "../runtime/guard.h"
+#include "../runtime/memory.h"
+#include "../runtime/print.h"
+#include "../runtime/report.h"
+#include "../runtime/worker.h"
 
 namespace lab {
 
 static double began = seconds();
 
-static void write_end(const char *stopped) {
+/* In inspect mode the observer writes this line, with its counters. */
+static void write_end() {
+    if (inspecting)
+        return observe::finished();
     write_event("{\"event\":\"end\",\"launches\":" + std::to_string(launch_count()) +
-                ",\"findings\":" + std::to_string(findings()) + ",\"seconds\":" +
-                std::to_string(seconds() - began) + ",\"stopped\":" + quoted(stopped) + "}");
+                ",\"accesses\":0,\"findings\":" + std::to_string(findings()) +
+                ",\"seconds\":" + std::to_string(seconds() - began) +
+                ",\"stopped\":" + quoted(stopped) + "}");
 }
 
 /* Once, when the program ends, whichever way. */
-static void finish(int status, const char *stopped) {
+static void finish(int status) {
     static std::atomic<bool> finished{false};
     if (finished.exchange(true))
         return;
@@ -39,42 +43,46 @@ static void finish(int status, const char *stopped) {
         if (inspecting)
             report_leaks();
     }
-    observe::finished();
-    write_end(stopped);
+    write_end();
 }
 
-/* The first Ctrl-C ends the kernel; the program then ends where it launched (see interrupted()). */
-static std::atomic<bool> stopping{false};
+/* ---- Ctrl-C, and SIGTERM from whoever limits the program's time ------------------------------ */
 
-static void end_by_interrupt() {
+static std::atomic<int> ending{0}; /* by which signal */
+
+static void end_by_signal() {
+    stopped = ending == SIGINT ? "interrupted" : "time limit";
     flush_output();
     fflush(stdout);
-    finish(130, "Ctrl-C");
+    finish(0);
     if (!inspecting)
-        fprintf(stderr, "lab: ended by Ctrl-C after %llu launches\n",
+        fprintf(stderr, "lab: %s after %llu launches\n", stopped,
                 static_cast<unsigned long long>(launch_count()));
-    _exit(130);
+    _exit(128 + ending);
 }
 
-static void on_interrupt(int) {
-    if (stopping.exchange(true))
-        _exit(130);
+/* A kernel is ended first; then the program ends where it launched it. */
+static void on_signal(int signal) {
+    int none = 0;
+    if (!ending.compare_exchange_strong(none, signal))
+        _exit(128 + ending);
     if (!stop_kernels(STOPPED))
-        end_by_interrupt();
+        end_by_signal();
 }
 
-/* After each launch: a kernel that Ctrl-C has ended ends the program. */
 static void after_launch() {
-    if (stopping)
-        end_by_interrupt();
+    if (ending)
+        end_by_signal();
 }
 
 static const bool begun = [] {
-    on_exit([](int status, void *) { finish(status, ""); }, nullptr);
+    on_exit([](int status, void *) { finish(status); }, nullptr);
     at_end_of_launch = after_launch;
-    struct sigaction action{};
-    action.sa_handler = on_interrupt;
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_NODEFER;
     sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
     return true;
 }();
 

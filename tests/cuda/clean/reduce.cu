@@ -1,0 +1,20 @@
+#include "clean.h"
+
+extern "C" {
+etude_reduce_fn_f32 etude_sum_f32, etude_mean_f32, etude_amax_f32;
+etude_argreduce_fn_f32 etude_argmax_f32;
+}
+
+int main(int argc, char **)
+{
+    Device d;
+    int64_t odd = argc > 1, rows = 33, cols = odd ? 45 : 64, n = odd ? 20001 : 20480;
+    float *x = d.numbers(n), *y = d.empty<float>(n);
+    int64_t *at = d.empty<int64_t>(n);
+    d.ok(etude_sum_f32(&d.ctx, x, y, rows, cols, 1));
+    d.ok(etude_mean_f32(&d.ctx, x, y, 1, n, 1)); /* two segments */
+    d.ok(etude_amax_f32(&d.ctx, x, y, 2, rows, cols));
+    d.ok(etude_sum_f32(&d.ctx, x, y, 1, n / 16, 16));
+    d.ok(etude_argmax_f32(&d.ctx, x, at, rows, cols, 1));
+    d.ok(etude_argmax_f32(&d.ctx, x, at, 1, rows, cols));
+}
