@@ -48,7 +48,12 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) matmul_tiles(product g
     typename G::tile t;
     G::run(a, b, (int)(k_end - k_begin), t);
 
-    real *c = g.c + (part * g.batch + s) * g.m * g.n;
+    real *c = g.c + (part * g.batch + s) * g.m * g.n, bias[G::OWN];
+#pragma unroll
+    for (int j = 0; j < G::OWN; j++) {
+        int64_t column = n0 + G::place(G::thread_column(), j);
+        bias[j] = g.bias && column < g.n ? g.bias[column] : 0;
+    }
 #pragma unroll
     for (int i = 0; i < G::OWN; i++) {
         int64_t row = m0 + G::place(G::thread_row(), i);
@@ -56,11 +61,8 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) matmul_tiles(product g
         for (int p = 0; p < P; p++) {
             int64_t column = n0 + G::place(G::thread_column(), p * PACK);
             pack<PACK> v;
-            for (int j = 0; j < PACK; j++) {
-                v.at[j] = t.sum[i][p * PACK + j];
-                if (g.bias && column + j < g.n)
-                    v.at[j] += g.bias[column + j];
-            }
+            for (int j = 0; j < PACK; j++)
+                v.at[j] = t.sum[i][p * PACK + j] + bias[p * PACK + j];
             if (row >= g.m)
                 continue;
             if (N == PACK && column + PACK <= g.n && g.n % PACK == 0)

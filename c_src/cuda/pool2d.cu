@@ -76,12 +76,6 @@ ETUDE_KERNEL(pool2d, max_pool2d)(etude_context *ctx, const real *x, real *y, int
 
 enum { SLOTS = 2048 }; /* for claims; pixels share them by their number */
 
-/* Whether some thread of the block says so. */
-ETUDE_DEVICE int any_thread(int mine)
-{
-    return block_sum(mine) > 0;
-}
-
 /* blockIdx.x is the plane, whose dx is 0 so far. wrong counts indices out of range. */
 static __global__ void max_pool_backward(pool q, int *wrong)
 {
@@ -102,7 +96,7 @@ static __global__ void max_pool_backward(pool q, int *wrong)
             pixel = 0;
         }
         int *slot = claims + pixel % SLOTS;
-        while (any_thread(waits)) {
+        while (__syncthreads_or(waits)) {
             if (waits)
                 atomicMin(slot, mine);
             __syncthreads();

@@ -4,6 +4,9 @@
 #ifndef LAB_CUBLAS_H
 #define LAB_CUBLAS_H
 
+#include "cuda_bf16.h"
+#include "cuda_fp16.h"
+
 typedef struct cublasContext *cublasHandle_t;
 typedef struct cublasLtContext *cublasLtHandle_t;
 

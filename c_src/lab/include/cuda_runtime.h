@@ -7,10 +7,14 @@
 #define __CUDACC__ 1
 #endif
 #define CUDART_VERSION 13000
+#define __CUDACC_VER_MAJOR__ 13
+#define __CUDACC_VER_MINOR__ 0
 /* The guards of NVIDIA's own headers: other headers ask by them what has been included. */
 #define __CUDA_RUNTIME_H__
 #define __CUDA_RUNTIME_API_H__
 #define __DRIVER_TYPES_H__
+
+#include "lab/watched.h"
 
 /* What a program under nvcc has without asking. */
 #include <cmath>

@@ -12,6 +12,7 @@
 namespace lab::inspect {
 
 uint64_t accesses;
+uintptr_t own_low, own_bytes;
 uint32_t host_path;
 bool store_pending;
 
@@ -196,7 +197,7 @@ Object *object_of(Lane &lane, Spot &spot, uintptr_t a, size_t bytes, uint32_t fl
 } // namespace
 
 void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintptr_t pc) {
-    if (a - lane.stack_low < stack_bytes) return;
+    if (a - lane.stack_low < stack_bytes || a - own_low < own_bytes) return;
     if (store_pending) look_at_pending_store();
     accesses++;
     Spot &spot = spots->at(pc, lane.path);
@@ -246,7 +247,9 @@ struct Busy {
 
 LAB_FIRST Lasting<std::vector<Busy>> busy;
 
-void check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
+/* True if something was found. */
+bool check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
+    bool found = false;
     for (size_t i = 0; i < busy->size(); i++) {
         Busy b = (*busy)[i];
         if (streams->host_knows(b.work->begin)) {
@@ -254,8 +257,10 @@ void check_busy(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
             continue;
         }
         if (a < b.end && a + bytes > b.begin && (is_write || b.is_written))
-            report_unsynchronized_copy(a, b.begin, b.end - b.begin, bytes, is_write, *b.work, pc);
+            report_unsynchronized_copy(a, b.begin, b.end - b.begin, bytes, is_write, *b.work, pc),
+                found = true;
     }
+    return found;
 }
 
 /* Has a kernel touched it that the host did not wait for? */
@@ -301,7 +306,7 @@ void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &wo
 }
 
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
-    if (!busy->empty()) check_busy(a, bytes, is_write, pc);
+    if (!busy->empty() && check_busy(a, bytes, is_write, pc)) return;
     if (objects->outside(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;

@@ -63,7 +63,11 @@ void close_warp(WarpView &warp) {
 }
 
 void close_block(BlockView &block) {
-    for (uint32_t w = 0; w * 32 < block.count; w++) close_warp(*block.warps[w]);
+    for (uint32_t w = 0; w * 32 < block.count; w++) {
+        WarpView &warp = *block.warps[w];
+        close_warp(warp);
+        warp.met_alone = warp.met_loosely = false;
+    }
 }
 
 } // namespace
@@ -183,7 +187,7 @@ BlockView &take_view(uint32_t threads, uint32_t warps) {
     view->lanes.resize(threads);
     while (view->warps.size() < warps) view->warps.emplace_back(new WarpView);
     view->learned = view->fenced = view->fenced_block = nullptr;
-    view->clocked = false;
+    view->clocked = view->unfenced = false;
     view->last_barrier = 0;
     return *view;
 }
@@ -229,7 +233,21 @@ void block_end(Block &b) {
     spare->push_back(&view);
 }
 
+namespace {
+
+/* threadIdx and its kin are variables of the worker; a card has registers for them. */
+void find_own_variables() {
+    uintptr_t at[] = {number_of(&threadIdx), number_of(&blockIdx), number_of(&blockDim),
+                      number_of(&gridDim)};
+    std::sort(at, at + 4);
+    own_low = at[0];
+    own_bytes = at[3] + sizeof(dim3) - at[0];
+}
+
+} // namespace
+
 void thread_begin(Thread &t) {
+    if (!own_bytes) find_own_variables();
     lane_of(t).stack_low = number_of(this_worker().running()->bottom);
 }
 
@@ -257,6 +275,8 @@ void warp_released(Thread *const *threads, uint32_t count, bool orders_memory) {
     }
     WarpView &warp = *lanes[0]->warp;
     if (mask == warp.requests.alive()) close_warp(warp);
+    warp.met_alone = true;
+    warp.met_loosely = !orders_memory;
     if (orders_memory) warp_passed(warp, lanes, count);
 }
 
@@ -283,7 +303,6 @@ void fence(Thread &t, Scope scope, void *) { fence_passed(lane_of(t), scope); }
 
 void atomic_begin(const void *address, unsigned bytes, Scope, void *pc) {
     if (!now) return;
-    launch_view->atomics = true;
     device_access(lane_of(*now), number_of(address), bytes, Mark::write | Mark::atomic,
                   number_of(pc));
 }
@@ -397,7 +416,7 @@ void finished() {
     emit_findings();
     write_event("{\"event\":\"end\"" + member("launches", launches) +
                 member("accesses", accesses) + ",\"seconds\":" + std::to_string(cpu_seconds()) +
-                ",\"stopped\":\"\"}");
+                ",\"stopped\":" + quoted(stopped) + "}");
 }
 
 } // namespace lab::observe

@@ -139,6 +139,10 @@ void learn(Shared_clock &into, Lane &lane, uintptr_t address) {
 void release(Lane &lane, uintptr_t address, bool replace) {
     BlockView &block = *lane.block;
     LaunchView &launch = *block.launch;
+    if (!block.unfenced && !lane.fenced && !block.fenced) {
+        block.unfenced = true;
+        launch.unfenced.insert(block.number);
+    }
     if (!launch.fences) return;
     LaunchView::Release &at = launch.releases[address];
     if (replace) at.device = nullptr;

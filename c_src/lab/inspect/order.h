@@ -14,6 +14,7 @@
 #pragma once
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 #include "branches.h"
 #include "cells.h"
@@ -58,8 +59,8 @@ struct LaunchView {
         Shared_clock device, block;
         uint32_t of_block = 0;
     };
-    bool atomics = false;
     bool fences = false; // has any thread fenced? If not, nothing is handed over
+    std::unordered_set<uint32_t> unfenced; // blocks that raised a flag without a fence before it
     std::unordered_map<uintptr_t, Release> releases;
 };
 
@@ -68,6 +69,8 @@ struct WarpView {
     Branches branches;
     std::unique_ptr<Tick[]> known; // [lane][lane]; from the first __syncwarp on
     uint32_t alive_before = 0;     // lanes that were alive when it last met
+    bool met_alone = false;        // has it met since the block last did?
+    bool met_loosely = false;      // was that by a shuffle or vote, which order no memory?
 
     Tick *known_by(uint32_t lane) { return known.get() + lane * 32; }
 };
@@ -82,6 +85,7 @@ struct BlockView {
     Tick begin = 0, met = 0;
     uintptr_t last_barrier = 0; // the pc of it
     bool clocked = false;       // does a thread have a clock?
+    bool unfenced = false;      // has a thread raised a flag without a fence before it?
     Shared_clock learned, fenced, fenced_block;
     std::vector<Lane> lanes;
     std::vector<std::unique_ptr<WarpView>> warps;

@@ -163,18 +163,31 @@ struct Sequence {
     bool across_turns; // the second belongs to a later turn of a loop
 };
 
-/* The lanes are not in step, so what ran first does not tell. If one of the two accesses belongs to
-   a later turn of a loop, it comes second. In the same turn, this lane has run the other's
-   instruction already if that one comes first. */
-Sequence sequence(const Touch &touch, const Spot &other, const Mark &mark) {
-    const Spot *mine = &touch.spot;
-    if (mark.turn() > touch.turn) return {mine, &other, true};
-    if (mark.turn() < touch.turn) return {&other, mine, true};
+uint32_t executions(const Lane &lane, const Spot &spot) {
+    return spot.slot < 0 ? 0 : lane.warp->requests.executions((uint32_t)spot.slot, lane.lane);
+}
+
+/* Do the counts of executions begin where the accesses were last ordered? */
+bool counts_tell(const Lane &lane, Reach reach) {
+    return reach == Reach::warp ? !lane.warp->met_loosely : !lane.warp->met_alone;
+}
+
+/* The lanes are not in step, so what ran first does not tell. If both instructions belong to one
+   loop, the access of the later turn comes second. Else, what this lane has run already comes
+   first; so does its own instruction if the other lane has run that before. */
+Sequence sequence(const Touch &touch, const Spot &other, const Mark &mark, Reach reach) {
+    const Spot *mine = &touch.spot, *low = mine->pc < other.pc ? mine : &other;
+    const Spot *high = low == mine ? &other : mine;
     const Lane &lane = touch.lane;
-    bool ran = other.slot >= 0 &&
-               lane.warp->requests.executions((uint32_t)other.slot, lane.lane) > touch.turn;
-    const Spot *first = ran ? &other : mine, *second = ran ? mine : &other;
-    return {first, second, first->pc > second->pc};
+    if (!counts_tell(lane, reach)) return {low, high, false};
+    uint32_t ran = executions(lane, other), turns = touch.turn + 1;
+    bool one_loop = ran ? ran + 1 >= turns && ran <= turns + 1 : false;
+    if (one_loop && mark.turn() > touch.turn) return {mine, &other, true};
+    if (one_loop && mark.turn() < touch.turn) return {&other, mine, true};
+    if (ran && (!one_loop || ran >= turns)) return {&other, mine, other.pc > mine->pc};
+    const Lane &their = lane.block->lanes[mark.thread - lane.block->first];
+    if (executions(their, *mine)) return {mine, &other, mine->pc > other.pc};
+    return {low, high, false};
 }
 
 const char *what_is_missing(const Touch &touch, const Spot &other, const Mark &mark, Reach reach) {
@@ -188,13 +201,16 @@ std::string race_detail(const Touch &touch, const Spot &other, const Mark &mark,
                         bool equal) {
     const char *missing = what_is_missing(touch, other, mark, reach);
     std::string out = std::string("\"barrier\":\"") + missing + "\"";
-    Sequence order = sequence(touch, other, mark);
-    out += ",\"first\":" + hex(order.first->pc) + ",\"second\":" + hex(order.second->pc);
-    if (order.across_turns) out += ",\"loop\":true";
-    if (uintptr_t last = touch.lane.block->last_barrier)
-        if (reach <= Reach::block) out += ",\"last_barrier\":[" + hex(last) + "]";
-    const LaunchView &launch = *touch.lane.block->launch;
-    if (reach == Reach::grid && launch.atomics && !launch.fences) out += ",\"fence\":true";
+    if (reach <= Reach::block) {
+        Sequence order = sequence(touch, other, mark, reach);
+        out += ",\"first\":" + hex(order.first->pc) + ",\"second\":" + hex(order.second->pc);
+        if (order.across_turns) out += ",\"loop\":true";
+        if (uintptr_t last = touch.lane.block->last_barrier)
+            out += ",\"last_barrier\":[" + hex(last) + "]";
+    }
+    LaunchView &launch = *touch.lane.block->launch;
+    if (reach == Reach::grid && launch.unfenced.count(mark.thread / launch.block_threads))
+        out += ",\"fence\":true";
     if (touch.spot.reads_back) out += ",\"read_modify_write\":true";
     return out + ",\"values_equal\":" + (equal ? "true" : "false");
 }

@@ -273,3 +273,11 @@ cudaError_t cudaMemPrefetchAsync(const void *at, size_t, cudaMemLocation, unsign
 cudaError_t cudaMemAdvise(const void *at, size_t, cudaMemoryAdvise, cudaMemLocation) {
     return hint("cudaMemAdvise", at);
 }
+
+cudaError_t cudaMemPrefetchAsync(const void *at, size_t, int, cudaStream_t) {
+    return hint("cudaMemPrefetchAsync", at);
+}
+
+cudaError_t cudaMemAdvise(const void *at, size_t, cudaMemoryAdvise, int) {
+    return hint("cudaMemAdvise", at);
+}

@@ -230,6 +230,10 @@ cudaError_t cudaDeviceEnablePeerAccess(int, unsigned) {
     return done("cudaDeviceEnablePeerAccess", cudaErrorInvalidDevice);
 }
 
+cudaError_t cudaDeviceDisablePeerAccess(int) {
+    return done("cudaDeviceDisablePeerAccess", cudaErrorInvalidDevice);
+}
+
 cudaError_t cudaDriverGetVersion(int *version) {
     *version = 13000;
     return done("cudaDriverGetVersion", cudaSuccess);

@@ -37,7 +37,12 @@ static void owe(cudaError_t error, bool launch, const std::string &words, const 
         unasked = Unasked{error, launch, words, place};
 }
 
-static void asked() { unasked.error = cudaSuccess; }
+static bool sticky_known; /* the program has looked at it; nobody checks every call after that */
+
+static void asked() {
+    unasked.error = cudaSuccess;
+    sticky_known = sticky;
+}
 
 const char *text_of(cudaError_t error) {
 #define LAB_ROW(number, name, text)                                                                \
@@ -69,8 +74,10 @@ cudaError_t done(const char *name, cudaError_t error, Site site, void *pc) {
     if (error && error != cudaErrorNotReady) {
         std::lock_guard<std::mutex> hold(lock);
         last = error;
-        owe(error, false, std::string(name) + " at " + where(site) + " returned " + name_of(error),
-            Place("call", site, pc));
+        if (!sticky_known)
+            owe(error, false,
+                std::string(name) + " at " + where(site) + " returned " + name_of(error),
+                Place("call", site, pc));
     }
     observe::api(name, error, pc);
     return error;

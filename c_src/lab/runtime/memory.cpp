@@ -254,7 +254,10 @@ Touch::~Touch() {
 /* ---- At exit ------------------------------------------------------------------------------- */
 
 /* Allocations that were never freed, one finding for each line that made some. */
+/* After an error that stays no memory can be freed, so there is nothing to blame. */
 void report_leaks() {
+    if (lost())
+        return;
     struct Leak {
         Allocation first;
         uint64_t count = 0, bytes = 0;

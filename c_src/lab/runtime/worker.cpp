@@ -11,8 +11,7 @@
 #include "observe.h"
 #include "report.h"
 
-__thread uint3 threadIdx, blockIdx;
-__thread dim3 blockDim, gridDim;
+__thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace lab {
 
@@ -78,15 +77,20 @@ Slot *Worker::spare_slot() {
 
 /* Begins the next block of the launch, if there is one: its first thread runs at once. */
 bool Worker::begin_block() {
-    uint64_t turn = launching_->next.fetch_add(1);
-    if (turn >= launching_->blocks)
+    if (launching_->resident.fetch_add(1) >= launching_->resident_limit) {
+        launching_->resident--;
         return false;
+    }
+    uint64_t turn = launching_->next.fetch_add(1);
+    if (turn >= launching_->blocks) {
+        launching_->resident--;
+        return false;
+    }
     Slot *slot = spare_slot();
     slot->worker = this;
     slot->launching = launching_;
     slot->next = resident_;
     resident_ = slot;
-    launching_->resident++;
     LaunchInfo &info = *launching_->info;
     Block &b = slot->block;
     b.next = b.votes = b.meetings = b.array_count = 0;
@@ -250,6 +254,17 @@ void Worker::work(Launching &launching) {
     launching_ = nullptr;
 }
 
+/* As many blocks as are here already: who waits for the last one is not kept waiting long. */
+bool Worker::begin_more() {
+    unsigned count = 0;
+    for (Slot *slot = resident_; slot; slot = slot->next)
+        count++;
+    bool any = false;
+    while (count-- && begin_block())
+        any = true;
+    return any;
+}
+
 /* All ready threads have only looked whether somebody else wrote what they wait for. */
 void Worker::everybody_looks() {
     idle_ = 0;
@@ -258,8 +273,8 @@ void Worker::everybody_looks() {
     Settling settling(*this);
     if (!news)
         news = settling.settle();
-    if (!news && launching_->resident < launching_->resident_limit)
-        news = begin_block();
+    if (!news)
+        news = begin_more();
     if (stuck_ == news) {
         stuck_ = !news;
         launching_->stuck += stuck_ ? 1 : -1;

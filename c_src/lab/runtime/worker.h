@@ -59,6 +59,7 @@ class Worker {
     void leave_for_good(Slot &slot);
     Slot *spare_slot();
     bool begin_block();
+    bool begin_more();
     void end_block(Slot &slot);
     void resume(Fiber *fiber);
     void everybody_looks();

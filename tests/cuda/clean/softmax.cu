@@ -8,11 +8,13 @@ etude_rows_backward_fn_f32 etude_softmax_backward_f32, etude_log_softmax_backwar
 int main(int argc, char **)
 {
     Device d;
-    int64_t rows = 9, cols = argc > 1 ? 45 : 128, wide = argc > 1 ? 2501 : 4096;
-    float *x = d.numbers(rows * wide), *g = d.numbers(rows * wide), *y = d.empty<float>(rows * wide);
-    float *dx = d.empty<float>(rows * wide);
-    d.ok(etude_softmax_f32(&d.ctx, x, y, rows, cols));
-    d.ok(etude_softmax_backward_f32(&d.ctx, g, y, dx, rows, cols));
-    d.ok(etude_log_softmax_f32(&d.ctx, x, y, 2, wide));
-    d.ok(etude_log_softmax_backward_f32(&d.ctx, g, y, dx, 2, wide));
+    for (int64_t cols : {argc > 1 ? 71 : 72, argc > 1 ? 1101 : 1100}) { /* a warp, a block */
+        int64_t rows = 5;
+        float *x = d.numbers(rows * cols), *y = d.empty<float>(rows * cols);
+        d.ok(etude_softmax_f32(&d.ctx, x, y, rows, cols));
+        d.ok(etude_softmax_f32(&d.ctx, y, y, rows, cols)); /* in place */
+        d.ok(etude_softmax_backward_f32(&d.ctx, x, y, y, rows, cols));
+        d.ok(etude_log_softmax_f32(&d.ctx, x, y, rows, cols));
+        d.ok(etude_log_softmax_backward_f32(&d.ctx, x, y, y, rows, cols));
+    }
 }

@@ -2,7 +2,8 @@
 
    They are variables of the worker that runs the thread, not macros, so that a host function may
    have a gridDim of its own. The scheduler writes threadIdx whenever another thread goes on.
-   In inspect mode the program sees them as constants: the compiler does not instrument those. */
+   In inspect mode the program sees them as constants: the compiler does not instrument those, if
+   their type has no constructor. So blockDim and gridDim are a uint3 here, which becomes a dim3. */
 #ifndef LAB_INDEX_H
 #define LAB_INDEX_H
 
@@ -16,24 +17,8 @@
 
 LAB_INDEX uint3 threadIdx __attribute__((tls_model("initial-exec")));
 LAB_INDEX uint3 blockIdx __attribute__((tls_model("initial-exec")));
-
-/* The compiler instruments a constant whose type has a constructor, as dim3 has: it might be
-   running. So an inspected program sees a plain struct with the same layout. */
-#if defined(LAB_INSPECT) && !defined(LAB_RUNTIME)
-namespace lab {
-struct Extents {
-    unsigned x, y, z;
-    operator dim3() const { return dim3(x, y, z); }
-};
-}
-#else
-namespace lab {
-using Extents = dim3;
-}
-#endif
-
-LAB_INDEX lab::Extents blockDim __attribute__((tls_model("initial-exec")));
-LAB_INDEX lab::Extents gridDim __attribute__((tls_model("initial-exec")));
+LAB_INDEX uint3 blockDim __attribute__((tls_model("initial-exec")));
+LAB_INDEX uint3 gridDim __attribute__((tls_model("initial-exec")));
 
 constexpr int warpSize = 32;
 

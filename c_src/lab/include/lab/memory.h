@@ -173,6 +173,11 @@ cudaError_t cudaMemPrefetchAsync(const void *at, size_t bytes, cudaMemLocation l
 cudaError_t cudaMemAdvise(const void *at, size_t bytes, cudaMemoryAdvise advice,
                           cudaMemLocation location);
 
+/* As before CUDA 13, with the number of a device: the programs of most courses say it so. */
+cudaError_t cudaMemPrefetchAsync(const void *at, size_t bytes, int device,
+                                 cudaStream_t stream = nullptr);
+cudaError_t cudaMemAdvise(const void *at, size_t bytes, cudaMemoryAdvise advice, int device);
+
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int device);
 cudaError_t cudaDeviceGetMemPool(cudaMemPool_t *pool, int device);
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value);

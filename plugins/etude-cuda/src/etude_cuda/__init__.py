@@ -15,7 +15,7 @@ def etude_backends():
     from etude_cuda.backend import CUDA, LAB, load_cuda, load_lab
 
     return [BackendInfo(CUDA, device=CUDA, interface=(2, 0), load=load_cuda),
-            BackendInfo(LAB, device=LAB, interface=(2, 0), load=load_lab)]
+            BackendInfo(LAB, device=LAB, interface=(2, 0), load=load_lab, emulation=True)]
 
 
 @hookimpl

@@ -46,12 +46,15 @@ class Hooks:
 
 @dataclass
 class BackendInfo:
-    """A backend on offer. ``load()`` makes it, or raises BackendError with the reason."""
+    """A backend on offer. ``load()`` makes it, or raises BackendError with the reason. One that is
+    an ``emulation`` stands for hardware that is not there, at a price: it runs where it is named.
+    """
 
     name: str
     device: str
     interface: tuple[int, int]
     load: Callable[[], Column]
+    emulation: bool = False
 
 
 @dataclass

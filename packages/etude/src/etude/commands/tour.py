@@ -32,13 +32,17 @@ REFERENCE = "reference"
 
 
 def _accelerators(wanted: tuple[str, ...]) -> list[str]:
-    """The backends to run after the reference: those named, or all that are active."""
+    """The backends to run after the reference: those named, or all that are active and compute
+    for their own sake: an emulation takes minutes for what others do in seconds.
+    """
     for name in wanted:
         resolve(name)  # a BackendError now rather than after the reference's training
     if wanted:
         return [name for name in dict.fromkeys(wanted) if name != REFERENCE]
-    return [str(line.backend) for line in backends.lines()
-            if line.state == "active" and line.backend not in (None, REFERENCE)]
+    offered = registry().backends
+    return [line.backend for line in backends.lines()
+            if line.state == "active" and line.backend in offered
+            and not offered[line.backend][0].emulation]
 
 
 @contextmanager

@@ -46,6 +46,7 @@ PROGRAM = {
     "fast": ("-O2",),
     "inspect": ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", *WATCHED,
                 "--param", "tsan-instrument-func-entry-exit=1",  # for call stacks
+                *(f"-fno-builtin-{f}" for f in ("memcpy", "memmove", "memset")),  # watched.h
                 "-fno-tree-sra", "-fno-ipa-sra",  # a float4 is loaded as a whole, as on a card
                 "-fsanitize=bounds", "-fsanitize-coverage=trace-pc", "-DLAB_INSPECT"),
 }

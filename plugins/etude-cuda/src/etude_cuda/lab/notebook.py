@@ -57,10 +57,10 @@ def run(source: str | Path, *, kernel: str | None = None, grid: Extent | None = 
     if grid is None or block is None:
         raise LabError(f"How shall {kernel} be launched? Give grid= and block=, as in grid=4, "
                        f"block=(16, 16).")
-    if not isinstance(args, Mapping):
+    if args and not isinstance(args, Mapping):
         raise LabError("The arguments of a kernel go by name, as in args={'n': 256}.")
     done = run_kernel_of(file, kernel, _extent(grid), _extent(block), mode, shared,
-                         {name: str(value) for name, value in args.items()}, Options(), settings)
+                         {name: str(value) for name, value in dict(args).items()}, Options(), settings)
     done.report.results = list(done.results)
     return done.report
 

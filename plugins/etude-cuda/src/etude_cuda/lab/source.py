@@ -107,6 +107,7 @@ class Passed:
     kernels: list[Kernel]
     refusals: list[Refusal]
     volatile: bool  # whether the word is in it
+    macros: set[str]  # the names that it defines
 
 
 Resolve = Callable[[str, bool], str | None]  # of an include: its name, whether in quotes
@@ -120,7 +121,7 @@ def passed(text: str, path: str, resolve: Resolve = lambda name, quoted: None) -
     walk.run()
     name = path.replace("\\", "\\\\").replace('"', '\\"')
     return Passed(f'#line 1 "{name}"\n' + walk.rewritten(), walk.kernels, walk.refusals,
-                  walk.volatile)
+                  walk.volatile, walk.macros)
 
 
 @dataclass
@@ -153,6 +154,7 @@ class _Pass:
         self.kernels: list[Kernel] = []
         self.refusals: list[Refusal] = []
         self.volatile = False
+        self.macros: set[str] = set()
         self._edits: list[tuple[int, int, str]] = []
         self._tokens: list[Token] = []
         self._scopes = [_Scope("file", False, False, 0)]
@@ -315,11 +317,13 @@ class _Pass:
 
     def _define(self, token: Token) -> None:
         """Pass over the body of a macro: launches and shared arrays may be in it."""
-        head = re.match(r"#\s*define\s+\w+(\([^)]*\))?", token.text)
+        head = re.match(r"#\s*define\s+(\w+)(\([^)]*\))?", token.text)
+        if head:
+            self.macros.add(head[1])
         if not head or not re.search(r"<\s*<\s*<|__shared__|__noinline__", token.text):
             return
         outside = self._tokens, self._begin, self._scopes, self._declared
-        names = head[1].strip("()") if head[1] else ""
+        names = head[2].strip("()") if head[2] else ""
         self._macro = tuple(n for n in re.split(r"[\s,\\]+", names.replace("...", " __VA_ARGS__"))
                             if n)
         self._tokens = list(tokens_of(self.text, token.start + head.end(), token.end,
@@ -678,6 +682,7 @@ def pass_file(source: Path, output: Path, folders: Sequence[Path] = ()) -> Table
     """
     table = Table()
     copies: dict[Path, Path] = {}
+    macros: set[str] = set()
 
     def visit(path: Path, to: Path) -> None:
         copies[path.resolve()] = to
@@ -699,9 +704,12 @@ def pass_file(source: Path, output: Path, folders: Sequence[Path] = ()) -> Table
         table.kernels += done.kernels
         table.refusals += done.refusals
         table.volatile |= done.volatile
+        macros.update(done.macros)
 
     output.parent.mkdir(parents=True, exist_ok=True)
     visit(source, output)
+    table.refusals = [r for r in table.refusals if not r.what.endswith(
+        tuple(f"({name})" for name in macros))]  # a name of the program
     return table
 
 

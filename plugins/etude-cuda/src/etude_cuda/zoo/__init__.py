@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "gpu_score.json"
-EXPECT = re.compile(r"// EXPECT ([a-z-]+)(?: (block|warp|grid))?$")
+EXPECT = re.compile(r"// EXPECT ([a-z-]+)(?: (block|warp|grid|streams))?$")
 CONDITION = re.compile(r"\s*#\s*(if|ifdef|ifndef|else|elif|endif)\b\s*(\w*)")
 
 

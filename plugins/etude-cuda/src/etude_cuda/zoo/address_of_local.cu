@@ -3,7 +3,7 @@
 
 __global__ void count(const int *x, int *result)
 {
-    if (x[threadIdx.x] % 3 == 0) {
+    if (x[threadIdx.x] > 10) {
         atomicAdd(result, 1);  // EXPECT host-pointer
     }
 }

@@ -20,8 +20,7 @@ int main()
     blocks = fit * sms < 8 ? fit * sms : 8;
 #endif
     void *with[] = {&x};
-    void *kernel = (void *)count;
-    CHECK(cudaLaunchCooperativeKernel(kernel, blocks, 64, with, 0, 0));  // EXPECT launch-failed
+    CHECK(cudaLaunchCooperativeKernel(count, blocks, 64, with, 0, 0));  // EXPECT launch-failed
     finish();
     print_sum(x, 1);
 }

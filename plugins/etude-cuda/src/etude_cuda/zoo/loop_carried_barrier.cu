@@ -11,7 +11,7 @@ __global__ void matmul(const float *a, const float *b, float *c, int n)
     int row = blockIdx.y * TILE + ty, column = blockIdx.x * TILE + tx;
     float sum = 0.0f;
     for (int first = 0; first < n; first += TILE) {
-        as[ty][tx] = a[row * n + first + tx];      // EXPECT race block
+        as[ty][tx] = a[row * n + first + tx];       // EXPECT race
         bs[ty][tx] = b[(first + ty) * n + column];  // EXPECT race block
         __syncthreads();
         for (int k = 0; k < TILE; ++k) {

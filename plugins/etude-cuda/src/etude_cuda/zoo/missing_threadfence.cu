@@ -6,11 +6,11 @@ __device__ unsigned int tickets = 0;
 __global__ void sum(const float *x, float *partial, float *y)
 {
     __shared__ bool last;
-    float mine = 0.0f;
+    float mine = x[blockIdx.x * 32 + threadIdx.x];
+    for (int offset = 16; offset > 0; offset /= 2) {
+        mine += __shfl_xor_sync(ALL, mine, offset);
+    }
     if (threadIdx.x == 0) {
-        for (int i = 0; i < 32; ++i) {
-            mine += x[blockIdx.x * 32 + i];
-        }
         partial[blockIdx.x] = mine;  // EXPECT race grid
 #ifdef FIXED
         __threadfence();

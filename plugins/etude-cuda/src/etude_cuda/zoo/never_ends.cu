@@ -5,11 +5,10 @@ __global__ void sums(const float *x, float *y, int n)
 {
     float sum = 0.0f;
 #ifdef FIXED
-    int first = threadIdx.x + 1;
+    for (int i = threadIdx.x; i < n; i += 32) {
 #else
-    int first = threadIdx.x;
+    for (int i = threadIdx.x; i < n; i *= 2) {  // EXPECT never-ends
 #endif
-    for (int i = first; i < n; i *= 2) {  // EXPECT never-ends
         sum += x[i];
     }
     y[threadIdx.x] = sum;

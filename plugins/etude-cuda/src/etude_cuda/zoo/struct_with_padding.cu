@@ -4,11 +4,11 @@
 
 struct Best {
     char kind;
-    double value;
+    float value;
     short at;
 };
 
-__device__ Best made(char kind, double value, int at)
+__device__ Best made(char kind, float value, int at)
 {
     Best best;
     best.kind = kind;
@@ -31,7 +31,7 @@ __global__ void largest(const float *x, float *y)
     }
     if (t == 0) {
         Best found = best[0];
-        *y = static_cast<float>(found.value) + found.at;
+        *y = found.value + found.at;
     }
 }
 

@@ -1,11 +1,11 @@
 // Two streams without an event between them: the second kernel may run before the first.
 #include "zoo.cuh"
 
-__global__ void fill(float *x) { x[threadIdx.x] = 2.0f * threadIdx.x; }  // EXPECT race grid
+__global__ void fill(float *x) { x[threadIdx.x] = 2.0f * threadIdx.x; }  // EXPECT race streams
 
 __global__ void add_one(const float *x, float *y)
 {
-    y[threadIdx.x] = x[threadIdx.x] + 1.0f;  // EXPECT race grid
+    y[threadIdx.x] = x[threadIdx.x] + 1.0f;  // EXPECT race streams
 }
 
 int main()
