@@ -21,8 +21,9 @@ PROGRAMS = sorted((Path(__file__).parent / "clean").glob("*.cu"))
 FEW = ("random", "reduce")  # ETUDE_SOAK runs all
 BOOLS = ("logical",)  # compiled for bools alone
 
-#: Files whose plans promise nothing about sectors: where an element lies, an index says.
-SCATTERED = ("gather",)
+#: Files whose plans do not promise that all sectors are used up: elements lie where an index, a
+#: window or a label says; in the gradient of attention, three of the loads.
+SCATTERED = ("attention", "conv2d", "conv2d_weight", "cross_entropy", "gather", "pool2d")
 
 gxx = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None,
                          reason="NOT RUN: needs g++")
@@ -39,7 +40,7 @@ def found(program, *arguments):
                              arguments=arguments)
     report = session.report
     assert session.ran.status == 0, report.text(100)
-    assert report.log.launches
+    assert report.launches
     return [(one.severity, f"{one.file}:{one.line}: {one.kind}") for one in report.findings]
 
 
@@ -50,9 +51,10 @@ def test_every_file_of_kernels_has_a_program():
 @gxx
 @each
 def test_shapes_that_fit_leave_nothing_to_find(program):
+    texts = found(program)
     if program.stem in SCATTERED:
-        pytest.skip("NOT RUN: an index says where elements lie, so sectors are half used")
-    assert found(program) == []
+        texts = [one for one in texts if one[0] != "advice"]
+    assert texts == []
 
 
 @gxx
