@@ -140,7 +140,8 @@ void write_counters(uint64_t launch) {
         if (b.warps)
             write_event("{\"event\":\"block\"" + member("launch", launch) + ",\"pc\":" +
                         hex((*basic_blocks)[n]) + member("warps", b.warps) +
-                        member("lanes", b.lanes) + member("split", b.split) + "}");
+                        member("lanes", b.lanes) + member("split", b.split) +
+                        member("scattered", b.scattered) + "}");
     }
 }
 
