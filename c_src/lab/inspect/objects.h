@@ -15,6 +15,7 @@ namespace lab::inspect {
 struct Object {
     uintptr_t begin = 0;
     size_t bytes = 0;
+    size_t element = 0; // bytes of what the program's pointer points to, 0 if unknown
     uintptr_t end = 0; // begin + bytes while it is alive, begin when it was freed
     Space space = Space::global;
     uint32_t id = 0;

@@ -252,6 +252,19 @@ __global__ void single_bytes(unsigned char *x, bool wrong) {
         x[(threadIdx.x + 1) % blockDim.x] += 1;  // ADD TO NEXT BYTE
 }
 
+__global__ void stale_cell(float *y, bool wrong) {
+    __shared__ float total;
+    if (threadIdx.x == 0)
+        total = 1;
+    __syncthreads();
+    float mean = total / 2;  // LOAD TOTAL
+    if (!wrong)
+        __syncthreads();
+    if (threadIdx.x == 0)
+        total = 0;  // CLEAR TOTAL
+    y[threadIdx.x] = mean;
+}
+
 struct Pair {
     float key, value;
 };
@@ -489,6 +502,12 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaLaunchCooperativeKernel((void *)whole_grid, dim3(4), dim3(1), arguments, 0, 0);
         cudaDeviceSynchronize();
         cudaFree(x), cudaFree(y);
+    }},
+    {"stale_cell", [](bool wrong) {
+        float *y = device<float>(64);
+        stale_cell<<<1, 64>>>(y, wrong);
+        cudaDeviceSynchronize();
+        cudaFree(y);
     }},
     {"single_bytes", [](bool wrong) {
         unsigned char *x = device<unsigned char>(64);

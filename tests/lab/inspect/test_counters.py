@@ -51,6 +51,11 @@ def test_a_struct_is_loaded_word_by_word(watch):
     assert (load.sectors, load.ideal) == (3 * 12, 3 * 4)  # 384 bytes, each sector three times
 
 
+def test_a_struct_of_doubles_is_stored_by_words_of_eight_bytes(watch):
+    store = only(watch("counted.cu", "shared_structs").at("SHARED STRUCTS", "store"))
+    assert (store.requests, store.size, store.conflicts) == (3, 8, 0)
+
+
 def test_a_tile_read_by_columns_conflicts_31_times_and_padding_removes_it(watch):
     load = only(watch("counted.cu", "tile").at("TILE COLUMNS", "load"))
     assert (load.space, load.requests, load.conflicts) == ("shared", 32, 32 * 31)
