@@ -1,6 +1,7 @@
 /* access.cpp: one access, looked at from all sides: which object, whether it is inside and
    aligned, what request it belongs to, whether the bytes were ever written, and who else touched
-   them. A clean access takes the straight way through; the words for the others are in report.cpp. */
+   them. A clean access takes the straight way through; what is said of the others is in report.cpp.
+   */
 #include "access.h"
 #include <algorithm>
 #include <cstring>

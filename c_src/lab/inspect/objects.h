@@ -1,5 +1,5 @@
-/* objects.h: the table of whatever has an address on the modelled device: blocks of memory, symbols,
-   shared arrays. Objects are never deleted, so that a finding can name one that was freed. */
+/* objects.h: the table of whatever has an address on the modelled device: blocks of memory,
+   symbols, shared arrays. Objects are never deleted, so that a finding can name one that was freed. */
 #pragma once
 #include <cstddef>
 #include <cstdint>

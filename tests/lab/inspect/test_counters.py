@@ -1,8 +1,9 @@
 """Sectors, bank conflicts and branches are what one counts by hand.
 
 A sector is 32 bytes; a warp of 32 loads of 4 bytes that lie side by side needs 4 of them. Shared
-memory has 32 banks of 4 bytes. Published figures of a profiler on a card agree: 32 sectors a request
-for a column walk, 4 for a coalesced load, 31 extra conflicts for a tile read by columns, 0 padded.
+memory has 32 banks of 4 bytes. Published figures of a profiler on a card agree: 32 sectors a
+request for a column walk, 4 for a coalesced load, 31 extra conflicts for a tile read by columns, 0
+padded.
 """
 
 import pytest
