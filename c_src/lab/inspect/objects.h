@@ -1,5 +1,6 @@
 /* objects.h: the table of whatever has an address on the modelled device: blocks of memory,
-   symbols, shared arrays. Objects are never deleted, so that a finding can name one that was freed. */
+   symbols, shared arrays. Objects are never deleted, so that a finding can name one that was
+   freed. */
 #pragma once
 #include <cstddef>
 #include <cstdint>

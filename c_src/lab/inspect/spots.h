@@ -123,7 +123,8 @@ private:
 
 extern Lasting<Spots> spots;
 
-/* True on the thread that runs main(), once everything here is made; the first hooks come before. */
+/* True on the thread that runs main(), once everything here is made; the first hooks come before
+   that. */
 extern __thread bool on_main_thread;
 
 } // namespace lab::inspect

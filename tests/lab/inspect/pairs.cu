@@ -1,5 +1,6 @@
 // pairs.cu: one mistake at a time, and beside it the same without it. `./pairs guard wrong` runs a
-// mistake, `./pairs guard right` its twin. test_found.py says what has to be found at which comment.
+// mistake, `./pairs guard right` its twin. test_found.py says what has to be found, and at which
+// comment.
 #include <cooperative_groups.h>
 #include <cstdio>
 #include <cstring>
