@@ -136,6 +136,10 @@ static void fault(int signal, siginfo_t *info, void *context) {
         this_worker().fail(signal == SIGFPE || signal == SIGILL ? 719 : 700);
     }
     report_host_touch(info->si_addr, program_counter(context));
+    if (inspecting) {
+        stopped = "a crash of the host";
+        observe::finished();
+    }
     sigaction(signal, &fault_before[signal], nullptr); /* and the instruction faults again */
 }
 

@@ -1,6 +1,7 @@
 /* memory.cpp: memory of the card, which is the host's, and the table that knows whose is whose.
 
-   Allocations begin at multiples of 256 bytes, as on a card.
+   Allocations begin at multiples of 256 bytes, as on a card. In inspect mode a freed one is kept
+   for a while, so that its address means nothing else yet when a kernel still uses it.
    LAB_NO_TOUCH=1 puts each allocation on pages of its own, which only kernels and copies reach. */
 #define LAB_RUNTIME
 #include "memory.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -20,12 +22,14 @@
 namespace lab {
 
 constexpr size_t ALIGN = 256;
-constexpr size_t PAGE = 65536; /* a multiple of every page size there is */
+constexpr size_t KEPT = 256u << 20; /* bytes of freed memory that inspect mode holds back */
+constexpr size_t PAGE = 65536;      /* a multiple of every page size there is */
 
 struct Table {
     std::recursive_mutex lock;
     std::map<uintptr_t, Allocation> live; /* by address */
-    size_t in_use = 0;
+    std::deque<Allocation> kept;
+    size_t kept_bytes = 0, in_use = 0;
     int touching = 0;
 };
 
@@ -116,15 +120,25 @@ static char *get_memory(size_t bytes, Space space) {
     return static_cast<char *>(aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN));
 }
 
-/* In inspect mode an address is never given twice, so that it means nothing else when a kernel
-   still uses it: only the memory behind it goes back. */
 static void give_back(const Allocation &a) {
     if (guarded(a))
         munmap(a.base, pages(a.bytes));
-    else if (inspecting)
+    else if (inspecting) // the addresses are not given again: a late access still has a name
         madvise(a.base - PAGE, with_gaps(a.bytes), MADV_DONTNEED);
     else
         free(a.base);
+}
+
+static void give_back_later(Table &t, const Allocation &a) {
+    if (!inspecting)
+        return give_back(a);
+    t.kept.push_back(a);
+    t.kept_bytes += a.bytes;
+    while (t.kept_bytes > KEPT) {
+        t.kept_bytes -= t.kept.front().bytes;
+        give_back(t.kept.front());
+        t.kept.pop_front();
+    }
 }
 
 static cudaError_t allocate(void **out, size_t bytes, size_t element, Space space, const char *name,
@@ -169,20 +183,20 @@ cudaError_t allocate_pitched(void **out, size_t *pitch, size_t width, size_t hei
 }
 
 /* Why a pointer cannot be freed, in words; empty if it can. */
-static std::string objection(const Allocation &a, const void *p, bool host_memory) {
+static std::string objection(const Allocation &a, const void *p, bool host_memory,
+                             const char *name) {
     if (!a)
         return "was given a pointer that no allocation of the card begins at: it belongs to the "
                "host, or was freed before";
     if (a.base != p)
         return "was given a pointer into the middle of an allocation of " +
                std::to_string(a.bytes) + " bytes (" + where(a.site) + ")";
-    if (strcmp(a.name, "cudaHostRegister") == 0)
-        return "was given memory of the host that was registered; it wants cudaHostUnregister";
     if (a.space == Space::constant || a.pc == nullptr)
         return std::string("was given the variable ") + a.name + ", which was not allocated";
     if (host_memory != (a.space == Space::pinned))
         return std::string("was given memory that ") + a.name + " returned at " + where(a.site) +
                (host_memory ? "; it wants cudaFree" : "; it wants cudaFreeHost");
+    (void)name;
     return "";
 }
 
@@ -192,7 +206,7 @@ static cudaError_t release(void *p, bool host_memory, const char *name, Site sit
     Table &t = table();
     std::unique_lock<std::recursive_mutex> hold(t.lock);
     Allocation a = find(t, reinterpret_cast<uintptr_t>(p));
-    std::string wrong = objection(a, p, host_memory);
+    std::string wrong = objection(a, p, host_memory, name);
     if (!wrong.empty()) {
         hold.unlock();
         Finding f;
@@ -206,7 +220,7 @@ static cudaError_t release(void *p, bool host_memory, const char *name, Site sit
     if (!host_memory)
         t.in_use -= a.bytes;
     observe::freed(a, pc);
-    give_back(a);
+    give_back_later(t, a);
     hold.unlock();
     return waited(name, cudaSuccess, site, pc);
 }
