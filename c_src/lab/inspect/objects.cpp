@@ -33,9 +33,8 @@ Object &Objects::enter(uintptr_t begin, size_t bytes, Space space) {
     object->space = space;
     object->id = ++count_;
     table_[begin] = object;
-    uintptr_t high = std::max(low_ + span_, object->end);
-    low_ = span_ ? std::min(low_, begin) : begin;
-    span_ = high - low_;
+    for (uintptr_t g = begin / granule; g <= object->end / granule; g++)
+        near_[g / 8] |= (uint8_t)(1 << g % 8);
     return *object;
 }
 

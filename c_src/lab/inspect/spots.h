@@ -122,6 +122,8 @@ private:
 };
 
 extern Lasting<Spots> spots;
-extern bool ready; // false while the first hooks come, before anything is made
+
+/* True on the thread that runs main(), once everything here is made: the first hooks come before. */
+extern __thread bool on_main_thread;
 
 } // namespace lab::inspect

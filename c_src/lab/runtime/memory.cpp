@@ -123,8 +123,8 @@ static char *get_memory(size_t bytes, Space space) {
 static void give_back(const Allocation &a) {
     if (guarded(a))
         munmap(a.base, pages(a.bytes));
-    else if (inspecting)
-        munmap(a.base - PAGE, with_gaps(a.bytes));
+    else if (inspecting) // the addresses are not given again: a late access still has a name
+        madvise(a.base - PAGE, with_gaps(a.bytes), MADV_DONTNEED);
     else
         free(a.base);
 }

@@ -270,6 +270,13 @@ __global__ void whole_structs(Pair *p, bool wrong) {
 __global__ void fill(float *x, float value) { x[threadIdx.x] = value; }  // FILL
 __global__ void use(const float *x, float *y) { y[threadIdx.x] = x[threadIdx.x]; }  // USE
 
+__global__ void add_in_block(int *sum, bool wrong) {
+    if (wrong)
+        atomicAdd_block(sum, 1);  // ADD IN BLOCK
+    else
+        atomicAdd(sum, 1);
+}
+
 // ---- What the scheduler finds -------------------------------------------------------------------
 
 __global__ void branches_wait(float *y, bool wrong) {
@@ -278,6 +285,12 @@ __global__ void branches_wait(float *y, bool wrong) {
     else
         __syncthreads();  // EVEN WAITS
     y[threadIdx.x] = 1;
+}
+
+__global__ void spin(int *flag, bool wrong) {
+    if (wrong && threadIdx.x == 0)
+        while (atomicAdd(flag, 0) == 0) {  // SPIN
+        }
 }
 
 __global__ void gone_lanes(float *y, bool wrong) {
@@ -489,6 +502,12 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaDeviceSynchronize();
         cudaFree(p);
     }},
+    {"add_in_block", [](bool wrong) {
+        int *sum = device<int>(1);
+        add_in_block<<<2, 32>>>(sum, wrong);
+        cudaDeviceSynchronize();
+        cudaFree(sum);
+    }},
     {"two_streams", [](bool wrong) {
         float *x = device<float>(32), *y = device<float>(32);
         cudaStream_t a, b;
@@ -523,6 +542,16 @@ std::map<std::string, std::function<void(bool)>> cases = {
         use<<<1, 32, 0, b>>>(x, y);
         cudaDeviceSynchronize();
         cudaStreamDestroy(a), cudaStreamDestroy(b);
+        cudaFree(x), cudaFree(y);
+    }},
+    {"nonblocking_stream", [](bool wrong) {  // does not wait for the default stream
+        float *x = device<float>(32), *y = device<float>(32);
+        cudaStream_t stream;
+        cudaStreamCreateWithFlags(&stream, wrong ? cudaStreamNonBlocking : cudaStreamDefault);
+        fill<<<1, 32>>>(x, 1);
+        use<<<1, 32, 0, stream>>>(x, y);
+        cudaDeviceSynchronize();
+        cudaStreamDestroy(stream);
         cudaFree(x), cudaFree(y);
     }},
     // ---- The host ----
@@ -583,6 +612,11 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaDeviceSynchronize();
         cudaFree(y);
     }},
+    {"spin", [](bool wrong) {
+        int *flag = device<int>(1);
+        spin<<<2, 32>>>(flag, wrong);
+        if (cudaDeviceSynchronize() == cudaSuccess) cudaFree(flag);
+    }},
     {"gone_lanes", [](bool wrong) {
         float *y = device<float>(32);
         gone_lanes<<<1, 32>>>(y, wrong);
@@ -599,6 +633,13 @@ std::map<std::string, std::function<void(bool)>> cases = {
         float *x = device<float>(32);
         cudaFree(x);
         if (wrong) printf("%s\n", cudaGetErrorName(cudaFree(x)));
+    }},
+    {"abort", [](bool wrong) {
+        float *x = device<float>(N);
+        guard<<<1, 128>>>(x, N, wrong);
+        cudaDeviceSynchronize();
+        if (wrong) abort();
+        cudaFree(x);
     }},
     {"too_many_threads", [](bool wrong) {
         float *x = device<float>(2048);

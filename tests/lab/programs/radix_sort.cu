@@ -66,9 +66,8 @@ extern "C" __global__ void scatter(const unsigned *keys, unsigned *sorted, const
     const unsigned key = inside ? keys[i] : 0, digit = digit_of(key, shift);
     unsigned equals = __ballot_sync(ALL, inside);
     for (int bit = 0; bit < BITS; ++bit) {
-        const bool set = digit >> bit & 1;
-        const unsigned votes = __ballot_sync(ALL, set);
-        equals &= set ? votes : ~votes;
+        const unsigned set = digit >> bit & 1;
+        equals &= __ballot_sync(ALL, set) ^ (set - 1);  // the votes, or their opposite
     }
     if (lane < DIGITS) {
         of_warp[warp][lane] = 0;

@@ -75,6 +75,12 @@ def test_the_text_has_every_finding_with_its_line_and_what_to_try(report):
     assert "sum<<<2, 64>>>" in text
 
 
+def test_what_was_advised_before_is_not_said_again():
+    text = made.report(made.access(17, per=32), made.access(6, per=32)).text(200)
+    assert text.count("Let neighbouring threads") == 1
+    assert text.count("  try: as above") == 1
+
+
 def test_the_text_is_ascii_where_the_program_is(report):
     assert report.text(50).isascii()
 

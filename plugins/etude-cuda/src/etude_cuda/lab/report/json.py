@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etude_cuda.lab.fidelity import SECTIONS
-from etude_cuda.lab.report.record import Report
+
+if TYPE_CHECKING:
+    from etude_cuda.lab.report.record import Report
 
 
 def dumps(report: Report) -> str:

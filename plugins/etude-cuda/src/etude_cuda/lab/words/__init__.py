@@ -21,5 +21,6 @@ def say(case: Case) -> Said:
         if hasattr(module, name):
             said: Said = getattr(module, name)(case)
             # What the runtime says of its own calls has the numbers in it.
-            return replace(said, what=case.found.words) if case.found.words else said
+            own = case.found.words
+            return replace(said, what=own[0].upper() + own[1:]) if own else said
     raise AssertionError(f"no words for {case.found.kind}")

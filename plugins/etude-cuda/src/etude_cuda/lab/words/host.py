@@ -36,8 +36,8 @@ def device_pointer(c: Case) -> Said:
     """The host follows a pointer into device memory."""
     site = c.first
     return Said("a device pointer dereferenced on the host",
-                f"The host {site.does or 'follows a pointer'} at {spot(site)}, but {c.memory} "
-                f"lives on the device. With a card this is a segmentation fault.",
+                f"The host {site.does or 'follows a pointer'} at {spot(site)}, but this is "
+                f"{c.memory}: it lives on the device. With a card this is a segmentation fault.",
                 ["Copy back first: cudaMemcpy(h, d, bytes, cudaMemcpyDeviceToHost), then read h.",
                  "cudaMallocManaged gives memory that both sides see; synchronise before the host "
                  "reads it."])

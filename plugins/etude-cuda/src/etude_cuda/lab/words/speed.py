@@ -28,7 +28,7 @@ def bank_conflict(c: Case) -> Said:
     """A warp whose lanes meet in the same banks."""
     site, d = c.first, c.detail
     ways = 1 + d["conflicts"] / d["requests"]
-    return Said(f"bank conflicts: {ways:.1f} passes instead of 1",
+    return Said(f"bank conflicts: a {d['op']} takes {ways:.1f} passes instead of 1",
                 f"At {spot(site)} the lanes of a warp want different words of the same bank of "
                 f"shared memory, so one access takes {ways:.1f} passes on average "
                 f"({d['conflicts']:,} extra passes in {d['requests']:,} requests). There are 32 "
