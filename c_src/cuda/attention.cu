@@ -10,9 +10,9 @@
    4 x 4 of them in each thread's registers, and go to shared memory. There 4 threads for each query
    turn them into exponentials, keeping the maximum so far and the sum; where the maximum grows,
    what was added up before shrinks in proportion (the online softmax). The second product, tile by
-   values, stays in registers: 4 x 4 numbers of y in each thread, 64 columns a block, with the values
-   coming through two buffers of shared memory, 16 keys at a time. More columns are other blocks,
-   which make the scores again.
+   values, stays in registers: 4 x 4 numbers of y in each thread, 64 columns a block, with the
+   values coming through two buffers of shared memory, 16 keys at a time. More columns are other
+   blocks, which make the scores again.
    Only top and log_sum = log sum exp(score - top) are kept, from which backward makes the
    probabilities again: apart, because their sum rounds log_sum away under a mask of -1e9.
    Backward: one kernel, run three times, for dquery, dkey and dvalue. A block has 64 rows of the

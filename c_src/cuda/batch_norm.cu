@@ -6,10 +6,11 @@
    Plan. Three kernels. The first makes two sums for each channel, in parts whose number depends on
    the sizes alone: forward of x - shift and (x - shift)^2, where the shift is the channel's first
    number; one walk over memory is enough for mean and variance then, since the shift is never far
-   from the mean, and in double nothing is lost. Backward of grad and grad (x - mean). With inner > 1
-   a block has a run of pixels; with inner = 1 it has 32 channels side by side (columns.cuh). The
-   second kernel adds the parts up, in order, one thread for a channel, and leaves four numbers for
-   each. The third is a map over all elements, in double: the numbers of a channel come from L1.
+   from the mean, and in double nothing is lost. Backward of grad and grad (x - mean). With
+   inner > 1 a block has a run of pixels; with inner = 1 it has 32 channels side by side
+   (columns.cuh). The second kernel adds the parts up, in order, one thread for a channel, and
+   leaves four numbers for each. The third is a map over all elements, in double: the numbers of a
+   channel come from L1.
    Neighbours in a warp read neighbours: 4 sectors a load, no conflicts.
    Bound by memory: 12 bytes an element forward, 20 backward, 8 in evaluation; 80 % of its bandwidth
    aimed at. */
@@ -186,7 +187,8 @@ static int run_map(etude_context *ctx, const norm_call &c)
     if (all == 0)
         return ETUDE_OK;
     int packed = c.inner % PACK == 0 && aligned(c.x) && aligned(c.grad) && aligned(c.y);
-    batch_norm_map<<<blocks_for(packed ? all / PACK : all), THREADS, 0, stream_of(ctx)>>>(c, packed);
+    int64_t items = packed ? all / PACK : all;
+    batch_norm_map<<<blocks_for(items), THREADS, 0, stream_of(ctx)>>>(c, packed);
     return launched(ctx, "batch_norm_map");
 }
 

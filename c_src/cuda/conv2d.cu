@@ -1,10 +1,10 @@
-/* conv2d.cu: conv2d and its gradient in the image, conv2d_input. conv2d_weight.cu has the other one.
+/* conv2d.cu: conv2d and its gradient in the image, conv2d_input. conv2d_weight.cu has the other.
    Reference: packages/etude/src/etude/ops/conv2d.py.   On the CPU: c_src/cpu/conv2d.c.
    Read first: c_src/cuda/plain/conv2d.cu, the same with one thread for a pixel.
 
    Legend: N images, C input channels, H x W pixels; O output channels, KH x KW taps, OH x OW output
-   pixels; strides SH SW, padding PH PW, dilation DH DW. Everything NCHW contiguous. float and double
-   (ETUDE_REAL).
+   pixels; strides SH SW, padding PH PW, dilation DH DW. Everything NCHW contiguous. float and
+   double (ETUDE_REAL).
 
    Plan. Both are one matrix product with an operand that is never written out (an implicit GEMM on
    the tiles of gemm.cuh), for each group of channels:
@@ -19,14 +19,15 @@
    they are contiguous along the taps. The output is written in NCHW, 16 bytes a lane if it can be.
 
    conv2d_input is the same with gradients for images. Input row h meets tap i in output row
-   (h + PH - i DH) / SH if that divides. So rows fall into SH classes by (h + PH) % SH, each of which
-   meets every so many taps, at distances that do not depend on the row: for each class of rows and
-   columns a product of its own, and no zero is multiplied. One output alone has no stride.
+   (h + PH - i DH) / SH if that divides. So rows fall into SH classes by (h + PH) % SH, each of
+   which meets every so many taps, at distances that do not depend on the row: for each class of
+   rows and columns a product of its own, and no zero is multiplied. One output alone has no stride.
 
    Groups of up to 4 channels (depthwise) would leave a tile empty: there a thread has one output,
    and walks over its taps.
 
-   Aimed at: 75 % of the peak of float from 64 channels up; memory's speed where groups are narrow. */
+   Aimed at: 75 % of the peak of float from 64 channels up, and memory's speed where groups are
+   narrow. */
 #include "gemm.cuh"
 
 struct tap {

@@ -157,7 +157,8 @@ template <int P> struct window_loader {
 /* blockIdx.x counts (group, part, tile of channels, tile of taps), the last the fastest. The larger
    tile wants more than 128 registers, so that a multiprocessor has one of its blocks at a time. */
 template <int P, int N>
-static __global__ void __launch_bounds__(GEMM_THREADS, P == 2 ? 1 : 2) conv_weight_tiles(weight_call q)
+static __global__ void __launch_bounds__(GEMM_THREADS, P == 2 ? 1 : 2)
+    conv_weight_tiles(weight_call q)
 {
     typedef gemm<P> G;
     int64_t channels = q.O / q.groups;

@@ -1,5 +1,6 @@
 /* cross_entropy.cu: log-sum-exp of each row less the logit of its label, and the gradient.
-   Reference: packages/etude/src/etude/ops/cross_entropy.py.   On the CPU: c_src/cpu/cross_entropy.c.
+   Reference: packages/etude/src/etude/ops/cross_entropy.py.
+   On the CPU: c_src/cpu/cross_entropy.c.
    x, dx: rows x cols logits; target: rows class numbers; weight: cols, or NULL; top, log_sum: rows;
    loss: rows, or one number. float and double (ETUDE_REAL).
 

@@ -3,7 +3,7 @@
 
    C += A B for SIDE x SIDE numbers of C, 256 threads, depth k. BLAS's names:
 
-       SIDE = 16 P PACK   of the tile: 128 for float, 64 for double with P = 2; half of it with P = 1
+       SIDE = 16 P PACK   of the tile: with P = 2 128 for float, 64 for double; half with P = 1
        DEPTH = 16 / P     steps of k that are in shared memory together
 
    Registers: each thread has (P PACK)^2 numbers of C: 8 x 8 of float. They lie in P x P squares of
@@ -114,7 +114,7 @@ enum { ALONG_K, ALONG_SIDE };
 
 /* One operand: `size` numbers along the side, from which the tile takes SIDE from `from` on, `side`
    elements apart, and k, `step` apart, from k_begin to k_end. With N = PACK the direction WAY is
-   contiguous, aligned and made of whole packs; with N = 1 numbers come one by one, from anywhere. */
+   contiguous, aligned and made of whole packs; with N = 1 numbers come singly, from anywhere. */
 template <int P, int WAY, int N> struct matrix_loader {
     const real *at;     /* this thread's first number */
     int64_t side, step;

@@ -121,8 +121,8 @@ enum {
     THREADS = 256,           /* of a block, where nothing speaks for another number */
     MOST_BLOCKS = 65535,     /* of a grid whose threads walk on by strides, in y and z of any */
     WARP = 32,
-    RESIDENT = 4             /* blocks of THREADS at least on a multiprocessor. Not told, nvcc aims at
-                                as many as fit, and keeps in memory what the registers do not hold */
+    RESIDENT = 4             /* blocks of THREADS at least on a multiprocessor. Not told, nvcc aims
+                                at as many as fit, and keeps in memory what registers do not hold */
 };
 
 /* Blocks of THREADS for n items, each thread taking one item or, by strides of the grid, several:

@@ -27,6 +27,7 @@
 
 enum {
     ROW_SEGMENT = 16384, /* numbers of a row that one block joins */
+    SOME = 4,            /* numbers worth a thread, where it takes one at a time */
     LONG_ROW = 2048,     /* a longer row gets a block of its own, a shorter one a warp at most */
     COLUMN_STEPS = 64    /* rows of a segment that one thread of a column joins */
 };
@@ -146,11 +147,11 @@ static __global__ void __launch_bounds__(THREADS, RESIDENT)
             reduce_segment(r, s, first + mine, segment, y, x...);
 }
 
-/* The threads that a row of n keeps busy. */
-static inline int group_of(int64_t n)
+/* The threads that a row of n keeps busy, taking `each` numbers at a time. */
+static inline int group_of(int64_t n, int each)
 {
     int group = 1;
-    while (group < WARP && group * 4 < n)
+    while (group < WARP && group * each < n)
         group *= 2;
     return n > LONG_ROW ? (int)THREADS : group;
 }
@@ -165,7 +166,7 @@ static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, 
     s.rows = rows, s.n = n, s.segment = segment, s.segments = most(1, pieces(n, segment));
     s.packed = rows == 1 || n % N == 0;
     s.whole = (aligned(x) && ...);
-    s.group = group_of(n);
+    s.group = group_of(n, s.packed ? N : SOME);
     unsigned threads = threads_for(least(rows, THREADS) * s.group);
     dim3 grid(blocks_along(rows, threads / s.group), blocks_along(s.segments, 1));
     reduce_rows<<<grid, threads, 0, stream_of(ctx)>>>(r, s, y, x...);

@@ -148,7 +148,7 @@ static int scan_launched(etude_context *ctx, const char *op, scan_shape s, const
     if (s.inner == 1) {
         constexpr int N = 16 / WIDEST<X, Y>;
         s.whole = aligned(x) && aligned(y) && (s.outer == 1 || s.n % N == 0);
-        s.group = group_of(s.n);
+        s.group = group_of(s.n, N);
         unsigned threads = threads_for(least(s.outer, THREADS) * s.group);
         dim3 grid(blocks_along(s.outer, threads / s.group), blocks_along(s.segments, 1));
         scan_rows<<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);

@@ -79,9 +79,9 @@ def test_one_kernel_runs_on_drawn_inputs(etude_lab):
 @needs_gxx
 def test_a_template_runs_with_its_arguments(etude_lab):
     status, _, said = etude_lab("run", "prog.cu", "--mode", "fast", "--kernel", "fill<int>",
-                                "--grid", "1", "--block", "8", "--arg", "value=5")
+                                "--grid", "1", "--block", "8", "--arg", "value=9")
     assert status == 0
-    assert "x: 8 of 8 changed; min 5, max 5, mean 5" in said
+    assert "x: 8 of 8 changed; min 9, max 9, mean 9" in said
 
 
 @needs_gxx

@@ -1,9 +1,9 @@
-/* conv2d.cu, plain: conv2d and its gradients in the image and in the weight, one thread for a number
-   of the result, to be read before the fast ones.
+/* conv2d.cu, plain: conv2d and its gradients in the image and in the weight, one thread for a
+   number of the result, to be read before the fast ones.
 
    It refuses to be fast: no matrix product, nothing shared. Each thread walks over all that its
-   number is made of, so every pixel is asked for again by every output channel. It is right in every
-   case, and it is checked as the fast one is:
+   number is made of, so every pixel is asked for again by every output channel. It is right in
+   every case, and it is checked as the fast one is:
 
        etude check --source c_src/cuda/plain/conv2d.cu
 
@@ -20,8 +20,9 @@
        (row, column) = (h SH + i DH - PH, w SW + j DW - PW)
    which lies outside of the image, in the padding of zeros, where it is negative or too large.
 
-   On the CPU conv2d_input lets each output pixel give to the pixels it was made of. Here two threads
-   could then give to one pixel at once, so each pixel asks instead: which output pixels saw me? */
+   On the CPU conv2d_input lets each output pixel give to the pixels it was made of. Here two
+   threads could then give to one pixel at once, so each pixel asks instead: which output pixels saw
+   me? */
 #include "../kernel.cuh"
 
 struct geometry {
@@ -53,8 +54,8 @@ static __global__ void conv2d_pixel(geometry g, const real *x, const real *weigh
 }
 
 /* dx[n][channel][row][column] = sum of grad[n][o][h][w] weight[o][c][i][j] over the output channels
-   o of its group and all taps (i, j) for which h SH = row + PH - i DH has a whole h that exists, and
-   w too. */
+   o of its group and all taps (i, j) for which h SH = row + PH - i DH has a whole h that exists,
+   and w too. */
 static __global__ void conv2d_input_pixel(geometry g, const real *grad, const real *weight,
                                           real *dx)
 {

@@ -3,8 +3,8 @@
 
    It refuses to be fast: no tiles, nothing shared, nothing kept in registers but one sum. Each
    number of A is asked for n times and each of B m times, two loads for one multiply-add, so the
-   multipliers wait for memory. It is right in every case, NaN and empty matrices included, and it is
-   checked as the fast one is:
+   multipliers wait for memory. It is right in every case, NaN and empty matrices included, and it
+   is checked as the fast one is:
 
        etude check --source c_src/cuda/plain/matmul.cu
 
@@ -25,8 +25,8 @@ struct product {
 
 /* C[s][i][j] = sum_p A[s][i][p] B[s][p][j] + bias[j].   Thread number s m n + i n + j has that
    element. Neighbours in a warp have neighbouring j: where B's rows are contiguous their loads of B
-   lie side by side (32 floats are 4 sectors of 32 bytes), and all of them want the same number of A.
-   The guard is the loop's condition: the last block has more threads than there are elements. */
+   lie side by side (32 floats are 4 sectors of 32 bytes), and all of them want the same number of
+   A. The guard is the loop's condition: the last block has more threads than there are elements. */
 static __global__ void matmul_elements(product g)
 {
     int64_t elements = g.batch * g.m * g.n;

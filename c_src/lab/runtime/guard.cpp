@@ -5,8 +5,9 @@
    fiber at fault for good and goes on with the worker's own stack.
 
    A watcher, a thread of its own that begins with the first launch, looks five times a second. When
-   no block has ended for LAB_TIMEOUT seconds (default 120, 0 for never), it interrupts the workers
-   by a signal; the handler notes where the thread was and leaves its fiber in the same way. */
+   no block has ended for LAB_TIMEOUT seconds (default 120, in inspect mode 1200, 0 for never), it
+   interrupts the workers by a signal; the handler notes where the thread was and leaves its fiber
+   in the same way. */
 #define LAB_RUNTIME
 #include "guard.h"
 
@@ -49,7 +50,7 @@ static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 static double time_limit() {
     static const double limit = [] {
         const char *text = getenv("LAB_TIMEOUT");
-        return text && *text ? strtod(text, nullptr) : 120.0;
+        return text && *text ? strtod(text, nullptr) : inspecting ? 1200.0 : 120.0;
     }();
     return limit;
 }

@@ -121,6 +121,8 @@ static int events() {
     return file;
 }
 
+bool events_wanted() { return events() >= 0; }
+
 /* One write() a line, so that lines of a forked child do not tear ours. */
 void write_event(const std::string &json) {
     if (events() < 0)

@@ -159,8 +159,8 @@ void Settling::deadlock() {
         bool more = &row != &rows.begin()->second;
         f.words += std::string(more ? ";" : "") + " " + std::to_string(row.count) + " wait " +
                    doing(t) + " at " + where(t.site) + " (" + name_of(t) + ")";
-        f.detail += std::string(more ? "," : "") + "{\"threads\":" + std::to_string(row.count) +
-                    ",\"wait\":" + quoted(doing(t)) + ",\"line\":" + std::to_string(t.site.line) +
+        f.detail += std::string(more ? "," : "") + "{\"count\":" + std::to_string(row.count) +
+                    ",\"what\":" + quoted(doing(t)) + ",\"line\":" + std::to_string(t.site.line) +
                     "}";
         f.places.push_back(Place("waits", t));
         f.places.back().pc = t.pc;

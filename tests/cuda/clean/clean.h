@@ -5,6 +5,7 @@
 #define ETUDE_CLEAN_H
 
 #include <cuda_runtime.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -22,7 +22,7 @@ from etude.core.array import DeviceArray
 from etude.core.columns import Column
 from etude.core.errors import BackendError
 from etude.core.state import current
-from etude_cuda.arrays import Buffer, closed, opened, window
+from etude_cuda.arrays import Buffer, address, closed, opened, window
 from etude_cuda.places import sources
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +58,7 @@ class Device:
         self.buffers = self.bytes = self.most_bytes = 0
         self._count = threading.Lock()
         memory = Memory(self._empty, self._copy, self._constant, self._read)
-        self.host = abi(name, memory, self._context)
+        self.host = abi(name, memory, self._context, address)
 
     # ------------------------------------------------------------------ what there is
 
@@ -121,7 +121,7 @@ class Device:
         if not x.is_contiguous():
             x = self.contiguous(x)
         out = np.empty(x.shape, x.dtype)
-        there = opened(x, self, "download").__array_interface__["data"][0]
+        there = address(opened(x, self, "download"))
         self._must(self._lib.etude_device_download(
             out.__array_interface__["data"][0], there, x.nbytes,
             self.stream()))
@@ -172,7 +172,8 @@ class Device:
         count = 1
         for n in shape:
             count *= n
-        return window(Buffer(self, count * dtype.itemsize, self.stream()), shape, dtype)
+        strides = None if count else (0,) * len(shape)  # as NumPy has it
+        return window(Buffer(self, count * dtype.itemsize, self.stream()), shape, dtype, strides)
 
     def _copy(self, x: Array, out: Array | None) -> Array:
         """By a column in use that has the op, which the receipt shows, else by the device's own."""

@@ -1,0 +1,26 @@
+#include "clean.h"
+
+extern "C" {
+etude_pool2d_fn_f32 etude_max_pool2d_f32;
+etude_pool2d_backward_fn_f32 etude_max_pool2d_backward_f32;
+etude_avg_pool2d_fn_f32 etude_avg_pool2d_f32, etude_avg_pool2d_backward_f32;
+etude_adaptive_pool2d_fn_f32 etude_adaptive_avg_pool2d_f32, etude_adaptive_avg_pool2d_backward_f32;
+}
+
+int main(int argc, char **)
+{
+    Device d;
+    int64_t planes = 3, H = argc > 1 ? 11 : 16, W = H + 1, OH = (H - 1) / 2 + 1;
+    int64_t OW = (W - 1) / 2 + 1, outputs = planes * OH * OW, pixels = planes * H * W;
+    float *x = d.numbers(pixels), *y = d.empty<float>(outputs), *dx = d.empty<float>(pixels);
+    int64_t *index = d.empty<int64_t>(outputs);
+    d.ok(etude_max_pool2d_f32(&d.ctx, x, y, index, planes, H, W, OH, OW, 3, 3, 2, 2, 1, 1, 1, 1));
+    d.ok(etude_max_pool2d_backward_f32(&d.ctx, y, index, dx, planes, H, W, OH, OW));
+    d.ok(etude_avg_pool2d_f32(&d.ctx, x, y, planes, H, W, OH, OW, 3, 3, 2, 2, 1, 1, 1, NAN));
+    d.ok(etude_avg_pool2d_backward_f32(&d.ctx, y, dx, planes, H, W, OH, OW, 3, 3, 2, 2, 1, 1, 0,
+                                       NAN));
+    for (int64_t bins : {1, 3}) { /* a warp or a thread for a bin */
+        d.ok(etude_adaptive_avg_pool2d_f32(&d.ctx, x, y, planes, H, W, bins, bins));
+        d.ok(etude_adaptive_avg_pool2d_backward_f32(&d.ctx, y, dx, planes, H, W, bins, bins));
+    }
+}

@@ -1,0 +1,89 @@
+"""The table of what nvcc gives each kernel: how its report is read, and that it holds."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+REPORT = """\
+k.cu(7): warning #177-D: variable "x" was declared but never referenced
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_Z5tilesILi2EEv7product' for 'sm_80'
+ptxas info    : Function properties for _Z5tilesILi2EEv7product
+    16 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 128 registers, used 1 barriers, 16896 bytes smem, 512 bytes cmem[0]
+ptxas info    : Compiling entry function '_Z5tilesILi1EEv7product' for 'sm_90'
+ptxas info    : Function properties for _Z5tilesILi1EEv7product
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 90 registers, used 1 barriers
+"""
+
+SASS = """\
+        Function : _Z5tilesILi2EEv7product
+        /*0010*/                   LDG.E.128.CONSTANT R4, [R2.64] ;
+        /*0020*/                   LDG.E R8, [R2.64+0x10] ;
+        /*0030*/                   STL [R1], R8 ;
+        /*0040*/                   BAR.SYNC.DEFER_BLOCKING 0x0 ;
+        /*0050*/                   LDS.U.128 R4, [R2] ;
+"""
+
+
+@pytest.fixture(scope="module")
+def resources():
+    path = ROOT / "plugins" / "etude-cuda" / "resources.py"
+    spec = importlib.util.spec_from_file_location("resources", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["resources"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_report_becomes_numbers_and_a_warning_is_kept(resources):
+    report = resources.read_report(REPORT)
+    kernel = report.kernels["tiles"]
+    assert kernel.registers == {80: 128, 90: 90}
+    assert (kernel.shared, kernel.frame, kernel.spills) == (16896, 16, 20)
+    assert len(kernel.instances) == 2
+    assert report.complaints == [REPORT.splitlines()[0]]
+
+
+@pytest.mark.parametrize(("symbol", "name"), [
+    ("_Z12softmax_rowsPKfPflli", "softmax_rows"),
+    ("_ZN32_GLOBAL__N__3a7_9_matmul_cu_11d49add_partsEPKfS1_Pflll", "add_parts"),
+    ("plain_c_name", "plain_c_name"),
+])
+def test_a_kernel_is_called_by_its_own_name(resources, symbol, name):
+    assert resources.short_name(symbol) == name
+
+
+def test_instructions_are_counted_for_each_function(resources):
+    assert resources.read_machine_code(SASS) == {"_Z5tilesILi2EEv7product": {
+        "16-byte loads from global memory": 1, "16-byte stores to global memory": 0,
+        "16-byte loads from shared memory": 1, "barriers": 1, "local memory": 1}}
+
+
+def test_without_nvcc_it_says_so_and_is_no_failure(resources, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    assert resources.main([]) == 0
+    assert capsys.readouterr().out == "NOT RUN: no nvcc\n"
+
+
+def test_nvcc_takes_a_kernel_without_a_warning_or_a_spill(resources, monkeypatch, capsys):
+    if shutil.which("nvcc") is None:
+        pytest.skip("NOT RUN: no nvcc")
+    monkeypatch.setattr(resources, "ARCHITECTURES", (80,))
+    assert resources.main(["plain/matmul"]) == 0
+    assert capsys.readouterr().out.count("| matmul_elements |") == 2
+
+
+def test_the_page_has_every_file_and_no_spill(resources):
+    rows = [line.split("|")[1:-1] for line in resources.PAGE.read_text().splitlines()
+            if line.startswith("| ")][2:]
+    kept = {row[0].strip() for row in rows}
+    there = {str(f.relative_to(resources.CUDA).with_suffix("")) for f in resources.sources([])}
+    assert kept == there, "run python plugins/etude-cuda/resources.py --write"
+    assert all(row[-1].strip() == "0" for row in rows)
