@@ -12,7 +12,8 @@
 
 enum {
     CHUNK = 4 * THREADS * PACK, /* numbers of a block */
-    MOST_ROWS = 48              /* of a table: with its rows it fits the arguments of a kernel */
+    MOST_ROWS = 48,             /* of a table: with its rows it fits the arguments of a kernel */
+    STEP_RESIDENT = 2           /* as RESIDENT: doubles of 16 bytes of seven arrays take registers */
 };
 
 /* One parameter. first and second are its moments, in the op's order. */
@@ -119,7 +120,7 @@ ETUDE_DEVICE void move_pack(const Rule &rule, const typename Rule::numbers &s,
 }
 
 template <class Rule>
-static __global__ void __launch_bounds__(THREADS, RESIDENT)
+static __global__ void __launch_bounds__(THREADS, STEP_RESIDENT)
     step_kernel(Rule rule, step_table table, const double *hyper)
 {
     typedef typename Rule::numbers numbers;
