@@ -1,6 +1,7 @@
 /* access.cpp: one access, looked at from all sides: which object, whether it is inside and
    aligned, what request it belongs to, whether the bytes were ever written, and who else touched
-   them. A clean access takes the straight way through; the words for the others are in report.cpp. */
+   them. A clean access takes the straight way through; what is said of the others is in report.cpp.
+   */
 #include "access.h"
 #include <algorithm>
 #include <cstring>
@@ -224,7 +225,10 @@ void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr
         object = object_of(lane, spot, a, bytes, flags);
         if (!object) return;
     }
-    uint32_t word = bytes % 4 == 0 ? 4 : bytes % 2 == 0 ? 2 : 1;
+    uint32_t word = bytes % 8 == 0 && bytes > 8 && a % 8 == 0 ? 8
+                    : bytes % 4 == 0                        ? 4
+                    : bytes % 2 == 0                        ? 2
+                                                            : 1;
     constexpr size_t most = 64; // of a longer run only the first words are counted as requests
     size_t words = std::min(bytes / word, most);
     uint32_t turn = 0;

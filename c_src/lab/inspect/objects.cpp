@@ -20,8 +20,10 @@ const char *space_name(Space space) {
 
 Object &Objects::enter(uintptr_t begin, size_t bytes, Space space) {
     auto i = table_.upper_bound(begin);
-    if (i != table_.begin() && std::prev(i)->second->begin + std::prev(i)->second->bytes > begin) --i;
-    else if (i != table_.begin() && std::prev(i)->first == begin) --i;
+    if (i != table_.begin()) {
+        const Object &before = *std::prev(i)->second;
+        if (before.begin + std::max<size_t>(before.bytes, 1) > begin) --i;
+    }
     while (i != table_.end() && i->first < begin + std::max<size_t>(bytes, 1)) {
         free(*i->second);
         i = table_.erase(i);

@@ -1,5 +1,6 @@
-/* objects.h: the table of whatever has an address on the modelled device: blocks of memory, symbols,
-   shared arrays. Objects are never deleted, so that a finding can name one that was freed. */
+/* objects.h: the table of whatever has an address on the modelled device: blocks of memory,
+   symbols, shared arrays. Objects are never deleted, so that a finding can name one that was
+   freed. */
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@ namespace lab::inspect {
 struct Object {
     uintptr_t begin = 0;
     size_t bytes = 0;
+    size_t element = 0; // bytes of what the program's pointer points to, 0 if unknown
     uintptr_t end = 0; // begin + bytes while it is alive, begin when it was freed
     Space space = Space::global;
     uint32_t id = 0;

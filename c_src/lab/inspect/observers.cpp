@@ -84,6 +84,7 @@ void close_block(BlockView &block) {
 
 void basic_block(Lane &lane, uintptr_t pc) {
     if (store_pending) look_at_pending_store();
+    lane.read_spot = 0; // `x += 1` loads and stores in one block; see Spot::reads_back
     lane.warp->branches.add(number_of_basic_block(pc), lane.lane);
 }
 
@@ -328,6 +329,7 @@ void shared_array(Block &, const SharedArray &array) {
 void allocated(const Allocation &a) {
     Object &object = objects->enter(number_of(a.base), a.bytes, a.space);
     object.name = a.name;
+    object.element = a.element;
     object.file = a.site.file ? a.site.file : "";
     object.line = a.site.line;
     object.allocated_pc = number_of(a.pc);

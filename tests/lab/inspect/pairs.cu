@@ -1,5 +1,6 @@
-// pairs.cu: one mistake at a time, and beside it the same without it. `./pairs race wrong` runs the
-// mistake, `./pairs race right` its twin. test_found.py says what has to be found, at which comment.
+// pairs.cu: one mistake at a time, and beside it the same without it. `./pairs guard wrong` runs a
+// mistake, `./pairs guard right` its twin. test_found.py says what has to be found, and at which
+// comment.
 #include <cooperative_groups.h>
 #include <cstdio>
 #include <cstring>
@@ -252,6 +253,19 @@ __global__ void single_bytes(unsigned char *x, bool wrong) {
         x[(threadIdx.x + 1) % blockDim.x] += 1;  // ADD TO NEXT BYTE
 }
 
+__global__ void stale_cell(float *y, bool wrong) {
+    __shared__ float total;
+    if (threadIdx.x == 0)
+        total = 1;
+    __syncthreads();
+    float mean = total / 2;  // LOAD TOTAL
+    if (!wrong)
+        __syncthreads();
+    if (threadIdx.x == 0)
+        total = 0;  // CLEAR TOTAL
+    y[threadIdx.x] = mean;
+}
+
 struct Pair {
     float key, value;
 };
@@ -489,6 +503,12 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaLaunchCooperativeKernel((void *)whole_grid, dim3(4), dim3(1), arguments, 0, 0);
         cudaDeviceSynchronize();
         cudaFree(x), cudaFree(y);
+    }},
+    {"stale_cell", [](bool wrong) {
+        float *y = device<float>(64);
+        stale_cell<<<1, 64>>>(y, wrong);
+        cudaDeviceSynchronize();
+        cudaFree(y);
     }},
     {"single_bytes", [](bool wrong) {
         unsigned char *x = device<unsigned char>(64);

@@ -33,6 +33,7 @@ WRONG = {
     "locked": ("race", {"UNDER LOCK"}, {"scope": "grid", "fence": True}),
     "flag_in_shared": ("race", {"RAISE FLAG", "POLL FLAG"}, {"scope": "block", "volatile": True}),
     "whole_grid": ("race", {"BEFORE GRID", "AFTER GRID"}, {"scope": "grid", "barrier": "grid"}),
+    "stale_cell": ("race", {"LOAD TOTAL", "CLEAR TOTAL"}, {"scope": "block"}),
     "single_bytes": ("race", {"STORE BYTE", "ADD TO NEXT BYTE"}, {}),
     "whole_structs": ("race", {"STORE PAIR", "LOAD PAIR"}, {"scope": "block"}),
     "add_in_block": ("race", {"ADD IN BLOCK"}, {"scope": "grid"}),

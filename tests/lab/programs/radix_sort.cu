@@ -4,8 +4,8 @@
 //
 // A pass counts the digits of each block, scans the counts (digit by digit, and block by block
 // within a digit), and scatters. The rank of a number among its equals comes from votes: a lane
-// sees in a ballot which lanes before it have the same digit. Scattering is uncoalesced by nature,
-// and the lab's counters say so at the lines marked EXPECT.
+// sees in a ballot which lanes before it have the same digit. Scattering is uncoalesced by nature
+// and counting makes lanes meet, and the lab's counters say so at the lines marked EXPECT.
 #include "course.cuh"
 #include <algorithm>
 
@@ -28,7 +28,7 @@ extern "C" __global__ void count_digits(const unsigned *keys, unsigned *counts, 
     }
     __syncthreads();
     if (i < n) {
-        atomicAdd(&mine[digit_of(keys[i], shift)], 1u);
+        atomicAdd(&mine[digit_of(keys[i], shift)], 1u);  // EXPECT bank-conflict
     }
     __syncthreads();
     if (t < DIGITS) {

@@ -78,6 +78,15 @@ def test_the_runtimes_own_sentence_is_told_where_it_has_one():
     assert "at most 1024 threads" in said(told)
 
 
+def test_a_sentence_that_begins_with_a_function_keeps_its_name():
+    words_of = {"words": "cudaFree at sum.cu:27 was given a pointer that is none."}
+    told = made.told({**made.finding("invalid-free", place(27, "free", None)), **words_of})
+    assert told.what.startswith("cudaFree at")
+    launch = {"words": "kernel sum (launched at sum.cu:25) failed, and the program never asked."}
+    told = made.told({**made.finding("error-ignored", place(25, "launch", None)), **launch})
+    assert told.headline == "an error of the launch of sum that was never asked for"
+
+
 def test_what_was_freed_is_told_with_the_line_that_freed_it():
     told = made.told(finding("use-after-free", place(6), object=thing(
         "cudaMalloc", "global", 400, 0, allocated_pc=at(23), freed_pc="0x1", freed_stack=[at(27)])))

@@ -50,8 +50,11 @@ def test_a_run_that_did_not_end_is_not_called_clean():
     assert "its last line is lost" in cut.text()
 
 
-def test_fast_mode_says_that_it_hardly_looks():
-    assert "fast mode looks at barriers" in made.report(mode="fast").verdict
+def test_fast_mode_says_that_it_hardly_looks_and_claims_nothing_about_accesses():
+    fast = made.report(mode="fast")
+    assert "fast mode looks at barriers" in fast.verdict
+    assert "Not modelled: Fast mode watches no access" in fast.text(200)
+    assert not any("Races" in line for line in json.loads(fast.json())["fidelity"]["exact"])
 
 
 # ------------------------------------------------------------------ text

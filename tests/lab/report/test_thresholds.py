@@ -41,6 +41,12 @@ def test_two_way_conflicts_are_a_finding_and_fewer_are_not():
     assert kinds(half) == []
 
 
+def test_atomics_on_one_word_are_said_to_go_one_after_the_other():
+    told = made.told(made.access(19, space="shared", op="atomic", per=0, ideal=0, conflicts=3))
+    assert "an atomic takes 4.0 passes" in told.headline
+    assert "one after the other" in told.what
+
+
 def test_shared_memory_has_no_sectors():
     assert kinds(made.access(19, space="shared", per=32, ideal=1)) == []
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from etude_cuda.lab.counters import Kernel, Line
 from etude_cuda.lab.events import Access, Launch
-from etude_cuda.lab.fidelity import SECTIONS
+from etude_cuda.lab.fidelity import sections
 from etude_cuda.lab.report.text import occupancy_text, roofline_text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def encode(report: Report) -> dict[str, Any]:
         "card": {"name": card.name, "peak": card.peak, "bandwidth": card.bandwidth,
                  "ridge": card.ridge, "source": card.source},
         "launches": _launches(report), "kernels": [_kernel(report, k) for k in report.kernels],
-        "fidelity": [[name, list(lines)] for name, lines in SECTIONS],
+        "fidelity": [[name, list(lines)] for name, lines in sections(report.mode)],
     }
 
 

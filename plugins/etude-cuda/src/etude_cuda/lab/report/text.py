@@ -18,7 +18,7 @@ from etude_cuda.lab.case import Site, dims, many
 from etude_cuda.lab.cost import Occupancy
 from etude_cuda.lab.counters import Line
 from etude_cuda.lab.events import Launch
-from etude_cuda.lab.fidelity import SHORT
+from etude_cuda.lab.fidelity import short as short_fidelity
 from etude_cuda.lab.findings import Told
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def short(n: int) -> str:
 def _sum(report: Report, to: Console) -> None:
     for note in report.notes:
         _paragraph(to, note, "Note: ", "      ")
-    for name, words in SHORT:
+    for name, words in short_fidelity(report.mode):
         _paragraph(to, words, f"{name.capitalize()}: ", "  ", "dim")
     accesses = report.log.end.get("accesses")
     seen = f", {accesses:,} accesses seen" if isinstance(accesses, int) else ""

@@ -73,8 +73,10 @@ def copy_direction(c: Case) -> Said:
 
 
 def _function(c: Case, otherwise: str) -> str:
-    """The function of the API that a finding is about."""
-    word = c.found.words.partition(" ")[0]
+    """The function of the API that a finding is about, or "the launch of k"."""
+    word, _, rest = c.found.words.partition(" ")
+    if word == "kernel":
+        return f"the launch of {rest.partition(' (')[0]}"
     return c.text("function") or (word if word.startswith("cuda") else otherwise)
 
 
@@ -113,7 +115,7 @@ def unsynchronized_read(c: Case) -> Said:
 def error_ignored(c: Case) -> Said:
     """A call failed, and nobody asked."""
     site = c.first
-    function = c.text("function", "a call")
+    function = _function(c, "a call")
     launch = c.launch
     if not site.line and launch:
         site = Site("", "the host", "", launch.file, launch.line, "",
