@@ -7,6 +7,7 @@ import etude
 from etude import optim
 
 OPTIMISERS = [
+    lambda p: optim.SGD(p, lr=0.1),
     lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True),
     lambda p: optim.Adam(p, lr=0.01, weight_decay=0.1),
     lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.1),
@@ -28,7 +29,7 @@ def trained(make, device, count=3, steps=3):
     return [p.detach().to("cpu").numpy() for p in parameters]
 
 
-@pytest.mark.parametrize("make", OPTIMISERS, ids=["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("make", OPTIMISERS, ids=["sgd", "nesterov", "adam", "adamw", "rmsprop"])
 def test_parameters_move_as_on_the_cpu(lab, make):
     for a, b in zip(trained(make, "gpu-lab"), trained(make, "cpu"), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)

@@ -55,6 +55,7 @@ def _steps(device: Device, ffi: Any, library: Any, op: Op) -> Callable[..., None
         function = getattr(library, f"etude_steps_{op.name}_{suffix}", None)
         if function is None:
             raise Unsupported(f"no kernel for {rows[0][0].dtype.name}")
+        settings = [float(value) for value in {**op.attrs, **attrs}.values()]
         table = ffi.new("etude_step_row[]", len(rows))
         for place, row in zip(table, rows, strict=True):
             specs = tuple([(a.shape, a.dtype) for a in row])
@@ -69,7 +70,7 @@ def _steps(device: Device, ffi: Any, library: Any, op: Op) -> Callable[..., None
             place.second = place.second_out = second
             place.n = row[0].size
         status = function(device.context(), table, len(rows),
-                          address(opened(hyper, device, op.name)), *map(float, attrs.values()))
+                          address(opened(hyper, device, op.name)), *settings)
         if status != OK:
             raise BackendError(f"{op.name}: {device.host.error() or f'status {status}'}")
 
