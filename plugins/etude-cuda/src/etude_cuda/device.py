@@ -57,7 +57,7 @@ class Device:
         self._common = self._aside = 0
         self._spare: list[int] = []
         self.buffers = self.bytes = self.most_bytes = 0
-        self._count = threading.Lock()
+        self._count = threading.RLock()  # a buffer may be freed while another is counted
         memory = Memory(self._empty, self._copy, self._constant, self._read)
         self.host = abi(name, memory, self.context, address)
 
