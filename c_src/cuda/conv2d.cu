@@ -30,8 +30,8 @@
    narrow. */
 #include "gemm.cuh"
 
-struct tap {
-    int64_t in, weight;  /* offsets of its channel's plane, of its weight */
+struct alignas(16) tap { /* one load */
+    int32_t in, weight;  /* offsets of its channel's plane, of its weight */
     int32_t row, column; /* distance from the pixel's place */
 };
 
@@ -62,9 +62,9 @@ static __global__ void make_taps(conv q)
         int64_t area = q.rows.count * q.columns.count, c = k / area;
         int64_t i = k % area / q.columns.count, j = k % area % q.columns.count;
         tap t;
-        t.in = c * q.H * q.W;
-        t.weight = c * q.w_depth + (q.rows.first + i * q.rows.step) * q.KW + q.columns.first +
-                   j * q.columns.step;
+        t.in = (int32_t)(c * q.H * q.W);
+        t.weight = (int32_t)(c * q.w_depth + (q.rows.first + i * q.rows.step) * q.KW +
+                             q.columns.first + j * q.columns.step);
         t.row = (int32_t)(q.rows.at + i * q.rows.apart);
         t.column = (int32_t)(q.columns.at + j * q.columns.apart);
         q.taps[k] = t;
@@ -141,7 +141,7 @@ template <int P> struct pixel_loader {
             tap t = taps[i * APART];
             int h = row + t.row, w = column + t.column;
             if (h >= 0 && h < H && w >= 0 && w < W)
-                v.at[i] = image[t.in + (int64_t)h * W + w];
+                v.at[i] = image[t.in + h * W + w];
         }
         taps += gemm<P>::DEPTH;
         depth -= gemm<P>::DEPTH;
@@ -198,9 +198,11 @@ ETUDE_DEVICE void write_tile(const conv &q, const typename gemm<P>::tile &t, int
 }
 
 /* blockIdx.x counts (group, tile of pixels, tile of channels), the last the fastest. N says how the
-   weights come: PACK or 1 at a time along the taps, 0 through the table. */
+   weights come: PACK at a time along the taps, or 0, through the table. The larger tile wants more
+   than 128 registers, so that a multiprocessor has one of its blocks at a time. */
 template <int P, int N>
-static __global__ void __launch_bounds__(GEMM_THREADS, 2) conv_tiles(conv q, int packed)
+static __global__ void __launch_bounds__(GEMM_THREADS, P == 2 ? 1 : 2)
+    conv_tiles(conv q, int packed)
 {
     typedef gemm<P> G;
     int64_t rows = pieces(q.channels, G::SIDE), columns = pieces(q.N * q.U * q.V, G::SIDE);
@@ -208,12 +210,12 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) conv_tiles(conv q, int
     int64_t n0 = rest % columns * G::SIDE, group = rest / columns;
     typename G::tile t;
     pixel_loader<P> b(q, group, n0);
-    if (N == 0) {
+    if constexpr (N == 0) {
         weight_loader<P> a(q, group, m0);
         G::run(a, b, (int)q.K, t);
     } else {
-        matrix_loader<P, ALONG_K, N == 0 ? 1 : N> a(q.weight + group * q.w_group, q.w_channel, 1,
-                                                    m0, q.channels, 0, q.K);
+        matrix_loader<P, ALONG_K, N> a(q.weight + group * q.w_group, q.w_channel, 1, m0,
+                                       q.channels, 0, q.K);
         G::run(a, b, (int)q.K, t);
     }
     write_tile<P>(q, t, group, m0, n0, packed);
@@ -249,7 +251,7 @@ enum { NARROW = 4 }; /* channels of a group */
 
 static int too_large(etude_context *ctx)
 {
-    snprintf(ctx->error, sizeof ctx->error, "an image or a kernel of more than 2^31 numbers");
+    snprintf(ctx->error, sizeof ctx->error, "a group of more than 2^31 pixels or weights");
     return ETUDE_UNSUPPORTED;
 }
 
@@ -260,7 +262,8 @@ static int run_conv(etude_context *ctx, conv &q, int straight)
     int64_t pixels = q.N * q.U * q.V;
     if (pixels == 0 || q.channels == 0 || q.groups == 0)
         return ETUDE_OK;
-    if (q.K > INT32_MAX || q.H > INT32_MAX || q.W > INT32_MAX)
+    int64_t image = q.depth * q.H * q.W, weights = most(q.w_depth * q.depth, q.w_group);
+    if (image > INT32_MAX || weights > INT32_MAX)
         return too_large(ctx);
     cudaStream_t stream = stream_of(ctx);
     make_taps<<<blocks_for(q.K), THREADS, 0, stream>>>(q);

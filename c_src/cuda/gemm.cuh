@@ -114,8 +114,12 @@ enum { ALONG_K, ALONG_SIDE };
 
 /* One operand: `size` numbers along the side, from which the tile takes SIDE from `from` on, `side`
    elements apart, and k, `step` apart, from k_begin to k_end. With N = PACK the direction WAY is
-   contiguous, aligned and made of whole packs; with N = 1 numbers come singly, from anywhere. */
+   contiguous, aligned and made of whole packs, and a thread has one. With N = 1 numbers come singly,
+   from anywhere: neighbours in a warp have neighbours along WAY, and a thread's own are APART the
+   other way. */
 template <int P, int WAY, int N> struct matrix_loader {
+    enum { SIDE = gemm<P>::SIDE, DEPTH = gemm<P>::DEPTH,
+           APART = GEMM_THREADS / (WAY == ALONG_K ? (int)DEPTH : (int)SIDE) };
     const real *at;     /* this thread's first number */
     int64_t side, step;
     int numbers, depth; /* how many there are from it on, along the side and along k */
@@ -125,13 +129,16 @@ template <int P, int WAY, int N> struct matrix_loader {
                                int64_t size, int64_t k_begin, int64_t k_end)
         : side(side), step(step)
     {
-        const int q = (int)threadIdx.x, SIDE = gemm<P>::SIDE;
-        if (WAY == ALONG_K) { /* two lanes have 32 bytes of a row */
+        const int q = (int)threadIdx.x;
+        if (WAY == ALONG_K && N == PACK) { /* two lanes have 32 bytes of a row */
             s = q / 2 % SIDE;
             k = (q % 2 + q / (2 * SIDE) * 2) * PACK;
+        } else if (WAY == ALONG_K) {
+            s = q / DEPTH;
+            k = q % DEPTH;
         } else {
-            s = q % (SIDE / PACK) * PACK;
-            k = q / (SIDE / PACK);
+            s = q * N % SIDE;
+            k = q * N / SIDE;
         }
         at = matrix + (from + s) * side + (k_begin + k) * step;
         numbers = (int)least(size - from, SIDE) - s;
@@ -145,21 +152,27 @@ template <int P, int WAY, int N> struct matrix_loader {
             v = load<PACK>(at);
         else
             for (int i = 0; i < PACK; i++) {
-                int inside = WAY == ALONG_K ? numbers > 0 && depth > i : numbers > i && depth > 0;
-                v.at[i] = N == 1 && inside ? at[i * (WAY == ALONG_K ? step : side)] : 0;
+                int across = i * APART, along_k = WAY == ALONG_K;
+                int inside = numbers > (along_k ? across : 0) && depth > (along_k ? 0 : across);
+                v.at[i] = N == 1 && inside ? at[across * (along_k ? side : step)] : 0;
             }
-        at += gemm<P>::DEPTH * step;
-        depth -= gemm<P>::DEPTH;
+        at += DEPTH * step;
+        depth -= DEPTH;
         return v;
     }
 
     ETUDE_METHOD void put(typename gemm<P>::line *to, const pack<PACK> &v) const
     {
-        if (WAY == ALONG_SIDE)
+        if constexpr (WAY == ALONG_SIDE && N == PACK)
             store<PACK>(to[k] + s, v);
         else
             for (int i = 0; i < PACK; i++)
-                to[k + i][s] = v.at[i];
+                if (N == PACK)
+                    to[k + i][s] = v.at[i];
+                else if (WAY == ALONG_K)
+                    to[k][s + i * APART] = v.at[i];
+                else
+                    to[k + i * APART][s] = v.at[i];
     }
 };
 

@@ -47,7 +47,7 @@ template <class T> ETUDE_DEVICE T from_above(T x, int apart)
     return __shfl_down_sync(EVERY_LANE, x, apart);
 }
 
-/* ---- Along rows ------------------------------------------------------------------------------- */
+/* ---- Along rows ------------------------------------------------------------------------------ */
 
 struct row_shape {
     int64_t rows, n, segments; /* y: rows x segments */
@@ -173,7 +173,7 @@ static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, 
     return launched(ctx, op);
 }
 
-/* ---- Down columns ----------------------------------------------------------------------------- */
+/* ---- Down columns ---------------------------------------------------------------------------- */
 
 struct column_shape {
     int64_t outer, n, inner, segments; /* y: outer x segments x inner */
@@ -236,7 +236,7 @@ static int columns_launched(etude_context *ctx, const char *op, R r, int64_t out
     return launched(ctx, op);
 }
 
-/* ---- Both ------------------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 /* Numbers, or rows, of a segment. */
 static int64_t segment_of(int64_t n, int64_t inner)
@@ -251,7 +251,7 @@ template <class R> static size_t bytes_of_segments(int64_t outer, int64_t n, int
     return segments > 1 ? (size_t)(outer * segments * inner) * sizeof(typename R::wide) : 0;
 }
 
-/* y = x reduced along n. `segments` is scratch memory of as many bytes as bytes_of_segments says. */
+/* y = x reduced along n. `segments` is scratch memory, as much as bytes_of_segments says. */
 template <class R, class Y, class... X>
 static int reduce(etude_context *ctx, const char *op, R r, int64_t outer, int64_t n, int64_t inner,
                   void *segments, Y *y, const X *...x)

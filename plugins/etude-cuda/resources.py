@@ -5,7 +5,8 @@ plugin ships, and reads the resource report of ptxas: registers, shared memory, 
 where a kernel does not compile without a warning, or spills. ``--write`` keeps the table as
 docs/cuda-resources.md. ``--machine`` looks at the machine code instead, with NVIDIA's cuobjdump
 (in the toolkit, or nvidia-cuda-cuobjdump of PyPI): 16-byte loads, local memory, barriers. FILE is
-a name such as ``matmul`` or ``plain/matmul``; without one, all. It takes minutes.
+a name such as ``matmul`` or ``plain/matmul``, and the rows of other files stay; without one, all.
+That takes minutes.
 
 Without nvcc it says NOT RUN and ends with 0.
 """
@@ -210,6 +211,19 @@ def page(rows: list[str], release: str) -> str:
         *rows, ""])
 
 
+def kept_rows(files: list[Path]) -> list[str]:
+    """The rows of the page as it is that are about other files."""
+    if not PAGE.exists():
+        return []
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")][2:]
+    asked = {name_of(f) for f in files}
+    return [line for line in rows if line.split("|")[1].strip() not in asked]
+
+
+def name_of(source: Path) -> str:
+    return str(source.relative_to(CUDA).with_suffix(""))
+
+
 def sources(names: list[str]) -> list[Path]:
     if names:
         return [CUDA / f"{name}.cu" for name in names]
@@ -231,7 +245,7 @@ def main(given: list[str] | None = None) -> int:
         return print_machine_code(nvcc, files)
     rows, wrong = [], []
     for source in files:
-        name = str(source.relative_to(CUDA).with_suffix(""))
+        name = name_of(source)
         for dtype in dtypes_of(source.read_text()):
             report = compile_file(nvcc, source, dtype, ARCHITECTURES)
             wrong += [f"{name} {dtype}: {line}" for line in report.complaints]
@@ -241,7 +255,7 @@ def main(given: list[str] | None = None) -> int:
                 if kernel.spills:
                     wrong.append(f"{name} {dtype}: {kernel_name} spills {kernel.spills} bytes")
     if options.write:
-        PAGE.write_text(page(rows, version_of(nvcc)))
+        PAGE.write_text(page(sorted(kept_rows(files) + rows), version_of(nvcc)))
     print(*wrong, sep="\n", file=sys.stderr, end="\n" if wrong else "")
     return 1 if wrong else 0
 

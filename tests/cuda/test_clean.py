@@ -21,9 +21,17 @@ PROGRAMS = sorted((Path(__file__).parent / "clean").glob("*.cu"))
 FEW = ("random", "reduce")  # ETUDE_SOAK runs all
 BOOLS = ("logical",)  # compiled for bools alone
 
-#: Files whose plans do not promise that all sectors are used up: elements lie where an index, a
-#: window or a label says; in the gradient of attention, three of the loads.
-SCATTERED = ("attention", "conv2d", "conv2d_weight", "cross_entropy", "gather", "pool2d")
+#: What a plan does not promise. Elements lie where an index, a label or a window says, or threads
+#: fold up a few numbers at the end.
+NOT_PROMISED = {
+    "attention": {"uncoalesced"},
+    "batch_norm": {"branch-divergence", "uncoalesced"},
+    "conv2d": {"uncoalesced"},
+    "cross_entropy": {"uncoalesced"},
+    "gather": {"uncoalesced"},
+    "matmul": {"branch-divergence"},
+    "pool2d": {"bank-conflict", "branch-divergence", "uncoalesced"},
+}
 
 gxx = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None,
                          reason="NOT RUN: needs g++")
@@ -31,17 +39,20 @@ each = pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.stem)
 
 
 def found(program, *arguments):
-    """The findings of a program and the kernels that it calls, as texts, with their severity."""
+    """The findings of a program and the kernels that it calls."""
     if program.stem not in FEW and "ETUDE_SOAK" not in os.environ:
         pytest.skip("NOT RUN: takes some seconds; needs ETUDE_SOAK=1")
     dtype = "ETUDE_INT=8" if program.stem in BOOLS else "ETUDE_REAL=32"
     session = run_program_of([program, CUDA / program.name], "inspect",
                              Options(folders=(CUDA, INCLUDE), defines=(dtype,)),
                              arguments=arguments)
-    report = session.report
-    assert session.ran.status == 0, report.text(100)
-    assert report.launches
-    return [(one.severity, f"{one.file}:{one.line}: {one.kind}") for one in report.findings]
+    assert session.ran.status == 0, session.report.text(100)
+    assert session.report.launches
+    return session.report.findings
+
+
+def texts(findings):
+    return [f"{one.file}:{one.line}: {one.kind}" for one in findings]
 
 
 def test_every_file_of_kernels_has_a_program():
@@ -51,13 +62,11 @@ def test_every_file_of_kernels_has_a_program():
 @gxx
 @each
 def test_shapes_that_fit_leave_nothing_to_find(program):
-    texts = found(program)
-    if program.stem in SCATTERED:
-        texts = [one for one in texts if one[0] != "advice"]
-    assert texts == []
+    allowed = NOT_PROMISED.get(program.stem, set())
+    assert texts(one for one in found(program) if one.kind not in allowed) == []
 
 
 @gxx
 @each
 def test_shapes_that_do_not_fit_leave_no_error(program):
-    assert [text for severity, text in found(program, "odd") if severity != "advice"] == []
+    assert texts(one for one in found(program, "odd") if one.severity != "advice") == []

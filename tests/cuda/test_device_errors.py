@@ -37,8 +37,8 @@ def test_shapes_and_dtypes_that_do_not_fit_are_named_as_on_the_host(lab):
 
 def test_what_the_device_lacks_is_an_error_unless_copies_are_allowed(lab_column):
     with etude.use("gpu-lab"), pytest.raises(
-            RuntimeError, match=r"topk is not implemented by gpu-lab on device 'gpu-lab'\. Move the "
-                                r"tensors with \.to\('cpu'\), or allow copies"):
+            RuntimeError, match=r"topk is not implemented by gpu-lab on device 'gpu-lab'\. Move "
+                                r"the tensors with \.to\('cpu'\), or allow copies"):
         there(X).topk(2)
     with etude.use("gpu-lab", fallback=True) as used:
         values, _ = there(X).topk(2)

@@ -28,11 +28,13 @@ static double cpu_seconds() {
 
 static std::atomic<uint64_t> serials{0};
 
+/* Initial-exec: one instruction, from the plugin's shared library too. */
+static __thread Worker *this_worker_ __attribute__((tls_model("initial-exec")));
+
 Worker &this_worker() {
-    static thread_local Worker *worker;
-    if (!worker)
-        worker = new Worker();
-    return *worker;
+    if (!this_worker_)
+        this_worker_ = new Worker();
+    return *this_worker_;
 }
 
 /* ---- Blocks -------------------------------------------------------------------------------- */

@@ -17,6 +17,6 @@ int main(int argc, char **)
     d.ok(etude_index_select_f32(&d.ctx, weight, index, y, 1, V, count, D));
     d.ok(etude_embedding_backward_f32(&d.ctx, grad, index, dweight, count, V, D, 3));
     if (argc > 1) /* sorted: elements go where their index says */
-        d.ok(etude_embedding_backward_f32(&d.ctx, d.numbers(many), d.indices(many, V), dweight, many,
-                                          V, 1, NAN));
+        d.ok(etude_embedding_backward_f32(&d.ctx, d.numbers(many), d.indices(many, V), dweight,
+                                          many, V, 1, NAN));
 }

@@ -7,6 +7,8 @@ from functools import reduce
 import numpy as np
 import pytest
 
+from etude.core.errors import BackendError
+
 PROGRAM = "device.cu"
 
 
@@ -173,3 +175,12 @@ def test_cooperative_groups(run, mode):
         [40 + t % 8 // 2 for t in ts],
         [t % 8 for t in ts],
     ]
+
+
+def test_a_shuffle_without_a_mask_is_an_error_that_says_what_to_write(executable, tmp_path):
+    program = tmp_path / "old.cu"
+    program.write_text("__global__ void k(int *x) {\n    x[0] = __shfl_down(x[0], 1);\n}\n"
+                       "int main() { k<<<1, 32>>>(nullptr); }\n")
+    with pytest.raises(BackendError, match=r"use __shfl_down_sync\(mask, value, delta\)") as error:
+        executable(program, "fast")
+    assert "x[0] = __shfl_down(x[0], 1);" in str(error.value)

@@ -10,6 +10,8 @@ EXACT = (
 MODELLED = (
     "A request is what the lanes of one warp do at one instruction in the same round; a card "
     "groups the lanes that are there together.",
+    "Bytes that come from the host's memory count as written; a struct does if any byte of it was. "
+    "Local arrays are checked for their bounds only.",
     "Occupancy, by the rules of the named card; registers from nvcc's report where nvcc is, else "
     "assumed.",
     "FLOPs, from the instructions that g++ made for the CPU; nvcc may fold or fuse some.",

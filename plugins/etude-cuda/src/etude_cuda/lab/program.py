@@ -58,7 +58,8 @@ class Settings:
 
     def environment(self, events: Path) -> dict[str, str]:
         """The variables that c_src/lab reads."""
-        told = {"LAB_EVENTS": str(events), "LAB_SEED": str(self.seed), "LAB_CARD": self.card}
+        told = {"LAB_EVENTS": str(events), "LAB_SEED": str(self.seed), "LAB_CARD": self.card,
+                "LAB_SILENT": "1"}
         if self.only:
             told["LAB_ONLY"] = self.only
         return told

@@ -150,7 +150,8 @@ def _begin(address: int | None) -> int | None:
     """Where the library that holds an address begins in memory."""
     place = _Place()
     _process().dladdr(ctypes.c_void_p(address), ctypes.byref(place))
-    return place.begin
+    begin: int | None = place.begin
+    return begin
 
 
 # ------------------------------------------------------------------ the two hosts
