@@ -63,14 +63,17 @@ bool Settling::settle_together(Warp &w) {
     return true;
 }
 
-/* grid.sync(): all blocks have begun, and every thread is there or has returned. */
+/* grid.sync(): all blocks have begun, and every thread is there or has returned. A block that has
+   ended as a whole is missed for ever: on a card nobody arrives for it. */
 bool Settling::settle_grid() {
     if (!worker_.grid.count || worker_.launching_->next < worker_.launching_->blocks)
         return false;
-    uint64_t alive = 0;
-    for (Slot *slot = worker_.resident_; slot; slot = slot->next)
+    uint64_t alive = 0, resident = 0;
+    for (Slot *slot = worker_.resident_; slot; slot = slot->next) {
         alive += slot->block.count - slot->block.returned();
-    if (worker_.grid.count != alive)
+        ++resident;
+    }
+    if (worker_.grid.count != alive || resident < worker_.launching_->blocks)
         return false;
     worker_.release(worker_.grid, Wait::grid);
     return true;
