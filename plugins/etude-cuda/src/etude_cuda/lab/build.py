@@ -338,7 +338,8 @@ class Error:
     text: str
 
 
-_ERROR = re.compile(r"^(.+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$", re.MULTILINE)
+#: Of the compiler, and with a capital of the assembler.
+_ERROR = re.compile(r"^(.+?):(\d+):(?:\d+:)? (?:fatal )?[Ee]rror: (.*)$", re.MULTILINE)
 _FROM = re.compile(r"^(.+?):(\d+):(?:\d+:)?\s+required from", re.MULTILINE)
 
 

@@ -18,6 +18,7 @@ __global__ void distinct(const int *x, int *y, int n)
             at = (at + 1) % 64;
         }
     }
+    __syncthreads();
     int count = __syncthreads_count(slots[t] != -1);
     if (t == 0) {
         *y = count;
