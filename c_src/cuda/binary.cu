@@ -31,7 +31,7 @@ BINARY(div, v / w)
 BINARY(maximum, v >= w || v != v ? v : w) /* NaN if either is */
 BINARY(minimum, v <= w || v != v ? v : w)
 
-/* ---- Powers: some exponents are fast and exact, and most calls have one of them ---------------- */
+/* ---- Powers: some exponents are fast and exact, and most calls have one of them -------------- */
 
 ETUDE_DEVICE real power(real v, real w)
 {
@@ -67,7 +67,7 @@ struct pow_pair {
 
 ENTRY(pow)
 
-/* ---- Python's // and %, in which the remainder has the sign of y ------------------------------- */
+/* ---- Python's // and %, in which the remainder has the sign of y ----------------------------- */
 
 ETUDE_DEVICE real truncated(real v, real w) /* the remainder with the sign of v */
 {

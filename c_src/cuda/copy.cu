@@ -1,14 +1,14 @@
 /* copy.cu: strided copies (contiguous, cat, stack, pad, slice_backward) and casts between dtypes.
    Reference: packages/etude/src/etude/ops/copy.py. On the CPU: c_src/cpu/copy.c.
 
-   Plan. The caller has merged neighbouring axes where that is possible, so the last is as long as it
-   gets. The last axis lies along the threads of a block, the one before it along its height; any
+   Plan. The caller has merged neighbouring axes where that is possible, so the last is as long as
+   it gets. The last axis lies along the threads of a block, the one before it along its height; any
    others are counted through by the third dimension of the grid. Where x and y both have stride 1
    along the last axis, a thread takes 16 bytes. If x has stride 1 along another axis, the copy is a
    transpose of these two axes and goes through square tiles in shared memory, so that a warp reads
-   and writes side by side; a tile's rows have one number more than they need, so that a column of it
-   lies in 32 banks. ETUDE_REAL is 32 or 64; compiled for ETUDE_INT too, since labels and masks are
-   copied and cast as well as floats. */
+   and writes side by side; a tile's rows have one number more than they need, so that a column of
+   it lies in 32 banks. ETUDE_REAL is 32 or 64; compiled for ETUDE_INT too, since labels and masks
+   are copied and cast as well as floats. */
 #include "pointwise.cuh"
 
 enum { MOST_AXES = 16, TILE = 32, TILE_HIGH = 8 };
@@ -125,7 +125,8 @@ static int copy(etude_context *ctx, const char *op, const real *x, real *y, int6
     }
     int64_t packs = rows_even(s, x, y) ? s.n / PACK : 0, items = packs ? packs : s.n;
     dim3 tile = tile_of(items, s.m, s.outer);
-    dim3 grid(blocks_along(items, tile.x), blocks_along(s.m, tile.y), blocks_along(s.outer, tile.z));
+    dim3 grid(blocks_along(items, tile.x), blocks_along(s.m, tile.y),
+              blocks_along(s.outer, tile.z));
     copy_rows<<<grid, tile, 0, stream_of(ctx)>>>(s, packs, x, y);
     return launched(ctx, op);
 }
@@ -143,7 +144,7 @@ COPY(slice_backward)
 COPY(stack)
 COPY(pad)
 
-/* ---- Casts ------------------------------------------------------------------------------------ */
+/* ---- Casts ----------------------------------------------------------------------------------- */
 
 namespace {
 

@@ -3,11 +3,11 @@
    x: outer x n x inner; index, and y or src: outer x index_n x inner.
 
    Plan. gather is bound by memory; inner lies along the threads of a block, so that a warp reads
-   index and writes y side by side. scatter_add gives the same bits in every run: elements are sorted
-   by where they go (order.cuh), and each run that goes to one place is added up by one thread, in
-   order, in double. Where there is little to do, a thread looks through all of index for what goes
-   to its place instead, which is one launch. ETUDE_REAL is 32 or 64; gather is compiled for
-   ETUDE_INT too, scatter_add for int64. */
+   index and writes y side by side. scatter_add gives the same bits in every run: elements are
+   sorted by where they go (order.cuh), and each run that goes to one place is added up by one
+   thread, in order, in double. Where there is little to do, a thread looks through all of index for
+   what goes to its place instead, which is one launch. ETUDE_REAL is 32 or 64; gather is compiled
+   for ETUDE_INT too, scatter_add for int64. */
 #include "picked.cuh"
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 #include "order.cuh"

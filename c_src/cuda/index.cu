@@ -5,10 +5,10 @@
 
    Plan. Bound by memory: a row lies along the threads of a block, 16 bytes each where rows begin at
    16 bytes. The gradient of embedding adds up rows that have the same number, and gives the same
-   bits in every run: numbers are sorted (order.cuh), and each column of a run of equal ones is added
-   up by one thread, in order, in double. Where there is little to do, a thread looks through all of
-   index for the rows of its own number instead. ETUDE_REAL is 32 or 64; index_select is compiled for
-   ETUDE_INT too, since labels are selected by index as well as floats. */
+   bits in every run: numbers are sorted (order.cuh), and each column of a run of equal ones is
+   added up by one thread, in order, in double. Where there is little to do, a thread looks through
+   all of index for the rows of its own number instead. ETUDE_REAL is 32 or 64; index_select is
+   compiled for ETUDE_INT too, since labels are selected by index as well as floats. */
 #include "picked.cuh"
 #if !defined(ETUDE_INT)
 #include "order.cuh"
@@ -70,7 +70,7 @@ ETUDE_KERNEL(embedding, embedding)(etude_context *ctx, const int64_t *index, con
     return take(ctx, "embedding", weight, index, y, {1, V, count, D});
 }
 
-/* ---- The gradient of embedding ---------------------------------------------------------------- */
+/* ---- The gradient of embedding --------------------------------------------------------------- */
 
 struct add_shape {
     int64_t count, V, D, padding; /* padding: the row that stays 0, or -1 */

@@ -121,7 +121,7 @@ enum {
     THREADS = 256,           /* of a block, where nothing speaks for another number */
     MOST_BLOCKS = 65535,     /* of a grid whose threads walk on by strides, in y and z of any */
     WARP = 32,
-    RESIDENT = 4             /* blocks of THREADS at least on a multiprocessor. Not told, nvcc aims
+    RESIDENT = 3             /* blocks of THREADS at least on a multiprocessor. Not told, nvcc aims
                                 at as many as fit, and keeps in memory what registers do not hold */
 };
 

@@ -24,7 +24,7 @@ ETUDE_DEVICE double erfc_of(double x) { return erfc(x); }
 ETUDE_DEVICE float abs_of(float x) { return fabsf(x); }
 ETUDE_DEVICE double abs_of(double x) { return fabs(x); }
 
-/* ---- Sine and cosine -------------------------------------------------------------------------- */
+/* ---- Sine and cosine ------------------------------------------------------------------------- */
 
 /* 2/pi in binary, 32 digits a word, behind a word of zeros. */
 static __constant__ uint32_t TWO_OVER_PI[8] = {0,          0xa2f9836e, 0x4e441529, 0xfc2757d1,
@@ -90,7 +90,7 @@ ETUDE_DEVICE float cos_of(float x) { return turned_sine(x, 1); }
 ETUDE_DEVICE double sin_of(double x) { return sin(x); }
 ETUDE_DEVICE double cos_of(double x) { return cos(x); }
 
-/* ---- Activations and losses ------------------------------------------------------------------- */
+/* ---- Activations and losses ------------------------------------------------------------------ */
 
 /* From e^-|x|, so that nothing overflows and small results keep their precision. */
 template <class T> ETUDE_DEVICE T sigmoid_of(T x)

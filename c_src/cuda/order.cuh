@@ -1,15 +1,15 @@
 /* order.cuh: puts numbers that belong together side by side, for sums by index: a stable sort.
 
-   scatter_add and the gradient of an embedding add up what has the same index, in the order in which
-   it stands. Atomic additions would add in the order in which threads arrive, another one each time,
-   and so give other last digits. So elements are sorted by where they go; those that go to the same
-   place lie together then, in order, and each such run is added up by itself.
+   scatter_add and the gradient of an embedding add up what has the same index, in the order in
+   which it stands. Atomic additions would add in the order in which threads arrive, another one
+   each time, and so give other last digits. So elements are sorted by where they go; those that go
+   to the same place lie together then, in order, and each such run is added up by itself.
 
-   Plan. Radix sort, a digit of 8 bits at a time, from the lowest. A launch counts the digits of each
-   tile of TILE_ITEMS; running totals over the counts, digit by digit, say where the elements of each
-   tile and digit go (scan.cuh); a launch moves them there. An element's place among those of its
-   digit in a tile follows from the warps before and, in a warp, from votes: 9 ballots tell a lane
-   who has the same digit. Each pass reads keys twice and places once, and writes both. */
+   Plan. Radix sort, a digit of 8 bits at a time, from the lowest. A launch counts the digits of
+   each tile of TILE_ITEMS; running totals over the counts, digit by digit, say where the elements
+   of each tile and digit go (scan.cuh); a launch moves them there. An element's place among those
+   of its digit in a tile follows from the warps before and, in a warp, from votes: 9 ballots tell a
+   lane who has the same digit. Each pass reads keys twice and places once, and writes both. */
 #ifndef ETUDE_ORDER_CUH
 #define ETUDE_ORDER_CUH
 
@@ -119,7 +119,7 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* ---- On the host ------------------------------------------------------------------------------ */
+/* ---- On the host ----------------------------------------------------------------------------- */
 
 /* Scratch memory for a sort of n elements: two of `ordered`, the counts, and what scan wants. */
 static inline int64_t tiles_of(int64_t n)
@@ -166,7 +166,7 @@ static inline int sort_by_key(etude_context *ctx, const char *op, void *scratch,
     return ETUDE_OK;
 }
 
-/* ---- Runs of one key -------------------------------------------------------------------------- */
+/* ---- Runs of one key ------------------------------------------------------------------------- */
 
 /* Where the run that begins at j ends. */
 ETUDE_DEVICE int64_t end_of_run(const int64_t *key, int64_t j, int64_t n)

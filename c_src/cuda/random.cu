@@ -7,9 +7,10 @@
    double, or two floats, low half first.
 
    Plan. A thread makes the four words of one counter in registers, and from them 8 numbers, or 4
-   doubles. It would store 32 bytes of its own, and a warp every other 16 bytes with one instruction;
-   so two lanes swap halves, and each of their stores fills 32 bytes. A multiplication of 64 bits is some dozen instructions on a card, so uniform numbers take about as long as their stores.
-   The key is memory of the device.
+   doubles. It would store 32 bytes of its own, and a warp every other 16 bytes with one
+   instruction; so two lanes swap halves, and each of their stores fills 32 bytes. A multiplication
+   of 64 bits is some dozen instructions on a card, so uniform numbers take about as long as their
+   stores. The key is memory of the device.
 
    Normal numbers take a radius and an angle from each word, in double, and round each to float: so
    any decent mathematics library gives the same bits. ETUDE_REAL is 32 or 64. */
@@ -50,7 +51,7 @@ ETUDE_DEVICE float uniform(const words &w, int h)
     return (float)(int)bits_of_half(w, h) * 0x1p-24f;
 }
 
-/* ---- Sine and cosine of an angle from 0 to 2 pi, as in c_src/cpu/trig.h ------------------------ */
+/* ---- Sine and cosine of an angle from 0 to 2 pi, as in c_src/cpu/trig.h ---------------------- */
 
 /* sin(x + quarters pi/2). x = n pi/2 + r with |r| <= pi/4: pi/2 comes in three parts, of which the
    first two have 33 bits, so that their products with n are exact (Cody and Waite 1980, chapter 8).

@@ -90,7 +90,7 @@ REDUCE(mean, mean_of(n))
 
 #endif
 
-/* ---- argmax and argmin ------------------------------------------------------------------------ */
+/* ---- argmax and argmin ----------------------------------------------------------------------- */
 
 /* An element and its place; -1 where there is none. */
 struct placed {
@@ -104,7 +104,8 @@ struct placed {
 
 ETUDE_DEVICE placed from_above(placed x, int apart)
 {
-    return {__shfl_down_sync(EVERY_LANE, x.value, apart), __shfl_down_sync(EVERY_LANE, x.at, apart)};
+    return {__shfl_down_sync(EVERY_LANE, x.value, apart),
+            __shfl_down_sync(EVERY_LANE, x.at, apart)};
 }
 
 namespace {

@@ -27,6 +27,7 @@
 
 enum {
     ROW_SEGMENT = 16384, /* numbers of a row that one block joins */
+    SOME = 4,            /* numbers worth a thread, where it takes one at a time */
     LONG_ROW = 2048,     /* a longer row gets a block of its own, a shorter one a warp at most */
     COLUMN_STEPS = 64    /* rows of a segment that one thread of a column joins */
 };
@@ -46,7 +47,7 @@ template <class T> ETUDE_DEVICE T from_above(T x, int apart)
     return __shfl_down_sync(EVERY_LANE, x, apart);
 }
 
-/* ---- Along rows ------------------------------------------------------------------------------- */
+/* ---- Along rows ------------------------------------------------------------------------------ */
 
 struct row_shape {
     int64_t rows, n, segments; /* y: rows x segments */
@@ -146,11 +147,11 @@ static __global__ void __launch_bounds__(THREADS, RESIDENT)
             reduce_segment(r, s, first + mine, segment, y, x...);
 }
 
-/* The threads that a row of n keeps busy. */
-static inline int group_of(int64_t n)
+/* The threads that a row of n keeps busy, taking `each` numbers at a time. */
+static inline int group_of(int64_t n, int each)
 {
     int group = 1;
-    while (group < WARP && group * 4 < n)
+    while (group < WARP && group * each < n)
         group *= 2;
     return n > LONG_ROW ? (int)THREADS : group;
 }
@@ -165,14 +166,14 @@ static int rows_launched(etude_context *ctx, const char *op, R r, int64_t rows, 
     s.rows = rows, s.n = n, s.segment = segment, s.segments = most(1, pieces(n, segment));
     s.packed = rows == 1 || n % N == 0;
     s.whole = (aligned(x) && ...);
-    s.group = group_of(n);
+    s.group = group_of(n, s.packed ? N : SOME);
     unsigned threads = threads_for(least(rows, THREADS) * s.group);
     dim3 grid(blocks_along(rows, threads / s.group), blocks_along(s.segments, 1));
     reduce_rows<<<grid, threads, 0, stream_of(ctx)>>>(r, s, y, x...);
     return launched(ctx, op);
 }
 
-/* ---- Down columns ----------------------------------------------------------------------------- */
+/* ---- Down columns ---------------------------------------------------------------------------- */
 
 struct column_shape {
     int64_t outer, n, inner, segments; /* y: outer x segments x inner */
@@ -235,7 +236,7 @@ static int columns_launched(etude_context *ctx, const char *op, R r, int64_t out
     return launched(ctx, op);
 }
 
-/* ---- Both ------------------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 /* Numbers, or rows, of a segment. */
 static int64_t segment_of(int64_t n, int64_t inner)
@@ -250,7 +251,7 @@ template <class R> static size_t bytes_of_segments(int64_t outer, int64_t n, int
     return segments > 1 ? (size_t)(outer * segments * inner) * sizeof(typename R::wide) : 0;
 }
 
-/* y = x reduced along n. `segments` is scratch memory of as many bytes as bytes_of_segments says. */
+/* y = x reduced along n. `segments` is scratch memory, as much as bytes_of_segments says. */
 template <class R, class Y, class... X>
 static int reduce(etude_context *ctx, const char *op, R r, int64_t outer, int64_t n, int64_t inner,
                   void *segments, Y *y, const X *...x)

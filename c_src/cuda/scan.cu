@@ -2,8 +2,8 @@
    Reference: packages/etude/src/etude/ops/scan.py. On the CPU: c_src/cpu/scan.c.
    x, y: outer x n x inner, along n.
 
-   Plan. That of scan.cuh. Floats add up in double and each total is rounded once; int64 wraps, as in
-   NumPy. ETUDE_REAL is 32 or 64. */
+   Plan. That of scan.cuh. Floats add up in double and each total is rounded once; int64 wraps, as
+   in NumPy. ETUDE_REAL is 32 or 64. */
 #include "scan.cuh"
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64

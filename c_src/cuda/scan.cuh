@@ -2,13 +2,14 @@
 
    x, y: outer x n x inner. Totals are of type W: double for floats, and integers that wrap.
 
-   Plan. Bound by memory. inner = 1: a group of threads takes a run of a row, 16 bytes each at a time;
-   as many threads as the row keeps busy, up to a warp, and a whole block where it is long. In a warp
-   totals travel upwards by shuffles, and what the warps before have goes through shared memory.
-   inner > 1: a thread takes a column, so that a warp reads side by side. Long rows and columns are
-   cut into segments: the first launch adds each up (reduce.cuh), the second makes running totals of
-   those, and the third begins each segment with what the ones before come to. Rows that do not begin
-   at 16 bytes are read a number at a time, from sectors that the cache still has.
+   Plan. Bound by memory. inner = 1: a group of threads takes a run of a row, 16 bytes each at a
+   time; as many threads as the row keeps busy, up to a warp, and a whole block where it is long. In
+   a warp totals travel upwards by shuffles, and what the warps before have goes through shared
+   memory. inner > 1: a thread takes a column, so that a warp reads side by side. Long rows and
+   columns are cut into segments: the first launch adds each up (reduce.cuh), the second makes
+   running totals of those, and the third begins each segment with what the ones before come to.
+   Rows that do not begin at 16 bytes are read a number at a time, from sectors that the cache still
+   has.
 
    A total joins earlier numbers alone, so a NaN or an infinity does not go backwards. Nothing is
    -0, since -0 + x is x for every x. */
@@ -148,7 +149,7 @@ static int scan_launched(etude_context *ctx, const char *op, scan_shape s, const
     if (s.inner == 1) {
         constexpr int N = 16 / WIDEST<X, Y>;
         s.whole = aligned(x) && aligned(y) && (s.outer == 1 || s.n % N == 0);
-        s.group = group_of(s.n);
+        s.group = group_of(s.n, N);
         unsigned threads = threads_for(least(s.outer, THREADS) * s.group);
         dim3 grid(blocks_along(s.outer, threads / s.group), blocks_along(s.segments, 1));
         scan_rows<<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);

@@ -12,7 +12,8 @@
 
 enum {
     CHUNK = 4 * THREADS * PACK, /* numbers of a block */
-    MOST_ROWS = 48              /* of a table: with its rows it fits the arguments of a kernel */
+    MOST_ROWS = 48,             /* of a table: with its rows it fits the arguments of a kernel */
+    STEP_RESIDENT = 2           /* as RESIDENT: doubles of so many arrays take registers */
 };
 
 /* One parameter. first and second are its moments, in the op's order. */
@@ -28,7 +29,7 @@ struct step_table {
     uint64_t even;           /* bit r: all arrays of row r begin at 16 bytes */
 };
 
-/* ---- The rules: what becomes of one number ---------------------------------------------------- */
+/* ---- The rules: what becomes of one number --------------------------------------------------- */
 
 namespace {
 
@@ -98,7 +99,7 @@ struct rmsprop_rule {
 
 } // namespace
 
-/* ---- The walk --------------------------------------------------------------------------------- */
+/* ---- The walk -------------------------------------------------------------------------------- */
 
 /* N numbers at i. */
 template <int N, class Rule>
@@ -119,7 +120,7 @@ ETUDE_DEVICE void move_pack(const Rule &rule, const typename Rule::numbers &s,
 }
 
 template <class Rule>
-static __global__ void __launch_bounds__(THREADS, RESIDENT)
+static __global__ void __launch_bounds__(THREADS, STEP_RESIDENT)
     step_kernel(Rule rule, step_table table, const double *hyper)
 {
     typedef typename Rule::numbers numbers;
@@ -177,7 +178,7 @@ static int steps(etude_context *ctx, const char *op, Rule rule, const etude_step
     return status;
 }
 
-/* ---- Entries ---------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 /* ETUDE_STEPS(sgd_step) begins the definition of etude_steps_sgd_step_f32: many parameters. */
 #define ETUDE_STEPS(op) extern "C" int ETUDE_NAME(steps_##op)

@@ -2,9 +2,9 @@
    Reference: `var` in packages/etude/src/etude/ops/reduce.py. On the CPU: c_src/cpu/var.c.
    x: outer x n x inner; y: outer x inner.
 
-   Plan. Both passes are reductions (reduce.cuh), in double, so that nothing overflows and a mean far
-   from 0 costs no digits. The means stay in scratch memory, in double too. The second pass finds
-   most of x in the cache that the first has filled. ETUDE_REAL is 32 or 64. */
+   Plan. Both passes are reductions (reduce.cuh), in double, so that nothing overflows and a mean
+   far from 0 costs no digits. The means stay in scratch memory, in double too. The second pass
+   finds most of x in the cache that the first has filled. ETUDE_REAL is 32 or 64. */
 #include "reduce.cuh"
 
 namespace {
@@ -39,7 +39,8 @@ ETUDE_KERNEL(var, var)(etude_context *ctx, const real *x, real *y, int64_t outer
     if (outer * inner == 0)
         return ETUDE_OK;
     size_t segments = bytes_of_segments<mean_of>(outer, n, inner);
-    double *mean = (double *)etude_scratch(ctx, (size_t)(outer * inner) * sizeof(double) + segments);
+    size_t means = (size_t)(outer * inner) * sizeof(double);
+    double *mean = (double *)etude_scratch(ctx, means + segments);
     if (!mean)
         return ETUDE_NO_MEMORY;
     void *part = mean + outer * inner;

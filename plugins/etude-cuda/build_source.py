@@ -1,4 +1,6 @@
-"""Passes a CUDA file to what g++ and the lab read: ``build_source.py IN.cu OUT.cpp [-I FOLDER]``.
+"""Passes a CUDA file to what g++ and the lab read.
+
+    build_source.py IN.cu OUT.cpp [-I FOLDER]
 
 CMake runs it where neither etude nor this package is installed. A package etude_cuda of this file's
 making leads to the modules of the pass, which need nothing else.

@@ -70,8 +70,10 @@ def places(path):
     """The folders that a file name in ``path`` may be relative to, the nearest first."""
     package = next((p for p in PACKAGES if path.is_relative_to(p)), None)
     own = [] if package is None else [package, *(package / "src").glob("*/")]
-    headers = ROOT / "packages/etude/src/etude/include"
-    return [path.parent, *own, *(p / "src" for p in PACKAGES), ROOT, headers]
+    lab = ROOT / "c_src/lab"
+    headers = [ROOT / "packages/etude/src/etude/include", lab, lab / "runtime", lab / "include",
+               lab / "include/lab"]
+    return [path.parent, *own, *(p / "src" for p in PACKAGES), ROOT, *headers]
 
 
 def find(path, name):

@@ -52,8 +52,8 @@ def driver(tmp_path_factory):
     return folder
 
 
-def missing(fresh, driver, library=True, built={}, **says):
-    done = fresh(ASK.format(library=library, built=built), LD_LIBRARY_PATH=str(driver),
+def missing(fresh, driver, library=True, built=None, **says):
+    done = fresh(ASK.format(library=library, built=built or {}), LD_LIBRARY_PATH=str(driver),
                  **{f"FAKE_{k}": str(v) for k, v in says.items()})
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -74,7 +74,7 @@ def test_without_a_driver_that_and_the_library_are_named(fresh, tmp_path):
     assert "library: libetude_cuda.so is not there, because nvcc was not found" in said
 
 
-@pytest.mark.parametrize("says, expected", [
+@pytest.mark.parametrize(("says", "expected"), [
     ({"INIT": 100}, "card: the driver is there and finds no card"),
     ({"CARDS": 0}, "card: the driver sees none (does CUDA_VISIBLE_DEVICES hide it?)"),
     ({"INIT": 803}, "driver: it does not start: system has unsupported display driver (803)"),

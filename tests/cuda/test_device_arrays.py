@@ -13,7 +13,8 @@ def there(x):
     return etude.tensor(x).to("gpu-lab")
 
 
-@pytest.mark.parametrize("x", [X, np.array(2.5, np.float32), X[:0], X > 7, X.astype(np.int64), X[:, ::-1].T])
+@pytest.mark.parametrize("x", [X, np.array(2.5, np.float32), X[:0], X > 7, X.astype(np.int64),
+                               X[:, ::-1].T])
 def test_values_go_to_the_device_and_come_back(x, lab):
     y = there(x.copy())
     assert y.device == "gpu-lab"

@@ -7,6 +7,7 @@ import pytest
 
 from etude_cuda.lab import build
 from etude_cuda.lab.build import LabError, Options, build_program, errors_of, worded
+from etude_cuda.lab.program import Settings, run_program
 
 needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="NOT RUN: needs g++")
 
@@ -146,3 +147,71 @@ def test_an_error_inside_a_header_is_told_at_the_line_that_led_there():
     assert [(e.file, e.line, e.text) for e in errors_of(said)] == [
         ("a.cu", 7, "no match for operator"), ("a.cu", 9, "stray")]
     assert worded([], "ld: what?") == "ld: what?"
+
+
+@needs_gxx
+def test_the_same_text_in_another_folder_is_another_program(write, tmp_path, monkeypatch):
+    first = build_program([write(GOOD)], "fast").executable
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert build_program([write(GOOD)], "fast").executable != first
+
+
+EVERY_FORM = """#include <cstdio>
+#define GO(k, n, ...) k<<<1, n>>>(__VA_ARGS__)
+#define TILE(T, name) __shared__ T name[8]
+__constant__ float weights[2] = {1, 2};
+__device__ int count, pairs[2][2];
+extern __shared__ float everywhere[];
+template <typename T, int N> struct Box { typedef T type; T x[N]; };
+template <typename T, int N> __global__ void tiled(T *x, Box<T, N> box) {
+    __shared__ T tile[N][N + 1], *row;
+    __shared__ typename Box<T, N>::type cell;
+    __shared__ struct { int a; float b; } pair;
+    __shared__ __align__(16) volatile unsigned int flags[N];
+    extern __shared__ T dynamic[];
+    extern __shared__ T wide[][2];
+    TILE(T, macro);
+    if (threadIdx.x == 0) {
+        row = tile[0]; row[0] = box.x[0]; cell = row[0]; pair.a = 1; flags[0] = 2;
+        dynamic[0] = cell; wide[1][1] = 3; macro[7] = 4; everywhere[1] = weights[1];
+        x[0] = tile[0][0] + pair.a + flags[0] + dynamic[0] + wide[1][1] + macro[7] + everywhere[1];
+        atomicAdd(&count, 1);
+    }
+}
+namespace deep { namespace er { __global__ void nothing() {} } }
+__global__ void set(int *x, int value) { if (x) *x = value; }
+struct Runner {
+    void (*f)(int *, int) = set;
+    void go(int *x) { this->f<<<1, 1>>>(x, 5); auto again = [&] { f<<<1, 1>>>(x, 6); }; again(); }
+};
+template <class K> void launch(K kernel) { kernel<<<dim3(1, 1), {1, 1}>>>(nullptr, 0); }
+int main() {
+    float *x;
+    int *n, h;
+    cudaMallocManaged(&x, 4);
+    cudaMalloc(&n, sizeof *n);
+    Box<float, 4> box{{1}};
+    tiled<float, 4><<<1,
+        32, 64>>>(x, box);
+    GO(set, 1, n, 4); GO(deep::er::nothing, 2);
+    ::deep::er::nothing << <1, 1 >> > ();
+    set<<<1, 1>>>(NULL, 0);
+    Runner().go(n);
+    launch(set);
+    void (*table[])(int *, int) = {set};
+    if (h = 0, true) table[h]<<<1, 1>>>(n, 7); else (*table[0])<<<1, 1>>>(n, 8);
+    cudaMemcpy(&h, n, sizeof h, cudaMemcpyDeviceToHost);
+    int counted;
+    cudaMemcpyFromSymbol(&counted, count, sizeof counted);
+    std::printf("%g %d %d %s\\n", *x, h, counted, cudaGetErrorString(cudaGetLastError()));
+}
+"""
+
+
+@needs_gxx
+@pytest.mark.parametrize("mode", ["fast", "inspect"])
+def test_every_form_that_the_pass_rewrites_compiles_and_runs(write, tmp_path, mode):
+    built = build_program([write(EVERY_FORM)], mode)
+    ran = run_program(built.executable, [], tmp_path / "events", Settings(), keep=True)
+    assert ran.output == "14 7 1 no error\n"

@@ -48,6 +48,14 @@ def test_a_grid_of_two_dimensions_means_a_matrix():
         "A: 77 elements, drawn (normal)"
 
 
+def test_blocks_are_rows_where_there_are_columns():
+    assert values("const float *x, float *y, int columns") == [
+        "x: 256 elements, drawn (normal)", "y: 256 elements, 0 everywhere", "columns = 64"]
+    assert values("const float *x, float *y, int rows, int cols", cols="100", y="400") == [
+        "x: 400 elements, drawn (normal)", "y: 400 elements, 0 everywhere", "rows = 4",
+        "cols = 100"]
+
+
 def test_numbers_that_are_no_size_are_one_or_drawn():
     assert values("int stride, float alpha, bool flag, unsigned block_size") == [
         "stride = 1", "alpha = drawn", "flag = 1", "block_size = 1"]

@@ -79,9 +79,9 @@ def test_one_kernel_runs_on_drawn_inputs(etude_lab):
 @needs_gxx
 def test_a_template_runs_with_its_arguments(etude_lab):
     status, _, said = etude_lab("run", "prog.cu", "--mode", "fast", "--kernel", "fill<int>",
-                                "--grid", "1", "--block", "8", "--arg", "value=5")
+                                "--grid", "1", "--block", "8", "--arg", "value=9")
     assert status == 0
-    assert "x: 8 of 8 changed; min 5, max 5, mean 5" in said
+    assert "x: 8 of 8 changed; min 9, max 9, mean 9" in said
 
 
 @needs_gxx
@@ -92,6 +92,37 @@ def test_a_kernel_that_never_ends_is_stopped_at_the_limit(etude_lab):
                                 "1", "--block", "1", "--arg", "x=zeros:1", "--timeout", "1")
     assert status == 3
     assert "Stopped (time limit) after" in said
+
+
+WRONG = """__global__ void big(float *x) { x[threadIdx.x] = 0; }
+__global__ void much(float *x) { extern __shared__ float s[]; x[0] = s[0]; }
+__global__ void spin(volatile int *x) { while (*x == 0) {} }
+int main(int argc, char **argv) {
+    float *x;
+    cudaMalloc(&x, 4);
+    if (argv[1][0] == 'b') big<<<1, 2048>>>(x);
+    if (argv[1][0] == 'm') much<<<1, 1, 300000>>>(x);
+    if (argv[1][0] == 's') spin<<<1, 32>>>((int *)x);
+    cudaDeviceSynchronize();
+    cudaFree(x);
+}
+"""
+
+
+@needs_gxx
+@pytest.mark.parametrize(("word", "line", "said"), [
+    ("b", 7, "its block has 2048 threads; a block may have"),
+    ("m", 8, "shared memory"),
+    ("s", 9, "nobody can go on"),
+])
+def test_what_no_card_can_do_is_told_with_the_line_of_the_launch(etude_lab, word, line, said):
+    Path("wrong.cu").write_text(WRONG)
+    status, _, told = etude_lab("run", "wrong.cu", "--mode", "fast", "--timeout", "60", "--", word)
+    assert status == 1
+    assert said in told
+    assert f"  at wrong.cu:{line}" in told
+    assert f"  > {line} |     {WRONG.splitlines()[line - 1].strip()}" in told
+    assert "lab: " not in told  # said once
 
 
 @needs_gxx

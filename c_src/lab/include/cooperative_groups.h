@@ -1,7 +1,7 @@
 /* cooperative_groups.h: groups of threads: blocks, tiles, coalesced threads, the grid.
 
-   All rest on warp.h and sync.h. A tile is the lanes of a warp from a multiple of its size on; a
-   coalesced group is any set of lanes. Ranks count within the group. */
+   All rest on lab/warp.h and lab/sync.h. A tile is the lanes of a warp from a multiple of its size
+   on; a coalesced group is any set of lanes. Ranks count within the group. */
 #ifndef LAB_COOPERATIVE_GROUPS_H
 #define LAB_COOPERATIVE_GROUPS_H
 

@@ -1,6 +1,7 @@
 /* access.cpp: one access, looked at from all sides: which object, whether it is inside and
    aligned, what request it belongs to, whether the bytes were ever written, and who else touched
-   them. A clean access takes the straight way through; the words for the others are in report.cpp. */
+   them. A clean access takes the straight way through; what is said of the others is in report.cpp.
+   */
 #include "access.h"
 #include <algorithm>
 #include <cstring>
@@ -12,7 +13,6 @@
 namespace lab::inspect {
 
 uint64_t accesses;
-uintptr_t own_low, own_bytes;
 uint32_t host_path;
 bool store_pending;
 
@@ -49,7 +49,8 @@ uint32_t count_request(Lane &lane, Spot &spot, const Object &object, uintptr_t a
         return requests.add((uint32_t)slot, lane.lane, (uint32_t)a, launch.traffic[slot]);
     };
     if (!add()) {
-        yield(); // too far ahead of the warp: the others may catch up
+        // Too far ahead of the warp. The others may catch up, unless they have not done so before.
+        if (requests.may_catch_up((uint32_t)slot)) yield();
         if (!add()) {
             requests.close_half((uint32_t)slot, launch.traffic[slot]);
             add();
@@ -97,7 +98,7 @@ void check_range_defined(const Touch &touch) {
    shared memory volatile means nothing. */
 inline bool can_race(uint32_t a, uint32_t b, bool in_shared) {
     if (!((a | b) & Mark::write)) return false;
-    if (a & b & Mark::atomic) return false;
+    if (a & b & Mark::atomic) return (a | b) & Mark::block_scope; // by another block
     constexpr uint32_t special = Mark::atomic | Mark::is_volatile;
     if (in_shared || !(a & special) || !(b & special)) return true;
     return (a & b & Mark::write) && !((a | b) & Mark::atomic);
@@ -118,9 +119,10 @@ inline bool visit(const Touch &touch, Cell &cell, const Mark &mark, bool in_shar
     const Lane &lane = touch.lane;
     const Mark *against = nullptr;
     auto look = [&](const Mark &other) {
-        if (!against && other.tick && can_race(touch.flags, other.what, in_shared) &&
-            !ordered(lane, other, in_shared))
-            against = &other;
+        if (against || !other.tick || !can_race(touch.flags, other.what, in_shared)) return;
+        bool atomics = touch.flags & other.what & Mark::atomic;
+        if (atomics && other.thread - lane.block->first < lane.block->count) return;
+        if (!ordered(lane, other, in_shared)) against = &other;
     };
     look(cell.write);
     look(cell.other[0]);
@@ -197,7 +199,7 @@ Object *object_of(Lane &lane, Spot &spot, uintptr_t a, size_t bytes, uint32_t fl
 } // namespace
 
 void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintptr_t pc) {
-    if (a - lane.stack_low < stack_bytes || a - own_low < own_bytes) return;
+    if (a - lane.stack_low < stack_bytes) return;
     if (store_pending) look_at_pending_store();
     accesses++;
     Spot &spot = spots->at(pc, lane.path);
@@ -223,7 +225,10 @@ void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr
         object = object_of(lane, spot, a, bytes, flags);
         if (!object) return;
     }
-    uint32_t word = bytes % 4 == 0 ? 4 : bytes % 2 == 0 ? 2 : 1;
+    uint32_t word = bytes % 8 == 0 && bytes > 8 && a % 8 == 0 ? 8
+                    : bytes % 4 == 0                        ? 4
+                    : bytes % 2 == 0                        ? 2
+                                                            : 1;
     constexpr size_t most = 64; // of a longer run only the first words are counted as requests
     size_t words = std::min(bytes / word, most);
     uint32_t turn = 0;
@@ -307,12 +312,13 @@ void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &wo
 
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     if (!busy->empty() && check_busy(a, bytes, is_write, pc)) return;
-    if (objects->outside(a) || !bytes) return;
+    if (objects->far_from_all(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;
-    if (object->freed && object->space != Space::shared)
+    bool of_host = object->space == Space::managed || object->space == Space::pinned;
+    if (object->freed && of_host)
         return report_host_after_free(*object, a, bytes, is_write, pc);
-    if (object->space != Space::managed && object->space != Space::pinned)
+    if (!of_host)
         return report_device_pointer(*object, a, bytes, is_write, pc);
     size_t inside = std::min<size_t>(bytes, object->end - a);
     check_host_cells(*object, a, inside, is_write, pc);

@@ -33,9 +33,6 @@ constexpr uint32_t copy_engine = ~0u; // the thread of its marks
    function that is not watched can be told from what was not written. */
 constexpr unsigned char poison = 0xCB;
 
-/* Where threadIdx, blockDim and the like lie. */
-extern uintptr_t own_low, own_bytes;
-
 extern uint64_t accesses; // of kernels, since the program began
 
 } // namespace lab::inspect

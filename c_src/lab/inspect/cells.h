@@ -18,7 +18,8 @@ struct Mark {
     uint32_t thread = 0;
     uint32_t what = 0; // spot << 10 | turn << 4 | flags
 
-    static constexpr uint32_t write = 1, atomic = 2, is_volatile = 4;
+    // block_scope: an atomic that is one for its own block only
+    static constexpr uint32_t write = 1, atomic = 2, is_volatile = 4, block_scope = 8;
     static constexpr uint32_t last_turn = 63;
 
     uint32_t spot() const { return what >> 10; }

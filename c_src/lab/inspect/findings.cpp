@@ -143,6 +143,7 @@ std::string object_json(const Object &object, int64_t offset) {
     out += std::string(",\"space\":\"") + space_name(object.space) + "\"";
     out += ",\"bytes\":" + std::to_string(object.bytes);
     out += ",\"offset\":" + std::to_string(offset);
+    if (object.element) out += ",\"element\":" + std::to_string(object.element);
     if (!object.file.empty())
         out += ",\"declared\":[" + quoted(object.file) + "," + std::to_string(object.line) + "]";
     if (object.allocated_pc)

@@ -44,7 +44,8 @@ Finding *find(const Finding &finding);
 
 /* For a pair of accesses that many threads repeat: counts one more of a known finding without
    making it up. Null if it is not known, or has not this reach yet. */
-Finding *known(const char *kind, uintptr_t pc, uintptr_t other_pc, const Object *object, Reach reach);
+Finding *known(const char *kind, uintptr_t pc, uintptr_t other_pc, const Object *object,
+               Reach reach);
 
 std::string hex(uintptr_t pc); // as JSON
 std::string stack_json(uint32_t path);

@@ -22,12 +22,17 @@ inline Lane *running() {
     return lab::now ? static_cast<Lane *>(lab::now->seen) : nullptr;
 }
 
+/* Of the host, only the thread that runs main() is watched: the tables have no locks. */
+inline void watch_host(uintptr_t a, size_t bytes, uint32_t flags, uintptr_t pc) {
+    if (on_main_thread) host_access(a, bytes, flags & Mark::write, pc);
+}
+
 inline void watch(void *p, uint32_t size, uint32_t flags, uintptr_t pc) {
     uintptr_t a = reinterpret_cast<uintptr_t>(p);
     if (Lane *lane = running())
         device_access(*lane, a, size, flags, pc);
     else
-        host_access(a, size, flags & Mark::write, pc);
+        watch_host(a, size, flags, pc);
 }
 
 /* Accesses whose address need not be a multiple of their size: the compiler knows, and on a card it
@@ -37,7 +42,7 @@ inline void watch_range(const void *p, size_t bytes, uint32_t flags, uintptr_t p
     if (Lane *lane = running())
         device_range(*lane, a, bytes, flags, pc);
     else
-        host_access(a, bytes, flags & Mark::write, pc);
+        watch_host(a, bytes, flags, pc);
 }
 
 inline void watch_volatile(void *p, uint32_t size, uint32_t flags, uintptr_t pc) {
@@ -74,15 +79,15 @@ HOOK void __tsan_vptr_update(void **p, void *) { watch(p, sizeof *p, Mark::write
 HOOK void __tsan_vptr_read(void **p) { watch(p, sizeof *p, 0, CALLER); }
 
 HOOK void __tsan_func_entry(void *caller) {
-    if (!ready) return;
     Lane *lane = running();
+    if (!lane && !on_main_thread) return;
     uint32_t &path = lane ? lane->path : host_path;
     path = spots->enter(path, reinterpret_cast<uintptr_t>(caller));
 }
 
 HOOK void __tsan_func_exit() {
-    if (!ready) return;
     Lane *lane = running();
+    if (!lane && !on_main_thread) return;
     uint32_t &path = lane ? lane->path : host_path;
     path = spots->leave(path);
 }

@@ -20,8 +20,10 @@ const char *space_name(Space space) {
 
 Object &Objects::enter(uintptr_t begin, size_t bytes, Space space) {
     auto i = table_.upper_bound(begin);
-    if (i != table_.begin() && std::prev(i)->second->begin + std::prev(i)->second->bytes > begin) --i;
-    else if (i != table_.begin() && std::prev(i)->first == begin) --i;
+    if (i != table_.begin()) {
+        const Object &before = *std::prev(i)->second;
+        if (before.begin + std::max<size_t>(before.bytes, 1) > begin) --i;
+    }
     while (i != table_.end() && i->first < begin + std::max<size_t>(bytes, 1)) {
         free(*i->second);
         i = table_.erase(i);
@@ -33,9 +35,8 @@ Object &Objects::enter(uintptr_t begin, size_t bytes, Space space) {
     object->space = space;
     object->id = ++count_;
     table_[begin] = object;
-    uintptr_t high = std::max(low_ + span_, object->end);
-    low_ = span_ ? std::min(low_, begin) : begin;
-    span_ = high - low_;
+    for (uintptr_t g = begin / granule; g <= object->end / granule; g++)
+        near_[g / 8] |= (uint8_t)(1 << g % 8);
     return *object;
 }
 

@@ -1,5 +1,6 @@
-/* objects.h: the table of whatever has an address on the modelled device: blocks of memory, symbols,
-   shared arrays. Objects are never deleted, so that a finding can name one that was freed. */
+/* objects.h: the table of whatever has an address on the modelled device: blocks of memory,
+   symbols, shared arrays. Objects are never deleted, so that a finding can name one that was
+   freed. */
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@ namespace lab::inspect {
 struct Object {
     uintptr_t begin = 0;
     size_t bytes = 0;
+    size_t element = 0; // bytes of what the program's pointer points to, 0 if unknown
     uintptr_t end = 0; // begin + bytes while it is alive, begin when it was freed
     Space space = Space::global;
     uint32_t id = 0;
@@ -44,16 +46,21 @@ public:
     // The object nearest to the address, within `reach` bytes of it; null if there is none.
     Object *nearest(uintptr_t a, size_t reach) const;
 
-    // Quick refusal: is the address outside all objects?
-    bool outside(uintptr_t a) const { return a - low_ >= span_; }
+    // Quick refusal, for the host's own accesses: no object is near the address.
+    bool far_from_all(uintptr_t a) const {
+        uintptr_t g = a / granule;
+        return g >= granules || !(near_[g / 8] >> g % 8 & 1);
+    }
 
     template <class F> void each(F f) const {
         for (auto &entry : table_) f(*entry.second);
     }
 
 private:
+    static constexpr uintptr_t granule = 1 << 16, granules = 1ull << 31; // 47 bits of address
+
     std::map<uintptr_t, Object *> table_; // by their begin
-    uintptr_t low_ = 0, span_ = 0;
+    uint8_t *near_ = static_cast<uint8_t *>(reserve(granules / 8)); // a bit for each granule
     uint32_t count_ = 0;
 };
 

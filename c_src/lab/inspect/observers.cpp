@@ -4,6 +4,7 @@
    tables in which requests are put together are worth keeping. */
 #include "observers.h"
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -31,8 +32,17 @@ uint64_t launches; // so far
 /* Made after everything else here, so that its function runs at exit after everything else. */
 struct Ending {
     Ending() {
-        ready = true;
+        on_main_thread = true;
         atexit(observe::finished);
+        signal(SIGABRT, aborted);
+    }
+
+    // The host gave up, as by a failed assert: what was found is written before.
+    static void aborted(int number) {
+        stopped = "abort";
+        observe::finished();
+        signal(number, SIG_DFL);
+        raise(number);
     }
 };
 LAB_FIRST Lasting<Ending> ending;
@@ -74,6 +84,7 @@ void close_block(BlockView &block) {
 
 void basic_block(Lane &lane, uintptr_t pc) {
     if (store_pending) look_at_pending_store();
+    lane.read_spot = 0; // `x += 1` loads and stores in one block; see Spot::reads_back
     lane.warp->branches.add(number_of_basic_block(pc), lane.lane);
 }
 
@@ -130,7 +141,8 @@ void write_counters(uint64_t launch) {
         if (b.warps)
             write_event("{\"event\":\"block\"" + member("launch", launch) + ",\"pc\":" +
                         hex((*basic_blocks)[n]) + member("warps", b.warps) +
-                        member("lanes", b.lanes) + member("split", b.split) + "}");
+                        member("lanes", b.lanes) + member("split", b.split) +
+                        member("scattered", b.scattered) + "}");
     }
 }
 
@@ -233,21 +245,7 @@ void block_end(Block &b) {
     spare->push_back(&view);
 }
 
-namespace {
-
-/* threadIdx and its kin are variables of the worker; a card has registers for them. */
-void find_own_variables() {
-    uintptr_t at[] = {number_of(&threadIdx), number_of(&blockIdx), number_of(&blockDim),
-                      number_of(&gridDim)};
-    std::sort(at, at + 4);
-    own_low = at[0];
-    own_bytes = at[3] + sizeof(dim3) - at[0];
-}
-
-} // namespace
-
 void thread_begin(Thread &t) {
-    if (!own_bytes) find_own_variables();
     lane_of(t).stack_low = number_of(this_worker().running()->bottom);
 }
 
@@ -301,10 +299,10 @@ void released(Wait kind, Thread *const *threads, unsigned count) {
 
 void fence(Thread &t, Scope scope, void *) { fence_passed(lane_of(t), scope); }
 
-void atomic_begin(const void *address, unsigned bytes, Scope, void *pc) {
+void atomic_begin(const void *address, unsigned bytes, Scope scope, void *pc) {
     if (!now) return;
-    device_access(lane_of(*now), number_of(address), bytes, Mark::write | Mark::atomic,
-                  number_of(pc));
+    uint32_t flags = Mark::write | Mark::atomic | (scope == Scope::block ? Mark::block_scope : 0);
+    device_access(lane_of(*now), number_of(address), bytes, flags, number_of(pc));
 }
 
 void atomic_end(const void *address, unsigned, Scope, bool) {
@@ -331,6 +329,7 @@ void shared_array(Block &, const SharedArray &array) {
 void allocated(const Allocation &a) {
     Object &object = objects->enter(number_of(a.base), a.bytes, a.space);
     object.name = a.name;
+    object.element = a.element;
     object.file = a.site.file ? a.site.file : "";
     object.line = a.site.line;
     object.allocated_pc = number_of(a.pc);
@@ -399,6 +398,10 @@ void synchronised(void *stream, bool everything, void *) {
         streams->host_waits_all();
     else
         streams->host_waits(stream);
+}
+
+void stream_made(void *stream, bool nonblocking) {
+    if (nonblocking) streams->set_nonblocking(stream);
 }
 
 void event_recorded(void *event, void *stream, void *) { streams->event_recorded(event, stream); }

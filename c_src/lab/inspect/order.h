@@ -102,8 +102,8 @@ struct Lane {
     BlockView *block = nullptr;
     uint32_t read_spot = 0; // its latest access, if that was a load
     uintptr_t read_address = 0;
-    // learned: known by hand-over. fenced: what an atomic of it may hand on, to the device or in its
-    // block. unfenced: read from a volatile flag, counts from the next fence on.
+    // learned: known by hand-over. fenced: what an atomic of it may hand on, to the device or in
+    // its block. unfenced: read from a volatile flag, counts from the next fence on.
     Shared_clock learned, fenced, fenced_block, unfenced;
 };
 

@@ -91,7 +91,14 @@ const Lane *owner_of_local(const Lane &lane, uintptr_t a) {
     return nullptr;
 }
 
-constexpr size_t reach = 1 << 16; // so far beyond an object an address is still thought to be meant
+constexpr size_t reach = 1 << 16; // so near an object an address is thought to be meant for it
+
+/* A line that has touched an object before is thought to mean it again, however far it goes astray:
+   an index is wrong more often than a pointer. */
+bool touched_before(const Spot &spot, uintptr_t a) {
+    constexpr uintptr_t far = 1ull << 36;
+    return spot.object && !spot.object->freed && a - spot.object->begin + far < 2 * far;
+}
 
 } // namespace
 
@@ -108,8 +115,8 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
         finding.object = object;
     } else if (object) {
         finding.object = object; // it begins inside and ends outside
-    } else if (spot.object && !spot.object->freed && !objects->outside(a)) {
-        finding.object = spot.object; // what this line touched before
+    } else if (touched_before(spot, a)) {
+        finding.object = spot.object;
     } else if (Object *near = objects->nearest(a, reach)) {
         finding.object = near;
         if (near->freed && near->space != Space::shared) finding.kind = "use-after-free";
@@ -118,8 +125,6 @@ void report_stray(Lane &lane, Spot &spot, Object *object, uintptr_t a, size_t by
     } else if (readable(a)) {
         finding.kind = "host-pointer";
         finding.detail += std::string(",\"memory\":\"") + host_memory(a) + "\"";
-    } else if (spot.object && !spot.object->freed) {
-        finding.object = spot.object;
     }
     if (finding.object) finding.offset = (int64_t)(a - finding.object->begin);
     if (finding.object && finding.object->space == Space::shared && finding.object->dynamic) {

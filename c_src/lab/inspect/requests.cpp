@@ -133,6 +133,7 @@ void Requests::list(uint32_t slot) {
     if (slot >= open_.size()) open_.resize(slot + 1);
     Open &open = open_[slot];
     open.listed = true;
+    open.left_behind = false;
     open.base = 0;
     memset(open.count, 0, sizeof open.count);
     listed_.push_back(slot);
@@ -169,6 +170,7 @@ bool Requests::add(uint32_t slot, uint32_t lane, uint32_t address, Traffic &traf
 
 void Requests::close_half(uint32_t slot, Traffic &traffic) {
     Open &open = open_[slot];
+    open.left_behind = true;
     for (uint32_t i = 0; i < open.capacity / 2; i++) count_one(open, traffic);
 }
 

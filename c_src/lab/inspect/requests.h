@@ -56,6 +56,10 @@ public:
     // run, or close the oldest requests, and ask again.
     bool add(uint32_t slot, uint32_t lane, uint32_t address, Traffic &traffic);
 
+    // False once the window had to be closed without some lanes, until the warp meets again. A lane
+    // that waits for another block's news must not look busy to the scheduler.
+    bool may_catch_up(uint32_t slot) const { return !open_[slot].left_behind; }
+
     // Counts the older half of the window as it is, because the missing lanes do not come.
     void close_half(uint32_t slot, Traffic &traffic);
 
@@ -82,6 +86,7 @@ private:
         uint32_t base = 0; // requests before this one are counted
         uint32_t capacity = 0;
         bool listed = false; // was executed since the warp last met
+        bool left_behind = false; // some requests were closed without lanes that were alive
         std::unique_ptr<Request[]> ring;
     };
 

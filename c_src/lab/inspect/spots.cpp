@@ -4,7 +4,7 @@
 namespace lab::inspect {
 
 LAB_FIRST Lasting<Spots> spots;
-bool ready;
+__thread bool on_main_thread;
 
 uint32_t Spots::new_path(uint32_t path, uintptr_t pc) {
     uint32_t index = (uint32_t)paths_.size();

@@ -19,7 +19,7 @@ struct Spot {
     uint32_t id;       // number of this spot, from 1
     Object *object;    // what it touched last: nearly every spot touches one object only
     bool stored;         // has it been executed as a store?
-    uint32_t reads_back; // a store: the spot that has always loaded the same cell just before, or 0
+    uint32_t reads_back; // a store: what has always loaded the same cell just before, or 0
     int slot;          // its place in the tables of requests, -1 until a kernel runs it
 };
 
@@ -122,6 +122,9 @@ private:
 };
 
 extern Lasting<Spots> spots;
-extern bool ready; // false while the first hooks come, before anything is made
+
+/* True on the thread that runs main(), once everything here is made; the first hooks come before
+   that. */
+extern __thread bool on_main_thread;
 
 } // namespace lab::inspect

@@ -13,6 +13,9 @@ void join(Progress &into, const Progress &more) {
     for (size_t i = 0; i < more.size(); i++) into[i] = std::max(into[i], more[i]);
 }
 
+/* cudaStreamLegacy, a name for the default stream. */
+void *const legacy_stream = reinterpret_cast<void *>(1);
+
 Tick of(const Progress &progress, uint32_t stream) {
     return stream < progress.size() ? progress[stream] : 0;
 }
@@ -25,7 +28,7 @@ void raise(Progress &progress, uint32_t stream, Tick to) {
 } // namespace
 
 uint32_t Streams::number(void *stream) {
-    if (!stream) return 0;
+    if (!stream || stream == legacy_stream) return 0;
     for (uint32_t i = 1; i < streams_.size(); i++)
         if (streams_[i].handle == stream) return i;
     streams_.emplace_back();
@@ -65,8 +68,9 @@ void Streams::prune() {
 }
 
 Tick Streams::floor(const Work &work) const {
-    for (size_t i = pruned_; i < works_.size() && works_[i] != &work; i++)
-        if (!ordered(work, works_[i]->begin)) return works_[i]->begin;
+    const Progress &known = seen_by_.back(); // asked of the latest work only
+    for (size_t i = pruned_; i + 1 < works_.size(); i++)
+        if (of(known, works_[i]->stream) < works_[i]->end) return works_[i]->begin;
     return work.begin;
 }
 
@@ -85,18 +89,20 @@ bool Streams::ordered(const Work &work, Tick t) const {
 }
 
 void Streams::host_waits(void *stream) {
-    if (!stream) { // the default stream has waited for the others
+    if (!number(stream)) { // the default stream has waited for the others
         for (uint32_t i = 0; i < streams_.size(); i++)
             if (!streams_[i].nonblocking) raise(host_, i, tick);
-        return;
+    } else {
+        uint32_t s = number(stream);
+        join(host_, streams_[s].known);
+        raise(host_, s, tick);
     }
-    uint32_t s = number(stream);
-    join(host_, streams_[s].known);
-    raise(host_, s, tick);
+    prune();
 }
 
 void Streams::host_waits_all() {
     for (uint32_t i = 0; i < streams_.size(); i++) raise(host_, i, tick);
+    prune();
 }
 
 void Streams::event_recorded(void *event, void *stream) {
@@ -114,6 +120,7 @@ void Streams::event_recorded(void *event, void *stream) {
 void Streams::event_waited(void *event, void *stream, bool host) {
     for (auto &e : events_)
         if (e.first == event) join(host ? host_ : streams_[number(stream)].known, e.second);
+    prune();
 }
 
 bool Streams::host_knows(Tick t) const {

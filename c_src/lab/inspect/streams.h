@@ -31,7 +31,7 @@ public:
 
     Work &begin(void *stream, uintptr_t pc, uint32_t path);
     void end(Work &work) { work.end = ++tick; }
-    // Accesses before this tick are all ordered before the work.
+    // Accesses before this tick are all ordered before the work, which is the latest one.
     Tick floor(const Work &work) const;
     // Is the work that was going on at the tick ordered before this one?
     bool ordered(const Work &work, Tick at) const;

@@ -16,30 +16,41 @@ bool barrier_complete(const Block &b) { return b.barrier.count + b.returned() ==
 
 static bool same(Site a, Site b) { return a.line == b.line && a.file == b.file; }
 
-/* Two threads of the block that wait at different lines. */
-static void report_divergence(const Block &b) {
-    const Thread &first = *b.barrier.first;
-    for (const Thread *t = first.next; t; t = t->next) {
-        if (same(t->site, first.site))
-            continue;
-        unsigned here = 0;
-        for (const Thread *each = &first; each; each = each->next)
-            here += same(each->site, first.site);
-        Finding f;
-        f.kind = "barrier-divergence";
-        f.launch = b.launch;
-        f.scope = "block";
-        f.words = "in " + name_of(*b.launch) + ", " + std::to_string(here) + " threads of block " +
-                  std::to_string(b.number) + " wait at " + where(first.site) + " and " +
-                  std::to_string(b.barrier.count - here) + " elsewhere: " + name_of(first) +
-                  " is at the __syncthreads of " + where(first.site) + ", " + name_of(*t) +
-                  " at that of " + where(t->site) +
-                  ". All threads of a block must come to the "
-                  "same one.";
-        f.places = {Place("barrier", first), Place("barrier", *t)};
-        report(f);
-        return;
+/* The first thread at each line at which some of the block wait. */
+static std::vector<const Thread *> one_of_each_line(const Block &b) {
+    std::vector<const Thread *> firsts;
+    for (const Thread *t = b.barrier.first; t; t = t->next) {
+        bool known = false;
+        for (const Thread *other : firsts)
+            known = known || same(t->site, other->site);
+        if (!known)
+            firsts.push_back(t);
     }
+    return firsts;
+}
+
+static void report_divergence(const Block &b) {
+    Finding f;
+    f.kind = "barrier-divergence";
+    f.launch = b.launch;
+    f.scope = "block";
+    f.words = "in " + name_of(*b.launch) + ", threads of block " + std::to_string(b.number) +
+              " wait at different lines:";
+    f.detail = "{\"waiting\":[";
+    for (const Thread *first : one_of_each_line(b)) {
+        unsigned count = 0;
+        for (const Thread *t = b.barrier.first; t; t = t->next)
+            count += same(t->site, first->site);
+        const char *comma = f.places.empty() ? "" : ",";
+        f.words += std::string(comma) + " " + std::to_string(count) + " threads at " +
+                   where(first->site) + " (" + name_of(*first) + ")";
+        f.detail += std::string(comma) + "{\"line\":" + std::to_string(first->site.line) +
+                    ",\"what\":\"__syncthreads\",\"count\":" + std::to_string(count) + "}";
+        f.places.push_back(Place("barrier", *first));
+    }
+    f.words += ". All threads of a block must come to the same __syncthreads.";
+    f.detail += "],\"finished\":" + std::to_string(b.returned()) + "}";
+    report(f);
 }
 
 void open_barrier(Worker &worker, Block &b) {
@@ -61,6 +72,7 @@ unsigned barrier(Site site, bool predicate) {
     observe::arrive(*t, Wait::block, ~0u, t->pc);
     if (b.barrier.first && !same(b.barrier.first->site, site))
         b.divergent = true;
+    pulse.changes++;
     b.votes += predicate;
     b.barrier.push(t);
     if (barrier_complete(b))
@@ -86,6 +98,7 @@ void grid_barrier(Site site) {
     }
     t->wait = Wait::grid;
     observe::arrive(*t, Wait::grid, ~0u, t->pc);
+    pulse.changes++;
     worker.grid.push(t);
     worker.leave();
 }

@@ -116,6 +116,7 @@ static bool attribute_of(const cudaDeviceProp &p, cudaDeviceAttr attribute, int 
         {cudaDevAttrWarpSize, 32},
         {cudaDevAttrMaxRegistersPerBlock, REGISTERS_PER_SM},
         {cudaDevAttrClockRate, static_cast<size_t>(p.clockRate)},
+        {cudaDevAttrGpuOverlap, 1},
         {cudaDevAttrMultiProcessorCount, static_cast<size_t>(p.multiProcessorCount)},
         {cudaDevAttrKernelExecTimeout, 0},
         {cudaDevAttrIntegrated, 0},

@@ -4,9 +4,8 @@
    cudaErrorIllegalAddress, and the program goes on to ask. For that the signal handler leaves the
    fiber at fault for good and goes on with the worker's own stack.
 
-   A watcher, a thread of its own that begins with the first launch, looks five times a second. When
-   no block has ended for LAB_TIMEOUT seconds (default 120, 0 for never), it interrupts the workers
-   by a signal; the handler notes where the thread was and leaves its fiber in the same way. */
+   A kernel that is to end, after the time limit (watcher.cpp) or on Ctrl-C, is interrupted by a
+   signal; the handler notes where its thread was and leaves the fiber in the same way. */
 #define LAB_RUNTIME
 #include "guard.h"
 
@@ -37,22 +36,13 @@ struct Runner {
     pthread_t thread;
     Runner *next;
 };
-static std::mutex lock;     /* of the list */
-static std::mutex watching; /* the launch stays while the watcher looks at it */
+static std::mutex lock; /* of the list */
 static Runner *runners;
 static thread_local Runner runner;
-static std::atomic<Launching *> watched{nullptr};
-static std::atomic<bool> watcher_runs{false};
+std::mutex watching;
+std::atomic<Launching *> watched{nullptr};
 static struct sigaction fault_before[NSIG];
 static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-
-static double time_limit() {
-    static const double limit = [] {
-        const char *text = getenv("LAB_TIMEOUT");
-        return text && *text ? strtod(text, nullptr) : 120.0;
-    }();
-    return limit;
-}
 
 static void *program_counter(void *context) {
     auto *machine = &static_cast<ucontext_t *>(context)->uc_mcontext;
@@ -135,10 +125,14 @@ static void fault(int signal, siginfo_t *info, void *context) {
         this_worker().fail(signal == SIGFPE || signal == SIGILL ? 719 : 700);
     }
     report_host_touch(info->si_addr, program_counter(context));
+    if (inspecting) {
+        stopped = "a crash of the host";
+        observe::finished();
+    }
     sigaction(signal, &fault_before[signal], nullptr); /* and the instruction faults again */
 }
 
-/* ---- Kernels that never end ---------------------------------------------------------------- */
+/* ---- Kernels that are to end --------------------------------------------------------------- */
 
 static void report_endless(Launching &launching, const Thread &t, void *pc) {
     Finding f;
@@ -177,53 +171,6 @@ bool stop_kernels(int error) {
     for (Runner *each = runners; each; each = each->next)
         pthread_kill(each->thread, INTERRUPT);
     return true;
-}
-
-static void write_progress(const Launching &launching, double began) {
-    const LaunchInfo &l = *launching.info;
-    write_event("{\"event\":\"progress\",\"launch\":" + std::to_string(l.number) +
-                ",\"kernel\":" + quoted(l.kernel) + ",\"line\":" + std::to_string(l.line) +
-                ",\"done\":" + std::to_string(launching.ended) +
-                ",\"blocks\":" + std::to_string(launching.blocks) +
-                ",\"seconds\":" + std::to_string(seconds() - began) + "}");
-}
-
-/* What the watcher has seen of the launch that runs. */
-struct Watch {
-    uint64_t number = 0, ended = 0;
-    double began = 0, block_ended = 0, told = 0;
-
-    void look(const Launching &launching) {
-        double t = seconds();
-        if (launching.info->number != number) {
-            number = launching.info->number;
-            began = block_ended = told = t;
-        }
-        if (launching.ended != ended) {
-            ended = launching.ended;
-            block_ended = t;
-        }
-        if (t - told > TELL_EVERY) {
-            told = t;
-            write_progress(launching, began);
-        }
-        bool late = time_limit() > 0 && t - block_ended > time_limit();
-        if (late || launching.failed())
-            stop_kernels(702);
-    }
-};
-
-static void *watcher(void *) {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, nullptr);
-    for (Watch watch;;) {
-        usleep(200000);
-        std::lock_guard<std::mutex> hold(watching);
-        if (Launching *launching = watched)
-            watch.look(*launching);
-    }
-    return nullptr;
 }
 
 /* ---- Beginning ----------------------------------------------------------------------------- */
@@ -277,11 +224,8 @@ void watch(Launching *launching) {
         std::lock_guard<std::mutex> hold(watching);
         watched = launching;
     }
-    if (launching && !watcher_runs.exchange(true)) {
-        pthread_t thread;
-        if (pthread_create(&thread, nullptr, watcher, nullptr) == 0)
-            pthread_detach(thread);
-    }
+    if (launching)
+        start_watcher();
 }
 
 /* Only the thread that forked is left. */
@@ -290,7 +234,7 @@ void guard_after_fork() {
     new (&watching) std::mutex();
     runners = nullptr;
     watched = nullptr;
-    watcher_runs = false;
+    watcher_after_fork();
 }
 
 }

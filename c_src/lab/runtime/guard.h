@@ -2,6 +2,8 @@
 #ifndef LAB_GUARD_H
 #define LAB_GUARD_H
 
+#include <mutex>
+
 #include "launch.h"
 
 namespace lab {
@@ -28,6 +30,13 @@ bool stop_kernels(int error);
 void watch(Launching *launching);
 
 void guard_after_fork();
+
+/* watcher.cpp: what ends a kernel that never ends. */
+void start_watcher();
+void watcher_after_fork();
+double time_limit();                     /* seconds; 0 is none */
+extern std::atomic<Launching *> watched; /* the launch that runs, */
+extern std::mutex watching;              /* which stays while somebody holds this */
 
 }
 

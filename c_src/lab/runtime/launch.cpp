@@ -68,6 +68,8 @@ static std::string triple(dim3 v) {
 }
 
 static void write_launch(const LaunchInfo &l, double seconds, int error) {
+    if (!events_wanted())
+        return;
     uint64_t threads =
         static_cast<uint64_t>(l.block.x) * l.block.y * l.block.z * l.grid.x * l.grid.y * l.grid.z;
     write_event(

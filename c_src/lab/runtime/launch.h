@@ -19,10 +19,17 @@ struct Launching {
     std::atomic<uint64_t> resident{0}, ended{0};
     std::atomic<int> error{0}; /* what ended it, 0 if nothing */
 
-    /* A worker is stuck while all its threads wait for what others write. When all workers are, and
-       nothing has changed for a while, it is a deadlock. */
-    std::atomic<int> working{0}, stuck{0};
-    std::atomic<double> last_news{0};
+    /* The number of news that workers had, times 65536, plus the workers that have looked in vain
+       for long since the last. When all of them have, it is a deadlock. */
+    std::atomic<uint64_t> news{0};
+    std::atomic<int> working{0};
+
+    static uint64_t in_vain(uint64_t news) { return news & 65535; }
+    void add_news() {
+        uint64_t old = news;
+        while (!news.compare_exchange_weak(old, (old | 65535) + 1)) {
+        }
+    }
 
     bool failed() const { return error.load(std::memory_order_relaxed) != 0; }
 

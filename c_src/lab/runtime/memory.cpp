@@ -93,11 +93,11 @@ Allocation nearest_allocation(const void *address) {
     return past <= after->first - at ? below : after->second;
 }
 
-static void enter(const Allocation &a) {
+void enter_allocation(const Allocation &a) {
     Table &t = table();
     std::lock_guard<std::recursive_mutex> hold(t.lock);
     t.live[reinterpret_cast<uintptr_t>(a.base)] = a;
-    if (a.space == Space::global || a.space == Space::managed)
+    if (a.pc && (a.space == Space::global || a.space == Space::managed))
         t.in_use += a.bytes;
     observe::allocated(a);
 }
@@ -123,8 +123,8 @@ static char *get_memory(size_t bytes, Space space) {
 static void give_back(const Allocation &a) {
     if (guarded(a))
         munmap(a.base, pages(a.bytes));
-    else if (inspecting)
-        munmap(a.base - PAGE, with_gaps(a.bytes));
+    else if (inspecting) // the addresses are not given again: a late access still has a name
+        madvise(a.base - PAGE, with_gaps(a.bytes), MADV_DONTNEED);
     else
         free(a.base);
 }
@@ -156,7 +156,7 @@ static cudaError_t allocate(void **out, size_t bytes, size_t element, Space spac
         base = get_memory(bytes, space);
     if (!base)
         return done(name, cudaErrorMemoryAllocation, site, pc);
-    enter({base, bytes, element, space, name, site, pc});
+    enter_allocation({base, bytes, element, space, name, site, pc});
     *out = base;
     return done(name, cudaSuccess, site, pc);
 }
@@ -284,43 +284,6 @@ void report_leaks() {
     }
 }
 
-/* ---- Symbols ------------------------------------------------------------------------------- */
-
-Symbol::Symbol(const void *address, size_t bytes, const char *name, Kind kind, const char *file,
-               int line) {
-    Space space = kind == constant  ? Space::constant
-                  : kind == managed ? Space::managed
-                                    : Space::global;
-    Allocation a{static_cast<char *>(const_cast<void *>(address)),
-                 bytes,
-                 0,
-                 space,
-                 name,
-                 {file, line},
-                 nullptr};
-    Table &t = table();
-    std::lock_guard<std::recursive_mutex> hold(t.lock);
-    t.live[reinterpret_cast<uintptr_t>(address)] = a;
-    observe::allocated(a);
-}
-
-static Allocation symbol(const void *address) {
-    Allocation a = find_allocation(address);
-    return a.base == address && !a.pc ? a : Allocation{};
-}
-
-cudaError_t symbol_address(void **out, const void *address) {
-    Allocation a = symbol(address);
-    *out = a.base;
-    return done("cudaGetSymbolAddress", a ? cudaSuccess : cudaErrorInvalidSymbol);
-}
-
-cudaError_t symbol_size(size_t *out, const void *address) {
-    Allocation a = symbol(address);
-    *out = a.bytes;
-    return done("cudaGetSymbolSize", a ? cudaSuccess : cudaErrorInvalidSymbol);
-}
-
 cudaError_t host_device_pointer(void **out, void *host) {
     Allocation a = find_allocation(host);
     bool pinned = a && a.space == Space::pinned;
@@ -349,13 +312,13 @@ cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned) {
         return done("cudaHostRegister", cudaErrorInvalidValue);
     if (find_allocation(p))
         return done("cudaHostRegister", cudaErrorHostMemoryAlreadyRegistered);
-    enter({static_cast<char *>(p),
-           bytes,
-           0,
-           Space::pinned,
-           "cudaHostRegister",
-           {},
-           __builtin_return_address(0)});
+    enter_allocation({static_cast<char *>(p),
+                      bytes,
+                      0,
+                      Space::pinned,
+                      "cudaHostRegister",
+                      {},
+                      __builtin_return_address(0)});
     return done("cudaHostRegister", cudaSuccess);
 }
 
@@ -390,35 +353,4 @@ cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
     *total = card().memory;
     *free = card().memory - device_bytes_in_use();
     return done("cudaMemGetInfo", cudaSuccess);
-}
-
-/* ---- Pools: one, and only a handle --------------------------------------------------------- */
-
-static char the_pool;
-
-cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int) {
-    *pool = reinterpret_cast<cudaMemPool_t>(&the_pool);
-    return done("cudaDeviceGetDefaultMemPool", cudaSuccess);
-}
-
-cudaError_t cudaDeviceGetMemPool(cudaMemPool_t *pool, int) {
-    *pool = reinterpret_cast<cudaMemPool_t>(&the_pool);
-    return done("cudaDeviceGetMemPool", cudaSuccess);
-}
-
-cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *) {
-    return done("cudaMemPoolSetAttribute", cudaSuccess);
-}
-
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr attribute, void *value) {
-    if (attribute >= cudaMemPoolAttrReleaseThreshold)
-        *static_cast<uint64_t *>(value) =
-            attribute == cudaMemPoolAttrReleaseThreshold ? 0 : device_bytes_in_use();
-    else
-        *static_cast<int *>(value) = 1;
-    return done("cudaMemPoolGetAttribute", cudaSuccess);
-}
-
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
-    return done("cudaMemPoolTrimTo", cudaSuccess);
 }

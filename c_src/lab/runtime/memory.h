@@ -21,6 +21,8 @@ struct Allocation {
     }
 };
 
+void enter_allocation(const Allocation &a);
+
 /* The allocation that holds the address, an empty one if none does. */
 Allocation find_allocation(const void *address);
 

@@ -55,6 +55,7 @@ LAB_SEEN(filled, void *, size_t /*bytes*/, void * /*stream*/, void * /*pc*/)
 
 /* The host waited: for everything (null), or for what the stream holds. */
 LAB_SEEN(synchronised, void * /*stream*/, bool /*everything*/, void * /*pc*/)
+LAB_SEEN(stream_made, void * /*stream*/, bool /*nonblocking*/)
 LAB_SEEN(event_recorded, void * /*event*/, void * /*stream*/, void * /*pc*/)
 LAB_SEEN(event_waited, void * /*event*/, void * /*stream, or null: the host*/, bool /*host*/,
          void * /*pc*/)

@@ -121,6 +121,8 @@ static int events() {
     return file;
 }
 
+bool events_wanted() { return events() >= 0; }
+
 /* One write() a line, so that lines of a forked child do not tear ours. */
 void write_event(const std::string &json) {
     if (events() < 0)
@@ -142,6 +144,13 @@ static std::string key(const Finding &f) {
     return out + "|" + (f.launch ? where({f.launch->file, f.launch->line}) : "") + f.object.name;
 }
 
+/* A sentence on stderr, unless whoever runs the program tells it in his own way. */
+static void say(const std::string &words) {
+    static const bool silent = inspecting || getenv("LAB_SILENT");
+    if (!silent)
+        fprintf(stderr, "lab: %s\n", words.c_str());
+}
+
 void report(const Finding &f) {
     Busy holding;
     std::lock_guard<std::mutex> hold(writing);
@@ -149,14 +158,12 @@ void report(const Finding &f) {
         return;
     total++;
     write_event(json(f));
-    if (!inspecting)
-        fprintf(stderr, "lab: %s: %s\n", f.kind, f.words.c_str());
+    say(std::string(f.kind) + ": " + f.words);
 }
 
 void note(const std::string &words) {
     write_event("{\"event\":\"note\",\"words\":" + quoted(words) + "}");
-    if (!inspecting)
-        fprintf(stderr, "lab: %s\n", words.c_str());
+    say(words);
 }
 
 uint64_t findings() { return total; }

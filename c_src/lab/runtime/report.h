@@ -53,6 +53,7 @@ void report(const Finding &finding);
 
 /* Writes a line; `json` is one object without the line's end. */
 void write_event(const std::string &json);
+bool events_wanted(); /* whether anybody reads them */
 void note(const std::string &words);
 
 std::string quoted(const std::string &text);   /* as a JSON string */

@@ -63,13 +63,18 @@ bool Settling::settle_together(Warp &w) {
     return true;
 }
 
-/* grid.sync(): all blocks have begun, and every thread is there or has returned. */
+/* grid.sync(): all blocks have begun and none has ended, and every thread is there or has returned.
+   Thread 0 arrives for its block, as on a card: without it the block never comes. */
 bool Settling::settle_grid() {
-    if (!worker_.grid.count || worker_.launching_->next < worker_.launching_->blocks)
+    const Launching &launching = *worker_.launching_;
+    if (!worker_.grid.count || launching.next < launching.blocks || launching.ended)
         return false;
     uint64_t alive = 0;
-    for (Slot *slot = worker_.resident_; slot; slot = slot->next)
+    for (Slot *slot = worker_.resident_; slot; slot = slot->next) {
+        if (returned(slot->threads[0]))
+            return false;
         alive += slot->block.count - slot->block.returned();
+    }
     if (worker_.grid.count != alive)
         return false;
     worker_.release(worker_.grid, Wait::grid);
@@ -159,8 +164,8 @@ void Settling::deadlock() {
         bool more = &row != &rows.begin()->second;
         f.words += std::string(more ? ";" : "") + " " + std::to_string(row.count) + " wait " +
                    doing(t) + " at " + where(t.site) + " (" + name_of(t) + ")";
-        f.detail += std::string(more ? "," : "") + "{\"threads\":" + std::to_string(row.count) +
-                    ",\"wait\":" + quoted(doing(t)) + ",\"line\":" + std::to_string(t.site.line) +
+        f.detail += std::string(more ? "," : "") + "{\"count\":" + std::to_string(row.count) +
+                    ",\"what\":" + quoted(doing(t)) + ",\"line\":" + std::to_string(t.site.line) +
                     "}";
         f.places.push_back(Place("waits", t));
         f.places.back().pc = t.pc;
@@ -169,6 +174,9 @@ void Settling::deadlock() {
         launching.next < launching.blocks ? uint64_t(launching.next) : launching.blocks;
     f.detail += "],\"blocks_not_begun\":" + std::to_string(launching.blocks - begun) + "}";
     f.words += ".";
+    if (worker_.grid.count)
+        f.words += " grid.sync() waits for all blocks of the grid, and for thread 0 of each; " +
+                   std::to_string(launching.ended) + " blocks have ended.";
     if (begun < launching.blocks)
         f.words += " " + std::to_string(launching.blocks - begun) +
                    " blocks have not begun: " + card().word + " holds " +

@@ -24,20 +24,24 @@ constexpr size_t ALIGN = 128;
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-/* A compiler of CUDA refuses a kernel whose arrays are larger than 48 KiB together. */
+/* nvcc refuses a kernel whose arrays are larger than 48 KiB together; a launch is refused whose
+   dynamic memory leaves no room for them. Here both show when the last array is come upon. */
 static void check_room(const LaunchInfo &info, const SharedPlace &place) {
-    if (info.static_shared <= SHARED_LIMIT)
+    size_t limit = info.dynamic_shared ? shared_limit(info.kernel) : SHARED_LIMIT;
+    size_t asked = info.static_shared + info.dynamic_shared;
+    if (info.static_shared <= SHARED_LIMIT && asked <= limit)
         return;
     Finding f;
     f.kind = "launch-failed";
     f.launch = &info;
     f.words = name_of(info) + " has " + std::to_string(info.static_shared) +
               " bytes of shared arrays with " + place.name + " (" +
-              where({place.file, place.line}) + "); a block may have " +
-              std::to_string(SHARED_LIMIT) + ". Dynamic shared memory may be larger.";
+              where({place.file, place.line}) + ") and " + std::to_string(info.dynamic_shared) +
+              " bytes of dynamic shared memory; a block may have " + std::to_string(limit) +
+              ", and more only as dynamic memory, by cudaFuncSetAttribute.";
     f.places = {Place("array", {place.file, place.line})};
-    f.detail = "{\"why\":\"shared\",\"asked\":" + std::to_string(info.static_shared) +
-               ",\"limit\":" + std::to_string(SHARED_LIMIT) + "}";
+    f.detail = "{\"why\":\"shared\",\"asked\":" + std::to_string(asked) +
+               ",\"limit\":" + std::to_string(limit) + "}";
     report(f);
     this_worker().fail(cudaErrorLaunchOutOfResources);
 }

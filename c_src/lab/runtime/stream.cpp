@@ -41,6 +41,7 @@ static cudaError_t make_stream(cudaStream_t *out, unsigned flags, int priority, 
     if (!out || flags > cudaStreamNonBlocking)
         return done(name, cudaErrorInvalidValue);
     *out = new CUstream_st{flags, priority, true};
+    observe::stream_made(*out, flags & cudaStreamNonBlocking);
     return done(name, cudaSuccess);
 }
 

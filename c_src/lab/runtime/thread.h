@@ -156,7 +156,7 @@ LAB_OWN void give(Block &b, Thread *t) { t->done = b.serial; }
 
 /* What this worker's threads did of late that others may wait for. */
 struct Pulse {
-    uint64_t changes; /* atomics and volatile stores that changed memory */
+    uint64_t changes; /* atomics and volatile stores that changed memory, arrivals, returns */
     int patience;     /* used up by such accesses; without any the thread gives way */
 };
 extern __thread Pulse pulse __attribute__((tls_model("initial-exec")));

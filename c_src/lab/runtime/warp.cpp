@@ -191,6 +191,7 @@ uint64_t meet(Meet kind, unsigned mask, uint64_t offer, int lane, Site site) {
         work_out(*t, 1u << t->lane);
         return t->result;
     }
+    pulse.changes++;
     t->wait = Wait::warp;
     t->warp->waiting |= 1u << t->lane;
     t->block->meetings++;

@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "guard.h"
 #include "observe.h"
@@ -18,15 +18,23 @@ namespace lab {
 __thread Thread *now;
 __thread Pulse pulse;
 
-constexpr double DEADLOCK_AFTER = 0.5; /* seconds in which nobody sees anything new */
+constexpr double DEADLOCK_AFTER = 0.3; /* seconds of CPU time in which nobody sees anything new */
+
+static double cpu_seconds() {
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
 
 static std::atomic<uint64_t> serials{0};
 
+/* Initial-exec: one instruction, from the plugin's shared library too. */
+static __thread Worker *this_worker_ __attribute__((tls_model("initial-exec")));
+
 Worker &this_worker() {
-    static thread_local Worker *worker;
-    if (!worker)
-        worker = new Worker();
-    return *worker;
+    if (!this_worker_)
+        this_worker_ = new Worker();
+    return *this_worker_;
 }
 
 /* ---- Blocks -------------------------------------------------------------------------------- */
@@ -146,6 +154,7 @@ void Worker::enter(void *argument) {
 void Worker::leave_for_good(Slot &slot) {
     Fiber *me = running_;
     now = nullptr;
+    pulse.changes++;
     if (--slot.block.fibers == 0)
         end_block(slot);
     fibers_.put(me);
@@ -233,6 +242,7 @@ void Worker::work(Launching &launching) {
     blockDim = launching.info->block;
     gridDim = launching.info->grid;
     idle_ = 0;
+    vain_since_ = 0;
     Settling settling(*this);
     while (!launching.failed()) {
         if (ready.first && !looking_only()) {
@@ -265,25 +275,27 @@ bool Worker::begin_more() {
     return any;
 }
 
-/* All ready threads have only looked whether somebody else wrote what they wait for. */
+/* All ready threads have only looked whether somebody else wrote what they wait for. A worker has
+   looked in vain if its threads have done so for a while, all of it after the last news of any. */
 void Worker::everybody_looks() {
     idle_ = 0;
-    bool news = pulse.changes != changes_seen_;
+    bool own_news = pulse.changes != changes_seen_;
     changes_seen_ = pulse.changes;
     Settling settling(*this);
-    if (!news)
-        news = settling.settle();
-    if (!news)
-        news = begin_more();
-    if (stuck_ == news) {
-        stuck_ = !news;
-        launching_->stuck += stuck_ ? 1 : -1;
-        launching_->last_news = seconds();
-    }
-    if (!stuck_)
+    if (own_news || settling.settle() || begin_more()) {
+        launching_->add_news();
+        vain_since_ = 0;
         return;
-    bool all = launching_->stuck == launching_->working;
-    if (all && seconds() - launching_->last_news > DEADLOCK_AFTER && !settling.force())
+    }
+    uint64_t news = launching_->news;
+    if (!vain_since_ || (news_seen_ | 65535) != (news | 65535)) {
+        news_seen_ = news;
+        vain_since_ = cpu_seconds();
+        told_vain_ = false;
+    } else if (!told_vain_ && cpu_seconds() - vain_since_ > DEADLOCK_AFTER)
+        told_vain_ = launching_->news.compare_exchange_strong(news, news + 1);
+    bool all = Launching::in_vain(launching_->news) == static_cast<uint64_t>(launching_->working);
+    if (told_vain_ && all && !settling.force())
         settling.deadlock();
     sched_yield();
 }
@@ -296,7 +308,6 @@ void Worker::drop_everything() {
         end_block(*resident_);
     }
     fibers_.recall();
-    stuck_ = false;
 }
 
 /* ---- One thread of a block after another, in inspect mode ---------------------------------- */

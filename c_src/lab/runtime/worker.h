@@ -73,7 +73,9 @@ class Worker {
     Slot *spare_ = nullptr;
     unsigned idle_ = 0; /* threads that went on in turn and had only looked for news */
     uint64_t changes_seen_ = 0;
-    bool stuck_ = false;
+    uint64_t news_seen_ = 0;
+    double vain_since_ = 0; /* CPU time; 0 if there was news */
+    bool told_vain_ = false;
 };
 
 /* The worker that this CPU thread is; made when it runs its first block. */

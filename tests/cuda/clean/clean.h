@@ -1,10 +1,11 @@
-/* clean.h: what the programs in this folder share. Each calls the kernels of one family of c_src/cuda
-   at small shapes, for the lab to watch (test_clean.py). Given an argument, a program takes shapes
-   that do not fit packs of 16 bytes. */
+/* clean.h: what the programs in this folder share. Each calls the kernels of one family of
+   c_src/cuda at small shapes, for the lab to watch (test_clean.py). Given an argument, a program
+   takes shapes that do not fit packs of 16 bytes. */
 #ifndef ETUDE_CLEAN_H
 #define ETUDE_CLEAN_H
 
 #include <cuda_runtime.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,6 @@
-"""How many accesses a second the inspector watches, on one core: python tests/lab/bench/watch_speed.py
+"""How many accesses a second the inspector watches, on one core.
+
+    python tests/lab/bench/watch_speed.py
 
 The time is the CPU's, of the whole program, so a busy machine does not change it much. The goal is
 10 million a second.

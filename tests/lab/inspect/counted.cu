@@ -49,6 +49,20 @@ __global__ void structs(const Point *p, Point *q) {
     q[threadIdx.x] = p[threadIdx.x];  // STRUCTS
 }
 
+struct Best {
+    char kind;
+    double value;
+    short at;
+};
+
+__global__ void shared_structs(double *y) {
+    __shared__ Best s[32];
+    Best one = {'a', 1.0, (short)threadIdx.x};
+    s[threadIdx.x] = one;  // SHARED STRUCTS
+    __syncthreads();
+    y[threadIdx.x] = s[31 - threadIdx.x].value;
+}
+
 template <int width> __global__ void tile(const float *x, float *y) {
     __shared__ float s[32][width];
     int c = threadIdx.x, r = threadIdx.y;
@@ -147,6 +161,7 @@ int main(int argc, char **argv) {
     if (is("column_walk")) column_walk<<<1, 32>>>(x, y);
     if (is("row_walk")) row_walk<<<1, 32>>>(x, y);
     if (is("structs")) structs<<<1, 32>>>((Point *)x, (Point *)y);
+    if (is("shared_structs")) shared_structs<<<1, 32>>>((double *)y);
     if (is("tile")) tile<32><<<1, dim3(32, 32)>>>(x, y);
     if (is("padded_tile")) tile<33><<<1, dim3(32, 32)>>>(x, y);
     if (is("shared_strided")) shared_strided<<<1, 32>>>(y, number);

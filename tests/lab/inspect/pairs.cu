@@ -1,5 +1,6 @@
-// pairs.cu: one mistake at a time, and beside it the same without it. `./pairs race wrong` runs the
-// mistake, `./pairs race right` its twin. test_found.py says what has to be found, at which comment.
+// pairs.cu: one mistake at a time, and beside it the same without it. `./pairs guard wrong` runs a
+// mistake, `./pairs guard right` its twin. test_found.py says what has to be found, and at which
+// comment.
 #include <cooperative_groups.h>
 #include <cstdio>
 #include <cstring>
@@ -252,6 +253,19 @@ __global__ void single_bytes(unsigned char *x, bool wrong) {
         x[(threadIdx.x + 1) % blockDim.x] += 1;  // ADD TO NEXT BYTE
 }
 
+__global__ void stale_cell(float *y, bool wrong) {
+    __shared__ float total;
+    if (threadIdx.x == 0)
+        total = 1;
+    __syncthreads();
+    float mean = total / 2;  // LOAD TOTAL
+    if (!wrong)
+        __syncthreads();
+    if (threadIdx.x == 0)
+        total = 0;  // CLEAR TOTAL
+    y[threadIdx.x] = mean;
+}
+
 struct Pair {
     float key, value;
 };
@@ -270,6 +284,13 @@ __global__ void whole_structs(Pair *p, bool wrong) {
 __global__ void fill(float *x, float value) { x[threadIdx.x] = value; }  // FILL
 __global__ void use(const float *x, float *y) { y[threadIdx.x] = x[threadIdx.x]; }  // USE
 
+__global__ void add_in_block(int *sum, bool wrong) {
+    if (wrong)
+        atomicAdd_block(sum, 1);  // ADD IN BLOCK
+    else
+        atomicAdd(sum, 1);
+}
+
 // ---- What the scheduler finds -------------------------------------------------------------------
 
 __global__ void branches_wait(float *y, bool wrong) {
@@ -278,6 +299,12 @@ __global__ void branches_wait(float *y, bool wrong) {
     else
         __syncthreads();  // EVEN WAITS
     y[threadIdx.x] = 1;
+}
+
+__global__ void spin(int *flag, bool wrong) {
+    if (wrong && threadIdx.x == 0)
+        while (atomicAdd(flag, 0) == 0) {  // SPIN
+        }
 }
 
 __global__ void gone_lanes(float *y, bool wrong) {
@@ -477,6 +504,12 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaDeviceSynchronize();
         cudaFree(x), cudaFree(y);
     }},
+    {"stale_cell", [](bool wrong) {
+        float *y = device<float>(64);
+        stale_cell<<<1, 64>>>(y, wrong);
+        cudaDeviceSynchronize();
+        cudaFree(y);
+    }},
     {"single_bytes", [](bool wrong) {
         unsigned char *x = device<unsigned char>(64);
         single_bytes<<<1, 64>>>(x, wrong);
@@ -488,6 +521,12 @@ std::map<std::string, std::function<void(bool)>> cases = {
         whole_structs<<<1, 64>>>(p, wrong);
         cudaDeviceSynchronize();
         cudaFree(p);
+    }},
+    {"add_in_block", [](bool wrong) {
+        int *sum = device<int>(1);
+        add_in_block<<<2, 32>>>(sum, wrong);
+        cudaDeviceSynchronize();
+        cudaFree(sum);
     }},
     {"two_streams", [](bool wrong) {
         float *x = device<float>(32), *y = device<float>(32);
@@ -523,6 +562,16 @@ std::map<std::string, std::function<void(bool)>> cases = {
         use<<<1, 32, 0, b>>>(x, y);
         cudaDeviceSynchronize();
         cudaStreamDestroy(a), cudaStreamDestroy(b);
+        cudaFree(x), cudaFree(y);
+    }},
+    {"nonblocking_stream", [](bool wrong) {  // does not wait for the default stream
+        float *x = device<float>(32), *y = device<float>(32);
+        cudaStream_t stream;
+        cudaStreamCreateWithFlags(&stream, wrong ? cudaStreamNonBlocking : cudaStreamDefault);
+        fill<<<1, 32>>>(x, 1);
+        use<<<1, 32, 0, stream>>>(x, y);
+        cudaDeviceSynchronize();
+        cudaStreamDestroy(stream);
         cudaFree(x), cudaFree(y);
     }},
     // ---- The host ----
@@ -583,6 +632,11 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaDeviceSynchronize();
         cudaFree(y);
     }},
+    {"spin", [](bool wrong) {
+        int *flag = device<int>(1);
+        spin<<<2, 32>>>(flag, wrong);
+        if (cudaDeviceSynchronize() == cudaSuccess) cudaFree(flag);
+    }},
     {"gone_lanes", [](bool wrong) {
         float *y = device<float>(32);
         gone_lanes<<<1, 32>>>(y, wrong);
@@ -599,6 +653,13 @@ std::map<std::string, std::function<void(bool)>> cases = {
         float *x = device<float>(32);
         cudaFree(x);
         if (wrong) printf("%s\n", cudaGetErrorName(cudaFree(x)));
+    }},
+    {"abort", [](bool wrong) {
+        float *x = device<float>(N);
+        guard<<<1, 128>>>(x, N, wrong);
+        cudaDeviceSynchronize();
+        if (wrong) abort();
+        cudaFree(x);
     }},
     {"too_many_threads", [](bool wrong) {
         float *x = device<float>(2048);

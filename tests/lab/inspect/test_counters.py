@@ -1,8 +1,9 @@
 """Sectors, bank conflicts and branches are what one counts by hand.
 
 A sector is 32 bytes; a warp of 32 loads of 4 bytes that lie side by side needs 4 of them. Shared
-memory has 32 banks of 4 bytes. Published figures of a profiler on a card agree: 32 sectors a request
-for a column walk, 4 for a coalesced load, 31 extra conflicts for a tile read by columns, 0 padded.
+memory has 32 banks of 4 bytes. Published figures of a profiler on a card agree: 32 sectors a
+request for a column walk, 4 for a coalesced load, 31 extra conflicts for a tile read by columns, 0
+padded.
 """
 
 import pytest
@@ -49,6 +50,11 @@ def test_a_struct_is_loaded_word_by_word(watch):
     load = only(watch("counted.cu", "structs").at("STRUCTS", "load"))
     assert (load.requests, load.size) == (3, 4)
     assert (load.sectors, load.ideal) == (3 * 12, 3 * 4)  # 384 bytes, each sector three times
+
+
+def test_a_struct_of_doubles_is_stored_by_words_of_eight_bytes(watch):
+    store = only(watch("counted.cu", "shared_structs").at("SHARED STRUCTS", "store"))
+    assert (store.requests, store.size, store.conflicts) == (3, 8, 0)
 
 
 def test_a_tile_read_by_columns_conflicts_31_times_and_padding_removes_it(watch):

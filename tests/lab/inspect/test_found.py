@@ -33,8 +33,11 @@ WRONG = {
     "locked": ("race", {"UNDER LOCK"}, {"scope": "grid", "fence": True}),
     "flag_in_shared": ("race", {"RAISE FLAG", "POLL FLAG"}, {"scope": "block", "volatile": True}),
     "whole_grid": ("race", {"BEFORE GRID", "AFTER GRID"}, {"scope": "grid", "barrier": "grid"}),
+    "stale_cell": ("race", {"LOAD TOTAL", "CLEAR TOTAL"}, {"scope": "block"}),
     "single_bytes": ("race", {"STORE BYTE", "ADD TO NEXT BYTE"}, {}),
     "whole_structs": ("race", {"STORE PAIR", "LOAD PAIR"}, {"scope": "block"}),
+    "add_in_block": ("race", {"ADD IN BLOCK"}, {"scope": "grid"}),
+    "nonblocking_stream": ("race", {"FILL", "USE"}, {"scope": "streams"}),
     "two_streams": ("race", {"FILL", "USE"}, {"scope": "streams"}),
     "copy_and_kernel": ("race", {"COPY IN", "USE"}, {"scope": "streams"}),
     "device_pointer": ("device-pointer", {"HOST LOADS"}, {"offset": 12}),
@@ -43,6 +46,7 @@ WRONG = {
     "async_copy": ("unsynchronized-read", {"COPY OUT", "HOST READS BUFFER"}, {"buffer": 128}),
     "async_reuse": ("unsynchronized-read", {"COPY IN 2", "HOST WRITES BUFFER"}, {}),
     "branches_wait": ("barrier-divergence", {"ODD WAITS", "EVEN WAITS"}, {}),
+    "spin": ("deadlock", None, {}),
     "gone_lanes": ("shuffle-inactive", {"SHUFFLE"}, {"scope": "warp"}),
     "leak": ("leak", None, {}),
     "freed_twice": ("invalid-free", None, {}),
@@ -122,3 +126,10 @@ def test_same_values_by_all_threads_are_told_apart_from_a_race(watch):
     (note,) = watch("pairs.cu", "flag_all", "right").found("same-value-race")
     assert note.detail["values_equal"] is True
     assert note.count == 15
+
+
+def test_what_was_found_is_written_before_the_host_gives_up(watch):
+    seen = watch("pairs.cu", "abort", "wrong")
+    assert seen.status == -6
+    assert seen.found("out-of-bounds")
+    assert seen.log.end["stopped"] == "abort"

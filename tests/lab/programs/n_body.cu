@@ -28,7 +28,7 @@ __host__ __device__ inline void add_pull(float4 me, float4 other, float3 &pull)
     pull.z += dz * scale;
 }
 
-__host__ __device__ inline void move(float4 &body, float3 &speed, float3 pull)
+__host__ __device__ inline void move(float4 &body, float4 &speed, float3 pull)
 {
     speed.x += DT * pull.x;
     speed.y += DT * pull.y;
@@ -38,7 +38,7 @@ __host__ __device__ inline void move(float4 &body, float3 &speed, float3 pull)
     body.z += DT * speed.z;
 }
 
-__global__ void simulate(float4 *bodies, float3 *speeds, int n, int steps)
+__global__ void simulate(float4 *bodies, float4 *speeds, int n, int steps)
 {
     __shared__ float4 tile[BLOCK];
     cg::grid_group grid = cg::this_grid();
@@ -58,9 +58,10 @@ __global__ void simulate(float4 *bodies, float3 *speeds, int n, int steps)
         }
         grid.sync();  // everybody has read the places of this step
         if (i < n) {
-            float4 moved = me;
-            move(moved, speeds[i], pull);
+            float4 moved = me, speed = speeds[i];
+            move(moved, speed, pull);
             bodies[i] = moved;
+            speeds[i] = speed;
         }
         grid.sync();  // and the next step sees all of the new ones
     }
@@ -71,11 +72,11 @@ int main(int argc, char **argv)
     int n = argument(argc, argv, 1, 150), steps = argument(argc, argv, 2, 2);
     std::vector<float> drawn = uniform(4 * n, 16);
     float4 *bodies;
-    float3 *speeds;
+    float4 *speeds;  // three numbers and a spare one, for one load of 16 bytes
     CHECK(cudaMallocManaged(&bodies, n * sizeof(float4)));
-    CHECK(cudaMallocManaged(&speeds, n * sizeof(float3)));
+    CHECK(cudaMallocManaged(&speeds, n * sizeof(float4)));
     std::vector<float4> now(n), next(n);
-    std::vector<float3> right_speeds(n, make_float3(0.0f, 0.0f, 0.0f));
+    std::vector<float4> right_speeds(n, make_float4(0.0f, 0.0f, 0.0f, 0.0f));
     for (int i = 0; i < n; ++i) {
         float mass = (drawn[4 * i + 3] + 1.5f) / n;
         now[i] = bodies[i] = make_float4(drawn[4 * i], drawn[4 * i + 1], drawn[4 * i + 2], mass);

@@ -4,8 +4,8 @@
 //
 // A pass counts the digits of each block, scans the counts (digit by digit, and block by block
 // within a digit), and scatters. The rank of a number among its equals comes from votes: a lane
-// sees in a ballot which lanes before it have the same digit. Scattering is uncoalesced by nature,
-// and the lab's counters say so at the lines marked EXPECT.
+// sees in a ballot which lanes before it have the same digit. Scattering is uncoalesced by nature
+// and counting makes lanes meet, and the lab's counters say so at the lines marked EXPECT.
 #include "course.cuh"
 #include <algorithm>
 
@@ -28,7 +28,7 @@ extern "C" __global__ void count_digits(const unsigned *keys, unsigned *counts, 
     }
     __syncthreads();
     if (i < n) {
-        atomicAdd(&mine[digit_of(keys[i], shift)], 1u);
+        atomicAdd(&mine[digit_of(keys[i], shift)], 1u);  // EXPECT bank-conflict
     }
     __syncthreads();
     if (t < DIGITS) {
@@ -66,9 +66,8 @@ extern "C" __global__ void scatter(const unsigned *keys, unsigned *sorted, const
     const unsigned key = inside ? keys[i] : 0, digit = digit_of(key, shift);
     unsigned equals = __ballot_sync(ALL, inside);
     for (int bit = 0; bit < BITS; ++bit) {
-        const bool set = digit >> bit & 1;
-        const unsigned votes = __ballot_sync(ALL, set);
-        equals &= set ? votes : ~votes;
+        const unsigned set = digit >> bit & 1;
+        equals &= __ballot_sync(ALL, set) ^ (set - 1);  // the votes, or their opposite
     }
     if (lane < DIGITS) {
         of_warp[warp][lane] = 0;

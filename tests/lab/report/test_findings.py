@@ -72,10 +72,19 @@ def test_the_runtimes_own_sentence_is_told_where_it_has_one():
                "words": "kernel sum (launched at sum.cu:25) was not launched: its block has 2048 "
                         "threads; a block may have 1024."}
     told = made.told(refused)
-    assert told.what == refused["words"]
+    assert told.what == refused["words"].replace("kernel", "Kernel", 1)
     assert told.headline.endswith("fails: its block has 2048 threads; a block may have 1024")
     assert (told.file, told.line) == (made.FILE, 25)
     assert "at most 1024 threads" in said(told)
+
+
+def test_a_sentence_that_begins_with_a_function_keeps_its_name():
+    words_of = {"words": "cudaFree at sum.cu:27 was given a pointer that is none."}
+    told = made.told({**made.finding("invalid-free", place(27, "free", None)), **words_of})
+    assert told.what.startswith("cudaFree at")
+    launch = {"words": "kernel sum (launched at sum.cu:25) failed, and the program never asked."}
+    told = made.told({**made.finding("error-ignored", place(25, "launch", None)), **launch})
+    assert told.headline == "an error of the launch of sum that was never asked for"
 
 
 def test_what_was_freed_is_told_with_the_line_that_freed_it():
@@ -90,6 +99,13 @@ def test_an_early_look_is_marked_where_the_host_looks():
                              object=thing("d_x", "managed", 400, 0)))
     assert told.line == 28
     assert "thread 1 of block 0 writes d_x[0] at sum.cu:11" in told.what
+
+
+def test_memory_that_a_function_allocates_has_the_name_that_the_caller_gives_it():
+    assert _pointer("    float *d_x = to_device<float>(x, 64);") == "d_x"
+    assert _pointer("d_x = upload(x);") == "d_x"
+    assert _pointer("if (a == f(x)) return;") == ""
+    assert _pointer("float *x = ramp(256), *y = filled(8);") == ""
 
 
 def test_a_line_that_allocates_several_gives_none_of_them_its_name():
@@ -116,20 +132,54 @@ def test_a_race_names_both_threads_and_the_barrier_between_read_and_write_of_one
     assert told.headline == "a race on s[17] within a block"
 
 
-def test_the_missing_barrier_is_between_the_lines_or_at_the_end_of_the_loop():
-    after = made.told(finding("race", place(6, "write"), place(8, "read"), object=thing(offset=4),
-                              scope="block"))
-    assert "missing after line 6 and before line 8" in said(after)
-    carried = made.told(finding("race", place(8, "read"), place(6, "write"),
-                                object=thing(offset=4), scope="block"))
-    assert "at the end of the loop: after line 8, before the next round comes to line 6" in said(
-        carried)
-    told = made.told(finding("race", place(6, "read"), place(8, "write"), object=thing(offset=4),
-                             scope="block", first=at(8), second=at(6), loop=True))
-    assert "at the end of the loop: after line 8" in said(told)
+TILES = """\
+__global__ void other() { for (;;) ; }
+__global__ void k(float *x) {
+    __shared__ float s[64];
+    LOOP
+        s[threadIdx.x] = x[threadIdx.x];
+        WAIT
+        x[threadIdx.x] += s[63 - threadIdx.x];
+    }
+}
+"""
+
+
+def missing(loop, wait, *places, **detail):
+    """What is advised about a race on s in TILES, written with this line 4 and this line 6."""
+    source = TILES.replace("LOOP", loop).replace("WAIT", wait)
+    found = finding("race", *places, object=thing(offset=4), scope="block", **detail)
+    return made.report(found, texts={made.FILE: source}).findings[0].advice[0]
+
+
+def test_the_missing_barrier_is_between_the_two_lines():
+    write, read = place(5, "write"), place(7, "read")
+    for places in ((write, read), (read, write)):
+        assert "missing after line 5 and before line 7" in missing("{", "", *places)
+    assert "missing after line 5 and before line 7" in missing("for (;;) {", "", write, read)
+
+
+def test_a_barrier_that_stands_between_them_means_the_end_of_the_loop():
+    for places in ((place(5, "write"), place(7, "read")), (place(7, "read"), place(5, "write"))):
+        advice = missing("for (;;) {", "__syncthreads();", *places)
+        assert "end of the loop: after line 7, before the next round comes to line 5" in advice
+
+
+def test_the_order_that_the_runtime_saw_tells_the_end_of_a_loop():
+    assert "at the end of the loop" in missing("while (x) {", "", place(5, "write"),
+                                               place(7, "read"), first=at(7), second=at(5))
+
+
+def test_a_barrier_that_only_others_pass_is_said_to_be_elsewhere():
+    assert "the one that stands there is not on it" in missing(
+        "{", "if (x) __syncthreads();", place(5, "write"), place(7, "read"))
 
 
 def test_within_a_warp_the_barrier_is_syncwarp_and_volatile_code_is_called_by_its_name():
+    quiet = made.report(made.launch(2, block=(32, 1, 1)), finding(
+        "race", place(8, "write"), place(8, "read"), object=thing(offset=4), scope="warp",
+        launch=2))
+    assert "__syncwarp() is missing" in quiet.findings[0].advice[0]
     told = made.told(finding("race", place(8, "write", volatile=True),
                              place(8, "read", volatile=True), object=thing(offset=4),
                              scope="warp"))

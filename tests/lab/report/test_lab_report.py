@@ -50,8 +50,11 @@ def test_a_run_that_did_not_end_is_not_called_clean():
     assert "its last line is lost" in cut.text()
 
 
-def test_fast_mode_says_that_it_hardly_looks():
-    assert "fast mode looks at barriers" in made.report(mode="fast").verdict
+def test_fast_mode_says_that_it_hardly_looks_and_claims_nothing_about_accesses():
+    fast = made.report(mode="fast")
+    assert "fast mode looks at barriers" in fast.verdict
+    assert "Not modelled: Fast mode watches no access" in fast.text(200)
+    assert not any("Races" in line for line in json.loads(fast.json())["fidelity"]["exact"])
 
 
 # ------------------------------------------------------------------ text
@@ -73,6 +76,12 @@ def test_the_text_has_every_finding_with_its_line_and_what_to_try(report):
     assert text.count("  try: ") >= len(report.findings)
     assert "32.0 (4.0)" in text
     assert "sum<<<2, 64>>>" in text
+
+
+def test_what_was_advised_before_is_not_said_again():
+    text = made.report(made.access(17, per=32), made.access(6, per=32)).text(200)
+    assert text.count("Let neighbouring threads") == 1
+    assert text.count("  try: as above") == 1
 
 
 def test_the_text_is_ascii_where_the_program_is(report):

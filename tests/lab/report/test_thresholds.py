@@ -36,9 +36,15 @@ def test_loads_and_stores_of_one_line_are_told_apart_and_template_copies_togethe
 def test_two_way_conflicts_are_a_finding_and_fewer_are_not():
     told = made.told(made.access(19, space="shared", per=0, ideal=0, conflicts=31))
     assert told.kind == "bank-conflict"
-    assert "32.0 passes instead of 1" in told.headline
+    assert "takes 32.0 passes instead of 1" in told.headline
     half = {**made.access(19, space="shared", per=0, ideal=0), "conflicts": 7}
     assert kinds(half) == []
+
+
+def test_atomics_on_one_word_are_said_to_go_one_after_the_other():
+    told = made.told(made.access(19, space="shared", op="atomic", per=0, ideal=0, conflicts=3))
+    assert "an atomic takes 4.0 passes" in told.headline
+    assert "one after the other" in told.what
 
 
 def test_shared_memory_has_no_sectors():

@@ -42,7 +42,7 @@ def test_a_deadlock_is_told_as_a_table_of_who_waits_where(case):
     ran = case("barrier_in_a_branch")
     [found] = ran.found("deadlock")
     assert ran.marks(found) == ["SPINS", "WAITS"]
-    assert [(w["threads"], w["wait"]) for w in found["detail"]["waiting"]] == [
+    assert [(w["count"], w["what"]) for w in found["detail"]["waiting"]] == [
         (1, "for memory to change"), (63, "at __syncthreads")]
     assert "kernel barrier_in_a_branch" in found["words"]
     # The context is lost: the next call fails too.
@@ -59,7 +59,7 @@ def test_a_thread_that_spins_on_a_lock_lets_its_holder_go_on(case, workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_block_that_spins_on_a_volatile_of_another_lets_that_one_begin(case, workers):
-    ran = case("chain", 600, LAB_CARD="T4", LAB_WORKERS=str(workers))
+    ran = case("chain", 150, LAB_WORKERS=str(workers))
     assert (ran.output, ran.kinds) == ("cudaSuccess\n", [])
 
 
@@ -186,6 +186,14 @@ def test_a_cooperative_launch_of_more_blocks_than_fit_is_refused(case):
     assert ran.lines[0] == "cudaErrorCooperativeLaunchTooLarge"
     [found] = ran.found("launch-failed")
     assert "T4 holds 640 of this size" in found["words"]
+
+
+def test_a_grid_waits_for_ever_for_a_block_that_has_returned(case):
+    ran = case("part_of_grid")
+    [found] = ran.found("deadlock")
+    assert ran.marks(found) == ["ALL"]
+    assert "1 blocks have ended" in found["words"]
+    assert ran.output == "cudaErrorLaunchFailure\n"
 
 
 def test_grid_sync_without_a_cooperative_launch_fails_at_its_line(case):

@@ -1,4 +1,4 @@
-/* small.h: arithmetic of the two 16-bit floats, for cuda_fp16.h and cuda_bf16.h.
+/* small.h: arithmetic of the two 16-bit floats, half and bfloat16, for the headers of each.
 
    An operation is done in float and rounded once more. That is right: float has more than twice
    the digits and two, so rounding twice gives what rounding once would (fma is done in double).

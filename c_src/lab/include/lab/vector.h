@@ -12,12 +12,10 @@
     struct __align__(a2) name##2 { type x, y; };                                                   \
     struct name##3 { type x, y, z; };                                                              \
     struct __align__(a4) name##4 { type x, y, z, w; };                                             \
-    LAB_INLINE name##1 make_##name##1(type x) { return {x}; }                            \
-    LAB_INLINE name##2 make_##name##2(type x, type y) { return {x, y}; }                 \
-    LAB_INLINE name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }      \
-    LAB_INLINE name##4 make_##name##4(type x, type y, type z, type w) {                  \
-        return {x, y, z, w};                                                                       \
-    }
+    LAB_INLINE name##1 make_##name##1(type x) { return {x}; }                                      \
+    LAB_INLINE name##2 make_##name##2(type x, type y) { return {x, y}; }                           \
+    LAB_INLINE name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }                \
+    LAB_INLINE name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 
 LAB_VECTORS(char, signed char, 2, 4)
 LAB_VECTORS(uchar, unsigned char, 2, 4)

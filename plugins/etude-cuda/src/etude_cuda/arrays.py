@@ -43,14 +43,15 @@ class Buffer:
 class _Window:
     """What NumPy makes an array of; being its base, it keeps the buffer."""
 
-    __slots__ = ("__array_interface__", "buffer")
+    __slots__ = ("__array_interface__", "address", "buffer")
 
     def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype[Any],
                  strides: tuple[int, ...] | None, offset: int) -> None:
         self.buffer = buffer
+        self.address = buffer._address + offset
         self.__array_interface__ = {
             "version": 3, "shape": shape, "typestr": dtype.str, "strides": strides,
-            "data": (buffer._address + offset, False)}
+            "data": (self.address, False)}
 
 
 def window(buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype[Any],
@@ -59,17 +60,27 @@ def window(buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype[Any],
     return np.asarray(_Window(buffer, shape, dtype, strides, offset))
 
 
+def address(x: Array) -> int:
+    """Where an array that ``window`` made, or a view of one, begins."""
+    base: Any = x.base
+    if base.__class__ is _Window:
+        return base.address
+    return x.__array_interface__["data"][0]
+
+
 def opened(x: Any, device: Any, op: str) -> Any:
     """An operand as the binders take it. DeviceError for an array of another device."""
-    if isinstance(x, DeviceArray):
+    if x.__class__ is DeviceArray:
         if x.device != device.name:
             raise DeviceError(f"{op}: an array on {x.device!r}, and the column computes on "
                               f"{device.name!r}; move it with .to({device.name!r})")
-        buffer, size = x.buffer, x.dtype.itemsize
-        if buffer.stream != device.stream():
-            device.follow(buffer)
-        return window(buffer, x.shape, x.dtype, tuple([s * size for s in x.strides]),
-                      x.offset * size)
+        if x.buffer.stream != device.stream():
+            device.follow(x.buffer)
+        if x.own is None:
+            size = x.dtype.itemsize
+            x.own = window(x.buffer, x.shape, x.dtype, tuple([s * size for s in x.strides]),
+                           x.offset * size)
+        return x.own
     if isinstance(x, np.ndarray):
         raise DeviceError(f"{op}: an array in the host's memory, and the column computes on "
                           f"{device.name!r}; move it with .to({device.name!r})")
@@ -79,9 +90,10 @@ def opened(x: Any, device: Any, op: str) -> Any:
 def closed(x: Array, device: Any) -> DeviceArray:
     """The device's array of what ``window``, or NumPy from it, made."""
     buffer, size = buffer_of(x), x.dtype.itemsize
-    at = x.__array_interface__["data"][0] - buffer._address
-    return DeviceArray(buffer, device.name, x.shape, x.dtype,
-                       tuple([s // size for s in x.strides]), at // size)
+    made = DeviceArray(buffer, device.name, x.shape, x.dtype, tuple([s // size for s in x.strides]),
+                       (address(x) - buffer._address) // size)
+    made.own = x
+    return made
 
 
 def buffer_of(x: Any) -> Buffer:

@@ -22,8 +22,9 @@ from etude.core.array import DeviceArray
 from etude.core.columns import Column
 from etude.core.errors import BackendError
 from etude.core.state import current
-from etude_cuda.arrays import Buffer, closed, opened, window
+from etude_cuda.arrays import Buffer, address, closed, opened, window
 from etude_cuda.places import sources
+from etude_cuda.steps import steps_of
 
 Array = np.ndarray[Any, Any]
 
@@ -56,9 +57,9 @@ class Device:
         self._common = self._aside = 0
         self._spare: list[int] = []
         self.buffers = self.bytes = self.most_bytes = 0
-        self._count = threading.Lock()
+        self._count = threading.RLock()  # a buffer may be freed while another is counted
         memory = Memory(self._empty, self._copy, self._constant, self._read)
-        self.host = abi(name, memory, self._context)
+        self.host = abi(name, memory, self.context, address)
 
     # ------------------------------------------------------------------ what there is
 
@@ -78,7 +79,8 @@ class Device:
         native = open_library(library, self.host)
         ops = {op: self._on_device(op, call) for op, call in native.items()}
         return Column(name, self.name, ops, isa=isa, threads=threads, checks=True,
-                      upload=self.upload, download=self.download, dtypes=native.dtypes)
+                      upload=self.upload, download=self.download, dtypes=native.dtypes,
+                      steps=steps_of(self, library) if library == self.path else {})
 
     @cached_property
     def contiguous(self) -> Callable[..., Any]:
@@ -121,7 +123,7 @@ class Device:
         if not x.is_contiguous():
             x = self.contiguous(x)
         out = np.empty(x.shape, x.dtype)
-        there = opened(x, self, "download").__array_interface__["data"][0]
+        there = address(opened(x, self, "download"))
         self._must(self._lib.etude_device_download(
             out.__array_interface__["data"][0], there, x.nbytes,
             self.stream()))
@@ -172,7 +174,8 @@ class Device:
         count = 1
         for n in shape:
             count *= n
-        return window(Buffer(self, count * dtype.itemsize, self.stream()), shape, dtype)
+        strides = None if count else (0,) * len(shape)  # as NumPy has it
+        return window(Buffer(self, count * dtype.itemsize, self.stream()), shape, dtype, strides)
 
     def _copy(self, x: Array, out: Array | None) -> Array:
         """By a column in use that has the op, which the receipt shows, else by the device's own."""
@@ -239,7 +242,8 @@ class Device:
 
     # ------------------------------------------------------------------ through cffi
 
-    def _context(self) -> int:
+    def context(self) -> int:
+        """The address of the calling thread's etude_context."""
         context = self._lib.etude_device_context()
         if not context:
             self._must(self._lib.etude_device_alive())

@@ -21,11 +21,14 @@ def compiled(name: str) -> Path | None:
 
 @cache
 def sources() -> Path:
-    """The folder c_src: in the package where it is installed, else in the repository."""
-    for folder in map(Path, etude_cuda.__path__):
-        for candidate in (folder / "c_src", *[p / "c_src" for p in folder.parents[:4]]):
-            if (candidate / "cuda" / "kernel.cuh").is_file():
-                return candidate
+    """The folder c_src: of the repository where the package is installed in place, so that an edit
+    counts at once; else the copy in the package.
+    """
+    folders = [Path(folder) for folder in etude_cuda.__path__]
+    near = [parent / "c_src" for folder in folders for parent in folder.parents[:4]]
+    for candidate in (*near, *[folder / "c_src" for folder in folders]):
+        if (candidate / "cuda" / "kernel.cuh").is_file():
+            return candidate
     raise FileNotFoundError("the CUDA sources of etude-cuda are not installed with it")
 
 

@@ -79,10 +79,10 @@ class Refused(click.ClickException):
 @click.option("--junit", metavar="FILE", help="Write it as JUnit XML, for CI.")
 @click.pass_context
 def check(ctx: click.Context, backend: str | None, module: str | None, source: str | None,
-          device: str | None, ops: tuple[str, ...], families: tuple[str, ...], kinds: tuple[str, ...],
-          dtypes: tuple[str, ...], level: str, seed: int, jobs: int | None, timeout: float,
-          case: str | None, first: bool, json_: str | None, html: str | None,
-          junit: str | None) -> None:
+          device: str | None, ops: tuple[str, ...], families: tuple[str, ...],
+          kinds: tuple[str, ...], dtypes: tuple[str, ...], level: str, seed: int,
+          jobs: int | None, timeout: float, case: str | None, first: bool, json_: str | None,
+          html: str | None, junit: str | None) -> None:
     """Hold a backend's kernels against the reference.
 
     BACKEND is the name of an installed backend, or one of --module and --source
@@ -107,9 +107,6 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     if case is not None and case.count("/") >= 2:
         op, kind, _ = case.split("/", 2)
         _known((op,), (), (kind,) if kind != BIAS else (), ())
-    asked = {"ops": ops or None, "families": families or None, "kinds": kinds or None,
-             "dtypes": dtypes or None, "level": level, "seed": seed, "jobs": jobs or _cores(),
-             "case": case, "stop_at_first": first, "timeout": timeout}
     done: list[Report] = []
     interrupted = False
     try:
@@ -119,7 +116,11 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
             # ours.
             os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.devnull)
             with _Watch() as watch:
-                report = watch.guard(partial(run, candidate, **asked, progress=watch))
+                report = watch.guard(partial(
+                    run, candidate, ops=ops or None, families=families or None,
+                    kinds=kinds or None, dtypes=dtypes or None, level=level, seed=seed,
+                    jobs=jobs or _cores(), case=case, stop_at_first=first, timeout=timeout,
+                    progress=watch))
             interrupted |= watch.interrupted
             if case is not None and json_ != "-" and report.executed and not interrupted:
                 _print_case(report, case, candidate, timeout)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 THREADS = (1, 2, 3, 8)
 STEPS = 4  # of an optimiser, one after another in the same memory
-LEAK_CALLS = 40
+LEAK_CALLS = (4, 40)  # in a round: at least, and at most
+LEAK_SECONDS = 5.0  # that a round may take, if at least and at most allow it
 LEAK_LEAST = 4 << 20  # bytes; the interpreter itself may grow by less than this
 
 
@@ -98,17 +99,20 @@ def leak(runner: Runner, case: Case) -> Iterator[Record]:
     grows in each of three rounds.
     """
     record = runner.blank(case, suffix=" repeated")
+    runner.call(case.spec.op, case.call, record)
+    least, most = LEAK_CALLS
+    calls = min(max(int(LEAK_SECONDS / max(record.seconds, 1e-9)), least), most)
     for _ in range(3):
-        outputs = runner.call(case.spec.op, case.call, record, repeats=LEAK_CALLS)
+        outputs = runner.call(case.spec.op, case.call, record, repeats=calls)
         if outputs is None:
             if record.verdict.failed:
                 yield record
             return
         size = sum(y.nbytes for y in outputs)
-        if record.growth <= max(LEAK_LEAST, LEAK_CALLS * size // 2):
+        if record.growth <= max(LEAK_LEAST, calls * size // 2):
             return
     record.verdict = Verdict.CERTAIN
-    record.message = (f"leaks: {LEAK_CALLS} calls with results of {size} bytes left "
+    record.message = (f"leaks: {calls} calls with results of {size} bytes left "
                       f"{record.growth} bytes behind, three times over")
     yield record
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import etude
+import etude.backends.plugins  # with what a worker needs first: the template has it ready
 from etude.core.array import DeviceArray, memory
 from etude.core.columns import Table
 from etude.core.contract import disguised
@@ -229,7 +230,9 @@ class Calls:
         return {"status": "ok"}
 
     def refuse(self, message: dict[str, Any]) -> dict[str, Any]:
-        """A call as a user's reaches the column, through the dispatcher's table."""
+        """A call as a user's reaches the column, through the dispatcher's table. What a column
+        declines the reference gets, also on a device, to see what becomes of the call there.
+        """
         arrays, _ = self._inputs(message)
         attrs = {k: decode(v) for k, v in message["attrs"].items()}
         start = perf_counter()
@@ -237,7 +240,8 @@ class Calls:
             prepare = TABLE[message["op"]].prepare
             if prepare is not None:
                 attrs = prepare(attrs)
-            Table(self.backend.device, (self.backend,))[message["op"]](*arrays, **attrs)
+            table = Table(self.backend.device, (self.backend,), fallback=self.remote)
+            table[message["op"]](*arrays, **attrs)
         except BaseException as error:
             return {**words(error), "status": "raised"}
         return {"status": "ok", "seconds": perf_counter() - start}

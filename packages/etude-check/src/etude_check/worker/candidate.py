@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import atexit
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
              ".cpp": ("CXX", ("c++", "g++", "clang++")),
              ".cc": ("CXX", ("c++", "g++", "clang++"))}
 FLAGS = ("-O2", "-shared", "-fPIC")
+KERNEL = re.compile(rb"etude_\w+_(?:f32|f64|i64|b8)\b")
 LAB, CARD = "gpu-lab", "cuda"  # the devices of a CUDA source
 BUILT = "etude-check-built-"  # a folder of temporary files whose name begins so is one of ours
 
@@ -133,16 +135,18 @@ def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     if candidate.kind == "module":
         _look_at(path, ops)
         return Candidate("module", str(path), options)
-    if candidate.kind == "source" and path.suffix == ".cu":
-        _compile_for_device(path, candidate.device)
-        return Candidate("source", str(path), options)
-    if candidate.kind == "source":
+    source, cuda = path, candidate.kind == "source" and path.suffix == ".cu"
+    if cuda:
+        path = _compile_for_device(path, candidate.device)
+    elif candidate.kind == "source":
         path = _compile(path)
-    if b"etude_" not in path.read_bytes():  # the worker looks closer; no code is loaded here
+    if not KERNEL.search(path.read_bytes()):  # the worker looks closer; no code is loaded here
         raise CheckError(f"{candidate.value} exports no kernel of etude.h. A kernel is called "
                          f"etude_<op>_<dtype>, such as etude_softmax_f32; it must not be static, "
                          f"and a C++ source needs extern \"C\"")
-    return Candidate("library", str(path), options)
+    # That of a CUDA source is opened by the plugin, which knows the device.
+    return Candidate("source", str(source), options) if cuda else Candidate("library", str(path),
+                                                                            options)
 
 
 def _animal(candidate: Candidate) -> Candidate:
@@ -219,9 +223,9 @@ def _compile(path: Path) -> Path:
     return library
 
 
-def _compile_for_device(path: Path, device: str) -> None:
-    """Have the CUDA plugin compile a source, once; the worker finds what it made. CheckError if
-    there is no plugin, or the source does not compile.
+def _compile_for_device(path: Path, device: str) -> Path:
+    """The library that the CUDA plugin makes of a source, once; the worker finds it again.
+    CheckError if there is no plugin, or the source does not compile.
     """
     from etude.core.errors import BackendError
 
@@ -235,7 +239,7 @@ def _compile_for_device(path: Path, device: str) -> None:
     if device == CARD and (lacking := missing()):
         raise CheckError(f"{path.name} cannot run on a card here: {'; '.join(lacking)}")
     try:
-        compile_source(path, device)
+        return Path(compile_source(path, device))
     except BackendError as error:
         raise CheckError(str(error)) from None
 

@@ -72,7 +72,7 @@ def resolve(column: Any) -> tuple[Column, ...]:
 def _column_of_cuda(path: Path) -> Column:
     """The kernels of a CUDA source, compiled for the lab."""
     try:
-        from etude_cuda.column import open_source  # type: ignore[import-not-found]
+        from etude_cuda.column import open_source
     except ImportError:
         raise BackendError(f"{path.name} is a CUDA source, which the package etude-cuda compiles "
                            f"and runs, with a card or without: pip install etude-cuda") from None

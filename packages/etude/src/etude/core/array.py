@@ -25,10 +25,10 @@ class DeviceArray:
     """A view of a device buffer. ``offset`` and ``strides`` count elements, not bytes.
 
     ``buffer`` is whatever the backend of ``device`` allocated; it is freed when the last array
-    over it is gone.
+    over it is gone. ``own`` is for that backend, to keep with the array what it found out about it.
     """
 
-    __slots__ = ("__weakref__", "buffer", "device", "dtype", "offset", "shape", "strides")
+    __slots__ = ("__weakref__", "buffer", "device", "dtype", "offset", "own", "shape", "strides")
     __array_ufunc__ = None  # NumPy must not take one of these apart element by element
 
     def __init__(self, buffer: Any, device: str, shape: Shape, dtype: np.dtype[Any],
@@ -39,6 +39,7 @@ class DeviceArray:
         self.dtype = dtype
         self.strides = c_strides(shape) if strides is None else strides
         self.offset = offset
+        self.own: Any = None
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"NumPy cannot read {self!r}: its memory is not the host's. Use the ops, "

@@ -142,6 +142,8 @@ class Optimizer:
         for group in self.param_groups:
             attrs = self.attrs(group)
             ready: dict[tuple[str, int], Any] = {}  # hyper, once for each device and step number
+            together: dict[str, Any] = {}  # for each device, what takes many parameters at once
+            waiting: dict[tuple[str, int, Any], list[Any]] = {}  # by device, step number and dtype
             for p in group["params"]:
                 state = next(states)
                 if p.grad is None:
@@ -165,7 +167,14 @@ class Optimizer:
                     g = table["mul"](g, scale)
                 if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
                     g = table["contiguous"](g)
-                self._apply(table, p, g, state, hyper, attrs)
+                if device not in together:
+                    together[device] = table.steps(self.op)
+                if together[device] is None:
+                    self._apply(table, p, g, state, hyper, attrs)
+                else:
+                    waiting.setdefault((device, count, p.dtype), []).append((p, g, state))
+            for (device, count, _), rows in waiting.items():
+                self._apply_all(tables[device], together[device], rows, ready[device, count], attrs)
         if not moved:
             warnings.warn("step: no parameter has a gradient, so nothing changed: call "
                           "loss.backward() first", stacklevel=3)
@@ -177,17 +186,36 @@ class Optimizer:
 
     def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
                attrs: dict[str, Any]) -> None:
+        place, moments = self._places(table, p, state)
+        table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
+        self._written(table, p, place)
+
+    def _apply_all(self, table: Table, together: Callable[..., None],
+                   rows: list[tuple[Tensor, Any, dict[str, Any]]], hyper: Any,
+                   attrs: dict[str, Any]) -> None:
+        """The same for many parameters of one dtype, in one call."""
+        places = [self._places(table, p, state) for p, _, state in rows]
+        together([(place, g, *moments) for (place, moments), (_, g, _) in zip(places, rows)],
+                 hyper, **attrs)
+        for (place, _), (p, _, _) in zip(places, rows):
+            self._written(table, p, place)
+
+    def _places(self, table: Table, p: Tensor, state: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """What a step writes: the memory of ``p`` and of its moments.
+
+        A leaf may be a view, such as w.T.detach(); the step takes memory that lies together.
+        """
         moments = [state[name].array for name in self.moments]
         data = p.array
         if moments[0].device != data.device:  # the model was moved since: its moments follow
             for name in self.moments:
                 state[name] = state[name].to(data.device)
             moments = [state[name].array for name in self.moments]
-        # A leaf may be a view, such as w.T.detach(); the step takes memory that lies together.
-        place = data if is_contiguous(data) else table["contiguous"](data)
-        table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
-        if place is not data:
-            table["contiguous"](place, out=data)
+        return data if is_contiguous(data) else table["contiguous"](data), moments
+
+    def _written(self, table: Table, p: Tensor, place: Any) -> None:
+        if place is not p.array:
+            table["contiguous"](place, out=p.array)
         p.mark_written()
 
     # ------------------------------------------------------------------ saving and loading

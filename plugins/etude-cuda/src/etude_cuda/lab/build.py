@@ -79,6 +79,11 @@ class Options:
         """As g++ takes them."""
         return [*(f"-I{f}" for f in self.folders), *(f"-D{d}" for d in self.defines)]
 
+    def defined(self) -> str:
+        """The macros as text. It comes after the lab's own headers, which may use the names."""
+        pairs = (d.partition("=") for d in self.defines)
+        return "".join(f"#define {n} {v if equals else 1}\n" for n, equals, v in pairs)
+
 
 # ------------------------------------------------------------------ what there is
 
@@ -167,10 +172,13 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
     flags = [*COMMON, *PROGRAM[mode], *(LIBRARY_ONLY[:1] if library else PROGRAM_ONLY[1:])]
     with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
         table, outputs = _passed(sources, Path(folder), options)
+        defines = Path(folder) / "defines.h"
+        defines.write_text(options.defined())
         if mode == "fast" and table.volatile:
             flags += WATCHED  # a loop that spins on a volatile must let others run
         lab = [runtime] if runtime else _runtime(gxx, mode, library)
-        stamp = _digest(gxx, [*flags, *options.flags(), *options.libraries, str(library)],
+        stamp = _digest(gxx, [*flags, *options.flags(), *options.libraries, str(library),
+                              os.getcwd()],  # which the debug information of a program names
                         [*sorted(Path(folder).iterdir()), *lab], Path(folder))
         name = f"{sources[0].stem}-{stamp}{'.so' if library else ''}"
         kept = user_cache() / "lab" / "programs" / name
@@ -181,7 +189,8 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
         for source, output in zip(sources, outputs, strict=True):
             made = output.with_suffix(".o")
             command = [gxx, *flags, "-x", "c++", "-include", "cuda_runtime.h",
-                       f"-I{home() / 'include'}", f"-iquote{source.parent}", *options.flags(),
+                       "-include", str(defines), f"-I{home() / 'include'}",
+                       f"-iquote{source.parent}", *(f"-I{f}" for f in options.folders),
                        "-fmax-errors=20", "-fno-diagnostics-show-caret",
                        "-fdiagnostics-color=never", "-c", str(output), "-o", str(made)]
             _compile(command, shown or source, table)
@@ -329,7 +338,8 @@ class Error:
     text: str
 
 
-_ERROR = re.compile(r"^(.+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$", re.MULTILINE)
+#: Of the compiler, and with a capital of the assembler.
+_ERROR = re.compile(r"^(.+?):(\d+):(?:\d+:)? (?:fatal )?[Ee]rror: (.*)$", re.MULTILINE)
 _FROM = re.compile(r"^(.+?):(\d+):(?:\d+:)?\s+required from", re.MULTILINE)
 
 

@@ -20,12 +20,16 @@ SPACES = {"shared": "shared memory", "global": "global memory", "constant": "con
           "local": "local memory of a thread"}
 DOES = {"read": "reads", "load": "reads", "write": "writes", "store": "writes",
         "atomic": "updates atomically", "wait": "waits", "free": "frees", "copy": "copies",
-        "launch": "launches", "call": "calls"}
+        "launch": "launches", "call": "calls", "waits": "waits", "barrier": "waits",
+        "shuffle": "shuffles", "elsewhere": "is elsewhere", "assert": "asserts", "trap": "traps",
+        "index": "reads or writes", "access": "uses it", "allocation": "allocates"}
 SUMMED = ("uncoalesced", "bank-conflict", "branch-divergence")  # of all warps together
 READS = ("read", "load")
 WRITES = ("write", "store", "atomic")
 
 
+#: float *d_x = to_device(x);
+GETS = re.compile(r"\b([A-Za-z_]\w*)\s*=\s*(?!=)[\w:<>, ]+\(")
 #: Bytes of the types that sizeof is asked for.
 SIZES = {"char": 1, "bool": 1, "uint8_t": 1, "half": 2, "__half": 2, "short": 2, "int": 4,
          "unsigned": 4, "float": 4, "uint32_t": 4, "int32_t": 4, "double": 8, "int64_t": 8,
@@ -168,7 +172,7 @@ class Case:
             return ""
         made = self.allocated
         known = "" if thing.name.startswith(("cuda", "malloc")) else thing.name
-        return known or (made and _pointer(made.quoted)) or ""
+        return known or (_pointer(made.quoted) if made else "")
 
     @property
     def allocated(self) -> Site | None:
@@ -176,7 +180,10 @@ class Case:
         thing = self.found.object
         if thing is None or thing.space == "shared":
             return None
-        return self.at(thing.allocated, thing.file, thing.line)
+        helper = self.at(thing.allocated, thing.file, thing.line)
+        # A function that allocates for others says little: who called it knows the pointer's name.
+        callers = [self.at(thing.allocated[n:]) for n in range(1, len(thing.allocated))]
+        return next((c for c in callers if c and GETS.search(c.quoted)), helper)
 
     @property
     def cell(self) -> str:
@@ -281,6 +288,9 @@ def _pointer(line: str) -> str:
     """
     if len(re.findall(r"cudaMalloc|\bmalloc|\bcalloc|\bnew\b", line)) > 1:
         return ""
+    gets = GETS.findall(line)
+    if gets and "alloc" not in line and "new" not in line:
+        return gets[0] if len(gets) == 1 else ""
     found = re.search(r"cudaMalloc\w*\s*(?:<[^>]*>)?\(\s*(?:\([^()]*\)\s*)?&?\s*([A-Za-z_]\w*)",
                       line) or re.search(r"([A-Za-z_]\w*)\s*=\s*[^=]*\b(?:malloc|calloc|new)\b",
                                          line)

@@ -133,17 +133,22 @@ def run(ctx: click.Context, files: tuple[str, ...], mode: str, card: str, kernel
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if kernel is None:
-            session = run_program_of(list(map(Path, files)), mode, options, settings, ctx.obj)
+            session = run_program_of(list(map(Path, files)), mode, options, settings, ctx.obj,
+                                     say=_say)
         else:
             session = run_kernel_of(Path(files[0]), kernel, _three("--grid", grid or ""),
                                     _three("--block", block or ""), mode, shared, _given(given),
-                                    options, settings)
+                                    options, settings, say=_say)
         _show(session, html, json_)
     except LabError as error:
         raise Refused(str(error)) from error
     finally:
         signal.signal(signal.SIGTERM, before)
     ctx.exit(_status(session))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _writable(option: str, path: str) -> None:

@@ -152,6 +152,7 @@ class Log:
     notes: list[str] = field(default_factory=list)
     end: dict[str, Any] = field(default_factory=dict)
     cut: bool = False
+    _numbered: dict[int, Launch] = field(default_factory=dict, repr=False)
 
     @property
     def finished(self) -> bool:
@@ -160,7 +161,9 @@ class Log:
 
     def launched(self, number: int) -> Launch | None:
         """The launch of that number."""
-        return next((one for one in self.launches if one.launch == number), None)
+        if len(self._numbered) != len(self.launches):
+            self._numbered = {one.launch: one for one in self.launches}
+        return self._numbered.get(number)
 
 
 def read(path: str | Path) -> Log:

@@ -10,6 +10,8 @@ EXACT = (
 MODELLED = (
     "A request is what the lanes of one warp do at one instruction in the same round; a card "
     "groups the lanes that are there together.",
+    "Bytes that come from the host's memory count as written; a struct does if any byte of it was. "
+    "Local arrays are checked for their bounds only.",
     "Occupancy, by the rules of the named card; registers from nvcc's report where nvcc is, else "
     "assumed.",
     "FLOPs, from the instructions that g++ made for the CPU; nvcc may fold or fuse some.",
@@ -30,3 +32,21 @@ SHORT = (
                      "functions: nothing here is a time on a card."),
 )
 SECTIONS = (("exact", EXACT), ("modelled", MODELLED), ("not modelled", NOT_MODELLED))
+
+FAST = (
+    ("exact", ("The values computed, as in inspect mode. Calls of the runtime, launches, barriers "
+               "and shuffles are checked.",)),
+    ("modelled", ("Occupancy, by the rules of the named card.",)),
+    ("not modelled", ("Fast mode watches no access: races, bounds, bytes never written and every "
+                      "counter need inspect mode.", *NOT_MODELLED)),
+)
+
+
+def sections(mode: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What is exact, modelled and not modelled in a mode, with all lines."""
+    return FAST if mode == "fast" else SECTIONS
+
+
+def short(mode: str) -> tuple[tuple[str, str], ...]:
+    """The same in a line each."""
+    return tuple((name, lines[0]) for name, lines in FAST) if mode == "fast" else SHORT

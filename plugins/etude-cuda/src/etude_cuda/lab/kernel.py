@@ -5,7 +5,8 @@
 
 What a parameter gets by default follows from its type, its name and the launch:
 
-    int n, N, size, rows ...     the number of threads (along x or y for a width or a height)
+    int n, N, size, rows ...     the number of threads (along x or y for a width or a height; in a
+                                 launch of one dimension a block's threads are the columns)
     other whole numbers          1
     float numbers                drawn
     const pointers               drawn: normal, or whole numbers below the length
@@ -36,6 +37,7 @@ _SIZE = re.compile(r"(?:n|m|k|len|length|size|count|total|num|numel|elements|wid
                    r"|cols?|columns?|nx|ny|nz|num_?\w+|n_?\w+|\w+_?(?:size|len|length|count))",
                    re.IGNORECASE)
 _NO_SIZE = re.compile(r"(?:block|tile)_?size|stride|offset|pitch|seed|step", re.IGNORECASE)
+_ACROSS = re.compile(r"(?:n_?|num_?)?(?:cols?|columns?|width|dim|hidden|features)", re.IGNORECASE)
 _DOWN = re.compile(r"(?:height|h|rows?|n_?rows|num_?rows|ny|m)", re.IGNORECASE)
 _DEEP = re.compile(r"(?:depth|nz|d)", re.IGNORECASE)
 _OUTPUT = re.compile(r"(?:d_?)?(?:out\w*|res|result\w*|dst|dest\w*|sum\w*|hist\w*|bins?|counts?"
@@ -113,25 +115,20 @@ class Drive:
         specs = ", ".join(v.spec() for v in self.values) or '{"", 0u, ::lab::drive::normal, 0}'
         label = json.dumps(self.name)
         block = ", ".join(map(str, self.block))
-        return f"""\
-#define main lab_main_of_the_file
-#include {json.dumps(str(self.file.absolute()))}
-#undef main
-#include "lab/drive.h"
-
-static const ::lab::drive::Spec lab_specs[] = {{{specs}}};
-
-int main(int, char **words) {{
-    dim3 grid(atoi(words[3]), atoi(words[4]), atoi(words[5])), block({block});
-    return ::lab::drive::run(
-        &{self.name}, lab_specs, strtoull(words[2], nullptr, 10), words[1],
-        [&](auto... x) {{
-            ::lab::Launch({label}, {json.dumps(self.kernel.file)}, {self.kernel.line}, grid, block,
-                          {self.shared})(
-                [&](auto &...lab_a) LAB_QUIET {{ {self.name}(lab_a...); }}, x...);
-        }});
-}}
-"""
+        # The program is told at the kernel's line, which is the reader's own.
+        main = (
+            f"int main(int, char **words) {{ dim3 grid(atoi(words[3]), atoi(words[4]), "
+            f"atoi(words[5])), block({block}); return ::lab::drive::run(&{self.name}, lab_specs, "
+            f"strtoull(words[2], nullptr, 10), words[1], [&](auto... x) {{ "
+            f"::lab::Launch({label}, __FILE__, __LINE__, grid, block, {self.shared})("
+            f"[&](auto &...lab_a) LAB_QUIET {{ {self.name}(lab_a...); }}, x...); }}); }}")
+        return (f"#define main lab_main_of_the_file\n"
+                f"#include {json.dumps(str(self.file.absolute()))}\n"
+                f"#undef main\n"
+                f'#include "lab/drive.h"\n'
+                f"static const ::lab::drive::Spec lab_specs[] = {{{specs}}};\n"
+                f"#line {self.kernel.line} {json.dumps(self.kernel.file)}\n"
+                f"{main}\n")
 
 
 def find_kernel(file: Path, kernels: Sequence[Kernel], name: str) -> Kernel:
@@ -173,13 +170,14 @@ def values_of(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...],
             raise LabError(f"{kernel.name} has no parameter {name!r}"
                            f"{did_you_mean(name, names)} It is {kernel}.")
     threads = [g * b for g, b in zip(grid, block, strict=True)]
+    sizes = [p.name for p in kernel.parameters if _is_size(p)]
     numbers: dict[str, float] = {}
     for p in kernel.parameters:
         if p.name in given and "*" not in p.type:
             numbers[p.name] = _number(p.name, given[p.name], numbers)
         elif _is_size(p):
-            numbers[p.name] = _default_size(p.name, threads)
-    elements = _elements([int(numbers[p.name]) for p in kernel.parameters if _is_size(p)], threads)
+            numbers[p.name] = _default_size(p.name, threads, block[0], sizes)
+    elements = _elements({n: int(numbers[n]) for n in sizes}, threads, grid[0])
     outputs = [p for p in kernel.parameters if _is_output(p)]
     if len(outputs) == sum("*" in p.type for p in kernel.parameters):
         outputs = []  # all there is: they are read as well
@@ -201,23 +199,28 @@ def _is_size(p: Parameter) -> bool:
                 and not _NO_SIZE.search(p.name))
 
 
-def _default_size(name: str, threads: Sequence[int]) -> int:
-    if threads[1] == threads[2] == 1:
+def _default_size(name: str, threads: Sequence[int], block: int, sizes: Sequence[str]) -> int:
+    if threads[1] == threads[2] == 1:  # rows of a matrix are most often blocks
+        rows = _DOWN.fullmatch(name) and any(_ACROSS.fullmatch(n) for n in sizes)
+        if rows or _ACROSS.fullmatch(name):
+            return threads[0] // block if rows else block
         return threads[0]
     if _DEEP.fullmatch(name):
         return threads[2]
     return threads[1] if _DOWN.fullmatch(name) else threads[0]
 
 
-def _elements(sizes: Sequence[int], threads: Sequence[int]) -> int:
-    """Of an array whose length nobody gave: n; n * n for a grid of two dimensions; of several
-    sizes the largest product of two (or of three, in three dimensions).
+def _elements(named: Mapping[str, int], threads: Sequence[int], blocks: int) -> int:
+    """Of an array whose length nobody gave: n; n * n for a grid of two dimensions; columns for each
+    block; of several sizes the largest product of two (or of three, in three dimensions).
     """
+    sizes = list(named.values())
     dimensions = 1 + (threads[1] > 1) + (threads[2] > 1)
     if not sizes:
         return prod(threads)
     if len(sizes) == 1:
-        return int(sizes[0]) ** dimensions
+        row = dimensions == 1 and _ACROSS.fullmatch(next(iter(named)))
+        return sizes[0] * blocks if row else sizes[0] ** dimensions
     return max(map(prod, combinations(sizes, min(len(sizes), max(2, dimensions)))))
 
 
@@ -237,6 +240,8 @@ def _array(p: Parameter, text: str | None, elements: int, numbers: Mapping[str, 
         raise LabError(f"--arg {p.name}={text}: an array has at least one element.")
     if fill in ("zeros", "ones"):
         return Value(p, count, "constant", float(fill == "ones"))
+    if not fill and output:
+        return Value(p, count, "constant", 0.0)
     if fill in ("", *FILLS):
         return Value(p, count, fill or "normal", 0.0)
     try:

@@ -59,8 +59,9 @@ def run(source: str | Path, *, kernel: str | None = None, grid: Extent | None = 
                        f"block=(16, 16).")
     if args and not isinstance(args, Mapping):
         raise LabError("The arguments of a kernel go by name, as in args={'n': 256}.")
-    done = run_kernel_of(file, kernel, _extent(grid), _extent(block), mode, shared,
-                         {name: str(value) for name, value in dict(args).items()}, Options(), settings)
+    given = {name: str(value) for name, value in dict(args).items()}
+    done = run_kernel_of(file, kernel, _extent(grid), _extent(block), mode, shared, given,
+                         Options(), settings)
     done.report.results = list(done.results)
     return done.report
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 GRACE = 5.0  # seconds to write down what was found
 TICK = 0.25
+ENDLESS = 0.7  # of the limit: a kernel of which no block has ended for so long is told as endless
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -58,9 +59,12 @@ class Settings:
 
     def environment(self, events: Path) -> dict[str, str]:
         """The variables that c_src/lab reads."""
-        told = {"LAB_EVENTS": str(events), "LAB_SEED": str(self.seed), "LAB_CARD": self.card}
+        told = {"LAB_EVENTS": str(events), "LAB_SEED": str(self.seed), "LAB_CARD": self.card,
+                "LAB_SILENT": "1"}
         if self.only:
             told["LAB_ONLY"] = self.only
+        if self.timeout is not None and "LAB_TIMEOUT" not in os.environ:
+            told["LAB_TIMEOUT"] = f"{ENDLESS * self.timeout:g}"
         return told
 
 

@@ -10,11 +10,13 @@ refused with one that does not.
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etude_cuda.lab.build import Built, LabError, Options, build_program
 from etude_cuda.lab.kernel import Drive, Result, results_of
@@ -28,8 +30,10 @@ PATIENCE = 300.0  # seconds that one kernel may take where nobody gave a limit
 TRIED = 2048  # threads, about, that are timed before a large launch
 LARGE = 1 << 17  # threads from which a launch is timed first
 SMALLER = 10.0  # seconds for a run that looks for a smaller launch with the same race
+FIRST_TOLD = 10.0  # seconds of a launch, after which it is told how far it is
+TAIL = 4096  # bytes at the end of the events, among which the last progress is
 
-Tick = Callable[[float], None]
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -44,13 +48,14 @@ class Session:
 
 def run_program_of(files: Sequence[Path], mode: str, options: Options | None = None,
                    settings: Settings | None = None, arguments: Sequence[str] = (), *,
-                   keep: bool = False, tick: Tick = lambda seconds: None) -> Session:
+                   keep: bool = False, say: Say = lambda text: None) -> Session:
     """Build a whole program, run it and read what was found. LabError if it cannot be built."""
     built = build_program(files, mode, options)
     with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
         events = Path(folder) / "events.jsonl"
         settings = settings or Settings()
-        ran = run_program(built.executable, arguments, events, settings, keep=keep, tick=tick)
+        ran = run_program(built.executable, arguments, events, settings, keep=keep,
+                          tick=_Watch(events, say))
         report = _report(events, built, files[0], mode, settings, ran, options)
         _smaller(report, built, arguments, Path(folder), settings)
         return Session(report, ran)
@@ -59,7 +64,7 @@ def run_program_of(files: Sequence[Path], mode: str, options: Options | None = N
 def run_kernel_of(file: Path, name: str, grid: Sequence[int], block: Sequence[int], mode: str,
                   shared: int = 0, given: Mapping[str, str] | None = None,
                   options: Options | None = None, settings: Settings | None = None, *,
-                  tick: Tick = lambda seconds: None) -> Session:
+                  say: Say = lambda text: None) -> Session:
     """Run one kernel on inputs that are drawn where ``given`` does not say them.
 
     LabError if there is no such kernel, an argument does not fit, or it would take too long.
@@ -78,7 +83,7 @@ def run_kernel_of(file: Path, name: str, grid: Sequence[int], block: Sequence[in
         _patient(built, drive, folder, mode, settings)
         events, out = folder / "events.jsonl", folder / "results.jsonl"
         ran = run_program(built.executable, _words(drive, drive.grid, out, settings), events,
-                          settings, tick=tick)
+                          settings, tick=_Watch(events, say))
         report = _report(events, built, file, mode, settings, ran, options)
         _smaller(report, built, _words(drive, drive.grid, out, settings), folder, settings)
         return Session(report, ran, results_of(out), drive)
@@ -159,6 +164,44 @@ def _seconds(built: Built, drive: Drive, blocks: int, folder: Path, settings: Se
                 Settings(settings.seed, settings.card, settings.timeout or PATIENCE), keep=True)
     launches = read(events).launches if events.exists() else []
     return launches[0].seconds if launches else 0.0
+
+
+@dataclass
+class _Watch:
+    """Says how far a long launch is: after ten seconds, and whenever twice as many have gone by."""
+
+    events: Path
+    say: Say
+    launch: int = 0
+    next: float = FIRST_TOLD
+
+    def __call__(self, passed: float) -> None:
+        now = _progress(self.events)
+        if now is None:
+            return
+        if now["launch"] != self.launch:
+            self.launch, self.next = now["launch"], FIRST_TOLD
+        if now["seconds"] < self.next:
+            return
+        self.next = 2 * now["seconds"]
+        share = now["done"] / now["blocks"]
+        left = f", some {duration(now['seconds'] * (1 / share - 1))} to go" if share else ""
+        self.say(f"{now['kernel']}, launched at line {now['line']}: {now['done']:,} of "
+                 f"{now['blocks']:,} blocks after {duration(now['seconds'])}{left}. Ctrl-C ends it "
+                 f"and shows what was found so far; most mistakes show at a smaller size as well.")
+
+
+def _progress(events: Path) -> dict[str, Any] | None:
+    """The last progress that the program wrote, if it wrote one."""
+    try:
+        with events.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL))
+            lines = file.read().rpartition(b"\n")[0].splitlines()  # the last may be half written
+    except OSError:
+        return None
+    lines = [line for line in lines if line.startswith(b'{"event":"progress"')]
+    return json.loads(lines[-1]) if lines else None
 
 
 def duration(seconds: float) -> str:

@@ -55,6 +55,7 @@ class Symbols:
         self.binary = binary
         self.folders = [os.path.join(os.path.abspath(f), "") for f in folders or (".",)]
         self._chains: dict[int, tuple[Frame, ...]] = {}
+        self._places: dict[tuple[int, ...], Frame] = {}
 
     def load(self, pcs: Iterable[int]) -> None:
         """Look up return addresses; those known already, and 0, cost nothing."""
@@ -78,9 +79,12 @@ class Symbols:
 
         Where no frame is the user's, what is known of the innermost one.
         """
-        frames = [f for address in (pc, *stack) for f in self.chain(address)]
-        return next((f for f in frames if f.users),
-                    next((f for f in frames if f.known), UNKNOWN))
+        key = (pc, *stack)
+        if key not in self._places:
+            frames = [f for address in key for f in self.chain(address)]
+            self._places[key] = next((f for f in frames if f.users),
+                                     next((f for f in frames if f.known), UNKNOWN))
+        return self._places[key]
 
     def inlined_into(self, pc: int, stack: Sequence[int] = ()) -> tuple[Frame, ...]:
         """The user's frames on the way to ``pc``, the innermost first."""

@@ -5,20 +5,13 @@
 __global__ void distinct(const int *x, int *y, int n)
 {
     __shared__ int slots[64];
-    __shared__ int count;
     int t = threadIdx.x;
     slots[t] = -1;
-    if (t == 0) {
-        count = 0;
-    }
     __syncthreads();
     for (int i = t; i < n; i += 64) {
-        int key = x[i] % 20, at = key * 7 % 64;
+        int key = x[i] % 32, at = key % 64;
         for (;;) {
             int held = atomicCAS(&slots[at], -1, key);
-            if (held == -1) {
-                atomicAdd(&count, 1);
-            }
             if (held == -1 || held == key) {
                 break;
             }
@@ -26,6 +19,7 @@ __global__ void distinct(const int *x, int *y, int n)
         }
     }
     __syncthreads();
+    int count = __syncthreads_count(slots[t] != -1);
     if (t == 0) {
         *y = count;
     }

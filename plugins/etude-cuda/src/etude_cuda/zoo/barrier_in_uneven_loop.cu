@@ -4,29 +4,26 @@
 __global__ void pairs(const int *x, int *y, int n)
 {
     __shared__ int cells[64];
-    __shared__ int total;
-    int t = threadIdx.x;
-    if (t == 0) {
-        total = 0;
-    }
+    int t = threadIdx.x, sum = 0;
 #ifdef FIXED
     for (int first = 0; first < n; first += 64) {
         int i = first + t;
         cells[t] = i < n ? x[i] : 0;
         __syncthreads();
-        atomicAdd(&total, cells[63 - t]);
+        sum += cells[63 - t];
         __syncthreads();
     }
 #else
     for (int i = t; i < n; i += 64) {
         cells[t] = x[i];
         __syncthreads();  // EXPECT barrier-divergence
-        atomicAdd(&total, cells[63 - t]);
+        sum += cells[63 - t];
         __syncthreads();
     }
 #endif
+    cells[t] = sum;
     __syncthreads();  // EXPECT barrier-divergence
-    y[t] = total;
+    y[t] = cells[t ^ 1];
 }
 
 int main()

@@ -5,16 +5,10 @@ __device__ int lock = 0;
 
 __global__ void append(int *list, int *length)
 {
-    bool mine = false;
 #ifdef FIXED
-    for (int turn = 0; turn < blockDim.x; ++turn) {
-        mine = threadIdx.x == turn;
-        if (mine) {
-            list[(*length)++] = threadIdx.x;
-        }
-        __syncthreads();
-    }
+    list[atomicAdd(length, 1)] = threadIdx.x;
 #else
+    bool mine = false;
     while (!mine) {
         mine = atomicCAS(&lock, 0, 1) == 0;  // EXPECT deadlock
     }

@@ -21,7 +21,7 @@ from etude_cuda.lab.build import LabError, Options, build_program, compiler
 from etude_cuda.lab.program import Settings, run_program
 from etude_cuda.zoo import Animal, Expected, animals
 
-SECONDS = 60.0  # after which an animal that has not ended is ended
+SECONDS = 40.0  # after which an animal that has not ended is ended
 SEED = 1  # the order of threads and blocks is mixed by it; 0 would leave it as it is
 
 

@@ -121,10 +121,10 @@ def _address(library: ctypes.CDLL, symbol: str) -> int | None:
     lies is its own.
     """
     found = _found(library, symbol)
+    if found is None:
+        return None
     interface = _found(library, "etude_interface")
-    if found is None or interface is None or _begin(found) == _begin(interface):
-        return found
-    return None
+    return found if interface is None or _begin(found) == _begin(interface) else None
 
 
 def _found(library: ctypes.CDLL, symbol: str) -> int | None:
@@ -150,7 +150,8 @@ def _begin(address: int | None) -> int | None:
     """Where the library that holds an address begins in memory."""
     place = _Place()
     _process().dladdr(ctypes.c_void_p(address), ctypes.byref(place))
-    return place.begin
+    begin: int | None = place.begin
+    return begin
 
 
 # ------------------------------------------------------------------ the two hosts
@@ -184,7 +185,13 @@ def abi_host() -> Host:
     return abi("abi", HOST_MEMORY)
 
 
-def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None = None) -> Host:
+def address(array: np.ndarray[Any, Any]) -> int:
+    """Where the data of an array is."""
+    return int(array.__array_interface__["data"][0])
+
+
+def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None = None,
+        ident: Callable[[np.ndarray[Any, Any]], int] = address) -> Host:
     """A host in cffi's ABI mode, for arrays in some memory. ``address_of_context`` gives the
     context of the thread that asks; without it each thread gets one that offers nothing.
     """
@@ -245,12 +252,9 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         local.records = None
         return kept
 
-    def address(array: np.ndarray[Any, Any]) -> int:
-        return int(array.__array_interface__["data"][0])
-
     def error() -> str:
         said = str(ffi.string(context().error).decode(errors="replace"))
         context().error = b""  # the next kernel may decline without a word
         return said
 
-    return Host(name, thunk, address, error, start, stop, run, memory)
+    return Host(name, thunk, ident, error, start, stop, run, memory)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import html
 import json
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etude_cuda.lab.counters import Kernel, Line
 from etude_cuda.lab.events import Access, Launch
-from etude_cuda.lab.fidelity import SECTIONS
-from etude_cuda.lab.report.record import Report
+from etude_cuda.lab.fidelity import sections
 from etude_cuda.lab.report.text import occupancy_text, roofline_text
+
+if TYPE_CHECKING:
+    from etude_cuda.lab.report.record import Report
 
 SCRIPTS = ("data.js", "warp.js", "listing.js", "launches.js")
 WHOLE = 1500  # lines up to which a file is shown whole; of a longer one, what lies around
@@ -67,7 +69,7 @@ def encode(report: Report) -> dict[str, Any]:
         "card": {"name": card.name, "peak": card.peak, "bandwidth": card.bandwidth,
                  "ridge": card.ridge, "source": card.source},
         "launches": _launches(report), "kernels": [_kernel(report, k) for k in report.kernels],
-        "fidelity": [[name, list(lines)] for name, lines in SECTIONS],
+        "fidelity": [[name, list(lines)] for name, lines in sections(report.mode)],
     }
 
 

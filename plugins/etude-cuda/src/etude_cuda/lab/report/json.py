@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from etude_cuda.lab.fidelity import SECTIONS
-from etude_cuda.lab.report.record import Report
+from etude_cuda.lab.fidelity import sections
+
+if TYPE_CHECKING:
+    from etude_cuda.lab.report.record import Report
 
 
 def dumps(report: Report) -> str:
@@ -31,7 +33,7 @@ def document(report: Report) -> dict[str, Any]:
                     for k in report.kernels],
         "counters": [{**c.to_json(), "roofline": report.roofline(c).to_json()}
                      for c in report.counters],
-        "fidelity": {name.replace(" ", "_"): list(lines) for name, lines in SECTIONS},
+        "fidelity": {name.replace(" ", "_"): list(lines) for name, lines in sections(report.mode)},
     }
 
 

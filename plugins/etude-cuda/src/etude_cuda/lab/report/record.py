@@ -143,7 +143,8 @@ def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
     folders = [Path.cwd(), Path(program).absolute().parent if folder is None else folder]
     symbols = symbols or Symbols(binary, *folders)
     quotes = Quotes(*folders, texts=texts)
-    log.launches = [replace(one, file=symbols.relative(one.file)) for one in log.launches]
+    log = replace(log, _numbered={}, launches=[
+        replace(one, file=symbols.relative(one.file)) for one in log.launches])
     model = cards.card(card)
     work, notes = None, list(log.notes)
     if log.blocks and binary is not None:

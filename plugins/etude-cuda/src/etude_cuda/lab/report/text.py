@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -17,9 +18,11 @@ from etude_cuda.lab.case import Site, dims, many
 from etude_cuda.lab.cost import Occupancy
 from etude_cuda.lab.counters import Line
 from etude_cuda.lab.events import Launch
-from etude_cuda.lab.fidelity import SHORT
+from etude_cuda.lab.fidelity import short as short_fidelity
 from etude_cuda.lab.findings import Told
-from etude_cuda.lab.report.record import Report
+
+if TYPE_CHECKING:
+    from etude_cuda.lab.report.record import Report
 
 COLOURS = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
 IN_FULL = 12  # findings with all their lines; of the rest, one line each
@@ -40,8 +43,10 @@ def dumps(report: Report, width: int = 100) -> str:
 
 def show(report: Report, to: Console) -> None:
     """The whole report."""
+    advised: set[tuple[str, ...]] = set()
     for told in report.findings[:IN_FULL]:
-        _finding(report, told, to)
+        _finding(report, told, to, told.advice in advised)
+        advised.add(told.advice)
         to.print()
     rest = report.findings[IN_FULL:]
     if rest:
@@ -58,10 +63,12 @@ def show(report: Report, to: Console) -> None:
 # ------------------------------------------------------------------ one finding
 
 
-def _finding(report: Report, told: Told, to: Console) -> None:
-    head = Text.assemble((told.severity, COLOURS[told.severity]), ": ", (told.headline, "bold"),
-                         (f" [{told.kind}]", "dim"))
-    to.print(head)
+def _finding(report: Report, told: Told, to: Console, advised: bool) -> None:
+    """One finding; what was advised before is not said again."""
+    head = textwrap.wrap(f"{told.severity}: {told.headline} [{told.kind}]", to.width)
+    for i, line in enumerate(head):
+        word = len(told.severity) if not i else 0
+        to.print(Text.assemble((line[:word], COLOURS[told.severity]), (line[word:], "bold")))
     times = f", {told.count:,} times" if told.count > 1 else ""
     if told.line:
         of = f" in {told.kernel}" if told.kernel else ""
@@ -71,8 +78,10 @@ def _finding(report: Report, told: Told, to: Console) -> None:
     others = [s for s in told.sites if s.who.lower() not in told.what.lower()]
     for site in others[:SITES] if len(told.sites) > 1 else ():
         _site(to, site)
-    for advice in told.advice:
+    for advice in () if advised else told.advice:
         _paragraph(to, advice, "  try: ", "       ")
+    if advised:
+        _line(to, Text("  try: as above"))
     if told.shrunk:
         _paragraph(to, told.shrunk, "  smallest: ", "            ")
 
@@ -201,7 +210,7 @@ def short(n: int) -> str:
 def _sum(report: Report, to: Console) -> None:
     for note in report.notes:
         _paragraph(to, note, "Note: ", "      ")
-    for name, words in SHORT:
+    for name, words in short_fidelity(report.mode):
         _paragraph(to, words, f"{name.capitalize()}: ", "  ", "dim")
     accesses = report.log.end.get("accesses")
     seen = f", {accesses:,} accesses seen" if isinstance(accesses, int) else ""

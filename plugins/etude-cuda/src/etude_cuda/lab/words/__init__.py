@@ -21,5 +21,10 @@ def say(case: Case) -> Said:
         if hasattr(module, name):
             said: Said = getattr(module, name)(case)
             # What the runtime says of its own calls has the numbers in it.
-            return replace(said, what=case.found.words) if case.found.words else said
+            return replace(said, what=_sentence(case.found.words)) if case.found.words else said
     raise AssertionError(f"no words for {case.found.kind}")
+
+
+def _sentence(text: str) -> str:
+    """With a capital at its beginning, unless that is the name of a function."""
+    return text if text.startswith(("cuda", "_")) else text[0].upper() + text[1:]

@@ -36,8 +36,8 @@ def device_pointer(c: Case) -> Said:
     """The host follows a pointer into device memory."""
     site = c.first
     return Said("a device pointer dereferenced on the host",
-                f"The host {site.does or 'follows a pointer'} at {spot(site)}, but {c.memory} "
-                f"lives on the device. With a card this is a segmentation fault.",
+                f"The host {site.does or 'follows a pointer'} at {spot(site)}, but this is "
+                f"{c.memory}: it lives on the device. With a card this is a segmentation fault.",
                 ["Copy back first: cudaMemcpy(h, d, bytes, cudaMemcpyDeviceToHost), then read h.",
                  "cudaMallocManaged gives memory that both sides see; synchronise before the host "
                  "reads it."])
@@ -73,8 +73,10 @@ def copy_direction(c: Case) -> Said:
 
 
 def _function(c: Case, otherwise: str) -> str:
-    """The function of the API that a finding is about."""
-    word = c.found.words.partition(" ")[0]
+    """The function of the API that a finding is about, or "the launch of k"."""
+    word, _, rest = c.found.words.partition(" ")
+    if word == "kernel":
+        return f"the launch of {rest.partition(' (')[0]}"
     return c.text("function") or (word if word.startswith("cuda") else otherwise)
 
 
@@ -113,7 +115,7 @@ def unsynchronized_read(c: Case) -> Said:
 def error_ignored(c: Case) -> Said:
     """A call failed, and nobody asked."""
     site = c.first
-    function = c.text("function", "a call")
+    function = _function(c, "a call")
     launch = c.launch
     if not site.line and launch:
         site = Site("", "the host", "", launch.file, launch.line, "",

@@ -68,7 +68,7 @@ def use_after_free(c: Case) -> Said:
     freed = c.at(thing.freed) if thing and thing.freed else c.second
     when = f" It was freed at {spot(freed)}: {freed.quoted}" if freed and freed.line else ""
     return Said(f"{c.name or 'memory'} is used after it was freed",
-                f"{site.who.capitalize()} {site.does}, but {c.memory} has been freed.{when}",
+                f"{site.who.capitalize()} {site.does} of {c.memory}, which has been freed.{when}",
                 ["Free memory after the last use; a kernel that is still running counts as a use "
                  "(cudaDeviceSynchronize() before cudaFree).",
                  "Set the pointer to nullptr once it is freed, so that a second use stands out."])

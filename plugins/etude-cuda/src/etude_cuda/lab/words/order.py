@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from math import prod
 
 from etude_cuda.lab.case import READS, WRITES, Case, Said, Site, many, spot
 from etude_cuda.lab.events import Place, Thread
 
 WAITING = 6  # groups of waiting threads that a report lists
 UPDATE = re.compile(r"(?:[-+*/%&|^]|<<|>>)=(?!=)|\+\+|--")
+FUNCTION = re.compile(r"__global__|__device__")
+BARRIER = re.compile(r"__sync(?:threads|warp)\w*\s*\(|\bsync\s*\(")
+AROUND = re.compile(r"\b(?:for|while|do)\b")
 LOOP = re.compile(r"\bfor\s*\([^;]*;[^;]*;(?:[^()]|\([^()]*\))*\)")
 
 
@@ -70,7 +74,8 @@ def _mend(c: Case, one: Site, two: Site) -> list[str]:
                 "a second one, for launches in one stream run one after the other.",
                 "Or combine the results of the blocks with an atomic (with __threadfence() where "
                 "data goes with it), or launch cooperatively and call grid.sync()."]
-    barrier = "__syncwarp()" if c.found.scope == "warp" else "__syncthreads()"
+    warp = c.found.scope == "warp" and not _many_warps(c)
+    barrier = "__syncwarp()" if warp else "__syncthreads()"
     if writes and one.line == two.line:
         return [f"Two threads write one cell. Let one of them do it, as in if (threadIdx.x == 0), "
                 f"give each a cell of its own, or put {barrier} between the rounds."]
@@ -81,18 +86,41 @@ def _mend(c: Case, one: Site, two: Site) -> list[str]:
                 f"into a variable, wait, then write, as in float v = ...; {barrier}; "
                 f"{c.name or 's'}[...] = v;",
                 f"In a loop, wait at the end of each round as well: {barrier}."]
-    before, after = _in_order(c, one, two)
-    if before.line < after.line and not c.detail.get("loop"):
-        return [f"{barrier} is missing after line {before.line} and before line {after.line}."]
-    return [f"{barrier} is missing at the end of the loop: after line {before.line}, before the "
-            f"next round comes to line {after.line}."]
+    return [f"{barrier} is missing {_between(c, one, two)}."]
 
 
-def _in_order(c: Case, one: Site, two: Site) -> tuple[Site, Site]:
-    """The two sides as one thread would come to them; the runtime may know."""
-    if c.text("first") == hex(c.found.places[1].pc):
-        return two, one
-    return one, two
+def _many_warps(c: Case) -> bool:
+    """Whether the cells are those of a block with more than one warp: then it is the block that
+    has to wait, whichever two threads were seen.
+    """
+    thing, launch = c.found.object, c.launch
+    volatile = any(p.volatile for p in c.found.places)
+    return thing is not None and thing.space == "shared" and launch is not None \
+        and prod(launch.block) > 32 and not volatile
+
+
+def _between(c: Case, one: Site, two: Site) -> str:
+    """Where the barrier would go. Between the two lines, or, where one stands there already or the
+    runtime saw the later line first, at the end of the loop around them.
+    """
+    low, high = sorted((one.line, two.line))
+    lines = c.quotes.lines(one.file)
+    start = max((n for n in range(1, low + 1) if FUNCTION.search(lines[n - 1])), default=1) \
+        if low <= len(lines) else low
+    stands = any(BARRIER.search(text) for text in lines[low:high - 1])
+    loop = any(AROUND.search(text) for text in lines[start - 1:low])
+    if loop and (stands or _first_line(c, one, two) == high):
+        return (f"at the end of the loop: after line {high}, before the next round comes to line "
+                f"{low}")
+    if stands:
+        return (f"between line {low} and line {high} on the way that these threads took; the one "
+                f"that stands there is not on it")
+    return f"after line {low} and before line {high}"
+
+
+def _first_line(c: Case, one: Site, two: Site) -> int:
+    """The line that a thread comes to first, as the runtime saw it; else that of the first side."""
+    return two.line if c.text("first") == hex(c.found.places[1].pc) else one.line
 
 
 def _lone_update(line: str) -> bool:

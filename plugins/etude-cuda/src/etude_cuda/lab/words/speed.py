@@ -28,7 +28,16 @@ def bank_conflict(c: Case) -> Said:
     """A warp whose lanes meet in the same banks."""
     site, d = c.first, c.detail
     ways = 1 + d["conflicts"] / d["requests"]
-    return Said(f"bank conflicts: {ways:.1f} passes instead of 1",
+    if d["op"] == "atomic":
+        return Said(f"bank conflicts: an atomic takes {ways:.1f} passes instead of 1",
+                    f"At {spot(site)} lanes of a warp update the same word of shared memory, or "
+                    f"different words of one bank. Such updates go one after the other: "
+                    f"{ways:.1f} passes on average ({d['conflicts']:,} extra passes in "
+                    f"{d['requests']:,} requests).",
+                    ["Give each warp a copy of the table, and add the copies up at the end.",
+                     "Add up in a register, or within the warp by shuffles, and let one lane "
+                     "update."])
+    return Said(f"bank conflicts: a {d['op']} takes {ways:.1f} passes instead of 1",
                 f"At {spot(site)} the lanes of a warp want different words of the same bank of "
                 f"shared memory, so one access takes {ways:.1f} passes on average "
                 f"({d['conflicts']:,} extra passes in {d['requests']:,} requests). There are 32 "

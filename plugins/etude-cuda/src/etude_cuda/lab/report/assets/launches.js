@@ -3,6 +3,7 @@ byId("card").textContent = `What they would be on ${report.card.name}: `
   + `${round(report.card.peak / 1e12)} TFLOP/s in FP32, ${round(report.card.bandwidth / 1e9)} GB/s. `
   + `Source: ${report.card.source}.`;
 
+byId("launched").hidden = !report.launches.length;
 byId("launches").append(
   element("thead", {}, element("tr", {}, ...["Kernel", "Grid", "Block", "Shared", "Occupancy"].map(
     (t) => element("th", {scope: "col", textContent: t})))),

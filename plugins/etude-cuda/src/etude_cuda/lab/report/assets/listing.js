@@ -182,7 +182,7 @@ for (const name of usable) {
   input.onchange = () => show(name);
   byId("modes").append(element("label", {}, input, HEATS[name].title));
 }
-byId("heat").hidden = !usable.length && !report.findings.length;
+byId("heat").hidden = !usable.length;
 if (usable.length) {
   // The kind of heat that a finding speaks of comes first.
   const kinds = report.findings.map((f) => f.kind);

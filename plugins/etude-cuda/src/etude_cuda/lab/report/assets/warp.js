@@ -52,7 +52,9 @@ function sectorDrawing(a) {
 function bankDrawing(a) {
   const banks = Array.from({length: BANKS}, () => []);
   for (const [w, lanes] of [...lanesByWord(a)].sort((x, y) => x[0] - y[0])) {
-    banks[((w % BANKS) + BANKS) % BANKS].push(lanes); // one entry for each different word
+    const bank = banks[((w % BANKS) + BANKS) % BANKS];
+    // One pass for each different word; atomics on the same word go one after the other as well.
+    if (a.op === "atomic") bank.push(...lanes.map((lane) => [lane])); else bank.push(lanes);
   }
   const passes = Math.max(1, ...banks.map((b) => b.length));
   const head = element("tr", {}, element("th", {scope: "row", textContent: "bank"}),
@@ -67,8 +69,9 @@ function bankDrawing(a) {
     element("h4", {textContent: `One warp's ${a.op}: ${many(lanes, "lane")}, `
       + `${passes} ${passes === 1 ? "pass" : "passes"} over the banks${blockText(a)}`}),
     element("p", {className: "dim", textContent: `A number is the lane that wants a word of the bank; `
-      + `lanes that want the same word share a pass. On average over all requests: `
-      + `${round(1 + a.conflicts)} passes.`}),
+      + (a.op === "atomic" ? "atomics go one after the other. "
+        : "lanes that want the same word share a pass. ")
+      + `On average over all requests: ${round(1 + a.conflicts)} passes.`}),
     element("div", {className: "banks", tabindex: "0", role: "region",
       "aria-label": `${lanes} lanes take ${passes} passes over the banks`},
       element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)))];

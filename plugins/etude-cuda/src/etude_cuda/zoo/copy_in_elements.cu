@@ -3,7 +3,7 @@
 
 __global__ void twice(const float *x, float *y)
 {
-    y[threadIdx.x] = 2.0f * x[threadIdx.x];
+    y[threadIdx.x] = 2.0f * x[threadIdx.x];  // EXPECT uninitialized
 }
 
 int main()
@@ -15,7 +15,7 @@ int main()
 #ifdef FIXED
     CHECK(cudaMemcpy(x, host.data(), n * sizeof(float), cudaMemcpyHostToDevice));
 #else
-    CHECK(cudaMemcpy(x, host.data(), n, cudaMemcpyHostToDevice));  // EXPECT bytes-for-elements
+    CHECK(cudaMemcpy(x, host.data(), n, cudaMemcpyHostToDevice));
 #endif
     twice<<<1, n>>>(x, y);
     finish();
