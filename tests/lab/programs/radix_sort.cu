@@ -89,7 +89,7 @@ extern "C" __global__ void scatter(const unsigned *keys, unsigned *sorted, const
 
 int main(int argc, char **argv)
 {
-    const int n = argument(argc, argv, 1, 1500), blocks = blocks_for(n, BLOCK);
+    const int n = argument(argc, argv, 1, 1600), blocks = blocks_for(n, BLOCK);
     std::vector<unsigned> keys(n), right, found(n);
     unsigned seed = 17;
     for (unsigned &key : keys) {

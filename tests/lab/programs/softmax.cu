@@ -141,7 +141,7 @@ template <typename T> int run(const char *name, int rows, int columns, double bo
 
 int main(int argc, char **argv)
 {
-    const int rows = argument(argc, argv, 1, 10), columns = argument(argc, argv, 2, 150);
+    const int rows = argument(argc, argv, 1, 10), columns = argument(argc, argv, 2, 100);
     return run<float>("float", rows, columns, 1e-6) + run<__half>("half", rows, columns, 5e-4)
            + run<__nv_bfloat16>("bfloat16", rows, columns, 4e-3);
 }
