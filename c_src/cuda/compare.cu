@@ -1,8 +1,8 @@
 /* compare.cu: two broadcast operands, a bool out.
    Reference: packages/etude/src/etude/ops/compare.py. On the CPU: c_src/cpu/compare.c.
 
-   Plan. The walk over rows is pointwise.cuh's; bound by memory. ETUDE_REAL is 32 or 64; compiled for ETUDE_INT too, since labels and masks are
-   compared as well as floats. */
+   Plan. The walk over rows is pointwise.cuh's; bound by memory. ETUDE_REAL is 32 or 64; compiled
+   for ETUDE_INT too, since labels and masks are compared as well as floats. */
 #include "pointwise.cuh"
 
 #define COMPARE(op, sign)                                                                         \

@@ -114,8 +114,8 @@ enum { ALONG_K, ALONG_SIDE };
 
 /* One operand: `size` numbers along the side, from which the tile takes SIDE from `from` on, `side`
    elements apart, and k, `step` apart, from k_begin to k_end. With N = PACK the direction WAY is
-   contiguous, aligned and made of whole packs, and a thread has one. With N = 1 numbers come singly,
-   from anywhere: neighbours in a warp have neighbours along WAY, and a thread's own are APART the
+   contiguous, aligned and made of whole packs, and a thread has one. With N = 1 numbers come one by
+   one, from anywhere: neighbours in a warp have neighbours along WAY, and a thread's own are APART the
    other way. */
 template <int P, int WAY, int N> struct matrix_loader {
     enum { SIDE = gemm<P>::SIDE, DEPTH = gemm<P>::DEPTH,

@@ -49,6 +49,15 @@ def test_its_ops_run_and_the_plugin_has_the_others(source):
         "relu": "relu.cu", "add": "gpu-lab", "contiguous": "gpu-lab"}
 
 
+def test_its_kernels_are_its_own_and_not_those_of_the_lab_it_is_linked_to(source):
+    from etude_cuda.column import open_source
+
+    column = open_source(source(HEAD + HOST.replace("THREADS", "256")))
+    assert set(column.ops) == {"relu"}
+    assert column.device == "gpu-lab"
+    assert not column.steps
+
+
 def test_what_cuda_says_is_raised_with_the_name_of_the_kernel(source):
     path = source(HEAD + HOST.replace("THREADS", "2048"))
     with etude.use(path, "gpu-lab"):

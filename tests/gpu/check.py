@@ -1,17 +1,17 @@
 """Everything that only a machine with a card can show, in one go: ``make gpu-check WHEELS=dir``.
 
-It needs no network. ``dir`` holds what pip installs from: ``make gpu-wheels WHEELS=dir``, typed where
-there is a network, fills it. A PyTorch that the machine's Python has is used for the comparison.
+It needs no network. ``dir`` holds what pip installs from: ``make gpu-wheels WHEELS=dir``, typed
+where there is a network, fills it. A PyTorch that the machine's Python has is compared with.
 
     install      a virtual environment, with the kernels compiled for this card
     conformance  every op of the backend "cuda" against the reference, strictly
-    programs     the twelve course programs under compute-sanitizer (memcheck, racecheck, initcheck,
-                 synccheck), and the same programs in the lab, whose verdicts stand beside
+    programs     the twelve course programs under compute-sanitizer (memcheck, racecheck,
+                 initcheck, synccheck), and in the lab, whose verdicts stand beside
     benchmarks   ops and training steps beside PyTorch and cuBLAS, in turns
 
-Each step has its share of eight minutes. What it found is in OUT/gpu-check.md, with the card's name,
-and the whole output of each step beside it. A step that could not run says why; the exit status is 0
-only if all ran and nothing was wrong.
+Each step has its share of eight minutes. What it found is in OUT/gpu-check.md, with the card's
+name, and the whole output of each step beside it. A step that could not run says why; the exit
+status is 0 only if all ran and nothing was wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PACKAGES = ["numpy", "pluggy", "cffi", "click", "rich", "safetensors", "hatchlin
 SHARES = {"install": 150, "conformance": 150, "programs": 100, "benchmarks": 80}
 
 
-class Stopped(Exception):
+class StepError(Exception):
     """A step that did not run to its end, as a sentence."""
 
 
@@ -71,7 +71,7 @@ class Check:
         start = time.monotonic()
         try:
             getattr(self, name)()
-        except Stopped as why:
+        except StepError as why:
             self.tell(name, "NOT RUN", str(why))
             return False
         print(f"   {time.monotonic() - start:.0f} s", flush=True)
@@ -84,17 +84,17 @@ class Check:
 
     def run(self, step: str, *command: str | Path, seconds: float | None = None,
             log: str = "") -> subprocess.CompletedProcess[str]:
-        """A command, its output kept in a file. Stopped if it takes too long or is not there."""
+        """A command, its output kept in a file. StepError if it takes too long or is not there."""
         limit = SHARES[step] if seconds is None else seconds
         try:
             done = subprocess.run([str(c) for c in command], cwd=self.out, env=self.env, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit)
         except FileNotFoundError:
-            raise Stopped(f"{command[0]} is not on this machine") from None
+            raise StepError(f"{command[0]} is not on this machine") from None
         except subprocess.TimeoutExpired as late:
             said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else ""
             (self.out / f"{log or step}.txt").write_text(said)
-            raise Stopped(f"{Path(str(command[0])).name} took more than {limit:.0f} s") from None
+            raise StepError(f"{Path(str(command[0])).name} took more than {limit:.0f} s") from None
         with (self.out / f"{log or step}.txt").open("a") as file:
             file.write(f"$ {' '.join(str(c) for c in command)}\n{done.stdout}\n")
         return done
@@ -103,7 +103,7 @@ class Check:
         """A command without which the step is over."""
         done = self.run(step, *command)
         if done.returncode:
-            raise Stopped(f"{' '.join(str(c) for c in command[:4])} ... ended with status "
+            raise StepError(f"{' '.join(str(c) for c in command[:4])} ... ended with status "
                           f"{done.returncode}; its output is in {step}.txt")
         return done.stdout
 
@@ -128,8 +128,9 @@ class Check:
 
     def find_toolkit(self) -> None:
         """The bin folders of the environment and of NVIDIA's wheels come first on the PATH."""
-        folders = [self.home / "bin", *sorted(self.home.glob("lib/python*/site-packages/nvidia/*/bin")),
-                   *sorted(self.home.glob("lib/python*/site-packages/nvidia/*/compute-sanitizer"))]
+        nvidia = "lib/python*/site-packages/nvidia/*"
+        folders = [self.home / "bin", *sorted(self.home.glob(f"{nvidia}/bin")),
+                   *sorted(self.home.glob(f"{nvidia}/compute-sanitizer"))]
         self.env["PATH"] = os.pathsep.join([*map(str, folders), self.env["PATH"]])
         if nvcc := shutil.which("nvcc", path=self.env["PATH"]):
             self.env["CUDACXX"] = nvcc
@@ -139,7 +140,7 @@ class Check:
         try:
             said = self.run("install", "nvidia-smi", "--query-gpu=compute_cap",
                             "--format=csv,noheader", seconds=30)
-        except Stopped:
+        except StepError:
             return ""
         return said.stdout.split("\n")[0].strip().replace(".", "") if not said.returncode else ""
 
@@ -148,16 +149,16 @@ class Check:
         try:
             said = self.run("install", "nvidia-smi", "--query-gpu=name,driver_version",
                             "--format=csv,noheader", seconds=30)
-        except Stopped:
+        except StepError:
             return ""
         return said.stdout.split("\n")[0].strip() if not said.returncode else ""
 
     def conformance(self) -> None:
-        """The kit. Full for as long as its share lasts would be cut off anywhere: smoke is whole."""
+        """The kit. Smoke: full would be cut off somewhere."""
         done = self.run("conformance", self.python, "-m", "etude", "check", "cuda", "--level",
                         "smoke", "--json", self.out / "conformance.json")
         if "unavailable" in done.stdout or "cannot run here" in done.stdout:
-            raise Stopped(done.stdout.strip().splitlines()[-1])
+            raise StepError(done.stdout.strip().splitlines()[-1])
         words = next((line.strip() for line in done.stdout.splitlines() if " executed:" in line),
                      f"status {done.returncode}, see conformance.txt")
         self.tell("etude check cuda", "ok" if done.returncode == 0 else "WRONG", words)
@@ -182,14 +183,14 @@ class Check:
             self.tell(source.name, "ok" if agreed and card == "clean" else "WRONG", words)
 
     def sanitized(self, binary: Path, until: float) -> str:
-        """What the program's own check and compute-sanitizer's tools say: "clean" or what is not."""
+        """What the program's own check and the sanitizer's tools say: "clean" or what is not."""
         if self.run("programs", binary, seconds=30).returncode:
             return "a wrong result"
         wrong = []
         for tool in TOOLS:
             left = until - time.monotonic()
             if left <= 0:
-                raise Stopped(f"the time was over at {binary.name}, tool {tool}")
+                raise StepError(f"the time was over at {binary.name}, tool {tool}")
             done = self.run("programs", "compute-sanitizer", "--tool", tool, "--error-exitcode",
                             "9", binary, seconds=max(left, 5))
             if done.returncode == 9:
@@ -201,7 +202,7 @@ class Check:
         done = self.run("benchmarks", self.python, ROOT / "tests" / "gpu" / "bench.py")
         (self.out / "benchmarks.md").write_text(done.stdout)
         if done.returncode:
-            raise Stopped((done.stdout.strip().splitlines() or ["no output"])[-1])
+            raise StepError((done.stdout.strip().splitlines() or ["no output"])[-1])
         self.tell("benchmarks", "ok", "the table is below")
 
     # ------------------------------------------------------------------ the page
@@ -255,7 +256,8 @@ def main() -> int:
         return 2
     finished = check.step("install")
     if finished and not asked.build_only:
-        finished = all([check.step(name) for name in ("conformance", "programs", "benchmarks")])
+        for name in ("conformance", "programs", "benchmarks"):
+            finished = check.step(name) and finished
     (out / "gpu-check.md").write_text(check.page(card))
     print(f"{out / 'gpu-check.md'}")
     return 0 if finished and all(r.verdict == "ok" for r in check.rows) else 1

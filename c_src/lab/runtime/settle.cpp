@@ -63,17 +63,19 @@ bool Settling::settle_together(Warp &w) {
     return true;
 }
 
-/* grid.sync(): all blocks have begun, and every thread is there or has returned. A block that has
-   ended as a whole is missed for ever: on a card nobody arrives for it. */
+/* grid.sync(): all blocks have begun and none has ended, and every thread is there or has returned.
+   Thread 0 arrives for its block, as on a card: without it the block never comes. */
 bool Settling::settle_grid() {
-    if (!worker_.grid.count || worker_.launching_->next < worker_.launching_->blocks)
+    const Launching &launching = *worker_.launching_;
+    if (!worker_.grid.count || launching.next < launching.blocks || launching.ended)
         return false;
-    uint64_t alive = 0, resident = 0;
+    uint64_t alive = 0;
     for (Slot *slot = worker_.resident_; slot; slot = slot->next) {
+        if (returned(slot->threads[0]))
+            return false;
         alive += slot->block.count - slot->block.returned();
-        ++resident;
     }
-    if (worker_.grid.count != alive || resident < worker_.launching_->blocks)
+    if (worker_.grid.count != alive)
         return false;
     worker_.release(worker_.grid, Wait::grid);
     return true;
@@ -172,6 +174,9 @@ void Settling::deadlock() {
         launching.next < launching.blocks ? uint64_t(launching.next) : launching.blocks;
     f.detail += "],\"blocks_not_begun\":" + std::to_string(launching.blocks - begun) + "}";
     f.words += ".";
+    if (worker_.grid.count)
+        f.words += " grid.sync() waits for all blocks of the grid, and for thread 0 of each; " +
+                   std::to_string(launching.ended) + " blocks have ended.";
     if (begun < launching.blocks)
         f.words += " " + std::to_string(launching.blocks - begun) +
                    " blocks have not begun: " + card().word + " holds " +

@@ -151,11 +151,6 @@ __global__ void half_comes(int *out) {
         __syncthreads(); // ELSEWHERE
 }
 
-__global__ void branches(int *out) {
-    unsigned mask = threadIdx.x < 12 ? __activemask() : __activemask() + 0;
-    out[threadIdx.x] = __popc(mask);
-}
-
 __global__ void activemask_in_branches(int *out) {
     unsigned mask;
     if (threadIdx.x < 12)
@@ -188,6 +183,13 @@ __global__ void whole_grid(int *cells, int *out) {
     grid.sync();
     if (threadIdx.x == 0)
         atomicAdd(out, 1);
+}
+
+__global__ void part_of_grid(int *out) {
+    if (blockIdx.x == 1)
+        return;
+    cg::this_grid().sync(); // ALL
+    *out = 1;
 }
 
 __global__ void place_of_block(int *out) {
@@ -301,6 +303,10 @@ int main(int argc, char **argv) {
         printf("%s\n", cudaGetErrorName(cudaLaunchCooperativeKernel(
                            (void *)whole_grid, dim3(atoi(argv[2])), dim3(64), arguments)));
         printf("%d\n", value(out));
+    } else if (is("part_of_grid")) {
+        void *arguments[] = {&d};
+        cudaLaunchCooperativeKernel((void *)part_of_grid, dim3(3), dim3(64), arguments);
+        tell();
     } else if (is("grid_sync_alone")) {
         whole_grid<<<2, 64>>>(d, d + 8000);
         tell();

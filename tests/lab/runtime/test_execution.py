@@ -188,6 +188,14 @@ def test_a_cooperative_launch_of_more_blocks_than_fit_is_refused(case):
     assert "T4 holds 640 of this size" in found["words"]
 
 
+def test_a_grid_waits_for_ever_for_a_block_that_has_returned(case):
+    ran = case("part_of_grid")
+    [found] = ran.found("deadlock")
+    assert ran.marks(found) == ["ALL"]
+    assert "1 blocks have ended" in found["words"]
+    assert ran.output == "cudaErrorLaunchFailure\n"
+
+
 def test_grid_sync_without_a_cooperative_launch_fails_at_its_line(case):
     ran = case("grid_sync_alone")
     [found] = ran.found("launch-failed")

@@ -92,7 +92,7 @@ def test_streams_and_events_keep_their_order(case):
     assert case("streams").lines == [SUCCESS] * 5 + ["4 1 1", gone, SUCCESS, gone]
 
 
-@pytest.mark.parametrize("word, told, occupancy", [
+@pytest.mark.parametrize(("word", "told", "occupancy"), [
     ("T4", "Tesla T4 (etude lab) 7.5", "4 4 40 1024"),
     ("A100", "NVIDIA A100-SXM4-40GB (etude lab) 8.0", "8 9 216 1024"),
     ("h100", "NVIDIA H100 80GB HBM3 (etude lab) 9.0", "8 13 264 1024"),

@@ -80,7 +80,7 @@ class Device:
         ops = {op: self._on_device(op, call) for op, call in native.items()}
         return Column(name, self.name, ops, isa=isa, threads=threads, checks=True,
                       upload=self.upload, download=self.download, dtypes=native.dtypes,
-                      steps=steps_of(self, library))
+                      steps=steps_of(self, library) if library == self.path else {})
 
     @cached_property
     def contiguous(self) -> Callable[..., Any]:
