@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <mutex>
+#include <vector>
 
 #include "memory.h"
 #include "report.h"
@@ -54,6 +55,28 @@ static void *program_counter(void *context) {
     (void)machine;
     return nullptr;
 #endif
+}
+
+/* The callers of an interrupted fiber, the innermost first, by the chain of frame pointers that code
+   for inspection keeps. It is followed only upwards and within the fiber's stack. */
+static std::vector<void *> callers(void *context, const Fiber &fiber) {
+    std::vector<void *> found;
+#if defined(__x86_64__)
+    auto *machine = &static_cast<ucontext_t *>(context)->uc_mcontext;
+    uintptr_t low = reinterpret_cast<uintptr_t>(fiber.bottom), high = low + stack_bytes;
+    uintptr_t at = static_cast<uintptr_t>(machine->gregs[REG_RBP]);
+    while (inspecting && at >= low && at + 16 <= high && at % 8 == 0 && found.size() < 32) {
+        void **frame = reinterpret_cast<void **>(at);
+        found.push_back(frame[1]);
+        uintptr_t next = reinterpret_cast<uintptr_t>(frame[0]);
+        if (next <= at)
+            break;
+        at = next;
+    }
+#else
+    (void)context, (void)fiber;
+#endif
+    return found;
 }
 
 /* ---- Faults -------------------------------------------------------------------------------- */
@@ -134,7 +157,7 @@ static void fault(int signal, siginfo_t *info, void *context) {
 
 /* ---- Kernels that are to end --------------------------------------------------------------- */
 
-static void report_endless(Launching &launching, const Thread &t, void *pc) {
+static void report_endless(Launching &launching, const Thread &t, void *context) {
     Finding f;
     f.kind = "never-ends";
     f.launch = launching.info;
@@ -146,7 +169,8 @@ static void report_endless(Launching &launching, const Thread &t, void *pc) {
         f.words += "; it last waited at " + where(t.site);
     f.words += ".";
     Place place("runs", t);
-    place.pc = pc;
+    place.pc = program_counter(context);
+    place.stack = callers(context, *this_worker().running());
     place.site = {};
     f.places = {place};
     report(f);
@@ -158,7 +182,7 @@ static void interrupted(int, siginfo_t *, void *context) {
     if (!now || busy || !launching || !launching->failed())
         return; /* the watcher asks again */
     if (launching->error == 702)
-        report_endless(*launching, *now, program_counter(context));
+        report_endless(*launching, *now, context);
     this_worker().abandon();
 }
 

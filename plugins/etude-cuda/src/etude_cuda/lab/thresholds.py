@@ -60,7 +60,8 @@ def divergent(log: Log, symbols: Symbols) -> Iterable[Finding]:
     whole: dict[int, int] = defaultdict(int)
     for b in log.blocks:
         whole[b.launch] += b.warps
-    bad = [b for b in log.blocks if b.scattered and b.lanes <= LANES * b.warps]
+    # One lane alone is a leader that the program has chosen.
+    bad = [b for b in log.blocks if b.scattered and b.warps < b.lanes <= LANES * b.warps]
     for same in _by_line(log, symbols, bad, lambda b: ""):
         # Several blocks of one line are its expressions: one after the other, by the same warps.
         most = max(same, key=lambda b: b.scattered)

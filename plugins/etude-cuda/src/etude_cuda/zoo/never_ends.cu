@@ -5,12 +5,10 @@ __global__ void sums(const float *x, float *y, int n)
 {
     float sum = 0.0f;
 #ifdef FIXED
-    for (int i = threadIdx.x; i < n; i += 32) {
+    for (int i = threadIdx.x; i < n; i += 32) { sum += x[i]; }
 #else
-    for (int i = threadIdx.x; i < n; i *= 2) {  // EXPECT never-ends
+    for (int i = threadIdx.x; i < n; i *= 2) { sum += x[i]; }  // EXPECT never-ends
 #endif
-        sum += x[i];
-    }
     y[threadIdx.x] = sum;
 }
 
