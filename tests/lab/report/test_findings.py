@@ -87,6 +87,26 @@ def test_a_sentence_that_begins_with_a_function_keeps_its_name():
     assert told.headline == "an error of the launch of sum that was never asked for"
 
 
+@pytest.mark.parametrize(("array", "index", "words"), [
+    ("'float [18]'", 18, ["index 18 is outside of an array of type float [18]", "Off by one",
+                          "It has 18 elements: the indices go from 0 to 17"]),
+    ("'float [16][20]'", 16, ["16 elements, each a float[20]", "from 0 to 15"]),
+    ("'int [4]'", -1, ["index -1 is outside", "guard for the first element"]),
+    ("'int [4]'", 2**32 - 1, ["threadIdx.x is unsigned"])])
+def test_an_index_that_leaves_a_declared_array_is_told_with_its_size(array, index, words):
+    told = made.told(finding("out-of-bounds", place(8, "index"), array=array, index=index))
+    for word in words:
+        assert word in said(told)
+    assert "address" not in said(told)
+
+
+def test_page_locked_memory_that_leaks_wants_the_other_free():
+    source = made.SOURCE.replace("cudaMalloc(&d_x, 100", "cudaMallocHost(&d_x, 100")
+    for text, call in ((made.SOURCE, "cudaFree(d_x)"), (source, "cudaFreeHost(d_x)")):
+        lost = finding("leak", launch=0, object=thing("", "global", 400, 0, allocated_pc=at(23)))
+        assert f"Call {call} " in made.report(lost, texts={made.FILE: text}).findings[0].advice[0]
+
+
 def test_what_was_freed_is_told_with_the_line_that_freed_it():
     told = made.told(finding("use-after-free", place(6), object=thing(
         "cudaMalloc", "global", 400, 0, allocated_pc=at(23), freed_pc="0x1", freed_stack=[at(27)])))
@@ -193,6 +213,12 @@ def test_an_update_of_one_cell_wants_an_atomic_and_no_barrier():
                              object=thing("total", "global", 4, 0), scope="grid"))
     assert "atomicAdd(&total[...]" in said(told)
     assert "__syncthreads" not in said(told)
+
+
+def test_an_update_in_two_streams_wants_an_order_of_the_streams():
+    told = made.told(finding("race", place(12, "write"), place(12, "read"),
+                             object=thing("total", "global", 4, 0), scope="streams"))
+    assert "cudaStreamWaitEvent" in told.advice[0]
 
 
 def test_between_blocks_no_barrier_helps():

@@ -57,14 +57,14 @@ def _marked(c: Case, one: Site, two: Site) -> Site:
 
 def _mend(c: Case, one: Site, two: Site) -> list[str]:
     """Which barrier is missing, and between which lines."""
+    if c.found.scope == "streams" or c.text("barrier") == "stream":
+        return ["The two launches are in different streams, which run in any order: make the "
+                "second wait (cudaStreamWaitEvent, cudaStreamSynchronize), or use one stream."]
     updates = c.detail.get("read_modify_write") and c.text("barrier") == "atomic"
     if one.line == two.line and (_lone_update(one.quoted) or updates):
         return [f"The missing atomic: x += y reads, adds and writes, and another thread comes "
                 f"between. Write atomicAdd(&{c.name or 'x'}[...], y)."]
     writes = one.role in WRITES and two.role in WRITES
-    if c.found.scope == "streams" or c.text("barrier") == "stream":
-        return ["The two launches are in different streams, which run in any order: make the "
-                "second wait (cudaStreamWaitEvent, cudaStreamSynchronize), or use one stream."]
     if c.found.scope == "grid":
         same = one.line == two.line and one.file == two.file
         if writes and same:
