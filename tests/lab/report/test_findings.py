@@ -195,6 +195,28 @@ def test_a_barrier_that_only_others_pass_is_said_to_be_elsewhere():
         "{", "if (x) __syncthreads();", place(5, "write"), place(7, "read"))
 
 
+@pytest.mark.parametrize(("after", "first"), [
+    ("", "at the end of each round of the loop"),
+    ("__syncthreads();", "between the read and the write of line 8")])
+def test_a_step_of_a_reduction_waits_after_each_round_and_one_of_a_scan_within_it(after, first):
+    lines = made.SOURCE.splitlines()
+    lines[7] += after and f"  {after}"
+    told = made.report(made.RACE, texts={made.FILE: "\n".join(lines)}).findings[0]
+    assert first in told.advice[0]
+    assert "read into a variable" in said(told)
+
+
+def test_the_loop_around_a_line_may_have_no_braces_and_one_before_it_does_not_count():
+    lines = made.SOURCE.splitlines()
+    lines[6:9] = ["for (int k = 16; k > 0; k /= 2)", "s[threadIdx.x] += s[threadIdx.x + k];",
+                  "__syncthreads();"]
+    loop = made.report(made.RACE, texts={made.FILE: "\n".join(lines)}).findings[0]
+    assert "at the end of each round of the loop" in loop.advice[0]
+    lines[6] = "for (int k = 16; k > 0; k /= 2) { x; }"
+    before = made.report(made.RACE, texts={made.FILE: "\n".join(lines)}).findings[0]
+    assert "between the read and the write" in before.advice[0]
+
+
 def test_within_a_warp_the_barrier_is_syncwarp_and_volatile_code_is_called_by_its_name():
     quiet = made.report(made.launch(2, block=(32, 1, 1)), finding(
         "race", place(8, "write"), place(8, "read"), object=thing(offset=4), scope="warp",
