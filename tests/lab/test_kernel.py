@@ -38,6 +38,11 @@ def test_arrays_may_be_given_with_a_kind_and_a_size():
         "d: 3 elements, drawn (uniform)", "e: 16 elements, 0, 1, 2, ...", "n = 7"]
 
 
+def test_a_number_may_be_written_as_in_c_or_with_an_exponent():
+    assert [values("int n", n=text) for text in ("1e3", "0x3E8", "0X3e8", "-7")] == [
+        ["n = 1000"], ["n = 1000"], ["n = 1000"], ["n = -7"]]
+
+
 def test_a_grid_of_two_dimensions_means_a_matrix():
     two = {"grid": (2, 3), "block": (8, 4)}
     assert values("float *a, int width, int height", **two) == [
@@ -64,6 +69,7 @@ def test_numbers_that_are_no_size_are_one_or_drawn():
 @pytest.mark.parametrize(("given", "said"), [
     ({"m": "3"}, "k has no parameter 'm'"),
     ({"n": "many"}, "'many' is no number"),
+    ({"n": "6.5"}, "int n takes a whole number"),
     ({"x": "normla:3"}, "Did you mean 'normal'?"),
     ({"x": "zeros:0"}, "at least one element"),
 ])

@@ -147,6 +147,7 @@ def test_a_launch_that_would_take_too_long_offers_a_smaller_one(etude_lab, monke
     (["prog.cu", "--kernel", "fill", "--grid", "1", "--block", "1"], "is a template over"),
     (["prog.cu", "--kernel", "scale", "--grid", "1", "--block", "2048"], "at most 1,024"),
     (["gone.cu"], "there is no such file"),
+    (["prog.cu", "1024"], "as in: etude lab run prog.cu -- 1024"),
     (["prog.cu", "--html", "no/such.html"], "a file in a folder that exists"),
 ])
 def test_a_request_that_cannot_be_carried_out_is_refused(etude_lab, words, said):

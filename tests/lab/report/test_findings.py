@@ -87,6 +87,26 @@ def test_a_sentence_that_begins_with_a_function_keeps_its_name():
     assert told.headline == "an error of the launch of sum that was never asked for"
 
 
+@pytest.mark.parametrize(("array", "index", "words"), [
+    ("'float [18]'", 18, ["index 18 is outside of an array of type float [18]", "Off by one",
+                          "It has 18 elements: the indices go from 0 to 17"]),
+    ("'float [16][20]'", 16, ["16 elements, each a float[20]", "from 0 to 15"]),
+    ("'int [4]'", -1, ["index -1 is outside", "guard for the first element"]),
+    ("'int [4]'", 2**32 - 1, ["threadIdx.x is unsigned"])])
+def test_an_index_that_leaves_a_declared_array_is_told_with_its_size(array, index, words):
+    told = made.told(finding("out-of-bounds", place(8, "index"), array=array, index=index))
+    for word in words:
+        assert word in said(told)
+    assert "address" not in said(told)
+
+
+def test_page_locked_memory_that_leaks_wants_the_other_free():
+    source = made.SOURCE.replace("cudaMalloc(&d_x, 100", "cudaMallocHost(&d_x, 100")
+    for text, call in ((made.SOURCE, "cudaFree(d_x)"), (source, "cudaFreeHost(d_x)")):
+        lost = finding("leak", launch=0, object=thing("", "global", 400, 0, allocated_pc=at(23)))
+        assert f"Call {call} " in made.report(lost, texts={made.FILE: text}).findings[0].advice[0]
+
+
 def test_what_was_freed_is_told_with_the_line_that_freed_it():
     told = made.told(finding("use-after-free", place(6), object=thing(
         "cudaMalloc", "global", 400, 0, allocated_pc=at(23), freed_pc="0x1", freed_stack=[at(27)])))
@@ -175,6 +195,28 @@ def test_a_barrier_that_only_others_pass_is_said_to_be_elsewhere():
         "{", "if (x) __syncthreads();", place(5, "write"), place(7, "read"))
 
 
+@pytest.mark.parametrize(("after", "first"), [
+    ("", "at the end of each round of the loop"),
+    ("__syncthreads();", "between the read and the write of line 8")])
+def test_a_step_of_a_reduction_waits_after_each_round_and_one_of_a_scan_within_it(after, first):
+    lines = made.SOURCE.splitlines()
+    lines[7] += after and f"  {after}"
+    told = made.report(made.RACE, texts={made.FILE: "\n".join(lines)}).findings[0]
+    assert first in told.advice[0]
+    assert "read into a variable" in said(told)
+
+
+def test_the_loop_around_a_line_may_have_no_braces_and_one_before_it_does_not_count():
+    lines = made.SOURCE.splitlines()
+    lines[6:9] = ["for (int k = 16; k > 0; k /= 2)", "s[threadIdx.x] += s[threadIdx.x + k];",
+                  "__syncthreads();"]
+    loop = made.report(made.RACE, texts={made.FILE: "\n".join(lines)}).findings[0]
+    assert "at the end of each round of the loop" in loop.advice[0]
+    lines[6] = "for (int k = 16; k > 0; k /= 2) { x; }"
+    before = made.report(made.RACE, texts={made.FILE: "\n".join(lines)}).findings[0]
+    assert "between the read and the write" in before.advice[0]
+
+
 def test_within_a_warp_the_barrier_is_syncwarp_and_volatile_code_is_called_by_its_name():
     quiet = made.report(made.launch(2, block=(32, 1, 1)), finding(
         "race", place(8, "write"), place(8, "read"), object=thing(offset=4), scope="warp",
@@ -193,6 +235,12 @@ def test_an_update_of_one_cell_wants_an_atomic_and_no_barrier():
                              object=thing("total", "global", 4, 0), scope="grid"))
     assert "atomicAdd(&total[...]" in said(told)
     assert "__syncthreads" not in said(told)
+
+
+def test_an_update_in_two_streams_wants_an_order_of_the_streams():
+    told = made.told(finding("race", place(12, "write"), place(12, "read"),
+                             object=thing("total", "global", 4, 0), scope="streams"))
+    assert "cudaStreamWaitEvent" in told.advice[0]
 
 
 def test_between_blocks_no_barrier_helps():

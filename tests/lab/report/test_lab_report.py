@@ -45,6 +45,7 @@ def test_a_run_that_did_not_end_is_not_called_clean():
     died = made.report(exit_status=139)
     assert died.failed
     assert "the program ended with status 139" in died.verdict
+    assert made.report(exit_status=-11).verdict.endswith("the program was ended by signal 11")
     cut = made.build(made.parse(made.text(made.launch())[:-9]), None, program="sum.cu",
                      symbols=made.symbols())
     assert "its last line is lost" in cut.text()

@@ -128,6 +128,10 @@ def run(ctx: click.Context, files: tuple[str, ...], mode: str, card: str, kernel
     for name, path in (("--html", html), ("--json", json_)):
         if path is not None:
             _writable(name, path)
+    for word in files[1:]:
+        if not Path(word).exists() and not Path(word).suffix[1:].isalpha():
+            raise Refused(f"{word}: there is no such file. What is for the program stands after "
+                          f"--, as in: etude lab run {files[0]} -- {word}")
     options = Options(tuple(map(Path, folders)), defines, libraries)
     settings = Settings(seed, card.upper(), timeout)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

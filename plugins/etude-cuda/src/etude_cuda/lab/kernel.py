@@ -175,6 +175,9 @@ def values_of(kernel: Kernel, grid: tuple[int, ...], block: tuple[int, ...],
     for p in kernel.parameters:
         if p.name in given and "*" not in p.type:
             numbers[p.name] = _number(p.name, given[p.name], numbers)
+            if _WHOLE.search(p.type) and not numbers[p.name].is_integer():
+                raise LabError(f"--arg {p.name}={given[p.name]}: {p.type} {p.name} takes a whole "
+                               f"number.")
         elif _is_size(p):
             numbers[p.name] = _default_size(p.name, threads, block[0], sizes)
     elements = _elements({n: int(numbers[n]) for n in sizes}, threads, grid[0])
@@ -257,8 +260,8 @@ def _number(name: str, text: str, numbers: Mapping[str, float]) -> float:
     for factor in text.split("*"):
         word = factor.strip()
         try:
-            total *= numbers[word] if word in numbers else float(int(word, 0) if re.fullmatch(
-                r"[+-]?(?:0x)?[0-9a-fA-F]+", word) else float(word))
+            total *= numbers[word] if word in numbers else (
+                int(word, 16) if re.match("[+-]?0x", word, re.IGNORECASE) else float(word))
         except ValueError:
             raise LabError(f"--arg {name}={text}: {word!r} is no number, and no parameter with a "
                            f"number.") from None

@@ -72,7 +72,9 @@ class Report:
             words = ["nothing found"]
         if self.mode == "fast":
             words.append("fast mode looks at barriers, shuffles and the API alone")
-        if self.exit_status:
+        if self.exit_status < 0:
+            words.append(f"the program was ended by signal {-self.exit_status}")
+        elif self.exit_status:
             words.append(f"the program ended with status {self.exit_status}")
         elif not self.log.finished:
             why = self.log.end.get("stopped") or "it did not come to its end"

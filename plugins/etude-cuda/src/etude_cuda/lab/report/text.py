@@ -155,8 +155,7 @@ def roofline_text(report: Report, one: object) -> str:
     """A roofline position in words."""
     r = report.roofline(one)  # type: ignore[arg-type]
     if not r.flops:
-        return (f"no FLOPs on {r.bytes:,} bytes: memory-bound, at least "
-                f"{r.seconds * 1e6:,.1f} us")
+        return f"no FLOPs on {r.bytes:,} bytes: memory-bound"
     if not r.bytes:
         return f"{many(r.flops, 'FLOP')}, and no global memory"
     position = f"{many(r.flops, 'FLOP')} on {r.bytes:,} bytes = {r.intensity:.2f} a byte"

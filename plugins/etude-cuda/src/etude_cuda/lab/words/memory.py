@@ -12,6 +12,8 @@ def out_of_bounds(c: Case) -> Said:
     """An access beside the memory it is meant for."""
     place, site, thing, index = _sides(c)
     verb = DOES.get(place.role, "touches") if place else "touches"
+    if c.text("array"):
+        return _beside_array(c, site)
     if thing is None or index is None:
         return Said(f"{site.who} {verb} outside of every allocation",
                     f"{site.who.capitalize()} {verb} at address {c.text('address', 'unknown')}, "
@@ -50,6 +52,29 @@ def out_of_bounds(c: Case) -> Said:
     return Said(f"{c.cell} is outside of {c.name or 'the array'}"
                 f"[{c.length}]" if c.length else f"{c.cell} is outside of its memory", what,
                 advice or ["Compare the index with the size before the access."])
+
+
+def _beside_array(c: Case, site: Site) -> Said:
+    """An index that leaves an array whose size is in its declaration: shared, local, a member."""
+    array, index = c.text("array").strip("'"), c.number("index") or 0
+    one = array.partition("[")[0].strip()
+    length = re.search(r"\[(\d+)\]", array)
+    told = f"index {index} is outside of an array of type {array}"
+    what = f"{site.who.capitalize()} takes element {index} of an array that is declared as {array}"
+    if not length:
+        return Said(told, f"{what}.", ["Compare the index with the size before the access."])
+    size = int(length[1])
+    inner = "".join(re.findall(r"\[\d+\]", array)[1:])
+    advice = ["Declare the array as large as the largest index asks for, or guard the access."]
+    if index == size:
+        advice.insert(0, "Off by one: the last index of n elements is n - 1, so compare with <, "
+                         "not with <=.")
+    elif index < 0 or index > 2**31:
+        advice.insert(0, "An index such as i - 1 needs a guard for the first element, as in if (i "
+                         "> 0); threadIdx.x is unsigned, and below 0 it becomes a huge number.")
+    each = f", each a {one}{inner}" if inner else ""
+    return Said(told, f"{what}. It has {many(size, 'element')}{each}: the indices go from 0 to "
+                f"{size - 1}.", advice)
 
 
 def _sides(c: Case) -> tuple[Place | None, Site, Thing | None, int | None]:
@@ -111,9 +136,11 @@ def leak(c: Case) -> Said:
     at = made or (c.first if c.found.places else None)
     where = f" asked for at {spot(at)}" if at and at.line else ""
     times = f", {c.found.count} times" if c.found.count > 1 else ""
+    pinned = at is not None and re.search(r"cudaMallocHost|cudaHostAlloc", at.quoted)
+    free = "cudaFreeHost" if pinned else "cudaFree"
     return Said(f"{c.name or 'memory'} is never freed ({size:,} bytes)",
                 f"{size:,} bytes{where} are still allocated at the end of the program{times}.",
-                [f"Call cudaFree({c.name or 'pointer'}) after the last kernel that uses it."],
+                [f"Call {free}({c.name or 'pointer'}) after the last kernel that uses it."],
                 at)
 
 

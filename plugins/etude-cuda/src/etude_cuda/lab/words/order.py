@@ -57,14 +57,14 @@ def _marked(c: Case, one: Site, two: Site) -> Site:
 
 def _mend(c: Case, one: Site, two: Site) -> list[str]:
     """Which barrier is missing, and between which lines."""
+    if c.found.scope == "streams" or c.text("barrier") == "stream":
+        return ["The two launches are in different streams, which run in any order: make the "
+                "second wait (cudaStreamWaitEvent, cudaStreamSynchronize), or use one stream."]
     updates = c.detail.get("read_modify_write") and c.text("barrier") == "atomic"
     if one.line == two.line and (_lone_update(one.quoted) or updates):
         return [f"The missing atomic: x += y reads, adds and writes, and another thread comes "
                 f"between. Write atomicAdd(&{c.name or 'x'}[...], y)."]
     writes = one.role in WRITES and two.role in WRITES
-    if c.found.scope == "streams" or c.text("barrier") == "stream":
-        return ["The two launches are in different streams, which run in any order: make the "
-                "second wait (cudaStreamWaitEvent, cudaStreamSynchronize), or use one stream."]
     if c.found.scope == "grid":
         same = one.line == two.line and one.file == two.file
         if writes and same:
@@ -82,10 +82,14 @@ def _mend(c: Case, one: Site, two: Site) -> list[str]:
     if one.file != two.file or not one.line or not two.line:
         return [f"{barrier} is missing between the two lines."]
     if one.line == two.line:
-        return [f"{barrier} is missing between the read and the write of line {one.line}: read "
-                f"into a variable, wait, then write, as in float v = ...; {barrier}; "
-                f"{c.name or 's'}[...] = v;",
-                f"In a loop, wait at the end of each round as well: {barrier}."]
+        inside = [f"{barrier} is missing between the read and the write of line {one.line}: read "
+                  f"into a variable, wait, then write, as in float v = ...; {barrier}; "
+                  f"{c.name or 's'}[...] = v;",
+                  f"In a loop, wait at the end of each round as well: {barrier}."]
+        if _loop_without_barrier(c, one):
+            return [f"{barrier} is missing at the end of each round of the loop, where every "
+                    f"thread comes to it: not inside an if.", *inside[:1]]
+        return inside
     return [f"{barrier} is missing {_between(c, one, two)}."]
 
 
@@ -116,6 +120,33 @@ def _between(c: Case, one: Site, two: Site) -> str:
         return (f"between line {low} and line {high} on the way that these threads took; the one "
                 f"that stands there is not on it")
     return f"after line {low} and before line {high}"
+
+
+def _loop_without_barrier(c: Case, one: Site) -> bool:
+    """Whether the innermost loop around a line has no barrier in it. Loops end where their braces
+    say.
+    """
+    lines = c.quotes.lines(one.file)
+    for first in range(min(one.line, len(lines)), 0, -1):
+        loop = AROUND.search(lines[first - 1])
+        if loop:
+            text = "\n".join([lines[first - 1][loop.start():], *lines[first:]])
+            body = text[:_end(text)]
+            if first + body.count("\n") >= one.line:
+                return not BARRIER.search(body)
+        if FUNCTION.search(lines[first - 1]):
+            break
+    return False
+
+
+def _end(text: str) -> int:
+    """Where the statement ends that a text begins with: at its last brace or semicolon."""
+    depth = 0
+    for at, letter in enumerate(text):
+        depth += (letter in "({") - (letter in ")}")
+        if depth == 0 and letter in ";}":
+            return at
+    return len(text)
 
 
 def _first_line(c: Case, one: Site, two: Site) -> int:
