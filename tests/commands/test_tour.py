@@ -277,7 +277,9 @@ def test_the_real_tour_reads_at_least_97_percent_of_the_digits_on_every_backend(
                               OPENBLAS_NUM_THREADS="1")
     assert status == 0, out + err
     found = json.loads(out)
+    offered = plugins.registry().backends
     active = [x.backend for x in backends.lines() if x.state == "active" and x.backend]
-    assert [r["backend"] for r in found["runs"]] == active
+    meant = [b for b in active if b not in offered or not offered[b][0].emulation]
+    assert [r["backend"] for r in found["runs"]] == meant
     assert all(r["test_accuracy"] >= 0.97 for r in found["runs"])
     assert (tmp_path / "tour.png").stat().st_size > 20_000

@@ -1,6 +1,7 @@
 """The README, typed as it stands: its programs and its commands."""
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +18,27 @@ CELLS = [row.split("|")[2] for row in README.splitlines() if row.startswith("| "
 COMMANDS = [command for cell in CELLS for command in re.findall(r"`(etude [^`]+)`", cell)]
 
 
+#: For the command that runs one.
+CUDA = r"""
+#include <cstdio>
+
+__global__ void fill(int *x)
+{
+    x[threadIdx.x] = threadIdx.x;
+}
+
+int main()
+{
+    int *x, last;
+    cudaMalloc(&x, 32 * sizeof(int));
+    fill<<<1, 32>>>(x);
+    cudaMemcpy(&last, x + 31, sizeof(int), cudaMemcpyDeviceToHost);
+    std::printf("the last is %d\n", last);
+    cudaFree(x);
+}
+"""
+
+
 def test_the_program_learns():
     names = {}
     exec(compile(PROGRAMS[0], "README.md", "exec"), names)
@@ -30,8 +52,11 @@ def test_the_column_is_a_softmax():
 
 
 def test_the_commands_of_the_table_run_as_typed(tmp_path):
-    for needed in ("click", "safetensors", "optuna", "etude_check"):
+    for needed in ("click", "safetensors", "optuna", "etude_check", "etude_cuda"):
         pytest.importorskip(needed, reason=f"NOT RUN: needs the package {needed}")
+    if not shutil.which("g++"):
+        pytest.skip("NOT RUN: needs g++")
+    (tmp_path / "prog.cu").write_text(CUDA)
     (tmp_path / "my_softmax.py").write_text(PROGRAMS[1])
     assert len(COMMANDS) >= 6
     for command in COMMANDS:
@@ -42,6 +67,9 @@ def test_the_commands_of_the_table_run_as_typed(tmp_path):
             assert "my_softmax.py" in output
         else:
             assert output.endswith("status 0\n"), output
+        if "prog.cu" in command:
+            assert "the last is 31" in output
+            assert "nothing found" in output
 
 
 def test_no_command_names_the_environment_or_is_of_a_tool_that_is_not_there():

@@ -1,4 +1,4 @@
-"""Lets the files of this folder share formats.py, mutants.py and reader.py."""
+"""Lets the files of this folder share formats.py, damage.py and reader.py."""
 
 import sys
 from pathlib import Path

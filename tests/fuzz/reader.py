@@ -22,8 +22,8 @@ from pathlib import Path
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from damage import mutant
 from formats import FORMATS
-from mutants import mutant
 
 MEMORY = 1 << 30  # bytes beside what the process has when it begins
 SECONDS = 5.0  # of the processor, for one file

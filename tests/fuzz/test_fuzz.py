@@ -18,8 +18,8 @@ from types import SimpleNamespace
 
 import pytest
 import reader
+from damage import mutant
 from formats import CSV, FORMATS
-from mutants import mutant
 
 from etude.train.settings import ConfigError
 
