@@ -9,12 +9,15 @@
      tiles    gemm.cuh: a block for 128 x 128 of C (float), or 64 x 64 where those would be too few
               to fill a card. 16-byte loads wherever the contiguous direction of an operand is
               aligned: a warp brings 16 rows of 32 bytes, or one of 512, 16 sectors either way, the
-              ideal. Deep products with few tiles are cut along k. 85 to 90 % of the peak of float.
+              ideal. Deep products with few tiles are cut along k. Aimed at: 85 to 90 % of the
+              peak of float.
      dots     up to 4 rows of A and columns of B that are contiguous (a Linear's weight): a team of
               threads for each column reads it once, 16 bytes a lane, and keeps 4 sums. With up to
-              4 columns of B the operands change places. Bound by memory: 85 % of its bandwidth.
+              4 columns of B the operands change places. Bound by memory: 85 %
+              of its bandwidth aimed at.
      stripes  up to 4 rows of A and rows of B that are contiguous: a block for 32 columns, its eight
-              warps each take every eighth row of B, 128 bytes at a time, 4 sectors. 80 %.
+              warps each take every eighth row of B, 128 bytes at a time, 4 sectors. Aimed at:
+              80 %.
    Dots and stripes add up in double, which costs nothing where memory is what one waits for. The
    order of the sums depends on the sizes alone. */
 #include "gemm.cuh"
