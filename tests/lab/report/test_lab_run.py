@@ -162,6 +162,23 @@ def test_what_does_not_fit_is_an_error_that_says_what_would(keywords, words):
         etude.lab.run(RACE, **keywords)
 
 
+def test_a_kernel_by_itself_has_its_memory_called_as_its_parameters_are():
+    text = """
+__global__ void count(const int *bin, int *found) {
+    found[bin[blockIdx.x * blockDim.x + threadIdx.x]]++;
+}
+"""
+    report = etude.lab.run(text, kernel="count", grid=2, block=64,
+                           args={"bin": "zeros:128", "found": "zeros:4"})
+    assert report.errors[0].headline == "a race on found[0] between blocks"
+    assert "allocated at" not in report.text()
+    report = etude.lab.run(text, kernel="count", grid=2, block=64,
+                           args={"bin": "zeros:100", "found": "zeros:4"})
+    beyond = next(e for e in report.errors if e.kind == "out-of-bounds")
+    assert "bin[1" in beyond.what  # one of the threads 100 to 127
+
+
+
 def test_without_the_package_etude_lab_says_which_one_to_install(monkeypatch):
     monkeypatch.delitem(etude.__dict__, "lab", raising=False)
     monkeypatch.setitem(sys.modules, "etude_cuda.lab", None)

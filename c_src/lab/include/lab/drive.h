@@ -127,7 +127,9 @@ template <class T> struct Argument<T *> {
                 if constexpr (std::is_same_v<Named, bool>)
                     before[i] &= 1;
             }
-        checked(cudaMalloc((void **)&device, bytes() ? bytes() : 1), spec.name);
+        /* As cudaMalloc does it, but findings call the memory by the parameter's name. */
+        checked(allocate_device((void **)&device, bytes() ? bytes() : 1, sizeof(T), spec.name, {}),
+                spec.name);
         checked(cudaMemcpy(device, before.data(), bytes(), cudaMemcpyHostToDevice), spec.name);
     }
     size_t bytes() const { return before.size() * sizeof(Number); }

@@ -175,10 +175,17 @@ class Case:
         return known or (_pointer(made.quoted) if made else "")
 
     @property
+    def _of_a_parameter(self) -> bool:
+        """Whether the lab allocated it for a kernel that runs by itself (drive.h)."""
+        thing = self.found.object
+        return (thing is not None and bool(thing.name) and not thing.file
+                and not thing.name.startswith(("cuda", "malloc")))
+
+    @property
     def allocated(self) -> Site | None:
         """Where the memory was asked for."""
         thing = self.found.object
-        if thing is None or thing.space == "shared":
+        if thing is None or thing.space == "shared" or self._of_a_parameter:
             return None
         helper = self.at(thing.allocated, thing.file, thing.line)
         # A function that allocates for others says little: who called it knows the pointer's name.
