@@ -14,7 +14,7 @@ _package = types.ModuleType("etude_cuda")
 _package.__path__ = [str(Path(__file__).parent / "src" / "etude_cuda")]
 sys.modules["etude_cuda"] = _package
 
-from etude_cuda.lab.source import main  # noqa: E402
+from etude_cuda.lab.files import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

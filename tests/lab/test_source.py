@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from etude_cuda.lab.source import pass_file, passed
+from etude_cuda.lab.files import pass_file
+from etude_cuda.lab.source import passed
 
 ROOT = Path(__file__).parents[2]
 

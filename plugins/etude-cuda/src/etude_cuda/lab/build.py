@@ -29,7 +29,8 @@ import etude
 from etude.core.errors import BackendError
 from etude.data.files import user_cache
 from etude_cuda import places
-from etude_cuda.lab.source import Refusal, Table, pass_file
+from etude_cuda.lab.files import Table, pass_file
+from etude_cuda.lab.source import Refusal
 
 MODES = ("fast", "inspect")
 PASSED = (".cu", ".cuh")  # sources that need the pass; others are compiled as they are

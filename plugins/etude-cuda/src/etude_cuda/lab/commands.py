@@ -221,7 +221,7 @@ def kernels(files: tuple[str, ...], folders: tuple[str, ...], defines: tuple[str
 
     Files that it includes from its own folder are read too.
     """
-    from etude_cuda.lab.source import pass_file
+    from etude_cuda.lab.files import pass_file
 
     for file in files:
         if not Path(file).is_file():

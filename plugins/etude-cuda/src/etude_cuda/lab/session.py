@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etude_cuda.lab.build import Built, LabError, Options, build_program
+from etude_cuda.lab.files import pass_file
 from etude_cuda.lab.kernel import Drive, Result, results_of
 from etude_cuda.lab.program import Ran, Settings, run_program
-from etude_cuda.lab.source import pass_file
 
 if TYPE_CHECKING:
     from etude_cuda.lab.report.record import Report
