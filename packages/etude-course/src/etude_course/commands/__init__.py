@@ -18,15 +18,20 @@ class Commands(click.Group):
     """The commands of this folder: each in a file of its name, imported when it is wanted."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(m.name.rstrip("_") for m in pkgutil.iter_modules(__path__)
-                      if not m.name.startswith("_"))
+        return sorted(_files())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.list_commands(ctx):
+        file = _files().get(name)
+        if file is None:
             return None
-        files = {m.name.rstrip("_"): m.name for m in pkgutil.iter_modules(__path__)}
-        command = getattr(importlib.import_module(f"{__name__}.{files[name]}"), files[name])
+        command = getattr(importlib.import_module(f"{__name__}.{file}"), file)
         return command if isinstance(command, click.Command) else None
+
+
+def _files() -> dict[str, str]:
+    """Command -> file: "dry-run" is in a file dry_run, and what would be a keyword ends in _."""
+    return {m.name.rstrip("_").replace("_", "-"): m.name for m in pkgutil.iter_modules(__path__)
+            if not m.name.startswith("_")}
 
 
 @click.group(cls=Commands)
