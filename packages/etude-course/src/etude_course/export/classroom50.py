@@ -1,7 +1,7 @@
 """Classroom 50: the "result.json" of a submission.
 
-The runner hands over what a result cannot know (``ENVIRONMENT``), and puts the owner and the type in
-itself. The time there is the committer's, which a student can set: lateness is not taken from it,
+The runner hands over what a result cannot know (``ENVIRONMENT``), and puts the owner and the type
+in itself. The time there is the committer's, which a student can set: lateness is not taken from it,
 the penalty is in the score already. A result without checks counts as a pass of 0 of 0 there, so
 that it is refused here.
 

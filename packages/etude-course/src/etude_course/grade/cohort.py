@@ -138,6 +138,7 @@ class Cohort:
                 f"version {before['version']}. 'etude course regrade' says what changed and who "
                 f"is concerned.")
         digest, self.copy = pinned.pin(s.assignment, s.into)
+        self.kit = pinned.kit(self.copy)
         if not before or before["digest"] != digest:
             speed = [c.id for c in self.assignment.checks if c.kind == "speed"]
             self._add("opened", assignment=self.assignment.id, version=self.assignment.version,
@@ -151,11 +152,12 @@ class Cohort:
         lateness = late.lateness(s.policy, handin.submitted, s.roster.extra(handin.student),
                                  self.assignment.points, used)
         handin.store(s.into / "hand-ins")
-        fields = {"who": min(handin.members), "student": handin.student,
-                  "members": handin.members, "submission": handin.submission,
-                  "submitted": handin.submitted, "notes": notes, "late_days": lateness.days,
-                  "late_free": lateness.free, "penalty": lateness.penalty}
-        if self.state.handed.get(fields["who"]) != {"event": "handed", **fields}:
+        who = min(handin.members)
+        fields = {"who": who, "student": handin.student, "members": handin.members,
+                  "submission": handin.submission, "submitted": handin.submitted,
+                  "notes": notes, "late_days": lateness.days, "late_free": lateness.free,
+                  "penalty": lateness.penalty}
+        if self.state.handed.get(who) != {"event": "handed", **fields}:
             self._add("handed", **fields)
 
     def _remarks(self, handin: handins.HandIn) -> list[str]:
@@ -174,12 +176,12 @@ class Cohort:
 
     # -------------------------------------------------------------- grading
 
-    def _job(self, who: str, timed: bool = False) -> one.Job:
+    def _job(self, who: str, timed: list[str] | None = None) -> one.Job:
         s, handed = self.settings, self.state.handed[who]
         folder = s.into / "hand-ins" / handed["student"] / handed["submission"][:16]
         return one.Job(str(self.copy.absolute()), str(folder.absolute()), handed["student"],
-                       handed["members"], s.course, self.seed, timed,
-                       self.assignment.limits.total)
+                       handed["members"], s.course, self.seed, str(self.kit.absolute()),
+                       timed or [], self.assignment.limits.total)
 
     def _key(self, who: str) -> dict[str, str]:
         return dict(zip(("who", "submission", "digest"), self.state.key(who)))
@@ -208,14 +210,18 @@ class Cohort:
                 self._tell("checked", done, len(everyone), who)
 
     def _time(self, pool: Executor, outcome: Outcome) -> None:
-        """The speed checks, alone."""
+        """The speed checks, alone, of those whose answers are right."""
         waiting = [w for w in self.state.handed if self.state.untimed(w)]
         for number, who in enumerate(waiting, 1):
             wanted = self.state.untimed(who)
-            result, trouble = _answer(pool.submit(one.grade, self._job(who, timed=True)))
-            checks = [c for c in (result.checks if result else []) if c.id in wanted]
+            right = self.state.right(who, wanted)
+            checks = self.state.refused(who, [i for i in wanted if i not in right])
+            result, trouble = None, ""
+            if right:
+                result, trouble = _answer(pool.submit(one.grade, self._job(who, right)))
+                checks += [c for c in (result.checks if result else []) if c.id in right]
             busy = [c for c in checks if c.message.startswith(CONTENDED)]
-            if result is None or busy or len(checks) < len(wanted):
+            if busy or len(checks) < len(wanted):
                 why = trouble or (busy[0].message if busy else "a check is missing")
                 outcome.trouble.append(f"{who} was not timed: {why}. Run the same command again.")
                 continue

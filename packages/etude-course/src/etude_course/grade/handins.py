@@ -103,6 +103,13 @@ def collect(folder: str | Path, roster: Roster, wanted: Sequence[str],
                      [s for s in roster.students if s not in there])
 
 
+def single(entry: Path, wanted: Sequence[str]) -> HandIn:
+    """One hand-in by itself, whoever it is by."""
+    if not entry.exists():
+        raise CourseError(f"There is no hand-in {str(entry)!r}.")
+    return _latest([(_timed(entry)[0], entry, "")], Roster(), wanted)
+
+
 def read_times(path: str | Path) -> dict[str, str]:
     """A CSV with the columns "hand-in" (the name of an entry, or an id) and "submitted"."""
     try:
@@ -222,6 +229,8 @@ def _take(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> None:
         found = [name] if name in there else [p for p in there if p.endswith("/" + name)]
         if not found:
             found = [p for p in there if _renamed(p, name)]
+            if made.entry in there and _suffix(made.entry) == _suffix(name):
+                found = [made.entry]  # a file that is called by its student: s001.py
             if len(found) == 1:
                 made.notes.append(f"taken as {name}: {found[0]}")
         if len(found) > 1:
@@ -256,6 +265,10 @@ def _renamed(path: str, name: str) -> bool:
     pattern = (rf"(?:.*_)?{re.escape(wanted.stem)}(?:-\d{{1,3}}| ?\(\d{{1,3}}\))?"
                rf"{re.escape(wanted.suffix)}")
     return re.fullmatch(pattern, PurePosixPath(path).name) is not None
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix
 
 
 def _few(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The journal of a grading: a line for each thing that was done, on the disk before the next begins.
+"""The journal of a grading: a line for each thing that was done, on the disk before the next one.
 
 It is the only record: what it does not hold was not done, and what it holds is not done again. So a
 run may be killed at any moment and started again with the same command. A line that was being

@@ -37,7 +37,8 @@ class Job:
     members: list[str] = field(default_factory=list)
     course: str = ""  # parameters are drawn from it
     seed: str = ""  # hidden cases are drawn from it
-    timed: bool = False  # the speed checks alone; else all but these
+    kit: str = ""  # a file; else the kit is made from the assignment
+    timed: list[str] = field(default_factory=list)  # these speed checks alone; else all but them
     limit: float = 30.0  # seconds
 
 
@@ -144,13 +145,14 @@ def _stopped(number: int, frame: Any) -> None:
 
 def run(job: Job) -> Result:
     """Raises CourseError for an assignment that cannot be read."""
+    from etude_course.kit.kit import Kit
     from etude_course.run.run import run as run_checks
     from etude_course.source.source import Source
 
     source = Source.read(Path(job.assignment))
-    return run_checks(source, Path(job.folder), student=job.student, members=job.members,
-                      course=job.course, seed=job.seed, hidden=True,
-                      timed="only" if job.timed else False)
+    return run_checks(source, Path(job.folder), kit=Kit.load(Path(job.kit)) if job.kit else None,
+                      student=job.student, members=job.members, course=job.course, seed=job.seed,
+                      timed=bool(job.timed), only=job.timed or None)
 
 
 def main() -> None:

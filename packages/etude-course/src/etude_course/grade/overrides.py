@@ -1,4 +1,4 @@
-"""Points by hand: what a person gives a check, with the reason. From a command, a CSV or a TOML file.
+"""Points by hand: what a person gives a check, and why. From a command, a CSV or a TOML file.
 
     student,check,points,reason,by         [[override]]
     s001,variance-why,2,names the n,ab     student = "s001"

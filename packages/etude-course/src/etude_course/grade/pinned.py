@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from etude.data.files import write_atomically
 from etude_course.errors import CourseError
 from etude_course.record import Result
+from etude_course.run.pack import kit_of
 from etude_course.source.assignment import Assignment
+from etude_course.source.source import Source
 
 
 def digest(folder: Path) -> str:
@@ -48,14 +50,22 @@ def pin(folder: Path, into: Path) -> tuple[str, Path]:
     return found, copy
 
 
-def _files(folder: Path) -> Iterator[str]:
+def kit(copy: Path) -> Path:
+    """The kit of a pinned assignment, in a file beside it: made once for the whole class."""
+    file = copy.with_name(copy.name + ".kit.json")
+    if not file.is_file():
+        write_atomically(file, kit_of(Source.read(copy)).text.encode())
+    return file
+
+
+def _files(folder: Path) -> list[str]:
     """Every file by its path, in order; what Python and editors leave behind is not meant."""
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = [f for f in folders if not f.startswith((".", "__"))]
         found += [Path(place, f).relative_to(folder).as_posix() for f in files
                   if not f.startswith(".")]
-    return iter(sorted(found))
+    return sorted(found)
 
 
 # ------------------------------------------------------------------ what changed

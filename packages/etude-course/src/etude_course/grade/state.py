@@ -65,6 +65,20 @@ class State:
         return [c.id for c in self.graded[mine].checks
                 if c.id in self.assignment["speed"] and c.status is Status.NOT_RUN]
 
+    def right(self, who: str, wanted: list[str]) -> list[str]:
+        """Of some speed checks, those whose question has everything else right: correctness comes
+        before speed.
+        """
+        checks = self.graded[self.key(who)].checks
+        wrong = {c.question for c in checks if c.id not in self.assignment["speed"]
+                 and c.status is not Status.WAITING and c.points < c.max_points}
+        return [c.id for c in checks if c.id in wanted and c.question not in wrong]
+
+    def refused(self, who: str, checks: list[str]) -> list[CheckResult]:
+        """What speed checks say that are not run."""
+        return [replace(c, message="not timed: the other checks of the question come first")
+                for c in self.graded[self.key(who)].checks if c.id in checks]
+
     def result(self, who: str, digest: str = "") -> Result | None:
         """Of the hand-in, graded with the assignment as it is now; else with the last one before
         it that there is.
@@ -76,9 +90,9 @@ class State:
                 return self._whole(who, found, self.timed.get(self.key(who, each), []))
         return None
 
-    def results(self) -> list[Result]:
-        """Of everyone who was graded, by student."""
-        found = [self.result(who) for who in self.handed]
+    def results(self, digest: str = "") -> list[Result]:
+        """Of everyone who was graded, by student; only with that assignment, if one is named."""
+        found = [self.result(who, digest) for who in self.handed]
         return sorted((r for r in found if r is not None), key=lambda r: r.student)
 
     def _whole(self, who: str, found: Result, timed: list[CheckResult]) -> Result:
