@@ -153,7 +153,11 @@ def key(values: dict[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
+def folder() -> Path:
+    """Where the kits are that came with the package."""
+    return Path(str(resources.files("etude_course"))) / ASSIGNED
+
+
 def installed() -> list[Path]:
-    """The files of the kits that came with the package, in the order of their numbers."""
-    folder = Path(str(resources.files("etude_course"))) / ASSIGNED
-    return sorted(folder.glob("*.json"), key=lambda p: (len(p.stem), p.stem))
+    """Their files, in the order of their numbers."""
+    return sorted(folder().glob("*.json"), key=lambda p: (len(p.stem), p.stem))

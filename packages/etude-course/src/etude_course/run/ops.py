@@ -54,7 +54,7 @@ def status(found: Report, failed: Record | None) -> Status:
 def detail(found: Report, failed: Record) -> str:
     """What is known of a failed case, in lines."""
     shown = [(label, text) for label, text in facts(found, failed)
-             if label not in ("wrong", "looks like", "run again")]
+             if label not in ("case", "wrong", "looks like", "run again")]
     return "\n".join(f"{label:10} {text}" for label, text in shown)
 
 
