@@ -1,4 +1,4 @@
-"""The kit of an assignment: starters, visible cases with what is expected, fingerprints of mistakes.
+"""The kit of an assignment: starters, visible cases and what is expected, fingerprints of mistakes.
 
 One JSON file, made by ``etude course build`` and installed with the package. A fingerprint is what
 the solution with a mistake in it answers on the visible cases: enough to recognise the mistake in
