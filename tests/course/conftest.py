@@ -1,8 +1,12 @@
 """A small assignment, written into a folder: what the tests of the course are about."""
 
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # made_class.py is shared by the files below
 
 TOML = """
 id = "T1"

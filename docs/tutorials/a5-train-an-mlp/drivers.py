@@ -71,7 +71,8 @@ def full_disk(answer, numbers):
             failed = True
         try:
             kept = answer.load(path)
-        except Exception as error:  # a file that is half written
-            return {"said that it failed": failed, "the old file": type(error).__name__}
-    return {"said that it failed": failed, "the old file": "whole", "epoch": kept["epoch"],
-            "w": kept["params"]["w"], "velocity": kept["velocity"]["w"]}
+            return {"said that it failed": failed, "the old file": "whole",
+                    "epoch": kept["epoch"], "w": kept["params"]["w"],
+                    "velocity": kept["velocity"]["w"]}
+        except Exception:  # it is half written
+            return {"said that it failed": failed, "the old file": "lost"}

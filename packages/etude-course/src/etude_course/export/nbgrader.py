@@ -10,7 +10,11 @@ Source: https://nbgrader.readthedocs.io/en/stable/api/gradebook.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from etude_course.errors import CourseError
@@ -31,13 +35,24 @@ def write(results: Sequence[Result], database: str, roster: Roster) -> None:
                           ) from error
     for result in results:
         words.some(result)
-    with Gradebook(database) as book:
+    with _alembic(), Gradebook(database) as book:
         for result in results:
             notebook, assignment = notebook_of(result), result.assignment
             _cells(book, result, notebook, assignment)
             for member in result.members or [result.student]:
                 _person(book, roster, member)
                 _submission(book, result, notebook, assignment, member)
+
+
+@contextmanager
+def _alembic() -> Iterator[None]:
+    """nbgrader calls the program alembic, which lies beside this Python and not always on PATH."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def notebook_of(result: Result) -> str:

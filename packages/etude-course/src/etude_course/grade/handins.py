@@ -229,7 +229,8 @@ def _take(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> None:
         found = [name] if name in there else [p for p in there if p.endswith("/" + name)]
         if not found:
             found = [p for p in there if _renamed(p, name)]
-            if made.entry in there and _suffix(made.entry) == _suffix(name):
+            if made.entry in there and [w for w in wanted if _suffix(w) == _suffix(made.entry)
+                                        ] == [name]:
                 found = [made.entry]  # a file that is called by its student: s001.py
             if len(found) == 1:
                 made.notes.append(f"taken as {name}: {found[0]}")

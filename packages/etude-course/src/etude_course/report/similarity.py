@@ -20,9 +20,9 @@ from pygments.token import Token
 from pygments.util import ClassNotFound
 
 K = 8  # tokens in a hash
-WINDOW = 5  # hashes in a window
+WINDOW = 4  # hashes in a window
 COMMON = 1 / 3  # of the class
-FEW = 12  # hashes that a hand-in must have before it is compared
+FEW = 8  # hashes that a hand-in must have before it is compared
 ALIKE = 0.5  # shown from here on
 
 Files = Mapping[str, str]  # name -> text
