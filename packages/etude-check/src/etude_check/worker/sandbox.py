@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -26,9 +27,11 @@ from etude.core.table import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.answers import (
     Description,
+    Driven,
     Outcome,
     Wanted,
     description_of,
+    driven_of,
     misfits,
     name_of,
     outcome_of,
@@ -38,9 +41,10 @@ from etude_check.worker.answers import (
 from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.process import Ended, Process
+from etude_check.worker.values import to_plain
 from etude_check.worker.wire import encode
 
-__all__ = ["Description", "Outcome", "Sandbox"]
+__all__ = ["Description", "Driven", "Outcome", "Sandbox"]
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
 EARLIER = "an earlier call"  # faults that this call did not begin say so
@@ -242,6 +246,27 @@ class Sandbox:
                    "single": len(names) == 1 and not names[0].startswith("*")}
         return self._attempt(op, message, laid, outputs, returning, faults, repeats,
                              timeout or self.timeout)
+
+    def drive(self, function: str, args: Sequence[Any], *, timeout: float | None = None,
+              drivers: Path | None = None) -> Driven:
+        """Call a function of the answer with plain values (``values.py``), or "drivers:name" of the
+        file ``drivers``, which is handed the answer before them. ValueError for arguments that are
+        not plain, and nothing for what the answer does.
+        """
+        message = {"do": "drive", "function": function, "args": [to_plain(a) for a in args],
+                   "drivers": None if drivers is None else str(drivers.absolute())}
+        self._ready()
+        if self._start() is None:
+            return Driven("unloadable", message=self._description.error,
+                          log=self._description.log)
+        start = time.perf_counter()
+        try:
+            reply = self._ask(message, timeout or self.timeout, f"in {function}")
+            return driven_of(reply, time.perf_counter() - start)
+        except Ended as end:
+            return Driven("protocol" if end.status == "stale" else end.status,
+                          message=end.message, log=end.log,
+                          seconds=time.perf_counter() - start)
 
     def refuse(self, op: str, arrays: Sequence[Any], attrs: Mapping[str, Any]) -> Outcome:
         """A call that should be refused, made through the dispatcher as a user's would be.
