@@ -1,4 +1,4 @@
-"""A made-up class: results as data, an assignment of two questions, and what is handed in for it."""
+"""A made-up class: results as data, and an assignment of two questions."""
 
 import random
 import textwrap

@@ -139,8 +139,9 @@ def test_classroom50_needs_its_runner():
 
 
 def test_prairielearn_keeps_to_one_megabyte_whatever_was_printed():
-    loud = made.result(checks=[made.check(f"c-{n}", 0, status=Status.FAILED, detail="\u00fc" * 700_000)
-                               for n in range(3)])
+    loud = made.result(checks=[
+        made.check(f"c-{n}", 0, status=Status.FAILED, detail="\u00fc" * 700_000)
+        for n in range(3)])
     document = prairielearn.document(loud)
     assert len(json.dumps(document).encode()) <= 1_000_000
     validate(document, "prairielearn")

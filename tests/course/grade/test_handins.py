@@ -153,7 +153,7 @@ def test_a_refused_hand_in_counts_as_empty_and_says_why(tmp_path):
 
 
 def test_a_wrong_path_is_a_sentence(tmp_path):
-    with pytest.raises(CourseError, match="There is no folder '.*nowhere' with hand-ins"):
+    with pytest.raises(CourseError, match=r"There is no folder '.*nowhere' with hand-ins"):
         collect(tmp_path / "nowhere")
     with pytest.raises(CourseError, match=r"is an archive: unpack it first"):
         collect(put(tmp_path, "all.zip"))

@@ -105,7 +105,7 @@ class _Page:
         scores = [r.score for r in self.results]
         missing = [s for s in self.about.roster.students if s not in self.there]
         waiting = sum(bool(r.waiting) for r in self.results)
-        tiles = [(len(scores), "hand-ins"), (len(missing), "students without one"),
+        tiles = [(len(scores), "hand-ins"), (len(missing), "of the roster without one"),
                  (sum(s == self.best for s in scores), "with full marks"),
                  (sum(s == 0 for s in scores), "with no points"),
                  (sum(bool(r.late_days) for r in self.results), "late"),
