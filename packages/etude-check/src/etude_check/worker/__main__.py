@@ -32,10 +32,10 @@ from etude_check.worker.arena import Arena
 from etude_check.worker.at_once import at_once
 from etude_check.worker.candidate import Candidate, load_candidate
 from etude_check.worker.drive import Driver
+from etude_check.worker.forks import serve
 from etude_check.worker.remote import Remote, on_host
 from etude_check.worker.state import Kept, State, Threads
 from etude_check.worker.tamper import Searches, Watch
-from etude_check.worker.template import serve
 from etude_check.worker.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker

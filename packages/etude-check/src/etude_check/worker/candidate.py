@@ -272,6 +272,13 @@ def _folder() -> Path:
     return folder
 
 
+def shown(candidate: Candidate) -> list[str]:
+    """What of its own a worker must read to load a (prepared) candidate."""
+    if candidate.kind in ("answer", "module"):
+        return [str(Path(candidate.value).parent)]
+    return [candidate.value] if candidate.kind in ("library", "source") else []
+
+
 # ------------------------------------------------------------------ in the worker
 
 

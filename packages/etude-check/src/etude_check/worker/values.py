@@ -1,9 +1,9 @@
 """Plain values as JSON and back, exactly: what a driven function is given, and what it returns.
 
-Plain are None, bools, whole numbers, floats, strings, lists, tuples, dicts of these, NumPy's numbers
-and its arrays of numbers and bools. Nothing else passes, and no subclass of these does: an answer
-cannot smuggle in an object whose methods run later. ``wire.py`` has the attributes of op calls,
-where arrays do not go through the message at all.
+Plain are None, bools, whole numbers, floats, strings, lists, tuples, dicts of these, NumPy's
+numbers and its arrays of numbers and bools. Nothing else passes, and no subclass of these does: an
+answer cannot smuggle in an object whose methods run later. ``wire.py`` has the attributes of op
+calls, where arrays do not go through the message at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kit of an assignment: starters, visible cases with what is expected, fingerprints of mistakes.
+"""The kit of an assignment: starters, visible cases and what is expected, fingerprints of mistakes.
 
 One JSON file, made by ``etude course build`` and installed with the package. A fingerprint is what
 the solution with a mistake in it answers on the visible cases: enough to recognise the mistake in
@@ -125,8 +125,8 @@ class Kit:
 
     @classmethod
     def from_json(cls, document: dict[str, Any], where: str) -> Kit:
-        if document.get("schema") != SCHEMA:
-            raise ValueError(f"a kit of schema {SCHEMA} is wanted, got {document.get('schema')!r}")
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise ValueError(f"a JSON object with schema {SCHEMA} is wanted")
         shown = {id_: {k: Visible.from_json(group["visible"]) for group in groups
                        for k in group["parameters"]}
                  for id_, groups in document["shown"].items()}

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate, prepare
 from etude_course.source.assignment import Assignment, Question
 
@@ -160,6 +159,3 @@ def candidate(path: Path, column: bool) -> Candidate:
     if path.suffix == PYTHON and not column:
         return prepare(Candidate("answer", str(path)))
     return prepare(Candidate.parse(str(path)))
-
-
-__all__ = ["Answer", "CheckError", "HandIn", "candidate", "holds", "invalid", "wanted"]

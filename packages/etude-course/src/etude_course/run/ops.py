@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from etude_check.engine import check as hold
-from etude_check.errors import CheckError
 from etude_check.judge.names import find
 from etude_check.report import summary
 from etude_check.report.record import Record, Report, Verdict
@@ -16,19 +17,24 @@ from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
 from etude_course.kit.kit import Answer
 from etude_course.record import Status
+from etude_course.run.calls import GIVE_UP
 from etude_course.source.assignment import Check
 
+Array = np.ndarray[Any, Any]
+
 PUBLIC_SEED = 0  # the seed of ``etude check`` itself
-SINGLE = ("alias", "errors", "adjoint", "threads", "repeat", "bias", "convention", "load", "conduct")
+#: kinds of cases that are no single call of a column, so no fingerprint is taken of them
+OTHERS = ("alias", "errors", "adjoint", "threads", "repeat", "bias", "load", "conduct")
 LARGEST = 4096  # elements of a case that a fingerprint is taken of
 SAMPLE = 64  # elements of an output that a fingerprint keeps
 STATUSES = {Verdict.CRASH: Status.CRASHED, Verdict.TIMEOUT: Status.TIMEOUT}
 
 
-def report(candidate: Candidate, check: Check, seed: int, timeout: float) -> Report:
-    """The kit's own report on a check."""
+def report(candidate: Candidate, check: Check, seed: int, timeout: float,
+           total: float = math.inf) -> Report:
+    """The kit's own report on a check. What has not begun after ``total`` seconds is not run."""
     return hold(candidate, ops=check.ops, kinds=check.kinds, dtypes=check.dtypes,
-                level=check.level, seed=seed, timeout=timeout)
+                level=check.level, seed=seed, timeout=timeout, give_up=GIVE_UP, total=total)
 
 
 def missing(found: Report) -> list[str]:
@@ -65,7 +71,7 @@ def message(failed: Record) -> str:
 def telling(found: Report, most: int) -> list[str]:
     """Names of cases that show a mistake: failed, small, and a single call."""
     return [r.case for r in found.failures
-            if r.kind not in SINGLE and r.size <= LARGEST and "{" not in r.case][:most]
+            if r.kind not in OTHERS and r.size <= LARGEST and "{" not in r.case][:most]
 
 
 def answers(candidate: Candidate, names: Sequence[str], timeout: float) -> list[Answer]:
@@ -88,13 +94,10 @@ def _answer(box: Sandbox, name: str) -> Answer:
     return Answer([_sample(y) for y in outcome.outputs])
 
 
-def _sample(y: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _sample(y: Array) -> Array:
     """An output, or of a large one elements from all over."""
     flat = np.ascontiguousarray(y).reshape(-1)
     if flat.size <= 4 * SAMPLE:
         return flat
-    return flat[np.linspace(0, flat.size - 1, SAMPLE).astype(int)]
-
-
-__all__ = ["CheckError", "answers", "detail", "first", "message", "missing", "report", "status",
-           "telling"]
+    places = np.linspace(0, flat.size - 1, SAMPLE).astype(int)
+    return np.asarray(flat[places])

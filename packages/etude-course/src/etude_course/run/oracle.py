@@ -11,7 +11,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from etude_check.worker.sandbox import Sandbox
-from etude_course.cases.case import Case, Raises
+from etude_course.cases.case import Case
 from etude_course.errors import CourseError
 from etude_course.run.handin import candidate
 from etude_course.source import parameters
@@ -83,6 +83,3 @@ class Oracle:
             self._boxes[file] = self._open.enter_context(
                 Sandbox(candidate(self.folder / file, column=False), timeout=TIMEOUT))
         return self._boxes[file]
-
-
-__all__ = ["Oracle", "Raises", "module_of_drivers", "write"]

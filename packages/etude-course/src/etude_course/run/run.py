@@ -7,19 +7,17 @@ ended before the hidden cases' expected values are computed, in a worker with th
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
 from etude_course.cases.case import Case
-from etude_course.errors import CourseError
 from etude_course.kit.kit import Kit, Visible
 from etude_course.record import CheckResult, Result, Status
 from etude_course.run import calls, feedback, ops
@@ -30,18 +28,21 @@ from etude_course.source import parameters
 from etude_course.source.assignment import Assignment, Check, Question
 from etude_course.source.source import Source
 
+START = 3  # times as long as a call may importing the answer take
 TIMED_LATER = "timed afterwards, alone on the machine"
 Progress = Callable[[CheckResult], None]
 
 
 def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: str = "",
         members: Sequence[str] = (), course: str = "", seed: str = "", hidden: bool = True,
-        timed: bool = True, only: Sequence[str] | None = None,
+        timed: bool | Literal["only"] = True, only: Sequence[str] | None = None,
         values: dict[str, Any] | None = None, progress: Progress | None = None) -> Result:
-    """The result of the hand-in in ``folder``. Hidden cases need a Source and a secret ``seed``;
-    ``only`` names the checks to run; ``values`` are the parameters, if not those that are drawn for
-    the student. CourseError for what the instructor has done wrong, and
-    nothing for what the answer does.
+    """The result of the hand-in in ``folder``. Hidden cases need a Source and a secret ``seed``.
+
+    ``only`` names the checks to run. Speed wants a machine that does nothing else: with ``timed``
+    False its checks are not run, and with "only" no others are. ``values`` are the parameters, if
+    not those that are drawn for the student. CourseError for what the instructor has done wrong,
+    and nothing for what the answer does.
     """
     start = time.monotonic()
     if isinstance(source, Kit):
@@ -60,7 +61,8 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
                    student, hand_in, files, timed, Clock(a.limits.total))
         found = []
         for question in a.questions:
-            checks = [c for c in question.checks if only is None or c.id in only]
+            checks = [c for c in question.checks if (only is None or c.id in only)
+                      and (timed != "only" or c.kind == "speed")]
             for result in job.question(question, checks):
                 found.append(result)
                 if progress is not None:
@@ -99,7 +101,7 @@ class _Run:
     student: str
     hand_in: HandIn
     files: _Files
-    timed: bool
+    timed: bool | Literal["only"]
     clock: Clock
     judges: Any = field(default=None, repr=False)
 
@@ -199,13 +201,15 @@ class _Run:
         return judge
 
     def _sandbox(self, under_test: Candidate) -> Sandbox:
-        return Sandbox(under_test, timeout=self.assignment.limits.call, start_timeout=10.0)
+        call = self.assignment.limits.call
+        return Sandbox(under_test, timeout=call, start_timeout=START * call)
 
     # ------------------------------------------------------------------ ops
 
     def _op(self, check: Check, blank: CheckResult, answer: Answer) -> CheckResult:
         under_test = candidate(answer.path, column=True)
-        found = ops.report(under_test, check, self._op_seed(check), self.assignment.limits.call)
+        found = ops.report(under_test, check, self._op_seed(check), self.assignment.limits.call,
+                           self.clock.left)
         failed = ops.first(found)
         blank = replace(blank, executed=found.executed, declared=max(1, len(found.records)))
         lacking = ops.missing(found)
@@ -246,4 +250,3 @@ def _of_file(text: str) -> Status:
         else Status.FAILED
 
 
-__all__ = ["CourseError", "hashlib", "run"]

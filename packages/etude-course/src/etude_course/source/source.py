@@ -86,9 +86,9 @@ class Source:
         text = self.solved(mutant.file)
         for old, new in mutant.edits:
             if text.count(old) != 1:
-                raise CourseError(f"mutant {mutant.name!r} of {self.folder} replaces {old!r}, which "
-                                  f"is {text.count(old)} times in {mutant.file}; it should be "
-                                  f"there once")
+                raise CourseError(f"mutant {mutant.name!r} of {self.folder} replaces {old!r}, "
+                                  f"which should be once in {mutant.file}, and is there "
+                                  f"{text.count(old)} times")
             text = text.replace(old, new)
         return {**self.solutions(), mutant.file: regions.solution(text, mutant.file)}
 
