@@ -17,10 +17,11 @@ from typing import Any, Literal
 from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
+from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
 from etude_course.record import CheckResult, Result, Status
-from etude_course.run import calls, feedback, ops
+from etude_course.run import calls, feedback, ops, provenance
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
 from etude_course.run.oracle import Oracle, module_of_drivers
@@ -68,7 +69,8 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
                 if progress is not None:
                     progress(result)
         return Result(a.id, a.version, student, found, title=a.title, members=list(members),
-                      submission=hand_in.digest, seconds=time.monotonic() - start)
+                      submission=hand_in.digest, walls=Walls().missing(),
+                      seconds=time.monotonic() - start)
 
 
 class _Files:
@@ -109,6 +111,7 @@ class _Run:
         """The results of some checks of a question."""
         automatic = [c for c in checks if c.kind != "hand"]
         answer = self.hand_in.answer(question) if automatic else Answer(Path())
+        refused = "" if answer.trouble else provenance.refused(question, answer.path)
         found = []
         for check in checks:
             start = time.monotonic()
@@ -119,6 +122,8 @@ class _Run:
             elif answer.trouble:
                 status = Status.FAILED if answer.written else Status.NOT_WRITTEN
                 blank = replace(blank, status=status, message=answer.trouble)
+            elif refused:
+                blank = replace(blank, status=Status.REFUSED, message=refused)
             elif not self.clock.left:
                 blank = replace(blank, message=f"not run: the hand-in has used up its "
                                                f"{self.assignment.limits.total:g} s")
@@ -151,7 +156,9 @@ class _Run:
         if self.source is not None:
             cases += self.source.hidden(check, self.values, self.seed, self.student)
         under_test = candidate(answer.path, column=False)
-        with self._sandbox(under_test) as box:
+        if foreign := provenance.foreign(under_test, answer.name):
+            return replace(blank, status=Status.REFUSED, message=foreign)
+        with self._sandbox(under_test, self.assignment.question(check)) as box:
             driven = calls.ask(box, check, cases, self.assignment.limits.call, self.clock,
                                self.files.drivers)
         cases = self._expecting(check, cases)
@@ -200,16 +207,20 @@ class _Run:
         judge: calls.Judge = getattr(self.judges, check.judge.removeprefix("drivers:"))
         return judge
 
-    def _sandbox(self, under_test: Candidate) -> Sandbox:
+    def _sandbox(self, under_test: Candidate, question: Question) -> Sandbox:
         call = self.assignment.limits.call
-        return Sandbox(under_test, timeout=call, start_timeout=START * call)
+        return Sandbox(under_test, timeout=call, start_timeout=START * call,
+                       walls=provenance.walls_for(question))
 
     # ------------------------------------------------------------------ ops
 
     def _op(self, check: Check, blank: CheckResult, answer: Answer) -> CheckResult:
         under_test = candidate(answer.path, column=True)
+        if foreign := provenance.foreign(under_test, answer.name):
+            return replace(blank, status=Status.REFUSED, message=foreign)
+        walls = provenance.walls_for(self.assignment.question(check))
         found = ops.report(under_test, check, self._op_seed(check), self.assignment.limits.call,
-                           self.clock.left)
+                           self.clock.left, walls)
         failed = ops.first(found)
         blank = replace(blank, executed=found.executed, declared=max(1, len(found.records)))
         lacking = ops.missing(found)
@@ -224,7 +235,7 @@ class _Run:
             return replace(blank, status=status, message=ops.message(failed))
         shown = self.kit.visible(check, self.values)
         return replace(blank, status=status, message=ops.message(failed),
-                       mistake=self._named(shown, under_test) or failed.likely,
+                       mistake=self._named(shown, under_test, walls) or failed.likely,
                        case=failed.case if self.source is None else f"hidden: {failed.case}",
                        detail=ops.detail(found, failed))
 
@@ -233,10 +244,10 @@ class _Run:
             return ops.PUBLIC_SEED
         return parameters.number(self.seed, self.assignment.id, check.id, self.student) % (1 << 31)
 
-    def _named(self, shown: Visible, under_test: Candidate) -> str:
+    def _named(self, shown: Visible, under_test: Candidate, walls: Walls) -> str:
         if not shown.fingerprints:
             return ""
-        answers = ops.answers(under_test, shown.cases, self.assignment.limits.call)
+        answers = ops.answers(under_test, shown.cases, self.assignment.limits.call, walls)
         return feedback.mistake(shown.fingerprints, answers)
 
     # ------------------------------------------------------------------ speed
