@@ -14,6 +14,7 @@ namespace lab::inspect {
 
 uint64_t accesses;
 uint32_t host_path;
+volatile bool several_host_threads, host_in_hook;
 bool store_pending;
 
 namespace {
@@ -175,6 +176,27 @@ inline void check_races(const Touch &touch) {
     }
 }
 
+/* What a kernel stored is taken if another thread or a later launch comes upon it, and by atomics. A
+   thread that reads again what it wrote itself takes nothing away. */
+inline void note_output(const Touch &touch) {
+    Object &object = touch.object;
+    Output &output = object.output;
+    bool stores = touch.flags & Mark::write;
+    if (output.writer && !output.taken) {
+        const Cell &cell = object.cells.of(object.bytes)[(touch.address - object.begin) / 4];
+        const Mark &last = cell.write;
+        bool by_other = !stores && last.thread != touch.lane.id;
+        output.taken = (touch.flags & Mark::atomic) || cell.split ||
+                       (last.tick &&
+                        (by_other || last.tick < touch.lane.block->launch->begin));
+    }
+    if (!stores) return;
+    output.taken |= bool(touch.flags & Mark::atomic);
+    output.widths_differ |= output.width && output.width != touch.size;
+    output.width = (uint32_t)touch.size;
+    output.writer = touch.lane.block->launch->work;
+}
+
 /* Some stores always write back what their thread has just loaded from the same place: `x += 1`. */
 inline void remember_read_back(Lane &lane, Spot &spot, uintptr_t a, uint32_t flags) {
     if (!(flags & Mark::write)) {
@@ -213,6 +235,7 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
     if (a & (size - 1)) report_misaligned(touch);
     check_defined(touch);
     remember_read_back(lane, spot, a, flags);
+    if (object->space == Space::global) note_output(touch);
     check_races(touch);
 }
 
@@ -237,6 +260,7 @@ void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr
     accesses += words;
     Touch touch{lane, spot, *object, a, bytes, flags, turn / (uint32_t)words};
     check_range_defined(touch);
+    if (object->space == Space::global) note_output(touch);
     check_races(touch);
 }
 
@@ -310,8 +334,52 @@ void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &wo
     busy->push_back({a, a + bytes, is_written, &work});
 }
 
+/* ---- A copy back that was too short --------------------------------------------------------- */
+
+namespace {
+
+/* A copy to the host of as many bytes as the object has elements. The rest of the host's array is
+   watched: its first and its last element. */
+struct Short {
+    ShortCopy copy;
+    bool first_read = false, last_read = false;
+
+    uintptr_t rest() const { return copy.to + copy.bytes; }
+    uintptr_t end() const { return copy.to + copy.object->bytes; }
+};
+
+LAB_FIRST Lasting<std::vector<Short>> short_copies;
+
+/* The host reads it as if it had come: that is told. If it writes there first, it is its own. */
+void check_short_copies(uintptr_t a, size_t bytes, bool is_write) {
+    for (size_t i = 0; i < short_copies->size(); i++) {
+        Short &s = (*short_copies)[i];
+        auto touches = [&](uintptr_t element) { return a <= element && element < a + bytes; };
+        s.first_read |= !is_write && touches(s.rest());
+        s.last_read |= !is_write && touches(s.end() - s.copy.object->output.width);
+        bool ends = is_write ? a < s.end() && a + bytes > s.rest() : s.first_read && s.last_read;
+        if (!ends) continue;
+        if (!is_write) report_short_copy(s.copy);
+        short_copies->erase(short_copies->begin() + (long)i--);
+    }
+}
+
+} // namespace
+
+void watch_short_copy(const ShortCopy &copy) { short_copies->push_back({copy}); }
+
+void forget_short_copies(uintptr_t a, size_t bytes, const Object *from) {
+    for (size_t i = 0; i < short_copies->size(); i++) {
+        const Short &s = (*short_copies)[i];
+        bool touched = a < s.end() && a + bytes > s.copy.to;
+        if (touched || (from && from == s.copy.object))
+            short_copies->erase(short_copies->begin() + (long)i--);
+    }
+}
+
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     if (!busy->empty() && check_busy(a, bytes, is_write, pc)) return;
+    if (!short_copies->empty()) check_short_copies(a, bytes, is_write);
     if (objects->far_from_all(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;

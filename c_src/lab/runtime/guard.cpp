@@ -9,6 +9,7 @@
 #define LAB_RUNTIME
 #include "guard.h"
 
+#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -127,10 +128,10 @@ static void report_fault(int signal, const siginfo_t *info, void *pc) {
 }
 
 /* A pointer of the card, dereferenced on the host, faults with LAB_NO_TOUCH=1 only. */
-static void report_host_touch(const void *address, void *pc) {
+static bool report_host_touch(const void *address, void *pc) {
     Allocation a = find_allocation(address);
     if (!a)
-        return;
+        return false;
     Finding f;
     f.kind = "device-pointer";
     f.words = "the host touched memory of the card (" + std::to_string(a.bytes) + " bytes from " +
@@ -140,6 +141,51 @@ static void report_host_touch(const void *address, void *pc) {
                 a.bytes, static_cast<const char *>(address) - a.base,
                 a.pc,    a.site};
     report(f);
+    return true;
+}
+
+/* A stack that is used up faults just below its pointer, or just above it. */
+static bool used_up_stack(const void *address, const void *context) {
+#if defined(__x86_64__)
+    auto *machine = &static_cast<const ucontext_t *>(context)->uc_mcontext;
+    constexpr uintptr_t near = 1 << 16;
+    return reinterpret_cast<uintptr_t>(address) -
+               static_cast<uintptr_t>(machine->gregs[REG_RSP]) + near < 2 * near;
+#else
+    (void)address, (void)context;
+    return false;
+#endif
+}
+
+static std::string crash_words(int signal, const void *address, const void *context, Finding &f) {
+    if (signal == SIGFPE)
+        return "divided an integer by zero";
+    if (signal == SIGILL)
+        return "came to an instruction that is none, as after a function that returns nothing";
+    if (used_up_stack(address, context))
+        return "used up its stack: too deep a recursion, or too large a local array";
+    return "touched " + describe(address, f);
+}
+
+/* The host crashed. Its stack is walked by the unwinder, for it may have crashed in a function of the
+   C library that was given a bad pointer; whose line it is, Python looks up. */
+static void report_crash(int signal, const siginfo_t *info, void *context) {
+    constexpr int most = 64;
+    void *calls[most];
+    int n = backtrace(calls, most), at = 0;
+    void *pc = program_counter(context);
+    while (at < n && calls[at] != pc) /* the handler itself */
+        at++;
+    Finding f;
+    f.kind = "host-crash";
+    f.words = "the host " + crash_words(signal, info->si_addr, context, f) + ", and the program ended.";
+    Place place;
+    place.role = "crash";
+    place.pc = static_cast<char *>(pc) + 1; /* others are return addresses, one past the call */
+    for (int i = at + 1; i < n; i++)
+        place.stack.push_back(calls[i]);
+    f.places = {place};
+    report(f);
 }
 
 static void fault(int signal, siginfo_t *info, void *context) {
@@ -147,7 +193,8 @@ static void fault(int signal, siginfo_t *info, void *context) {
         report_fault(signal, info, program_counter(context));
         this_worker().fail(signal == SIGFPE || signal == SIGILL ? 719 : 700);
     }
-    report_host_touch(info->si_addr, program_counter(context));
+    if (!report_host_touch(info->si_addr, program_counter(context)))
+        report_crash(signal, info, context);
     if (inspecting) {
         stopped = "a crash of the host";
         observe::finished();
@@ -222,6 +269,13 @@ static void give_signal_stack() {
     stack.ss_sp = memory;
     stack.ss_size = SIGNAL_STACK;
     sigaltstack(&stack, nullptr);
+}
+
+void guard_host() {
+    void *calls[1];
+    (void)backtrace(calls, 1); /* loads the unwinder, which a handler cannot */
+    give_signal_stack();
+    watch(nullptr);
 }
 
 Guarded::Guarded(Launching &) {

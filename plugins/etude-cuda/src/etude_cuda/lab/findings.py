@@ -19,7 +19,8 @@ from etude_cuda.lab.symbols import Symbols
 
 #: What a finding does to the verdict. An error fails the run, a warning and advice do not.
 SEVERITY = dict.fromkeys(("leak", "same-value-race", "error-ignored"), "warning")
-SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence"), "advice")
+SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence", "unread-output"),
+                          "advice")
 RANK = {"error": 0, "warning": 1, "advice": 2}
 
 
@@ -83,6 +84,8 @@ def _told(case: Case) -> Told:
         (launch.file, launch.line) if launch else ("", 0)
     kernel = launch.kernel if launch else case.found.kernel
     severity = SEVERITY.get(case.found.kind, "error")
+    if case.found.detail.get("rest_is_read"):  # a copy that was carried out, and may be meant
+        severity = "advice"
     return Told(case.found.kind, severity, case.found.launch, kernel, *where, said.headline,
                 said.what, sites, tuple(said.advice), case.found.count, case.found.scope,
                 found=case.found)
