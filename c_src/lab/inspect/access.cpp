@@ -176,8 +176,8 @@ inline void check_races(const Touch &touch) {
     }
 }
 
-/* What a kernel stored is taken if another thread or a later launch comes upon it, and by atomics. A
-   thread that reads again what it wrote itself takes nothing away. */
+/* What a kernel stored is taken if another thread or a later launch comes upon it, and by atomics.
+   A thread that reads again what it wrote itself takes nothing away. */
 inline void note_output(const Touch &touch) {
     Object &object = touch.object;
     Output &output = object.output;

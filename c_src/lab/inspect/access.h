@@ -17,8 +17,8 @@ void device_range(Lane &lane, uintptr_t address, size_t bytes, uint32_t flags, u
 void host_access(uintptr_t address, size_t bytes, bool is_write, uintptr_t pc);
 extern uint32_t host_path;
 
-/* Once a second thread of the host has used the card, the host's own accesses are no longer watched:
-   the tables have no locks. While this one is in a hook, the second one waits. */
+/* Once a second thread of the host has used the card, the host's own accesses are no longer
+   watched: the tables have no locks. While this one is in a hook, the second one waits. */
 extern volatile bool several_host_threads, host_in_hook;
 
 /* Is a store waiting to be looked at, because it races and only its value tells how badly? */

@@ -31,8 +31,8 @@ LAB_FIRST Lasting<PairTable> numbers;                   // of basic blocks
 
 uint64_t launches; // so far
 
-/* What several threads of the host ask of the card is seen one after another. A launch is alone from
-   its begin to its end. */
+/* What several threads of the host ask of the card is seen one after another. A launch is alone
+   from its begin to its end. */
 std::recursive_mutex &one_at_a_time() {
     static std::recursive_mutex &mutex = *new std::recursive_mutex; // outlives the exit
     return mutex;

@@ -167,8 +167,8 @@ static std::string crash_words(int signal, const void *address, const void *cont
     return "touched " + describe(address, f);
 }
 
-/* The host crashed. Its stack is walked by the unwinder, for it may have crashed in a function of the
-   C library that was given a bad pointer; whose line it is, Python looks up. */
+/* The host crashed. Its stack is walked by the unwinder, for it may have crashed in a function of
+   the C library that was given a bad pointer; whose line it is, Python looks up. */
 static void report_crash(int signal, const siginfo_t *info, void *context) {
     constexpr int most = 64;
     void *calls[most];
@@ -178,7 +178,8 @@ static void report_crash(int signal, const siginfo_t *info, void *context) {
         at++;
     Finding f;
     f.kind = "host-crash";
-    f.words = "the host " + crash_words(signal, info->si_addr, context, f) + ", and the program ended.";
+    f.words = "the host " + crash_words(signal, info->si_addr, context, f) +
+              ", and the program ended.";
     Place place;
     place.role = "crash";
     place.pc = static_cast<char *>(pc) + 1; /* others are return addresses, one past the call */

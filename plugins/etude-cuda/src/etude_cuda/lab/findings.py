@@ -19,8 +19,8 @@ from etude_cuda.lab.symbols import Symbols
 
 #: What a finding does to the verdict. An error fails the run, a warning and advice do not.
 SEVERITY = dict.fromkeys(("leak", "same-value-race", "error-ignored"), "warning")
-SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence", "unread-output"),
-                          "advice")
+SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence", "unread-output",
+                           "barrier-in-branch"), "advice")
 RANK = {"error": 0, "warning": 1, "advice": 2}
 
 
