@@ -181,20 +181,23 @@ inline void check_races(const Touch &touch) {
 inline void note_output(const Touch &touch) {
     Object &object = touch.object;
     Output &output = object.output;
-    bool stores = touch.flags & Mark::write;
-    if (output.writer && !output.taken) {
+    const LaunchView &launch = *touch.lane.block->launch;
+    bool stores = touch.flags & Mark::write, atomic = touch.flags & Mark::atomic;
+    bool by_earlier = output.writer && output.writer != launch.work;
+    if (output.writer && (!output.taken || (by_earlier && !output.writer->output_taken))) {
         const Cell &cell = object.cells.of(object.bytes)[(touch.address - object.begin) / 4];
         const Mark &last = cell.write;
-        bool by_other = !stores && last.thread != touch.lane.id;
-        output.taken = (touch.flags & Mark::atomic) || cell.split ||
-                       (last.tick &&
-                        (by_other || last.tick < touch.lane.block->launch->begin));
+        bool later = last.tick && last.tick < launch.begin;
+        bool by_other = last.tick && !stores && last.thread != touch.lane.id;
+        output.taken |= later || by_other || atomic || cell.split;
+        output.writer->output_taken |= later && by_earlier;
     }
     if (!stores) return;
-    output.taken |= bool(touch.flags & Mark::atomic);
+    if (by_earlier) output.writer->output_taken = true; // a later launch goes on with it
+    output.taken |= atomic;
     output.widths_differ |= output.width && output.width != touch.size;
     output.width = (uint32_t)touch.size;
-    output.writer = touch.lane.block->launch->work;
+    output.writer = launch.work;
 }
 
 /* Some stores always write back what their thread has just loaded from the same place: `x += 1`. */
@@ -338,11 +341,11 @@ void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &wo
 
 namespace {
 
-/* A copy to the host of as many bytes as the object has elements. The rest of the host's array is
-   watched: its first and its last element. */
+/* A copy to the host of as many bytes as the object has elements. Whoever reads the last element
+   that came is watched. */
 struct Short {
     ShortCopy copy;
-    bool first_read = false, last_read = false;
+    uintptr_t reader = 0; // the pc
 
     uintptr_t rest() const { return copy.to + copy.bytes; }
     uintptr_t end() const { return copy.to + copy.object->bytes; }
@@ -350,14 +353,15 @@ struct Short {
 
 LAB_FIRST Lasting<std::vector<Short>> short_copies;
 
-/* The host reads it as if it had come: that is told. If it writes there first, it is its own. */
-void check_short_copies(uintptr_t a, size_t bytes, bool is_write) {
+/* The same instruction goes on to the next element, so it is of the same array, and nothing came
+   there: that is told. If the host writes there first, it is its own. */
+void check_short_copies(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     for (size_t i = 0; i < short_copies->size(); i++) {
         Short &s = (*short_copies)[i];
-        auto touches = [&](uintptr_t element) { return a <= element && element < a + bytes; };
-        s.first_read |= !is_write && touches(s.rest());
-        s.last_read |= !is_write && touches(s.end() - s.copy.object->output.width);
-        bool ends = is_write ? a < s.end() && a + bytes > s.rest() : s.first_read && s.last_read;
+        auto touches = [&](uintptr_t at) { return a <= at && at < a + bytes; };
+        if (!is_write && touches(s.rest() - 1)) s.reader = pc;
+        bool ends = is_write ? a < s.end() && a + bytes > s.rest()
+                             : touches(s.rest()) && s.reader == pc;
         if (!ends) continue;
         if (!is_write) report_short_copy(s.copy);
         short_copies->erase(short_copies->begin() + (long)i--);
@@ -379,7 +383,7 @@ void forget_short_copies(uintptr_t a, size_t bytes, const Object *from) {
 
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     if (!busy->empty() && check_busy(a, bytes, is_write, pc)) return;
-    if (!short_copies->empty()) check_short_copies(a, bytes, is_write);
+    if (!short_copies->empty()) check_short_copies(a, bytes, is_write, pc);
     if (objects->far_from_all(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;

@@ -29,7 +29,7 @@ void look_at_pending_store();
 void host_buffer_busy(uintptr_t address, size_t bytes, bool is_written, const struct Work &work);
 
 /* A copy of n bytes to the host from an object of n elements, which all hold what a kernel stored.
-   It is told if the host then reads the rest of its array, where nothing came. */
+   It is told if the host then reads on in its array, where nothing came. */
 struct ShortCopy {
     uintptr_t to = 0;
     size_t bytes = 0;

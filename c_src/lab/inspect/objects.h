@@ -17,7 +17,7 @@ struct Work; // streams.h
 
 /* What kernels stored in an object, and whether anybody took it from there. */
 struct Output {
-    const Work *writer = nullptr; // the latest launch that stored something
+    Work *writer = nullptr; // the latest launch that stored something
     uint32_t width = 0;           // bytes of each store
     bool widths_differ = false;
     bool taken = false; // read, copied, or written over by a later launch, copy or fill

@@ -404,7 +404,8 @@ void carry_defined(Object &to, size_t at, const Object *from, size_t from_at, si
 
 /* Whoever copies it, from there or to there, has seen to what kernels stored in it. */
 void take_output(Object *object) {
-    if (object && object->output.writer) object->output.taken = true;
+    if (!object || !object->output.writer) return;
+    object->output.taken = object->output.writer->output_taken = true;
 }
 
 bool host_gave = false; // has the program ever copied something of the host's to the card?
@@ -418,11 +419,14 @@ bool copies_bytes_for_elements(Object &object, uintptr_t at, size_t bytes) {
            cells[(object.bytes - output.width) / 4].write.tick;
 }
 
-/* What stays on the card is forgotten there, unless the program only tries launches: then it gave
-   the card nothing either. */
+bool call_failed = false; // has any call of the API returned an error?
+
+/* What stays on the card is forgotten there, unless something else that the launch stored was read,
+   so that this is a by-product; or the program only tries launches, and gave the card nothing. */
 bool is_unread_output(const Object &object) {
-    return object.space == Space::global && object.allocated_pc && object.output.writer &&
-           !object.output.taken && host_gave;
+    const Output &output = object.output;
+    return object.space == Space::global && object.allocated_pc && output.writer &&
+           !output.taken && !output.writer->output_taken && host_gave;
 }
 
 } // namespace
@@ -484,10 +488,10 @@ void event_waited(void *event, void *stream, bool host, void *) {
     streams->event_waited(event, stream, host);
 }
 
-void api(const char *, int, void *) {}
+void api(const char *, int status, void *) { call_failed |= status != 0; }
 
 void ended(int status) {
-    if (status) return; // ended early, perhaps before its copies
+    if (status && call_failed) return; // it ended early, perhaps before its copies
     objects->each([](const Object &object) {
         if (is_unread_output(object)) report_unread_output(object);
     });

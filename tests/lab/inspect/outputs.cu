@@ -14,6 +14,10 @@ constexpr size_t BYTES = N * sizeof(float);
 
 __global__ void twice(const float *x, float *y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
 __global__ void in_place(float *x) { x[threadIdx.x] *= 2; }
+__global__ void two_results(const float *x, float *y, float *half) {
+    y[threadIdx.x] = x[threadIdx.x];
+    half[threadIdx.x] = x[threadIdx.x] / 2;
+}
 __global__ void count_up(int *total) { atomicAdd(total, 1); }
 __global__ void add_up(const float *x, float *y) {
     y[threadIdx.x] = 0;
@@ -91,7 +95,16 @@ std::map<std::string, void (*)()> cases = {
     {"forgotten", [] { one_launch([](float *) { cudaDeviceSynchronize(); }); }},
     {"copied", [] { one_launch([](float *y) { back(y); }); }},
     {"left_at_exit", [] { one_launch([](float *) { exit(0); }); }},
-    {"early_exit", [] { one_launch([](float *) { exit(3); }); }},
+    {"found_wrong", [] { one_launch([](float *) { exit(host[0] == 2 ? 0 : 3); }); }},
+    {"call_failed", [] { one_launch([](float *y) {
+        if (cudaMemcpy(host.data(), y, BYTES, cudaMemcpyHostToDevice) != cudaSuccess) exit(3);
+    }); }},
+    {"by_product", [] {
+        float *x = on_device(), *y = device<float>(N), *half = device<float>(N);
+        two_results<<<1, N>>>(x, y, half);
+        back(y);
+        free_all({x, y, half});
+    }},
     {"part_copied", [] { one_launch([](float *y) { back(y, sizeof(float)); }); }},
     {"other_kernel", [] { one_launch([](float *y) {
         float *z = device<float>(N);
@@ -105,6 +118,15 @@ std::map<std::string, void (*)()> cases = {
         twice<<<1, N>>>(x, y);
         cudaFree(x);
     }); }},
+    {"by_product_of_a_second", [] {
+        float *x = on_device(), *y = device<float>(N), *half = device<float>(N);
+        twice<<<1, N>>>(x, y);
+        in_place<<<1, N>>>(y);
+        two_results<<<1, N>>>(x, y, half);
+        twice<<<1, N>>>(y, x);
+        back(x);
+        free_all({x, y, half});
+    }},
     {"changed_in_place", [] {
         float *x = on_device();
         in_place<<<1, N>>>(x);  // LAUNCH
@@ -140,6 +162,11 @@ std::map<std::string, void (*)()> cases = {
         cudaMemcpy(host.data(), y, N, cudaMemcpyDeviceToHost);  // COPY
         printf("%g\n", sum(host.data(), 0, N));
     }); }},
+    {"short_until_it_differs", [] { one_launch([](float *y) {
+        cudaMemcpy(host.data(), y, N, cudaMemcpyDeviceToHost);  // COPY
+        for (int i = 0; i < N; i++)
+            if (host[i] != 2) exit(1);
+    }); }},
     {"short_and_unread", [] { one_launch([](float *y) {
         back(y, N);
         printf("%g\n", sum(host.data(), 0, N / 4));
@@ -150,9 +177,9 @@ std::map<std::string, void (*)()> cases = {
         printf("%g\n", sum(host.data(), 0, N));
     }); }},
     {"first_quarter", [] { one_launch([](float *y) {
-        float first[N / 4];
-        cudaMemcpy(first, y, sizeof first, cudaMemcpyDeviceToHost);
-        printf("%g\n", sum(first, 0, N / 4));
+        float both[N / 2] = {};
+        cudaMemcpy(both, y, N, cudaMemcpyDeviceToHost);
+        printf("%g\n", sum(both, 0, N / 4) + both[N / 4]);
     }); }},
     {"in_parts", [] { one_launch([](float *y) {
         for (int part = 0; part < 4; part++)

@@ -7,9 +7,10 @@ import signal
 
 import pytest
 
-FORGOTTEN = ["forgotten", "left_at_exit", "changed_in_place", "added_up"]
+FORGOTTEN = ["forgotten", "left_at_exit", "changed_in_place", "added_up", "found_wrong"]
 READ = ["copied", "part_copied", "other_kernel", "written_over", "launched_again", "by_atomics",
-        "nothing_given", "managed", "early_exit"]
+        "nothing_given", "managed", "call_failed", "by_product",
+        "by_product_of_a_second"]
 WHOLE = ["short_and_unread", "short_and_then_written", "first_quarter", "in_parts",
          "of_two_widths"]
 RUNS = 20
@@ -28,8 +29,9 @@ def test_a_result_that_somebody_saw_to_is_not(watch, case):
     assert not watch("outputs.cu", case).found("unread-output")
 
 
-def test_a_copy_of_bytes_for_elements_is_told_once_the_host_reads_the_rest(watch):
-    seen = watch("outputs.cu", "short")
+@pytest.mark.parametrize("case", ["short", "short_until_it_differs"])
+def test_a_copy_of_bytes_for_elements_is_told_once_the_host_reads_on(watch, case):
+    seen = watch("outputs.cu", case)
     (found,) = seen.found("bytes-for-elements")
     assert seen.lines(found) == ["COPY"]
     assert found.detail == {"asked": 128, "have": 512, "element": 4, "rest_is_read": True}

@@ -377,6 +377,8 @@ def test_a_copy_of_bytes_for_elements_that_was_carried_out_is_advice():
 def test_a_leak_of_a_program_that_ended_early_blames_the_end():
     leak = {"object": thing("", "global", 400, 0, allocated_pc=at(23)), "launch": 0}
     assert "Call cudaFree(d_x)" in said(made.told(finding("leak", **leak)))
-    early = said(made.told(finding("leak", **leak, ended_early=2)))
+    found = made.told(finding("leak", **leak, ended_early=2))
+    early = said(found)
+    assert found.severity == "advice"
     assert "Call cudaFree" not in early
     assert "Mend what made the program end with status 2" in early

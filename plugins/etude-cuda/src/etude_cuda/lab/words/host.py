@@ -68,8 +68,8 @@ def _short_copy(c: Case) -> Said:
     return Said("bytes for elements: a copy brings the first part of an array",
                 f"The copy at {spot(site)} takes {many(asked, 'byte')} of {c.memory}, which has "
                 f"{many(have // element, 'element')} of {element} bytes. Kernels wrote all of it, "
-                f"and the host then reads the other {many(have - asked, 'byte')} of its own array, "
-                f"where nothing came.",
+                f"and the host goes on to read its own array there, although the other "
+                f"{many(have - asked, 'byte')} did not come.",
                 ["cudaMemcpy takes its size in bytes: n * sizeof(float)."])
 
 
