@@ -9,7 +9,6 @@
 #define LAB_RUNTIME
 #include "guard.h"
 
-#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +16,9 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
+#include <algorithm>
 #include <mutex>
 #include <vector>
 
@@ -44,6 +45,7 @@ static thread_local Runner runner;
 std::mutex watching;
 std::atomic<Launching *> watched{nullptr};
 static struct sigaction fault_before[NSIG];
+static bool host_guarded; /* crashes of the host are told: in whole programs */
 static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 static void *program_counter(void *context) {
@@ -167,24 +169,33 @@ static std::string crash_words(int signal, const void *address, const void *cont
     return "touched " + describe(address, f);
 }
 
+/* The return addresses of the running thread, the innermost first, as far as the last 64. */
+static std::vector<void *> unwound() {
+    std::vector<void *> calls;
+    auto enter = [](_Unwind_Context *frame, void *list) {
+        auto &into = *static_cast<std::vector<void *> *>(list);
+        into.push_back(reinterpret_cast<void *>(_Unwind_GetIP(frame)));
+        return into.size() < 64 ? _URC_NO_REASON : _URC_END_OF_STACK;
+    };
+    _Unwind_Backtrace(enter, &calls);
+    return calls;
+}
+
 /* The host crashed. Its stack is walked by the unwinder, for it may have crashed in a function of
    the C library that was given a bad pointer; whose line it is, Python looks up. */
 static void report_crash(int signal, const siginfo_t *info, void *context) {
-    constexpr int most = 64;
-    void *calls[most];
-    int n = backtrace(calls, most), at = 0;
-    void *pc = program_counter(context);
-    while (at < n && calls[at] != pc) /* the handler itself */
-        at++;
+    char *pc = static_cast<char *>(program_counter(context));
+    std::vector<void *> calls = unwound();
+    auto at = std::find(calls.begin(), calls.end(), pc); /* what comes before is the handler */
     Finding f;
     f.kind = "host-crash";
     f.words = "the host " + crash_words(signal, info->si_addr, context, f) +
               ", and the program ended.";
     Place place;
     place.role = "crash";
-    place.pc = static_cast<char *>(pc) + 1; /* others are return addresses, one past the call */
-    for (int i = at + 1; i < n; i++)
-        place.stack.push_back(calls[i]);
+    place.pc = pc + 1; /* others are return addresses, one past the call */
+    if (at != calls.end())
+        place.stack.assign(at + 1, calls.end());
     f.places = {place};
     report(f);
 }
@@ -194,7 +205,7 @@ static void fault(int signal, siginfo_t *info, void *context) {
         report_fault(signal, info, program_counter(context));
         this_worker().fail(signal == SIGFPE || signal == SIGILL ? 719 : 700);
     }
-    if (!report_host_touch(info->si_addr, program_counter(context)))
+    if (!report_host_touch(info->si_addr, program_counter(context)) && host_guarded)
         report_crash(signal, info, context);
     if (inspecting) {
         stopped = "a crash of the host";
@@ -247,12 +258,21 @@ bool stop_kernels(int error) {
 
 /* ---- Beginning ----------------------------------------------------------------------------- */
 
-static void install_handlers() {
-    struct sigaction action{};
+/* Before each program's first launch too, for it may have handlers of its own since main began. */
+static void install_fault_handlers() {
+    struct sigaction action{}, before{};
     action.sa_sigaction = fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    for (int signal : FAULTS)
-        sigaction(signal, &action, &fault_before[signal]);
+    for (int signal : FAULTS) {
+        sigaction(signal, &action, &before);
+        if (before.sa_sigaction != fault)
+            fault_before[signal] = before;
+    }
+}
+
+static void install_handlers() {
+    install_fault_handlers();
+    struct sigaction action{};
     action.sa_sigaction = interrupted;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
     sigaction(INTERRUPT, &action, nullptr);
@@ -273,10 +293,9 @@ static void give_signal_stack() {
 }
 
 void guard_host() {
-    void *calls[1];
-    (void)backtrace(calls, 1); /* loads the unwinder, which a handler cannot */
+    host_guarded = true;
     give_signal_stack();
-    watch(nullptr);
+    install_fault_handlers();
 }
 
 Guarded::Guarded(Launching &) {
