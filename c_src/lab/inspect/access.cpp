@@ -390,6 +390,7 @@ void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     bool of_host = object->space == Space::managed || object->space == Space::pinned;
     if (object->freed && of_host)
         return report_host_after_free(*object, a, bytes, is_write, pc);
+    object->output.take();
     if (!of_host)
         return report_device_pointer(*object, a, bytes, is_write, pc);
     size_t inside = std::min<size_t>(bytes, object->end - a);

@@ -21,6 +21,8 @@ struct Output {
     uint32_t width = 0;           // bytes of each store
     bool widths_differ = false;
     bool taken = false; // read, copied, or written over by a later launch, copy or fill
+
+    void take(); // the host, or a copy or fill, has seen to it
 };
 
 struct Object {

@@ -402,12 +402,6 @@ void carry_defined(Object &to, size_t at, const Object *from, size_t from_at, si
         to.defined.set(at, bytes);
 }
 
-/* Whoever copies it, from there or to there, has seen to what kernels stored in it. */
-void take_output(Object *object) {
-    if (!object || !object->output.writer) return;
-    object->output.taken = object->output.writer->output_taken = true;
-}
-
 bool host_gave = false; // has the program ever copied something of the host's to the card?
 
 /* As many bytes as there are elements, of 4 or 8 bytes, and kernels have stored the last one. */
@@ -440,8 +434,8 @@ void copied(void *to, const void *from, size_t bytes, Copy way, void *stream, bo
     forget_short_copies(at, bytes, source);
     if (source && way == Copy::device_to_host && copies_bytes_for_elements(*source, from_at, bytes))
         watch_short_copy({at, bytes, source, number_of(pc), caller_path()});
-    take_output(source);
-    take_output(target);
+    if (source) source->output.take();
+    if (target) target->output.take();
     if (target)
         carry_defined(*target, at - target->begin, source, source ? from_at - source->begin : 0,
                       bytes);
@@ -458,7 +452,7 @@ void copied(void *to, const void *from, size_t bytes, Copy way, void *stream, bo
 void filled(void *to, size_t bytes, void *, void *) {
     Alone alone;
     Object *target = holding(to, bytes);
-    take_output(target);
+    if (target) target->output.take();
     if (target && target->defined.tracked())
         target->defined.set(number_of(to) - target->begin, bytes);
 }

@@ -96,6 +96,7 @@ std::map<std::string, void (*)()> cases = {
     {"copied", [] { one_launch([](float *y) { back(y); }); }},
     {"left_at_exit", [] { one_launch([](float *) { exit(0); }); }},
     {"found_wrong", [] { one_launch([](float *) { exit(host[0] == 2 ? 0 : 3); }); }},
+    {"read_by_the_host", [] { one_launch([](float *y) { printf("%g\n", y[0]); }); }},
     {"call_failed", [] { one_launch([](float *y) {
         if (cudaMemcpy(host.data(), y, BYTES, cudaMemcpyHostToDevice) != cudaSuccess) exit(3);
     }); }},

@@ -9,7 +9,7 @@ import pytest
 
 FORGOTTEN = ["forgotten", "left_at_exit", "changed_in_place", "added_up", "found_wrong"]
 READ = ["copied", "part_copied", "other_kernel", "written_over", "launched_again", "by_atomics",
-        "nothing_given", "managed", "call_failed", "by_product",
+        "nothing_given", "managed", "call_failed", "read_by_the_host", "by_product",
         "by_product_of_a_second"]
 WHOLE = ["short_and_unread", "short_and_then_written", "first_quarter", "in_parts",
          "of_two_widths"]
