@@ -23,7 +23,8 @@ KINDS = ("out-of-bounds", "use-after-free", "misaligned", "uninitialized", "leak
          "shuffle-inactive", "shuffle-mask", "deadlock", "never-ends", "null-pointer",
          "host-pointer", "device-pointer", "bytes-for-elements", "copy-direction", "copy-range",
          "unsynchronized-read", "unread-output", "host-crash", "error-ignored",
-         "launch-failed", "shared-size", "assert", "uncoalesced", "bank-conflict", "branch-divergence", "unsupported")
+         "launch-failed", "shared-size", "assert", "uncoalesced", "bank-conflict",
+         "branch-divergence", "unsupported")
 
 Thread = tuple[int, int, int, int, int, int]  # blockIdx x y z, threadIdx x y z
 Three = tuple[int, int, int]
