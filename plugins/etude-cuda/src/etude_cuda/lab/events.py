@@ -19,10 +19,11 @@ from etude.core.errors import BackendError
 
 #: Every kind of finding. The package words has a function for each.
 KINDS = ("out-of-bounds", "use-after-free", "misaligned", "uninitialized", "leak", "invalid-free",
-         "race", "same-value-race", "barrier-divergence", "shuffle-inactive", "shuffle-mask",
-         "deadlock", "never-ends", "null-pointer", "host-pointer", "device-pointer",
-         "bytes-for-elements", "copy-direction", "copy-range", "unsynchronized-read",
-         "error-ignored", "launch-failed", "shared-size", "assert", "uncoalesced", "bank-conflict",
+         "race", "same-value-race", "barrier-divergence", "barrier-in-branch",
+         "shuffle-inactive", "shuffle-mask", "deadlock", "never-ends", "null-pointer",
+         "host-pointer", "device-pointer", "bytes-for-elements", "copy-direction", "copy-range",
+         "unsynchronized-read", "unread-output", "host-crash", "error-ignored",
+         "launch-failed", "shared-size", "assert", "uncoalesced", "bank-conflict",
          "branch-divergence", "unsupported")
 
 Thread = tuple[int, int, int, int, int, int]  # blockIdx x y z, threadIdx x y z

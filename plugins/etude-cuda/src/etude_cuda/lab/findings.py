@@ -19,7 +19,8 @@ from etude_cuda.lab.symbols import Symbols
 
 #: What a finding does to the verdict. An error fails the run, a warning and advice do not.
 SEVERITY = dict.fromkeys(("leak", "same-value-race", "error-ignored"), "warning")
-SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence"), "advice")
+SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence", "unread-output",
+                           "barrier-in-branch"), "advice")
 RANK = {"error": 0, "warning": 1, "advice": 2}
 
 
@@ -69,7 +70,13 @@ def tell(log: Log, found: list[Finding], symbols: Symbols, quotes: Quotes) -> li
     for same in together.values():
         same[0].count = sum(t.count for t in same)
         merged.append(same[0])
-    return sorted(merged, key=lambda t: (RANK[t.severity], t.launch))
+    return sorted(merged, key=_order)
+
+
+def _order(told: Told) -> tuple[int, bool, int]:
+    """The worst first, then as the program went; what only an early end left behind comes last."""
+    left_behind = told.found is not None and "ended_early" in told.found.detail
+    return RANK[told.severity], left_behind, told.launch
 
 
 def _told(case: Case) -> Told:
@@ -82,7 +89,9 @@ def _told(case: Case) -> Told:
     where = (marked.file, marked.line) if marked else \
         (launch.file, launch.line) if launch else ("", 0)
     kernel = launch.kernel if launch else case.found.kernel
-    severity = SEVERITY.get(case.found.kind, "error")
+    # A copy that was carried out may be meant; what an early end leaves behind the process frees.
+    excused = {"rest_is_read", "ended_early"} & set(case.found.detail)
+    severity = "advice" if excused else SEVERITY.get(case.found.kind, "error")
     return Told(case.found.kind, severity, case.found.launch, kernel, *where, said.headline,
                 said.what, sites, tuple(said.advice), case.found.count, case.found.scope,
                 found=case.found)
