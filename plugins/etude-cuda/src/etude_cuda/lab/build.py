@@ -133,12 +133,17 @@ def build_library(sources: Sequence[Path], mode: str, options: Options | None = 
     return _build(sources, mode, options or Options(), library=True, runtime=runtime)
 
 
+def include_options() -> Options:
+    """The folders of etude.h and of the shipped kernels' headers."""
+    include = Path(etude.__file__).parent / "include"
+    return Options(folders=(include, places.sources() / "cuda"))
+
+
 def compile_source(source: Path, device: str) -> Path:
     """The library of a file that exports kernels of etude.h: of g++ and the lab for "gpu-lab", of
     nvcc for "cuda".
     """
-    include = Path(etude.__file__).parent / "include"
-    options = Options(folders=(include, places.sources() / "cuda"))
+    options = include_options()
     if device == "gpu-lab":
         runtime = places.compiled("libetude_gpu_lab.so")
         return build_library([source], "fast", options, runtime=runtime).executable
@@ -146,17 +151,24 @@ def compile_source(source: Path, device: str) -> Path:
 
 
 def _by_nvcc(source: Path, options: Options) -> Path:
+    return by_nvcc(source, ["-O3", "-arch=native", "-shared", "-Xcompiler", "-fPIC"], options)
+
+
+def by_nvcc(source: Path, flags: Sequence[str], options: Options,
+            reads: Sequence[Path] = ()) -> Path:
+    """What nvcc makes of a file with these flags, kept until the file or one of ``reads`` changes.
+    LabError without nvcc, and for a file that does not compile.
+    """
     nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
     if nvcc is None:
         raise LabError(f"{source}: nvcc compiles it for a card, and was not found. Put it on the "
                        "PATH, or check it in the lab, on the device gpu-lab.")
-    flags = ["-std=c++17", "-O3", "-arch=native", "-shared", "-Xcompiler", "-fPIC",
-             *options.flags()]
+    flags = ["-std=c++17", *flags, *options.flags()]
     kept = user_cache() / "lab" / "programs" / (
-        f"{source.stem}-{_digest(nvcc, flags, [source], source.parent)}.so")
+        f"{source.stem}-{_digest(nvcc, flags, [source, *reads], source.parent)}.so")
     if not kept.exists():
         with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
-            made = Path(folder) / "library.so"
+            made = Path(folder) / "made"
             done = _gxx([nvcc, *flags, str(source), "-o", str(made)])
             if done.returncode:
                 raise LabError(f"{source} does not compile with nvcc:\n{done.stderr[-2000:]}")

@@ -41,6 +41,14 @@ def dumps(report: Report, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in into.file.getvalue().splitlines()) + "\n"
 
 
+def finding(report: Report, told: Told, width: int = 100) -> str:
+    """One finding of a report as plain text, for who shows findings among other things."""
+    into = Console(file=StringIO(), width=width, no_color=True, highlight=False, markup=False)
+    _finding(report, told, into, False)
+    assert isinstance(into.file, StringIO)
+    return "\n".join(line.rstrip() for line in into.file.getvalue().splitlines())
+
+
 def show(report: Report, to: Console) -> None:
     """The whole report."""
     advised: set[tuple[str, ...]] = set()

@@ -1,0 +1,106 @@
+"""Runs the program of some cases in the lab's inspect mode, and tells what the lab has seen.
+
+Advice about speed is left out: a conformance kit asks what is right. A finding is told with the
+smallest case that shows it, for which each case is run alone until all are found again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etude_cuda.lab.build import Built, build_program, include_options
+from etude_cuda.lab.program import Ran, Settings, run_program
+from etude_cuda.watch.calls import Calls
+from etude_cuda.watch.driver import Program, program, statuses
+from etude_cuda.watch.seen import LAB, Seen, Watched
+
+if TYPE_CHECKING:
+    from etude_cuda.lab.findings import Told
+    from etude_cuda.lab.report.record import Report
+
+SECONDS = 120.0  # for all cases together
+STATUS = {1: "reports an index out of range", 2: "has no memory", 3: "declines", 4: "fails"}
+DECLINED = 3
+
+
+def watch(source: Path, cases: Mapping[str, Calls], seconds: float = SECONDS) -> Watched:
+    """What the lab sees of the cases, the smallest of which come first. LabError for a file that
+    cannot be built for inspection.
+    """
+    asked = program(source, cases)
+    built = build_program([asked.source], "inspect", include_options(), shown=source)
+    report, ran = _run(source, asked, built, (), seconds)
+    found = Watched(LAB, list(cases), [_seen(report, t) for t in report.findings
+                                       if t.severity != "advice"], notes=_notes(asked, ran))
+    _to_its_end(found, asked, ran)
+    _cases_of(found, source, asked, built, seconds)
+    return found
+
+
+def _run(source: Path, asked: Program, built: Built, numbers: Sequence[int],
+         seconds: float) -> tuple[Report, Ran]:
+    from etude_cuda.lab.report.record import build
+
+    with tempfile.TemporaryDirectory(prefix="etude-watch-") as folder:
+        data, events = Path(folder) / "cases.bin", Path(folder) / "events.jsonl"
+        data.write_bytes(asked.data)
+        settings = Settings(timeout=seconds)
+        ran = run_program(built.executable, [str(data), *map(str, numbers)], events, settings,
+                          keep=True)
+        if not events.exists():
+            events.write_text("")
+        report = build(events, built.executable, program=str(source), seed=settings.seed,
+                       exit_status=ran.status, output=ran.output)
+    return report, ran
+
+
+def _seen(report: Report, told: Told) -> Seen:
+    from etude_cuda.lab.report.text import finding
+
+    thing = told.found.object if told.found else None
+    return Seen(LAB, told.kind, told.severity, told.headline, finding(report, told), told.file,
+                told.line, [n for file, n in told.lines if file == told.file],
+                report.quotes.line(told.file, told.line), told.kernel, thing.space if thing else "",
+                any(p.atomic for p in told.found.places) if told.found else False, told.count)
+
+
+def _notes(asked: Program, ran: Ran) -> list[str]:
+    """What kernels said instead of computing."""
+    found: dict[str, list[str]] = {}
+    for number, (status, words) in sorted(statuses(ran.output).items()):
+        if status:
+            said = f"{STATUS.get(status, f'returns {status}')}{f': {words}' if words else ''}"
+            found.setdefault(said, []).append(asked.cases[number])
+    return [f"watched in the lab, the kernel {said} ({', '.join(names[:3])}"
+            + (f" and {len(names) - 3} more" if len(names) > 3 else "") + ")"
+            for said, names in found.items()]
+
+
+def _to_its_end(found: Watched, asked: Program, ran: Ran) -> None:
+    """A run that ended early without a finding that says why is a finding itself."""
+    done = len(statuses(ran.output))
+    if done == len(asked.cases) or any(s.severity == "error" for s in found.findings):
+        return
+    where = asked.cases[done]
+    why = (f"was ended by {ran.crash}" if ran.crash else f"was stopped at {ran.seconds:.0f} s"
+           if ran.stopped else f"ended with status {ran.status}")
+    words = f"the program {why}, in case {where}"
+    found.findings.append(Seen(LAB, "never-ends" if ran.stopped else "crash", "error", words,
+                               f"error: {words}", case=where))
+
+
+def _cases_of(found: Watched, source: Path, asked: Program, built: Built, seconds: float) -> None:
+    """Enter into each finding the first case that shows it when it runs alone."""
+    left = [s for s in found.findings if not s.case]
+    for number, name in enumerate(asked.cases):
+        if not left:
+            return
+        report, _ = _run(source, asked, built, [number], seconds)
+        there = {(t.kind, t.file, t.line) for t in report.findings}
+        for one in left:
+            if (one.kind, one.file, one.line) in there:
+                one.case = name
+        left = [s for s in left if not s.case]
