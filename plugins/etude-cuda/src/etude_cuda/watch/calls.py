@@ -43,10 +43,13 @@ class At:
 
 @dataclass
 class Piece:
-    """Memory of the device. ``content`` is None where nobody has written before the calls."""
+    """Memory of the device. ``content`` is None where nobody has written before the calls;
+    ``name`` is that of the first parameter that points there.
+    """
 
     size: int
     content: bytes | None
+    name: str
 
 
 @dataclass(frozen=True)
@@ -143,19 +146,19 @@ class Notes:
     def _read(self) -> Calls:
         """Addresses of this process become pieces, each as long as the calls reach."""
         found, numbers, ends = Calls(), dict[int, int](), dict[int, int]()
-        roots: dict[int, Array] = {}
-        for _, _, arguments in self._noted:
-            for x in arguments:
+        roots: dict[int, tuple[Array, str]] = {}
+        for cls, _, arguments in self._noted:
+            for (p, _, _), x in zip(places(header().types[cls]), arguments, strict=True):
                 if isinstance(x, np.ndarray):
                     root = _root(x)
                     start = _start(root)
-                    roots.setdefault(start, root)
+                    roots.setdefault(start, (root, p.name))
                     ends[start] = max(ends.get(start, start), _end(x))
-        for start, root in roots.items():
+        for start, (root, name) in roots.items():
             numbers[start] = len(found.pieces)
             size = ends[start] - start
-            written = start not in self._empty
-            found.pieces.append(Piece(size, _bytes(root, size) if written else None))
+            content = None if start in self._empty else _bytes(root, size)
+            found.pieces.append(Piece(size, content, name))
         for cls, symbol, arguments in self._noted:
             words = [_word(p.kind, x, numbers) for (p, _, _), x in zip(
                 places(header().types[cls]), arguments, strict=True)]

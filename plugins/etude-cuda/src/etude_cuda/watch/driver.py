@@ -79,13 +79,17 @@ struct EtudeWatch {
     }
     static void *etude_watch_scratch(etude_context *context, size_t bytes)
     {
-        return ((EtudeWatch *)context->impl)->memory(bytes, -1).at;
+        return ((EtudeWatch *)context->impl)->memory("scratch", bytes, -1).at;
     }
     /* bytes of the device, filled from the data at `from`, or left alone if that is below 0 */
-    EtudeWatchAt memory(size_t bytes, long long from)
+    EtudeWatchAt memory(const char *name, size_t bytes, long long from)
     {
         void *made = NULL;
+#ifdef __NVCC__
         etude_watch_must(cudaMalloc(&made, bytes ? bytes : 1));
+#else /* findings of the lab call the memory by its name */
+        etude_watch_must(::lab::allocate_device(&made, bytes ? bytes : 1, 1, name, {}));
+#endif
         all.push_back(made);
         if (from >= 0 && bytes)
             etude_watch_must(cudaMemcpy(made, etude_watch_data + from, bytes,
@@ -178,7 +182,8 @@ def _function(number: int, calls: Calls, data: bytearray) -> str:
         if piece.content is not None:
             at = len(data)
             data += piece.content
-        lines.append(f"    EtudeWatchAt p{i} = watch.memory({piece.size}, {at});")
+        lines.append(f"    EtudeWatchAt p{i} = watch.memory("
+                     f"{json.dumps(piece.name)}, {piece.size}, {at});")
     lines.append("    int status = ETUDE_OK;")
     for call in calls.calls:
         before, words = _arguments(call)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from etude_cuda.lab.report.record import Report
 
 SECONDS = 120.0  # for all cases together
+WIDTH = 80  # columns of what is told
 STATUS = {1: "reports an index out of range", 2: "has no memory", 3: "declines", 4: "fails"}
 DECLINED = 3
 
@@ -61,7 +62,7 @@ def _seen(report: Report, told: Told) -> Seen:
     from etude_cuda.lab.report.text import finding
 
     thing = told.found.object if told.found else None
-    return Seen(LAB, told.kind, told.severity, told.headline, finding(report, told), told.file,
+    return Seen(LAB, told.kind, told.severity, told.headline, finding(report, told, WIDTH), told.file,
                 told.line, [n for file, n in told.lines if file == told.file],
                 report.quotes.line(told.file, told.line), told.kernel, thing.space if thing else "",
                 any(p.atomic for p in told.found.places) if told.found else False, told.count)
