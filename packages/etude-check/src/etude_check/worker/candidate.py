@@ -106,18 +106,19 @@ def everywhere(candidate: Candidate, device: str | None = None) -> list[Candidat
             raise CheckError(f"--device says where a CUDA source (.cu) is to run; "
                              f"{candidate.target} is none")
         return [candidate]
-    devices = [device] if device else [LAB, CARD] if _has_card() else [LAB]
+    devices = [device] if device else [LAB, CARD] if not no_card() else [LAB]
     return [replace(candidate, options={**candidate.options, "device": d,
                                         "target": f"{candidate.target} --device {d}"})
             for d in devices]
 
 
-def _has_card() -> bool:
+def no_card() -> list[str]:
+    """Everything that keeps a CUDA source from running on a card here, a sentence each."""
     try:
         from etude_cuda.backend import missing
     except ImportError:
-        return False
-    return not missing()
+        return ["the CUDA plugin of Etude is not installed"]
+    return list(missing())
 
 
 def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
