@@ -130,6 +130,8 @@ def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     if candidate.kind == "zoo":
         return _animal(candidate)
     path = Path(candidate.value).absolute()
+    if path.is_dir():
+        raise CheckError(f"{candidate.value!r} is a folder, and a file is wanted")
     if not path.is_file():
         raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
     options = {**candidate.options, "target": candidate.target}

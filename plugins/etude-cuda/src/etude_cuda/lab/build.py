@@ -115,6 +115,24 @@ def home() -> Path:
         raise LabError(f"The lab cannot compile programs: {error}. Install it again.") from None
 
 
+def looked_at(file: Path) -> Path:
+    """The file, if it can be read. LabError for a folder, and for what is not there."""
+    if file.is_dir():
+        raise LabError(f"{file} is a folder, and a source file is wanted, such as "
+                       f"{file / 'kernel.cu'}.")
+    if not file.is_file():
+        raise LabError(f"{file}: there is no such file.")
+    return file
+
+
+def no_kernel(file: Path) -> str:
+    """A sentence about a file in which no kernel is defined."""
+    if not file.read_bytes().strip():
+        return f"{file} is empty: it defines no kernel."
+    return (f"{file} defines no kernel: no function in it is marked __global__, as in\n"
+            "    __global__ void scale(float *x, float a, int n) { ... }")
+
+
 # ------------------------------------------------------------------ building
 
 
@@ -179,8 +197,7 @@ def by_nvcc(source: Path, flags: Sequence[str], options: Options,
 def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
            runtime: Path | None = None, shown: Path | None = None) -> Built:
     for source in sources:
-        if not source.is_file():
-            raise LabError(f"{source}: there is no such file.")
+        looked_at(source)
     gxx = compiler()
     flags = [*COMMON, *PROGRAM[mode], *(LIBRARY_ONLY[:1] if library else PROGRAM_ONLY[1:])]
     with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
@@ -213,7 +230,7 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
                 *map(str, objects), *map(str, lab), "-o", str(made),
                 *([f"-Wl,-rpath,{runtime.parent}"] if runtime else []),
                 *(f"-l{name}" for name in options.libraries), "-ldl", "-lm"]
-        _link(link, sources)
+        _link(link, sources, table, options)
         _keep(made, kept)
     return Built(kept, table)
 
@@ -326,12 +343,23 @@ def _compile(command: list[str], source: Path, table: Table) -> None:
     raise LabError(f"{source} does not compile:\n{worded(said, done.stderr)}")
 
 
-def _link(command: list[str], sources: Sequence[Path]) -> None:
+def _link(command: list[str], sources: Sequence[Path], table: Table, options: Options) -> None:
     done = _gxx(command)
     if done.returncode == 0:
         return
     names = ", ".join(map(str, sources))
+    absent = [n for n in options.libraries if re.search(
+        rf"(?:cannot find|library not found for|unable to find library) -l{re.escape(n)}\b",
+        done.stderr)]
+    if absent:
+        files = " and ".join(f"-l {n} (lib{n}.so or lib{n}.a)" for n in absent)
+        raise LabError(f"The linker finds no {files} on this machine. Install the package that "
+                       "has the library with its development files, or leave the option out.")
     missing = sorted(set(re.findall(r"undefined reference to `([^']+)'", done.stderr)))
+    if "main" in missing and not table.kernels:
+        empty = len(sources) == 1 and not sources[0].read_bytes().strip()
+        raise LabError(f"{names} is empty." if empty else f"{names} has no main(), and no kernel "
+                       "that could run by itself: there is nothing to run.")
     if "main" in missing:
         raise LabError(f"{names} has no main(), so it is no whole program. Run one of its "
                        f"kernels: etude lab run {sources[0]} --kernel NAME --grid G --block B "
