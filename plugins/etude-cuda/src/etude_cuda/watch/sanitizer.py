@@ -30,6 +30,7 @@ SECONDS = 120.0  # for one tool
 FOUND = 86  # the exit status that we ask for where something was found
 PRINTED = 1000  # records of a tool, at most
 MARGIN = "========= "
+TOOLKIT = "/usr/local/cuda/bin"  # where a toolkit that is not on the PATH may be
 
 #: A record's first words -> the kind of finding. The first that fits counts.
 KINDS = ((r"Invalid .* (?:is misaligned|misaligned)", "misaligned"),
@@ -70,15 +71,14 @@ def lacking() -> list[str]:
     if executable() is None:
         found.append("compute-sanitizer: it was not found. It comes with the CUDA toolkit, or: "
                      "pip install nvidia-cuda-sanitizer-api")
-    if not (shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")):
+    if not (shutil.which("nvcc") or shutil.which(f"{TOOLKIT}/nvcc")):
         found.append("nvcc: it was not found, and the cases have to be compiled for the card")
     return found
 
 
 def executable() -> Path | None:
     """compute-sanitizer on the PATH, of a toolkit, or of NVIDIA's wheel."""
-    there = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/"
-                                                              "compute-sanitizer")
+    there = shutil.which("compute-sanitizer") or shutil.which(f"{TOOLKIT}/compute-sanitizer")
     if there:
         return Path(there)
     for folder in map(Path, sys.path):
@@ -245,7 +245,8 @@ def _text(one: Seen, quotes: Quotes) -> str:
         lines.append(f"  at {one.file}:{one.line}{of}{times}")
     wide = len(str(max(one.lines, default=0)))
     for number in one.lines:
-        if quoted := quotes.line(one.file, number):
+        if quotes.line(one.file, number):
+            quoted = quotes.lines(one.file)[number - 1].rstrip()
             lines.append(f"  {'>' if number == one.line else ' '} {number:{wide}} | {quoted}")
     if one.text:
         lines.append(f"  {one.text}")
