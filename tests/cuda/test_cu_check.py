@@ -4,9 +4,9 @@ verdicts that differ.
 
 import pytest
 
+from etude_check.commands.three import Three
 from etude_check.engine import check
 from etude_check.errors import CheckError
-from etude_check.commands.three import Three
 from etude_check.report.disagree import BLIND, disagreements, unlike
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.watch import Finding, Watch

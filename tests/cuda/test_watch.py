@@ -187,6 +187,23 @@ def test_all_four_tools_are_asked_and_one_without_a_summary_did_not_run(source, 
 # ------------------------------------------------------------------ etude check
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "check-your-kernel.md"
+
+
+@needs_gxx
+def test_the_kernel_of_the_documentation_has_the_race_that_the_page_shows(source):
+    _, _, text = PAGE.read_text().partition(":caption: softmax.cu\n\n")
+    text = text.partition("```")[0]
+    cases = {"softmax/layout/0@0": Notes("softmax", ["f32"]).of((np.ones((3, 200), np.float32),), {"dim": -1})}
+    path = source(text).rename("softmax.cu")
+    found = in_lab.watch(path, cases).findings
+    assert ("race", 16, [16, 11]) in [(f.kind, f.line, f.lines) for f in found]
+    assert text.splitlines()[15] in PAGE.read_text().partition("  > 16 | ")[2]
+    last = "    for (int64_t c = threadIdx.x;"
+    path.write_text(text.replace(last, f"    __syncthreads();\n{last}"))
+    assert in_lab.watch(path, cases).findings == []
+
+
 @needs_gxx
 def test_cases_are_few_and_small_of_the_kinds_that_show_mistakes(source, lab_column):
     [one] = everywhere(Candidate.parse(source=str(source(MENDED))), "gpu-lab")

@@ -17,7 +17,7 @@ SOURCE = """__global__ void relu(const float *x, float *y, int n) {
 """
 HOST = """=========     Saved host backtrace up to driver entry point at kernel launch time
 =========         Host Frame: etude_relu_f32 in relu.cu:3 [0x8a81] in watched
-========= 
+=========
 """
 MEMCHECK = f"""========= COMPUTE-SANITIZER
 ========= Invalid __global__ write of size 4 bytes
@@ -38,18 +38,18 @@ MEMCHECK = f"""========= COMPUTE-SANITIZER
 on CUDA API call to cudaStreamSynchronize.
 =========     Saved host backtrace up to driver entry point at error
 =========         Host Frame: main in relu.cu:8 [0x8a03] in watched
-========= 
+=========
 ========= ERROR SUMMARY: 4 errors
 """
 RACECHECK = """========= COMPUTE-SANITIZER
 ========= Error: Race reported between Read access at relu(const float *, float *, int)+0x1f0 \
 in relu.cu:5
 =========     and Write access at relu(const float *, float *, int)+0x180 in relu.cu:4 [508 hazards]
-========= 
+=========
 ========= Warning: Race reported between Write access at relu(const float *, float *, int)+0x180 \
 in relu.cu:4
 =========     and Write access at relu(const float *, float *, int)+0x180 in relu.cu:4 [4 hazards]
-========= 
+=========
 ========= RACECHECK SUMMARY: 2 hazards displayed (1 error, 1 warning)
 """
 INITCHECK = """========= COMPUTE-SANITIZER
@@ -57,19 +57,19 @@ INITCHECK = """========= COMPUTE-SANITIZER
 =========     at relu(const float *, float *, int)+0x70 in /home/student/relu.cu:4
 =========     by thread (31,0,0) in block (1,0,0)
 =========     Address 0x7f3c7ec000fc
-========= 
+=========
 ========= ERROR SUMMARY: 1 error
 """
 SYNCCHECK = """========= COMPUTE-SANITIZER
 ========= Barrier error detected. Divergent thread(s) in block.
 =========     at relu(const float *, float *, int)+0x15520 in relu.cu:5
 =========     by thread (128,0,0) in block (0,0,0)
-========= 
+=========
 ========= Barrier error detected. Invalid arguments.
 =========     at __syncwarp(unsigned int)+0xe0 in sm_30_intrinsics.hpp:110
 =========     by thread (3,0,0) in block (0,0,0)
 =========         Device Frame: relu(const float *, float *, int)+0xb0 in relu.cu:7
-========= 
+=========
 ========= ERROR SUMMARY: 2 errors
 """
 BEFORE_2023 = """========= COMPUTE-SANITIZER
@@ -81,7 +81,7 @@ BEFORE_2023 = """========= COMPUTE-SANITIZER
 =========     Saved host backtrace up to driver entry point at kernel launch time
 =========     Host Frame: [0x32e990]
 =========                in /lib/x86_64-linux-gnu/libcuda.so.1
-========= 
+=========
 ========= ERROR SUMMARY: 1 error
 """
 CLEAN = "========= COMPUTE-SANITIZER\n========= ERROR SUMMARY: 0 errors\n"
@@ -153,7 +153,8 @@ def test_a_summary_of_nothing_is_clean_and_no_summary_is_trouble(read):
 
 def test_a_record_that_nobody_knows_is_a_finding_and_so_is_a_count_without_records(read):
     odd = ("========= COMPUTE-SANITIZER\n========= Tensor core overheated\n"
-           "=========     at relu+0x10 in relu.cu:4\n========= \n========= ERROR SUMMARY: 1 error\n")
+           "=========     at relu+0x10 in relu.cu:4\n========= \n"
+           "========= ERROR SUMMARY: 1 error\n")
     assert facts(read(odd, "memcheck")) == [("other", "error", "relu.cu", 4, 1)]
     [found] = read("========= ERROR SUMMARY: 3 errors\n", "memcheck").findings
     assert "counts 3, and no record of it could be read" in found.headline

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from etude_check.engine import Progress
     from etude_check.commands.three import Three
+    from etude_check.engine import Progress
     from etude_check.report.record import Report
     from etude_check.report.watch import Watch
     from etude_check.worker.candidate import Candidate

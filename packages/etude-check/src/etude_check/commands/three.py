@@ -89,7 +89,7 @@ def _ruling(by: str, report: Report) -> Ruling:
     if summary.interrupted(report) and not report.failures:
         return Ruling(by, "INTERRUPTED", words)
     looked = [w for w in report.watches if not w.not_run]
-    more = [f"{len(w.cases)} of them also in inspect mode" for w in looked]
+    more = [f"{len(w.cases)} cases also in inspect mode" for w in looked]
     more += [f"inspect mode NOT RUN: {w.not_run}" for w in report.watches if w.not_run]
     return Ruling(by, "PASSED" if report.passed else "FAILED",
                   "; ".join([words.rstrip("."), *more]))

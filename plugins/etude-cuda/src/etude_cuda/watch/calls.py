@@ -58,7 +58,7 @@ class CCall:
 
     symbol: str  # etude_relu_f32
     type: str  # its function type: map
-    arguments: tuple[At | None | tuple[int, ...] | int | float, ...]
+    arguments: tuple[At | tuple[int, ...] | int | float | None, ...]
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Notes:
         try:
             # The results are kept until the notes are read: they are the memory of the calls.
             result = self._call(*arrays, out=out, **attrs)
-        except (Unsupported, _Unknown):
+        except (Unsupported, _UnknownError):
             return None
         found = self._read()
         del result
@@ -122,7 +122,7 @@ class Notes:
     def _note(self, cls: str, symbol: str, kernel: int, *arguments: Any) -> int:
         for value in arguments:
             if isinstance(value, np.ndarray) and _start(_root(value)) in self._derived:
-                raise _Unknown
+                raise _UnknownError
         self._noted.append((cls, symbol, arguments))
         return OK
 
@@ -166,7 +166,7 @@ class Notes:
         return found
 
 
-class _Unknown(Exception):
+class _UnknownError(Exception):
     """What a kernel would get is known only after another has run."""
 
 

@@ -26,7 +26,8 @@ from etude_cuda.watch.calls import At, Calls, CCall
 
 SAID = re.compile(r"^etude-watch (\d+) (-?\d+) ?(.*)$", re.MULTILINE)
 
-#: Names here begin with etude_watch or EtudeWatch: the student's file comes before, with its macros.
+#: Names here begin with etude_watch or EtudeWatch: the student's file comes before, and may define
+#: macros.
 BEFORE = """\
 #include <cuda_runtime.h>
 #include <math.h>

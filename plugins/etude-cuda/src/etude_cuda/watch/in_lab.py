@@ -64,10 +64,11 @@ def _seen(report: Report, told: Told) -> Seen:
     from etude_cuda.lab.report.text import finding
 
     thing = told.found.object if told.found else None
-    return Seen(LAB, told.kind, told.severity, told.headline, finding(report, told, WIDTH), told.file,
-                told.line, [n for file, n in told.lines if file == told.file],
-                report.quotes.line(told.file, told.line), told.kernel, thing.space if thing else "",
-                any(p.atomic for p in told.found.places) if told.found else False, told.count)
+    return Seen(LAB, told.kind, told.severity, told.headline, finding(report, told, WIDTH),
+                told.file, told.line, [n for file, n in told.lines if file == told.file],
+                source=report.quotes.line(told.file, told.line), kernel=told.kernel,
+                space=thing.space if thing else "", count=told.count,
+                atomic=any(p.atomic for p in told.found.places) if told.found else False)
 
 
 def _notes(asked: Program, ran: Ran) -> list[str]:
