@@ -50,6 +50,16 @@ def test_a_source_that_does_not_compile_is_shown_with_its_line(source, lab_colum
         prepare(Candidate.parse(source=source(RELU.replace("i < n)", "i < m)"))))
 
 
+def test_a_kernel_that_is_not_of_its_type_is_told_its_prototype_before_it_runs(source, lab_column):
+    wrong = RELU.replace("float *y, int64_t n, double", "float *y, int n, double")
+    with pytest.raises(CheckError) as refused:
+        prepare(Candidate.parse(source=source(wrong)))
+    said = str(refused.value)
+    assert said.startswith("relu.cu, line 6: etude_relu_f32 is not of its type in etude.h.")
+    assert "int etude_relu_f32(etude_context *ctx, const float *x, float *y, int64_t n" in said
+    assert 'extern "C" etude_map_fn_f32 etude_relu_f32;' in said
+
+
 def test_it_runs_on_the_card_too_where_there_is_one(source, monkeypatch):
     asked = Candidate.parse(source=source(RELU))
     for card, devices in ((True, ["gpu-lab", "cuda"]), (False, ["gpu-lab"])):
@@ -143,7 +153,7 @@ def test_three_verdicts_stand_together_and_their_disagreements_in_the_first_repo
     for report in (lab, card):
         device = report.environment["device"]
         three.watch(Candidate("source", "k.cu", {"device": device}), report)
-    three.end(source, [lab, card], lambda w: pytest.fail("it was shown with the card's report"))
+    three.end(source, [lab, card], False, lambda w: pytest.fail("it was shown with the card's report"))
     assert [(r.by, r.verdict) for r in lab.rulings] == [
         ("lab", "PASSED"), ("card", "FAILED"), ("compute-sanitizer", "FAILED")]
     assert "1 mistake, seen by racecheck" in lab.rulings[2].words
@@ -158,13 +168,26 @@ def test_a_tool_of_the_card_that_did_not_end_is_no_pass(monkeypatch):
     monkeypatch.setattr(candidates, "no_card", lambda: ["library: it is not there"])
     three, shown = Three(None, {}), []
     three.watch(Candidate("source", "k.cu", {"device": "gpu-lab"}), lab)
-    three.end(Candidate.parse(source="k.cu"), [lab], shown.append)
+    three.end(Candidate.parse(source="k.cu"), [lab], False, shown.append)
     assert [(r.by, r.verdict) for r in lab.rulings] == [
         ("lab", "PASSED"), ("card", "NOT RUN"), ("compute-sanitizer", "INTERRUPTED")]
     assert shown == [watches["cuda"]]
     watches["cuda"] = Watch("compute-sanitizer", not_run="card: there is none")
     three = Three(None, {})
     three.watch(Candidate("source", "k.cu", {"device": "gpu-lab"}), lab)
-    three.end(Candidate.parse(source="k.cu"), [lab], shown.append)
+    three.end(Candidate.parse(source="k.cu"), [lab], False, shown.append)
     assert [r.words for r in lab.rulings[1:]] == ["library: it is not there",
                                                   "card: there is none"]
+
+
+def test_after_ctrl_c_nobody_is_asked_any_more(monkeypatch):
+    monkeypatch.setattr("etude_check.watch.watched", lambda c, **asked: pytest.fail("asked"))
+    monkeypatch.setattr(candidates, "no_card", list)
+    lab = passed("gpu-lab", Verdict.PASS)
+    lab.notes = ["interrupted while cases were watched"]
+    three = Three(None, {})
+    three.interrupted(Candidate("source", "k.cu", {"device": "gpu-lab"}), lab)
+    three.end(Candidate.parse(source="k.cu"), [lab], True, lambda w: pytest.fail("shown"))
+    assert [(r.by, r.verdict, r.words) for r in lab.rulings[1:]] == [
+        ("card", "NOT RUN", "interrupted"), ("compute-sanitizer", "NOT RUN", "interrupted")]
+    assert lab.rulings[0].verdict == "INTERRUPTED"

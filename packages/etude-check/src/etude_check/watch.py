@@ -26,6 +26,7 @@ from etude_check.report.record import BIAS
 from etude_check.report.watch import Finding, Watch
 from etude_check.specs import specs
 from etude_check.worker.candidate import CARD, Candidate
+from etude_check.worker.prototypes import conflict
 
 #: Kinds of cases that are watched; of each the smallest and the largest that is small enough.
 WATCHED = ("empty", "0d", "tail", "broadcast", "layout", "exact", "duplicate-index", "cotangent",
@@ -64,7 +65,7 @@ def watched(candidate: Candidate, ops: Sequence[str] | None = None,
                                      "elements")
         found = tool(source, calls)
     except BackendError as error:
-        raise CheckError(str(error)) from None
+        raise conflict(source, str(error)) or CheckError(str(error)) from None
     document = asdict(found)
     return Watch(**{**document, "findings": [Finding(**f) for f in document["findings"]]})
 

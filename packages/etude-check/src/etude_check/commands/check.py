@@ -144,7 +144,7 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
             if interrupted:
                 break
         if three.rulings:
-            three.end(asked, done, lambda w: _print_watch(done[0], w, json_))
+            three.end(asked, done, interrupted, lambda w: _print_watch(done[0], w, json_))
     except CheckError as error:
         raise Refused(str(error)) from error
     except KeyboardInterrupt:  # before there was a report

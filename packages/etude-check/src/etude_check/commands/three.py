@@ -53,9 +53,10 @@ class Three:
         """Of a device whose run was stopped, there is a verdict only if it is a bad one."""
         self.rulings.append(_ruling("card" if candidate.device == "cuda" else "lab", report))
 
-    def end(self, source: Candidate, done: list[Report], show: Callable[[Watch], None]) -> None:
+    def end(self, source: Candidate, done: list[Report], stopped: bool,
+            show: Callable[[Watch], None]) -> None:
         """Enter the verdicts into the first report, and where they differ. compute-sanitizer is
-        asked now where the kit had no card to run on.
+        asked now where the kit had no card to run on, unless the run was stopped.
         """
         from etude_check.report.disagree import disagreements, unlike
         from etude_check.watch import watched
@@ -64,7 +65,9 @@ class Three:
         first = done[0]
         if self.device is None and all(r.by != "card" for r in self.rulings):
             self.rulings.append(Ruling("card", "NOT RUN", "; ".join(no_card()) or "interrupted"))
-        if self.device != "gpu-lab" and self._sanitizer is None:
+        if self.device != "gpu-lab" and self._sanitizer is None and stopped:
+            self.rulings.append(Ruling(SANITIZER, "NOT RUN", "interrupted"))
+        elif self.device != "gpu-lab" and self._sanitizer is None:
             on_card = replace(source, options={**source.options, "device": CARD})
             self._sanitizer = watched(on_card, **self.asked)
             first.watches.append(self._sanitizer)

@@ -244,7 +244,9 @@ def _compile_for_device(path: Path, device: str) -> Path:
     try:
         return Path(compile_source(path, device))
     except BackendError as error:
-        raise CheckError(str(error)) from None
+        from etude_check.worker.prototypes import conflict
+
+        raise conflict(path, str(error)) or CheckError(str(error)) from None
 
 
 def _found(names: tuple[str, ...], variable: str) -> list[str]:

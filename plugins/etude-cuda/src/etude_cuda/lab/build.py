@@ -127,7 +127,7 @@ def looked_at(file: Path) -> Path:
 
 def no_kernel(file: Path) -> str:
     """A sentence about a file in which no kernel is defined."""
-    if not file.read_bytes().strip():
+    if file.is_file() and not file.read_bytes().strip():
         return f"{file} is empty: it defines no kernel."
     return (f"{file} defines no kernel: no function in it is marked __global__, as in\n"
             "    __global__ void scale(float *x, float a, int n) { ... }")
@@ -146,9 +146,11 @@ def build_program(sources: Sequence[Path], mode: str, options: Options | None = 
 
 
 def build_library(sources: Sequence[Path], mode: str, options: Options | None = None, *,
-                  runtime: Path | None = None) -> Built:
-    """A shared library: with the lab inside, or linked to the ``runtime`` that a process has."""
-    return _build(sources, mode, options or Options(), library=True, runtime=runtime)
+                  runtime: Path | None = None, behind: str = "") -> Built:
+    """A shared library: with the lab inside, or linked to the ``runtime`` that a process has.
+    ``behind`` is text of C++ that is compiled behind each source.
+    """
+    return _build(sources, mode, options or Options(), library=True, runtime=runtime, behind=behind)
 
 
 def include_options() -> Options:
@@ -164,8 +166,24 @@ def compile_source(source: Path, device: str) -> Path:
     options = include_options()
     if device == "gpu-lab":
         runtime = places.compiled("libetude_gpu_lab.so")
-        return build_library([source], "fast", options, runtime=runtime).executable
+        return build_library([source], "fast", options, runtime=runtime,
+                             behind=declared(source)).executable
     return _by_nvcc(source, options)
+
+
+def declared(source: Path) -> str:
+    """A declaration of each kernel that is written out in a file, of its type in etude.h: one with
+    other parameters then does not compile, instead of reading what is not there.
+    """
+    from etude.backends.native.header import SUFFIXES, read_header
+    from etude.core.table import TABLE
+
+    types = read_header().types
+    text = looked_at(source).read_text(encoding="utf-8", errors="replace")
+    names = re.findall(rf"\betude_(\w+)_({'|'.join(SUFFIXES)})\s*\(", text)
+    lines = [f"etude_{TABLE[op].cls}_fn_{suffix} etude_{op}_{suffix};"
+             for op, suffix in dict.fromkeys(names) if op in TABLE and TABLE[op].cls in types]
+    return "\n".join(["", "#ifdef ETUDE_H", 'extern "C" {', *lines, "}", "#endif", ""])
 
 
 def _by_nvcc(source: Path, options: Options) -> Path:
@@ -195,13 +213,16 @@ def by_nvcc(source: Path, flags: Sequence[str], options: Options,
 
 
 def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
-           runtime: Path | None = None, shown: Path | None = None) -> Built:
+           runtime: Path | None = None, shown: Path | None = None, behind: str = "") -> Built:
     for source in sources:
         looked_at(source)
     gxx = compiler()
     flags = [*COMMON, *PROGRAM[mode], *(LIBRARY_ONLY[:1] if library else PROGRAM_ONLY[1:])]
     with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
         table, outputs = _passed(sources, Path(folder), options)
+        for output in outputs if behind else ():
+            with output.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(behind)
         defines = Path(folder) / "defines.h"
         defines.write_text(options.defined())
         if mode == "fast" and table.volatile:

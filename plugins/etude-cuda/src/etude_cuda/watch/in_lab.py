@@ -29,7 +29,7 @@ DECLINED = 3
 
 def watch(source: Path, cases: Mapping[str, Calls], seconds: float = SECONDS) -> Watched:
     """What the lab sees of the cases, the smallest of which come first. LabError for a file that
-    cannot be built for inspection.
+    cannot be built for inspection; KeyboardInterrupt for Ctrl-C, which leaves nothing running.
     """
     asked = program(source, cases)
     built = build_program([asked.source], "inspect", include_options(), shown=source)
@@ -53,6 +53,8 @@ def _run(source: Path, asked: Program, built: Built, numbers: Sequence[int],
         settings = Settings(timeout=seconds)
         ran = run_program(built.executable, [str(data), *map(str, numbers)], events, settings,
                           keep=True)
+        if ran.stopped == "interrupted":
+            raise KeyboardInterrupt
         if not events.exists():
             events.write_text("")
         report = build(events, built.executable, program=str(source), seed=settings.seed,
