@@ -153,7 +153,7 @@ def test_three_verdicts_stand_together_and_their_disagreements_in_the_first_repo
     for report in (lab, card):
         device = report.environment["device"]
         three.watch(Candidate("source", "k.cu", {"device": device}), report)
-    three.end(source, [lab, card], False, lambda w: pytest.fail("it was shown with the card's report"))
+    three.end(source, [lab, card], False, lambda w: pytest.fail("shown with the card's report"))
     assert [(r.by, r.verdict) for r in lab.rulings] == [
         ("lab", "PASSED"), ("card", "FAILED"), ("compute-sanitizer", "FAILED")]
     assert "1 mistake, seen by racecheck" in lab.rulings[2].words

@@ -131,6 +131,17 @@ def test_a_program_that_ends_early_is_a_finding_that_names_the_case(source):
 
 
 @needs_gxx
+def test_a_kernel_that_never_ends_is_told_with_its_line_and_its_case(source):
+    text = MENDED.replace("    if (i < n)", "    for (unsigned k = 0; n == 30 && !i; k++) s[0] += k;\n"
+                                            "    if (i < n)")
+    found = in_lab.watch(source(text), relu_of(1, 30, 50), seconds=2)
+    [one] = [f for f in found.findings if f.kind == "never-ends"]
+    assert (one.file, one.line, one.case) == ("relu.cu", 8, "relu/tail/30@0")
+    assert "host-pointer" not in {f.kind for f in found.findings}
+    assert any("the launch timed out" in note for note in found.notes)
+
+
+@needs_gxx
 def test_a_kernel_that_declines_is_a_note(source):
     text = MENDED.replace("if (n) relu", "if (n > 4) return ETUDE_UNSUPPORTED;\n    if (n) relu")
     found = in_lab.watch(source(text), relu_of(1, 5))
@@ -194,7 +205,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "howto" / "check-your-kernel.md"
 def test_the_kernel_of_the_documentation_has_the_race_that_the_page_shows(source):
     _, _, text = PAGE.read_text().partition(":caption: softmax.cu\n\n")
     text = text.partition("```")[0]
-    cases = {"softmax/layout/0@0": Notes("softmax", ["f32"]).of((np.ones((3, 200), np.float32),), {"dim": -1})}
+    x = np.ones((3, 200), np.float32)
+    cases = {"softmax/layout/0@0": Notes("softmax", ["f32"]).of((x,), {"dim": -1})}
     path = source(text).rename("softmax.cu")
     found = in_lab.watch(path, cases).findings
     assert ("race", 16, [16, 11]) in [(f.kind, f.line, f.lines) for f in found]

@@ -147,13 +147,13 @@ def test_verdicts_stand_below_one_another_with_their_disagreements():
     text = to.file.getvalue()
     assert [line.split()[:2] for line in text.splitlines()[:2]] == [
         ["lab", "FAILED"], ["card", "PASSED"]]
-    assert "compute-sanitizer  NOT RUN    card: there is none" in text
+    assert "compute-sanitizer  NOT RUN      card: there is none" in text
     assert "1 disagreement between them:" in text
     assert max(map(len, text.splitlines())) <= 80
     alone = made.report(rulings=[made.Ruling("lab", "PASSED", "1 case")])
     to = Console(file=StringIO(), width=80, highlight=False, markup=False)
     terminal.rulings(alone, to)
-    assert to.file.getvalue().splitlines() == ["lab  PASSED     1 case"]
+    assert to.file.getvalue().splitlines() == ["lab  PASSED       1 case"]
 
 
 def test_an_op_that_failed_is_not_distrusted_besides():

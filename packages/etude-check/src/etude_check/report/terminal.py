@@ -57,10 +57,10 @@ def rulings(report: Report, to: Console) -> None:
     room = max(len(r.by) for r in report.rulings)
     for r in report.rulings:
         style = {"PASSED": "bold green", "FAILED": "bold red"}.get(r.verdict, "yellow")
-        lines = textwrap.wrap(summary.printable(r.words), max(to.width - room - 13, 20)) or [""]
+        lines = textwrap.wrap(summary.printable(r.words), max(to.width - room - 15, 20)) or [""]
         for i, line in enumerate(lines):
             to.print(Text.assemble(f"{r.by if not i else '':{room}}  ",
-                                   (f"{r.verdict if not i else '':11}", style), line))
+                                   (f"{r.verdict if not i else '':13}", style), line))
     if sum(r.verdict in ("PASSED", "FAILED") for r in report.rulings) < 2:
         return
     n = len(report.disagreements)

@@ -34,7 +34,6 @@ BEFORE = """\
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vector>
 #define main etude_watch_main_of_the_file
 """
 AFTER = """\
@@ -49,12 +48,14 @@ struct EtudeWatchAt {
     { return (EtudeWatchType *)at; }
 };
 
-/* The memory of one case, and the context that its kernels get. */
+/* The memory of one case, and the context that its kernels get. Plain C: a template of the standard
+   library would be watched as the program's own, and the lab, which uses it too, with it. */
 struct EtudeWatch {
     etude_context context;
-    std::vector<void *> all;
+    void **all;
+    size_t count;
 
-    EtudeWatch()
+    EtudeWatch() : all(NULL), count(0)
     {
         memset(&context, 0, sizeof context);
         context.version = ETUDE_INTERFACE;
@@ -67,8 +68,9 @@ struct EtudeWatch {
     }
     ~EtudeWatch()
     {
-        for (void *each : all)
-            cudaFree(each);
+        for (size_t i = 0; i < count; i++)
+            cudaFree(all[i]);
+        free(all);
         cudaStreamDestroy((cudaStream_t)context.stream);
     }
     static void etude_watch_must(cudaError_t status)
@@ -91,7 +93,8 @@ struct EtudeWatch {
 #else /* findings of the lab call the memory by its name */
         etude_watch_must(::lab::allocate_device(&made, bytes ? bytes : 1, 1, name, {}));
 #endif
-        all.push_back(made);
+        all = (void **)realloc(all, (count + 1) * sizeof *all);
+        all[count++] = made;
         if (from >= 0 && bytes)
             etude_watch_must(cudaMemcpy(made, etude_watch_data + from, bytes,
                                         cudaMemcpyHostToDevice));

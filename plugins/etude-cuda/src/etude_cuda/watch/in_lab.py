@@ -7,6 +7,7 @@ smallest case that shows it, for which each case is run alone until all are foun
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from etude_cuda.lab.findings import Told
     from etude_cuda.lab.report.record import Report
 
-SECONDS = 120.0  # for all cases together
+SECONDS = 60.0  # for all cases together
+ALONE = 20.0  # seconds for running cases alone, to see which of them show what was found
 WIDTH = 80  # columns of what is told
 STATUS = {1: "reports an index out of range", 2: "has no memory", 3: "declines", 4: "fails"}
-DECLINED = 3
+FAILED = 4  # of these: what CUDA says from then on, if a kernel broke
+LAST = ("never-ends", "deadlock", "assert")  # nothing runs after these
 
 
 def watch(source: Path, cases: Mapping[str, Calls], seconds: float = SECONDS) -> Watched:
@@ -39,7 +42,8 @@ def watch(source: Path, cases: Mapping[str, Calls], seconds: float = SECONDS) ->
     told = [t for t in report.findings if t.severity != "advice" and t.kind not in left_out]
     found = Watched(LAB, list(cases), [_seen(report, t) for t in told], notes=_notes(asked, ran))
     _to_its_end(found, asked, ran)
-    _cases_of(found, source, asked, built, seconds)
+    if len(statuses(ran.output)) == len(cases):  # else one of them has broken the rest
+        _cases_of(found, source, asked, built)
     return found
 
 
@@ -87,24 +91,32 @@ def _notes(asked: Program, ran: Ran) -> list[str]:
 
 def _to_its_end(found: Watched, asked: Program, ran: Ran) -> None:
     """A run that ended early without a finding that says why is a finding itself."""
-    done = len(statuses(ran.output))
-    if done == len(asked.cases) or any(s.severity == "error" for s in found.findings):
+    done = statuses(ran.output)
+    if len(done) == len(asked.cases):
         return
-    where = asked.cases[done]
+    broken = [number for number, (status, _) in done.items() if status == FAILED]
+    where = asked.cases[broken[0] if broken else len(done)]
+    for one in found.findings:
+        one.case = where if one.kind in LAST else one.case
+    if any(s.kind in LAST for s in found.findings):
+        return
     why = (f"was ended by {ran.crash}" if ran.crash else f"was stopped at {ran.seconds:.0f} s"
-           if ran.stopped else f"ended with status {ran.status}")
+           if ran.stopped else f"says {done[broken[0]][1]!r}" if broken else
+           f"ended with status {ran.status}")
     words = f"the program {why}, in case {where}"
-    found.findings.append(Seen(LAB, "never-ends" if ran.stopped else "crash", "error", words,
+    endless = ran.stopped or "timed out" in words
+    found.findings.append(Seen(LAB, "never-ends" if endless else "crash", "error", words,
                                f"error: {words}", case=where))
 
 
-def _cases_of(found: Watched, source: Path, asked: Program, built: Built, seconds: float) -> None:
+def _cases_of(found: Watched, source: Path, asked: Program, built: Built) -> None:
     """Enter into each finding the first case that shows it when it runs alone."""
+    until = time.monotonic() + ALONE
     left = [s for s in found.findings if not s.case]
     for number, name in enumerate(asked.cases):
-        if not left:
+        if not left or time.monotonic() > until:
             return
-        report, _ = _run(source, asked, built, [number], seconds)
+        report, _ = _run(source, asked, built, [number], ALONE)
         there = {(t.kind, t.file, t.line) for t in report.findings}
         for one in left:
             if (one.kind, one.file, one.line) in there:

@@ -3,8 +3,8 @@
 Its four tools are asked one after the other: memcheck, racecheck, initcheck, synccheck. What they
 print is text whose lines begin with ``=========``; a record starts at the margin, what belongs to
 it is indented. Forms of two generations are read: since 2023 a place is ``at kernel(float *)+0x70
-in FILE:7``, before it was ``at 0x70 in FILE:7:kernel(float *)``. What a summary counts and no record
-explains becomes a finding all the same, so nothing is lost in reading.
+in FILE:7``, before it was ``at 0x70 in FILE:7:kernel(float *)``. What a summary counts and no
+record explains becomes a finding all the same, so nothing is lost in reading.
 """
 
 from __future__ import annotations
