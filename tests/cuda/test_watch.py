@@ -132,8 +132,8 @@ def test_a_program_that_ends_early_is_a_finding_that_names_the_case(source):
 
 @needs_gxx
 def test_a_kernel_that_never_ends_is_told_with_its_line_and_its_case(source):
-    text = MENDED.replace("    if (i < n)", "    for (unsigned k = 0; n == 30 && !i; k++) s[0] += k;\n"
-                                            "    if (i < n)")
+    loop = "    for (unsigned k = 0; n == 30 && !i; k++) s[0] += k;\n"
+    text = MENDED.replace("    if (i < n)", f"{loop}    if (i < n)")
     found = in_lab.watch(source(text), relu_of(1, 30, 50), seconds=2)
     [one] = [f for f in found.findings if f.kind == "never-ends"]
     assert (one.file, one.line, one.case) == ("relu.cu", 8, "relu/tail/30@0")
