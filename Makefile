@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install -qq --constraint lock.txt
 
 # What each installation depends on; a file newer than its stamp makes it run again.
 CORE := packages/etude/pyproject.toml
-KIT := packages/etude-check/pyproject.toml
+KIT := packages/etude-check/pyproject.toml packages/etude-course/pyproject.toml
 CPU := $(wildcard $(addprefix plugins/etude-cpu/,pyproject.toml CMakeLists.txt *.py)) \
        $(wildcard c_src/cpu/* c_src/cpu/*/*) packages/etude/src/etude/include/etude.h \
        packages/etude/src/etude/backends/native/header.py
@@ -52,7 +52,7 @@ check: $(VENV)/kit cpu ## Hold the C kernels against the reference, in about a m
 	@$(BIN)/etude check cpu --level smoke --jobs 2
 
 lint: ## ruff
-types: ## mypy, strict, on packages/etude and packages/etude-check
+types: ## mypy, strict, on packages/
 docs: ## The documentation, with every tutorial executed: some minutes
 sanitizers: ## The C kernels under the address, undefined-behaviour and thread sanitizers
 bench: ## Timings beside NumPy (and PyTorch where it is installed)
@@ -70,11 +70,11 @@ lock: $(VENV)/made ## Write lock.txt anew: the versions that everything here is 
 	$(call say,Installing the newest of everything into a scratch environment)
 	@$(BIN)/python -m venv --clear $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install -qq --upgrade pip
-	@$(VENV)/lock/bin/python -m pip install -qq 'packages/etude[all]' 'packages/etude-check[pytest]' 'tox>=4.25' build \
+	@$(VENV)/lock/bin/python -m pip install -qq 'packages/etude[all]' 'packages/etude-check[pytest]' packages/etude-course 'tox>=4.25' build \
 	  $(addprefix --group ,test lint types docs notebooks bench)
 	@{ echo "# Versions that everything here is tested with, for development alone. Written by make lock with"; \
 	   echo "# $$($(BIN)/python --version); use the oldest Python supported, since the newest takes its wheels too."; \
-	   $(VENV)/lock/bin/python -m pip freeze --exclude etude --exclude etude-check; } > lock.txt
+	   $(VENV)/lock/bin/python -m pip freeze --exclude etude --exclude etude-check --exclude etude-course; } > lock.txt
 	@rm -rf $(VENV)/lock; wc -l lock.txt
 
 clean: ## Remove everything that was made here, except notebooks/
@@ -107,8 +107,8 @@ $(VENV)/core: $(VENV)/made $(CORE)
 	@touch $@
 
 $(VENV)/kit: $(VENV)/core $(KIT)
-	$(call say,Installing the conformance kit (some seconds))
-	@$(PIP) --editable 'packages/etude-check[pytest]'
+	$(call say,Installing the conformance kit and the course (some seconds))
+	@$(PIP) --editable 'packages/etude-check[pytest]' --editable packages/etude-course
 	@touch $@
 
 $(VENV)/test: $(VENV)/made pyproject.toml

@@ -7,6 +7,7 @@ the records.
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,7 @@ from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
 from etude_check.zoo.likely import suspects
 
 TIMEOUT = 20.0  # seconds a call may take
+START = 3  # times as long may loading the candidate take
 GIVE_UP = 3  # time-outs of an op after which no more of it is asked
 AGAIN = 4  # more calls of a case that failed, to see whether it always does
 REPEATED = 3  # failures of an op that are tried again
@@ -50,6 +52,8 @@ class Settings:
     kinds: tuple[str, ...] = KINDS
     stop_at_first: bool = False
     timeout: float = TIMEOUT
+    give_up: int = GIVE_UP
+    until: float = math.inf  # on the monotonic clock: what is not asked by then is not run
 
 
 @dataclass
@@ -103,7 +107,8 @@ class Runner:
     def box(self, threads: int) -> Sandbox:
         if threads not in self._boxes:
             self._boxes[threads] = Sandbox(self.settings.candidate, threads=threads,
-                                           timeout=self.settings.timeout)
+                                           timeout=self.settings.timeout,
+                                           start_timeout=START * self.settings.timeout)
         return self._boxes[threads]
 
     def at(self) -> str:
@@ -166,7 +171,7 @@ class Runner:
         for seed in range(self.settings.seed, self.settings.seed + many):
             for task in self._tasks(spec, seed, state):
                 if self.given_up:
-                    yield _not_run(spec, task)
+                    yield self._not_run(spec, task)
                     continue
                 for record in task.records():
                     self._try_again(record)
@@ -175,10 +180,17 @@ class Runner:
                             waivers.holds(self.describe().waivers, record)):
                         return
 
+    def _not_run(self, spec: OpSpec, task: Task) -> Record:
+        late = self._timeouts >= self.settings.give_up
+        why = f"{spec.op} was given up after {self.settings.give_up} time-outs" if late else \
+            "the time for all calls was over"
+        return Record(task.case, spec.op, TABLE[spec.op].family, task.kind, task.dtype,
+                      Verdict.NOT_RUN, why)
+
     @property
     def given_up(self) -> bool:
-        """Whether calls of the op hang, and no more of it is asked."""
-        return self._timeouts >= GIVE_UP
+        """Whether calls of the op hang, or the time is over, and no more of it is asked."""
+        return self._timeouts >= self.settings.give_up or time.monotonic() > self.settings.until
 
     def _try_again(self, record: Record) -> None:
         """Say of a failure whether it repeats, for the first ones of an op. What was done to an
@@ -428,11 +440,6 @@ def note(record: Record, output: str, found: judge.Finding) -> None:
     record.index = None if found.index is None else list(found.index)
     record.expected, record.got = found.expected, found.got
     record.error, record.bound, record.ratio = found.error, found.bound, found.ratio
-
-
-def _not_run(spec: OpSpec, task: Task) -> Record:
-    return Record(task.case, spec.op, TABLE[spec.op].family, task.kind, task.dtype,
-                  Verdict.NOT_RUN, f"{spec.op} was given up after {GIVE_UP} time-outs")
 
 
 def _interrupted(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ from etude.core.errors import did_you_mean
 from etude.core.table import TABLE
 from etude_check.errors import CheckError
 
-Kind = Literal["backend", "module", "source", "library", "zoo"]
+Kind = Literal["backend", "module", "source", "library", "zoo", "answer"]
 
 #: suffix of a source -> the variable that names its compiler, and what to try without
 COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
@@ -135,6 +135,8 @@ def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     if not path.is_file():
         raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
     options = {**candidate.options, "target": candidate.target}
+    if candidate.kind == "answer":  # need not be a column
+        return Candidate("answer", str(path), options)
     if candidate.kind == "module":
         _look_at(path, ops)
         return Candidate("module", str(path), options)
@@ -275,6 +277,13 @@ def _folder() -> Path:
     return folder
 
 
+def shown(candidate: Candidate) -> list[str]:
+    """What of its own a worker must read to load a (prepared) candidate."""
+    if candidate.kind in ("answer", "module"):
+        return [str(Path(candidate.value).parent)]
+    return [candidate.value] if candidate.kind in ("library", "source") else []
+
+
 # ------------------------------------------------------------------ in the worker
 
 
@@ -283,6 +292,7 @@ class Loaded(NamedTuple):
 
     backend: Any  # an etude Column
     waivers: list[Any]
+    answer: Any  # whose functions can be driven: a module, or the kernels of the column
 
 
 def load_candidate(candidate: Candidate) -> Loaded:
@@ -290,8 +300,12 @@ def load_candidate(candidate: Candidate) -> Loaded:
     from etude.backends.plugins import registry
     from etude.backends.resolve import resolve
     from etude.core.columns import Column
+    from etude_check.worker.drive import functions_of, load_answer
 
     waivers: Any = ()
+    if candidate.kind == "answer":
+        answer = load_answer(Path(candidate.value))
+        return Loaded(Column(answer.__name__, "cpu", {}), [], answer)
     if candidate.kind == "zoo":
         from etude_check.zoo import load
 
@@ -315,7 +329,8 @@ def load_candidate(candidate: Candidate) -> Loaded:
             waivers = getattr(sys.modules.get(name), "ETUDE_WAIVERS", ())
     if not isinstance(backend, Column):
         raise TypeError(f"a Column is wanted, got {type(backend).__name__}")
-    return Loaded(_whole(backend), [*getattr(backend, "waivers", ()), *waivers])
+    whole = _whole(backend)
+    return Loaded(whole, [*getattr(backend, "waivers", ()), *waivers], functions_of(whole))
 
 
 def _whole(column: Any) -> Any:

@@ -27,7 +27,7 @@ from etude.core.errors import BackendError, DeviceError, did_you_mean
 INTERRUPTED = 130  # 128 + SIGINT
 
 #: Commands of other packages of ours, which somebody may type before the package is installed.
-PACKAGES = {"check": "etude-check", "zoo": "etude-check"}
+PACKAGES = {"check": "etude-check", "zoo": "etude-check", "course": "etude-course"}
 
 EPILOG = """\b
 Examples:
