@@ -333,6 +333,24 @@ def test_a_launch_that_fails_says_what_was_asked_and_the_limit():
     assert "2048 were asked for, the limit is 1024" in told.what
 
 
+def test_two_arrays_that_are_too_small_are_two_findings_on_one_line():
+    first, second = (finding("out-of-bounds", place(12), object=thing(
+        name, "global", 400, 400, allocated_pc=at(line))) for name, line in (("", 23), ("", 24)))
+    report = made.report(first, second, first)
+    assert [(t.line, t.count) for t in report.findings] == [(12, 2), (12, 1)]
+    assert "d_x[100]" in report.findings[0].headline
+    assert "d_y[100]" in report.findings[1].headline
+
+
+def test_findings_of_host_and_device_come_in_the_order_of_the_program():
+    def copied(line, order):
+        return {**finding("copy-direction", place(line, "copy", None), launch=0), "order": order}
+
+    wrong = {**made.RACE, "order": 2}
+    report = made.report(copied(27, 3), wrong, copied(23, 1))
+    assert [t.line for t in report.findings] == [23, 8, 27]
+
+
 def test_errors_come_before_warnings_before_advice():
     found = made.of_everything().findings
     ranks = [("error", "warning", "advice").index(t.severity) for t in found]

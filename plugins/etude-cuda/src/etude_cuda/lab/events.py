@@ -98,6 +98,7 @@ class Finding:
     detail: dict[str, Any] = field(default_factory=dict)
     words: str = ""
     kernel: str = ""
+    order: int = 0  # findings are numbered from 1 as they are made; 0 where nobody counted
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def _finding(log: Log, e: dict[str, Any]) -> None:
         e["kind"], _int(e.get("launch") or 0), tuple(map(_place, e.get("places") or ())),
         _thing(e["object"]) if e.get("object") else None, str(e.get("scope") or ""),
         _int(e.get("count", 1)), dict(e.get("detail") or {}), str(e.get("words") or ""),
-        str(e.get("kernel") or "")))
+        str(e.get("kernel") or ""), _int(e.get("order", 0))))
 
 
 def _place(p: dict[str, Any]) -> Place:

@@ -21,6 +21,7 @@ from etude_cuda.lab.symbols import Symbols
 SEVERITY = dict.fromkeys(("leak", "same-value-race", "error-ignored"), "warning")
 SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence", "unread-output",
                            "barrier-in-branch"), "advice")
+SIZES = ("out-of-bounds", "bytes-for-elements", "copy-range")  # an array is too small
 RANK = {"error": 0, "warning": 1, "advice": 2}
 
 
@@ -59,12 +60,15 @@ class Told:
 
 
 def tell(log: Log, found: list[Finding], symbols: Symbols, quotes: Quotes) -> list[Told]:
-    """Every finding in words. What agrees in kind, kernel and lines is told once."""
+    """Every finding in words, in the order of the program, the worst first. What agrees in kind,
+    kernel and lines is told once; of two arrays that are too small each is told.
+    """
     symbols.load(pc for f in found for pc in _pcs(f))
     together: dict[tuple[Any, ...], list[Told]] = defaultdict(list)
     for one in found:
         told = _told(Case(one, log, symbols, quotes))
-        key = (told.kind, told.kernel, told.scope, one.detail.get("op"), *sorted(told.lines))
+        key = (told.kind, told.kernel, told.scope, one.detail.get("op"), _array(one),
+               *sorted(told.lines))
         together[key].append(told)
     merged = []
     for same in together.values():
@@ -73,10 +77,20 @@ def tell(log: Log, found: list[Finding], symbols: Symbols, quotes: Quotes) -> li
     return sorted(merged, key=_order)
 
 
-def _order(told: Told) -> tuple[int, bool, int]:
+def _order(told: Told) -> tuple[int, bool, int, int]:
     """The worst first, then as the program went; what only an early end left behind comes last."""
     left_behind = told.found is not None and "ended_early" in told.found.detail
-    return RANK[told.severity], left_behind, told.launch
+    order = told.found.order if told.found else 0
+    return RANK[told.severity], left_behind, order, told.launch
+
+
+def _array(one: Finding) -> tuple[Any, ...]:
+    """Which array is too small, of those that a line may use or make: by its name and where it was
+    asked for. Of other findings the line says enough.
+    """
+    if one.kind not in SIZES or one.object is None:
+        return ()
+    return one.object.name, one.object.space, one.object.allocated
 
 
 def _told(case: Case) -> Told:

@@ -85,6 +85,12 @@ class Report:
         """The sums of a kernel."""
         return next((k for k in self.kernels if k.name == name), None)
 
+    def all_failed(self, kernel: str) -> bool:
+        """Whether no launch of a kernel came to its end: what it did until then says nothing about
+        its speed.
+        """
+        return all(one.status != "ok" for one in self.launches if one.kernel == kernel)
+
     def occupancy(self, launch: Launch) -> cost.Occupancy:
         """How full the card gets by a launch."""
         return cost.of_launch(self.card, launch,
