@@ -10,7 +10,6 @@ import re
 import zipfile
 from dataclasses import dataclass
 
-
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
              ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
 C_CHANGES = ((" < ", " <= "), (" + ", " - "), (" - ", " + "), (" * ", " + "), ("= 0;", "= 1;"),

@@ -87,7 +87,7 @@ def test_mistakes_are_named(place):
     found = {r["student"]: r for r in runs.results(place["top"] / "out")}
     for made in place["made"]:
         if made.kind == "mutant ddof":
-            assert [c["mistake"] for c in found[made.student]["checks"]][0] == (
+            assert found[made.student]["checks"][0]["mistake"] == (
                 "this is the variance with n - 1")
 
 
@@ -161,6 +161,18 @@ def test_a_grader_that_fails_costs_nobody_anything(small, monkeypatch):
     assert outcome.trouble == ["s1 was not graded: the disk is full"]
     monkeypatch.undo()
     assert grade(small).graded == 1
+
+
+def test_a_missing_compiler_is_said_before_anybody_is_graded(small, monkeypatch):
+    (small / "in" / "s2").mkdir()
+    (small / "in" / "s2" / "answer.c").write_text(made_class.text(made_class.C_SOLUTION))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(handins.CourseError, match=r"1 hand-ins have answers in \.c files \(s2 is "
+                       r"one\), and no compiler was found \(tried cc, gcc, clang\)"):
+        grade(small)
+    monkeypatch.undo()
+    assert {r.student for r in grade(small).results} == {"s1", "s2"}
 
 
 def test_a_group_is_graded_once_and_has_one_result(small):

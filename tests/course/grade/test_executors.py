@@ -20,7 +20,7 @@ def ranks(count):
     """The words in front of a command that is to run on so many ranks."""
     if importlib.util.find_spec("mpi4py") is None or shutil.which("mpiexec") is None:
         pytest.skip("NOT RUN: needs mpi4py and mpiexec")
-    status, said = runs.finish(["mpiexec", "--version"])
+    _, said = runs.finish(["mpiexec", "--version"])
     return ["mpiexec", *(ROOT if "Open MPI" in said or "OpenRTE" in said else []), "-n",
             str(count)]
 

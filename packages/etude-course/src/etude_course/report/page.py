@@ -212,6 +212,8 @@ class _Page:
                    f"{r.points(c)} of {c.max_points}: {o.reason}")
                   for r in self.results for c in r.checks
                   for o in r.overrides[-1:] if o.check == c.id]
+        noted += [("sandbox", f"it could not have a wall: {w}")
+                  for w in sorted({w for r in self.results for w in r.walls})]
         if not noted:
             return ""
         items = "".join(f"<li><b>{escape(who)}</b> {escape(said)}</li>" for who, said in noted)
