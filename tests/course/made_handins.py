@@ -8,7 +8,9 @@ import ast
 import random
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from etude_course.source import parameters
 
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
              ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
@@ -68,7 +70,14 @@ def class_for(source, size, seed=0, hang=0.05, crash=0.05):
         else:
             made.append(Made(student, "crashing", {main: inside(
                 source, main, rng.choice(CRASHES), rng)}))
-    return made
+    return [rendered(a, each) for each in made]
+
+
+def rendered(a, each):
+    """With the student's own parameters in place."""
+    values = parameters.drawn(a, "", each.student)
+    return replace(each, files={name: parameters.render(text, values, name)
+                                for name, text in each.files.items()})
 
 
 def only_in(source, main, other):
