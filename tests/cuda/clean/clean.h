@@ -1,6 +1,7 @@
 /* clean.h: what the programs in this folder share. Each calls the kernels of one family of
    c_src/cuda at small shapes, for the lab to watch (test_clean.py). Given an argument, a program
-   takes shapes that do not fit packs of 16 bytes. */
+   takes shapes that do not fit packs of 16 bytes. Where CLEAN_RESULTS names a file, it writes all
+   its arrays there after each call, for tests/lab/mutate to compare. */
 #ifndef ETUDE_CLEAN_H
 #define ETUDE_CLEAN_H
 
@@ -9,17 +10,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <type_traits>
 #include <vector>
 
 #include "etude.h"
+
+/* An array of the device: what its elements are, and how many bytes they take. */
+struct Array {
+    void *data;
+    char kind; /* as NumPy has it: f, i or u */
+    size_t width, bytes;
+};
 
 /* Memory of the device, freed at the end, and the context that kernels get. */
 struct Device {
     etude_context ctx = {};
     std::vector<void *> all;
+    std::vector<Array> arrays;
+    FILE *results = NULL;
 
     Device()
     {
+        if (const char *name = getenv("CLEAN_RESULTS"))
+            results = fopen(name, "wb");
         ctx.version = ETUDE_INTERFACE;
         ctx.scratch = scratch;
         ctx.impl = this;
@@ -28,6 +41,8 @@ struct Device {
     {
         for (void *p : all)
             must(cudaFree(p));
+        if (results)
+            fclose(results);
     }
     Device(const Device &) = delete;
 
@@ -48,7 +63,13 @@ struct Device {
     static void *scratch(etude_context *ctx, size_t n) { return ((Device *)ctx->impl)->bytes(n); }
 
     /* n elements that no kernel may read before it has written them */
-    template <class T> T *empty(int64_t n) { return (T *)bytes((size_t)n * sizeof(T)); }
+    template <class T> T *empty(int64_t n)
+    {
+        char kind = std::is_floating_point<T>::value ? 'f' : std::is_signed<T>::value ? 'i' : 'u';
+        T *p = (T *)bytes((size_t)n * sizeof(T));
+        arrays.push_back({p, kind, sizeof(T), (size_t)n * sizeof(T)});
+        return p;
+    }
 
     template <class T> T *given(const std::vector<T> &values)
     {
@@ -56,12 +77,12 @@ struct Device {
         must(cudaMemcpy(p, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
         return p;
     }
-    /* n numbers around 0 */
+    /* n numbers from -1 to 1, others in each array */
     float *numbers(int64_t n)
     {
         std::vector<float> values((size_t)n);
-        for (size_t i = 0; i < values.size(); i++)
-            values[i] = (float)(i * 7 % 11) / 4 - 1;
+        for (uint32_t i = 0; i < values.size(); i++)
+            values[i] = (float)((i + 77 * all.size()) * 2654435761u >> 16 & 1023) / 512 - 1;
         return given(values);
     }
     /* n whole numbers from 0 to limit - 1 */
@@ -87,6 +108,17 @@ struct Device {
         if (status != ETUDE_OK) {
             fprintf(stderr, "status %d: %s\n", status, ctx.error);
             exit(2);
+        }
+        if (results)
+            write_arrays();
+    }
+    void write_arrays()
+    {
+        for (const Array &a : arrays) {
+            std::vector<char> values(a.bytes);
+            must(cudaMemcpy(values.data(), a.data, a.bytes, cudaMemcpyDeviceToHost));
+            fprintf(results, "%c%zu %zu\n", a.kind, a.width, a.bytes / a.width);
+            fwrite(values.data(), 1, a.bytes, results);
         }
     }
 };
