@@ -78,11 +78,25 @@ struct Device {
         return p;
     }
     /* n numbers from -1 to 1, others in each array */
-    float *numbers(int64_t n)
+    float *numbers(int64_t n) { return scaled(n, 1); }
+
+    /* n numbers up to `size` */
+    float *scaled(int64_t n, float size)
     {
         std::vector<float> values((size_t)n);
         for (uint32_t i = 0; i < values.size(); i++)
-            values[i] = (float)((i + 77 * all.size()) * 2654435761u >> 16 & 1023) / 512 - 1;
+            values[i] = (float)((i + 77 * all.size()) * 2654435761u >> 16 & 1023) / 512 * size - size;
+        return given(values);
+    }
+    /* n numbers, every third one of them special */
+    float *specials(int64_t n)
+    {
+        const float some[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1, -1, 0.5f, 2, 3, -2.5f, 1e-30f,
+                              -70, 100, 12345.678f, -3e38f, 3e38f, 7, -0.5f, 6.5f};
+        std::vector<float> values((size_t)n);
+        for (uint32_t i = 0; i < values.size(); i++)
+            values[i] = i % 3 ? (float)(i * 2654435761u >> 16 & 1023) / 128 - 4
+                              : some[(i / 3 * 7 + all.size()) % (sizeof some / sizeof *some)];
         return given(values);
     }
     /* n whole numbers from 0 to limit - 1 */
@@ -101,11 +115,11 @@ struct Device {
             values[i] = i % 3 == 0;
         return given(values);
     }
-    /* Ends the program where a kernel has failed. */
-    void ok(int status)
+    /* Ends the program where a kernel has failed, or has not failed as it should. */
+    void ok(int status, int expected = ETUDE_OK)
     {
         must(cudaDeviceSynchronize());
-        if (status != ETUDE_OK) {
+        if (status != expected) {
             fprintf(stderr, "status %d: %s\n", status, ctx.error);
             exit(2);
         }

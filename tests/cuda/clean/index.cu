@@ -16,7 +16,16 @@ int main(int argc, char **)
     d.ok(etude_embedding_f32(&d.ctx, index, weight, y, count, V, D));
     d.ok(etude_index_select_f32(&d.ctx, weight, index, y, 1, V, count, D));
     d.ok(etude_embedding_backward_f32(&d.ctx, grad, index, dweight, count, V, D, 3));
-    if (argc > 1) /* sorted: elements go where their index says */
-        d.ok(etude_embedding_backward_f32(&d.ctx, d.numbers(many), d.indices(many, V), dweight,
-                                          many, V, 1, NAN));
+    d.ok(etude_index_select_f32(&d.ctx, weight, index, d.empty<float>(2 * count), 2, V, count, 1));
+    if (argc > 1) { /* sorted: elements go where their index says */
+        float *terms = d.numbers(3 * many);
+        int64_t *rows = d.indices(many, V);
+        d.ok(etude_embedding_backward_f32(&d.ctx, terms, rows, dweight, many, V, 1, NAN));
+        d.ok(etude_embedding_backward_f32(&d.ctx, terms, rows, dweight, many, V, 3, 5));
+        d.ok(etude_embedding_backward_f32(&d.ctx, terms, rows, dweight, many, V - 2, 3, NAN),
+             ETUDE_BAD_INDEX);
+    }
+    d.ok(etude_embedding_f32(&d.ctx, index, weight, y, count, V - 2, D), ETUDE_BAD_INDEX);
+    d.ok(etude_embedding_backward_f32(&d.ctx, grad, index, dweight, count, V - 2, D, NAN),
+         ETUDE_BAD_INDEX);
 }

@@ -16,5 +16,6 @@ int main(int argc, char **)
         d.ok(etude_softmax_backward_f32(&d.ctx, x, y, y, rows, cols));
         d.ok(etude_log_softmax_f32(&d.ctx, x, y, rows, cols));
         d.ok(etude_log_softmax_backward_f32(&d.ctx, x, y, y, rows, cols));
+        d.ok(etude_log_softmax_f32(&d.ctx, d.specials(rows * cols), y, rows, cols));
     }
 }

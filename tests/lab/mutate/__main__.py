@@ -51,8 +51,6 @@ def run(arguments, trials, texts):
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")  # mutants are built but once
-    for file in texts:  # before several ask at once
-        trials.prepare(file)
 
     def one(change):
         text = texts[change.file]

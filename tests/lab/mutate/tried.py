@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -56,6 +57,7 @@ class Trials:
     def __init__(self, folder):
         self.folder = Path(folder)
         self._known = {}
+        self._lock = Lock()
 
     def texts(self):
         """The files that are mutated: name -> text."""
@@ -65,32 +67,33 @@ class Trials:
         """What would notice a mistake in a file of the folder ``tree``, the likeliest first."""
         return [Run((tree / file,))]
 
-    def prepare(self, file):
-        """Learn what is seen of a file without a mistake; all must end well."""
-        for run in self.runs(file, self.home):
-            if run.name not in self._known:
-                self._known[run.name] = seen = look(run)
+    def known(self, run):
+        """What is seen of a run without a mistake; it must end well."""
+        with self._lock:
+            if run not in self._known:
+                self._known[run] = seen = look(run)
                 if seen.trouble:
                     raise RuntimeError(f"{run.name} as it is: {seen.trouble}")
+            return self._known[run]
 
     def run(self, change, text):
         """What became of one mistake, as a dictionary."""
         start = time.perf_counter()
-        self.prepare(change.file)
         tree = self.folder / change.key
         tree.mkdir(parents=True, exist_ok=True)
         for path in self.home.glob("*.cu*"):
             shutil.copy(path, tree)
         (tree / change.file).write_text(change.apply(text))
         told = {k: v for k, v in asdict(change).items() if k not in ("start", "end", "new")}
-        told |= self._first_notice(self.runs(change.file, tree))
+        told |= self._first_notice(change.file, tree)
         shutil.rmtree(tree)
         return told | {"seconds": round(time.perf_counter() - start, 1)}
 
-    def _first_notice(self, runs):
-        for run in runs:
+    def _first_notice(self, file, tree):
+        runs = self.runs(file, tree)
+        for run, as_it_is in zip(runs, self.runs(file, self.home), strict=True):
             try:
-                noticed = judge(self._known[run.name], look(run))
+                noticed = judge(self.known(as_it_is), look(run))
             except LabError as error:
                 return {"verdict": "broken", "by": str(error)[-300:]}
             if noticed:
@@ -117,7 +120,8 @@ def same(was, now):
     if was.dtype.kind != "f":
         return np.array_equal(was, now)
     with np.errstate(all="ignore"):
-        return np.allclose(was, now, rtol=1e-4, atol=1e-5, equal_nan=True)
+        return (np.allclose(was, now, rtol=1e-4, atol=1e-5, equal_nan=True)
+                and np.array_equal(np.signbit(was[was == now]), np.signbit(now[was == now])))
 
 
 def look(run, seconds=SECONDS):
