@@ -14,5 +14,6 @@ int main(int argc, char **)
     d.ok(etude_where_f32(&d.ctx, d.bools(15 * n), x, y, z, size, all, all, number));
     d.ok(etude_lerp_f32(&d.ctx, x, y, y, x, size, all, row, number));
     float *v = d.specials(15 * n), *w = d.specials(15 * n);
+    d.ok(etude_lerp_f32(&d.ctx, v, w, d.numbers(15 * n), z, size, all, all, all));
     d.ok(etude_lerp_f32(&d.ctx, v, w, d.specials(15 * n), z, size, all, all, all));
 }
