@@ -1,5 +1,23 @@
 #include "clean.h"
 
+#if defined(ETUDE_INT)
+
+extern "C" {
+etude_one_hot_fn_i64 etude_one_hot_i64;
+}
+
+int main(int argc, char **)
+{
+    Device d;
+    int64_t classes = argc > 1 ? 13 : 64, count = 50, *y = d.empty<int64_t>(count * classes);
+    d.ok(etude_one_hot_i64(&d.ctx, d.indices(count, classes), y, count, classes));
+    if (argc > 1)
+        d.ok(etude_one_hot_i64(&d.ctx, d.indices(count, classes + 1), y, count, classes),
+             ETUDE_BAD_INDEX);
+}
+
+#else
+
 extern "C" {
 etude_gather_fn_f32 etude_index_select_f32;
 etude_embedding_fn_f32 etude_embedding_f32;
@@ -30,3 +48,5 @@ int main(int argc, char **)
     d.ok(etude_embedding_backward_f32(&d.ctx, grad, wild, dweight, count, V, D, NAN),
          ETUDE_BAD_INDEX);
 }
+
+#endif

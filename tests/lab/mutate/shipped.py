@@ -7,6 +7,7 @@ the kernels as they are give the reference's results is the matter of ``etude ch
 """
 
 import re
+import sys
 from pathlib import Path
 
 from etude.commands.config import INCLUDE
@@ -16,8 +17,11 @@ from tried import Run, Trials
 
 ROOT = Path(__file__).parents[3]
 CLEAN = ROOT / "tests/cuda/clean"
+sys.path.insert(0, str(CLEAN))
+
+from dtypes import dtypes
+
 INCLUDED = re.compile(r'^\s*#\s*include\s*"(\w+\.cuh)"', re.M)
-BOOLS = ("logical.cu",)  # compiled for bools alone
 
 
 class Kernels(Trials):
@@ -31,14 +35,10 @@ class Kernels(Trials):
 
     def runs(self, file, tree):
         """The programs of all files that ``file`` is part of, in both shapes."""
-        return [Run((CLEAN / user, tree / user), options(user, tree), arguments)
-                for user in users(file, self.texts()) for arguments in ((), ("odd",))]
-
-
-def options(file, tree):
-    """How a file of kernels is compiled."""
-    dtype = "ETUDE_INT=8" if file in BOOLS else "ETUDE_REAL=32"
-    return Options(folders=(tree, INCLUDE), defines=(dtype,))
+        return [Run((CLEAN / user, tree / user),
+                    Options(folders=(tree, INCLUDE), defines=(dtype,)), arguments)
+                for user in users(file, self.texts()) for dtype in dtypes(user)
+                for arguments in ((), ("odd",))]
 
 
 def users(name, texts):
