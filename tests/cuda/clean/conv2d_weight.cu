@@ -34,5 +34,6 @@ int main(int argc, char **)
         oblong(d, 4);           /* two kernels of a group */
         square(d, 2, 8, 3, 68, 1); /* large tiles; planes that are smaller than a step */
         square(d, 2, 8, 4, 68, 1); /* by packs */
+        square(d, 1, 8, 6, 8, 1);  /* by packs, the last step is not whole */
     }
 }

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -57,6 +58,7 @@ class Trials:
     def __init__(self, folder):
         self.folder = Path(folder)
         self._known = {}
+        self._noticed = Counter()
         self._lock = Lock()
 
     def texts(self):
@@ -64,7 +66,9 @@ class Trials:
         return {p.name: p.read_text() for p in sorted(self.home.glob("*.cu"))}
 
     def runs(self, file, tree):
-        """What would notice a mistake in a file of the folder ``tree``, the likeliest first."""
+        """What would notice a mistake in a file of the folder ``tree``. What has noticed more of
+        the mistakes in a file is tried earlier.
+        """
         return [Run((tree / file,))]
 
     def known(self, run):
@@ -90,13 +94,14 @@ class Trials:
         return told | {"seconds": round(time.perf_counter() - start, 1)}
 
     def _first_notice(self, file, tree):
-        runs = self.runs(file, tree)
-        for run, as_it_is in zip(runs, self.runs(file, self.home), strict=True):
+        runs = list(zip(self.runs(file, tree), self.runs(file, self.home), strict=True))
+        for run, as_it_is in sorted(runs, key=lambda both: -self._noticed[file, both[1]]):
             try:
                 noticed = judge(self.known(as_it_is), look(run))
             except LabError as error:
                 return {"verdict": "broken", "by": str(error)[-300:]}
             if noticed:
+                self._noticed[file, as_it_is] += 1
                 return noticed | {"run": run.name}
         return {"verdict": "survived", "by": ""}
 
