@@ -34,6 +34,7 @@ int main(int argc, char **)
         }
         both(d, rows, cols, d.specials(rows * cols), target, NULL, NONE, 0.1);
         both(d, rows, cols, x, d.given(std::vector<int64_t>((size_t)rows, IGNORE)), w, MEAN, 0);
+        both(d, rows, cols, x, target, d.scaled(cols, 0), MEAN, 0); /* no label weighs anything */
         for (int64_t label : {(int64_t)-1, cols})
             both(d, rows, cols, x, d.given(std::vector<int64_t>{0, label, 1, 2, 3, 4, 5, 7, 8}), w,
                  MEAN, 0, ETUDE_BAD_INDEX);

@@ -45,7 +45,7 @@ def drawn(texts, seed, count):
     return found[:count]
 
 
-def run(arguments, trials, texts):
+def run(arguments, trials, texts, explained):
     """Every verdict, those that are known from an earlier run included."""
     folder = trials.folder.parent
     results = folder / "results"
@@ -58,7 +58,8 @@ def run(arguments, trials, texts):
         kept = results / f"{change.key}.json"
         if kept.exists():
             found = json.loads(kept.read_text())
-            again = arguments.again and found["verdict"] == "survived"
+            again = (arguments.again and found["verdict"] == "survived"
+                     and change.key not in explained)
             if found["of"] == stamp and not again:
                 return found
         found = trials.run(change, text) | {"of": stamp}
@@ -112,7 +113,7 @@ def main():
     parser.add_argument("--count", type=int, help="so many, drawn evenly over the programs")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
     parser.add_argument("--folder", help="where results are kept, else a folder in .mutate")
-    parser.add_argument("--again", action="store_true", help="try survivors again")
+    parser.add_argument("--again", action="store_true", help="try unexplained survivors again")
     parser.add_argument("--least", type=float, default=0.95,
                         help="the part that must be reported, explained ones not counted")
     arguments = parser.parse_args()
@@ -123,7 +124,7 @@ def main():
     if not texts:
         sys.exit(f"there is no file {arguments.file!r} with device code to mutate")
     explained = tomllib.loads((HERE / "explained.toml").read_text())
-    found = run(arguments, trials, texts)
+    found = run(arguments, trials, texts, explained)
     text, score = markdown(found, explained)
     (folder / "mutate.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / "mutate.md").write_text(text)
