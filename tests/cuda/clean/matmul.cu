@@ -38,5 +38,7 @@ int main(int argc, char **)
         product(d, 32, 132, 136, 12); /* large tiles, the last of which are mostly empty */
         product(d, 2, m + 4, n + 4, few); /* four tiles of each product */
         product(d, 1, n, 2, few, true, true);
+        product(d, 1, m, n, 12, false, true); /* loads by packs, stores one by one */
+        d.ok(etude_matmul_f32(&d.ctx, a, b, NULL, c + 1, 1, m, 64, k, 0, k, 1, 0, 64, 1));
     }
 }
