@@ -17,13 +17,12 @@ from etude_cuda.lab.build import Options
 from etude_cuda.lab.session import run_program_of
 from etude_cuda.places import sources
 
-CLEAN = Path(__file__).parent / "clean"
-sys.path.insert(0, str(CLEAN))
+sys.path.insert(0, str(Path(__file__).parent / "clean"))
 
 from dtypes import dtypes
 
 CUDA = sources() / "cuda"
-PROGRAMS = sorted(CLEAN.glob("*.cu"))
+PROGRAMS = sorted((Path(__file__).parent / "clean").glob("*.cu"))
 FEW = ("random", "reduce")  # ETUDE_SOAK runs all
 
 #: What a plan does not promise. Elements lie where an index, a label or a window says, or threads

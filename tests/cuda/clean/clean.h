@@ -84,8 +84,8 @@ struct Device {
     float *scaled(int64_t n, float size)
     {
         std::vector<float> values((size_t)n);
-        for (uint32_t i = 0; i < values.size(); i++)
-            values[i] = (float)((i + 77 * all.size()) * 2654435761u >> 16 & 1023) / 512 * size - size;
+        for (uint32_t i = 0, from = 77 * (uint32_t)all.size(); i < values.size(); i++)
+            values[i] = ((float)((from + i) * 2654435761u >> 16 & 1023) / 512 - 1) * size;
         return given(values);
     }
     /* n numbers, every third one of them special */

@@ -41,7 +41,7 @@ int main(int argc, char **)
         both(d, {12, 9, 11, 10, 3, 2, 2, 1, 1, 2, 1, 2, 2}); /* two groups, nothing square */
         both(d, {4, 9, 11, 6, 3, 2, 1, 1, 1, 1, 1, 1, 2}); /* of few channels each */
         both(d, {3, 9, 11, 2, 3, 2, 1, 2, 1, 2, 2, 1, 1});
-        both(d, {6, 9, 11, 70, 1, 1, 9, 9, 0, 0, 1, 1, 1}); /* tiles of channels, most pixels skipped */
+        both(d, {6, 9, 11, 70, 1, 1, 9, 9, 0, 0, 1, 1, 1}); /* most pixels are skipped */
         both(d, {3, 96, 100, 68, 1, 1, 1, 1, 0, 0, 1, 1, 1}); /* large tiles */
     } else
         both(d, {4, 96, 100, 68, 1, 1, 1, 1, 0, 0, 1, 1, 1});

@@ -13,14 +13,13 @@ from pathlib import Path
 from etude.commands.config import INCLUDE
 from etude_cuda.lab.build import Options
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "cuda/clean"))
+
+from dtypes import dtypes
 from tried import Run, Trials
 
 ROOT = Path(__file__).parents[3]
 CLEAN = ROOT / "tests/cuda/clean"
-sys.path.insert(0, str(CLEAN))
-
-from dtypes import dtypes
-
 INCLUDED = re.compile(r'^\s*#\s*include\s*"(\w+\.cuh)"', re.M)
 
 

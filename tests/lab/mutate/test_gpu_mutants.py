@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from changes import KINDS, changes
 from shipped import CLEAN, Kernels, users
-from tried import PROGRAMS, Trials, arrays, same
+from tried import Trials, arrays, same
 
 HERE = Path(__file__).parent
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -33,7 +33,7 @@ class Run:
     """What would notice a mistake: the files of a program, and the arguments of one run."""
 
     files: tuple
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     arguments: tuple = ()
 
     @property
