@@ -379,7 +379,7 @@ class Runner:
         they lie alike in their cache lines: a share of the cases tries each, and a case is the same
         call every time.
         """
-        alias = _aliases(case) if case.kind == "alias" else None
+        alias = aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
                          bits=zlib.crc32(case.id.encode()))
 
@@ -488,7 +488,7 @@ def _not_written(found: list[Record]) -> None:
             r.message = f"not written yet: every call {r.message}"
 
 
-def _aliases(case: Case) -> dict[int, int]:
+def aliases(case: Case) -> dict[int, int]:
     """Output -> the array it may be written over, by number, as the op declares."""
     op = case.op
     return {op.outputs.index(o): op.arrays.index(a) for o, a in op.alias.items()

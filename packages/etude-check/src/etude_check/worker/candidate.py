@@ -106,18 +106,19 @@ def everywhere(candidate: Candidate, device: str | None = None) -> list[Candidat
             raise CheckError(f"--device says where a CUDA source (.cu) is to run; "
                              f"{candidate.target} is none")
         return [candidate]
-    devices = [device] if device else [LAB, CARD] if _has_card() else [LAB]
+    devices = [device] if device else [LAB, CARD] if not no_card() else [LAB]
     return [replace(candidate, options={**candidate.options, "device": d,
                                         "target": f"{candidate.target} --device {d}"})
             for d in devices]
 
 
-def _has_card() -> bool:
+def no_card() -> list[str]:
+    """Everything that keeps a CUDA source from running on a card here, a sentence each."""
     try:
         from etude_cuda.backend import missing
     except ImportError:
-        return False
-    return not missing()
+        return ["the CUDA plugin of Etude is not installed"]
+    return list(missing())
 
 
 def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
@@ -129,6 +130,8 @@ def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     if candidate.kind == "zoo":
         return _animal(candidate)
     path = Path(candidate.value).absolute()
+    if path.is_dir():
+        raise CheckError(f"{candidate.value!r} is a folder, and a file is wanted")
     if not path.is_file():
         raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
     options = {**candidate.options, "target": candidate.target}
@@ -243,7 +246,9 @@ def _compile_for_device(path: Path, device: str) -> Path:
     try:
         return Path(compile_source(path, device))
     except BackendError as error:
-        raise CheckError(str(error)) from None
+        from etude_check.worker.prototypes import conflict
+
+        raise conflict(path, str(error)) or CheckError(str(error)) from None
 
 
 def _found(names: tuple[str, ...], variable: str) -> list[str]:

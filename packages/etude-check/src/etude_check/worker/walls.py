@@ -26,6 +26,7 @@ import platform
 import resource
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -200,6 +201,7 @@ class Walls:
         """It is told nothing of the user who runs the checker. Its folder is where it works."""
         os.chdir(home)
         os.environ.update(HOME=home, TMPDIR=home)
+        tempfile.tempdir = home  # it may have looked before
 
 
 def libraries() -> list[str]:
