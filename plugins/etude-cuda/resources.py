@@ -228,13 +228,15 @@ PROGRAMS = ROOT / "tests" / "lab" / "programs"
 
 def by_clang(clang: str, nvcc: str, source: Path) -> list[str]:
     """What clang says of a file, both for the host and for sm_80."""
+    toolkit = toolkit_of(nvcc)
     with tempfile.TemporaryDirectory() as folder:
         # Clang includes it whether it is needed or not; it comes with cuRAND, which is not.
         (Path(folder) / "curand_mtgp32_kernel.h").touch()
         done = subprocess.run(
             [clang, "-x", "cuda", "-std=c++17", "-fsyntax-only", "--cuda-gpu-arch=sm_80",
-             f"--cuda-path={toolkit_of(nvcc)}", "-Wall", "-Wextra", "-Wno-unknown-cuda-version",
-             "-DETUDE_REAL=32", f"-I{folder}", f"-I{CUDA}", f"-I{INCLUDE}", str(source)],
+             f"--cuda-path={toolkit}", "-isystem", f"{toolkit}/include/cccl", "-Wall",
+             "-Wextra", "-Wno-unknown-cuda-version", "-DETUDE_REAL=32", f"-I{folder}",
+             f"-I{CUDA}", f"-I{INCLUDE}", str(source)],
             capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if WARNING.search(line)]
     return said or ([f"clang ended with {done.returncode}"] if done.returncode else [])
