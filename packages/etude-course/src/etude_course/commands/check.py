@@ -41,6 +41,11 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
             raise CourseError(f"there is no folder {str(folder)!r} (looked in {Path.cwd()})")
         started = Started(assignment, 0) if assignment else Started.read(folder)
         kit = Kit.read(started.assignment)
+        if not assignment and started.version != kit.assignment.version:
+            raise CourseError(f"{folder} was started with version {started.version} of "
+                              f"{started.assignment}, and version {kit.assignment.version} is "
+                              f"installed: 'etude course start {started.assignment}' there brings "
+                              f"it up to date and keeps what you wrote")
         only = _chosen(kit, questions)
         result = run(kit, folder, only=only, student=started.student, course=started.course,
                      values=started.parameters or None)
