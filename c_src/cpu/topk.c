@@ -3,14 +3,15 @@
    x: outer x n x inner; y and index: outer x k x inner.
 
    Plan. A number becomes a key, a whole number of its size: the better a number, the larger its
-   key, and equal numbers have one key. Of these the first wins. Then two roads along a row:
+   key, and equal numbers have one key. Of these the first wins. A block of numbers is compared by
+   vectors with the worst of the k best so far, and in a long row nearly always none is better: it is
+   read once, at the speed of memory. Of n numbers in random order some k ln(n/k) are better when
+   they come. They are kept in one of two ways:
 
-   Few of many. A heap of k holds the best so far, the worst of them on top. A block of numbers is
-   compared with that one by vectors, and nearly always none is better: the row is read once, at the
-   speed of memory. In a row of n numbers in random order some k ln(n/k) enter the heap.
-
-   Many. Digit by digit from the highest, counts say which key the worst one has; the better ones
-   and the first of its equals are taken as they stand, and sorted by digits from the lowest.
+   Few: in a list in order, into which each is inserted.
+   Many: in a list of more than twice k, behind the best; when it is full, quickselect parts the k
+   best from the others, so that each number costs a few steps in any order of x. At the end they
+   are sorted: by merging, or, many thousands, by digits from the lowest.
 
    Columns (inner > 1) are copied into rows first, COLUMNS at a time. Threads share rows. Compiled
    for ETUDE_INT too, for int64. */
@@ -22,10 +23,13 @@
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
 enum {
-    BLOCK = 64,      /* numbers compared by vectors with the worst of the heap */
-    SHORT = 256,     /* a row up to which the heap is always the shorter road */
-    FEW = 64,        /* one of so many is few */
-    COLUMNS = 16,    /* of floats, a cache line */
+    BLOCK = 64,       /* numbers compared by vectors with the worst of the best */
+    FEW = 16,         /* the most that are kept in order */
+    ROOM = 2 * BLOCK, /* of the list of many, besides twice k */
+    RUN = 16,         /* items sorted by insertion before they are merged, or parted no more */
+    MANY = 4096,      /* items that are sorted by digits */
+    MOST_ROUNDS = 96, /* of quickselect; a row that is made to defeat it is merged instead */
+    COLUMNS = 16,     /* of floats, a cache line */
     DIGIT_BITS = 11,
     DIGITS = 1 << DIGIT_BITS
 };
@@ -40,7 +44,7 @@ typedef uint64_t digits_type;
 
 #define KEY_MOST (key_type)(~(digits_type)0 >> 1)
 
-enum { KEY_BITS = 8 * (int)sizeof(key_type), HIGHEST = (KEY_BITS - 1) / DIGIT_BITS * DIGIT_BITS };
+enum { KEY_BITS = 8 * (int)sizeof(key_type) };
 
 typedef struct {
     key_type key;
@@ -71,25 +75,10 @@ static inline __attribute__((always_inline)) key_type key_of(real v, key_type tu
     return key ^ turn;
 }
 
-/* ---- Few of many: a heap --------------------------------------------------------------------- */
-
-static inline int worse(item a, item b)
+/* Whether a comes before b. */
+static inline int better(item a, item b)
 {
-    return a.key < b.key || (a.key == b.key && a.at > b.at);
-}
-
-/* heap[i] moves down until nothing below it is worse. */
-static void sink(item *heap, int64_t n, int64_t i)
-{
-    item moved = heap[i];
-    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && worse(heap[child + 1], heap[child]))
-            child++;
-        if (!worse(heap[child], moved))
-            break;
-        heap[i] = heap[child];
-    }
-    heap[i] = moved;
+    return (a.key > b.key) | ((a.key == b.key) & (a.at < b.at));
 }
 
 static int any_better(const real *x, int64_t n, key_type worst, key_type turn)
@@ -100,85 +89,66 @@ static int any_better(const real *x, int64_t n, key_type worst, key_type turn)
     return found;
 }
 
-/* heap: the k best of the row, best first. */
-static void best_by_heap(const topk_call *c, const real *x, item *heap)
+/* ---- Few: a list in order -------------------------------------------------------------------- */
+
+/* best: the k best of the row, best first. */
+static void best_few(const topk_call *c, const real *x, item *best)
 {
-    int64_t n = c->n, k = c->k;
-    for (int64_t j = 0; j < k; j++)
-        heap[j] = (item){key_of(x[j], c->turn), j};
-    for (int64_t i = k / 2; i-- > 0;)
-        sink(heap, k, i);
-    for (int64_t from = k; from < n; from += BLOCK) {
-        int64_t to = ETUDE_MIN(from + BLOCK, n);
-        if (!any_better(x + from, to - from, heap[0].key, c->turn))
+    int64_t k = c->k, kept = 0;
+    for (int64_t from = 0; from < c->n; from += BLOCK) {
+        int64_t to = ETUDE_MIN(from + BLOCK, c->n);
+        if (kept == k && !any_better(x + from, to - from, best[k - 1].key, c->turn))
             continue;
         for (int64_t j = from; j < to; j++) {
-            key_type key = key_of(x[j], c->turn);
-            if (key > heap[0].key) {
-                heap[0] = (item){key, j};
-                sink(heap, k, 0);
-            }
+            item v = {key_of(x[j], c->turn), j};
+            if (kept == k && v.key <= best[k - 1].key)
+                continue;
+            kept += kept < k;
+            int64_t i = kept - 1;
+            for (; i > 0 && best[i - 1].key < v.key; i--)
+                best[i] = best[i - 1];
+            best[i] = v;
         }
     }
-    for (int64_t end = k - 1; end > 0; end--) { /* the worst goes behind the others */
-        item worst = heap[0];
-        heap[0] = heap[end];
-        heap[end] = worst;
-        sink(heap, end, 0);
+}
+
+/* ---- Sorting items --------------------------------------------------------------------------- */
+
+static void sort_run(item *items, int64_t n)
+{
+    for (int64_t j = 1; j < n; j++) {
+        item v = items[j];
+        int64_t i = j;
+        for (; i > 0 && better(v, items[i - 1]); i--)
+            items[i] = items[i - 1];
+        items[i] = v;
     }
 }
 
-/* ---- Many: by digits ------------------------------------------------------------------------- */
-
-/* The better the key, the smaller its digits. */
-static inline digits_type digits_of(key_type key)
+/* to = the sorted `a` and `b` in one order. No branch depends on items, which none foretells. */
+static void merge(const item *a, int64_t as, const item *b, int64_t bs, item *to)
 {
-    return (digits_type)key ^ (digits_type)KEY_MOST;
-}
-
-static inline int64_t digit_at(digits_type digits, int shift)
-{
-    return (int64_t)(digits >> shift) & (DIGITS - 1);
-}
-
-/* The digits of number k of the row, the best being number 1. *equal: how many with these digits
-   are among the k best. */
-static digits_type worst_taken(const topk_call *c, const real *x, int64_t *equal)
-{
-    digits_type found = 0, known = 0; /* the bits of `found` that are known */
-    int64_t left = c->k;
-    for (int shift = HIGHEST; shift >= 0; shift -= DIGIT_BITS) {
-        int64_t count[DIGITS] = {0}, digit = 0;
-        for (int64_t j = 0; j < c->n; j++) {
-            digits_type digits = digits_of(key_of(x[j], c->turn));
-            count[digit_at(digits, shift)] += (digits & known) == found;
-        }
-        for (; count[digit] < left; digit++)
-            left -= count[digit];
-        found |= (digits_type)digit << shift;
-        known |= (digits_type)(DIGITS - 1) << shift;
+    const item *a_end = a + as, *b_end = b + bs;
+    while (a < a_end && b < b_end) {
+        int second = better(*b, *a);
+        *to++ = second ? *b : *a;
+        a += !second;
+        b += second;
     }
-    *equal = left;
-    return found;
+    memcpy(to, a, (size_t)(a_end - a) * sizeof(item));
+    memcpy(to + (a_end - a), b, (size_t)(b_end - b) * sizeof(item));
 }
 
-/* Sorts k items, best first, by way of `other`; those of one key stay in order. Returns the array
-   that has them then. */
-static item *sorted_by_digits(item *items, item *other, int64_t k)
+/* Sorts n items, best first, by way of `other`. Returns the array that has them then. */
+static item *sorted_by_merging(item *items, item *other, int64_t n)
 {
-    for (int shift = 0; shift < KEY_BITS; shift += DIGIT_BITS) {
-        int64_t place[DIGITS] = {0}, total = 0;
-        for (int64_t j = 0; j < k; j++)
-            place[digit_at(digits_of(items[j].key), shift)]++;
-        if (place[digit_at(digits_of(items[0].key), shift)] == k)
-            continue; /* they all have this digit */
-        for (int64_t digit = 0; digit < DIGITS; digit++) {
-            int64_t count = place[digit];
-            place[digit] = total;
-            total += count;
+    for (int64_t from = 0; from < n; from += RUN)
+        sort_run(items + from, ETUDE_MIN(RUN, n - from));
+    for (int64_t run = RUN; run < n; run *= 2) {
+        for (int64_t from = 0; from < n; from += 2 * run) {
+            int64_t as = ETUDE_MIN(run, n - from), bs = ETUDE_MIN(run, n - from - as);
+            merge(items + from, as, items + from + as, bs, other + from);
         }
-        for (int64_t j = 0; j < k; j++)
-            other[place[digit_at(digits_of(items[j].key), shift)]++] = items[j];
         item *swapped = items;
         items = other;
         other = swapped;
@@ -186,17 +156,137 @@ static item *sorted_by_digits(item *items, item *other, int64_t k)
     return items;
 }
 
-static item *best_by_digits(const topk_call *c, const real *x, item *items)
+/* The better the key, the smaller its digits. */
+static inline int64_t digit_at(key_type key, int shift)
 {
-    int64_t equal, taken = 0;
-    digits_type worst = worst_taken(c, x, &equal);
-    for (int64_t j = 0; j < c->n; j++) {
-        key_type key = key_of(x[j], c->turn);
-        digits_type digits = digits_of(key);
-        if (digits < worst || (digits == worst && equal-- > 0))
-            items[taken++] = (item){key, j};
+    digits_type digits = (digits_type)key ^ (digits_type)KEY_MOST;
+    return (int64_t)(digits >> shift) & (DIGITS - 1);
+}
+
+/* The same, of items in the order of the row. */
+static item *sorted_by_digits(item *items, item *other, int64_t n)
+{
+    for (int shift = 0; shift < KEY_BITS; shift += DIGIT_BITS) {
+        int64_t place[DIGITS] = {0}, total = 0;
+        for (int64_t j = 0; j < n; j++)
+            place[digit_at(items[j].key, shift)]++;
+        if (place[digit_at(items[0].key, shift)] == n)
+            continue; /* they all have this digit */
+        for (int64_t digit = 0; digit < DIGITS; digit++) {
+            int64_t count = place[digit];
+            place[digit] = total;
+            total += count;
+        }
+        for (int64_t j = 0; j < n; j++)
+            other[place[digit_at(items[j].key, shift)]++] = items[j];
+        item *swapped = items;
+        items = other;
+        other = swapped;
     }
-    return sorted_by_digits(items, items + c->k, c->k);
+    return items;
+}
+
+/* ---- Many: a list of more than twice k ------------------------------------------------------- */
+
+static inline void swap(item *a, item *b)
+{
+    item held = *a;
+    *a = *b;
+    *b = held;
+}
+
+/* Puts the items from .. to that are better than one of them, which is returned, before it. */
+static int64_t parted(item *items, int64_t from, int64_t to)
+{
+    item *first = items + from, *middle = items + (from + to) / 2, *last = items + to - 1;
+    if (better(*first, *middle))
+        swap(first, middle);
+    if (better(*last, *middle)) /* the middle one is the best of the three; the next is wanted */
+        swap(last, middle);
+    if (better(*first, *last))
+        swap(first, last);
+    item pivot = *last;
+    int64_t place = from;
+    for (int64_t j = from; j < to - 1; j++) {
+        item v = items[j];
+        items[j] = items[place];
+        items[place] = v;
+        place += better(v, pivot);
+    }
+    swap(items + place, last);
+    return place;
+}
+
+/* Puts the k best of n items first, in any order. */
+static void select_best(item *items, item *other, int64_t n, int64_t k)
+{
+    int64_t from = 0, to = n; /* the k best begin with those before `from`, and end before `to` */
+    for (int round = 0; to - from > RUN && round < MOST_ROUNDS; round++) {
+        int64_t place = parted(items, from, to);
+        if (place == k || place + 1 == k)
+            return;
+        if (place < k)
+            from = place + 1;
+        else
+            to = place;
+    }
+    item *sorted = sorted_by_merging(items + from, other, to - from);
+    if (sorted != items + from)
+        memcpy(items + from, sorted, (size_t)(to - from) * sizeof(item));
+}
+
+static item worst_of(const item *items, int64_t k)
+{
+    item worst = items[0];
+    for (int64_t j = 1; j < k; j++)
+        worst = better(worst, items[j]) ? items[j] : worst;
+    return worst;
+}
+
+/* Of which numbers of the row the k best consist: `worst` and the better ones, in its order. */
+static void collect(const topk_call *c, const real *x, item worst, item *items)
+{
+    int64_t taken = 0;
+    for (int64_t j = 0; taken < c->k; j++) {
+        item v = {key_of(x[j], c->turn), j};
+        items[taken] = v;
+        taken += !better(worst, v);
+    }
+}
+
+static inline int64_t room_for(const topk_call *c)
+{
+    return ETUDE_MIN(c->n, 2 * c->k + ROOM);
+}
+
+/* The k best, best first. Both arrays have room_for(c) items. */
+static item *best_many(const topk_call *c, const real *x, item *items, item *other)
+{
+    int64_t n = c->n, k = c->k, room = room_for(c), taken = room;
+    key_type worst = 0;
+    for (int64_t j = 0; j < room; j++)
+        items[j] = (item){key_of(x[j], c->turn), j};
+    for (int64_t from = room; from < n; from += BLOCK) {
+        int64_t to = ETUDE_MIN(from + BLOCK, n);
+        if (taken + BLOCK > room) {
+            select_best(items, other, taken, k);
+            worst = worst_of(items, k).key;
+            taken = k;
+        }
+        if (!any_better(x + from, to - from, worst, c->turn))
+            continue;
+        for (int64_t j = from; j < to; j++) {
+            items[taken] = (item){key_of(x[j], c->turn), j};
+            taken += items[taken].key > worst;
+        }
+    }
+    if (taken > k)
+        select_best(items, other, taken, k);
+    if (k < MANY)
+        return sorted_by_merging(items, other, k);
+    if (k < n)
+        collect(c, x, worst_of(items, k), items);
+    return sorted_by_digits(items, other, k);
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
@@ -204,10 +294,10 @@ static item *best_by_digits(const topk_call *c, const real *x, item *items)
 /* One row, which lies together in x; y and index are `inner` apart. */
 static void topk_row(const topk_call *c, const real *x, real *y, int64_t *index, item *items)
 {
-    if (c->n <= SHORT || c->k <= c->n / FEW)
-        best_by_heap(c, x, items);
+    if (c->k <= FEW)
+        best_few(c, x, items);
     else
-        items = best_by_digits(c, x, items);
+        items = best_many(c, x, items, items + room_for(c));
     for (int64_t j = 0; j < c->k; j++) {
         index[j * c->inner] = items[j].at;
         y[j * c->inner] = x[items[j].at];
@@ -232,7 +322,7 @@ static void topk_columns(const topk_call *c, int64_t work, item *items, real *ro
 static void topk_body(void *arg, int64_t begin, int64_t end)
 {
     const topk_call *c = arg;
-    size_t items = 2 * (size_t)c->k * sizeof(item);
+    size_t items = 2 * (size_t)room_for(c) * sizeof(item);
     size_t room = c->inner > 1 ? (size_t)(c->n * COLUMNS) * sizeof(real) : 0;
     char *scratch = etude_scratch(c->ctx, items + room);
     if (!scratch) {
