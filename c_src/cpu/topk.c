@@ -23,7 +23,7 @@
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
 
 enum {
-    BLOCK = 64,       /* numbers compared by vectors with the worst of the best */
+    BLOCK = 32,       /* numbers compared by vectors with the worst of the best */
     FEW = 16,         /* the most that are kept in order */
     ROOM = 2 * BLOCK, /* of the list of many, besides twice k */
     RUN = 16,         /* items sorted by insertion before they are merged, or parted no more */
