@@ -5,7 +5,7 @@
    Plan. All ops but pow, floor_divide and remainder are bound by memory. int64 has all but div, and
    wraps around where a result is too large, as in NumPy; where there is no result, as in 1 // 0, the
    kernel sets a flag, for which the host waits. ETUDE_REAL is 32 or 64. */
-#include "picked.cuh"
+#include "pointwise.cuh"
 
 #define ENTRY(op)                                                                                 \
     ETUDE_KERNEL(binary, op)(etude_context * ctx, const real *x, const real *y, real *z,          \

@@ -7,7 +7,6 @@
    backwards; a third launch multiplies both with grad. Products are doubles in scratch memory: that
    of many floats may leave the range of float on the way. All of it is bound by memory, 60 bytes a
    float. ETUDE_REAL is 32 or 64. */
-#include "picked.cuh"
 #include "scan.cuh"
 
 struct product_shape {

@@ -88,7 +88,7 @@ def bind_together(kernel: Kernel) -> Call:
     def call(*arrays: Any, out: Any = None, dim: Any = None, **attrs: Any) -> Any:
         if dim.__class__ is list:
             dim = tuple(dim)
-        x = arrays[-1] if arrays else None
+        x: Any = arrays[-1] if arrays else None
         if dim.__class__ is not tuple or len(dim) < 2 or not hasattr(x, "shape"):
             return run(*arrays, out=out, dim=dim, **attrs)
         key = x.shape, dim
