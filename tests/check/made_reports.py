@@ -7,6 +7,7 @@ import random
 
 from etude_check.report.record import Record, Report, Screen, Verdict
 from etude_check.report.summary import HEADINGS
+from etude_check.report.watch import Finding, Ruling, Watch
 
 NASTY = 'it said </script><script>alert(1)</script> & "x" \x00\x1b[31m'
 
@@ -30,6 +31,15 @@ def report(*records, **fields):
     return Report(records=list(records), **{**given, **fields})
 
 
+def watched(severity="error", **fields):
+    """What the lab saw: a race at line 6."""
+    given = {"file": "k.cu", "line": 6, "lines": [5, 6], "source": "s[t] += s[t + 1];",
+             "case": "softmax/tail/2@0", "space": "shared", **fields}
+    return Watch("lab", ["softmax/tail/2@0"], [Finding(
+        "lab", "race", severity, "a race on s[1]",
+        "error: a race on s[1] [race]\n  > 6 | s[t] += s[t + 1];", **given)], notes=["slow"])
+
+
 def of_every_verdict():
     """One report with all that can be in one."""
     return report(
@@ -49,7 +59,12 @@ def of_every_verdict():
                "a column computes, and does nothing else; this one patched numpy"),
         screens=[Screen("relu", "float32", "y", {"zeros": 2, "ones": 9, "input": 0},
                         {"input": "relu keeps what is positive"})],
-        notes=["patched numpy.testing"], mutation_score="74 of 74 wrong kernels were caught")
+        notes=["patched numpy.testing"], mutation_score="74 of 74 wrong kernels were caught",
+        watches=[watched(), Watch("compute-sanitizer", not_run="card: there is none")],
+        rulings=[Ruling("lab", "FAILED", "1 of 14 cases"),
+                 Ruling("card", "PASSED", "14 cases of 1 op"),
+                 Ruling("compute-sanitizer", "NOT RUN", "card: there is none")],
+        disagreements=["softmax/tail/2@0: gpu-lab FAIL (certain) (why); cuda PASS"])
 
 
 def large(count=30_000, failing=0.02, ops=100):

@@ -140,7 +140,14 @@ def test_a_launch_that_would_take_too_long_offers_a_smaller_one(etude_lab, monke
 
 @pytest.mark.parametrize(("words", "said"), [
     (["prog.cu", "--grid", "3"], "go with --kernel NAME"),
-    (["prog.cu", "--kernel", "scale"], "goes with one FILE, --grid G and --block B"),
+    (["prog.cu", "--kernel", "scale"], "--kernel scale needs --grid and --block as well"),
+    (["prog.cu", "--kernel", "scale", "--block", "64"],
+     "Try: etude lab run prog.cu --kernel scale --grid 4 --block 64"),
+    (["prog.cu", "other.cu", "--kernel", "scale", "--grid", "1", "--block", "1"], "got 2."),
+    (["prog.cu", "--kernel", "scale", "--grid", "1", "--block", "1", "--", "7"],
+     "nobody takes the arguments after --"),
+    (["folder"], "folder is a folder, and a source file is wanted"),
+    (["folder", "--kernel", "k", "--grid", "1", "--block", "1"], "is a folder, and a source"),
     (["prog.cu", "--kernel", "scale", "--grid", "a", "--block", "1"], "--grid a: one to three"),
     (["prog.cu", "--kernel", "scale", "--grid", "1", "--block", "1", "--arg", "n"], "a name and"),
     (["prog.cu", "--kernel", "sclae", "--grid", "1", "--block", "1"], "Did you mean 'scale'?"),
@@ -151,6 +158,7 @@ def test_a_launch_that_would_take_too_long_offers_a_smaller_one(etude_lab, monke
     (["prog.cu", "--html", "no/such.html"], "a file in a folder that exists"),
 ])
 def test_a_request_that_cannot_be_carried_out_is_refused(etude_lab, words, said):
+    Path("folder").mkdir()
     status, _, told = etude_lab("run", *words)
     assert status == 2
     assert said in told
@@ -162,8 +170,41 @@ def test_kernels_are_listed_with_their_lines(etude_lab):
     assert said.splitlines() == [
         "prog.cu:2: scale(const float *x, float *out, float a, int n)",
         "prog.cu:6: fill<typename T>(T *x, T value)"]
-    Path("none.cu").write_text("int main() {}")
-    assert "no kernel" in etude_lab("kernels", "none.cu")[2]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("int main() {}", "none.cu defines no kernel: no function in it is marked __global__, as in"),
+    ("\n", "none.cu is empty: it defines no kernel.")])
+def test_a_file_without_a_kernel_is_told_as_such(etude_lab, text, said):
+    Path("none.cu").write_text(text)
+    status, _, told = etude_lab("kernels", "none.cu")
+    assert (status, said in told) == (2, True)
+    status, _, told = etude_lab("kernels", "none.cu", "prog.cu")
+    assert (status, said in told, "prog.cu:2: scale" in told) == (0, True, True)
+    assert said in etude_lab("run", "none.cu", "--kernel", "k", "--grid", "1", "--block", "1")[2]
+
+
+def test_a_folder_is_no_file_of_kernels(etude_lab):
+    Path("folder").mkdir()
+    status, _, told = etude_lab("kernels", "folder")
+    assert (status, "folder is a folder, and a source file is wanted" in told) == (2, True)
+
+
+@needs_gxx
+def test_a_file_with_nothing_to_run_is_not_asked_for_its_kernels(etude_lab):
+    Path("none.cu").write_text("")
+    status, _, told = etude_lab("run", "none.cu", "--mode", "fast")
+    assert (status, "none.cu is empty." in told) == (2, True)
+    Path("none.cu").write_text("int f() { return 1; }")
+    assert "there is nothing to run" in etude_lab("run", "none.cu", "--mode", "fast")[2]
+
+
+@needs_gxx
+def test_a_library_that_is_not_there_is_named(etude_lab):
+    status, _, told = etude_lab("run", "prog.cu", "--mode", "fast", "-l", "nope", "-l", "m")
+    assert status == 2
+    assert "The linker finds no -l nope (libnope.so or libnope.a) on this machine." in told
+    assert "/usr/bin/ld" not in told
 
 
 def test_the_help_shows_examples(etude_lab):

@@ -14,6 +14,7 @@ namespace lab::inspect {
 
 uint64_t accesses;
 uint32_t host_path;
+volatile bool several_host_threads, host_in_hook;
 bool store_pending;
 
 namespace {
@@ -175,6 +176,30 @@ inline void check_races(const Touch &touch) {
     }
 }
 
+/* What a kernel stored is taken if another thread or a later launch comes upon it, and by atomics.
+   A thread that reads again what it wrote itself takes nothing away. */
+inline void note_output(const Touch &touch) {
+    Object &object = touch.object;
+    Output &output = object.output;
+    const LaunchView &launch = *touch.lane.block->launch;
+    bool stores = touch.flags & Mark::write, atomic = touch.flags & Mark::atomic;
+    bool by_earlier = output.writer && output.writer != launch.work;
+    if (output.writer && (!output.taken || (by_earlier && !output.writer->output_taken))) {
+        const Cell &cell = object.cells.of(object.bytes)[(touch.address - object.begin) / 4];
+        const Mark &last = cell.write;
+        bool later = last.tick && last.tick < launch.begin;
+        bool by_other = last.tick && !stores && last.thread != touch.lane.id;
+        output.taken |= later || by_other || atomic || cell.split;
+        output.writer->output_taken |= later && by_earlier;
+    }
+    if (!stores) return;
+    if (by_earlier) output.writer->output_taken = true; // a later launch goes on with it
+    output.taken |= atomic;
+    output.widths_differ |= output.width && output.width != touch.size;
+    output.width = (uint32_t)touch.size;
+    output.writer = launch.work;
+}
+
 /* Some stores always write back what their thread has just loaded from the same place: `x += 1`. */
 inline void remember_read_back(Lane &lane, Spot &spot, uintptr_t a, uint32_t flags) {
     if (!(flags & Mark::write)) {
@@ -213,6 +238,7 @@ void device_access(Lane &lane, uintptr_t a, uint32_t size, uint32_t flags, uintp
     if (a & (size - 1)) report_misaligned(touch);
     check_defined(touch);
     remember_read_back(lane, spot, a, flags);
+    if (object->space == Space::global) note_output(touch);
     check_races(touch);
 }
 
@@ -237,6 +263,7 @@ void device_range(Lane &lane, uintptr_t a, size_t bytes, uint32_t flags, uintptr
     accesses += words;
     Touch touch{lane, spot, *object, a, bytes, flags, turn / (uint32_t)words};
     check_range_defined(touch);
+    if (object->space == Space::global) note_output(touch);
     check_races(touch);
 }
 
@@ -310,14 +337,60 @@ void host_buffer_busy(uintptr_t a, size_t bytes, bool is_written, const Work &wo
     busy->push_back({a, a + bytes, is_written, &work});
 }
 
+/* ---- A copy back that was too short --------------------------------------------------------- */
+
+namespace {
+
+/* A copy to the host of as many bytes as the object has elements. Whoever reads the last element
+   that came is watched. */
+struct Short {
+    ShortCopy copy;
+    uintptr_t reader = 0; // the pc
+
+    uintptr_t rest() const { return copy.to + copy.bytes; }
+    uintptr_t end() const { return copy.to + copy.object->bytes; }
+};
+
+LAB_FIRST Lasting<std::vector<Short>> short_copies;
+
+/* The same instruction goes on to the next element, so it is of the same array, and nothing came
+   there: that is told. If the host writes there first, it is its own. */
+void check_short_copies(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
+    for (size_t i = 0; i < short_copies->size(); i++) {
+        Short &s = (*short_copies)[i];
+        auto touches = [&](uintptr_t at) { return a <= at && at < a + bytes; };
+        if (!is_write && touches(s.rest() - 1)) s.reader = pc;
+        bool ends = is_write ? a < s.end() && a + bytes > s.rest()
+                             : touches(s.rest()) && s.reader == pc;
+        if (!ends) continue;
+        if (!is_write) report_short_copy(s.copy);
+        short_copies->erase(short_copies->begin() + (long)i--);
+    }
+}
+
+} // namespace
+
+void watch_short_copy(const ShortCopy &copy) { short_copies->push_back({copy}); }
+
+void forget_short_copies(uintptr_t a, size_t bytes, const Object *from) {
+    for (size_t i = 0; i < short_copies->size(); i++) {
+        const Short &s = (*short_copies)[i];
+        bool touched = a < s.end() && a + bytes > s.copy.to;
+        if (touched || (from && from == s.copy.object))
+            short_copies->erase(short_copies->begin() + (long)i--);
+    }
+}
+
 void host_access(uintptr_t a, size_t bytes, bool is_write, uintptr_t pc) {
     if (!busy->empty() && check_busy(a, bytes, is_write, pc)) return;
+    if (!short_copies->empty()) check_short_copies(a, bytes, is_write, pc);
     if (objects->far_from_all(a) || !bytes) return;
     Object *object = objects->around(a);
     if (!object) return;
     bool of_host = object->space == Space::managed || object->space == Space::pinned;
     if (object->freed && of_host)
         return report_host_after_free(*object, a, bytes, is_write, pc);
+    object->output.take();
     if (!of_host)
         return report_device_pointer(*object, a, bytes, is_write, pc);
     size_t inside = std::min<size_t>(bytes, object->end - a);

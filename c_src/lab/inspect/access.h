@@ -17,6 +17,10 @@ void device_range(Lane &lane, uintptr_t address, size_t bytes, uint32_t flags, u
 void host_access(uintptr_t address, size_t bytes, bool is_write, uintptr_t pc);
 extern uint32_t host_path;
 
+/* Once a second thread of the host has used the card, the host's own accesses are no longer
+   watched: the tables have no locks. While this one is in a hook, the second one waits. */
+extern volatile bool several_host_threads, host_in_hook;
+
 /* Is a store waiting to be looked at, because it races and only its value tells how badly? */
 extern bool store_pending;
 void look_at_pending_store();
@@ -24,7 +28,21 @@ void look_at_pending_store();
 /* The host's side of an asynchronous copy, until the host has waited for it. */
 void host_buffer_busy(uintptr_t address, size_t bytes, bool is_written, const struct Work &work);
 
-/* The device's side of it. */
+/* A copy of n bytes to the host from an object of n elements, which all hold what a kernel stored.
+   It is told if the host then reads on in its array, where nothing came. */
+struct ShortCopy {
+    uintptr_t to = 0;
+    size_t bytes = 0;
+    const struct Object *object = nullptr;
+    uintptr_t pc = 0;
+    uint32_t path = 0;
+};
+void watch_short_copy(const ShortCopy &copy);
+
+/* Something else is copied to the place, or from the object. */
+void forget_short_copies(uintptr_t to, size_t bytes, const struct Object *from);
+
+/* The device's side of an asynchronous copy. */
 void copy_touches(struct Object &object, uintptr_t address, size_t bytes, bool is_write,
                   const struct Work &work);
 constexpr uint32_t copy_engine = ~0u; // the thread of its marks

@@ -102,12 +102,14 @@ Finding *find(const Finding &finding) {
     if (found == table().end()) {
         table()[key] = all().size();
         all().push_back(finding);
+        all().back().order = next_finding();
         return &all().back();
     }
     Finding &old = all()[found->second];
-    uint64_t count = old.count + finding.count;
+    uint64_t count = old.count + finding.count, order = old.order;
     if (finding.reach > old.reach) old = finding;
     old.count = count;
+    old.order = order;
     return &old;
 }
 
@@ -162,7 +164,8 @@ std::string finding_json(const Finding &f) {
     out += "]";
     if (f.object) out += ",\"object\":" + object_json(*f.object, f.offset);
     if (const char *name = reach_name(f.reach)) out += std::string(",\"scope\":\"") + name + "\"";
-    return out + ",\"count\":" + std::to_string(f.count) + ",\"detail\":{" + f.detail + "}}";
+    out += ",\"count\":" + std::to_string(f.count) + ",\"order\":" + std::to_string(f.order);
+    return out + ",\"detail\":{" + f.detail + "}}";
 }
 
 bool is(const Finding &f, const char *kind) { return !strcmp(f.kind, kind); }

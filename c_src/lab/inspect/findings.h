@@ -35,6 +35,7 @@ struct Finding {
     int64_t offset = 0;
     Reach reach = Reach::none;
     uint64_t count = 1;
+    uint64_t order = 0; // which of the run's findings it is, counted from 1
     std::string detail; // members of a JSON object, without the braces
 };
 

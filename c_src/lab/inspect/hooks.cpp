@@ -22,9 +22,16 @@ inline Lane *running() {
     return lab::now ? static_cast<Lane *>(lab::now->seen) : nullptr;
 }
 
-/* Of the host, only the thread that runs main() is watched: the tables have no locks. */
+/* Of the host, the thread that runs main() is watched, as long as it is the only one. */
+template <class F> inline void as_watched_host(F f) {
+    if (!on_main_thread || several_host_threads) return;
+    host_in_hook = true;
+    if (!several_host_threads) f();
+    host_in_hook = false;
+}
+
 inline void watch_host(uintptr_t a, size_t bytes, uint32_t flags, uintptr_t pc) {
-    if (on_main_thread) host_access(a, bytes, flags & Mark::write, pc);
+    as_watched_host([&] { host_access(a, bytes, flags & Mark::write, pc); });
 }
 
 inline void watch(void *p, uint32_t size, uint32_t flags, uintptr_t pc) {
@@ -79,17 +86,18 @@ HOOK void __tsan_vptr_update(void **p, void *) { watch(p, sizeof *p, Mark::write
 HOOK void __tsan_vptr_read(void **p) { watch(p, sizeof *p, 0, CALLER); }
 
 HOOK void __tsan_func_entry(void *caller) {
-    Lane *lane = running();
-    if (!lane && !on_main_thread) return;
-    uint32_t &path = lane ? lane->path : host_path;
-    path = spots->enter(path, reinterpret_cast<uintptr_t>(caller));
+    uintptr_t pc = reinterpret_cast<uintptr_t>(caller);
+    if (Lane *lane = running())
+        lane->path = spots->enter(lane->path, pc);
+    else
+        as_watched_host([&] { host_path = spots->enter(host_path, pc); });
 }
 
 HOOK void __tsan_func_exit() {
-    Lane *lane = running();
-    if (!lane && !on_main_thread) return;
-    uint32_t &path = lane ? lane->path : host_path;
-    path = spots->leave(path);
+    if (Lane *lane = running())
+        lane->path = spots->leave(lane->path);
+    else
+        as_watched_host([] { host_path = spots->leave(host_path); });
 }
 
 HOOK void __sanitizer_cov_trace_pc() {

@@ -1,6 +1,7 @@
 /* objects->cpp: the table of allocations, a map by address. */
 #include "objects.h"
 #include <algorithm>
+#include "streams.h"
 
 namespace lab::inspect {
 
@@ -16,6 +17,10 @@ const char *space_name(Space space) {
     case Space::host: return "host";
     }
     return "host";
+}
+
+void Output::take() {
+    if (writer) taken = writer->output_taken = true;
 }
 
 Object &Objects::enter(uintptr_t begin, size_t bytes, Space space) {

@@ -13,6 +13,18 @@
 
 namespace lab::inspect {
 
+struct Work; // streams.h
+
+/* What kernels stored in an object, and whether anybody took it from there. */
+struct Output {
+    Work *writer = nullptr; // the latest launch that stored something
+    uint32_t width = 0;           // bytes of each store
+    bool widths_differ = false;
+    bool taken = false; // read, copied, or written over by a later launch, copy or fill
+
+    void take(); // the host, or a copy or fill, has seen to it
+};
+
 struct Object {
     uintptr_t begin = 0;
     size_t bytes = 0;
@@ -27,6 +39,7 @@ struct Object {
     int line = 0;
     uintptr_t allocated_pc = 0, freed_pc = 0;
     uint32_t allocated_path = 0, freed_path = 0;
+    Output output;
     Cells cells;
     Defined defined;
 

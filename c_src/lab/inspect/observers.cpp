@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <mutex>
+#include <unistd.h>
 #include "access.h"
 #include "objects.h"
 #include "report.h"
@@ -28,6 +30,36 @@ LAB_FIRST Lasting<std::vector<uintptr_t>> basic_blocks; // their pcs; the number
 LAB_FIRST Lasting<PairTable> numbers;                   // of basic blocks
 
 uint64_t launches; // so far
+
+/* What several threads of the host ask of the card is seen one after another. A launch is alone
+   from its begin to its end. */
+std::recursive_mutex &one_at_a_time() {
+    static std::recursive_mutex &mutex = *new std::recursive_mutex; // outlives the exit
+    return mutex;
+}
+
+/* The thread of main() may be in a hook that began before it could know of this one. */
+void wait_for_main() {
+    several_host_threads = true;
+    constexpr unsigned microseconds = 1000; // a hook takes less than one
+    do
+        usleep(microseconds);
+    while (host_in_hook);
+}
+
+void begin_alone() {
+    one_at_a_time().lock();
+    if (!on_main_thread && !several_host_threads) wait_for_main();
+}
+
+void end_alone() { one_at_a_time().unlock(); }
+
+struct Alone {
+    Alone() { begin_alone(); }
+    ~Alone() { end_alone(); }
+};
+
+uint32_t caller_path() { return several_host_threads ? 0 : host_path; }
 
 /* Made after everything else here, so that its function runs at exit after everything else. */
 struct Ending {
@@ -167,11 +199,12 @@ using namespace lab::inspect;
 using Object = lab::inspect::Object; // the report's own Object is another
 
 void launch_begin(LaunchInfo &info) {
+    begin_alone();
     launches++;
     *launch_view = LaunchView{};
     launch_view->info = &info;
     launch_view->block_threads = info.block.x * info.block.y * info.block.z;
-    Work &work = streams->begin(info.stream, number_of(info.pc), host_path);
+    Work &work = streams->begin(info.stream, number_of(info.pc), caller_path());
     work.launch = info.number;
     work.grid = info.grid;
     work.block = info.block;
@@ -188,6 +221,7 @@ void launch_end(LaunchInfo &info, int) {
     }
     streams->end(*launch_view->work);
     write_counters(info.number);
+    end_alone();
 }
 
 namespace {
@@ -327,13 +361,14 @@ void shared_array(Block &, const SharedArray &array) {
 }
 
 void allocated(const Allocation &a) {
+    Alone alone;
     Object &object = objects->enter(number_of(a.base), a.bytes, a.space);
     object.name = a.name;
     object.element = a.element;
     object.file = a.site.file ? a.site.file : "";
     object.line = a.site.line;
     object.allocated_pc = number_of(a.pc);
-    object.allocated_path = host_path;
+    object.allocated_path = caller_path();
     if (!a.pc) return; // a variable of the program, which begins as it is written there
     object.defined.start_undefined(a.bytes);
     object.poisoned = a.space == Space::managed || a.space == Space::pinned;
@@ -341,11 +376,12 @@ void allocated(const Allocation &a) {
 }
 
 void freed(const Allocation &a, void *pc) {
+    Alone alone;
     Object *object = objects->at(number_of(a.base));
     if (!object) return;
     objects->free(*object);
     object->freed_pc = number_of(pc);
-    object->freed_path = host_path;
+    object->freed_path = caller_path();
 }
 
 namespace {
@@ -366,17 +402,45 @@ void carry_defined(Object &to, size_t at, const Object *from, size_t from_at, si
         to.defined.set(at, bytes);
 }
 
+bool host_gave = false; // has the program ever copied something of the host's to the card?
+
+/* As many bytes as there are elements, of 4 or 8 bytes, and kernels have stored the last one. */
+bool copies_bytes_for_elements(Object &object, uintptr_t at, size_t bytes) {
+    const Output &output = object.output;
+    bool whole_words = (output.width == 4 || output.width == 8) && !output.widths_differ;
+    const Cell *cells = object.cells.if_any();
+    return whole_words && cells && at == object.begin && bytes * output.width == object.bytes &&
+           cells[(object.bytes - output.width) / 4].write.tick;
+}
+
+bool call_failed = false; // has any call of the API returned an error?
+
+/* What stays on the card is forgotten there, unless something else that the launch stored was read,
+   so that this is a by-product; or the program only tries launches, and gave the card nothing. */
+bool is_unread_output(const Object &object) {
+    const Output &output = object.output;
+    return object.space == Space::global && object.allocated_pc && output.writer &&
+           !output.taken && !output.writer->output_taken && host_gave;
+}
+
 } // namespace
 
-void copied(void *to, const void *from, size_t bytes, Copy, void *stream, bool asynchronous,
+void copied(void *to, const void *from, size_t bytes, Copy way, void *stream, bool asynchronous,
             void *pc) {
+    Alone alone;
     Object *target = holding(to, bytes), *source = holding(from, bytes);
     uintptr_t at = number_of(to), from_at = number_of(from);
+    if (way == Copy::host_to_device) host_gave = true;
+    forget_short_copies(at, bytes, source);
+    if (source && way == Copy::device_to_host && copies_bytes_for_elements(*source, from_at, bytes))
+        watch_short_copy({at, bytes, source, number_of(pc), caller_path()});
+    if (source) source->output.take();
+    if (target) target->output.take();
     if (target)
         carry_defined(*target, at - target->begin, source, source ? from_at - source->begin : 0,
                       bytes);
     if (!asynchronous) return;
-    Work &work = streams->begin(stream, number_of(pc), host_path);
+    Work &work = streams->begin(stream, number_of(pc), caller_path());
     if (target) copy_touches(*target, at, bytes, true, work);
     if (source) copy_touches(*source, from_at, bytes, false, work);
     streams->end(work);
@@ -386,7 +450,9 @@ void copied(void *to, const void *from, size_t bytes, Copy, void *stream, bool a
 }
 
 void filled(void *to, size_t bytes, void *, void *) {
+    Alone alone;
     Object *target = holding(to, bytes);
+    if (target) target->output.take();
     if (target && target->defined.tracked())
         target->defined.set(number_of(to) - target->begin, bytes);
 }
@@ -394,6 +460,7 @@ void filled(void *to, size_t bytes, void *, void *) {
 /* ---- The host waits ---- */
 
 void synchronised(void *stream, bool everything, void *) {
+    Alone alone;
     if (everything)
         streams->host_waits_all();
     else
@@ -401,16 +468,28 @@ void synchronised(void *stream, bool everything, void *) {
 }
 
 void stream_made(void *stream, bool nonblocking) {
+    Alone alone;
     if (nonblocking) streams->set_nonblocking(stream);
 }
 
-void event_recorded(void *event, void *stream, void *) { streams->event_recorded(event, stream); }
+void event_recorded(void *event, void *stream, void *) {
+    Alone alone;
+    streams->event_recorded(event, stream);
+}
 
 void event_waited(void *event, void *stream, bool host, void *) {
+    Alone alone;
     streams->event_waited(event, stream, host);
 }
 
-void api(const char *, int, void *) {}
+void api(const char *, int status, void *) { call_failed |= status != 0; }
+
+void ended(int status) {
+    if (status && call_failed) return; // it ended early, perhaps before its copies
+    objects->each([](const Object &object) {
+        if (is_unread_output(object)) report_unread_output(object);
+    });
+}
 
 void finished() {
     static bool done = false;

@@ -325,6 +325,31 @@ void report_unsynchronized_copy(uintptr_t a, uintptr_t begin, size_t length, siz
     find(finding);
 }
 
+void report_short_copy(const ShortCopy &copy) {
+    Finding finding;
+    finding.kind = "bytes-for-elements";
+    finding.places = {host_place("copy", copy.pc)};
+    finding.places[0].path = copy.path;
+    finding.object = copy.object;
+    finding.detail = "\"asked\":" + std::to_string(copy.bytes) +
+                     ",\"have\":" + std::to_string(copy.object->bytes) +
+                     ",\"element\":" + std::to_string(copy.object->output.width) +
+                     ",\"rest_is_read\":true";
+    find(finding);
+}
+
+/* Kernels wrote it and the program ended, and nobody ever looked. */
+void report_unread_output(const Object &object) {
+    const Work &writer = *object.output.writer;
+    Finding finding;
+    finding.kind = "unread-output";
+    finding.launch = writer.launch;
+    finding.places = {host_place("launch", writer.pc)};
+    finding.places[0].path = writer.path;
+    finding.object = &object;
+    find(finding);
+}
+
 void report_host_after_free(Object &object, uintptr_t a, size_t bytes, bool is_write,
                             uintptr_t pc) {
     find(by_host("use-after-free", &object, a, bytes, is_write, pc));

@@ -30,6 +30,8 @@ void report_unsynchronized_copy(uintptr_t a, uintptr_t begin, size_t length, siz
                                 bool is_write, const struct Work &work, uintptr_t pc);
 void report_host_after_free(Object &object, uintptr_t a, size_t bytes, bool is_write,
                             uintptr_t pc);
+void report_short_copy(const struct ShortCopy &copy);
+void report_unread_output(const Object &object);
 void report_device_pointer(Object &object, uintptr_t a, size_t bytes, bool is_write, uintptr_t pc);
 
 } // namespace lab::inspect

@@ -19,6 +19,7 @@ struct Work {
     dim3 grid, block;
     uintptr_t pc = 0; // where the host asked for it
     uint32_t path = 0;
+    bool output_taken = false; // has anybody after it read what it stored?
 };
 
 /* For each stream, the tick up to which its works are known to be over. */

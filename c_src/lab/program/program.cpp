@@ -41,7 +41,9 @@ static void finish(int status) {
         look_for_ignored_errors(status);
         look_for_lost_output();
         if (inspecting)
-            report_leaks();
+            report_leaks(status);
+        if (!lost())
+            observe::ended(status);
     }
     write_end();
 }
@@ -78,6 +80,7 @@ static void after_launch() {
 static const bool begun = [] {
     on_exit([](int status, void *) { finish(status); }, nullptr);
     at_end_of_launch = after_launch;
+    guard_host();
     struct sigaction action {};
     action.sa_handler = on_signal;
     action.sa_flags = SA_NODEFER;

@@ -53,9 +53,29 @@ static void report_divergence(const Block &b) {
     report(f);
 }
 
+/* Some threads wait at one line, and the others have returned without it: on a card that passes.
+   Whether the barrier stands in a branch is not known here; etude_cuda/lab/branches.py looks. */
+static void report_passed_by(const Block &b) {
+    static Site told; /* mostly a block does so at the same line as the one before */
+    const Thread &first = *b.barrier.first;
+    if (same(told, first.site))
+        return;
+    told = first.site;
+    Finding f;
+    f.kind = "barrier-in-branch";
+    f.launch = b.launch;
+    f.scope = "block";
+    f.places = {Place("barrier", first)};
+    f.detail = "{\"waiting_threads\":" + std::to_string(b.barrier.count) +
+               ",\"returned\":" + std::to_string(b.returned()) + "}";
+    report(f);
+}
+
 void open_barrier(Worker &worker, Block &b) {
     if (b.divergent)
         report_divergence(b);
+    else if (inspecting && b.returned())
+        report_passed_by(b);
     b.divergent = false;
     b.result = b.votes;
     b.votes = 0;

@@ -16,7 +16,9 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
+#include <algorithm>
 #include <mutex>
 #include <vector>
 
@@ -43,6 +45,7 @@ static thread_local Runner runner;
 std::mutex watching;
 std::atomic<Launching *> watched{nullptr};
 static struct sigaction fault_before[NSIG];
+static bool host_guarded; /* crashes of the host are told: in whole programs */
 static const int FAULTS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 static void *program_counter(void *context) {
@@ -127,10 +130,10 @@ static void report_fault(int signal, const siginfo_t *info, void *pc) {
 }
 
 /* A pointer of the card, dereferenced on the host, faults with LAB_NO_TOUCH=1 only. */
-static void report_host_touch(const void *address, void *pc) {
+static bool report_host_touch(const void *address, void *pc) {
     Allocation a = find_allocation(address);
     if (!a)
-        return;
+        return false;
     Finding f;
     f.kind = "device-pointer";
     f.words = "the host touched memory of the card (" + std::to_string(a.bytes) + " bytes from " +
@@ -140,6 +143,61 @@ static void report_host_touch(const void *address, void *pc) {
                 a.bytes, static_cast<const char *>(address) - a.base,
                 a.pc,    a.site};
     report(f);
+    return true;
+}
+
+/* A stack that is used up faults just below its pointer, or just above it. */
+static bool used_up_stack(const void *address, const void *context) {
+#if defined(__x86_64__)
+    auto *machine = &static_cast<const ucontext_t *>(context)->uc_mcontext;
+    constexpr uintptr_t near = 1 << 16;
+    return reinterpret_cast<uintptr_t>(address) -
+               static_cast<uintptr_t>(machine->gregs[REG_RSP]) + near < 2 * near;
+#else
+    (void)address, (void)context;
+    return false;
+#endif
+}
+
+static std::string crash_words(int signal, const void *address, const void *context, Finding &f) {
+    if (signal == SIGFPE)
+        return "divided an integer by zero";
+    if (signal == SIGILL)
+        return "came to an instruction that is none, as after a function that returns nothing";
+    if (used_up_stack(address, context))
+        return "used up its stack: too deep a recursion, or too large a local array";
+    return "touched " + describe(address, f);
+}
+
+/* The return addresses of the running thread, the innermost first, as far as the last 64. */
+static std::vector<void *> unwound() {
+    std::vector<void *> calls;
+    auto enter = [](_Unwind_Context *frame, void *list) {
+        auto &into = *static_cast<std::vector<void *> *>(list);
+        into.push_back(reinterpret_cast<void *>(_Unwind_GetIP(frame)));
+        return into.size() < 64 ? _URC_NO_REASON : _URC_END_OF_STACK;
+    };
+    _Unwind_Backtrace(enter, &calls);
+    return calls;
+}
+
+/* The host crashed. Its stack is walked by the unwinder, for it may have crashed in a function of
+   the C library that was given a bad pointer; whose line it is, Python looks up. */
+static void report_crash(int signal, const siginfo_t *info, void *context) {
+    char *pc = static_cast<char *>(program_counter(context));
+    std::vector<void *> calls = unwound();
+    auto at = std::find(calls.begin(), calls.end(), pc); /* what comes before is the handler */
+    Finding f;
+    f.kind = "host-crash";
+    f.words = "the host " + crash_words(signal, info->si_addr, context, f) +
+              ", and the program ended.";
+    Place place;
+    place.role = "crash";
+    place.pc = pc + 1; /* others are return addresses, one past the call */
+    if (at != calls.end())
+        place.stack.assign(at + 1, calls.end());
+    f.places = {place};
+    report(f);
 }
 
 static void fault(int signal, siginfo_t *info, void *context) {
@@ -147,7 +205,8 @@ static void fault(int signal, siginfo_t *info, void *context) {
         report_fault(signal, info, program_counter(context));
         this_worker().fail(signal == SIGFPE || signal == SIGILL ? 719 : 700);
     }
-    report_host_touch(info->si_addr, program_counter(context));
+    if (!report_host_touch(info->si_addr, program_counter(context)) && host_guarded)
+        report_crash(signal, info, context);
     if (inspecting) {
         stopped = "a crash of the host";
         observe::finished();
@@ -199,12 +258,21 @@ bool stop_kernels(int error) {
 
 /* ---- Beginning ----------------------------------------------------------------------------- */
 
-static void install_handlers() {
-    struct sigaction action{};
+/* Before each program's first launch too, for it may have handlers of its own since main began. */
+static void install_fault_handlers() {
+    struct sigaction action{}, before{};
     action.sa_sigaction = fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    for (int signal : FAULTS)
-        sigaction(signal, &action, &fault_before[signal]);
+    for (int signal : FAULTS) {
+        sigaction(signal, &action, &before);
+        if (before.sa_sigaction != fault)
+            fault_before[signal] = before;
+    }
+}
+
+static void install_handlers() {
+    install_fault_handlers();
+    struct sigaction action{};
     action.sa_sigaction = interrupted;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
     sigaction(INTERRUPT, &action, nullptr);
@@ -222,6 +290,12 @@ static void give_signal_stack() {
     stack.ss_sp = memory;
     stack.ss_size = SIGNAL_STACK;
     sigaltstack(&stack, nullptr);
+}
+
+void guard_host() {
+    host_guarded = true;
+    give_signal_stack();
+    install_fault_handlers();
 }
 
 Guarded::Guarded(Launching &) {

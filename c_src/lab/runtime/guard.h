@@ -29,6 +29,9 @@ bool stop_kernels(int error);
 /* The launch that runs in this process now, or null. */
 void watch(Launching *launching);
 
+/* From here on a crash of the host, on this thread, is told with its lines. */
+void guard_host();
+
 void guard_after_fork();
 
 /* watcher.cpp: what ends a kernel that never ends. */

@@ -95,11 +95,13 @@ Allocation nearest_allocation(const void *address) {
 
 void enter_allocation(const Allocation &a) {
     Table &t = table();
-    std::lock_guard<std::recursive_mutex> hold(t.lock);
-    t.live[reinterpret_cast<uintptr_t>(a.base)] = a;
-    if (a.pc && (a.space == Space::global || a.space == Space::managed))
-        t.in_use += a.bytes;
-    observe::allocated(a);
+    {
+        std::lock_guard<std::recursive_mutex> hold(t.lock);
+        t.live[reinterpret_cast<uintptr_t>(a.base)] = a;
+        if (a.pc && (a.space == Space::global || a.space == Space::managed))
+            t.in_use += a.bytes;
+    }
+    observe::allocated(a); /* which waits for a launch of another thread, so it holds no lock */
 }
 
 size_t device_bytes_in_use() { return table().in_use; }
@@ -219,7 +221,9 @@ static cudaError_t release(void *p, bool host_memory, const char *name, Site sit
     t.live.erase(reinterpret_cast<uintptr_t>(p));
     if (!host_memory)
         t.in_use -= a.bytes;
+    hold.unlock();
     observe::freed(a, pc);
+    hold.lock();
     give_back_later(t, a);
     hold.unlock();
     return waited(name, cudaSuccess, site, pc);
@@ -253,9 +257,10 @@ Touch::~Touch() {
 
 /* ---- At exit ------------------------------------------------------------------------------- */
 
-/* Allocations that were never freed, one finding for each line that made some. */
-/* After an error that stays no memory can be freed, so there is nothing to blame. */
-void report_leaks() {
+/* Allocations that were never freed, one finding for each line that made some. After an error that
+   stays no memory can be freed, so there is nothing to blame. A program that ends with a status
+   other than 0 has most likely ended early, before it came to its cudaFree. */
+void report_leaks(int exit_status) {
     if (lost())
         return;
     struct Leak {
@@ -277,6 +282,11 @@ void report_leaks() {
         f.kind = "leak";
         f.words = std::to_string(leak.bytes) + " bytes that " + a.name + " returned at " +
                   where(a.site) + " were never freed.";
+        if (exit_status) {
+            f.words += " The program ended early, with status " + std::to_string(exit_status) +
+                       ", which may be before it came to its cudaFree.";
+            f.detail = "{\"ended_early\":" + std::to_string(exit_status) + "}";
+        }
         f.places = {Place("allocation", a.site, a.pc)};
         f.object = {a.name, word_of(a.space), leak.bytes, 0, a.pc, a.site};
         f.count = leak.count;
@@ -324,11 +334,12 @@ cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned) {
 
 cudaError_t cudaHostUnregister(void *p, Site site) {
     Table &t = table();
-    std::lock_guard<std::recursive_mutex> hold(t.lock);
+    std::unique_lock<std::recursive_mutex> hold(t.lock);
     Allocation a = find(t, reinterpret_cast<uintptr_t>(p));
     if (!a || a.base != p || strcmp(a.name, "cudaHostRegister") != 0)
         return done("cudaHostUnregister", cudaErrorHostMemoryNotRegistered, site);
     t.live.erase(reinterpret_cast<uintptr_t>(p));
+    hold.unlock();
     observe::freed(a, __builtin_return_address(0));
     return done("cudaHostUnregister", cudaSuccess, site);
 }

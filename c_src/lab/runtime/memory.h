@@ -39,7 +39,7 @@ struct Touch {
 };
 
 size_t device_bytes_in_use();
-void report_leaks();
+void report_leaks(int exit_status);
 
 }
 

@@ -60,6 +60,8 @@ LAB_SEEN(event_recorded, void * /*event*/, void * /*stream*/, void * /*pc*/)
 LAB_SEEN(event_waited, void * /*event*/, void * /*stream, or null: the host*/, bool /*host*/,
          void * /*pc*/)
 LAB_SEEN(api, const char * /*name*/, int /*status*/, void * /*pc*/)
+/* The program ends by itself, with this status; then, whichever way it ended, the last call. */
+LAB_SEEN(ended, int /*status*/)
 LAB_SEEN(finished, void)
 
 }

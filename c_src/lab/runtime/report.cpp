@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <mutex>
 #include <set>
 
@@ -18,6 +19,7 @@ namespace lab {
 static std::mutex writing;
 static std::set<std::string> &told = *new std::set<std::string>(); /* outlives the program's exit */
 static uint64_t total;
+static std::atomic<uint64_t> made;
 
 /* ---- Words --------------------------------------------------------------------------------- */
 
@@ -108,6 +110,7 @@ static std::string json(const Finding &f) {
     } else
         out += "null";
     out += ",\"scope\":" + quoted(f.scope) + ",\"count\":" + std::to_string(f.count);
+    out += ",\"order\":" + std::to_string(next_finding());
     return out + ",\"detail\":" + f.detail + "}";
 }
 
@@ -150,6 +153,8 @@ static void say(const std::string &words) {
     if (!silent)
         fprintf(stderr, "lab: %s\n", words.c_str());
 }
+
+uint64_t next_finding() { return ++made; }
 
 void report(const Finding &f) {
     Busy holding;

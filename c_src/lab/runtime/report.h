@@ -51,6 +51,10 @@ struct Finding {
 /* Writes it down. The same kind at the same lines is told once per launch site. */
 void report(const Finding &finding);
 
+/* The number of the next finding, from 1: they are told in the order in which they were made, and
+   some are written only at the end. */
+uint64_t next_finding();
+
 /* Writes a line; `json` is one object without the line's end. */
 void write_event(const std::string &json);
 bool events_wanted(); /* whether anybody reads them */

@@ -116,7 +116,7 @@ def test_every_file_is_written_for_a_run_that_fails_too(run, found, tmp_path):
     done = run("reference", "--json", "r.json", "--html", "r.html", "--junit", "r.xml")
     assert done.exit_code == 1
     assert repr(as_json.loads((tmp_path / "r.json").read_text())) == repr(report)
-    assert ET.parse(tmp_path / "r.xml").getroot().get("tests") == "14"
+    assert ET.parse(tmp_path / "r.xml").getroot().get("tests") == "16"
     assert "</html>" in (tmp_path / "r.html").read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.html", "r.json", "r.xml"]
 

@@ -111,7 +111,8 @@ def test_every_verdict_is_counted():
     text = " ".join(text_of(made.of_every_verdict()).split())
     assert ("13 executed: 3 passed, 4 failed (certain), 2 failed (inaccurate), 1 crashed, 1 timed "
             "out, 1 mistrusted, 1 waived; 1 unsupported") in text
-    assert "FAILED: 8 of 12 cases of 8 ops, in 6 ops, and besides its conduct." in text
+    assert ("FAILED: 8 of 12 cases of 8 ops, in 6 ops, and besides its conduct, and the lab saw 1 "
+            "mistake.") in text
 
 
 def test_what_belongs_to_no_op_is_no_case():
@@ -124,6 +125,35 @@ def test_what_belongs_to_no_op_is_no_case():
     assert "Note: looks through files" in text
     load = Record("-/load/0@0", "-", "-", "load", "", Verdict.CRASH, "it cannot be loaded: no")
     assert "FAILED: it does not load." in text_of(made.report(load))
+
+
+def test_a_mistake_that_a_tool_saw_fails_the_run_and_a_warning_does_not():
+    right = made.report(made.record(), watches=[made.watched()])
+    assert (right.passed, right.exit_status) == (False, 1)
+    text = text_of(right)
+    assert "FAILED: none of 1 case of 1 op is wrong, but the lab saw 1 mistake." in text
+    assert "1 case watched by the lab: 1 finding" in text
+    assert "  > 6 | s[t] += s[t + 1];" in text
+    assert "run again  etude check mine --case softmax/tail/2@0" in text
+    both = made.report(made.wrong(), watches=[made.watched()])
+    assert "FAILED: 1 of 1 case of 1 op, in 1 op, and the lab saw 1 mistake." in text_of(both)
+    warned = made.report(made.record(), watches=[made.watched("warning")])
+    assert (warned.passed, warned.exit_status) == (True, 0)
+
+
+def test_verdicts_stand_below_one_another_with_their_disagreements():
+    to = Console(file=StringIO(), width=80, highlight=False, markup=False)
+    terminal.rulings(made.of_every_verdict(), to)
+    text = to.file.getvalue()
+    assert [line.split()[:2] for line in text.splitlines()[:2]] == [
+        ["lab", "FAILED"], ["card", "PASSED"]]
+    assert "compute-sanitizer  NOT RUN      card: there is none" in text
+    assert "1 disagreement between them:" in text
+    assert max(map(len, text.splitlines())) <= 80
+    alone = made.report(rulings=[made.Ruling("lab", "PASSED", "1 case")])
+    to = Console(file=StringIO(), width=80, highlight=False, markup=False)
+    terminal.rulings(alone, to)
+    assert to.file.getvalue().splitlines() == ["lab  PASSED       1 case"]
 
 
 def test_an_op_that_failed_is_not_distrusted_besides():
@@ -197,11 +227,15 @@ def test_the_schema_describes_every_field_and_refuses_others():
     schema = as_json.schema()
     document = json.loads(as_json.dumps(made.of_every_verdict()))
     known = {"": schema, "records": schema["$defs"]["record"],
-             "screens": schema["$defs"]["screen"]}
+             "screens": schema["$defs"]["screen"], "watches": schema["$defs"]["watch"],
+             "rulings": schema["$defs"]["ruling"]}
     for where, part in known.items():
         fields = document[where][0] if where else document
         assert set(part["properties"]) == set(part["required"]) == set(fields)
         assert all(f.get("description") or "$ref" in f for f in part["properties"].values())
+    finding = document["watches"][0]["findings"][0]
+    part = schema["$defs"]["finding"]
+    assert set(part["properties"]) == set(part["required"]) == set(finding)
     document["records"][0]["colour"] = "red"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)
@@ -248,13 +282,13 @@ def test_junit_counts_what_it_holds():
         assert int(element.get("tests")) == len(list(element.iter("testcase")))
         for kind, name in junit.COUNTED.items():
             assert int(element.get(name)) == len(list(element.iter(kind)))
-    assert [int(root.get(n)) for n in ("tests", "failures", "errors", "skipped")] == [14, 7, 2, 2]
+    assert [int(root.get(n)) for n in ("tests", "failures", "errors", "skipped")] == [16, 8, 2, 3]
 
 
 def test_junit_gives_the_reason_of_what_was_skipped_or_failed():
     root = ET.fromstring(junit.dumps(made.of_every_verdict()))
     assert {s.get("message") for s in root.iter("skipped")} == {
-        "not implemented", "waived until 2027-01-31: known"}
+        "not implemented", "waived until 2027-01-31: known", "NOT RUN: card: there is none"}
     failure = next(f for f in root.iter("failure") if f.get("type") == "FAIL (certain)"
                    and "softmax" in (f.text or ""))
     assert "run again: etude check mine --case softmax/tail/" in failure.text

@@ -550,6 +550,7 @@ std::map<std::string, std::function<void(bool)>> cases = {
         cudaMemcpyAsync(x, pinned, 32 * sizeof(float), cudaMemcpyHostToDevice, a);  // COPY IN
         use<<<1, 32, 0, wrong ? b : a>>>(x, y);
         cudaDeviceSynchronize();
+        cudaMemcpy(pinned, y, 32 * sizeof(float), cudaMemcpyDeviceToHost);
         cudaStreamDestroy(a), cudaStreamDestroy(b);
         cudaFree(x), cudaFree(y), cudaFreeHost(pinned);
     }},

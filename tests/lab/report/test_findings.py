@@ -16,8 +16,11 @@ def said(told):
 # ------------------------------------------------------------------ every kind
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("uncoalesced", "bank-conflict",
-                                                                "branch-divergence")])
+#: Not told as the runtime says them: from counters, or where the source says so as well.
+JUDGED = ("uncoalesced", "bank-conflict", "branch-divergence", "barrier-in-branch")
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in JUDGED])
 def test_every_kind_has_words_even_where_the_runtime_says_nothing_else(kind):
     told = made.told(finding(kind, launch=0))
     assert told.headline
@@ -27,7 +30,7 @@ def test_every_kind_has_words_even_where_the_runtime_says_nothing_else(kind):
     assert "None" not in said(told)
 
 
-@pytest.mark.parametrize("kind", KINDS[:-4])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in (*JUDGED, "unsupported")])
 def test_every_kind_names_the_line_and_quotes_it(kind):
     told = made.told(finding(kind, place(6), place(8, "write"), object=thing(offset=8)))
     assert (told.file, told.line) in ((made.FILE, 6), (made.FILE, 8))
@@ -330,8 +333,70 @@ def test_a_launch_that_fails_says_what_was_asked_and_the_limit():
     assert "2048 were asked for, the limit is 1024" in told.what
 
 
+def test_two_arrays_that_are_too_small_are_two_findings_on_one_line():
+    first, second = (finding("out-of-bounds", place(12), object=thing(
+        name, "global", 400, 400, allocated_pc=at(line))) for name, line in (("", 23), ("", 24)))
+    report = made.report(first, second, first)
+    assert [(t.line, t.count) for t in report.findings] == [(12, 2), (12, 1)]
+    assert "d_x[100]" in report.findings[0].headline
+    assert "d_y[100]" in report.findings[1].headline
+
+
+def test_findings_of_host_and_device_come_in_the_order_of_the_program():
+    def copied(line, order):
+        return {**finding("copy-direction", place(line, "copy", None), launch=0), "order": order}
+
+    wrong = {**made.RACE, "order": 2}
+    report = made.report(copied(27, 3), wrong, copied(23, 1))
+    assert [t.line for t in report.findings] == [23, 8, 27]
+
+
 def test_errors_come_before_warnings_before_advice():
     found = made.of_everything().findings
     ranks = [("error", "warning", "advice").index(t.severity) for t in found]
     assert ranks == sorted(ranks)
     assert set(ranks) == {0, 1, 2}
+
+
+# ------------------------------------------------------------------ results and ends
+
+
+def passed_by(line):
+    source = f"__global__ void k() {{\n{line}\n}}\n"
+    waits = finding("barrier-in-branch", place(2, "barrier"), scope="block", waiting_threads=24,
+                    returned=40)
+    return made.report(waits, texts={made.FILE: source}).findings
+
+
+def test_a_barrier_that_some_threads_pass_by_is_told_in_a_branch_and_not_behind_a_guard():
+    (told,) = passed_by("if (t < 24) { a(); __syncthreads(); }")
+    assert (told.severity, told.line) == ("advice", 2)
+    assert "24 waited and 40 had returned" in told.what
+    assert passed_by("if (t >= 24) return; __syncthreads();") == []
+
+
+def test_a_result_that_nobody_reads_is_advice_and_names_the_pointer_and_its_launch():
+    told = made.told(finding("unread-output", place(25, "launch", None), object=thing(
+        "cudaMalloc", "global", 400, 0, allocated_pc=at(23))))
+    assert (told.severity, told.line) == ("advice", 25)
+    assert told.headline == "what sum writes to d_x is never read"
+    assert (made.FILE, 23) in told.lines
+
+
+def test_a_copy_of_bytes_for_elements_that_was_carried_out_is_advice():
+    told = made.told(finding("bytes-for-elements", place(27, "copy", None), asked=100, have=400,
+                             element=4, rest_is_read=True, object=thing(
+                                 "cudaMalloc", "global", 400, 0, allocated_pc=at(23))))
+    assert told.severity == "advice"
+    assert "100 bytes of d_x[100]" in told.what
+    assert "other 300 bytes" in told.what
+
+
+def test_a_leak_of_a_program_that_ended_early_blames_the_end():
+    leak = {"object": thing("", "global", 400, 0, allocated_pc=at(23)), "launch": 0}
+    assert "Call cudaFree(d_x)" in said(made.told(finding("leak", **leak)))
+    found = made.told(finding("leak", **leak, ended_early=2))
+    early = said(found)
+    assert found.severity == "advice"
+    assert "Call cudaFree" not in early
+    assert "Mend what made the program end with status 2" in early

@@ -139,6 +139,21 @@ def test_the_json_has_findings_counters_and_rooflines(report):
     assert {k["name"] for k in document["kernels"]} == {"sum", "turn"}
 
 
+def test_a_launch_that_failed_has_no_occupancy_and_no_place_under_the_roof():
+    failed = made.report(made.launch(**made.TURN, status="cudaErrorAssert"), made.access(17, 2),
+                         made.block(17, launch=2), made.access(6))
+    text = failed.text()
+    assert "turn<<<1, (32, 32)>>>: failed (cudaErrorAssert)" in text
+    assert "sum<<<2, 64>>>: occupancy" in text
+    assert not re.search(r"^  turn: ", text, re.MULTILINE)
+    assert re.search(r"^  sum: ", text, re.MULTILINE)
+    document = json.loads(failed.json())
+    jsonschema.validate(document, as_json.schema())
+    assert {k["name"]: k["roofline"] is None for k in document["kernels"]} == {
+        "sum": False, "turn": True}
+    assert [k["name"] for k in data_of(failed.html())["kernels"]] == ["sum"]
+
+
 # ------------------------------------------------------------------ the page
 
 

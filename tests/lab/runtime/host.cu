@@ -267,6 +267,9 @@ int main(int argc, char **argv) {
         float *other;
         cudaMalloc(&other, 100);
         cudaFree(other);
+    } else if (is("crash")) {
+        static float *volatile nowhere;
+        printf("%g\n", nowhere[2]);
     } else {
         return 3;
     }

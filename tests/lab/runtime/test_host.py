@@ -1,5 +1,7 @@
 """The runtime API behaves as on a card, and tells in words what a card only numbers."""
 
+import signal
+
 import pytest
 
 PROGRAM = "host.cu"
@@ -130,3 +132,12 @@ def test_what_is_never_freed_is_told_in_inspect_mode(case):
     [found] = ran.found("leak")
     assert found["object"]["bytes"] == 1024
     assert case("leaks").kinds == []
+
+
+def test_a_crash_of_the_host_is_told_in_fast_mode_too(case):
+    ran = case("crash")
+    assert ran.status == -signal.SIGSEGV
+    [found] = ran.found("host-crash")
+    assert found["words"].startswith("the host touched a null pointer (address 0x8)")
+    assert found["places"][0]["stack"]
+    assert "lab: host-crash: the host touched" in ran.errors

@@ -167,7 +167,8 @@ def test_without_a_compiler_the_zoo_says_what_is_missing(monkeypatch):
 
 
 @gxx
-@pytest.mark.parametrize("name", ["missing_barrier", "off_by_one_guard", "leak"])
+@pytest.mark.parametrize("name", ["missing_barrier", "off_by_one_guard", "leak",
+                                  "result_left_on_card"])
 def test_a_wrong_program_is_found_out_and_its_twin_is_not_accused(name):
     score = run([ANIMALS[name]], jobs=1)
     assert [f.variant for f in score.fates] == ["wrong", "twin"]

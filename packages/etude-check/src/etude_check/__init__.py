@@ -14,6 +14,7 @@ tests/core/test_structure.py reads the order here. From the ground up:
     cases/                what a case is: how its call is planned and drawn
     specs/                what is asked of each op: one file per family of ops
     judge/                the cases of one op: drawn, answered by the worker, judged
+    watch.py              a CUDA source's cases once more, while tools look on
     engine.py             check(): which ops, in how many processes, into one Report
     inspector.py          the same op by op, for test runners
     score.py              the zoo through the engine: the mutation score

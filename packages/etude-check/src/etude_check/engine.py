@@ -7,6 +7,7 @@ plugin goes op by op, through ``inspector.py``.
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -23,13 +24,14 @@ from etude_check.cases.spec import KINDS
 from etude_check.errors import CheckError
 from etude_check.judge import waivers
 from etude_check.judge.pool import results
-from etude_check.judge.runner import TIMEOUT, Result, Runner, Settings
+from etude_check.judge.runner import GIVE_UP, TIMEOUT, Result, Runner, Settings
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Description
 from etude_check.worker.state import LATE
 from etude_check.worker.tamper import DURING
+from etude_check.worker.walls import Walls
 from etude_check.zoo import published
 
 
@@ -57,12 +59,15 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
           families: Sequence[str] | None = None, kinds: Sequence[str] | None = None,
           dtypes: Sequence[str] | None = None, level: str = "full", seed: int = 0, jobs: int = 1,
           case: str | None = None, stop_at_first: bool = False, timeout: float = TIMEOUT,
+          give_up: int = GIVE_UP, total: float = math.inf, walls: Walls | None = None,
           progress: Callable[[Progress], None] | None = None) -> Report:
     """Hold a candidate against the reference; every case becomes a Record of the Report.
 
     ``candidate`` is the name of a backend, or what ``Candidate.parse`` made of a file.
     ``ops`` and ``families`` (the files of ops: "softmax", "conv2d") choose rows of the table,
-    ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by its name. Raises
+    ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by its name. An op whose
+    calls took longer than ``timeout`` seconds ``give_up`` times is given up; what has not begun
+    after ``total`` seconds is not run. ``walls`` are for the code of strangers. Raises
     CheckError for a request that cannot be carried out; never for what the candidate does. Ctrl-C
     raises Interrupted, a KeyboardInterrupt that has the report so far.
     """
@@ -75,7 +80,8 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     candidate = prepare(Candidate.parse(candidate) if isinstance(candidate, str) else candidate,
                         ops or ())
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
-                        KINDS if kinds is None else tuple(kinds), stop_at_first, timeout)
+                        KINDS if kinds is None else tuple(kinds), stop_at_first, timeout, give_up,
+                        time.monotonic() + total, walls)
     runner, remarks = Runner(settings), set[str]()
     try:
         described = runner.describe()

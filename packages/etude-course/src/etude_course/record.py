@@ -78,6 +78,7 @@ class Result:
     submission: str = ""  # sha256 of the files
     submitted: str = ""  # UTC, 2026-11-28T12:00:00Z
     late_days: int = 0
+    late_free: int = 0  # of these, days of the free budget
     penalty: int = 0  # points
     overrides: list[Override] = field(default_factory=list)
     walls: list[str] = field(default_factory=list)  # that the sandbox could not have

@@ -32,6 +32,8 @@ def open_source(path: str | os.PathLike[str], on: str = LAB) -> Column:
     from etude_cuda.lab.build import compile_source
 
     path = Path(path)
+    if path.is_dir():
+        raise BackendError(f"{str(path)!r} is a folder, and a .cu file is wanted")
     if not path.is_file():
         raise BackendError(f"there is no file {str(path)!r} (looked in {Path.cwd()})")
     if on not in (LAB, CUDA):

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from etude_check.commands.three import Three
     from etude_check.engine import Progress
     from etude_check.report.record import Report
+    from etude_check.report.watch import Watch
     from etude_check.worker.candidate import Candidate
 
 EVERY = 60.0  # seconds between lines of progress where there is no terminal
@@ -30,13 +32,15 @@ Examples:
   etude check cpu --level smoke --jobs 2    a minute's worth
   etude check --module mine.py              functions marked with etude.implements
   etude check --source softmax.c --op softmax
-  etude check --source softmax.cu           in the lab, and on a card if there is one
+  etude check --source softmax.cu           in the lab, on a card and under
+                                            compute-sanitizer if there is one
   etude check cpu --family conv2d --html report.html
   etude check cpu --case softmax/tail/17@0  one case, with its arrays
 
 \b
-Exit status: 0 every executed case passed; 1 some failed; 2 the request cannot
-be carried out; 3 nothing was executed; 130 interrupted.
+Exit status: 0 every executed case passed; 1 some failed, or a tool saw a
+mistake; 2 the request cannot be carried out; 3 nothing was executed; 130
+interrupted.
 
 Files are written for failed and interrupted runs too.
 """
@@ -88,7 +92,13 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     BACKEND is the name of an installed backend, or one of --module and --source
     says what to check. The candidate runs in a process of its own: a crash or a
     hang costs one case. Only a case that was executed and right scores.
+
+    A CUDA source (.cu) gets up to three verdicts: the lab's, where some of the
+    cases run once more in inspect mode; a card's; and compute-sanitizer's. Who
+    cannot judge here is told as NOT RUN, with the reason, and where two judge
+    differently it is said.
     """
+    from etude_check.commands.three import Three, is_cuda
     from etude_check.engine import check as run
     from etude_check.errors import CheckError
     from etude_check.report.record import BIAS
@@ -108,9 +118,12 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
         op, kind, _ = case.split("/", 2)
         _known((op,), (), (kind,) if kind != BIAS else (), ())
     done: list[Report] = []
+    three = Three(device, {"ops": ops or None, "families": families or None, "kinds": kinds or None,
+                           "dtypes": dtypes or None, "seed": seed, "case": case})
     interrupted = False
     try:
-        for candidate in everywhere(Candidate.parse(backend, module, source), device):
+        asked = Candidate.parse(backend, module, source)
+        for candidate in everywhere(asked, device):
             installed(candidate)
             # Where hypothesis cannot write it leaves no folder .hypothesis; it stores nothing of
             # ours.
@@ -124,10 +137,14 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
             interrupted |= watch.interrupted
             if case is not None and json_ != "-" and report.executed and not interrupted:
                 _print_case(report, case, candidate, timeout)
+            if is_cuda(candidate):
+                interrupted |= not _watch(three, candidate, report, interrupted, first)
             _print(report, json_, whole=case is None)
             done.append(report)
             if interrupted:
                 break
+        if three.rulings:
+            three.end(asked, done, interrupted, lambda w: _print_watch(done[0], w, json_))
     except CheckError as error:
         raise Refused(str(error)) from error
     except KeyboardInterrupt:  # before there was a report
@@ -136,7 +153,8 @@ def check(ctx: click.Context, backend: str | None, module: str | None, source: s
     for report in done:
         device_of = report.environment.get("device", "") if report is not done[0] else ""
         _write(report, *(_beside(path, device_of) for path in (json_, html, junit)))
-    _compare(done)
+    if done[0].rulings:
+        _print_rulings(done[0], json_)
     ctx.exit(INTERRUPTED if interrupted else max(r.exit_status for r in done))
 
 
@@ -149,14 +167,19 @@ def _beside(path: str | None, device: str) -> str | None:
     return None if path == "-" else str(Path(path).with_stem(f"{Path(path).stem}-{device}"))
 
 
-def _compare(reports: list[Report]) -> None:
-    """Of a source that ran on two devices: the cases on which these disagree."""
-    from etude_check.report.disagree import disagreements
-
-    for other in reports[1:]:
-        found = disagreements(reports[0], other)
-        click.echo(f"{len(found)} disagreements between the devices"
-                   + "".join(f"\n  {line}" for line in found))
+def _watch(three: Three, candidate: Candidate, report: Report, interrupted: bool,
+           first: bool) -> bool:
+    """Let tools look on while a CUDA source computes, unless the run is over. False for Ctrl-C."""
+    if interrupted or (first and report.failures) or report.environment.get("backend") == "":
+        three.interrupted(candidate, report)
+        return True
+    try:
+        three.watch(candidate, report)
+    except KeyboardInterrupt:
+        report.notes.append("interrupted while cases were watched")
+        three.interrupted(candidate, report)
+        return False
+    return True
 
 
 # ------------------------------------------------------------------ what is asked
@@ -297,6 +320,25 @@ def _print(report: Report, json_: str | None, whole: bool) -> None:
         click.echo(summary.verdict_line(report), err=True)
     else:
         terminal.show(report, console(), whole)
+
+
+def _print_watch(report: Report, watch: Watch, json_: str | None) -> None:
+    """What compute-sanitizer saw where the kit itself had no card."""
+    from etude.commands.show import console
+    from etude_check.report import terminal
+
+    if json_ != "-":
+        terminal.watched(report, watch, console())
+
+
+def _print_rulings(report: Report, json_: str | None) -> None:
+    """The verdicts of the three, and where they differ."""
+    from etude.commands.show import console
+    from etude_check.report import terminal
+
+    if json_ != "-":
+        click.echo()
+        terminal.rulings(report, console())
 
 
 def _print_case(report: Report, case: str, candidate: Candidate, timeout: float) -> None:

@@ -7,6 +7,7 @@ the records.
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -29,9 +30,11 @@ from etude_check.report.record import ALL, BIAS, DECLINED, Record, Screen, Verdi
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
+from etude_check.worker.walls import Walls
 from etude_check.zoo.likely import suspects
 
 TIMEOUT = 20.0  # seconds a call may take
+START = 3  # times as long may loading the candidate take
 GIVE_UP = 3  # time-outs of an op after which no more of it is asked
 AGAIN = 4  # more calls of a case that failed, to see whether it always does
 REPEATED = 3  # failures of an op that are tried again
@@ -50,6 +53,9 @@ class Settings:
     kinds: tuple[str, ...] = KINDS
     stop_at_first: bool = False
     timeout: float = TIMEOUT
+    give_up: int = GIVE_UP
+    until: float = math.inf  # on the monotonic clock: what is not asked by then is not run
+    walls: Walls | None = None  # around the workers
 
 
 @dataclass
@@ -103,7 +109,9 @@ class Runner:
     def box(self, threads: int) -> Sandbox:
         if threads not in self._boxes:
             self._boxes[threads] = Sandbox(self.settings.candidate, threads=threads,
-                                           timeout=self.settings.timeout)
+                                           timeout=self.settings.timeout,
+                                           start_timeout=START * self.settings.timeout,
+                                           walls=self.settings.walls)
         return self._boxes[threads]
 
     def at(self) -> str:
@@ -166,7 +174,7 @@ class Runner:
         for seed in range(self.settings.seed, self.settings.seed + many):
             for task in self._tasks(spec, seed, state):
                 if self.given_up:
-                    yield _not_run(spec, task)
+                    yield self._not_run(spec, task)
                     continue
                 for record in task.records():
                     self._try_again(record)
@@ -175,10 +183,17 @@ class Runner:
                             waivers.holds(self.describe().waivers, record)):
                         return
 
+    def _not_run(self, spec: OpSpec, task: Task) -> Record:
+        late = self._timeouts >= self.settings.give_up
+        why = f"{spec.op} was given up after {self.settings.give_up} time-outs" if late else \
+            "the time for all calls was over"
+        return Record(task.case, spec.op, TABLE[spec.op].family, task.kind, task.dtype,
+                      Verdict.NOT_RUN, why)
+
     @property
     def given_up(self) -> bool:
-        """Whether calls of the op hang, and no more of it is asked."""
-        return self._timeouts >= GIVE_UP
+        """Whether calls of the op hang, or the time is over, and no more of it is asked."""
+        return self._timeouts >= self.settings.give_up or time.monotonic() > self.settings.until
 
     def _try_again(self, record: Record) -> None:
         """Say of a failure whether it repeats, for the first ones of an op. What was done to an
@@ -364,7 +379,7 @@ class Runner:
         they lie alike in their cache lines: a share of the cases tries each, and a case is the same
         call every time.
         """
-        alias = _aliases(case) if case.kind == "alias" else None
+        alias = aliases(case) if case.kind == "alias" else None
         return self.call(case.spec.op, case.call, record, alias=alias,
                          bits=zlib.crc32(case.id.encode()))
 
@@ -430,11 +445,6 @@ def note(record: Record, output: str, found: judge.Finding) -> None:
     record.error, record.bound, record.ratio = found.error, found.bound, found.ratio
 
 
-def _not_run(spec: OpSpec, task: Task) -> Record:
-    return Record(task.case, spec.op, TABLE[spec.op].family, task.kind, task.dtype,
-                  Verdict.NOT_RUN, f"{spec.op} was given up after {GIVE_UP} time-outs")
-
-
 def _interrupted(error: BaseException) -> bool:
     """Whether an error came of Ctrl-C: hypothesis makes another of a KeyboardInterrupt that reaches
     it while it begins.
@@ -478,7 +488,7 @@ def _not_written(found: list[Record]) -> None:
             r.message = f"not written yet: every call {r.message}"
 
 
-def _aliases(case: Case) -> dict[int, int]:
+def aliases(case: Case) -> dict[int, int]:
     """Output -> the array it may be written over, by number, as the op declares."""
     op = case.op
     return {op.outputs.index(o): op.arrays.index(a) for o, a in op.alias.items()

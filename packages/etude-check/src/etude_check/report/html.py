@@ -68,6 +68,11 @@ def encode(report: Report) -> dict[str, Any]:
                    "few": {i: n for i, n in s.caught.items()
                            if n < s.least and i not in s.exempt}}
                   for s in report.screens if not s.trusted],
+        "findings": [{"text": f.text + (f"\n  case {f.case}" if f.case else ""),
+                      "error": f.severity == "error"}
+                     for w in report.watches for f in w.findings],
+        "rulings": [f"{r.by}: {r.verdict}. {r.words}" for r in report.rulings]
+                   + [f"They disagree: {d}" for d in report.disagreements],
         "screens": len(report.screens), "ops": ops, "columns": len(columns),
         "kinds": kinds, "dtypes": dtypes, "verdicts": verdicts,
         "failed": [v.value for v in Verdict if v.failed],

@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 from etude_check.report import summary
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.terminal import facts
+from etude_check.report.watch import Watch
 
 KINDS = {Verdict.CERTAIN: "failure", Verdict.INACCURATE: "failure",
          Verdict.MISTRUSTED: "failure", Verdict.CRASH: "error", Verdict.TIMEOUT: "error",
@@ -34,6 +35,8 @@ def dumps(report: Report) -> str:
         for r in records:
             _case(report, r, suite)
         _count(suite, sum(r.seconds for r in records))
+    for watch in report.watches:
+        _watched(watch, ET.SubElement(root, "testsuite", name=f"watched by {watch.by}"))
     if report.exit_status == 3 or summary.interrupted(report):
         suite = ET.SubElement(root, "testsuite", name="completed")
         case = ET.SubElement(suite, "testcase", classname="run", name="the run was completed",
@@ -56,6 +59,21 @@ def _case(report: Report, r: Record, suite: ET.Element) -> None:
     if kind != "skipped":
         found.set("type", r.verdict.value)
         found.text = _clean("\n".join(f"{k}: {v}" for k, v in facts(report, r)))
+
+
+def _watched(watch: Watch, suite: ET.Element) -> None:
+    """One test for each finding of a tool; one that is skipped or passed where there is none."""
+    if not watch.findings:
+        case = ET.SubElement(suite, "testcase", classname=watch.by, name="nothing found", time="0")
+        if watch.not_run:
+            ET.SubElement(case, "skipped", message=_clean(f"NOT RUN: {watch.not_run}"))
+    for one in watch.findings:
+        case = ET.SubElement(suite, "testcase", classname=f"{watch.by}.{one.tool}", time="0",
+                             name=_clean(f"{one.file}:{one.line} {one.kind}"))
+        if one.severity == "error":
+            found = ET.SubElement(case, "failure", message=_clean(one.headline), type=one.kind)
+            found.text = _clean(one.text)
+    _count(suite, 0.0)
 
 
 def _count(element: ET.Element, seconds: float) -> None:

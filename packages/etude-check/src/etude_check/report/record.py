@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from etude_check.report.watch import Finding, Ruling, Watch
+
 BIAS = "bias"  # the kind of a record on the errors of all cases of an op together
 ALL = "every impostor"  # in Record.blind: the case could not have told any of them from right
 DECLINED = "declined: "  # before the column's own reason, in Record.message
-SCHEMA = 3  # of the JSON report; a new number when a field changes its meaning
+SCHEMA = 4  # of the JSON report; a new number when a field changes its meaning
 
 
 class Verdict(StrEnum):
@@ -99,6 +101,9 @@ class Report:
     environment: dict[str, Any] = field(default_factory=dict)  # versions, machine, isa, threads
     seconds: float = 0.0
     mutation_score: str = ""  # of the zoo, published beside every report
+    watches: list[Watch] = field(default_factory=list)  # of a CUDA source: tools that looked on
+    rulings: list[Ruling] = field(default_factory=list)  # what the lab, a card and its tools say
+    disagreements: list[str] = field(default_factory=list)  # what one of them says and another not
 
     def count(self, verdict: Verdict) -> int:
         return sum(r.verdict is verdict for r in self.records)
@@ -129,12 +134,18 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return self.scored > 0 and not self.failures
+        return self.scored > 0 and not self.failures and not self.seen
+
+    @property
+    def seen(self) -> list[Finding]:
+        """The mistakes that tools saw while the candidate computed."""
+        return [f for w in self.watches for f in w.errors]
 
     @property
     def exit_status(self) -> int:
         """0 all passed, 1 something failed, 3 nothing was executed that could have failed."""
-        return 3 if not self.scored and not self.failures else int(bool(self.failures))
+        wrong = bool(self.failures or self.seen)
+        return 3 if not self.scored and not wrong else int(wrong)
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, "passed": self.passed, "counts": self.counts, **asdict(self)}
@@ -149,4 +160,7 @@ class Report:
         given["records"] = [Record(**{**r, "verdict": Verdict(r["verdict"])})
                             for r in given["records"]]
         given["screens"] = [Screen(**s) for s in given["screens"]]
+        given["rulings"] = [Ruling(**r) for r in given["rulings"]]
+        given["watches"] = [Watch(**{**w, "findings": [Finding(**f) for f in w["findings"]]})
+                            for w in given["watches"]]
         return cls(**given)

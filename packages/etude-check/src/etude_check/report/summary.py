@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from etude_check.report.record import BIAS, DECLINED, Record, Report, Verdict
+from etude_check.report.watch import words_of
 
 #: Kinds of cases in the order they run -> their heading in a narrow matrix. KINDS in ``spec.py`` is
 #: the authority, and a test compares; it is not imported, so that reading a report needs no NumPy.
@@ -175,16 +176,19 @@ def passed(report: Report) -> bool:
 
 def verdict_line(report: Report) -> str:
     """The whole run in a sentence."""
-    bad = len(report.failures)
+    bad = len(report.failures) + len(report.seen)
     if interrupted(report) and not bad and not report.scored:
         return "INTERRUPTED before a case was done. This is not a pass."
     if not bad and not report.scored:
         return "NOTHING WAS EXECUTED that could have failed. A run without a case is not a pass."
     done = [r for r in report.records if r.verdict.executed and r.op != "-"]
+    saw = words_of(report.watches)
     cases = f"{len(done):,} case{'s' * (len(done) != 1)} of {_many(len({r.op for r in done}))}"
     if bad:
         stopped = " and INTERRUPTED" * interrupted(report)
-        return f"FAILED{stopped}: {_failed(report, cases)}."
+        if not report.failures:
+            return f"FAILED{stopped}: none of {cases} is wrong, but {saw}."
+        return f"FAILED{stopped}: {_failed(report, cases)}{saw and f', and {saw}'}."
     if interrupted(report):
         return f"INTERRUPTED: no failure so far, in {cases}. This is not a pass."
     waived = report.count(Verdict.WAIVED)

@@ -16,6 +16,7 @@ from rich.text import Text
 from etude_check.report import summary
 from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.summary import Failing
+from etude_check.report.watch import Watch
 
 COLOURS = {Verdict.PASS: "green", Verdict.CERTAIN: "bold red", Verdict.INACCURATE: "red",
            Verdict.CRASH: "bold magenta", Verdict.TIMEOUT: "magenta",
@@ -46,7 +47,50 @@ def show(report: Report, to: Console, matrix: bool = True) -> None:
             to.print(Text.assemble(("  " + one.op, "red"), f"  {_counted(one)}  "
                                    f"{one.first.case}"), overflow="ellipsis", no_wrap=True)
         to.print()
+    for watch in report.watches:
+        watched(report, watch, to)
     _sum(report, to)
+
+
+def rulings(report: Report, to: Console) -> None:
+    """The verdicts of the lab, of a card and of compute-sanitizer, and where they differ."""
+    room = max(len(r.by) for r in report.rulings)
+    for r in report.rulings:
+        style = {"PASSED": "bold green", "FAILED": "bold red"}.get(r.verdict, "yellow")
+        lines = textwrap.wrap(summary.printable(r.words), max(to.width - room - 15, 20)) or [""]
+        for i, line in enumerate(lines):
+            to.print(Text.assemble(f"{r.by if not i else '':{room}}  ",
+                                   (f"{r.verdict if not i else '':13}", style), line))
+    if sum(r.verdict in ("PASSED", "FAILED") for r in report.rulings) < 2:
+        return
+    n = len(report.disagreements)
+    to.print(Text(f"{n} disagreement{'s' * (n != 1)} between them" + ":" * (n > 0), "bold"))
+    for said in report.disagreements:
+        for line in textwrap.wrap(summary.printable(said), to.width, initial_indent="  ",
+                                  subsequent_indent="    "):
+            to.print(Text(line))
+
+
+def watched(report: Report, watch: Watch, to: Console) -> None:
+    """What a tool saw of some cases, each mistake with the lines it quotes."""
+    by = "the lab" if watch.by == "lab" else watch.by
+    if watch.not_run:
+        return  # the verdicts at the end say why
+    n = len(watch.cases)
+    seen = f"{len(watch.findings)} finding{'s' * (len(watch.findings) != 1)}"
+    to.print(Text(f"{n} case{'s' * (n != 1)} watched by {by}: {seen}", "bold"))
+    for one in watch.findings:
+        for i, line in enumerate(summary.printable(one.text).split("\n")):
+            head = "bold red" if one.severity == "error" else "yellow"
+            to.print(Text(line, head if not i else ""), soft_wrap=True)
+        if one.case:
+            _fact(to, "case", one.case)
+            _fact(to, "run again", f"etude check {report.target} --case {one.case}")
+        to.print()
+    for note in watch.notes:
+        to.print(Text.assemble(("Note: ", "yellow"), summary.printable(note)))
+    if not watch.findings:
+        to.print()
 
 
 def failure_text(report: Report) -> str:

@@ -31,10 +31,11 @@ from etude.core.table import TABLE, as_arrays
 from etude_check.worker.arena import Arena
 from etude_check.worker.at_once import at_once
 from etude_check.worker.candidate import Candidate, load_candidate
+from etude_check.worker.drive import Driver
+from etude_check.worker.forks import serve
 from etude_check.worker.remote import Remote, on_host
 from etude_check.worker.state import Kept, State, Threads
 from etude_check.worker.tamper import Searches, Watch
-from etude_check.worker.template import serve
 from etude_check.worker.wire import decode, pack, unpack
 
 LOST = 81  # exit status: somebody closed the connection under the worker
@@ -294,7 +295,7 @@ def work(channel: int, fd: int) -> None:
         loaded = load_candidate(Candidate.from_json(hello["candidate"]))
         answer = describe(loaded.backend, loaded.waivers)
         pack(answer)  # a waiver may be anything
-        calls = Calls(loaded.backend, arena, state)
+        calls, driver = Calls(loaded.backend, arena, state), Driver(loaded.answer)
         if not calls.remote:  # a driver maps memory of the device as if it were its own
             limit_memory()
     except BaseException as error:
@@ -308,7 +309,8 @@ def work(channel: int, fd: int) -> None:
         message = connection.receive()
         signal.alarm(message["alarm"])
         do = {"run": calls.run, "fetch": calls.fetch, "refuse": calls.refuse,
-              "together": calls.together, "look": calls.look}[message["do"]]
+              "together": calls.together, "look": calls.look,
+              "drive": driver.drive}[message["do"]]
         try:
             reply = do(message)
         except BaseException as error:  # a transfer of the candidate's, or a strange result

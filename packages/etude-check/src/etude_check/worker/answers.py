@@ -15,6 +15,7 @@ import numpy as np
 
 from etude.core.table import TABLE
 from etude_check.worker.process import Ended
+from etude_check.worker.values import from_plain
 
 Array = np.ndarray[Any, Any]
 Wanted = tuple[tuple[int, ...], Any]  # shape and dtype of an output
@@ -58,6 +59,21 @@ class Outcome:
     log: str = ""  # the end of what the worker printed, if it ended
 
 
+@dataclass
+class Driven:
+    """What became of one driven call. ``value`` is plain, and only there when it is "ok"."""
+
+    status: str  # ok, raised, missing, unloadable, crash, timeout, protocol
+    value: Any = None
+    message: str = ""
+    exception: str = ""  # the class that was raised
+    exceptions: list[str] = field(default_factory=list)  # and its bases
+    where: str = ""  # "softmax.py:7 in softmax"
+    traceback: str = ""
+    log: str = ""  # the end of what the worker printed, if it ended
+    seconds: float = 0.0
+
+
 def name_of(what: str, names: tuple[str, ...], i: int) -> str:
     """The name of an array in a sentence: "input x", "output rstd", or "input xs[2]" of an op that
     takes any number of arrays.
@@ -85,6 +101,17 @@ def outcome_of(reply: dict[str, Any], took: float) -> Outcome:
                    exceptions=strings(reply.get("exceptions")),
                    where=_text(reply.get("where")), traceback=_text(reply.get("traceback")),
                    seconds=float(seconds) if honest else took)  # type: ignore[arg-type]
+
+
+def driven_of(reply: dict[str, Any], took: float) -> Driven:
+    """Raises Ended for an answer that is no plain value."""
+    base = outcome_of(reply, took)
+    try:
+        value = from_plain(reply.get("value")) if base.status == "ok" else None
+    except ValueError as error:
+        raise Ended("protocol", f"the worker broke the protocol: {error}") from None
+    return Driven(base.status, value, base.message, base.exception, base.exceptions, base.where,
+                  base.traceback, seconds=base.seconds)
 
 
 def description_of(reply: dict[str, Any]) -> Description:

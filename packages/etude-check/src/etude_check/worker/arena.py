@@ -15,6 +15,7 @@ knows ops, and words the messages.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
 import tempfile
@@ -98,12 +99,17 @@ class Arena:
 
     @classmethod
     def create(cls, slots: int = SLOTS, slot: int = SLOT) -> Arena:
+        size = slots * (slot + mmap.ALLOCATIONGRANULARITY + GUARD) + GUARD
         if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("etude-check")
+            fd = os.memfd_create("etude-check", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            os.ftruncate(fd, size)
+            # Were it made smaller by the worker, the checker would crash where it looks.
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS,
+                        fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         else:
             fd, path = tempfile.mkstemp(prefix="etude-check-")
             os.unlink(path)
-        os.ftruncate(fd, slots * (slot + mmap.ALLOCATIONGRANULARITY + GUARD) + GUARD)
+            os.ftruncate(fd, size)
         return cls(fd, slots, slot)
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from etude.core.errors import did_you_mean
 from etude.core.table import TABLE
 from etude_check.errors import CheckError
 
-Kind = Literal["backend", "module", "source", "library", "zoo"]
+Kind = Literal["backend", "module", "source", "library", "zoo", "answer"]
 
 #: suffix of a source -> the variable that names its compiler, and what to try without
 COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
@@ -106,18 +106,19 @@ def everywhere(candidate: Candidate, device: str | None = None) -> list[Candidat
             raise CheckError(f"--device says where a CUDA source (.cu) is to run; "
                              f"{candidate.target} is none")
         return [candidate]
-    devices = [device] if device else [LAB, CARD] if _has_card() else [LAB]
+    devices = [device] if device else [LAB, CARD] if not no_card() else [LAB]
     return [replace(candidate, options={**candidate.options, "device": d,
                                         "target": f"{candidate.target} --device {d}"})
             for d in devices]
 
 
-def _has_card() -> bool:
+def no_card() -> list[str]:
+    """Everything that keeps a CUDA source from running on a card here, a sentence each."""
     try:
         from etude_cuda.backend import missing
     except ImportError:
-        return False
-    return not missing()
+        return ["the CUDA plugin of Etude is not installed"]
+    return list(missing())
 
 
 def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
@@ -129,9 +130,13 @@ def prepare(candidate: Candidate, ops: Sequence[str] = ()) -> Candidate:
     if candidate.kind == "zoo":
         return _animal(candidate)
     path = Path(candidate.value).absolute()
+    if path.is_dir():
+        raise CheckError(f"{candidate.value!r} is a folder, and a file is wanted")
     if not path.is_file():
         raise CheckError(f"there is no file {candidate.value!r} (looked in {Path.cwd()})")
     options = {**candidate.options, "target": candidate.target}
+    if candidate.kind == "answer":  # need not be a column
+        return Candidate("answer", str(path), options)
     if candidate.kind == "module":
         _look_at(path, ops)
         return Candidate("module", str(path), options)
@@ -241,7 +246,9 @@ def _compile_for_device(path: Path, device: str) -> Path:
     try:
         return Path(compile_source(path, device))
     except BackendError as error:
-        raise CheckError(str(error)) from None
+        from etude_check.worker.prototypes import conflict
+
+        raise conflict(path, str(error)) or CheckError(str(error)) from None
 
 
 def _found(names: tuple[str, ...], variable: str) -> list[str]:
@@ -270,6 +277,13 @@ def _folder() -> Path:
     return folder
 
 
+def shown(candidate: Candidate) -> list[str]:
+    """What of its own a worker must read to load a (prepared) candidate."""
+    if candidate.kind in ("answer", "module"):
+        return [str(Path(candidate.value).parent)]
+    return [candidate.value] if candidate.kind in ("library", "source") else []
+
+
 # ------------------------------------------------------------------ in the worker
 
 
@@ -278,6 +292,7 @@ class Loaded(NamedTuple):
 
     backend: Any  # an etude Column
     waivers: list[Any]
+    answer: Any  # whose functions can be driven: a module, or the kernels of the column
 
 
 def load_candidate(candidate: Candidate) -> Loaded:
@@ -285,8 +300,12 @@ def load_candidate(candidate: Candidate) -> Loaded:
     from etude.backends.plugins import registry
     from etude.backends.resolve import resolve
     from etude.core.columns import Column
+    from etude_check.worker.drive import functions_of, load_answer
 
     waivers: Any = ()
+    if candidate.kind == "answer":
+        answer = load_answer(Path(candidate.value))
+        return Loaded(Column(answer.__name__, "cpu", {}), [], answer)
     if candidate.kind == "zoo":
         from etude_check.zoo import load
 
@@ -310,7 +329,8 @@ def load_candidate(candidate: Candidate) -> Loaded:
             waivers = getattr(sys.modules.get(name), "ETUDE_WAIVERS", ())
     if not isinstance(backend, Column):
         raise TypeError(f"a Column is wanted, got {type(backend).__name__}")
-    return Loaded(_whole(backend), [*getattr(backend, "waivers", ()), *waivers])
+    whole = _whole(backend)
+    return Loaded(whole, [*getattr(backend, "waivers", ()), *waivers], functions_of(whole))
 
 
 def _whole(column: Any) -> Any:

@@ -13,19 +13,20 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from etude_check.errors import CheckError
 from etude_check.worker.template import template
+from etude_check.worker.walls import Walls
 from etude_check.worker.wire import LIMIT, pack, unpack
 
 STEP = 0.05  # seconds between looks at whether a silent worker is still there
 TAIL = 4000  # characters of what it printed that are shown
 LOST = 81  # exit status of a worker whose connection was closed under it
 LOG = 1 << 20  # bytes of log that are kept from one call to the next
-ONE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -38,34 +39,24 @@ class Ended(Exception):  # noqa: N818 - one of the ways a call can go
         self.log = ""
 
 
-def environment() -> dict[str, str]:
-    """The environment of workers: every BLAS gets one thread, and this kit can be imported. How
-    many threads kernels get is said to each worker.
-    """
-    env = {**os.environ, **dict.fromkeys(ONE, "1")}
-    env.pop("PYTEST_CURRENT_TEST", None)  # another one at every step would need another template
-    package = Path(__file__).parents[2]
-    if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway
-        env["PYTHONPATH"] = os.pathsep.join(
-            p for p in (env.get("PYTHONPATH", ""), str(package)) if p)
-    return env
-
-
 class Process:
     """One worker, in a session of its own so that it can be killed with all it started.
-    ``threads``: how many its kernels get.
+    ``threads``: how many its kernels get. Within ``walls`` it sees what is ``shown``, and Python.
     """
 
-    def __init__(self, arena: int, threads: int) -> None:
+    def __init__(self, arena: int, threads: int, walls: Walls | None = None,
+                 shown: Sequence[str] = ()) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in kill()
+        self.most = None if walls is None else walls.output
         self.rest = b""
         self.asked = ""
         self.code: int | None = None  # of its end
         self.socket, theirs = socket.socketpair()
         try:
-            self.template = template(environment())
+            self.template = template(bare=walls is not None)
             self.pid = self.template.fork([theirs.fileno(), arena, self.log.fileno()],
-                                          {"ETUDE_NUM_THREADS": str(threads)})
+                                          {"ETUDE_NUM_THREADS": str(threads)},
+                                          None if walls is None else walls.to_json(), shown)
         except BaseException:
             self.socket.close()
             self.log.close()
@@ -73,13 +64,16 @@ class Process:
         finally:
             theirs.close()
 
-    def ask(self, message: dict[str, Any], timeout: float, during: str) -> dict[str, Any]:
-        """Send a message and wait for its answer. Raises Ended; the worker is of no use then."""
+    def ask(self, message: dict[str, Any], timeout: float, during: str,
+            limit: int = LIMIT) -> dict[str, Any]:
+        """Send a message and wait for its answer, of at most ``limit`` bytes. Raises Ended; the
+        worker is of no use then.
+        """
         self.asked = message["id"] = secrets.token_hex(8)
         try:
             self.socket.settimeout(timeout)
             self.socket.sendall(pack(message))
-            reply = self._answer(time.monotonic() + timeout, timeout, during)
+            reply = self._answer(time.monotonic() + timeout, timeout, during, limit)
         except Ended as end:
             end.log = self.tail()
             raise
@@ -89,7 +83,8 @@ class Process:
             raise gone from None
         return reply
 
-    def _answer(self, deadline: float, timeout: float, during: str) -> dict[str, Any]:
+    def _answer(self, deadline: float, timeout: float, during: str,
+                limit: int) -> dict[str, Any]:
         while b"\n" not in self.rest:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -100,13 +95,16 @@ class Process:
             except TimeoutError:
                 if self._ended() is not None:  # a child it left behind may hold the socket
                     raise self._gone(during) from None
+                if self.most is not None and self._printed() > self.most:
+                    raise Ended("crash", f"printed more than {self.most >> 20} MiB "
+                                         f"{during}") from None
                 continue
             if not data:
                 raise self._gone(during)
             self.rest += data
-            if len(self.rest) > LIMIT:
+            if len(self.rest) > limit:
                 raise Ended("protocol", f"the worker broke the protocol {during}: an answer of "
-                                        f"more than {LIMIT} bytes")
+                                        f"more than {limit} bytes")
         line, _, self.rest = self.rest.partition(b"\n")
         return self._read(line, during)
 
@@ -160,20 +158,27 @@ class Process:
 
     def tail(self) -> str:
         """The end of what it printed, standard output and errors together."""
-        size = os.fstat(self.log.fileno()).st_size
+        size = self._printed()
         text = os.pread(self.log.fileno(), TAIL, max(0, size - TAIL))
         return text.decode(errors="replace").replace("\0", "").strip()
 
     def trim(self) -> None:
         """Forget a log that has grown large."""
-        if os.fstat(self.log.fileno()).st_size > LOG:
+        if self._printed() > LOG:
             os.ftruncate(self.log.fileno(), 0)
+            os.lseek(self.log.fileno(), 0, os.SEEK_SET)  # of the worker too: it is one open file
+
+    def _printed(self) -> int:
+        return os.fstat(self.log.fileno()).st_size
 
     def anonymous(self) -> int:
         """Bytes of memory of its own, the arena not counted; 0 where /proc does not say."""
+        pid = str(self.pid)
         try:
-            text = Path(f"/proc/{self.pid}/statm").read_text()
-        except OSError:
+            if self.most is not None:  # within walls that is its keeper, whose only child it is
+                pid = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+            text = Path(f"/proc/{pid}/statm").read_text()
+        except (OSError, IndexError):
             return 0
         _, resident, shared = text.split()[:3]
         return (int(resident) - int(shared)) * PAGE

@@ -29,11 +29,28 @@ def check_prototypes(path: Path, library: Path, compiler: Sequence[str]) -> None
         return
     for (op, suffix), declaration in zip(kernels, declared, strict=True):
         if said := _refused(path, library, compiler, [declaration]):
-            raise CheckError(
-                f"{_place(path, f'etude_{op.name}_{suffix}')} is not of its type in etude.h. Its "
-                f"prototype is\n\n{signature(op, suffix)}\n\nand the line\n\n{declaration}\n\n"
-                f"under the includes lets the compiler say so whenever it is compiled. It said "
-                f"now:\n\n{said}")
+            raise _mismatch(path, op, suffix, said)
+
+
+def conflict(path: Path, said: str) -> CheckError | None:
+    """The error for what g++ said of a CUDA source, if it is about a kernel that is not of its
+    type: there the declarations stand behind the source when it is compiled.
+    """
+    found = re.search(r"conflicting declaration of C function '[^']*?\betude_(\w+)_("
+                      + "|".join(SUFFIXES) + r")\(", said)
+    if found is None or found[1] not in TABLE:
+        return None
+    return _mismatch(path, TABLE[found[1]], found[2], said)
+
+
+def _mismatch(path: Path, op: Op, suffix: str, said: str) -> CheckError:
+    kernel = f"etude_{op.name}_{suffix}"
+    line = _declaration(op, suffix)
+    line = f'extern "C" {line}' if path.suffix == ".cu" else line
+    return CheckError(
+        f"{_place(path, kernel)} is not of its type in etude.h. Its prototype is\n\n"
+        f"{signature(op, suffix)}\n\nand the line\n\n{line}\n\nunder the includes lets the "
+        f"compiler say so whenever it is compiled. It said now:\n\n{said}")
 
 
 def _kernels(library: Path) -> list[tuple[Op, str]]:

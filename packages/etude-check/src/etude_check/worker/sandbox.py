@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -26,9 +27,11 @@ from etude.core.table import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.answers import (
     Description,
+    Driven,
     Outcome,
     Wanted,
     description_of,
+    driven_of,
     misfits,
     name_of,
     outcome_of,
@@ -36,17 +39,21 @@ from etude_check.worker.answers import (
     strings,
 )
 from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
-from etude_check.worker.candidate import Candidate
+from etude_check.worker.candidate import Candidate, shown
+from etude_check.worker.drive import DRIVERS
 from etude_check.worker.process import Ended, Process
-from etude_check.worker.wire import encode
+from etude_check.worker.values import to_plain
+from etude_check.worker.walls import Walls
+from etude_check.worker.wire import LIMIT, encode
 
-__all__ = ["Description", "Outcome", "Sandbox"]
+__all__ = ["Description", "Driven", "Outcome", "Sandbox"]
 
 STATUSES = ("ok", "unsupported", "missing", "raised")  # what a worker may answer
 EARLIER = "an earlier call"  # faults that this call did not begin say so
 FAILED_STARTS = 3  # in a row, and the candidate is not started again
 EXPLAINED = 3  # crashes of an op that are run once more to see what they reached for
 SETTLE = 0.02  # seconds that somebody who writes too late is given, after the last call
+DRIVEN = 16 << 20  # bytes of the answer to a driven call, which has its values in it
 LATER = 1 << 20  # bytes of an array that are looked at once more before the next call
 
 
@@ -69,16 +76,19 @@ def _alarm(timeout: float) -> int:
 
 
 class Sandbox:
-    """Runs calls of one (prepared) candidate in a worker that is started when first needed."""
+    """Runs calls of one (prepared) candidate in a worker that is started when first needed, within
+    ``walls`` if the candidate is a stranger's.
+    """
 
     def __init__(self, candidate: Candidate, *, threads: int = 1, timeout: float = 20.0,
-                 start_timeout: float = 60,
+                 start_timeout: float = 60, walls: Walls | None = None,
                  slots: int = SLOTS, slot: int = SLOT) -> None:
         self.candidate = candidate
         self.timeout = timeout
         self.start_timeout = start_timeout
         self.tampering: list[str] = []  # of every worker so far
         self._threads = threads
+        self._walls = walls
         self._arena = Arena.create(slots, slot)
         self._process: Process | None = None
         self._description = Description()
@@ -131,7 +141,7 @@ class Sandbox:
         if self._failures >= FAILED_STARTS or (self._failures and not self._description.name):
             return None
         during = "while it was loaded"
-        process = Process(self._arena.fd, self._threads)
+        process = Process(self._arena.fd, self._threads, self._walls, shown(self.candidate))
         try:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
@@ -168,7 +178,8 @@ class Sandbox:
             if sentence not in self.tampering:
                 self.tampering.append(sentence)
 
-    def _ask(self, message: dict[str, Any], timeout: float, during: str) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], timeout: float, during: str,
+             limit: int = LIMIT) -> dict[str, Any]:
         """Raises Ended, and has ended the worker then."""
         process = self._start()
         if process is None:
@@ -176,7 +187,7 @@ class Sandbox:
         message["alarm"] = _alarm(timeout)
         self._called = True
         try:
-            reply = process.ask(message, timeout, during)
+            reply = process.ask(message, timeout, during, limit)
             if reply["status"] not in STATUSES:
                 raise Ended("protocol", f"the worker broke the protocol {during}: unknown status")
         except BaseException:  # Ended, or the user's interrupt: what it does now is not known
@@ -242,6 +253,28 @@ class Sandbox:
                    "single": len(names) == 1 and not names[0].startswith("*")}
         return self._attempt(op, message, laid, outputs, returning, faults, repeats,
                              timeout or self.timeout)
+
+    def drive(self, function: str, args: Sequence[Any], *, timeout: float | None = None,
+              drivers: Path | None = None) -> Driven:
+        """Call a function of the answer with plain values (``values.py``), or "drivers:name" of the
+        file ``drivers``, which is handed the answer before them. ValueError for arguments that are
+        not plain, and nothing for what the answer does.
+        """
+        message = {"do": "drive", "function": function, "args": [to_plain(a) for a in args]}
+        if drivers is not None and function.startswith(DRIVERS):
+            message["drivers"] = [str(drivers), drivers.read_text()]
+        self._ready()
+        if self._start() is None:
+            return Driven("unloadable", message=self._description.error,
+                          log=self._description.log)
+        start = time.perf_counter()
+        try:
+            reply = self._ask(message, timeout or self.timeout, f"in {function}", DRIVEN)
+            return driven_of(reply, time.perf_counter() - start)
+        except Ended as end:
+            return Driven("protocol" if end.status == "stale" else end.status,
+                          message=end.message, log=end.log,
+                          seconds=time.perf_counter() - start)
 
     def refuse(self, op: str, arrays: Sequence[Any], attrs: Mapping[str, Any]) -> Outcome:
         """A call that should be refused, made through the dispatcher as a user's would be.

@@ -3,36 +3,54 @@
 An op gets a worker of its own, so that what one op leaves behind decides nothing about the next,
 and a check finds the same however its ops are divided among processes. Started from nothing a
 worker takes a quarter of a second, mostly for imports; forked it takes a hundredth. The template
-never loads a candidate. ``Template`` is the checker's side; ``serve``, in the process that
-``python -m etude_check.worker SOCKET`` starts, the other one.
+never loads a candidate. This is the checker's side; ``forks.py`` is what runs in the process that
+``python -m etude_check.worker SOCKET`` starts.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import random
 import socket
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from etude_check.errors import CheckError
 from etude_check.worker.wire import pack, unpack
 
-SEED = 1616  # of the global generators in every worker
+ONE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+#: What a worker with walls is told of the environment, and what begins so.
+TOLD = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH")
+BEGINNINGS = ("PYTHON", "ETUDE_", "NPY_")
+
+
+def environment(bare: bool = False) -> dict[str, str]:
+    """The environment of workers: every BLAS gets one thread, and this kit can be imported. How
+    many threads kernels get is said to each worker. ``bare``: nothing else of the user's, who may
+    keep passwords in it.
+    """
+    env = {k: v for k, v in os.environ.items()
+           if not bare or k in TOLD or k.startswith(BEGINNINGS)}
+    env.update(dict.fromkeys(ONE, "1"))
+    env.pop("PYTEST_CURRENT_TEST", None)  # another one at every step would need another template
+    package = Path(__file__).parents[2]
+    if package.name not in ("site-packages", "dist-packages"):  # else it is found anyway
+        env["PYTHONPATH"] = os.pathsep.join(
+            p for p in (env.get("PYTHONPATH", ""), str(package)) if p)
+    return env
 
 
 class Template:
-    """A template process, as the checker sees it. There is one at a time: see ``template``."""
+    """A template process, as the checker sees it: see ``template``."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
+        self._missing: dict[str, list[str]] = {}
         self.socket, theirs = socket.socketpair()
         try:
             # -P: no module of the current folder may stand in for one of the library's.
@@ -46,10 +64,21 @@ class Template:
         finally:
             theirs.close()
 
-    def fork(self, fds: list[int], env: dict[str, str]) -> int:
-        """A new worker with these descriptors (its connection, the arena, its log): its pid."""
-        pid: int = self._ask({"env": env, "folder": os.getcwd()}, fds)["pid"]
+    def fork(self, fds: list[int], env: dict[str, str], walls: dict[str, Any] | None = None,
+             shown: Sequence[str] = ()) -> int:
+        """A new worker with these descriptors (its connection, the arena, its log): its pid. Within
+        walls it sees Python, and the files and folders that are ``shown``.
+        """
+        pid: int = self._ask({"env": env, "folder": os.getcwd(), "walls": walls,
+                              "shown": list(shown)}, fds)["pid"]
         return pid
+
+    def missing(self, walls: dict[str, Any]) -> list[str]:
+        """What is missing of the walls when they are built here."""
+        key = repr(walls)
+        if key not in self._missing:
+            self._missing[key] = self._ask({"try": walls})["missing"]
+        return list(self._missing[key])
 
     def status(self, pid: int, block: bool = False) -> int | None:
         """How a worker ended, as ``subprocess`` counts it: None while it runs."""
@@ -81,69 +110,18 @@ class Template:
             self.child.wait(5)
 
 
-_current: Template | None = None
+_current: dict[bool, Template] = {}
 
 
-def template(env: dict[str, str]) -> Template:
-    """The template of this process; a new one if there is none, or the environment has changed."""
-    global _current
-    if _current is not None and (_current.env != env or not _current.alive):
-        _current.close()
-        _current = None
-    if _current is None:
-        _current = Template(env)
-        atexit.register(_current.close)
-    return _current
-
-
-# ------------------------------------------------------------------ in the template
-
-
-def serve(work: Callable[[int, int], None]) -> None:
-    """Fork a worker that does ``work(connection, arena)`` whenever the checker asks for one."""
-    checker = socket.socket(fileno=int(sys.argv[1]))
-    while True:
-        line, fds = b"", []
-        while not line.endswith(b"\n"):
-            data, more, _, _ = socket.recv_fds(checker, 1 << 12, 3)
-            if not data:
-                return  # the checker has gone
-            line += data
-            fds += more
-        message = unpack(line)
-        if "wait" in message:
-            pid, status = os.waitpid(message["wait"], 0 if message["block"] else os.WNOHANG)
-            checker.sendall(pack({"code": os.waitstatus_to_exitcode(status) if pid else None}))
-            continue
-        pid = os.fork()
-        if not pid:
-            checker.close()
-            _become(message, fds, work)
-        for fd in fds:
-            os.close(fd)
-        checker.sendall(pack({"pid": pid}))
-
-
-def _become(message: dict[str, Any], fds: list[int], work: Callable[[int, int], None]) -> None:
-    """What the forked process does, all its life."""
-    connection, arena, log = fds
-    os.setsid()  # it can be killed with all that it starts
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
-    os.environ.update(message["env"])
-    # Two columns that draw random numbers without a seed should draw the same ones in every op.
-    random.seed(SEED)
-    np.random.seed(SEED)  # noqa: NPY002
-    sys.argv[1:] = [str(connection), str(arena)]
-    code = 1
-    try:
-        os.chdir(message["folder"])
-        work(connection, arena)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+def template(bare: bool = False) -> Template:
+    """The template of this process, or the one whose workers know little of its environment: a new
+    one if there is none, or the environment has changed.
+    """
+    env, known = environment(bare), _current.get(bare)
+    if known is not None and (known.env != env or not known.alive):
+        known.close()
+        known = None
+    if known is None:
+        known = _current[bare] = Template(env)
+        atexit.register(known.close)
+    return known

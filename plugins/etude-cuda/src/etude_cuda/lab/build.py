@@ -115,6 +115,24 @@ def home() -> Path:
         raise LabError(f"The lab cannot compile programs: {error}. Install it again.") from None
 
 
+def looked_at(file: Path) -> Path:
+    """The file, if it can be read. LabError for a folder, and for what is not there."""
+    if file.is_dir():
+        raise LabError(f"{file} is a folder, and a source file is wanted, such as "
+                       f"{file / 'kernel.cu'}.")
+    if not file.is_file():
+        raise LabError(f"{file}: there is no such file.")
+    return file
+
+
+def no_kernel(file: Path) -> str:
+    """A sentence about a file in which no kernel is defined."""
+    if file.is_file() and not file.read_bytes().strip():
+        return f"{file} is empty: it defines no kernel."
+    return (f"{file} defines no kernel: no function in it is marked __global__, as in\n"
+            "    __global__ void scale(float *x, float a, int n) { ... }")
+
+
 # ------------------------------------------------------------------ building
 
 
@@ -128,35 +146,65 @@ def build_program(sources: Sequence[Path], mode: str, options: Options | None = 
 
 
 def build_library(sources: Sequence[Path], mode: str, options: Options | None = None, *,
-                  runtime: Path | None = None) -> Built:
-    """A shared library: with the lab inside, or linked to the ``runtime`` that a process has."""
-    return _build(sources, mode, options or Options(), library=True, runtime=runtime)
+                  runtime: Path | None = None, behind: str = "") -> Built:
+    """A shared library: with the lab inside, or linked to the ``runtime`` that a process has.
+    ``behind`` is text of C++ that is compiled behind each source.
+    """
+    return _build(sources, mode, options or Options(), library=True, runtime=runtime, behind=behind)
+
+
+def include_options() -> Options:
+    """The folders of etude.h and of the shipped kernels' headers."""
+    include = Path(etude.__file__).parent / "include"
+    return Options(folders=(include, places.sources() / "cuda"))
 
 
 def compile_source(source: Path, device: str) -> Path:
     """The library of a file that exports kernels of etude.h: of g++ and the lab for "gpu-lab", of
     nvcc for "cuda".
     """
-    include = Path(etude.__file__).parent / "include"
-    options = Options(folders=(include, places.sources() / "cuda"))
+    options = include_options()
     if device == "gpu-lab":
         runtime = places.compiled("libetude_gpu_lab.so")
-        return build_library([source], "fast", options, runtime=runtime).executable
+        return build_library([source], "fast", options, runtime=runtime,
+                             behind=declared(source)).executable
     return _by_nvcc(source, options)
 
 
+def declared(source: Path) -> str:
+    """A declaration of each kernel that is written out in a file, of its type in etude.h: one with
+    other parameters then does not compile, instead of reading what is not there.
+    """
+    from etude.backends.native.header import SUFFIXES, read_header
+    from etude.core.table import TABLE
+
+    types = read_header().types
+    text = looked_at(source).read_text(encoding="utf-8", errors="replace")
+    names = re.findall(rf"\betude_(\w+)_({'|'.join(SUFFIXES)})\s*\(", text)
+    lines = [f"etude_{TABLE[op].cls}_fn_{suffix} etude_{op}_{suffix};"
+             for op, suffix in dict.fromkeys(names) if op in TABLE and TABLE[op].cls in types]
+    return "\n".join(["", "#ifdef ETUDE_H", 'extern "C" {', *lines, "}", "#endif", ""])
+
+
 def _by_nvcc(source: Path, options: Options) -> Path:
+    return by_nvcc(source, ["-O3", "-arch=native", "-shared", "-Xcompiler", "-fPIC"], options)
+
+
+def by_nvcc(source: Path, flags: Sequence[str], options: Options,
+            reads: Sequence[Path] = ()) -> Path:
+    """What nvcc makes of a file with these flags, kept until the file or one of ``reads`` changes.
+    LabError without nvcc, and for a file that does not compile.
+    """
     nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
     if nvcc is None:
         raise LabError(f"{source}: nvcc compiles it for a card, and was not found. Put it on the "
                        "PATH, or check it in the lab, on the device gpu-lab.")
-    flags = ["-std=c++17", "-O3", "-arch=native", "-shared", "-Xcompiler", "-fPIC",
-             *options.flags()]
+    flags = ["-std=c++17", *flags, *options.flags()]
     kept = user_cache() / "lab" / "programs" / (
-        f"{source.stem}-{_digest(nvcc, flags, [source], source.parent)}.so")
+        f"{source.stem}-{_digest(nvcc, flags, [source, *reads], source.parent)}.so")
     if not kept.exists():
         with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
-            made = Path(folder) / "library.so"
+            made = Path(folder) / "made"
             done = _gxx([nvcc, *flags, str(source), "-o", str(made)])
             if done.returncode:
                 raise LabError(f"{source} does not compile with nvcc:\n{done.stderr[-2000:]}")
@@ -165,14 +213,16 @@ def _by_nvcc(source: Path, options: Options) -> Path:
 
 
 def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
-           runtime: Path | None = None, shown: Path | None = None) -> Built:
+           runtime: Path | None = None, shown: Path | None = None, behind: str = "") -> Built:
     for source in sources:
-        if not source.is_file():
-            raise LabError(f"{source}: there is no such file.")
+        looked_at(source)
     gxx = compiler()
     flags = [*COMMON, *PROGRAM[mode], *(LIBRARY_ONLY[:1] if library else PROGRAM_ONLY[1:])]
     with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
         table, outputs = _passed(sources, Path(folder), options)
+        for output in outputs if behind else ():
+            with output.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(behind)
         defines = Path(folder) / "defines.h"
         defines.write_text(options.defined())
         if mode == "fast" and table.volatile:
@@ -197,11 +247,13 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
             _compile(command, shown or source, table)
             objects.append(made)
         made = Path(folder) / "program"
+        # The lab's objects come first: of a template that both use the linker keeps the first copy,
+        # and the lab must not run one that is watched.
         link = [gxx, *(LIBRARY_ONLY if library else PROGRAM_ONLY[:1]), "-pthread", "-g",
-                *map(str, objects), *map(str, lab), "-o", str(made),
+                *map(str, lab), *map(str, objects), "-o", str(made),
                 *([f"-Wl,-rpath,{runtime.parent}"] if runtime else []),
                 *(f"-l{name}" for name in options.libraries), "-ldl", "-lm"]
-        _link(link, sources)
+        _link(link, sources, table, options)
         _keep(made, kept)
     return Built(kept, table)
 
@@ -314,12 +366,23 @@ def _compile(command: list[str], source: Path, table: Table) -> None:
     raise LabError(f"{source} does not compile:\n{worded(said, done.stderr)}")
 
 
-def _link(command: list[str], sources: Sequence[Path]) -> None:
+def _link(command: list[str], sources: Sequence[Path], table: Table, options: Options) -> None:
     done = _gxx(command)
     if done.returncode == 0:
         return
     names = ", ".join(map(str, sources))
+    absent = [n for n in options.libraries if re.search(
+        rf"(?:cannot find|library not found for|unable to find library) -l{re.escape(n)}\b",
+        done.stderr)]
+    if absent:
+        files = " and ".join(f"-l {n} (lib{n}.so or lib{n}.a)" for n in absent)
+        raise LabError(f"The linker finds no {files} on this machine. Install the package that "
+                       "has the library with its development files, or leave the option out.")
     missing = sorted(set(re.findall(r"undefined reference to `([^']+)'", done.stderr)))
+    if "main" in missing and not table.kernels:
+        empty = len(sources) == 1 and not sources[0].read_bytes().strip()
+        raise LabError(f"{names} is empty." if empty else f"{names} has no main(), and no kernel "
+                       "that could run by itself: there is nothing to run.")
     if "main" in missing:
         raise LabError(f"{names} has no main(), so it is no whole program. Run one of its "
                        f"kernels: etude lab run {sources[0]} --kernel NAME --grid G --block B "

@@ -22,7 +22,8 @@ DOES = {"read": "reads", "load": "reads", "write": "writes", "store": "writes",
         "atomic": "updates atomically", "wait": "waits", "free": "frees", "copy": "copies",
         "launch": "launches", "call": "calls", "waits": "waits", "barrier": "waits",
         "shuffle": "shuffles", "elsewhere": "is elsewhere", "assert": "asserts", "trap": "traps",
-        "index": "reads or writes", "access": "uses it", "allocation": "allocates"}
+        "index": "reads or writes", "crash": "crashes", "access": "uses it",
+        "allocation": "allocates"}
 SUMMED = ("uncoalesced", "bank-conflict", "branch-divergence")  # of all warps together
 READS = ("read", "load")
 WRITES = ("write", "store", "atomic")

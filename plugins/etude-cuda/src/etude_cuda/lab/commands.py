@@ -122,9 +122,8 @@ def run(ctx: click.Context, files: tuple[str, ...], mode: str, card: str, kernel
     sys.stdout.flush()
     if kernel is None and (grid or block or shared or given):
         raise Refused("--grid, --block, --shared and --arg go with --kernel NAME.")
-    if kernel is not None and (not grid or not block or len(files) > 1 or ctx.obj):
-        raise Refused("--kernel NAME goes with one FILE, --grid G and --block B, and with no "
-                      "arguments after --.")
+    if kernel is not None:
+        _alone(kernel, files, grid, block, ctx.obj)
     for name, path in (("--html", html), ("--json", json_)):
         if path is not None:
             _writable(name, path)
@@ -149,6 +148,23 @@ def run(ctx: click.Context, files: tuple[str, ...], mode: str, card: str, kernel
     finally:
         signal.signal(signal.SIGTERM, before)
     ctx.exit(_status(session))
+
+
+def _alone(kernel: str, files: tuple[str, ...], grid: str | None, block: str | None,
+           words: list[str]) -> None:
+    """Refused for what cannot stand beside ``--kernel``, or is missing there."""
+    missing = ["--grid"] * (not grid) + ["--block"] * (not block)
+    if missing:
+        raise Refused(f"--kernel {kernel} needs {' and '.join(missing)} as "
+                      f"well: --grid says how many blocks are launched, --block how many threads "
+                      f"each has. Try: etude lab run {files[0]} --kernel {kernel} --grid "
+                      f"{grid or 4} --block {block or 128}")
+    if len(files) > 1:
+        raise Refused(f"--kernel {kernel} goes with one FILE, the one that defines it; got "
+                      f"{len(files)}.")
+    if words:
+        raise Refused(f"--kernel {kernel} runs a kernel and no main(), so nobody takes the "
+                      f"arguments after --. What the kernel is given stands in --arg NAME=VALUE.")
 
 
 def _say(text: str) -> None:
@@ -221,20 +237,27 @@ def kernels(files: tuple[str, ...], folders: tuple[str, ...], defines: tuple[str
 
     Files that it includes from its own folder are read too.
     """
+    from etude_cuda.lab.build import LabError, looked_at, no_kernel
     from etude_cuda.lab.files import pass_file
 
+    found = 0
     for file in files:
-        if not Path(file).is_file():
-            raise Refused(f"{file}: there is no such file.")
+        try:
+            looked_at(Path(file))
+        except LabError as error:
+            raise Refused(str(error)) from None
         with tempfile.TemporaryDirectory(prefix="etude-lab-") as folder:
             table = pass_file(Path(file), Path(folder) / "out.cpp", [Path(f) for f in folders])
         for kernel in table.kernels:
             click.echo(f"{kernel.file}:{kernel.line}: {kernel}")
         for refusal in table.refusals:
             click.echo(str(refusal), err=True)
-        if not table.kernels:
-            click.echo(f"{file}: no kernel (no function marked __global__) is defined here.",
-                       err=True)
+        found += len(table.kernels)
+        if not table.kernels and len(files) > 1:
+            click.echo(no_kernel(Path(file)), err=True)
+    if not found:
+        raise Refused(no_kernel(Path(files[0])) if len(files) == 1 else
+                      "None of these files defines a kernel.")
 
 
 lab.add_command(zoo)

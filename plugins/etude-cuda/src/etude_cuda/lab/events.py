@@ -19,10 +19,11 @@ from etude.core.errors import BackendError
 
 #: Every kind of finding. The package words has a function for each.
 KINDS = ("out-of-bounds", "use-after-free", "misaligned", "uninitialized", "leak", "invalid-free",
-         "race", "same-value-race", "barrier-divergence", "shuffle-inactive", "shuffle-mask",
-         "deadlock", "never-ends", "null-pointer", "host-pointer", "device-pointer",
-         "bytes-for-elements", "copy-direction", "copy-range", "unsynchronized-read",
-         "error-ignored", "launch-failed", "shared-size", "assert", "uncoalesced", "bank-conflict",
+         "race", "same-value-race", "barrier-divergence", "barrier-in-branch",
+         "shuffle-inactive", "shuffle-mask", "deadlock", "never-ends", "null-pointer",
+         "host-pointer", "device-pointer", "bytes-for-elements", "copy-direction", "copy-range",
+         "unsynchronized-read", "unread-output", "host-crash", "error-ignored",
+         "launch-failed", "shared-size", "assert", "uncoalesced", "bank-conflict",
          "branch-divergence", "unsupported")
 
 Thread = tuple[int, int, int, int, int, int]  # blockIdx x y z, threadIdx x y z
@@ -97,6 +98,7 @@ class Finding:
     detail: dict[str, Any] = field(default_factory=dict)
     words: str = ""
     kernel: str = ""
+    order: int = 0  # findings are numbered from 1 as they are made; 0 where nobody counted
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def _finding(log: Log, e: dict[str, Any]) -> None:
         e["kind"], _int(e.get("launch") or 0), tuple(map(_place, e.get("places") or ())),
         _thing(e["object"]) if e.get("object") else None, str(e.get("scope") or ""),
         _int(e.get("count", 1)), dict(e.get("detail") or {}), str(e.get("words") or ""),
-        str(e.get("kernel") or "")))
+        str(e.get("kernel") or ""), _int(e.get("order", 0))))
 
 
 def _place(p: dict[str, Any]) -> Place:

@@ -19,7 +19,9 @@ from etude_cuda.lab.symbols import Symbols
 
 #: What a finding does to the verdict. An error fails the run, a warning and advice do not.
 SEVERITY = dict.fromkeys(("leak", "same-value-race", "error-ignored"), "warning")
-SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence"), "advice")
+SEVERITY |= dict.fromkeys(("uncoalesced", "bank-conflict", "branch-divergence", "unread-output",
+                           "barrier-in-branch"), "advice")
+SIZES = ("out-of-bounds", "bytes-for-elements", "copy-range")  # an array is too small
 RANK = {"error": 0, "warning": 1, "advice": 2}
 
 
@@ -58,18 +60,37 @@ class Told:
 
 
 def tell(log: Log, found: list[Finding], symbols: Symbols, quotes: Quotes) -> list[Told]:
-    """Every finding in words. What agrees in kind, kernel and lines is told once."""
+    """Every finding in words, in the order of the program, the worst first. What agrees in kind,
+    kernel and lines is told once; of two arrays that are too small each is told.
+    """
     symbols.load(pc for f in found for pc in _pcs(f))
     together: dict[tuple[Any, ...], list[Told]] = defaultdict(list)
     for one in found:
         told = _told(Case(one, log, symbols, quotes))
-        key = (told.kind, told.kernel, told.scope, one.detail.get("op"), *sorted(told.lines))
+        key = (told.kind, told.kernel, told.scope, one.detail.get("op"), _array(one),
+               *sorted(told.lines))
         together[key].append(told)
     merged = []
     for same in together.values():
         same[0].count = sum(t.count for t in same)
         merged.append(same[0])
-    return sorted(merged, key=lambda t: (RANK[t.severity], t.launch))
+    return sorted(merged, key=_order)
+
+
+def _order(told: Told) -> tuple[int, bool, int, int]:
+    """The worst first, then as the program went; what only an early end left behind comes last."""
+    left_behind = told.found is not None and "ended_early" in told.found.detail
+    order = told.found.order if told.found else 0
+    return RANK[told.severity], left_behind, order, told.launch
+
+
+def _array(one: Finding) -> tuple[Any, ...]:
+    """Which array is too small, of those that a line may use or make: by its name and where it was
+    asked for. Of other findings the line says enough.
+    """
+    if one.kind not in SIZES or one.object is None:
+        return ()
+    return one.object.name, one.object.space, one.object.allocated
 
 
 def _told(case: Case) -> Told:
@@ -82,7 +103,9 @@ def _told(case: Case) -> Told:
     where = (marked.file, marked.line) if marked else \
         (launch.file, launch.line) if launch else ("", 0)
     kernel = launch.kernel if launch else case.found.kernel
-    severity = SEVERITY.get(case.found.kind, "error")
+    # A copy that was carried out may be meant; what an early end leaves behind the process frees.
+    excused = {"rest_is_read", "ended_early"} & set(case.found.detail)
+    severity = "advice" if excused else SEVERITY.get(case.found.kind, "error")
     return Told(case.found.kind, severity, case.found.launch, kernel, *where, said.headline,
                 said.what, sites, tuple(said.advice), case.found.count, case.found.scope,
                 found=case.found)

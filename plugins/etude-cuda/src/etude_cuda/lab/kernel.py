@@ -27,7 +27,7 @@ from math import prod
 from pathlib import Path
 
 from etude.core.errors import did_you_mean
-from etude_cuda.lab.build import LabError
+from etude_cuda.lab.build import LabError, no_kernel
 from etude_cuda.lab.source import Kernel, Parameter
 
 FILLS = ("normal", "uniform", "range", "zeros", "ones")
@@ -137,7 +137,7 @@ def find_kernel(file: Path, kernels: Sequence[Kernel], name: str) -> Kernel:
     found = [k for k in kernels if k.name == plain.rpartition("::")[2]]
     if not found:
         if not kernels:
-            raise LabError(f"{file} defines no kernel: no function in it is marked __global__.")
+            raise LabError(no_kernel(file))
         listed = "\n".join(f"    {k.line} | {k}" for k in kernels)
         hint = did_you_mean(plain, [k.name for k in kernels])
         raise LabError(f"{file} has no kernel called {plain!r}{hint} It has\n{listed}")

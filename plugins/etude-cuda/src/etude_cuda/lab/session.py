@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude_cuda.lab.build import Built, LabError, Options, build_program
+from etude_cuda.lab.build import Built, LabError, Options, build_program, looked_at
 from etude_cuda.lab.files import pass_file
 from etude_cuda.lab.kernel import Drive, Result, results_of
 from etude_cuda.lab.program import Ran, Settings, run_program
@@ -73,9 +73,7 @@ def run_kernel_of(file: Path, name: str, grid: Sequence[int], block: Sequence[in
     options = options or Options()
     with tempfile.TemporaryDirectory(prefix="etude-lab-") as text:
         folder = Path(text)
-        if not file.is_file():
-            raise LabError(f"{file}: there is no such file.")
-        table = pass_file(file, folder / "listed.cpp", options.folders)
+        table = pass_file(looked_at(file), folder / "listed.cpp", options.folders)
         drive = Drive.of(file, table.kernels, name, grid, block, shared, given)
         driver = folder / f"{drive.kernel.name}.driver.cu"
         driver.write_text(drive.program())

@@ -101,9 +101,13 @@ for (const [verdict, n] of Object.entries(report.counts)) {
 const troubles = report.blind.map((s) =>
   `Not trusted: ${s.op} ${s.dtype}, output ${s.output}. Fewer than ${s.least} cases tell it from `
   + Object.entries(s.few).map(([name, n]) => `${name} (${n})`).join(", ") + ".");
-troubles.push(...report.notes);
+troubles.push(...report.rulings, ...report.notes);
 byId("trouble").hidden = !troubles.length;
 byId("notes").append(...troubles.map((t) => element("li", {textContent: t})));
+
+byId("watched").hidden = !report.findings.length;
+byId("findings").append(...report.findings.map((f) => element("li", {},
+  element("pre", {className: f.error ? "bad" : "", textContent: f.text}))));
 
 for (const [key, value] of Object.entries(report.environment)) {
   byId("environment").append(element("dt", {textContent: key}),

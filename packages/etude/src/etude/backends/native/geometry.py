@@ -32,6 +32,11 @@ class Geometry:
         self.address = self._memory.buffer_info()[0]
         Geometry.alive[self.address] = self
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """What stands there."""
+        return tuple(self._memory)
+
 
 def steps(x: Array) -> tuple[int, ...] | None:
     """Strides in elements, 0 along axes of size 1; None if they are no whole elements."""

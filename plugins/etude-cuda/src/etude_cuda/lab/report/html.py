@@ -68,7 +68,8 @@ def encode(report: Report) -> dict[str, Any]:
         "counters": [_counter(report, c) for c in report.counters],
         "card": {"name": card.name, "peak": card.peak, "bandwidth": card.bandwidth,
                  "ridge": card.ridge, "source": card.source},
-        "launches": _launches(report), "kernels": [_kernel(report, k) for k in report.kernels],
+        "launches": _launches(report),
+        "kernels": [_kernel(report, k) for k in report.kernels if not report.all_failed(k.name)],
         "fidelity": [[name, list(lines)] for name, lines in sections(report.mode)],
     }
 
@@ -126,8 +127,9 @@ def _launch(report: Report, one: Launch) -> dict[str, Any]:
     o = report.occupancy(one)
     return {"kernel": one.kernel, "file": one.file, "line": one.line, "times": 1,
             "grid": list(one.grid), "block": list(one.block), "status": one.status,
-            "shared": one.static_shared + one.dynamic_shared, "share": round(o.share, 4),
-            "occupancy": occupancy_text(o, report)}
+            "shared": one.static_shared + one.dynamic_shared,
+            "share": round(o.share, 4) if one.status == "ok" else 0,
+            "occupancy": occupancy_text(o, report) if one.status == "ok" else "failed"}
 
 
 def _kernel(report: Report, k: Kernel) -> dict[str, Any]:

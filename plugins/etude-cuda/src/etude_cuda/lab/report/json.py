@@ -29,8 +29,8 @@ def document(report: Report) -> dict[str, Any]:
         "findings": [t.to_json() for t in report.findings],
         "launches": [{**_launch(one), "occupancy": report.occupancy(one).to_json()}
                      for one in report.launches],
-        "kernels": [{**k.to_json(), "roofline": report.roofline(k).to_json()}
-                    for k in report.kernels],
+        "kernels": [{**k.to_json(), "roofline": None if report.all_failed(k.name) else
+                     report.roofline(k).to_json()} for k in report.kernels],
         "counters": [{**c.to_json(), "roofline": report.roofline(c).to_json()}
                      for c in report.counters],
         "fidelity": {name.replace(" ", "_"): list(lines) for name, lines in sections(report.mode)},

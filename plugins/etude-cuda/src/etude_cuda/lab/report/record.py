@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etude.core.errors import BackendError
-from etude_cuda.lab import cards, cost, counters, findings, flops, thresholds
+from etude_cuda.lab import branches, cards, cost, counters, findings, flops, thresholds
 from etude_cuda.lab.cards import Card
 from etude_cuda.lab.counters import Kernel, Line
 from etude_cuda.lab.events import Launch, Log, read
@@ -84,6 +84,12 @@ class Report:
     def kernel(self, name: str) -> Kernel | None:
         """The sums of a kernel."""
         return next((k for k in self.kernels if k.name == name), None)
+
+    def all_failed(self, kernel: str) -> bool:
+        """Whether no launch of a kernel came to its end: what it did until then says nothing about
+        its speed.
+        """
+        return all(one.status != "ok" for one in self.launches if one.kernel == kernel)
 
     def occupancy(self, launch: Launch) -> cost.Occupancy:
         """How full the card gets by a launch."""
@@ -158,6 +164,7 @@ def build(events: str | Path | Log, binary: str | Path | None, *, program: str,
         notes.append("The program was killed while it wrote: its last line is lost, and whatever "
                      "would have come after it.")
     judged = [f for f in log.findings if f.kind not in thresholds.KINDS]
+    judged = branches.only_in_branches(judged, symbols, quotes)
     told = findings.tell(log, judged + thresholds.judge(log, symbols), symbols, quotes)
     registers = cost.registers(nvcc_source, model, include) if nvcc_source else {}
     lines = counters.by_line(log, symbols, work)

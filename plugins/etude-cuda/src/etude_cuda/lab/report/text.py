@@ -41,6 +41,14 @@ def dumps(report: Report, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in into.file.getvalue().splitlines()) + "\n"
 
 
+def finding(report: Report, told: Told, width: int = 100) -> str:
+    """One finding of a report as plain text, for who shows findings among other things."""
+    into = Console(file=StringIO(), width=width, no_color=True, highlight=False, markup=False)
+    _finding(report, told, into, False)
+    assert isinstance(into.file, StringIO)
+    return "\n".join(line.rstrip() for line in into.file.getvalue().splitlines())
+
+
 def show(report: Report, to: Console) -> None:
     """The whole report."""
     advised: set[tuple[str, ...]] = set()
@@ -127,14 +135,15 @@ def _launches(report: Report, to: Console) -> None:
     for same in list(together.values())[:LAUNCHES]:
         one = same[0]
         times = f" x {len(same)}" if len(same) > 1 else ""
-        failed = f"  ({one.status})" if one.status != "ok" else ""
-        name = f"  {one.kernel}<<<{dims(one.grid)}, {dims(one.block)}>>>{times}{failed}"
-        _paragraph(to, f"{name}: {occupancy_text(report.occupancy(one), report)}", "", "    ")
+        name = f"  {one.kernel}<<<{dims(one.grid)}, {dims(one.block)}>>>{times}"
+        how = occupancy_text(report.occupancy(one), report)
+        _paragraph(to, f"{name}: {how}" if one.status == "ok" else
+                   f"{name}: failed ({one.status})", "", "    ")
     left = len(together) - LAUNCHES
     if left > 0:
         to.print(Text(f"  and {left} other configurations", "dim"))
     for kernel in report.kernels:
-        if kernel.flops or kernel.sectors:
+        if (kernel.flops or kernel.sectors) and not report.all_failed(kernel.name):
             _paragraph(to, f"  {kernel.name}: {roofline_text(report, kernel)}", "", "    ")
     to.print()
 

@@ -45,6 +45,8 @@ def device_pointer(c: Case) -> Said:
 
 def bytes_for_elements(c: Case) -> Said:
     """A size that was counted in elements where bytes are asked for."""
+    if c.detail.get("rest_is_read"):
+        return _short_copy(c)
     site = c.first
     asked, have, element = c.number("asked"), c.number("have"), c.number("element") or c.element
     function = c.text("function", "the call")
@@ -57,6 +59,43 @@ def bytes_for_elements(c: Case) -> Said:
     return Said("bytes for elements: a size counted in the wrong unit",
                 f"{function} at {spot(site)} takes its size in bytes.{sizes}",
                 ["Multiply by the size of an element: n * sizeof(float)."])
+
+
+def _short_copy(c: Case) -> Said:
+    """A copy to the host that was carried out, and brought the first part of an array."""
+    site, asked, have = c.first, c.number("asked") or 0, c.number("have") or 0
+    element = c.number("element") or 1
+    return Said("bytes for elements: a copy brings the first part of an array",
+                f"The copy at {spot(site)} takes {many(asked, 'byte')} of {c.memory}, which has "
+                f"{many(have // element, 'element')} of {element} bytes. Kernels wrote all of it, "
+                f"and the host goes on to read its own array there, although the other "
+                f"{many(have - asked, 'byte')} did not come.",
+                ["cudaMemcpy takes its size in bytes: n * sizeof(float)."])
+
+
+def unread_output(c: Case) -> Said:
+    """What kernels wrote, and nobody ever took from the card."""
+    name = c.name or "memory"
+    kernel = c.launch.kernel if c.launch else "A kernel"
+    return Said(f"what {kernel} writes to {name} is never read",
+                f"{kernel}, launched at {spot(c.first)}, writes {c.memory}. After that no kernel "
+                f"reads it, and no copy brings it to the host: the program ends, or frees it, as "
+                f"if the kernel had not run.",
+                [f"Copy it back before the host uses the result: cudaMemcpy(h, {name}, bytes, "
+                 f"cudaMemcpyDeviceToHost).",
+                 "If nobody needs the result, as where a launch is only timed, nothing is wrong."],
+                more=(c.allocated,) if c.allocated else ())
+
+
+def host_crash(c: Case) -> Said:
+    """The program crashed outside of its kernels."""
+    site = c.first
+    within = "" if site.line else ", in no line that has debug information"
+    return Said("the host crashed",
+                f"The host crashed at {spot(site)}{within}.",
+                ["A null pointer, an index beyond an array of the host, or a pointer of the card "
+                 "that the host follows: print the pointer and the index before this line.",
+                 "Look at what malloc and fopen returned, and whether argv has the argument."])
 
 
 def copy_direction(c: Case) -> Said:

@@ -138,6 +138,15 @@ def leak(c: Case) -> Said:
     times = f", {c.found.count} times" if c.found.count > 1 else ""
     pinned = at is not None and re.search(r"cudaMallocHost|cudaHostAlloc", at.quoted)
     free = "cudaFreeHost" if pinned else "cudaFree"
+    early = c.number("ended_early")
+    if early is not None:
+        return Said(f"{c.name or 'memory'} is not freed before the program ends early "
+                    f"({size:,} bytes)",
+                    f"{size:,} bytes{where} are still allocated where the program ends with status "
+                    f"{early}{times}.",
+                    [f"Mend what made the program end with status {early}. If it comes to its "
+                     f"{free} on the other way, nothing is wrong here: the memory goes with the "
+                     f"process."], at)
     return Said(f"{c.name or 'memory'} is never freed ({size:,} bytes)",
                 f"{size:,} bytes{where} are still allocated at the end of the program{times}.",
                 [f"Call {free}({c.name or 'pointer'}) after the last kernel that uses it."],

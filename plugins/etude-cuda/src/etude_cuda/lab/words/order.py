@@ -194,6 +194,20 @@ def barrier_divergence(c: Case) -> Said:
                  "inside, not the loop."], groups[0] if groups else None, tuple(groups))
 
 
+def barrier_in_branch(c: Case) -> Said:
+    """Some threads wait at a barrier, and the others return without it."""
+    site = c.first
+    waiting, returned = c.number("waiting_threads"), c.number("returned")
+    numbers = f" Here {waiting} waited and {returned} had returned." if waiting else ""
+    return Said("a barrier in a branch, which the other threads pass by",
+                f"Some threads of the block wait at {spot(site)}, in a branch, and the others "
+                f"return without coming there.{numbers} Threads that returned count as arrived, so "
+                f"a card lets the others go on; as soon as a barrier follows the branch, it no "
+                f"longer does.",
+                ["Take the barrier out of the branch: compute in the branch, wait after it, so "
+                 "that every thread passes it."])
+
+
 def deadlock(c: Case) -> Said:
     """Nothing can run any more."""
     table, groups = _waiting(c)

@@ -1,0 +1,1 @@
+"""What is made of an assignment's source, and the proof that it is in order."""

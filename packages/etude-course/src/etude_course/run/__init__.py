@@ -1,0 +1,1 @@
+"""One hand-in through its checks: the answer is asked in a worker, and judged here, afterwards."""

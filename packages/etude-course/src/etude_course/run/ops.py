@@ -1,0 +1,106 @@
+"""Checks that are the conformance kit: a homework is held to what a shipped kernel is held to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from etude_check.engine import check as hold
+from etude_check.judge.names import find
+from etude_check.report import summary
+from etude_check.report.record import Record, Report, Verdict
+from etude_check.report.terminal import facts
+from etude_check.worker.candidate import Candidate
+from etude_check.worker.sandbox import Sandbox
+from etude_check.worker.walls import Walls
+from etude_course.kit.kit import Answer
+from etude_course.record import Status
+from etude_course.run.calls import GIVE_UP
+from etude_course.source.assignment import Check
+
+Array = np.ndarray[Any, Any]
+
+PUBLIC_SEED = 0  # the seed of ``etude check`` itself
+#: kinds of cases that are no single call of a column, so no fingerprint is taken of them
+OTHERS = ("alias", "errors", "adjoint", "threads", "repeat", "bias", "load", "conduct")
+LARGEST = 4096  # elements of a case that a fingerprint is taken of
+SAMPLE = 64  # elements of an output that a fingerprint keeps
+STATUSES = {Verdict.CRASH: Status.CRASHED, Verdict.TIMEOUT: Status.TIMEOUT}
+
+
+def report(candidate: Candidate, check: Check, seed: int, timeout: float,
+           total: float = math.inf, walls: Walls | None = None) -> Report:
+    """The kit's own report on a check. What has not begun after ``total`` seconds is not run."""
+    return hold(candidate, ops=check.ops, kinds=check.kinds, dtypes=check.dtypes,
+                level=check.level, seed=seed, timeout=timeout, give_up=GIVE_UP, total=total,
+                walls=walls)
+
+
+def missing(found: Report) -> list[str]:
+    """Ops that the answer does not have at all."""
+    return sorted({r.op for r in found.records if r.verdict is Verdict.UNSUPPORTED
+                   and r.message == "not implemented"})
+
+
+def first(found: Report) -> Record | None:
+    """The failure to show: the smallest."""
+    return next(iter(found.failures), None)
+
+
+def status(found: Report, failed: Record | None) -> Status:
+    """What became of the check."""
+    if failed is None:
+        return Status.NOT_WRITTEN if missing(found) else Status.NOT_RUN
+    if "NotImplementedError" in failed.message:
+        return Status.NOT_WRITTEN
+    return STATUSES.get(failed.verdict, Status.FAILED)
+
+
+def detail(found: Report, failed: Record) -> str:
+    """What is known of a failed case, in lines."""
+    shown = [(label, text) for label, text in facts(found, failed)
+             if label not in ("case", "wrong", "looks like", "run again")]
+    return "\n".join(f"{label:10} {text}" for label, text in shown)
+
+
+def message(failed: Record) -> str:
+    return summary.printable(failed.message) or f"{failed.wrong or 'some'} values are wrong"
+
+
+def telling(found: Report, most: int) -> list[str]:
+    """Names of cases that show a mistake: failed, small, and a single call."""
+    return [r.case for r in found.failures
+            if r.kind not in OTHERS and r.size <= LARGEST and "{" not in r.case][:most]
+
+
+def answers(candidate: Candidate, names: Sequence[str], timeout: float,
+            walls: Walls | None = None) -> list[Answer]:
+    """What a column returns for cases of the kit."""
+    with Sandbox(candidate, timeout=timeout, walls=walls) as box:
+        if box.describe().error:
+            return [Answer(ended="unloadable") for _ in names]
+        return [_answer(box, name) for name in names]
+
+
+def _answer(box: Sandbox, name: str) -> Answer:
+    case = find(name)
+    q = case.question
+    outcome = box.run(case.spec.op, q.arrays, {**q.op.attrs, **q.attrs},
+                      [(w.shape, w.dtype) for w in q.same_dtype])
+    if outcome.status == "raised":
+        return Answer(ended=f"raised {outcome.exception}")
+    if outcome.status != "ok" or outcome.faults:
+        return Answer(ended="; ".join(outcome.faults) or outcome.status)
+    return Answer([_sample(y) for y in outcome.outputs])
+
+
+def _sample(y: Array) -> Array:
+    """An output, or of a large one elements from all over."""
+    flat = np.ascontiguousarray(y).reshape(-1)
+    if flat.size <= 4 * SAMPLE:
+        return flat
+    places = np.linspace(0, flat.size - 1, SAMPLE).astype(int)
+    return np.asarray(flat[places])

@@ -1,0 +1,57 @@
+"""The assignments of the course: each is proven, and its kit is that of its source."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from etude_check.worker.values import from_plain
+from etude_course.build.make import leaks, packed
+from etude_course.build.prove import prove
+from etude_course.kit.kit import folder, installed
+from etude_course.source.source import Source
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = sorted(p.parent for p in (ROOT / "docs/tutorials").glob("a*/assignment.toml"))
+each = pytest.mark.parametrize("path", FOLDERS, ids=lambda p: p.name)
+
+
+def test_there_are_assignments_and_each_has_a_kit():
+    assert FOLDERS
+    ids = sorted(Source.read(p).assignment.id.lower() for p in FOLDERS)
+    assert ids == sorted(p.stem for p in installed()), "run etude course build --all"
+
+
+@each
+def test_it_is_proven(path):
+    """Nothing, the starter and a syntax error earn 0, the solution all; mutants are caught."""
+    wrong = {p.what: p.wrong for p in prove(Source.read(path)) if p.wrong}
+    assert wrong == {}
+
+
+def same(mine, theirs, where="kit"):
+    """Texts are equal, numbers nearly: they may have been computed on another machine."""
+    if isinstance(mine, dict) and set(mine) & {"array", "number"}:
+        np.testing.assert_allclose(from_plain(mine), from_plain(theirs), rtol=1e-5, atol=1e-6,
+                                   err_msg=where)
+    elif isinstance(mine, dict):
+        assert sorted(mine) == sorted(theirs), where
+        for k in mine:
+            same(mine[k], theirs[k], f"{where}.{k}")
+    elif isinstance(mine, list):
+        assert len(mine) == len(theirs), where
+        for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+            same(a, b, f"{where}[{i}]")
+    elif isinstance(mine, float):
+        assert mine == pytest.approx(theirs, rel=1e-5, abs=1e-6), where
+    else:
+        assert mine == theirs, where
+
+
+@each
+def test_its_kit_is_that_of_its_source_and_gives_nothing_away(path):
+    source = Source.read(path)
+    there = (folder() / f"{source.assignment.id.lower()}.json").read_text()
+    assert leaks(source, there) == []
+    same(packed(source).to_json(), json.loads(there))
