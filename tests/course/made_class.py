@@ -1,4 +1,4 @@
-"""A made-up class: results as data, an assignment of two questions, and what is handed in for it."""
+"""A made-up class: results as data, and an assignment of two questions."""
 
 import random
 import textwrap
@@ -10,6 +10,11 @@ CHECKS = (("variance", "variance-values", 3), ("variance", "variance-tails", 2),
           ("why", "why-answer", 2))
 MISTAKES = {"variance-values": "this is the variance with n - 1 (ddof=1)",
             "softmax-right": "this is softmax without taking the maximum away"}
+
+#: What the runner of Classroom 50 hands over.
+RUNNER = {"CLASSROOM": "cs1", "ASSIGNMENT": "a2", "SUBMISSION_TAG": "submit/20261128T120000Z-ab12",
+          "COMMIT_URL": "https://example.org/c", "RELEASE_URL": "https://example.org/r",
+          "REVIEW_URL": "https://example.org/v", "MODE": "individual"}
 
 
 def check(id_="variance-values", points=3, most=3, status=Status.PASSED, question="variance",

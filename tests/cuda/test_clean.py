@@ -7,6 +7,7 @@ The programs are in ``clean/``, one for each file of kernels, which they are nam
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ from etude_cuda.lab.build import Options
 from etude_cuda.lab.session import run_program_of
 from etude_cuda.places import sources
 
+sys.path.insert(0, str(Path(__file__).parent / "clean"))
+
+from dtypes import dtypes
+
 CUDA = sources() / "cuda"
 PROGRAMS = sorted((Path(__file__).parent / "clean").glob("*.cu"))
 FEW = ("random", "reduce")  # ETUDE_SOAK runs all
-BOOLS = ("logical",)  # compiled for bools alone
 
 #: What a plan does not promise. Elements lie where an index, a label or a window says, or threads
 #: fold up a few numbers at the end.
@@ -35,14 +39,15 @@ NOT_PROMISED = {
 
 gxx = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None,
                          reason="NOT RUN: needs g++")
-each = pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.stem)
+each = pytest.mark.parametrize(("program", "dtype"), [(p, d) for p in PROGRAMS
+                                                      for d in dtypes(p.name)],
+                               ids=lambda value: getattr(value, "stem", value))
 
 
-def found(program, *arguments):
+def found(program, dtype, *arguments):
     """The findings of a program and the kernels that it calls."""
     if program.stem not in FEW and "ETUDE_SOAK" not in os.environ:
         pytest.skip("NOT RUN: takes some seconds; needs ETUDE_SOAK=1")
-    dtype = "ETUDE_INT=8" if program.stem in BOOLS else "ETUDE_REAL=32"
     session = run_program_of([program, CUDA / program.name], "inspect",
                              Options(folders=(CUDA, INCLUDE), defines=(dtype,)),
                              arguments=arguments)
@@ -61,12 +66,12 @@ def test_every_file_of_kernels_has_a_program():
 
 @gxx
 @each
-def test_shapes_that_fit_leave_nothing_to_find(program):
+def test_shapes_that_fit_leave_nothing_to_find(program, dtype):
     allowed = NOT_PROMISED.get(program.stem, set())
-    assert texts(one for one in found(program) if one.kind not in allowed) == []
+    assert texts(one for one in found(program, dtype) if one.kind not in allowed) == []
 
 
 @gxx
 @each
-def test_shapes_that_do_not_fit_leave_no_error(program):
-    assert texts(one for one in found(program, "odd") if one.severity != "advice") == []
+def test_shapes_that_do_not_fit_leave_no_error(program, dtype):
+    assert texts(one for one in found(program, dtype, "odd") if one.severity != "advice") == []

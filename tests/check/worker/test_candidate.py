@@ -11,7 +11,7 @@ import pytest
 from etude import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate, load_candidate, prepare
-from etude_check.worker.process import environment
+from etude_check.worker.template import environment
 from etude_check.worker.sandbox import Sandbox
 
 RELU = """

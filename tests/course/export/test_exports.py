@@ -17,9 +17,6 @@ from etude_course.export import classroom50, gradescope, prairielearn, tables
 from etude_course.grade.roster import Roster, Student
 from etude_course.record import Override, Status
 
-RUNNER = {"CLASSROOM": "cs1", "ASSIGNMENT": "a2", "SUBMISSION_TAG": "submit/20261128T120000Z-ab12",
-          "COMMIT_URL": "https://example.org/c", "RELEASE_URL": "https://example.org/r",
-          "REVIEW_URL": "https://example.org/v", "MODE": "individual"}
 CLASS = made.class_of(60)
 #: The results that are hard to say: nothing earned, a penalty beyond it, all waiting, points by
 #: hand above and below what was found, a group.
@@ -57,7 +54,7 @@ def scores(result):
     """The score that each system would show, in whole points."""
     shown = {
         "gradescope": gradescope.document(result)["score"],
-        "classroom50": classroom50.document(result, RUNNER)["score"],
+        "classroom50": classroom50.document(result, made.RUNNER)["score"],
         "prairielearn": prairielearn.document(result)["score"] * result.max_score,
         "csv": int(rows(tables.plain([result], Roster()))[0]["score"]),
         "canvas": int(rows(tables.canvas([result], Roster()))[1][column(result)]),
@@ -82,7 +79,7 @@ def test_a_whole_score_has_the_same_bytes_everywhere():
     for result in (*CLASS, *HARD):
         text = str(result.score)
         assert f'"score": {text},' in json.dumps(gradescope.document(result))
-        assert f'"score": {text},' in json.dumps(classroom50.document(result, RUNNER))
+        assert f'"score": {text},' in json.dumps(classroom50.document(result, made.RUNNER))
         assert tables.moodle([result], Roster()).splitlines()[1].split(",")[2] == text
         assert tables.canvas([result], Roster()).splitlines()[2].split(",")[-1] == text
 
@@ -91,7 +88,7 @@ def test_a_whole_score_has_the_same_bytes_everywhere():
 def test_each_document_is_what_its_system_takes(result):
     validate(gradescope.document(result), "gradescope")
     validate(prairielearn.document(result), "prairielearn")
-    document = classroom50.document(result, RUNNER)
+    document = classroom50.document(result, made.RUNNER)
     validate(document, "classroom50")
     assert document["score"] <= document["max-score"]
     assert all(t["score"] <= t["max-score"] for t in document["tests"])
@@ -118,7 +115,7 @@ def test_the_tables_are_what_their_systems_take():
 ])
 def test_the_schemas_refuse_what_the_systems_do(name, spoil):
     result = HARD[0]
-    document = classroom50.document(result, RUNNER) if name == "classroom50" else \
+    document = classroom50.document(result, made.RUNNER) if name == "classroom50" else \
         {"gradescope": gradescope, "prairielearn": prairielearn}[name].document(result)
     spoil(document)
     with pytest.raises(jsonschema.ValidationError):
@@ -128,19 +125,20 @@ def test_the_schemas_refuse_what_the_systems_do(name, spoil):
 def test_a_result_without_checks_is_refused_since_others_would_call_it_a_pass():
     empty = made.result(checks=[])
     for document in (gradescope.document, prairielearn.document,
-                     lambda r: classroom50.document(r, RUNNER)):
+                     lambda r: classroom50.document(r, made.RUNNER)):
         with pytest.raises(ValueError, match="s001 has no checks"):
             document(empty)
 
 
 def test_classroom50_needs_its_runner():
     with pytest.raises(CourseError, match="COMMIT_URL"):
-        classroom50.document(CLASS[0], {k: v for k, v in RUNNER.items() if k != "COMMIT_URL"})
+        classroom50.document(CLASS[0], {k: v for k, v in made.RUNNER.items() if k != "COMMIT_URL"})
 
 
 def test_prairielearn_keeps_to_one_megabyte_whatever_was_printed():
-    loud = made.result(checks=[made.check(f"c-{n}", 0, status=Status.FAILED, detail="\u00fc" * 700_000)
-                               for n in range(3)])
+    loud = made.result(checks=[
+        made.check(f"c-{n}", 0, status=Status.FAILED, detail="\u00fc" * 700_000)
+        for n in range(3)])
     document = prairielearn.document(loud)
     assert len(json.dumps(document).encode()) <= 1_000_000
     validate(document, "prairielearn")
@@ -151,8 +149,8 @@ def test_a_case_that_students_do_not_have_is_not_shown():
     result = made.result(checks=[made.check(points=0, status=Status.FAILED, case="hidden: row 7",
                                             detail="expected 42", message="a case is wrong")])
     texts = [json.dumps(gradescope.document(result)), json.dumps(prairielearn.document(result)),
-             json.dumps(classroom50.document(result, RUNNER)), tables.plain([result], Roster()),
-             tables.moodle([result], Roster())]
+             json.dumps(classroom50.document(result, made.RUNNER)),
+             tables.plain([result], Roster()), tables.moodle([result], Roster())]
     for text in texts:
         assert "42" not in text
         assert "row 7" not in text

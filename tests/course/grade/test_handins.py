@@ -39,8 +39,9 @@ def test_a_folder_an_archive_and_a_file_are_a_hand_in_each(tmp_path):
     put(tmp_path, "s2.zip", inner="work/answer.py")
     put(tmp_path, "s3.py")
     put(tmp_path, "T1-s4.zip")
+    put(tmp_path, "s5_answer.py")
     found = collect(tmp_path, prefix="T1")
-    assert [h.student for h in found.handins] == ["s1", "s2", "s3", "s4"]
+    assert [h.student for h in found.handins] == ["s1", "s2", "s3", "s4", "s5"]
     assert all(h.files == {"answer.py": b"x = 1"} for h in found.handins)
     assert found.missing == found.unclaimed == []
 
@@ -153,7 +154,7 @@ def test_a_refused_hand_in_counts_as_empty_and_says_why(tmp_path):
 
 
 def test_a_wrong_path_is_a_sentence(tmp_path):
-    with pytest.raises(CourseError, match="There is no folder '.*nowhere' with hand-ins"):
+    with pytest.raises(CourseError, match=r"There is no folder '.*nowhere' with hand-ins"):
         collect(tmp_path / "nowhere")
     with pytest.raises(CourseError, match=r"is an archive: unpack it first"):
         collect(put(tmp_path, "all.zip"))

@@ -70,5 +70,5 @@ def test_a_lock_goes_with_the_process_that_held_it(tmp_path):
 
 
 def test_no_grading_is_a_sentence(tmp_path):
-    with pytest.raises(CourseError, match="There is no grading in '.*nowhere'"):
+    with pytest.raises(CourseError, match=r"There is no grading in '.*nowhere'"):
         journal.read(tmp_path / "nowhere")

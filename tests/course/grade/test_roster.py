@@ -59,7 +59,7 @@ def test_every_line_that_is_wrong_is_named(tmp_path):
 
 
 def test_a_roster_that_is_not_there_or_is_no_text(tmp_path):
-    with pytest.raises(CourseError, match="nobody.csv cannot be read: No such file"):
+    with pytest.raises(CourseError, match=r"nobody.csv cannot be read: No such file"):
         roster.read(tmp_path / "nobody.csv")
     (tmp_path / "x.csv").write_bytes(b"id\n\xff\xfe\n")
     with pytest.raises(CourseError, match="not UTF-8"):

@@ -52,7 +52,7 @@ def test_a_page_stands_by_itself():
 def test_it_says_how_many_have_how_many_points():
     text = words(dumps(Class(CLASS, NAMES)))
     assert "300 hand-ins" in text
-    assert "1 students without one" in text
+    assert "1 of the roster without one" in text
     mean = sum(r.score for r in CLASS) / 300
     assert f"Mean {mean:.1f}" in text
     bars = re.findall(r'title="(\d+) points: (\d+)"', dumps(Class(CLASS)))

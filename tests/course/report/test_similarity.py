@@ -52,7 +52,7 @@ def test_part_of_a_text_is_found_in_a_longer_one():
 
 
 def test_what_the_starter_holds_counts_for_nobody():
-    files = {who: STARTER for who in "abcdef"}
+    files = dict.fromkeys("abcdef", STARTER)
     assert between(files, STARTER) == []
 
 
@@ -61,7 +61,7 @@ def test_what_a_third_of_the_class_wrote_counts_for_nobody():
 
 
 def test_a_shared_run_of_tokens_always_leaves_a_shared_print():
-    words = "if else while for in not and or is + - * / % ( ) [ ] { } , : = < > @".split()
+    words = ["if", "else", "while", "for", "in", "not", "and", "or", "is", *"+-*/%()[]{},:=<>@"]
     rng = random.Random(3)
     for _ in range(200):
         run = [rng.choice(words) for _ in range(K + WINDOW - 1)]
@@ -78,7 +78,7 @@ def test_a_copy_of_the_solution_is_named():
 
 def test_c_is_compared_by_its_own_tokens():
     text = "int f(const float *x, float *y, int n)\n{\n" + "".join(
-        f"    for (int i = {n}; i < n; i++) y[i] += x[i] * {n}.0f - y[i];\n" for n in range(4)) + "}\n"
+        f"    for (int i = {n}; i < n; i++) y[i] += x[i] * {n}.0f - y[i];\n" for n in range(4))
     renamed = text.replace("x[", "input[").replace("*x", "*input").replace("int f", "int mine")
     found = between({"a": {"k.c": text}, "b": {"k.c": "/* mine */\n" + renamed}}, {})
     assert [p.part for p in found] == [1.0]

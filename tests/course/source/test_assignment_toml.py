@@ -88,7 +88,7 @@ def test_a_mutant_must_change_something_that_is_there_once(written):
     text = (written() / "assignment.toml").read_text()
     for old in ("return y + y", "return"):
         folder = written(toml=text.replace("return x + x", old))
-        with pytest.raises(CourseError, match="should be once in small.py"):
+        with pytest.raises(CourseError, match=r"should be once in small\.py"):
             Source.read(folder)
 
 
@@ -103,7 +103,7 @@ def test_a_check_needs_cases_and_cases_a_check(written):
 
 def test_drivers_that_are_asked_for_must_be_there(written):
     text = (written() / "assignment.toml").read_text()
-    with pytest.raises(CourseError, match="drivers.py has no function twice"):
+    with pytest.raises(CourseError, match=r"drivers\.py has no function twice"):
         Source.read(written(toml=text.replace('"double_all"', '"drivers:twice"')))
     with pytest.raises(CourseError, match="no folder"):
         Source.read(written() / "elsewhere")

@@ -16,5 +16,9 @@ int main(int argc, char **)
         d.ok(etude_layer_norm_f32(&d.ctx, x, w, b, y, mean, rstd, rows, cols, 1e-5));
         d.ok(etude_layer_norm_f32(&d.ctx, x, NULL, NULL, y, mean, rstd, rows, cols, 1e-5));
         d.ok(etude_layer_norm_backward_f32(&d.ctx, x, x, w, mean, rstd, y, dw, db, rows, cols));
+        d.ok(etude_layer_norm_backward_f32(&d.ctx, x, x, NULL, mean, rstd, y, dw, db, rows, cols));
+        float *huge = d.scaled(rows * cols, 1e30f), *tiny = d.scaled(rows * cols, 1e-30f);
+        for (float *some : {huge, tiny})
+            d.ok(etude_layer_norm_f32(&d.ctx, some, w, b, y, mean, rstd, rows, cols, 0));
     }
 }

@@ -12,4 +12,6 @@ int main(int argc, char **)
     d.ok(etude_mse_loss_f32(&d.ctx, x, target, loss, n, 0));
     d.ok(etude_binary_cross_entropy_with_logits_f32(&d.ctx, x, target, loss, 1000, 1));
     d.ok(etude_mse_loss_f32(&d.ctx, x, target, loss, n, 2));
+    float *any = d.specials(1000), *right = d.specials(1000);
+    d.ok(etude_binary_cross_entropy_with_logits_f32(&d.ctx, any, right, loss, 1000, 2));
 }

@@ -13,4 +13,6 @@ int main(int argc, char **)
     d.ok(etude_rand_f32(&d.ctx, key, y, n));
     d.ok(etude_randn_f32(&d.ctx, key, y, n));
     d.ok(etude_dropout_f32(&d.ctx, x, key, y, n, 0.25));
+    if (argc > 1) /* not at 16 bytes */
+        d.ok(etude_rand_f32(&d.ctx, key, y + 1, n - 1));
 }

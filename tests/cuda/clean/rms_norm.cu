@@ -14,5 +14,10 @@ int main(int argc, char **)
         float *rstd = d.empty<float>(rows), *dw = d.empty<float>(cols);
         d.ok(etude_rms_norm_f32(&d.ctx, x, w, y, rstd, rows, cols, 1e-5));
         d.ok(etude_rms_norm_backward_f32(&d.ctx, x, x, w, rstd, y, dw, rows, cols));
+        d.ok(etude_rms_norm_f32(&d.ctx, x, NULL, y, rstd, rows, cols, 1e-5));
+        d.ok(etude_rms_norm_backward_f32(&d.ctx, x, x, NULL, rstd, y, dw, rows, cols));
+        float *huge = d.scaled(rows * cols, 1e30f), *tiny = d.scaled(rows * cols, 1e-30f);
+        for (float *some : {huge, tiny})
+            d.ok(etude_rms_norm_f32(&d.ctx, some, w, y, rstd, rows, cols, 0));
     }
 }

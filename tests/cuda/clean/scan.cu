@@ -13,4 +13,12 @@ int main(int argc, char **)
     d.ok(etude_cumsum_f32(&d.ctx, x, y, rows, 64, 1));
     d.ok(etude_cumsum_f32(&d.ctx, x, y, 2, 30, rows));
     d.ok(etude_cumsum_f32(&d.ctx, x, y, 1, 300, 32)); /* two segments */
+    if (argc > 1) {
+        d.ok(etude_cumsum_f32(&d.ctx, x, y, 2, 4500, 1)); /* two segments of two rows */
+        d.ok(etude_cumsum_f32(&d.ctx, x, y, 3, 600, 5));
+        d.ok(etude_cumsum_f32(&d.ctx, x, y, 9, 3, 1)); /* a thread has a row */
+        d.ok(etude_cumsum_f32(&d.ctx, x, y, 3, 700, 1)); /* a warp */
+        float *zeros = d.given(std::vector<float>(100, -0.0f));
+        d.ok(etude_cumsum_f32(&d.ctx, zeros, zeros, 4, 25, 1)); /* in place */
+    }
 }

@@ -16,5 +16,8 @@ int main(int argc, char **)
         d.ok(etude_softmax_backward_f32(&d.ctx, x, y, y, rows, cols));
         d.ok(etude_log_softmax_f32(&d.ctx, x, y, rows, cols));
         d.ok(etude_log_softmax_backward_f32(&d.ctx, x, y, y, rows, cols));
+        d.ok(etude_log_softmax_f32(&d.ctx, d.specials(rows * cols), y, rows, cols));
+        float *steep = d.scaled(rows * cols, 500); /* exp of these overflows */
+        d.ok(etude_softmax_f32(&d.ctx, steep, y, rows, cols));
     }
 }

@@ -7,9 +7,10 @@
 In the device code of the twelve programs, or of the shipped kernels, each barrier, fence,
 __syncwarp, guard and atomic is deleted and indices are swapped, one at a time; each mutant runs in
 the lab's inspect mode. It is reported if the lab finds something that it does not find in the code
-as it is, or if results are wrong: those of the program by its own comparison with the CPU, those of
-a kernel by the kit's. Survivors are told with their explanation from explained.toml; one without is
-a gap. Results are kept in --folder, so that a run goes on where it was interrupted.
+as it is, or if results are wrong: those of a program by its own comparison with the CPU, those of a
+kernel by comparison with what it gives without the mistake. Survivors are told with their
+explanation from explained.toml; one without is a gap. Results are kept in --folder, so that a run
+goes on where it was interrupted.
 """
 
 import argparse
@@ -25,12 +26,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import shipped
 from changes import KINDS, changes
+from shipped import Kernels
 from tried import Trials
 
 HERE = Path(__file__).parent
-PROGRAMS = HERE.parent / "programs"
 
 
 def drawn(texts, seed, count):
@@ -45,18 +45,12 @@ def drawn(texts, seed, count):
     return found[:count]
 
 
-def run(arguments, texts):
+def run(arguments, trials, texts, explained):
     """Every verdict, those that are known from an earlier run included."""
-    folder = Path(arguments.folder)
+    folder = trials.folder.parent
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")  # mutants are built but once
-    if arguments.kernels:
-        trials = shipped.Shipped(folder / "tree")
-    else:
-        trials = Trials(PROGRAMS, folder / "tree")
-    for file in texts:  # before several ask at once
-        trials.prepare(file)
 
     def one(change):
         text = texts[change.file]
@@ -64,7 +58,8 @@ def run(arguments, texts):
         kept = results / f"{change.key}.json"
         if kept.exists():
             found = json.loads(kept.read_text())
-            again = arguments.again and found["verdict"] == "survived"
+            again = (arguments.again and found["verdict"] == "survived"
+                     and change.key not in explained)
             if found["of"] == stamp and not again:
                 return found
         found = trials.run(change, text) | {"of": stamp}
@@ -117,20 +112,20 @@ def main():
     parser.add_argument("--file", help="only this file: scan.cu")
     parser.add_argument("--count", type=int, help="so many, drawn evenly over the programs")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
-    parser.add_argument("--folder", default=".mutate/gpu", help="where results are kept")
-    parser.add_argument("--again", action="store_true", help="try survivors again")
+    parser.add_argument("--folder", help="where results are kept, else a folder in .mutate")
+    parser.add_argument("--again", action="store_true", help="try unexplained survivors again")
     parser.add_argument("--least", type=float, default=0.95,
                         help="the part that must be reported, explained ones not counted")
     arguments = parser.parse_args()
-    texts = shipped.sources() if arguments.kernels else {
-        p.name: p.read_text() for p in sorted(PROGRAMS.glob("*.cu"))}
-    texts = {f: t for f, t in texts.items() if arguments.file in (None, f) and changes(f, t)}
+    folder = Path(arguments.folder or f".mutate/{'kernels' if arguments.kernels else 'gpu'}")
+    trials = (Kernels if arguments.kernels else Trials)(folder / "tree")
+    texts = {f: t for f, t in trials.texts().items()
+             if arguments.file in (None, f) and changes(f, t)}
     if not texts:
         sys.exit(f"there is no file {arguments.file!r} with device code to mutate")
     explained = tomllib.loads((HERE / "explained.toml").read_text())
-    found = run(arguments, texts)
+    found = run(arguments, trials, texts, explained)
     text, score = markdown(found, explained)
-    folder = Path(arguments.folder)
     (folder / "mutate.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / "mutate.md").write_text(text)
     print("\n" + text)

@@ -151,13 +151,13 @@ def _parts(body, first, end, leaves):
 def _start_of(body, i):
     """Where the condition before a question mark begins."""
     depth = 0
-    while i > 0:
+    while i >= 0:
         word = body[i].text
         depth += (word in ")]") - (word in "([")
         if depth < 0 or (depth == 0 and word in ("=", ",", ";", "{", "}", "return", "+=", ":")):
             return i + 1
         i -= 1
-    return i
+    return 0
 
 
 def _atomics(body):

@@ -31,6 +31,7 @@ from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Description
 from etude_check.worker.state import LATE
 from etude_check.worker.tamper import DURING
+from etude_check.worker.walls import Walls
 from etude_check.zoo import published
 
 
@@ -58,7 +59,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
           families: Sequence[str] | None = None, kinds: Sequence[str] | None = None,
           dtypes: Sequence[str] | None = None, level: str = "full", seed: int = 0, jobs: int = 1,
           case: str | None = None, stop_at_first: bool = False, timeout: float = TIMEOUT,
-          give_up: int = GIVE_UP, total: float = math.inf,
+          give_up: int = GIVE_UP, total: float = math.inf, walls: Walls | None = None,
           progress: Callable[[Progress], None] | None = None) -> Report:
     """Hold a candidate against the reference; every case becomes a Record of the Report.
 
@@ -66,7 +67,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     ``ops`` and ``families`` (the files of ops: "softmax", "conv2d") choose rows of the table,
     ``kinds`` chooses kinds of cases ("tail", "layout"), ``case`` one case by its name. An op whose
     calls took longer than ``timeout`` seconds ``give_up`` times is given up; what has not begun
-    after ``total`` seconds is not run. Raises
+    after ``total`` seconds is not run. ``walls`` are for the code of strangers. Raises
     CheckError for a request that cannot be carried out; never for what the candidate does. Ctrl-C
     raises Interrupted, a KeyboardInterrupt that has the report so far.
     """
@@ -80,7 +81,7 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
                         ops or ())
     settings = Settings(candidate, level, seed, None if dtypes is None else tuple(dtypes),
                         KINDS if kinds is None else tuple(kinds), stop_at_first, timeout, give_up,
-                        time.monotonic() + total)
+                        time.monotonic() + total, walls)
     runner, remarks = Runner(settings), set[str]()
     try:
         described = runner.describe()

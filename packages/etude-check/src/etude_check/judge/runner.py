@@ -30,6 +30,7 @@ from etude_check.report.record import ALL, BIAS, DECLINED, Record, Screen, Verdi
 from etude_check.specs import specs
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import EARLIER, Description, Outcome, Sandbox
+from etude_check.worker.walls import Walls
 from etude_check.zoo.likely import suspects
 
 TIMEOUT = 20.0  # seconds a call may take
@@ -54,6 +55,7 @@ class Settings:
     timeout: float = TIMEOUT
     give_up: int = GIVE_UP
     until: float = math.inf  # on the monotonic clock: what is not asked by then is not run
+    walls: Walls | None = None  # around the workers
 
 
 @dataclass
@@ -108,7 +110,8 @@ class Runner:
         if threads not in self._boxes:
             self._boxes[threads] = Sandbox(self.settings.candidate, threads=threads,
                                            timeout=self.settings.timeout,
-                                           start_timeout=START * self.settings.timeout)
+                                           start_timeout=START * self.settings.timeout,
+                                           walls=self.settings.walls)
         return self._boxes[threads]
 
     def at(self) -> str:

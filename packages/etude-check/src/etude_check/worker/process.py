@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from etude_check.errors import CheckError
-from etude_check.worker.template import environment, template
+from etude_check.worker.template import template
 from etude_check.worker.walls import Walls
 from etude_check.worker.wire import LIMIT, pack, unpack
 
@@ -53,7 +53,7 @@ class Process:
         self.code: int | None = None  # of its end
         self.socket, theirs = socket.socketpair()
         try:
-            self.template = template(environment(bare=walls is not None))
+            self.template = template(bare=walls is not None)
             self.pid = self.template.fork([theirs.fileno(), arena, self.log.fileno()],
                                           {"ETUDE_NUM_THREADS": str(threads)},
                                           None if walls is None else walls.to_json(), shown)
@@ -173,9 +173,12 @@ class Process:
 
     def anonymous(self) -> int:
         """Bytes of memory of its own, the arena not counted; 0 where /proc does not say."""
+        pid = str(self.pid)
         try:
-            text = Path(f"/proc/{self.pid}/statm").read_text()
-        except OSError:
+            if self.most is not None:  # within walls that is its keeper, whose only child it is
+                pid = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+            text = Path(f"/proc/{pid}/statm").read_text()
+        except (OSError, IndexError):
             return 0
         _, resident, shared = text.split()[:3]
         return (int(resident) - int(shared)) * PAGE

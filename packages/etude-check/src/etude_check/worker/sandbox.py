@@ -40,6 +40,7 @@ from etude_check.worker.answers import (
 )
 from etude_check.worker.arena import SLOT, SLOTS, Arena, Place
 from etude_check.worker.candidate import Candidate, shown
+from etude_check.worker.drive import DRIVERS
 from etude_check.worker.process import Ended, Process
 from etude_check.worker.values import to_plain
 from etude_check.worker.walls import Walls
@@ -259,8 +260,9 @@ class Sandbox:
         file ``drivers``, which is handed the answer before them. ValueError for arguments that are
         not plain, and nothing for what the answer does.
         """
-        message = {"do": "drive", "function": function, "args": [to_plain(a) for a in args],
-                   "drivers": None if drivers is None else [str(drivers), drivers.read_text()]}
+        message = {"do": "drive", "function": function, "args": [to_plain(a) for a in args]}
+        if drivers is not None and function.startswith(DRIVERS):
+            message["drivers"] = [str(drivers), drivers.read_text()]
         self._ready()
         if self._start() is None:
             return Driven("unloadable", message=self._description.error,

@@ -46,7 +46,7 @@ def environment(bare: bool = False) -> dict[str, str]:
 
 
 class Template:
-    """A template process, as the checker sees it. There is one at a time: see ``template``."""
+    """A template process, as the checker sees it: see ``template``."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
@@ -110,16 +110,18 @@ class Template:
             self.child.wait(5)
 
 
-_current: Template | None = None
+_current: dict[bool, Template] = {}
 
 
-def template(env: dict[str, str]) -> Template:
-    """The template of this process; a new one if there is none, or the environment has changed."""
-    global _current
-    if _current is not None and (_current.env != env or not _current.alive):
-        _current.close()
-        _current = None
-    if _current is None:
-        _current = Template(env)
-        atexit.register(_current.close)
-    return _current
+def template(bare: bool = False) -> Template:
+    """The template of this process, or the one whose workers know little of its environment: a new
+    one if there is none, or the environment has changed.
+    """
+    env, known = environment(bare), _current.get(bare)
+    if known is not None and (known.env != env or not known.alive):
+        known.close()
+        known = None
+    if known is None:
+        known = _current[bare] = Template(env)
+        atexit.register(known.close)
+    return known

@@ -26,13 +26,15 @@ import platform
 import resource
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from etude_check.worker import linux
-from etude_check.worker.template import environment, template
+from etude_check.worker.sealed import forbid, seal
+from etude_check.worker.template import template
 
 #: Beside Python's own: what its libraries and a program that it starts need to begin at all.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache",
@@ -71,7 +73,8 @@ class Walls:
 
     def missing(self) -> list[str]:
         """Which walls cannot be had here, in sentences. Asks a worker that does nothing else."""
-        return template(environment(bare=True)).missing(self.to_json())
+        plain = replace(self, hidden=(), sealed=(), forbidden=())  # these can be had anywhere
+        return template(bare=True).missing(plain.to_json())
 
     # -------------------------------------------------------------- in the worker
 
@@ -86,6 +89,7 @@ class Walls:
         if not linux.known():
             self._limits(taken)
             self._environment(folder)
+            self._memory()
             return [f"on {platform.system()} {platform.machine()} only time, memory, open files "
                     f"and the size of files are limited: files, network and other processes are "
                     f"within its reach"]
@@ -121,7 +125,13 @@ class Walls:
         if not apart and not closed:
             missing.append("the network is within its reach")
         self._environment(home)
+        self._memory()
         return missing
+
+    def _memory(self) -> None:
+        """What must not even be in this process: see ``sealed.py``."""
+        seal(self.sealed)
+        forbid(self.forbidden)
 
     def _root(self, shown: Sequence[str]) -> None:
         """A file system of its own, with nothing in it but what it needs, and that read-only."""
@@ -193,6 +203,7 @@ class Walls:
         """It is told nothing of the user who runs the checker. Its folder is where it works."""
         os.chdir(home)
         os.environ.update(HOME=home, TMPDIR=home)
+        tempfile.tempdir = home  # it may have looked before
 
 
 def libraries() -> list[str]:

@@ -1,29 +1,33 @@
-"""The proof of an assignment: nothing earns points that should not, and every mistake is caught.
+"""The proof of an assignment: nothing earns points that should not, every mistake is caught.
 
-Whoever writes an assignment runs it, and so does CI. An empty answer, the starter and a file that is
-not valid Python earn 0; so does an answer that only pretends: every region returns nothing, or
+Whoever writes an assignment runs it, and so does CI. An empty answer, the starter and a file that
+is not valid Python earn 0; so does an answer that only pretends: every region returns nothing, or
 hands back its argument, or raises. The solution earns everything, in every language. Each named
 mutant loses exactly the checks that it names, and is named to the student in one of them.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from etude_course.kit.kit import Kit
-from etude_course.record import Result, Status
-from etude_course.run.oracle import write
+from etude_course.kit.kit import Kit, key
+from etude_course.record import CheckResult, Result, Status
+from etude_course.run.oracle import Hidden, write
 from etude_course.run.pack import kit_of
 from etude_course.run.run import run
 from etude_course.source import regions
 from etude_course.source.assignment import Mutant
 from etude_course.source.source import Source
 
-SEED = "prove"
+SEED, STUDENT = "prove", "prove"
+SYNTAX = "a syntax error"
 BROKEN = {".py": "\ndef broken(:\n", ".c": "\nint broken(;\n"}
 PRETENDED = {
     "a pretender that returns nothing": {".py": "return None", ".c": "return 0;"},
@@ -32,78 +36,88 @@ PRETENDED = {
     "a pretender that raises ValueError": {".py": "raise ValueError", ".c": "return 2;"},
     "a pretender that raises TypeError": {".py": "raise TypeError", ".c": "return 2;"},
 }
+NO_COMPILER = "no compiler was found"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A hand-in that is made up, and what it must earn. ``only``: the checks that it is for."""
+
+    what: str
+    texts: dict[str, str]  # file -> text
+    values: dict[str, Any]  # parameters
+    earns: str  # "nothing", "everything", or the name of a mutant
+    only: tuple[str, ...] | None = None
 
 
 @dataclass
 class Proof:
-    """One thing that was tried, and in ``wrong`` what should not be so."""
+    """What came of a trial, and in ``wrong`` what should not be so."""
 
     what: str
     points: int
     wrong: list[str] = field(default_factory=list)
     result: Result | None = None
+    not_run: str = ""  # why it could not be tried here
 
 
-Texts = dict[str, str]
-
-
-def prove(source: Source, *, seed: str = SEED, only: str = "",
+def prove(source: Source, *, seed: str = SEED, only: str = "", jobs: int = 1,
           tell: Callable[[Proof], None] = lambda proof: None) -> list[Proof]:
-    """Everything that was tried; ``only`` the mutant of this name. ``tell`` hears of each."""
+    """Everything that was tried, in order; ``only`` the mutant of this name. ``tell`` hears of each
+    as soon as it is done. ``jobs`` processes share the work.
+    """
+    count = sum(t.earns == only or not only for t in trials(source))
+    kit_of(source)  # made once, and found by the other processes
     proofs = []
-    for proof in _all(source, kit_of(source), seed, only):
-        tell(proof)
-        proofs.append(proof)
+    with ExitStack() as open_:
+        found: Iterator[Proof]
+        if jobs > 1:
+            context = multiprocessing.get_context("spawn")
+            pool = open_.enter_context(ProcessPoolExecutor(jobs, context))
+            found = pool.map(_in_process, [(source.folder, seed, only, i) for i in range(count)])
+        else:
+            prover = open_.enter_context(_Prover(source, seed))
+            found = map(prover.prove, [t for t in trials(source) if only in ("", t.earns)])
+        for proof in found:
+            tell(proof)
+            proofs.append(proof)
     return proofs
 
 
-def _all(source: Source, kit: Kit, seed: str, only: str) -> Iterator[Proof]:
+_provers: dict[tuple[Path, str], _Prover] = {}  # of a process that does a share of the work
+
+
+def _in_process(task: tuple[Path, str, str, int]) -> Proof:
+    folder, seed, only, number = task
+    if (folder, seed) not in _provers:
+        _provers[folder, seed] = _Prover(Source.read(folder), seed)
+    prover = _provers[folder, seed]
+    return prover.prove([t for t in trials(prover.source) if only in ("", t.earns)][number])
+
+
+# ------------------------------------------------------------------ what is tried
+
+
+def trials(source: Source) -> Iterator[Trial]:
+    """Every hand-in of a proof."""
     a = source.assignment
-    if not only:
-        yield from _worthless(source, kit, seed)
-        for values in a.combinations:
-            name = ", ".join(f"{k} {v}" for k, v in values.items())
-            yield _solved(source, kit, seed, f"the solution{f' ({name})' if name else ''}",
-                          source.solutions(), values, None)
-        yield from _other_languages(source, kit, seed)
-    for i, mutant in enumerate(a.mutants):
-        if only in ("", mutant.name):
-            yield _mutant(source, kit, seed, mutant, a.combinations[i % len(a.combinations)])
-
-
-def _run(source: Source, kit: Kit, seed: str, texts: Texts, values: dict[str, Any],
-         only: Sequence[str] | None = None) -> Result:
-    with tempfile.TemporaryDirectory(prefix="etude-course-prove-") as folder:
-        write(texts, values, Path(folder))
-        return run(source, Path(folder), kit=kit, student="prove", seed=seed, values=values,
-                   only=only, timed=False)
-
-
-# ------------------------------------------------------------------ what must earn nothing
-
-
-def _worthless(source: Source, kit: Kit, seed: str) -> Iterator[Proof]:
-    a = source.assignment
-    solutions, starters = source.solutions(), source.starters()
+    first = a.combinations[0]
+    solutions = source.solutions()
     broken = {n: t + BROKEN.get(PurePath(n).suffix, "\n)\n") for n, t in solutions.items()}
-    tried: dict[str, Texts] = {"nothing handed in": {}, "empty files": dict.fromkeys(solutions, ""),
-                               "the starter": starters, "a syntax error": broken}
+    for what, texts in (("nothing handed in", {}), ("empty files", dict.fromkeys(solutions, "")),
+                        ("the starter", source.starters()), (SYNTAX, broken)):
+        yield Trial(what, texts, first, "nothing")
     for what, put in PRETENDED.items():
-        tried[what] = {n: pretending(source, n, put) for n in a.sources}
-    for what, texts in tried.items():
-        result = _run(source, kit, seed, texts, a.combinations[0])
-        proof = Proof(what, result.score, result=result)
-        for c in result.checks:
-            if c.points:
-                proof.wrong.append(f"{c.id} gives {c.points} points: such a check could be passed "
-                                   f"by whoever has done nothing")
-            if not c.message:
-                proof.wrong.append(f"{c.id} does not say why it gives nothing")
-        if what == "a syntax error":
-            proof.wrong += [f"{c.id} does not name the line: {c.message!r}" for c in result.checks
-                            if c.status not in (Status.WAITING, Status.NOT_RUN)
-                            and "line" not in c.message + c.detail and ":" not in c.message]
-        yield proof
+        yield Trial(what, {n: pretending(source, n, put) for n in a.sources}, first, "nothing")
+    for values in a.combinations:
+        of = ", ".join(f"{k} {v}" for k, v in values.items())
+        yield Trial(f"the solution ({of})" if of else "the solution", solutions, values,
+                    "everything")
+    for name in [n for n in a.sources if n not in a.files]:
+        yield Trial(f"the solution, {name}", {name: solutions[name]}, first, "everything",
+                    _answered_in(source, name))
+    for i, mutant in enumerate(a.mutants):
+        yield _of_mutant(source, mutant, a.combinations[i % len(a.combinations)])
 
 
 def pretending(source: Source, name: str, put: dict[str, str]) -> str:
@@ -119,59 +133,96 @@ def pretending(source: Source, name: str, put: dict[str, str]) -> str:
     return text
 
 
-# ------------------------------------------------------------------ what must earn all
-
-
-def _solved(source: Source, kit: Kit, seed: str, what: str, texts: Texts, values: dict[str, Any],
-            only: Sequence[str] | None) -> Proof:
-    result = _run(source, kit, seed, texts, values, only)
-    return Proof(what, result.score, [
-        f"{c.id} gives {c.points} of {c.max_points}: {c.status}, {c.message}"
-        + (f"\n{c.case}\n{c.detail}" if c.detail else "")
-        for c in result.checks if c.points != c.max_points
-        and c.status is not Status.WAITING and not _timed(source, c.id)], result)
-
-
-def _timed(source: Source, id_: str) -> bool:
-    return source.assignment.check(id_).kind == "speed"
-
-
-def _other_languages(source: Source, kit: Kit, seed: str) -> Iterator[Proof]:
-    a = source.assignment
-    for name in [n for n in a.sources if n not in a.files]:
-        texts = {n: t for n, t in source.solutions().items() if n == name}
-        yield _solved(source, kit, seed, f"the solution, {name}", texts, a.combinations[0],
-                      _answered_in(source, name))
-
-
-def _answered_in(source: Source, name: str) -> list[str]:
-    """The checks of the questions that may be answered in a file of another language."""
-    return [c.id for q in source.assignment.questions if name in q.also for c in q.checks]
-
-
-# ------------------------------------------------------------------ what must lose
-
-
-def _mutant(source: Source, kit: Kit, seed: str, mutant: Mutant, values: dict[str, Any]) -> Proof:
-    a = source.assignment
+def _of_mutant(source: Source, mutant: Mutant, values: dict[str, Any]) -> Trial:
+    """A mistake in a file of another language is handed in without the first one."""
     texts, only = source.mutated(mutant), None
-    if mutant.file not in a.files:
-        only = _answered_in(source, mutant.file)
-        texts = {mutant.file: texts[mutant.file]}
-    result = _run(source, kit, seed, texts, values, only)
-    lost = {c.id: c for c in result.checks if c.points != c.max_points
-            and c.status is not Status.WAITING and not _timed(source, c.id)}
-    proof = Proof(f"mutant {mutant.name}", result.score, result=result)
-    for id_ in sorted(set(mutant.loses) - set(lost)):
-        if not _timed(source, id_):
-            proof.wrong.append(f"{id_} gives its points all the same")
-    for id_ in sorted(set(lost) - set(mutant.loses)):
-        c = lost[id_]
-        proof.wrong.append(f"{id_} is lost too, which it does not say: {c.status}, {c.message}\n"
-                           f"{c.case}\n{c.detail}".rstrip())
-    automatic = [id_ for id_ in mutant.loses if not _timed(source, id_)]
-    if automatic and not any(c.mistake == mutant.mistake for c in lost.values()):
-        said = "; ".join(f"{c.id}: {c.mistake or 'no mistake is named'}" for c in lost.values())
-        proof.wrong.append(f"the student is not told which mistake it is ({said}). It must show "
-                           f"in a visible case of a check that it loses, and not only as an error")
-    return proof
+    if mutant.file not in source.assignment.files:
+        texts, only = {mutant.file: texts[mutant.file]}, _answered_in(source, mutant.file)
+    return Trial(f"mutant {mutant.name}", texts, values, mutant.name, only)
+
+
+def _answered_in(source: Source, name: str) -> tuple[str, ...]:
+    """The checks of the questions that may be answered in a file of another language."""
+    return tuple(c.id for q in source.assignment.questions if name in q.also for c in q.checks)
+
+
+# ------------------------------------------------------------------ what came of it
+
+
+class _Prover:
+    """Runs trials. Hidden cases, and what is expected of them, are the same for all."""
+
+    def __init__(self, source: Source, seed: str) -> None:
+        self.source, self.seed = source, seed
+        self.kit: Kit = kit_of(source)
+        self._hidden: dict[str, Hidden] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> _Prover:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def prove(self, trial: Trial) -> Proof:
+        result = self._run(trial)
+        proof = Proof(trial.what, result.score, result=result)
+        if all(NO_COMPILER in c.message for c in result.checks):
+            proof.not_run = result.checks[0].message
+        elif trial.earns == "nothing":
+            proof.wrong = [*_worthless(result, trial.what)]
+        elif trial.earns == "everything":
+            proof.wrong = [f"{c.id} gives {_told(c)}" for c in self._lost(result)]
+        else:
+            mutant, = (m for m in self.source.assignment.mutants if m.name == trial.earns)
+            proof.wrong = [*self._mutant(mutant, self._lost(result))]
+        return proof
+
+    def _run(self, trial: Trial) -> Result:
+        values = key(trial.values)
+        if values not in self._hidden:
+            self._hidden[values] = self._open.enter_context(
+                Hidden(self.source, trial.values, self.seed, STUDENT))
+        with tempfile.TemporaryDirectory(prefix="etude-course-prove-") as folder:
+            write(trial.texts, trial.values, Path(folder))
+            return run(self.source, Path(folder), kit=self.kit, values=trial.values,
+                       hidden=self._hidden[values], only=trial.only, timed=False)
+
+    def _lost(self, result: Result) -> list[CheckResult]:
+        """The checks that did not give their points, of those that are run without a clock."""
+        return [c for c in result.checks if c.points != c.max_points
+                and c.status is not Status.WAITING and not self._timed(c.id)]
+
+    def _timed(self, id_: str) -> bool:
+        return self.source.assignment.check(id_).kind == "speed"
+
+    def _mutant(self, mutant: Mutant, lost: Sequence[CheckResult]) -> Iterator[str]:
+        ids = [c.id for c in lost]
+        for id_ in mutant.loses:
+            if id_ not in ids and not self._timed(id_):
+                yield f"{id_} gives its points all the same"
+        for c in lost:
+            if c.id not in mutant.loses:
+                yield f"{c.id} is lost too, which it does not say: {_told(c)}"
+        if lost and not any(c.mistake == mutant.mistake for c in lost):
+            said = "; ".join(f"{c.id}: {c.mistake or 'no mistake is named'}" for c in lost)
+            yield (f"the student is not told which mistake it is ({said}). It must show in a "
+                   f"visible case of a check that it loses, and not only as an error")
+
+
+def _worthless(result: Result, what: str) -> Iterator[str]:
+    for c in result.checks:
+        if c.points:
+            yield (f"{c.id} gives {c.points} points: such a check could be passed by whoever has "
+                   f"done nothing")
+        if not c.message:
+            yield f"{c.id} does not say why it gives nothing"
+        named = "line" in c.message or ":" in c.message
+        if what == SYNTAX and not named and c.status is Status.FAILED:
+            yield f"{c.id} does not name the line: {c.message!r}"
+
+
+def _told(c: CheckResult) -> str:
+    """What a student is told, for whoever writes the assignment."""
+    said = f"{c.points} of {c.max_points}: {c.status}, {c.message}"
+    return f"{said}\n{c.case}\n{c.detail}" if c.detail else said

@@ -163,6 +163,8 @@ def say(outcome: Outcome, into: Path) -> int:
         click.echo(f"  {student}: {note}")
     if len(noted) > SHOWN:
         click.echo(f"  and {len(noted) - SHOWN} more notes, in the report")
+    for wall in sorted({w for r in results for w in r.walls}):
+        click.echo(f"The sandbox here lacks a wall: {wall}")
     for sentence in (*outcome.unclaimed, *outcome.trouble):
         click.echo(f"NOT GRADED: {sentence}")
     click.echo(f"Results are in {into / 'results'}.")

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--mutant", default="", metavar="NAME", help="Only this mutant.")
 @click.option("--seed", default="prove", show_default=True, help="Hidden cases are drawn from it.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="Processes that share the work.")
 @click.option("--show", is_flag=True, help="Also what a student is told of each.")
-def prove(folders: tuple[Path, ...], mutant: str, seed: str, show: bool) -> None:
+def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int, show: bool
+          ) -> None:
     """Prove assignments: nothing, the starter, a syntax error earn 0, the solution
     earns all, each mutant loses exactly its checks and is named.
 
@@ -37,16 +40,19 @@ def prove(folders: tuple[Path, ...], mutant: str, seed: str, show: bool) -> None
             source = Source.read(folder)
             a = source.assignment
             to.print(f"{a.id}  {a.title}: {len(a.checks)} checks, {a.points} points, "
-                     f"{len(a.mutants)} mutants")
+                     f"{len(a.mutants)} mutants", soft_wrap=True)
 
             def tell(proof: Proof, of: int = a.points) -> None:
-                to.print(f"  {'ok   ' if not proof.wrong else 'WRONG'} {proof.points:3} of {of}  "
-                         f"{proof.what}")
+                verdict = "NOT RUN" if proof.not_run else "WRONG" if proof.wrong else "ok"
+                to.print(f"  {verdict:8}{proof.points:3} of {of}  {proof.what}  {proof.not_run}",
+                         soft_wrap=True)
                 for sentence in proof.wrong:
-                    to.print("\n".join(f"        {line}" for line in sentence.splitlines()))
+                    for line in sentence.splitlines():
+                        to.print(f"          {line}", soft_wrap=True)
                 if show and proof.result is not None:
                     print_result(proof.result, to)
 
-            wrong += sum(bool(p.wrong) for p in proving(source, seed=seed, only=mutant, tell=tell))
+            wrong += sum(bool(p.wrong) for p in proving(source, seed=seed, only=mutant, jobs=jobs,
+                                                    tell=tell))
     to.print("PROVEN" if not wrong else f"NOT PROVEN: {wrong} not as they should be")
     raise SystemExit(int(bool(wrong)))

@@ -1,9 +1,9 @@
 """Classroom 50: the "result.json" of a submission.
 
 The runner hands over what a result cannot know (``ENVIRONMENT``), and puts the owner and the type
-in itself. The time there is the committer's, which a student can set: lateness is not taken from it,
-the penalty is in the score already. A result without checks counts as a pass of 0 of 0 there, so
-that it is refused here.
+in itself. The time there is the committer's, which a student can set: lateness is not taken from
+it, the penalty is in the score already. A result without checks counts as a pass of 0 of 0 there,
+so that it is refused here.
 
 Source: foundation50/classroom50 on GitHub, "schemas/result-v1.schema.json" and the wiki page
 Advanced Autograding, August 2026.

@@ -13,7 +13,9 @@ nobody anything: the hand-in stays ungraded, the sentence says so, and the next 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import asdict, dataclass, field
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from etude.data.files import write_atomically
+from etude_check.worker.candidate import COMPILERS
 from etude_course.errors import CourseError
 from etude_course.grade import handins, late, one, pinned
 from etude_course.grade.executors import executor
@@ -102,6 +105,7 @@ class Cohort:
             self._open()
             outcome = Outcome([], cut=journal.cut, missing=found.missing,
                               unclaimed=found.unclaimed)
+            _compilers(found.handins)
             for handin in found.handins:
                 self._hand(handin)
             with executor(s.executor, s.jobs, s.scheduler) as pool, one.at_work():
@@ -262,6 +266,18 @@ def _answer(future: Future[dict[str, Any]]) -> tuple[Result | None, str]:
         return Result.from_json(answer), ""
     except (ValueError, TypeError, KeyError) as error:
         return None, f"the grader's answer is no result: {error}"
+
+
+def _compilers(handins: list[handins.HandIn]) -> None:
+    """CourseError where answers in C came in and nothing here compiles C: without it they would
+    earn nothing, and be graded.
+    """
+    for suffix, (variable, names) in COMPILERS.items():
+        whose = [h.student for h in handins if any(f.endswith(suffix) for f in h.files)]
+        if whose and not os.environ.get(variable) and not any(map(shutil.which, names)):
+            raise CourseError(f"{len(whose)} hand-ins have answers in {suffix} files ({whose[0]} "
+                              f"is one), and no compiler was found (tried {', '.join(names)}). "
+                              f"Nobody was graded. Install one, or name it in ${variable}.")
 
 
 def _seed(settings: Settings) -> str:

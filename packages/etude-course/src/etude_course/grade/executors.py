@@ -48,7 +48,7 @@ def _mpi() -> Iterator[Executor]:
         from mpi4py.futures import MPIPoolExecutor
     except ImportError as error:
         raise CourseError(_missing("mpi", "mpi4py")) from error
-    if MPI.COMM_WORLD.Get_size() < 2 and not MPI.COMM_WORLD.Get_attr(MPI.UNIVERSE_SIZE):
+    if MPI.COMM_WORLD.Get_size() < 2:  # else it would start ranks by itself, where it can
         raise CourseError(_ranks())
     with MPIPoolExecutor() as made:
         if made.num_workers < 1:

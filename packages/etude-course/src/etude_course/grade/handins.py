@@ -86,7 +86,7 @@ def collect(folder: str | Path, roster: Roster, wanted: Sequence[str],
     unclaimed = []
     for entry in entries:
         name, at = _timed(entry)
-        student, sentence = _owner(name, roster, prefix)
+        student, sentence = _owner(name, roster, prefix, wanted)
         if sentence:
             unclaimed.append(f"{entry.name}: {sentence}")
             continue
@@ -161,11 +161,13 @@ def _timed(entry: Path) -> tuple[str, str]:
     return name, ""
 
 
-def _owner(name: str, roster: Roster, prefix: str) -> tuple[str, str]:
+def _owner(name: str, roster: Roster, prefix: str, wanted: Sequence[str]) -> tuple[str, str]:
     """The student, or a sentence about why there is none."""
-    if not roster.given:
+    if not roster.given:  # then the id is what is left of the name
         if prefix:
             name = re.sub(rf"\A{re.escape(prefix)}[-_]", "", name, flags=re.IGNORECASE)
+        for stem in (PurePosixPath(w).stem for w in wanted):
+            name = re.sub(rf"[-_]{re.escape(stem)}\Z", "", name)
         return (name, "") if re.match(r"[\w.@+-]+\Z", name) else ("", "the name is no id of a "
                                                                   "student")
     low = name.casefold()

@@ -105,7 +105,7 @@ class _Page:
         scores = [r.score for r in self.results]
         missing = [s for s in self.about.roster.students if s not in self.there]
         waiting = sum(bool(r.waiting) for r in self.results)
-        tiles = [(len(scores), "hand-ins"), (len(missing), "students without one"),
+        tiles = [(len(scores), "hand-ins"), (len(missing), "of the roster without one"),
                  (sum(s == self.best for s in scores), "with full marks"),
                  (sum(s == 0 for s in scores), "with no points"),
                  (sum(bool(r.late_days) for r in self.results), "late"),
@@ -212,6 +212,8 @@ class _Page:
                    f"{r.points(c)} of {c.max_points}: {o.reason}")
                   for r in self.results for c in r.checks
                   for o in r.overrides[-1:] if o.check == c.id]
+        noted += [("sandbox", f"it could not have a wall: {w}")
+                  for w in sorted({w for r in self.results for w in r.walls})]
         if not noted:
             return ""
         items = "".join(f"<li><b>{escape(who)}</b> {escape(said)}</li>" for who, said in noted)

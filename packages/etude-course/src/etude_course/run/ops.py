@@ -15,6 +15,7 @@ from etude_check.report.record import Record, Report, Verdict
 from etude_check.report.terminal import facts
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
+from etude_check.worker.walls import Walls
 from etude_course.kit.kit import Answer
 from etude_course.record import Status
 from etude_course.run.calls import GIVE_UP
@@ -31,10 +32,11 @@ STATUSES = {Verdict.CRASH: Status.CRASHED, Verdict.TIMEOUT: Status.TIMEOUT}
 
 
 def report(candidate: Candidate, check: Check, seed: int, timeout: float,
-           total: float = math.inf) -> Report:
+           total: float = math.inf, walls: Walls | None = None) -> Report:
     """The kit's own report on a check. What has not begun after ``total`` seconds is not run."""
     return hold(candidate, ops=check.ops, kinds=check.kinds, dtypes=check.dtypes,
-                level=check.level, seed=seed, timeout=timeout, give_up=GIVE_UP, total=total)
+                level=check.level, seed=seed, timeout=timeout, give_up=GIVE_UP, total=total,
+                walls=walls)
 
 
 def missing(found: Report) -> list[str]:
@@ -74,9 +76,10 @@ def telling(found: Report, most: int) -> list[str]:
             if r.kind not in OTHERS and r.size <= LARGEST and "{" not in r.case][:most]
 
 
-def answers(candidate: Candidate, names: Sequence[str], timeout: float) -> list[Answer]:
+def answers(candidate: Candidate, names: Sequence[str], timeout: float,
+            walls: Walls | None = None) -> list[Answer]:
     """What a column returns for cases of the kit."""
-    with Sandbox(candidate, timeout=timeout) as box:
+    with Sandbox(candidate, timeout=timeout, walls=walls) as box:
         if box.describe().error:
             return [Answer(ended="unloadable") for _ in names]
         return [_answer(box, name) for name in names]

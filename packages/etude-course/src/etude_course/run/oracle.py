@@ -83,3 +83,41 @@ class Oracle:
             self._boxes[file] = self._open.enter_context(
                 Sandbox(candidate(self.folder / file, column=False), timeout=TIMEOUT))
         return self._boxes[file]
+
+
+class Hidden:
+    """The hidden cases of one student, drawn when they are asked for, and afterwards what is
+    expected of them. Both are remembered, for whoever asks the same of several hand-ins.
+    """
+
+    def __init__(self, source: Source, values: dict[str, Any], seed: str, student: str) -> None:
+        self.source, self.values, self.seed, self.student = source, values, seed, student
+        self._drawn: dict[str, list[Case]] = {}
+        self._known: dict[str, list[Case]] = {}
+        self._open = ExitStack()
+        self._oracle: Oracle | None = None
+
+    def __enter__(self) -> Hidden:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def cases(self, check: Check) -> list[Case]:
+        if check.id not in self._drawn:
+            self._drawn[check.id] = self.source.hidden(check, self.values, self.seed, self.student)
+        return self._drawn[check.id]
+
+    def expected(self, check: Check) -> list[Case]:
+        """The same cases with what is expected. Call it when the answer's worker has ended."""
+        if check.id not in self._known:
+            if self._oracle is None:
+                self._oracle = self._open.enter_context(Oracle(self.source, self.values))
+            self._known[check.id] = self._oracle.expect(check, self.cases(check))
+        return self._known[check.id]
+
+    def op_seed(self, check: Check) -> int:
+        """From which the conformance kit draws the cases of an op."""
+        return parameters.number(self.seed, self.source.assignment.id, check.id,
+                                 self.student) % (1 << 31)
