@@ -47,8 +47,8 @@ typedef uint64_t digits_type;
 enum { KEY_BITS = 8 * (int)sizeof(key_type) };
 
 typedef struct {
-    key_type key;
-    int64_t at; /* in the row */
+    int64_t key; /* no wider than key_type; of its size, one item is copied in two halves */
+    int64_t at;  /* in the row */
 } item;
 
 typedef struct {
@@ -97,7 +97,7 @@ static void best_few(const topk_call *c, const real *x, item *best)
     int64_t k = c->k, kept = 0;
     for (int64_t from = 0; from < c->n; from += BLOCK) {
         int64_t to = ETUDE_MIN(from + BLOCK, c->n);
-        if (kept == k && !any_better(x + from, to - from, best[k - 1].key, c->turn))
+        if (kept == k && !any_better(x + from, to - from, (key_type)best[k - 1].key, c->turn))
             continue;
         for (int64_t j = from; j < to; j++) {
             item v = {key_of(x[j], c->turn), j};
@@ -157,9 +157,9 @@ static item *sorted_by_merging(item *items, item *other, int64_t n)
 }
 
 /* The better the key, the smaller its digits. */
-static inline int64_t digit_at(key_type key, int shift)
+static inline int64_t digit_at(int64_t key, int shift)
 {
-    digits_type digits = (digits_type)key ^ (digits_type)KEY_MOST;
+    digits_type digits = (digits_type)(key_type)key ^ (digits_type)KEY_MOST;
     return (int64_t)(digits >> shift) & (DIGITS - 1);
 }
 
@@ -270,7 +270,7 @@ static item *best_many(const topk_call *c, const real *x, item *items, item *oth
         int64_t to = ETUDE_MIN(from + BLOCK, n);
         if (taken + BLOCK > room) {
             select_best(items, other, taken, k);
-            worst = worst_of(items, k).key;
+            worst = (key_type)worst_of(items, k).key;
             taken = k;
         }
         if (!any_better(x + from, to - from, worst, c->turn))
