@@ -89,7 +89,8 @@ def _(xs, parameters):
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
-    """Kits that tests make are kept out of the user's cache."""
+    """Kits that tests make, and folders that they start, are kept out of the user's."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("course-data")))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "course-cache"))
 
 

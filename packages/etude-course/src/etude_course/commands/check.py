@@ -32,6 +32,7 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
     from etude.commands.show import console
     from etude_course.commands import refusing
     from etude_course.errors import CourseError
+    from etude_course.kit import progress
     from etude_course.kit.folder import Started
     from etude_course.kit.kit import Kit
     from etude_course.run.run import run
@@ -40,10 +41,13 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
         if not folder.is_dir():
             raise CourseError(f"there is no folder {str(folder)!r} (looked in {Path.cwd()})")
         started = Started(assignment, 0) if assignment else Started.read(folder)
-        kit = Kit.read(started.assignment)
+        kit = Kit.read(assignment) if assignment else progress.kit_of(folder)
         only = _chosen(kit, questions)
         result = run(kit, folder, only=only, student=started.student, course=started.course,
                      values=started.parameters or None)
+        if not assignment:
+            progress.keep(folder, result)
+            result.notes += progress.newer(kit)
     if json_:
         click.echo(result.text(), nl=False)
     else:

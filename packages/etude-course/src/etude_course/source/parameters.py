@@ -23,8 +23,9 @@ def number(*parts: str) -> int:
 
 
 def drawn(assignment: Assignment, course: str, student: str) -> dict[str, Any]:
-    """The values of one student."""
-    return {name: values[number(course, assignment.id, student, name) % len(values)]
+    """The values of one student. Where the course has no name, everybody has the same."""
+    who = student if course else ""
+    return {name: values[number(course, assignment.id, who, name) % len(values)]
             for name, values in assignment.parameters.items()}
 
 

@@ -10,6 +10,7 @@ silent. What is asked of a column is in ``contract.py``; which table is in force
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -31,6 +32,9 @@ Implementation = Callable[..., Any]
 #: (op, dtype, reason) -> how often the reference stood in. Every ``with use(...)`` counts anew.
 FALLBACKS: ContextVar[Counter[tuple[str, str, str]]] = ContextVar(
     "etude.fallbacks", default=Counter())  # noqa: B039 - one for the process is what is meant
+
+#: How a column declines a call. NotImplementedError: it is not written yet, as an exercise begins.
+DECLINED = (Unsupported, NotImplementedError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +173,9 @@ class Table(dict[str, Implementation]):
         def attempt(*arrays: Any, **attrs: Any) -> Any:
             try:
                 return call(*arrays, **attrs)
-            except Unsupported as no:
+            except DECLINED as no:
                 if last:
-                    self._count(op, arrays, f"{column}: {no}")
+                    self._count(op, arrays, f"{column}: {_reason(op, column, no)}")
             except RecursionError as error:
                 raise without_end(op, column, error) from None
             return following(*arrays, **attrs)
@@ -189,12 +193,13 @@ class Table(dict[str, Implementation]):
                 start = time.perf_counter()
                 try:
                     result = call(*arrays, **given)
-                except Unsupported as no:
+                except DECLINED as no:
                     if i == last:
                         raise
-                    declined += ((column, str(no)),)
+                    reason = _reason(op, column, no)
+                    declined += ((column, reason),)
                     if i == last - 1:
-                        self._count(op, arrays, f"{column}: {no}")
+                        self._count(op, arrays, f"{column}: {reason}")
                     continue
                 except RecursionError as error:
                     raise without_end(op, column, error) from None
@@ -307,6 +312,17 @@ def table_of(device: str, stack: tuple[Column, ...], strict: bool = False, fallb
              ) -> Table:
     """The table of a stack, kept: what its ops run is found once, however often it is used."""
     return Table(device, stack, strict=strict, fallback=fallback)
+
+
+def _reason(op: Op, column: str, no: Exception) -> str:
+    """Why a column declined. Of an op that is not written yet it warns, each time from new code: a
+    network that trains says nothing of who computed.
+    """
+    if isinstance(no, Unsupported):
+        return str(no)
+    warnings.warn(f"{op.name} of column {column!r} is not written yet (NotImplementedError), so "
+                  f"the next column or the reference computes it", stacklevel=4)
+    return "not written yet"
 
 
 def _reference(op: Op) -> Implementation:
