@@ -35,7 +35,5 @@ int main(int argc, char **)
         d.ok(etude_sum_f32(&d.ctx, x, y, 2, 1100, 9)); /* two segments of columns */
         d.ok(etude_sum_f32(&d.ctx, x, y, 5, 3, 37));
         d.ok(etude_sum_f32(&d.ctx, x + 1, y, 1, 1000, 1)); /* not at 16 bytes */
-        int64_t many = 65540; /* tiles, more than blocks */
-        d.ok(etude_sum_f32(&d.ctx, d.numbers(4 * many), d.empty<float>(2 * many), many, 2, 2));
     }
 }
