@@ -2,8 +2,8 @@
    Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
 
    Plan. One loop for each pattern: along a row an operand runs, or is one value for all of it. All
-   ops but pow, floor_divide and remainder are bound by memory. int64 has the others but div, and
-   wraps around where a result is too large, as in NumPy. */
+   ops but pow, floor_divide and remainder are bound by memory. int64 has all but div, and wraps around
+   where a result is too large, as in NumPy. */
 #include "pointwise.h"
 
 /* `value` is z[i], computed from v, which is x[i], and from w, which is y[i]. */
@@ -140,5 +140,66 @@ BINARY(sub, (real)((uint64_t)v - (uint64_t)w))
 BINARY(mul, (real)((uint64_t)v * (uint64_t)w))
 BINARY(maximum, v > w ? v : w)
 BINARY(minimum, v < w ? v : w)
+
+/* ---- Powers and quotients of whole numbers --------------------------------------------------- */
+
+static inline real power(real v, real w) /* w >= 0; by squaring, bit by bit of w */
+{
+    uint64_t z = 1, square = (uint64_t)v;
+    for (uint64_t left = (uint64_t)w; left; left >>= 1, square *= square)
+        z *= left & 1 ? square : 1;
+    return (real)z;
+}
+
+static inline real floored(real v, real w) /* w is not 0; -2^63 / -1 wraps */
+{
+    if (w == -1)
+        return (real)(0 - (uint64_t)v);
+    return v / w - (v % w != 0 && (v < 0) != (w < 0));
+}
+
+static inline real remaining(real v, real w)
+{
+    if (w == -1)
+        return 0;
+    real m = v % w;
+    return m != 0 && (m < 0) != (w < 0) ? m + w : m;
+}
+
+/* Whether y has a 0, or with `negative` a number below it. One that is repeated is read once. */
+static int refused(const real *y, const int64_t size[3], const int64_t ys[3], int negative)
+{
+    int64_t n[3];
+    int found = 0;
+    for (int d = 0; d < 3; d++)
+        n[d] = size[d] && ys[d] == 0 ? 1 : size[d];
+    for (int64_t i = 0; i < n[0]; i++)
+        for (int64_t j = 0; j < n[1] && !found; j++)
+            for (int64_t k = 0; k < n[2]; k++) {
+                real w = y[i * ys[0] + j * ys[1] + k * ys[2]];
+                found |= negative ? w < 0 : w == 0;
+            }
+    return found;
+}
+
+#define WHOLE(op, value, negative)                                                                \
+    static void op##_run(char *const *p, const int64_t *step, int64_t n)                          \
+    {                                                                                             \
+        const real *x = (const real *)p[0], *y = (const real *)p[1];                              \
+        real *z = (real *)p[2];                                                                   \
+        for (int64_t i = 0; i < n; i++)                                                           \
+            z[i] = value(x[i * step[0]], y[i * step[1]]);                                         \
+    }                                                                                             \
+    ETUDE_KERNEL(binary, op)(etude_context *ctx, const real *x, const real *y, real *z,           \
+                             const int64_t size[3], const int64_t xs[3], const int64_t ys[3])     \
+    {                                                                                             \
+        pointwise c = {op##_run, 3, {(char *)x, (char *)y, (char *)z},                            \
+                       {sizeof *x, sizeof *y, sizeof *z}, {xs, ys}, size};                        \
+        return refused(y, size, ys, negative) ? ETUDE_BAD_INDEX : pointwise_all(ctx, &c);         \
+    }
+
+WHOLE(pow, power, 1)
+WHOLE(floor_divide, floored, 0)
+WHOLE(remainder, remaining, 0)
 
 #endif

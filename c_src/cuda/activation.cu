@@ -3,12 +3,17 @@
 
    Plan. As in map.cu: arrays are contiguous, pointwise.cuh walks them 16 bytes at a time, and the
    mathematics is in math.cuh. All are bound by memory. a and b are the attributes of the op. NaN
-   stays NaN. ETUDE_REAL is 32 or 64. */
-#include "math.cuh"
+   stays NaN. ETUDE_REAL is 32 or 64; clamp is compiled for ETUDE_INT too, for int64. */
 #include "pointwise.cuh"
+#if !defined(ETUDE_INT)
+#include "math.cuh"
+#endif
 
-/* `value` is y[i], computed from v, which is x[i], and from a and b. */
-#define ACTIVATION(op, value)                                                                     \
+#if !defined(ETUDE_INT) || ETUDE_INT == 64
+
+/* `value` is y[i], computed from v, which is x[i], and from a and b; these are the attributes, as
+   `first` and `second` say. */
+#define ACTIVATION(op, value, first, second)                                                      \
     namespace {                                                                                   \
     struct op##_map {                                                                             \
         real a, b;                                                                                \
@@ -18,8 +23,10 @@
     ETUDE_KERNEL(map, op)(etude_context * ctx, const real *x, real *y, int64_t n, double a,       \
                           double b)                                                               \
     {                                                                                             \
-        return each(ctx, #op, op##_map{(real)a, (real)b}, n, y, x);                               \
+        return each(ctx, #op, op##_map{first, second}, n, y, x);                                  \
     }
+
+#if !defined(ETUDE_INT)
 
 ETUDE_DEVICE real elu_of(real v, real alpha)
 {
@@ -34,6 +41,30 @@ ETUDE_DEVICE real softplus_of(real v, real beta, real threshold)
     return z > threshold ? v : y;
 }
 
+ACTIVATION(leaky_relu, v > 0 ? v : v * a, (real)a, (real)b)
+ACTIVATION(elu, elu_of(v, a), (real)a, (real)b)
+ACTIVATION(silu, v *sigmoid_of(v), (real)a, (real)b)
+ACTIVATION(softplus, softplus_of(v, a, b), (real)a, (real)b)
+
+#define LEAST(bound) (real)(bound)
+#define MOST(bound) (real)(bound)
+
+#else
+
+/* A whole number for a bound, which is a double: the nearest that keeps what the bound keeps. NaN
+   bounds nothing. */
+static real whole(double bound, real none)
+{
+    if (bound != bound)
+        return none;
+    return bound >= 0x1p63 ? INT64_MAX : bound < -0x1p63 ? INT64_MIN : (real)bound;
+}
+
+#define LEAST(bound) whole(ceil(bound), INT64_MIN)
+#define MOST(bound) whole(floor(bound), INT64_MAX)
+
+#endif
+
 /* NaN compares false: as a bound it bounds nothing, and as v it stays. */
 ETUDE_DEVICE real clamp_of(real v, real low, real high)
 {
@@ -41,8 +72,6 @@ ETUDE_DEVICE real clamp_of(real v, real low, real high)
     return v > high ? high : v;
 }
 
-ACTIVATION(leaky_relu, v > 0 ? v : v * a)
-ACTIVATION(elu, elu_of(v, a))
-ACTIVATION(silu, v *sigmoid_of(v))
-ACTIVATION(softplus, softplus_of(v, a, b))
-ACTIVATION(clamp, clamp_of(v, a, b))
+ACTIVATION(clamp, clamp_of(v, a, b), LEAST(a), MOST(b))
+
+#endif

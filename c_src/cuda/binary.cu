@@ -2,8 +2,9 @@
    Reference: packages/etude/src/etude/ops/binary.py. On the CPU: c_src/cpu/binary.c. The walk over
    rows is pointwise.cuh's.
 
-   Plan. All ops but pow, floor_divide and remainder are bound by memory. int64 has the others but
-   div, and wraps around where a result is too large, as in NumPy. ETUDE_REAL is 32 or 64. */
+   Plan. All ops but pow, floor_divide and remainder are bound by memory. int64 has all but div, and
+   wraps around where a result is too large, as in NumPy; where there is no result, as in 1 // 0, the
+   kernel sets a flag, for which the host waits. ETUDE_REAL is 32 or 64. */
 #include "pointwise.cuh"
 
 #define ENTRY(op)                                                                                 \
@@ -118,5 +119,65 @@ BINARY(sub, (real)((uint64_t)v - (uint64_t)w))
 BINARY(mul, (real)((uint64_t)v * (uint64_t)w))
 BINARY(maximum, v > w ? v : w)
 BINARY(minimum, v < w ? v : w)
+
+/* ---- Powers and quotients of whole numbers --------------------------------------------------- */
+
+ETUDE_DEVICE real power(real v, real w) /* w >= 0; by squaring, bit by bit of w */
+{
+    uint64_t z = 1, square = (uint64_t)v;
+    for (uint64_t left = (uint64_t)w; left; left >>= 1) {
+        z *= left & 1 ? square : 1;
+        square *= square;
+    }
+    return (real)z;
+}
+
+ETUDE_DEVICE real floored(real v, real w) /* w is not 0; -2^63 / -1 wraps */
+{
+    if (w == -1)
+        return (real)(0 - (uint64_t)v);
+    real z = v / w;
+    return z - (z * w != v && (v < 0) != (w < 0));
+}
+
+ETUDE_DEVICE real remaining(real v, real w)
+{
+    if (w == -1)
+        return 0;
+    real m = v % w;
+    return m != 0 && (m < 0) != (w < 0) ? m + w : m;
+}
+
+/* `refused` says for which w there is no `value`. */
+#define WHOLE(op, value, refused)                                                                 \
+    namespace {                                                                                   \
+    struct op##_pair {                                                                            \
+        int *flag;                                                                                \
+        __device__ real operator()(real v, real w) const                                          \
+        {                                                                                         \
+            if (refused) {                                                                        \
+                atomicOr(flag, 1);                                                                \
+                return 0;                                                                         \
+            }                                                                                     \
+            return value;                                                                         \
+        }                                                                                         \
+    };                                                                                            \
+    }                                                                                             \
+    ETUDE_KERNEL(binary, op)(etude_context * ctx, const real *x, const real *y, real *z,          \
+                             const int64_t size[3], const int64_t xs[3], const int64_t ys[3])     \
+    {                                                                                             \
+        int *flag = (int *)etude_scratch(ctx, FLAG);                                              \
+        if (!flag)                                                                                \
+            return ETUDE_NO_MEMORY;                                                               \
+        int status = filled(ctx, #op, flag, 0, sizeof *flag);                                     \
+        if (status == ETUDE_OK)                                                                   \
+            status = pointwise(ctx, #op, op##_pair{flag}, size, z, operand_of(x, xs),             \
+                               operand_of(y, ys));                                                \
+        return status != ETUDE_OK ? status : check_ended(ctx, #op, flag);                         \
+    }
+
+WHOLE(pow, power(v, w), w < 0)
+WHOLE(floor_divide, floored(v, w), w == 0)
+WHOLE(remainder, remaining(v, w), w == 0)
 
 #endif

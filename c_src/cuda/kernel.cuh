@@ -101,6 +101,16 @@ static inline int filled(etude_context *ctx, const char *what, void *to, int byt
     return checked(ctx, what, cudaMemsetAsync(to, byte, bytes, stream_of(ctx)));
 }
 
+/* A flag in device memory, which a kernel sets where it meets what the op refuses. */
+enum { FLAG = 256 }; /* bytes of scratch memory for the flag; what lies behind it is aligned */
+
+/* Waits for all that is queued, and says what the flag says. */
+static inline int check_ended(etude_context *ctx, const char *op, const int *flag)
+{
+    int bad = 0, status = fetch(ctx, op, &bad, flag, sizeof bad);
+    return status != ETUDE_OK ? status : bad ? ETUDE_BAD_INDEX : ETUDE_OK;
+}
+
 /* How many pieces of size `step` cover n. */
 static __host__ __device__ inline int64_t pieces(int64_t n, int64_t step)
 {

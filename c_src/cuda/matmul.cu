@@ -10,7 +10,10 @@
               to fill a card. 16-byte loads wherever the contiguous direction of an operand is
               aligned: a warp brings 16 rows of 32 bytes, or one of 512, 16 sectors either way, the
               ideal. Deep products with few tiles are cut along k. Aimed at: 85 to 90 % of the
-              peak of float.
+              peak of float. C is written by packs here, which nvcc 13 takes apart: its stores are of
+              4 bytes (8 for double). Made to keep them whole, with __stcg or tiles at the edge apart
+              from the others, the large tile of float spills 40 bytes and more on sm_75 or sm_80. A
+              tile is written once after k steps, so that it matters least where tiles are used.
      dots     up to 4 rows of A and columns of B that are contiguous (a Linear's weight): a team of
               threads for each column reads it once, 16 bytes a lane, and keeps 4 sums. With up to
               4 columns of B the operands change places. Bound by memory: 85 %

@@ -1,4 +1,5 @@
-/* order.cuh: puts numbers that belong together side by side, for sums by index: a stable sort.
+/* order.cuh: a stable sort, which puts side by side what belongs together: for sums by index, and
+   for topk.
 
    scatter_add and the gradient of an embedding add up what has the same index, in the order in
    which it stands. Atomic additions would add in the order in which threads arrive, another one
@@ -140,19 +141,21 @@ static inline ordered elements_of(void *scratch, int64_t n)
     return {key, key + n};
 }
 
-/* Sorts them by keys from 0 to limit - 1; *sorted says where they lie then. */
-static inline int sort_by_key(etude_context *ctx, const char *op, void *scratch, int64_t n,
-                              int64_t limit, ordered *sorted)
+/* Sorts them by the lowest `bits` of their keys; *sorted says where they lie then: after an even
+   number of digits where they were. */
+static inline int sort_by_bits(etude_context *ctx, const char *op, void *scratch, int64_t n,
+                               int bits, ordered *sorted)
 {
     ordered from = elements_of(scratch, n), to = elements_of(from.place + n, n);
     int64_t *counts = to.place + n, tiles = tiles_of(n);
     void *rest = counts + DIGITS * tiles;
     unsigned blocks = blocks_along(tiles, 1);
-    for (int shift = 0; shift < 63 && (limit - 1) >> shift > 0; shift += DIGIT_BITS) {
+    for (int shift = 0; shift < bits; shift += DIGIT_BITS) {
         count_digits<<<blocks, THREADS, 0, stream_of(ctx)>>>(from.key, n, shift, tiles, counts);
         int status = launched(ctx, op);
         if (status == ETUDE_OK)
-            status = scan<uint64_t>(ctx, op, 1, DIGITS * tiles, 1, rest, counts, counts);
+            status = scan<running_sum<uint64_t>>(ctx, op, 1, DIGITS * tiles, 1, rest, counts,
+                                                 counts);
         if (status != ETUDE_OK)
             return status;
         place_by_digit<<<blocks, THREADS, 0, stream_of(ctx)>>>(from, to, n, shift, tiles, counts);
@@ -164,6 +167,16 @@ static inline int sort_by_key(etude_context *ctx, const char *op, void *scratch,
     }
     *sorted = from;
     return ETUDE_OK;
+}
+
+/* The same by keys from 0 to limit - 1. */
+static inline int sort_by_key(etude_context *ctx, const char *op, void *scratch, int64_t n,
+                              int64_t limit, ordered *sorted)
+{
+    int bits = 0;
+    while (bits < 63 && (limit - 1) >> bits > 0)
+        bits++;
+    return sort_by_bits(ctx, op, scratch, n, bits, sorted);
 }
 
 /* ---- Runs of one key ------------------------------------------------------------------------- */

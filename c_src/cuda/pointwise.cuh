@@ -10,6 +10,8 @@
    Of several rows a block takes a tile, as wide as a row up to THREADS, and as high as that leaves,
    and then as deep.
 
+   Kernels that want the places, not the numbers, walk by `for_each`, at the end.
+
    f is a struct with an operator() for one element, a constant of the kernel like its types. z may
    be an operand: an element is read before it is written, by the thread that writes it. */
 #ifndef ETUDE_POINTWISE_CUH
@@ -162,6 +164,33 @@ static int pointwise(etude_context *ctx, const char *op, F f, const int64_t size
               blocks_along(size[0], tile.z));
     many_rows<<<grid, tile, 0, stream_of(ctx)>>>(f, size[0], size[1], packs, n, z, x...);
     return launched(ctx, op);
+}
+
+/* ---- A walk that is told its places ------------------------------------------------------- */
+
+/* Calls body(o, j, i) for all o < outer, j < rows, i < inner, of which this thread gets some. */
+template <class Body>
+ETUDE_DEVICE void for_each(int64_t outer, int64_t rows, int64_t inner, Body body)
+{
+    int64_t first_row = (int64_t)blockIdx.y * blockDim.y + threadIdx.y;
+    int64_t first_outer = (int64_t)blockIdx.z * blockDim.z + threadIdx.z;
+    for (int64_t o = first_outer; o < outer; o += (int64_t)gridDim.z * blockDim.z)
+        for (int64_t j = first_row; j < rows; j += (int64_t)gridDim.y * blockDim.y)
+            for (int64_t i = first_item(); i < inner; i += all_threads())
+                body(o, j, i);
+}
+
+/* A launch that for_each walks over: k<<<walk.grid, walk.tile, 0, stream_of(ctx)>>>(...). */
+struct walk_shape {
+    dim3 grid, tile;
+};
+
+static inline walk_shape walk_of(int64_t outer, int64_t rows, int64_t inner)
+{
+    dim3 tile = tile_of(inner, rows, outer);
+    return {dim3(blocks_along(inner, tile.x), blocks_along(rows, tile.y),
+                 blocks_along(outer, tile.z)),
+            tile};
 }
 
 #endif

@@ -239,7 +239,7 @@ static int columns_launched(etude_context *ctx, const char *op, R r, int64_t out
 /* ---- Both ------------------------------------------------------------------------------------ */
 
 /* Numbers, or rows, of a segment. */
-static int64_t segment_of(int64_t n, int64_t inner)
+static inline int64_t segment_of(int64_t n, int64_t inner)
 {
     return inner == 1 ? (int64_t)ROW_SEGMENT : COLUMN_STEPS * (int64_t)column_tile(n, inner).y;
 }

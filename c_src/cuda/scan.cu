@@ -21,7 +21,7 @@ ETUDE_KERNEL(scan, cumsum)(etude_context *ctx, const real *x, real *y, int64_t o
     void *scratch = bytes ? etude_scratch(ctx, bytes) : NULL;
     if (bytes && !scratch)
         return ETUDE_NO_MEMORY;
-    return scan<total_type>(ctx, "cumsum", outer, n, inner, scratch, x, y);
+    return scan<running_sum<total_type>>(ctx, "cumsum", outer, n, inner, scratch, x, y);
 }
 
 #endif

@@ -1,6 +1,10 @@
-/* scan.cuh: running totals, y[o][j][i] = x[o][0][i] + ... + x[o][j][i], for cumsum and for sorting.
+/* scan.cuh: running totals, y[o][j][i] = x[o][0][i] + ... + x[o][j][i], for cumsum and for sorting,
+   and running products, for the gradient of a product.
 
-   x, y: outer x n x inner. Totals are of type W: double for floats, and integers that wrap.
+   x, y: outer x n x inner. What is joined, a struct says, such as `running_sum` below:
+     total            the type of totals: double for floats, and integers that wrap
+     none()           the total of no numbers: joined with v it is v
+     join(before, v)  both together
 
    Plan. Bound by memory. inner = 1: a group of threads takes a run of a row, 16 bytes each at a
    time; as many threads as the row keeps busy, up to a warp, and a whole block where it is long. In
@@ -11,8 +15,8 @@
    Rows that do not begin at 16 bytes are read a number at a time, from sectors that the cache still
    has.
 
-   A total joins earlier numbers alone, so a NaN or an infinity does not go backwards. Nothing is
-   -0, since -0 + x is x for every x. */
+   A total joins earlier numbers alone, so a NaN or an infinity does not go backwards. The sum of
+   nothing is -0, since -0 + x is x for every x. */
 #ifndef ETUDE_SCAN_CUH
 #define ETUDE_SCAN_CUH
 
@@ -26,12 +30,18 @@ enum {
 template <class W> ETUDE_METHOD W no_total() { return 0; }
 template <> ETUDE_METHOD double no_total<double>() { return -0.0; }
 
-template <class W> struct total_of_segment {
-    typedef W wide;
-    ETUDE_METHOD W start() const { return no_total<W>(); }
-    template <class X> ETUDE_METHOD W of(int64_t, int64_t, X v) const { return (W)v; }
-    ETUDE_METHOD W join(W a, W b) const { return a + b; }
-    ETUDE_METHOD W result(W a) const { return a; }
+template <class W> struct running_sum {
+    typedef W total;
+    static ETUDE_METHOD W none() { return no_total<W>(); }
+    static ETUDE_METHOD W join(W before, W v) { return before + v; }
+};
+
+template <class S> struct total_of_segment {
+    typedef typename S::total wide;
+    ETUDE_METHOD wide start() const { return S::none(); }
+    template <class X> ETUDE_METHOD wide of(int64_t, int64_t, X v) const { return (wide)v; }
+    ETUDE_METHOD wide join(wide a, wide b) const { return S::join(a, b); }
+    ETUDE_METHOD wide result(wide a) const { return a; }
 };
 
 struct scan_shape {
@@ -42,22 +52,22 @@ struct scan_shape {
 };
 
 /* The totals of what the lanes of a group have, in each lane up to its own. */
-template <class W> ETUDE_DEVICE W totals_up_to(W v, int mine, int group)
+template <class S, class W> ETUDE_DEVICE W totals_up_to(W v, int mine, int group)
 {
     for (int apart = 1; apart < group && apart < WARP; apart *= 2) {
         W before = __shfl_up_sync(EVERY_LANE, v, apart);
         if (mine % WARP >= apart)
-            v = before + v;
+            v = S::join(before, v);
     }
     return v;
 }
 
 /* What the threads of a group before this one have, v being its own, beginning with *before; and
    *before becomes the total of all. All threads of the block call this. */
-template <class W> ETUDE_DEVICE W total_before(W v, int mine, int group, W *before)
+template <class S, class W> ETUDE_DEVICE W total_before(W v, int mine, int group, W *before)
 {
     __shared__ W part[THREADS / WARP];
-    W upto = totals_up_to(v, mine, group), here = *before;
+    W upto = totals_up_to<S>(v, mine, group), here = *before;
     W earlier = __shfl_up_sync(EVERY_LANE, upto, 1);
     if (group > WARP) {
         if (lane_of_warp() == WARP - 1)
@@ -65,17 +75,18 @@ template <class W> ETUDE_DEVICE W total_before(W v, int mine, int group, W *befo
         __syncthreads();
         for (int k = 0; k < group / WARP; k++) {
             here = k == mine / WARP ? *before : here;
-            *before += part[k];
+            *before = S::join(*before, part[k]);
         }
         __syncthreads(); /* part is free again */
     } else {
-        *before += __shfl_sync(EVERY_LANE, upto, lane_of_warp() | (group - 1));
+        W all = __shfl_sync(EVERY_LANE, upto, lane_of_warp() | (group - 1));
+        *before = S::join(*before, all);
     }
-    return mine % least(group, WARP) ? here + earlier : here;
+    return mine % least(group, WARP) ? S::join(here, earlier) : here;
 }
 
 /* One segment of a row, n numbers. `before` is what the segments before it come to. */
-template <class W, class X, class Y>
+template <class S, class X, class Y, class W>
 ETUDE_DEVICE void scan_run(const scan_shape &s, const X *x, Y *y, int64_t n, W before, bool there)
 {
     constexpr int N = 16 / WIDEST<X, Y>;
@@ -90,14 +101,14 @@ ETUDE_DEVICE void scan_run(const scan_shape &s, const X *x, Y *y, int64_t n, W b
 #pragma unroll
         for (int e = 0; e < N; e++) {
             bool some = there && j + e < n;
-            W v = !some ? no_total<W>() : (W)(full ? given.at[e] : x[j + e]);
-            total[e] = e ? total[e - 1] + v : v;
+            W v = !some ? S::none() : (W)(full ? given.at[e] : x[j + e]);
+            total[e] = e ? S::join(total[e - 1], v) : v;
         }
-        W earlier = total_before(total[N - 1], mine, s.group, &before);
+        W earlier = total_before<S>(total[N - 1], mine, s.group, &before);
         pack<N, Y> made;
 #pragma unroll
         for (int e = 0; e < N; e++)
-            made.at[e] = (Y)(earlier + total[e]);
+            made.at[e] = (Y)S::join(earlier, total[e]);
         if (there && full)
             store<N>(y + j, made);
         else
@@ -108,7 +119,7 @@ ETUDE_DEVICE void scan_run(const scan_shape &s, const X *x, Y *y, int64_t n, W b
     }
 }
 
-template <class W, class X, class Y>
+template <class S, class W, class X, class Y>
 static __global__ void __launch_bounds__(THREADS, RESIDENT)
     scan_rows(scan_shape s, const W *totals, const X *x, Y *y)
 {
@@ -117,12 +128,12 @@ static __global__ void __launch_bounds__(THREADS, RESIDENT)
         for (int64_t k = blockIdx.y; k < s.segments; k += gridDim.y) {
             int64_t row = first + mine, at = row * s.n + k * s.segment;
             bool there = row < s.outer;
-            W before = there && k ? totals[row * s.segments + k - 1] : no_total<W>();
-            scan_run<W>(s, x + at, y + at, least(s.segment, s.n - k * s.segment), before, there);
+            W before = there && k ? totals[row * s.segments + k - 1] : S::none();
+            scan_run<S>(s, x + at, y + at, least(s.segment, s.n - k * s.segment), before, there);
         }
 }
 
-template <class W, class X, class Y>
+template <class S, class W, class X, class Y>
 static __global__ void __launch_bounds__(THREADS, RESIDENT)
     scan_columns(scan_shape s, const W *totals, const X *x, Y *y)
 {
@@ -132,17 +143,17 @@ static __global__ void __launch_bounds__(THREADS, RESIDENT)
     for (int64_t o = blockIdx.y; o < s.outer; o += gridDim.y)
         for (int64_t k = blockIdx.z; k < s.segments; k += gridDim.z) {
             int64_t from = k * s.segment, to = least(s.n, from + s.segment);
-            W total = k ? totals[(o * s.segments + k - 1) * s.inner + i] : no_total<W>();
+            W total = k ? totals[(o * s.segments + k - 1) * s.inner + i] : S::none();
             for (int64_t j = from; j < to; j++) {
                 int64_t at = (o * s.n + j) * s.inner + i;
-                total += (W)x[at];
+                total = S::join(total, (W)x[at]);
                 y[at] = (Y)total;
             }
         }
 }
 
 /* One launch. totals: what each segment and those before it come to, or NULL for one segment. */
-template <class W, class X, class Y>
+template <class S, class W, class X, class Y>
 static int scan_launched(etude_context *ctx, const char *op, scan_shape s, const W *totals,
                          const X *x, Y *y)
 {
@@ -152,12 +163,12 @@ static int scan_launched(etude_context *ctx, const char *op, scan_shape s, const
         s.group = group_of(s.n, N);
         unsigned threads = threads_for(least(s.outer, THREADS) * s.group);
         dim3 grid(blocks_along(s.outer, threads / s.group), blocks_along(s.segments, 1));
-        scan_rows<<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);
+        scan_rows<S><<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);
     } else {
         unsigned threads = threads_for(s.inner);
         dim3 grid((unsigned)pieces(s.inner, threads), blocks_along(s.outer, 1),
                   blocks_along(s.segments, 1));
-        scan_columns<<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);
+        scan_columns<S><<<grid, threads, 0, stream_of(ctx)>>>(s, totals, x, y);
     }
     return launched(ctx, op);
 }
@@ -179,17 +190,18 @@ static inline size_t bytes_of_scan(int64_t outer, int64_t n, int64_t inner)
 }
 
 /* x and y may be the same array. */
-template <class W, class X, class Y>
+template <class S, class X, class Y>
 static int scan(etude_context *ctx, const char *op, int64_t outer, int64_t n, int64_t inner,
                 void *scratch, const X *x, Y *y)
 {
+    typedef typename S::total W;
     scan_shape s = scan_shape_of(outer, n, inner);
     W *totals = (W *)scratch;
     if (outer * n * inner == 0)
         return ETUDE_OK;
     if (s.segments == 1)
-        return scan_launched(ctx, op, s, (const W *)NULL, x, y);
-    total_of_segment<W> total;
+        return scan_launched<S>(ctx, op, s, (const W *)NULL, x, y);
+    total_of_segment<S> total;
     int status = inner == 1
         ? rows_launched(ctx, op, total, outer, n, s.segment, totals, x)
         : columns_launched(ctx, op, total, outer, n, inner, s.segment, totals, x);
@@ -198,8 +210,8 @@ static int scan(etude_context *ctx, const char *op, int64_t outer, int64_t n, in
     scan_shape all = s;
     all.n = all.segment = s.segments;
     all.segments = 1;
-    status = scan_launched(ctx, op, all, (const W *)NULL, (const W *)totals, totals);
-    return status ? status : scan_launched(ctx, op, s, (const W *)totals, x, y);
+    status = scan_launched<S>(ctx, op, all, (const W *)NULL, (const W *)totals, totals);
+    return status ? status : scan_launched<S>(ctx, op, s, (const W *)totals, x, y);
 }
 
 #endif

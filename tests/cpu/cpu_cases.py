@@ -89,6 +89,14 @@ def _by_index(x, index, labels):
     yield "one_hot", (labels,), {"num_classes": cols}
 
 
+def _choices(x, y, row):
+    for dim, k in ((0, 3), (1, 3), (1, 20), (1, 67)):
+        yield "topk", (x,), {"k": k, "dim": dim}
+        yield "topk", (x,), {"k": k, "dim": dim, "largest": False}
+    yield "prod_backward", (y[:, 0], 1 + x / 50), {"dim": 1}
+    yield "prod_backward", (row, 1 + x / 50), {"dim": 0}
+
+
 def _norms(x, grad, row, image):
     size = {"normalized_shape": x.shape[1:]}
     yield "rms_norm", (x, row), size
@@ -168,6 +176,7 @@ def calls(dtype, scale=1):
         for op in ("softmax", "log_softmax"):
             yield op + "_backward", (y, TABLE[op](x, dim=dim)), {"dim": dim}
     yield "contiguous", (x.T,), {}
+    yield from _choices(x, y, row)
     yield "cat", (x, y[:, :5]), {"dim": 1}
     yield "slice_backward", (x,), {"shape": (n + 3, 2 * c), "index": ((1, n + 1, 1), (0, 2 * c, 2))}
     yield "cast", (x,), {"dtype": np.dtype("int64")}

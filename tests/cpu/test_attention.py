@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, hold, normal, rng
 
-from etude.core.errors import Unsupported
 from etude.core.table import TABLE
 
 ATTENTION = "scaled_dot_product_attention"
@@ -113,7 +112,11 @@ def hold_all(ops, name, *arrays):
     return ops[name](*arrays)
 
 
-def test_masks_over_batch_axes_that_do_not_collapse_are_declined(ops):
+@pytest.mark.parametrize("lead", [(2, 1, 4, 1), (1, 3, 1, 5), (3, 1, 5), (2, 3, 4, 5)])
+def test_masks_that_are_repeated_over_any_of_the_batch_axes(ops, lead):
     query, key, value = arrays(5, 6, 4, 4, "float32", lead=(2, 3, 4, 5))
-    with pytest.raises(Unsupported, match="attn_mask"):
-        ops[ATTENTION](query, key, value, np.ones((2, 1, 4, 1, 5, 6), bool))
+    for mask in (rng().random((*lead, 5, 6)) > 0.3, normal(*lead, 1, 6, dtype="float32")):
+        saved = TABLE[ATTENTION](query, key, value, mask)
+        hold(ops, ATTENTION, query, key, value, mask, terms=99)
+        given = (saved[0], query, key, value, mask, *saved)
+        hold(ops, "attention_backward", *given, terms=999)

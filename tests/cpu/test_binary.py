@@ -7,6 +7,7 @@ import pytest
 from cpu_cases import FLOATS, SIZES, hold, normal, rng
 
 import etude
+from etude.core.table import TABLE
 
 BINARY = ("add", "sub", "mul", "div", "maximum")
 COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -116,7 +117,26 @@ def test_integers_and_bools(ops):
     np.testing.assert_array_equal(ops["add"](big, 1), big + 1)
 
 
-def test_what_has_no_kernel_is_declined_with_the_reason(ops):
-    x = np.arange(4)
-    with pytest.raises(etude.Unsupported, match="no kernel for int64"):
-        ops["pow"](x, x)
+def test_powers_and_quotients_of_whole_numbers(ops):
+    x, y = rng(0).integers(-2000, 2000, (13, 21)), rng(1).integers(-9, 9, 21)
+    y[y == 0] = 9
+    x[0, :4], y[:4] = -(2**63), (-1, 1, 2**62, -(2**63))
+    with np.errstate(all="ignore"):  # -2^63 / -1 wraps, and so do large powers
+        for name in ("floor_divide", "remainder"):
+            hold(ops, name, x, y)
+            hold(ops, name, x.T, y[:, None])
+            hold(ops, name, x, -7)
+            hold(ops, name, 12345, y)
+        hold(ops, "pow", x, np.abs(y) % 70)
+        for exponent in (0, 1, 2, 63, 64, 2**62):
+            hold(ops, "pow", x, exponent)
+
+
+@pytest.mark.parametrize(("name", "y"), [("pow", -1), ("floor_divide", 0), ("remainder", 0)])
+def test_a_number_that_whole_numbers_do_not_take_is_the_error_of_the_reference(ops, name, y):
+    x = np.arange(12).reshape(3, 4)
+    for operand in (y, np.array([[1], [y], [1]]), np.where(x == 11, y, 1)):
+        with pytest.raises((ValueError, ZeroDivisionError)) as expected:
+            TABLE[name](x, operand)
+        with pytest.raises(expected.type, match=str(expected.value).split(";")[0]):
+            ops[name](x, operand)

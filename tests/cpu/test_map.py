@@ -162,4 +162,7 @@ def test_integers_negate_and_wrap_as_in_numpy(ops):
     np.testing.assert_array_equal(ops["neg"](x), -x)
     for name in ("relu", "abs", "sign", "square"):
         hold(ops, name, x)
+    for bounds in ({"min": -3}, {"max": 4.5}, {"min": -2.5, "max": 0.5}, {"min": 9, "max": -9},
+                   {"min": -np.inf}, {"max": np.inf}, {"min": 1e30}, {"max": -1e30}):
+        hold(ops, "clamp", x, **bounds)
     hold(ops, "minimum", x, x[::-1].copy())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cpu_cases import FLOATS, SIZES, hold, normal, rng
 
-from etude.core.errors import Unsupported
+from etude.core.table import TABLE
 
 REDUCE = ("sum", "mean", "amax", "amin", "argmax", "argmin", "logsumexp")
 SHAPES = ((1, 300_000), (300_000, 1), (5, 20_000, 3), (70_000, 7), (9000, 130), (3, 9000),
@@ -48,14 +48,36 @@ def test_any_set_of_axes_of_any_layout(ops, keepdim):
             for name in ("sum", "mean", "amax", "amin", "logsumexp", "prod"):
                 hold(ops, name, x, dim=dim, keepdim=keepdim, terms=360)
                 hold(ops, name, x.transpose(2, 0, 3, 1), dim=dim, keepdim=keepdim, terms=360)
-            if all(b - a == 1 for a, b in itertools.pairwise(dim)):
-                for a in (x, x.transpose(2, 0, 3, 1)):
-                    hold(ops, "var", a, dim=dim, keepdim=keepdim, correction=0, terms=360)
-    with pytest.raises(Unsupported, match="axes that are no neighbours"):
-        ops["var"](x, dim=(0, 2))
+            for a in (x, x.transpose(2, 0, 3, 1)):
+                hold(ops, "var", a, dim=dim, keepdim=keepdim, correction=0, terms=360)
+                grad = TABLE["sum"](a, dim=dim, keepdim=keepdim)
+                hold(ops, "prod_backward", grad, a, dim=dim, keepdim=keepdim, terms=360)
+    for name, arrays in (("var", (x,)), ("prod_backward", (x[:, 0, :, 0], x))):
+        want = ops[name](*arrays, dim=(1, 3))
+        out = np.empty_like(want)
+        assert ops[name](*arrays, dim=[1, 3], out=out) is out
+        np.testing.assert_array_equal(out, want)
     for dim in (None, 0, 1, 2, 3, -1):
         hold(ops, "argmax", x[:, ::-1], dim=dim, keepdim=keepdim)
         hold(ops, "argmin", x[:, ::-1], dim=dim, keepdim=keepdim)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (4, 700), (700, 4), (3, 70, 130)])
+def test_the_gradient_of_a_product_divides_by_nothing(ops, dtype, shape):
+    x = (1 + normal(*shape, dtype=dtype) / 50).astype(dtype)
+    for dim in range(len(shape)):
+        grad = TABLE["sum"](x, dim=dim)
+        for zeros in (0, 1, 2):
+            at = [slice(None)] * len(shape)
+            at[dim] = slice(shape[dim] // 2, shape[dim] // 2 + zeros)
+            a = x.copy()
+            a[tuple(at)] = 0
+            hold(ops, "prod_backward", grad, a, dim=dim, terms=shape[dim])
+    a = np.array([[np.inf, 0, 1], [np.nan, 2, 3], [1e-30, 1e30, 1e30]], dtype)
+    with np.errstate(all="ignore"):
+        hold(ops, "prod_backward", np.ones(3, dtype), a, dim=1)
+        hold(ops, "prod_backward", np.ones(3, dtype), a.T.copy(), dim=0)
 
 
 def test_a_sum_is_more_precise_than_adding_up_in_order(ops):

@@ -45,6 +45,9 @@ def test_every_number_of_a_kernel_is_told(op):
     ("cumsum", "outer, n, inner", "the sizes of x before, at and behind dim, multiplied"),
     ("sum", "outer, n, inner", "the sizes of x before, at and behind the axes of dim, multiplied; "
                                "axes that are no neighbours take a call each"),
+    ("var", "outer, n, inner", "the sizes of x before, at and behind the axes of dim, multiplied; "
+                               "axes that are no neighbours are moved to the end first"),
+    ("topk", "k", "the attribute k"), ("topk", "largest", "the attribute largest, 0 or 1"),
     ("layer_norm", "cols", "the sizes *D of the layout, multiplied"),
     ("linear", "a", "the array x"), ("linear", "b", "the array weight"),
     ("linear", "c", "the result"), ("linear", "batch", "always 1"),

@@ -81,10 +81,10 @@ def test_nvcc_takes_a_kernel_without_a_warning_or_a_spill(resources, monkeypatch
 
 
 def test_the_page_is_about_files_that_are_there_and_no_kernel_spills(resources):
-    rows = [line.split("|")[1:-1] for line in resources.PAGE.read_text().splitlines()
-            if line.startswith("| ")][2:]
+    rows = [line.split("|")[1:-1] for line in resources.kept_rows([], resources.COLUMNS)]
+    code = [line.split("|")[1:-1] for line in resources.kept_rows([], resources.CODE_COLUMNS)]
     there = {resources.name_of(f) for f in resources.sources([])}
-    assert {row[0].strip() for row in rows} <= there
+    assert {row[0].strip() for row in rows} == {row[0].strip() for row in code} == there
     assert all(row[-1].strip() == "0" for row in rows)
 
 
@@ -92,5 +92,21 @@ def test_the_rows_of_other_files_stay(resources, tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "PAGE", tmp_path / "page.md")
     kernel = resources.Kernel({"k"}, {80: 32})
     rows = [resources.row(name, "f32", "k", kernel) for name in ("matmul", "softmax")]
-    resources.PAGE.write_text(resources.page(rows, "13.0"))
-    assert resources.kept_rows(resources.sources(["matmul"])) == rows[1:]
+    code = [resources.Code(name, "f32", {}).row() for name in ("matmul", "softmax")]
+    resources.PAGE.write_text(resources.page(rows, code, "13.0"))
+    asked = resources.sources(["matmul"])
+    assert resources.kept_rows(asked, resources.COLUMNS) == rows[1:]
+    assert resources.kept_rows(asked, resources.CODE_COLUMNS) == code[1:]
+
+
+def test_machine_code_that_is_not_what_the_source_says_is_told(resources):
+    counts = dict.fromkeys(resources.INSTRUCTIONS, 0)
+    source = "/* k.cu. Plan. Loads of 16 bytes. */ void k() { __syncthreads(); }"
+    bare = resources.Code("k", "f32", {"_Z1kv": {**counts, "local memory": 3}})
+    assert bare.wrong(source) == [
+        "k f32: its plan speaks of 16 bytes, and no load is of 16",
+        "k f32: the source has barriers, and the machine code none",
+        "k f32: k keeps something in local memory"]
+    good = {**counts, "16-byte loads from global memory": 1, "barriers": 1}
+    assert resources.Code("k", "f32", {"_Z1kv": good}).wrong(source) == []
+    assert resources.Code("k", "f32", {"_Z1kv": counts}).wrong("/* no plan */ void k() {}") == []

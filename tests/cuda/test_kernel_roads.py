@@ -27,7 +27,7 @@ def hold(lab_column):
         if not isinstance(want, tuple):
             want, got, again = (want,), (got,), (again,)
         for w, g, a in zip(want, got, again, strict=True):
-            eps = 8 * np.finfo(w.dtype).eps * terms**0.5
+            eps = 8 * np.finfo(w.dtype).eps * terms**0.5 if w.dtype.kind == "f" else 0
             np.testing.assert_allclose(g, w, rtol=eps, atol=eps * terms**0.5, err_msg=name)
             np.testing.assert_array_equal(g, a, err_msg=f"{name} repeated")
 
@@ -129,6 +129,59 @@ def test_gradients_that_meet_in_one_pixel_add_up_in_order(hold):
     hold("max_pool2d_backward", grad, index, input_size=(4, 5), terms=600)
     index[1] = np.arange(600).reshape(20, 30) % 7
     hold("max_pool2d_backward", grad, index, input_size=(4, 5), terms=600)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", [(5,), (3, 70), (70, 3), (2, 300, 3), (1, 5000)])
+def test_the_best_of_rows_and_columns_in_order(hold, dtype, shape):
+    x = (3 * normal(*shape)).astype(np.int64).astype(dtype)  # many are equal
+    if dtype != np.int64:
+        x[..., ::7], x[..., 1::9] = np.nan, -0.0
+    for dim, n in enumerate(shape):
+        for k in {1, n // 2, n}:
+            for largest in (True, False):
+                hold("topk", x, k=k, dim=dim, largest=largest, terms=1)
+
+
+def test_the_ends_of_int64_are_in_order(hold):
+    x = np.array([0, -(2**63), 2**63 - 1, -1, 1, -(2**63)])
+    for largest in (True, False):
+        hold("topk", x, k=6, largest=largest, terms=1)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 40), (40, 3), (2, 300, 5), (1, 5000), (600, 2)])
+def test_the_gradient_of_a_product_with_and_without_zeros(hold, shape):
+    x = 1 + normal(*shape) / 50
+    for dim, n in enumerate(shape):
+        grad = TABLE["sum"](x, dim=dim)
+        for zeros in (0, 1, 2):
+            a = np.moveaxis(x.copy(), dim, 0)
+            a[n // 2 : n // 2 + zeros] = 0
+            hold("prod_backward", grad, np.moveaxis(a, 0, dim), dim=dim, terms=n)
+
+
+def test_axes_apart_and_an_index_smaller_than_x(hold):
+    x = 1 + normal(3, 4, 5, 6) / 50
+    for dim in ((0, 2), (1, 3), (0, 3)):
+        hold("var", x, dim=dim, terms=60)
+        hold("prod_backward", TABLE["sum"](x, dim=dim), x, dim=dim, terms=60)
+    index, src = np.arange(12).reshape(2, 3, 2) % 4, normal(2, 4, 3, seed=1)
+    hold("scatter_add", normal(3, 4, 5), index, src, dim=1, terms=3)
+
+
+def test_whole_numbers_have_powers_and_quotients_and_bounds(hold):
+    x, y = (normal(13, 21) * 2000).astype(np.int64), np.arange(-10, 11) * 3 + 1
+    x[0, :2], y[:2] = -(2**63), (-1, 5)
+    with np.errstate(all="ignore"):
+        for name in ("floor_divide", "remainder"):
+            hold(name, x, y, terms=1)
+        hold("pow", x, np.abs(y), terms=1)
+    hold("clamp", x, min=-2.5, max=700, terms=1)
+    for name, refused in (("pow", -1), ("floor_divide", 0), ("remainder", 0)):
+        with pytest.raises((ValueError, ZeroDivisionError)) as expected:
+            TABLE[name](x, refused)
+        with pytest.raises(expected.type):
+            hold(name, np.where(x == x.max(), refused, 1), refused, terms=1)
 
 
 def test_a_label_or_an_index_out_of_range_is_an_error_and_touches_no_memory(hold):

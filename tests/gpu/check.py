@@ -93,7 +93,8 @@ class Check:
             raise StepError(f"{command[0]} is not on this machine") from None
         except subprocess.TimeoutExpired as late:
             said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else ""
-            (self.out / f"{log or step}.txt").write_text(said)
+            with (self.out / f"{log or step}.txt").open("a") as file:
+                file.write(f"$ {' '.join(str(c) for c in command)}\n{said}\n")
             raise StepError(f"{Path(str(command[0])).name} took more than {limit:.0f} s") from None
         with (self.out / f"{log or step}.txt").open("a") as file:
             file.write(f"$ {' '.join(str(c) for c in command)}\n{done.stdout}\n")
@@ -254,12 +255,14 @@ def main() -> int:
         print("NOT RUN: nvidia-smi finds no card here. --build-only compiles everything without "
               "one; the kernels themselves run in the lab (etude check gpu-lab)")
         return 2
+    page = out / "gpu-check.md"
     finished = check.step("install")
+    page.write_text(check.page(card))  # after each step: what is found is kept, whatever follows
     if finished and not asked.build_only:
         for name in ("conformance", "programs", "benchmarks"):
             finished = check.step(name) and finished
-    (out / "gpu-check.md").write_text(check.page(card))
-    print(f"{out / 'gpu-check.md'}")
+            page.write_text(check.page(card))
+    print(page)
     return 0 if finished and all(r.verdict == "ok" for r in check.rows) else 1
 
 

@@ -135,6 +135,16 @@ def test_classroom50_needs_its_runner():
         classroom50.document(CLASS[0], {k: v for k, v in made.RUNNER.items() if k != "COMMIT_URL"})
 
 
+@pytest.mark.parametrize("tag", ["submit/20261128T120000Z-ab12", "submit/2026-11-28T12-00-00Z-ab"])
+def test_classroom50_has_the_time_of_the_tag_where_no_collector_gave_one(tag):
+    document = classroom50.document(made.result(submitted=""), made.RUNNER | {
+        "SUBMISSION_TAG": tag})
+    validate(document, "classroom50")
+    assert document["datetime"] == "2026-11-28T12:00:00Z"
+    with pytest.raises(CourseError, match="SUBMISSION_TAG is"):
+        classroom50.document(made.result(submitted=""), made.RUNNER | {"SUBMISSION_TAG": "x"})
+
+
 def test_prairielearn_keeps_to_one_megabyte_whatever_was_printed():
     loud = made.result(checks=[
         made.check(f"c-{n}", 0, status=Status.FAILED, detail="\u00fc" * 700_000)

@@ -163,6 +163,15 @@ def test_a_grader_that_fails_costs_nobody_anything(small, monkeypatch):
     assert grade(small).graded == 1
 
 
+def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(small, room):
+    grade(small)
+    (small / "in" / "s2.py").write_text((small / "in" / "s1" / "answer.py").read_text())
+    with room((small / "out" / "journal.jsonl").stat().st_size + 50), \
+            pytest.raises(handins.CourseError, match=r"(?s)Grading stopped: .*the same command"):
+        grade(small)
+    assert {r.student for r in grade(small).results} == {"s1", "s2"}
+
+
 def test_a_missing_compiler_is_said_before_anybody_is_graded(small, monkeypatch):
     (small / "in" / "s2").mkdir()
     (small / "in" / "s2" / "answer.c").write_text(made_class.text(made_class.C_SOLUTION))

@@ -43,6 +43,7 @@ def test_a_folder_an_archive_and_a_file_are_a_hand_in_each(tmp_path):
     found = collect(tmp_path, prefix="T1")
     assert [h.student for h in found.handins] == ["s1", "s2", "s3", "s4", "s5"]
     assert all(h.files == {"answer.py": b"x = 1"} for h in found.handins)
+    assert all(h.notes == [] for h in found.handins)
     assert found.missing == found.unclaimed == []
 
 

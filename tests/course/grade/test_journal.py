@@ -69,6 +69,17 @@ def test_a_lock_goes_with_the_process_that_held_it(tmp_path):
         assert len(again.events) == 1
 
 
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, room):
+    before = written(tmp_path)
+    with Journal(tmp_path) as made:
+        with room(len(before) + 10), pytest.raises(OSError, match="File too large"):
+            made.add("graded", text="x" * 1000)
+        assert (tmp_path / journal.NAME).read_bytes() == before
+        assert len(made.events) == 5
+        made.add("graded", n=5)
+    assert [e["n"] for e in journal.read(tmp_path)] == list(range(6))
+
+
 def test_no_grading_is_a_sentence(tmp_path):
     with pytest.raises(CourseError, match=r"There is no grading in '.*nowhere'"):
         journal.read(tmp_path / "nowhere")

@@ -151,3 +151,12 @@ def test_each_check_gets_a_worker_of_its_own(graded):
         "    if not xs", "    if CALLS:\n        return 'seen before'\n    if not xs").replace(
         "    return x + x", "    CALLS.append(1)\n    return x + x", 1))
     assert sum(c.points for c in found.values()) == 5
+
+
+def test_what_the_answer_prints_is_shown_beside_the_failing_case(graded):
+    found = graded(RIGHT.replace("return x + x", "print('x is', x.size); return x", 1))
+    assert "printed    x is " in found["double-values"].detail
+
+
+def test_where_it_was_run_is_kept(small, hand_in):
+    assert {"etude", "numpy", "python"} <= set(run(small, hand_in(RIGHT), seed="s").environment)

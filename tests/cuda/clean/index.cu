@@ -35,6 +35,10 @@ int main(int argc, char **)
     d.ok(etude_index_select_f32(&d.ctx, weight, index, y, 1, V, count, D));
     d.ok(etude_embedding_backward_f32(&d.ctx, grad, index, dweight, count, V, D, 3));
     d.ok(etude_index_select_f32(&d.ctx, weight, index, d.empty<float>(2 * count), 2, V, count, 1));
+    int64_t *wild = d.indices(count, 2 * V); /* out of range */
+    d.ok(etude_embedding_f32(&d.ctx, wild, weight, y, count, V, D), ETUDE_BAD_INDEX);
+    d.ok(etude_embedding_backward_f32(&d.ctx, grad, wild, dweight, count, V, D, NAN),
+         ETUDE_BAD_INDEX);
     if (argc > 1) { /* sorted: elements go where their index says */
         float *terms = d.numbers(D * many);
         int64_t *rows = d.indices(many, V);
@@ -42,11 +46,10 @@ int main(int argc, char **)
         d.ok(etude_embedding_backward_f32(&d.ctx, terms, rows, dweight, many, V, 3, 5));
         d.ok(etude_embedding_backward_f32(&d.ctx, terms, d.indices(many, 9 * V), dweight, many, V,
                                           D, NAN), ETUDE_BAD_INDEX);
+        int64_t far = 1 << 21; /* few indices, but more places than are worth looking through */
+        d.ok(etude_embedding_backward_f32(&d.ctx, terms, d.indices(200, far), d.empty<float>(far),
+                                          200, far, 1, NAN));
     }
-    int64_t *wild = d.indices(count, 2 * V); /* out of range */
-    d.ok(etude_embedding_f32(&d.ctx, wild, weight, y, count, V, D), ETUDE_BAD_INDEX);
-    d.ok(etude_embedding_backward_f32(&d.ctx, grad, wild, dweight, count, V, D, NAN),
-         ETUDE_BAD_INDEX);
 }
 
 #endif

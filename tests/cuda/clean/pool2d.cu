@@ -31,6 +31,8 @@ int main(int argc, char **)
         d.ok(etude_max_pool2d_f32(&d.ctx, d.specials(pixels), y, index, planes, H, W, 4, 5, 2, 3, 3,
                                   2, 1, 1, 3, 2));
         d.ok(etude_avg_pool2d_f32(&d.ctx, x, y, planes, H, W, 4, 6, 4, 2, 3, 2, 2, 1, 0, NAN));
+        d.ok(etude_avg_pool2d_backward_f32(&d.ctx, y, dx, planes, H, W, 4, 3, 5, 4, 2, 3, 0, 0, 1,
+                                           NAN));
         d.ok(etude_adaptive_avg_pool2d_f32(&d.ctx, x, y, planes, H, W, 4, 5));
         d.ok(etude_adaptive_avg_pool2d_backward_f32(&d.ctx, y, dx, planes, H, W, 4, 5));
         /* many outputs for one pixel, pixels that share a slot, indices that are out of range */

@@ -24,6 +24,12 @@ int main(int argc, char **)
     d.ok(etude_argmax_f32(&d.ctx, ties, at, rows, cols, 1));
     d.ok(etude_argmin_f32(&d.ctx, ties, at, 1, rows, cols));
     if (odd) {
+        std::vector<float> below(180);
+        for (size_t i = 0; i < below.size(); i++)
+            below[i] = -1 - (float)(i * 7 % 11);
+        float *negative = d.given(below); /* threads without numbers have 0, which is no maximum */
+        d.ok(etude_argmax_f32(&d.ctx, negative, at, 5, 36, 1));
+        d.ok(etude_argmax_f32(&d.ctx, negative, at, 4, 5, 9));
         d.ok(etude_sum_f32(&d.ctx, x, y, 3, 2501, 1)); /* a block for each row */
         d.ok(etude_sum_f32(&d.ctx, x, y, 7, 3, 1));    /* a thread */
         d.ok(etude_sum_f32(&d.ctx, x, y, 2, 1100, 9)); /* two segments of columns */

@@ -70,7 +70,7 @@ class Driven:
     exceptions: list[str] = field(default_factory=list)  # and its bases
     where: str = ""  # "softmax.py:7 in softmax"
     traceback: str = ""
-    log: str = ""  # the end of what the worker printed, if it ended
+    log: str = ""  # the end of what was printed meanwhile
     seconds: float = 0.0
 
 

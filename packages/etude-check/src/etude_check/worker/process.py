@@ -95,7 +95,7 @@ class Process:
             except TimeoutError:
                 if self._ended() is not None:  # a child it left behind may hold the socket
                     raise self._gone(during) from None
-                if self.most is not None and self._printed() > self.most:
+                if self.most is not None and self.printed() > self.most:
                     raise Ended("crash", f"printed more than {self.most >> 20} MiB "
                                          f"{during}") from None
                 continue
@@ -156,19 +156,22 @@ class Process:
             return False
         return bool(self.rest)
 
-    def tail(self) -> str:
-        """The end of what it printed, standard output and errors together."""
-        size = self._printed()
-        text = os.pread(self.log.fileno(), TAIL, max(0, size - TAIL))
+    def tail(self, since: int = 0) -> str:
+        """The end of what it printed, standard output and errors together; of what it printed when
+        it had printed ``since`` bytes already.
+        """
+        size = self.printed()
+        text = os.pread(self.log.fileno(), TAIL, max(since, size - TAIL))
         return text.decode(errors="replace").replace("\0", "").strip()
 
     def trim(self) -> None:
         """Forget a log that has grown large."""
-        if self._printed() > LOG:
+        if self.printed() > LOG:
             os.ftruncate(self.log.fileno(), 0)
             os.lseek(self.log.fileno(), 0, os.SEEK_SET)  # of the worker too: it is one open file
 
-    def _printed(self) -> int:
+    def printed(self) -> int:
+        """Bytes of its log."""
         return os.fstat(self.log.fileno()).st_size
 
     def anonymous(self) -> int:

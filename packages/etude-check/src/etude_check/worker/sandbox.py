@@ -264,13 +264,17 @@ class Sandbox:
         if drivers is not None and function.startswith(DRIVERS):
             message["drivers"] = [str(drivers), drivers.read_text()]
         self._ready()
-        if self._start() is None:
+        process = self._start()
+        if process is None:
             return Driven("unloadable", message=self._description.error,
                           log=self._description.log)
+        before = process.printed()
         start = time.perf_counter()
         try:
             reply = self._ask(message, timeout or self.timeout, f"in {function}", DRIVEN)
-            return driven_of(reply, time.perf_counter() - start)
+            found = driven_of(reply, time.perf_counter() - start)
+            found.log = process.tail(before)
+            return found
         except Ended as end:
             return Driven("protocol" if end.status == "stale" else end.status,
                           message=end.message, log=end.log,

@@ -16,12 +16,14 @@ import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
 from etude.core.table import TABLE, Op
 
 RULES = ("shape", "prepare", "cost")  # of an op: what a worker needs to call any column
+SEALED = "the reference of this op is not there, because it is the answer"
 HOME = "etude.ops."  # where references live, and the functions that they share
 Function = Callable[..., Any]
 
@@ -34,11 +36,10 @@ def seal(ops: Iterable[str]) -> None:
     needed = {f for op in TABLE.values() for f in _reached(
         [*(getattr(op, rule) for rule in RULES), *(() if op in sealed else _bodies(op))])}
     for op in sealed:
-        said = f"{op.name}: its reference is not there, because it is the answer"
         for function in _reached(_bodies(op)) - needed:
-            _refuse(function, said)
+            _refuse(function, SEALED)
         if not isinstance(op.reference, FunctionType):  # a ufunc has no body of its own
-            op.reference = _refusal(said, ())
+            op.reference = _refusal(SEALED, ())
 
 
 def _bodies(op: Op) -> list[Any]:
@@ -80,7 +81,8 @@ def forbid(names: Sequence[str]) -> None:
             modules.append(name)
     if modules:
         sys.meta_path.insert(0, _Absent(tuple(modules)))
-    for loaded in [m for m in sys.modules if _under(m, modules)]:
+    tops = {m.partition(".")[0] for m in modules}
+    for loaded in [m for m in sys.modules if m.partition(".")[0] in tops and _under(m, modules)]:
         parent, _, last = loaded.rpartition(".")
         vars(sys.modules.get(parent, builtins)).pop(last, None)
         del sys.modules[loaded]
@@ -127,6 +129,7 @@ def _refuse(function: FunctionType, said: str) -> None:
     function.__defaults__ = function.__kwdefaults__ = None
 
 
+@cache
 def _refusal(said: str, free: tuple[str, ...]) -> FunctionType:
     """A function that raises, and has the variables of the one whose place it takes."""
     lines = ["def outer():", *(f"    {name} = None" for name in free),

@@ -58,7 +58,7 @@ class Walls:
     processes: int = 32  # threads too
     files: int = 128  # open at once
     cpu: int = 600  # seconds of processor time, of all its calls together
-    hidden: tuple[str, ...] = ()  # files and folders of Python's libraries that it must not see
+    hidden: tuple[str, ...] = ()  # real paths of files and folders of libraries, out of its sight
     sealed: tuple[str, ...] = ()  # ops whose references it does without: ``sealed.py``
     forbidden: tuple[str, ...] = ()  # modules and functions that it does without
 
@@ -161,9 +161,7 @@ class Walls:
         found = []
         for root in roots:
             real = os.path.realpath(root)
-            for path in map(os.path.realpath, self.hidden):
-                if _within(path, [real]):
-                    found.append(root + path[len(real):])
+            found += [root + path[len(real):] for path in self.hidden if _within(path, [real])]
         return found
 
     def _user(self, rooted: bool, shown: Sequence[str], home: str) -> None:

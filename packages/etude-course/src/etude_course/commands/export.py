@@ -22,15 +22,15 @@ FORMATS = (*TABLES, *FOLDERS, "nbgrader")
 @click.command()
 @click.argument("grading", type=click.Path(path_type=Path))
 @click.argument("format_", metavar="FORMAT", type=click.Choice(FORMATS))
-@click.option("--to", required=True, metavar="PATH", help="A file for csv, canvas, moodle; a "
-              "folder for gradescope, prairielearn, classroom50; for nbgrader the gradebook, "
-              "sqlite:///gradebook.db.")
+@click.option("--to", required=True, metavar="PATH", help="A file for csv, canvas, moodle, and "
+              "for one result; a folder for gradescope, prairielearn, classroom50; for nbgrader "
+              "the gradebook, sqlite:///gradebook.db.")
 @click.option("--roster", metavar="CSV", help="For names, and for who handed in nothing.")
 def export(grading: Path, format_: str, to: str, roster: str | None) -> None:
     """Write the results for another system. The score is the same in each.
 
-    GRADING is the folder that 'etude course grade' made, or one result of it
-    ("grades/A2/results/s001.json"). FORMAT is one of csv, canvas, moodle,
+    GRADING is the folder that 'etude course grade' made, or one result: a file
+    such as "grades/A2/results/s001.json". FORMAT is one of csv, canvas, moodle,
     gradescope, prairielearn, classroom50, nbgrader.
     """
     from etude_course.errors import CourseError
@@ -49,10 +49,13 @@ def export(grading: Path, format_: str, to: str, roster: str | None) -> None:
                         "moodle": tables.moodle}[format_]
                 _write(Path(to), make(results, people))
             else:
-                Path(to).mkdir(parents=True, exist_ok=True)
+                single = grading.is_file()
+                Path(to).absolute().parent.mkdir(parents=True, exist_ok=True)
+                if not single:
+                    Path(to).mkdir(exist_ok=True)
                 for result in results:
                     text = json.dumps(_document(format_, result), indent=1, sort_keys=True)
-                    _write(Path(to, f"{result.student}.json"), text + "\n")
+                    _write(Path(to) if single else Path(to, f"{result.student}.json"), text + "\n")
         except ValueError as error:
             raise CourseError(f"Nothing more is exported: {error}.") from error
         except OSError as error:

@@ -94,6 +94,14 @@ class Cohort:
 
     def run(self) -> Outcome:
         """Raises CourseError before anything was done, or when the journal cannot be used."""
+        try:
+            return self._run()
+        except OSError as error:
+            raise CourseError(f"Grading stopped: {error.filename or self.settings.into} cannot be "
+                              f"written ({error.strerror}). What was graded is kept; the same "
+                              f"command goes on.") from error
+
+    def _run(self) -> Outcome:
         s = self.settings
         # `doe-a2_s001.zip` may have the assignment's name in it.
         found = handins.collect(s.folder, s.roster, self.assignment.sources, s.times,

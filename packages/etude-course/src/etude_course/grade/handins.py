@@ -234,7 +234,8 @@ def _take(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> None:
             if made.entry in there and [w for w in wanted if _suffix(w) == _suffix(made.entry)
                                         ] == [name]:
                 found = [made.entry]  # a file that is called by its student: s001.py
-            if len(found) == 1:
+            called = (f"{made.student}_{name}", f"{made.student}{_suffix(name)}")
+            if len(found) == 1 and found[0] not in called:
                 made.notes.append(f"taken as {name}: {found[0]}")
         if len(found) > 1:
             made.notes.append(f"there are several files called {name}, and none is taken: "

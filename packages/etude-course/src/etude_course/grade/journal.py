@@ -33,7 +33,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+b")
+        self._file = self.path.open("a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -55,11 +55,18 @@ class Journal:
         self._file.close()
 
     def add(self, event: str, **fields: Any) -> None:
-        """Append an event. It is on the disk when this returns."""
+        """Append an event. It is on the disk when this returns. OSError if it cannot be; then the
+        journal is as it was.
+        """
         made = {"event": event, **fields}
-        self._file.write(_line(made))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line, size = _line(made), self.path.stat().st_size
+        try:
+            while line:  # unbuffered: a full disk takes part of a line
+                line = line[self._file.write(line):]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(size)
+            raise
         self.events.append(made)
 
     def _read(self) -> int:

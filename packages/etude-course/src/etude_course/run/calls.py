@@ -16,6 +16,7 @@ from etude_check.worker.answers import Driven
 from etude_check.worker.sandbox import Sandbox
 from etude_course.cases.case import Case, Raises
 from etude_course.cases.compare import Difference, describe, difference
+from etude_course.errors import CourseError
 from etude_course.kit.kit import Answer
 from etude_course.record import Status
 from etude_course.source.assignment import Check
@@ -56,8 +57,11 @@ def ask(box: Sandbox, check: Check, cases: Sequence[Case], timeout: float, clock
         if late >= GIVE_UP or not clock.left:
             found.append(None)
             continue
-        driven = box.drive(check.call, case.args, timeout=min(timeout, clock.left + 0.1),
-                           drivers=drivers)
+        try:
+            driven = box.drive(check.call, case.args, timeout=min(timeout, clock.left + 0.1),
+                               drivers=drivers)
+        except ValueError as error:  # of the arguments
+            raise CourseError(f"checks.py: case {case.name!r} of {check.id!r}: {error}") from None
         late += driven.status == "timeout"
         found.append(driven)
     box.finish()  # the next check gets another worker: nothing is carried over
@@ -80,7 +84,11 @@ def _valued(check: Check, case: Case, driven: Driven, judge: Judge | None) -> Fa
         return Fault(case, Status.FAILED, said, Difference(said, "", case.expected, driven.value),
                      driven)
     if judge is not None:
-        said = judge(case, driven.value)
+        try:
+            said = judge(case, driven.value)
+        except Exception as error:  # it met what it was not made for
+            said = (f"{describe(driven.value)} was returned, which cannot be judged "
+                    f"({type(error).__name__}: {error})")
         return Fault(case, Status.FAILED, said, Difference(said, "", None, driven.value),
                      driven) if said else None
     found = difference(case.expected, driven.value, check.tolerance)

@@ -29,6 +29,7 @@ WHOLE = 64  # elements of an array that is printed whole
 COLUMNS = 10  # of a row that is printed whole
 WRONG = 5  # wrong elements of a larger one that are named
 INDENT = 11
+PRINTED = 12  # lines that the answer printed
 DIGITS = 6
 TEXT = 400  # characters of a value that is no array
 
@@ -49,7 +50,15 @@ def smallest(faults: Sequence[Fault]) -> Fault:
 
 
 def drawn(check: Check, fault: Fault) -> str:
-    """The case as text."""
+    """The case as text, and what the answer printed meanwhile."""
+    lines = _lines(check, fault)
+    printed = fault.driven.log.splitlines() if fault.driven else []
+    if printed[PRINTED:]:
+        printed = ["...", *printed[-PRINTED:]]
+    return "\n".join(lines + _labelled("printed", printed))
+
+
+def _lines(check: Check, fault: Fault) -> list[str]:
     lines = _labelled("asked", [_call(check, fault.case)])
     for i, arg in enumerate(fault.case.args):
         lines += _labelled("", _value(arg, None, f"{_name(i)}  "))
@@ -60,14 +69,14 @@ def drawn(check: Check, fault: Fault) -> str:
             lines += _labelled("expected", _value(expected, None))
         lines += _labelled("got", (fault.driven.traceback if fault.driven else ""
                                    ).splitlines() or [fault.message])
-        return "\n".join(lines)
+        return lines
     at = f"{found.path}  " if found.path else ""
     if found.expected is not None:
         lines += _labelled("expected", _value(found.expected, None, at))
     lines += _labelled("got", _value(found.got, found.wrong, at))
     if found.wrong is not None and found.wrong.size > WHOLE:
         lines += _labelled("wrong", _worst(found))
-    return "\n".join(lines)
+    return lines
 
 
 def _call(check: Check, case: Case) -> str:

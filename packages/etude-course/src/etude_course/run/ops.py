@@ -59,10 +59,12 @@ def status(found: Report, failed: Record | None) -> Status:
     return STATUSES.get(failed.verdict, Status.FAILED)
 
 
-def detail(found: Report, failed: Record) -> str:
-    """What is known of a failed case, in lines."""
+def detail(found: Report, failed: Record, file: str = "") -> str:
+    """What is known of a failed case, in lines; with a ``file``, the command that runs it alone."""
     shown = [(label, text) for label, text in facts(found, failed)
              if label not in ("case", "wrong", "looks like", "run again")]
+    if file and failed.asked:
+        shown.append(("run again", failed.reproduce(file)))
     return "\n".join(f"{label:10} {text}" for label, text in shown)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from etude_check.worker.sandbox import Sandbox
-from etude_course.cases.case import Case
+from etude_course.cases.case import Case, expected_to_json
 from etude_course.errors import CourseError
 from etude_course.run.handin import candidate
 from etude_course.source import parameters
@@ -62,10 +62,12 @@ class Oracle:
         known = self.source.checks.oracles.get(check.id)
         if known is not None:
             try:
-                return known(*case.args, parameters=dict(self.values))
+                value = known(*case.args, parameters=dict(self.values))
+                expected_to_json(value)  # must be plain
             except Exception as error:
                 raise CourseError(f"checks.py cannot say what is expected of {check.id}, case "
                                   f"{case.name!r}: {type(error).__name__}: {error}") from error
+            return value
         if check.judge:
             return None
         driven = self._box(check).drive(check.call, case.args, timeout=TIMEOUT,

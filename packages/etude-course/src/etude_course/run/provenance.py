@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import re
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ import etude_course
 from etude.core.table import TABLE
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.walls import Walls
+from etude_course.run.handin import wanted
 from etude_course.source.assignment import Question
 
 
@@ -50,10 +52,9 @@ LIBRARY = _words("""memcpy memmove memset memcmp malloc calloc realloc free alig
     _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable dyld_stub_binder bzero
     __errno_location""")
 MATH = _words("""acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp
-    exp10
-    exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log
-    log10 log1p log2 logb lrint lround modf nan nearbyint nextafter pow remainder remquo rint round
-    roundeven scalbln scalbn sin sincos sinh sqrt tan tanh tgamma trunc __fpclassify __isinf
+    exp10 exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround
+    log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter pow remainder remquo rint
+    round roundeven scalbln scalbn sin sincos sinh sqrt tan tanh tgamma trunc __fpclassify __isinf
     __isnan __finite __signbit""")
 #: The compiler's own: OpenMP, vectors of mathematical functions, C++, arithmetic in software.
 RUNTIME = re.compile(r"GOMP_|omp_|__kmpc_|_ZGV|_Zn[aw]|_Zd[al]|_ZSt|_ZNSt|_ZNKSt|__gxx_personality"
@@ -64,7 +65,7 @@ RUNTIME = re.compile(r"GOMP_|omp_|__kmpc_|_ZGV|_Zn[aw]|_Zd[al]|_ZSt|_ZNSt|_ZNKSt
 def forbidden(question: Question) -> tuple[str, ...]:
     """Names that an answer may not use: what the question says, or for an op all of Etude."""
     if question.forbid is not None:
-        return question.forbid
+        return tuple(name.removeprefix("builtins.") for name in question.forbid)
     return (ETUDE,) if any(c.ops or c.speed for c in question.checks) else ()
 
 
@@ -74,29 +75,35 @@ def refused(question: Question, path: Path) -> str:
     """
     if path.suffix != ".py":
         return ""
-    return next(used(path.name, path.read_text(errors="replace"), forbidden(question)), "")
+    driven = any(c.call.startswith("drivers:") for c in question.checks)  # which may call anything
+    names = () if driven else wanted(question)
+    return next(used(path.name, path.read_text(errors="replace"), forbidden(question), names), "")
 
 
 # ------------------------------------------------------------------ in the text
 
 
-def used(file: str, text: str, forbid: Sequence[str]) -> Iterator[str]:
-    """Sentences about forbidden names in a Python text, in its order."""
+def used(file: str, text: str, forbid: Sequence[str], names: Sequence[str] = ()) -> Iterator[str]:
+    """Sentences about forbidden names in a Python text, in its order. Of a file that answers
+    several questions only what the functions and ops ``names`` reach counts.
+    """
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # whoever runs it says so
     known: dict[str, str] = {}  # name here -> what it was imported as
-    found: list[tuple[int, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            found += [(node.lineno, name) for name in _imports(node, known)]
+            [*_imports(node, known)]
     own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)
            and not isinstance(n.ctx, ast.Load)} | {
         n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))} | {
         a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)}
+    found: list[tuple[int, str]] = []
     inner: set[int] = set()  # "a.b" within "a.b.c"
-    for node in ast.walk(tree):
+    for node in (n for part in reached(tree, names) for n in ast.walk(part)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found += [(node.lineno, name) for name in _imports(node, known)]
         if isinstance(node, ast.Attribute):
             inner.add(id(node.value))
         if id(node) not in inner and isinstance(node, (ast.Attribute, ast.Name)):
@@ -111,6 +118,44 @@ def used(file: str, text: str, forbid: Sequence[str]) -> Iterator[str]:
                        + (f"{rule} may not be used in this question" if rule != ETUDE else
                           "of Etude an answer may use etude.implements alone"))
                 break
+
+
+def reached(tree: ast.Module, names: Sequence[str]) -> list[ast.stmt] | list[ast.Module]:
+    """The statements of a module that these functions and ops may come by: their own, those of what
+    they name, and those that are neither definitions nor imports. Everything, if there are no names
+    or the module does not have them.
+    """
+    defined: dict[str, list[ast.stmt]] = {}
+    always: list[ast.stmt] = []
+    for node in tree.body:
+        for name in (here := _defines(node)):
+            defined.setdefault(name, []).append(node)
+        if not here and not isinstance(node, (ast.Import, ast.ImportFrom)):
+            always.append(node)
+    todo = [n for name in names for n in defined.get(name, ())]
+    todo += [n for n in tree.body if isinstance(n, ast.FunctionDef) and any(
+        f"'{op}'" in ast.unparse(d) for d in n.decorator_list for op in names)]
+    if not todo:
+        return [tree]
+    todo += always
+    found: list[ast.stmt] = []
+    while todo:
+        node = todo.pop()
+        if node in found:
+            continue
+        found.append(node)
+        todo += [n for name in ast.walk(node) if isinstance(name, ast.Name)
+                 for n in defined.get(name.id, ())]
+    return found
+
+
+def _defines(node: ast.stmt) -> list[str]:
+    """The names that a statement of a module defines, and that is all it does."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else \
+        [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [t.id for t in targets if isinstance(t, ast.Name)]
 
 
 def _imports(node: ast.Import | ast.ImportFrom, known: dict[str, str]) -> Iterator[str]:
@@ -214,7 +259,7 @@ def _hidden(alone: bool) -> tuple[str, ...]:
                   if p.name != "__init__.py"]
     for name in _others():
         found += _places(name)
-    return tuple(str(p) for p in found if p.exists())
+    return tuple(os.path.realpath(p) for p in found if p.exists())
 
 
 def _places(module: str) -> list[Path]:

@@ -7,6 +7,7 @@ ended, what is expected of hidden cases is computed in a worker with the solutio
 
 from __future__ import annotations
 
+import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+import etude
 from etude_check.errors import CheckError
 from etude_check.worker.answers import Driven
 from etude_check.worker.candidate import Candidate
@@ -71,6 +75,7 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
                 progress(result)
         return Result(a.id, a.version, student, found, title=a.title, members=list(members),
                       submission=hand_in.digest, walls=Walls().missing(),
+                      environment=environment(),
                       seconds=time.monotonic() - start)
 
 
@@ -253,7 +258,7 @@ class _Run:
         return partial(replace, blank, status=status, message=ops.message(failed),
                        mistake=self._named(shown, under_test, walls) or failed.likely,
                        case=failed.case if self.hidden is None else f"hidden: {failed.case}",
-                       detail=ops.detail(found, failed))
+                       detail=ops.detail(found, failed, "" if self.hidden else answer.name))
 
     def _named(self, shown: Visible, under_test: Candidate, walls: Walls) -> str:
         if not shown.fingerprints:
@@ -266,6 +271,13 @@ class _Run:
     def _speed(self, question: Question, check: Check, blank: CheckResult, answer: Answer,
                under_test: Candidate) -> Verdict:
         return partial(replace, blank, message=TIMED_LATER)
+
+
+def environment() -> dict[str, Any]:
+    """Where it was run, as far as that may change a result."""
+    return {"etude": etude.__version__, "numpy": np.__version__,
+            "python": platform.python_version(), "machine": platform.machine(),
+            "system": platform.system()}
 
 
 def _lasting(verdict: Verdict, seconds: float) -> CheckResult:

@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-#define ETUDE_INTERFACE 0x00020000 /* major << 16 | minor */
+#define ETUDE_INTERFACE 0x00020001 /* major << 16 | minor */
 
 /* What a library was compiled with. Etude asks before it calls anything there, and refuses another
    major number: the parameters of its kernels would not be those below. A library that does not
@@ -45,7 +45,8 @@ const uint32_t etude_interface = ETUDE_INTERFACE;
 
 enum {
     ETUDE_OK = 0,
-    ETUDE_BAD_INDEX = 1,   /* an index or label is out of range: the reference words the error */
+    ETUDE_BAD_INDEX = 1,   /* an index or label is out of range, or whole numbers are divided by 0 or
+                              taken to a negative power: the reference words the error */
     ETUDE_NO_MEMORY = 2,
     ETUDE_UNSUPPORTED = 3, /* declined, reason in ctx->error: the reference runs instead:
                               snprintf(ctx->error, sizeof ctx->error, "%d threads", 3); */
@@ -144,6 +145,14 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     /* y[o][j][i] = x[o][0][i] + ... + x[o][j][i] */                                              \
     typedef int etude_scan_fn_##T(etude_context *ctx, const real *x, real *y, int64_t outer,      \
         int64_t n, int64_t inner);                                                                \
+    /* y[o][0 .. k-1][i] = the k largest of x[o][..][i], largest first, and index their places;   \
+       the smallest, smallest first, where `largest` is 0. Of equal elements, such as 0 and -0,   \
+       the first in x comes first; a NaN is larger than any number, and equal to another NaN */   \
+    typedef int etude_topk_fn_##T(etude_context *ctx, const real *x, real *y, int64_t *index,     \
+        int64_t outer, int64_t n, int64_t inner, int64_t k, double largest);                      \
+    /* dx[o][j][i] = grad[o][i] times the product of x[o][..][i] without j; grad: outer x inner */\
+    typedef int etude_prod_backward_fn_##T(etude_context *ctx, const real *grad, const real *x,   \
+        real *dx, int64_t outer, int64_t n, int64_t inner);                                       \
     /* each row of rows x cols by itself */                                                       \
     typedef int etude_rows_fn_##T(etude_context *ctx, const real *x, real *y, int64_t rows,       \
         int64_t cols);                                                                            \

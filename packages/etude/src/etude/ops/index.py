@@ -1,4 +1,6 @@
-"""Rows by number: index_select, embedding, one_hot, topk. C: c_src/cpu/index.c.
+"""Rows by number: index_select, embedding, one_hot, topk.
+
+C: c_src/cpu/index.c; ``topk`` has c_src/cpu/topk.c.
 
 Legend: V rows of a table, D numbers in each. index is int64 and counts from 0; a value outside
 raises IndexError. To pick single elements there is ``gather`` (``gather.py``).
@@ -139,7 +141,7 @@ def _largest(op, x, rest, k, dim):
 
 
 @op("topk", shape="... -> *Y, *Y int64", sizes=_largest, outputs="y index", shown=2,
-    domain="number", saves="x.shape index",
+    domain="number", saves="x.shape index", kernel="outer n inner = x along dim",
     flops=lambda x, *, k, **_: x.size * max(1, math.ceil(math.log2(k + 1))))
 def topk(x, *, k, dim=-1, largest=True):
     """y = the k largest elements along ``dim``, largest first, and their int64 indices; without

@@ -1,6 +1,6 @@
 """Reductions over one axis, several, or all: sums, extremes, their places.
 
-C: c_src/cpu/reduce.c; ``var`` has c_src/cpu/var.c, ``logsumexp`` c_src/cpu/logsumexp.c.
+C: c_src/cpu/reduce.c; ``var``, ``logsumexp`` and ``prod_backward`` have files of their own.
 
 Legend: x has any shape; ``dim`` is None (all axes), an integer or a tuple; with ``keepdim`` the
 reduced axes stay, as size 1.
@@ -187,7 +187,8 @@ def _(F, x, *, dim, keepdim):
     return y if keepdim else F.reshape(y, shape=reduced(x.shape, dims, keepdim=False))
 
 
-@op("prod_backward", shape="x: ..., grad: *R -> ...", sizes=reduction, flops=4, internal=True)
+@op("prod_backward", shape="x: ..., grad: *R -> ...", sizes=reduction, flops=4, internal=True,
+    kernel="outer n inner = x along dim")
 def prod_backward(grad, x, *, dim=None, keepdim=False):
     """dx_i = grad times the product of all other elements.
 

@@ -1,7 +1,8 @@
 """Conventions around an axis: rows, reductions, gather and scatter_add.
 
 The kernels are those of ``dense.py``; what stands here brings a call into the form they take. A
-reduction over several separate axes becomes several kernel calls, the innermost axes first.
+reduction over several separate axes becomes several kernel calls, the innermost axes first. Where
+that is not the same, as in a variance, the axes are moved together.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from etude.backends.native.geometry import (
 )
 from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes
-from etude.core.errors import Unsupported
 from etude.core.shapes import axes, axis, reduced
 
 Call = Callable[..., Any]
@@ -81,6 +81,50 @@ def bind_reduce(kernel: Kernel) -> Call:
     return call
 
 
+def bind_together(kernel: Kernel) -> Call:
+    """var and prod_backward, whose kernels want neighbouring axes: others are moved to the end."""
+    run, op, memory, orders = bind_dense(kernel), kernel.op, kernel.host.memory, Plans()
+
+    def call(*arrays: Any, out: Any = None, dim: Any = None, **attrs: Any) -> Any:
+        if dim.__class__ is list:
+            dim = tuple(dim)
+        x: Any = arrays[-1] if arrays else None
+        if dim.__class__ is not tuple or len(dim) < 2 or not hasattr(x, "shape"):
+            return run(*arrays, out=out, dim=dim, **attrs)
+        key = x.shape, dim
+        if key not in orders:
+            op.check(arrays, {"dim": dim, **attrs})
+            orders[key] = order_of(x.shape, dim)
+        if orders[key] is None:
+            return run(*arrays, out=out, dim=dim, **attrs)
+        spec = op.check(arrays, {"dim": dim, **attrs})
+        left, order = orders[key]
+        kept = tuple([x.shape[d] for d in left])
+        moved = memory.copy(np.transpose(x, order), None)
+        together = {**attrs, "dim": tuple(range(len(left), x.ndim)), "keepdim": False}
+        if op.cls == "var":
+            if out is not None:
+                check_out(op.name, out, spec.shape, spec.dtype)
+                run(moved, out=out.reshape(kept), **together)
+                return out
+            return run(moved, **together).reshape(spec.shape)
+        found = run(memory.dense(arrays[0]).reshape(kept), moved, **together)
+        keep(found)
+        if out is not None:
+            check_out(op.name, out, spec.shape, spec.dtype)
+        return memory.copy(np.transpose(found, np.argsort(order)), out)
+
+    def order_of(shape: tuple[int, ...], dim: tuple[int, ...]) -> Any:
+        """The axes that stay, and all with ``dim`` behind them; None where dim are neighbours."""
+        dims = axes(op.name, dim, len(shape))
+        if len(passes(shape, dims)) == 1:
+            return None
+        left = [d for d in range(len(shape)) if d not in dims]
+        return left, (*left, *sorted(dims))
+
+    return call
+
+
 def bind_gather(kernel: Kernel) -> Call:
     """x is cut to the size of index along every axis but ``dim``, as the kernel wants it."""
     cut, op = bind_dense(kernel), kernel.op
@@ -104,8 +148,6 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         spec = op.check((x, index, src), attrs)
         dim = axis(op.name, attrs["dim"], x.ndim)
         thunk, fn = kernel.pick(spec.dtype)
-        if any(n != m for i, (n, m) in enumerate(zip(x.shape, index.shape)) if i != dim):
-            raise Unsupported("index smaller than x")
         index = memory.dense(np.asarray(index))
         src = memory.dense(src[tuple([slice(n) for n in index.shape])])
         y = memory.empty(spec.shape, spec.dtype) if out is None else out
@@ -113,10 +155,16 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         check_apart(op, (y,), (index, src))
         if y is not x:
             memory.copy(x, y)
-        outer, n, inner = along(x.shape, dim)
-        status = thunk(fn, ident(index), ident(src), ident(y), outer, n, index.shape[dim], inner)
+        part = y[tuple([slice(n) if i != dim else slice(None) for i, n in enumerate(index.shape)])]
+        reached = memory.dense(part)  # where index is smaller than x, a copy of what it reaches
+        outer, n, inner = along(reached.shape, dim)
+        status = thunk(fn, ident(index), ident(src), ident(reached), outer, n, index.shape[dim],
+                       inner)
         if status:
             kernel.fail(status, (x, index, src), attrs)
+        if reached is not part:
+            keep(reached)
+            memory.copy(reached, part)
         return y
 
     return call

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etude.backends.native.axes import bind_gather, bind_reduce, bind_rows, bind_scatter_add
+from etude.backends.native.attention import bind_attention
+from etude.backends.native.axes import (
+    bind_gather,
+    bind_reduce,
+    bind_rows,
+    bind_scatter_add,
+    bind_together,
+)
 from etude.backends.native.copies import bind_copy
 from etude.backends.native.dense import bind_dense
 from etude.backends.native.kernel import Kernel
@@ -26,6 +33,10 @@ CONVENTIONS: dict[str, Callable[[Kernel], Callable[..., Any]]] = {
     "reduce": bind_reduce,
     "rows": bind_rows,
     "rows_backward": bind_rows,
+    "var": bind_together,
+    "prod_backward": bind_together,
+    "attention": bind_attention,
+    "attention_backward": bind_attention,
     "gather": bind_gather,
     "scatter_add": bind_scatter_add,
     "copy": bind_copy,

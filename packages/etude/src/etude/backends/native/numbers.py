@@ -202,10 +202,11 @@ def _along_in_words(op: Op, names: list[str], array: str, attr: str) -> str:
     if len(names) == 2:  # ``axes.bind_rows``
         return (f"the sizes of {array} at all axes but {attr}, multiplied, and at {attr}, which is "
                 f"moved to the end first")
-    if op.cls != "reduce":
+    if op.cls not in ("reduce", "var", "prod_backward"):
         return f"the sizes of {array} before, at and behind {attr}, multiplied"
+    apart = "take a call each" if op.cls == "reduce" else "are moved to the end first"
     return (f"the sizes of {array} before, at and behind the axes of {attr}, multiplied; axes that "
-            f"are no neighbours take a call each")  # ``axes.bind_reduce``
+            f"are no neighbours {apart}")  # ``axes.bind_reduce``, ``axes.bind_together``
 
 
 def along(shape: tuple[int, ...], dim: Any) -> tuple[int, int, int]:
