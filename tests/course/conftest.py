@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # made_class.py is shared by the files below
+sys.path.insert(0, str(Path(__file__).parent))  # made_class.py and attacks.py are shared
 
 TOML = '''
 id = "T1"

@@ -28,7 +28,7 @@ from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
 from etude_course.record import CheckResult, Result, Status
-from etude_course.run import calls, feedback, ops, provenance
+from etude_course.run import calls, feedback, ops, provenance, speed
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
 from etude_course.run.oracle import Hidden, module_of_drivers
@@ -270,7 +270,10 @@ class _Run:
 
     def _speed(self, question: Question, check: Check, blank: CheckResult, answer: Answer,
                under_test: Candidate) -> Verdict:
-        return partial(replace, blank, message=TIMED_LATER)
+        if not self.timed:
+            return partial(replace, blank, message=TIMED_LATER)
+        return partial(speed.timed, check, blank, under_test, provenance.walls_for(question),
+                       self.assignment.limits.call)
 
 
 def environment() -> dict[str, Any]:
