@@ -80,7 +80,8 @@ def test_mpi_without_ranks_says_how_to_start_it(place):
     ranks(1)
     status, said = runs.finish([*command(place, "alone")[:-1], "mpi"])
     assert status == 2
-    assert "mpiexec -n 3 python -P -m mpi4py.futures -m etude course grade" in " ".join(said.split())
+    said = " ".join(said.split())
+    assert "mpiexec -n 3 python -P -m mpi4py.futures -m etude course grade" in said
 
 
 def test_a_dask_scheduler_that_does_not_answer_is_said(place):
