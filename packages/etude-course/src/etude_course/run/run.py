@@ -208,7 +208,7 @@ class _Run:
                            message=f"only {executed} of {len(cases)} cases could be run in the "
                                    f"time of a hand-in")
         answers = [calls.answer_of(d) for d in driven[: len(shown.cases)]]
-        named = feedback.mistake(shown.fingerprints, answers, check.tolerance)
+        named = feedback.mistake(check, shown, answers, judge)
         return self._told(check, blank, faults, named)
 
     def _told(self, check: Check, blank: CheckResult, faults: list[Fault], named: str
@@ -264,7 +264,7 @@ class _Run:
         if not shown.fingerprints:
             return ""
         answers = ops.answers(under_test, shown.cases, self.assignment.limits.call, walls)
-        return feedback.mistake(shown.fingerprints, answers)
+        return feedback.same_answers(shown.fingerprints, answers)
 
     # ------------------------------------------------------------------ speed
 
