@@ -163,6 +163,17 @@ def test_a_grader_that_fails_costs_nobody_anything(small, monkeypatch):
     assert grade(small).graded == 1
 
 
+def test_a_numpy_among_the_hand_ins_is_not_imported(small, monkeypatch):
+    folder = small / "in"
+    (folder / "numpy.py").write_text("raise SystemExit('imported')\n")
+    (folder / "etude.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.chdir(folder)
+    roster = Roster({"s1": Student("s1")}, True)
+    outcome = grade(small, roster=roster)
+    assert [r.score for r in outcome.results] == [5]
+    assert outcome.trouble == []
+
+
 def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(small, room):
     grade(small)
     (small / "in" / "s2.py").write_text((small / "in" / "s1" / "answer.py").read_text())

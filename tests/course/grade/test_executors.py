@@ -53,8 +53,8 @@ def same(top, name):
 
 def test_two_mpi_ranks_find_the_same_scores(place):
     before = ranks(2)
-    python, *rest = command(place, "mpi")
-    status, said = runs.finish([*before, python, "-m", "mpi4py.futures", *rest])
+    python, safely, *rest = command(place, "mpi")
+    status, said = runs.finish([*before, python, safely, "-m", "mpi4py.futures", *rest])
     assert status == 0, said
     same(place, "mpi")
 
@@ -80,7 +80,7 @@ def test_mpi_without_ranks_says_how_to_start_it(place):
     ranks(1)
     status, said = runs.finish([*command(place, "alone")[:-1], "mpi"])
     assert status == 2
-    assert "mpiexec -n 3 python -m mpi4py.futures -m etude course grade" in " ".join(said.split())
+    assert "mpiexec -n 3 python -P -m mpi4py.futures -m etude course grade" in " ".join(said.split())
 
 
 def test_a_dask_scheduler_that_does_not_answer_is_said(place):

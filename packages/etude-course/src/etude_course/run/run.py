@@ -28,7 +28,7 @@ from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
 from etude_course.record import CheckResult, Result, Status
-from etude_course.run import calls, feedback, ops, provenance
+from etude_course.run import calls, feedback, ops, provenance, speed
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
 from etude_course.run.oracle import Hidden, module_of_drivers
@@ -208,7 +208,7 @@ class _Run:
                            message=f"only {executed} of {len(cases)} cases could be run in the "
                                    f"time of a hand-in")
         answers = [calls.answer_of(d) for d in driven[: len(shown.cases)]]
-        named = feedback.mistake(shown.fingerprints, answers, check.tolerance)
+        named = feedback.mistake(check, shown, answers, judge)
         return self._told(check, blank, faults, named)
 
     def _told(self, check: Check, blank: CheckResult, faults: list[Fault], named: str
@@ -264,13 +264,16 @@ class _Run:
         if not shown.fingerprints:
             return ""
         answers = ops.answers(under_test, shown.cases, self.assignment.limits.call, walls)
-        return feedback.mistake(shown.fingerprints, answers)
+        return feedback.same_answers(shown.fingerprints, answers)
 
     # ------------------------------------------------------------------ speed
 
     def _speed(self, question: Question, check: Check, blank: CheckResult, answer: Answer,
                under_test: Candidate) -> Verdict:
-        return partial(replace, blank, message=TIMED_LATER)
+        if not self.timed:
+            return partial(replace, blank, message=TIMED_LATER)
+        return partial(speed.timed, check, blank, under_test, provenance.walls_for(question),
+                       self.assignment.limits.call)
 
 
 def environment() -> dict[str, Any]:
