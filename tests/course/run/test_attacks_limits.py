@@ -171,7 +171,7 @@ def test_nobody_is_reached_over_a_network(attacked, tmp_path):
             ''')
         for what in ("tcp", "udp", "raw", "unix", "name"):
             assert found.of(what).startswith("failed"), found.of(what)
-        for s, receive in ((tcp, tcp.accept), (unix, unix.accept), (udp, lambda: udp.recv(9))):
+        for receive in (tcp.accept, unix.accept, lambda: udp.recv(9)):
             with pytest.raises(TimeoutError):
                 receive()
 

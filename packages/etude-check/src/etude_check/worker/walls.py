@@ -246,14 +246,15 @@ def _show(path: str) -> None:
 
 
 def _cover(path: str) -> None:
-    """Show an empty file or folder instead of what is there."""
+    """Show an empty file or folder, which nobody may read, instead of what is there."""
     target = STAGE + path
     empty = STAGE + ("/.folder" if os.path.isdir(target) else "/.file")
     if not os.path.exists(empty):
         if os.path.isdir(target):
-            os.mkdir(empty, 0o755)
+            os.mkdir(empty)
         else:
             open(empty, "x").close()
+        os.chmod(empty, 0)
     linux.bind(empty, target)
 
 

@@ -108,8 +108,8 @@ def timed(check: Check, blank: CheckResult, answer: Candidate, walls: Walls,
     blank = replace(blank, declared=len(cases_of(check)))
     column = column_of(check)
     if column is None:
-        return replace(blank, message=f"not timed: the column {check.against!r} to time it "
-                                      f"against is not here")
+        return replace(blank, message=f"not timed: {check.against}, to time it against, cannot be "
+                                      f"had here")
     gate = hold(answer, ops=[check.speed], kinds=["tail", "0d", "broadcast"], level="smoke",
                 dtypes=["float32"], seed=_number(), timeout=timeout, walls=walls)
     if not gate.passed:
@@ -119,6 +119,8 @@ def timed(check: Check, blank: CheckResult, answer: Candidate, walls: Walls,
     threads, found = cores(), []
     with Sandbox(column, threads=threads, timeout=60) as ours, \
             Sandbox(answer, threads=threads, timeout=timeout, walls=walls) as theirs:
+        if lacking := ours.describe().error:
+            return replace(blank, message=f"not timed: {check.against} cannot be had: {lacking}")
         for case in cases_of(check):
             timing = _turns(check, case, ours, theirs, BUDGET / len(cases_of(check)))
             found.append(timing)
@@ -270,10 +272,7 @@ def _roof() -> tuple[float, float] | None:
 def column_of(check: Check) -> Candidate | None:
     """What an answer is timed against; None where it is not there."""
     if check.against != "plain":
-        try:
-            return prepare(Candidate("backend", check.against))
-        except CheckError:
-            return None
+        return Candidate("backend", check.against)
     path = plain(check.speed)
     try:
         return None if path is None else prepare(Candidate("source", str(path)))
