@@ -4,6 +4,7 @@
 """
 
 import shutil
+import zipfile
 
 import made_class
 import made_handins
@@ -193,6 +194,18 @@ def test_a_missing_compiler_is_said_before_anybody_is_graded(small, monkeypatch)
         grade(small)
     monkeypatch.undo()
     assert {r.student for r in grade(small).results} == {"s1", "s2"}
+
+
+def test_what_was_packed_for_another_version_or_course_is_graded_and_said(small):
+    with zipfile.ZipFile(small / "in" / "t1-s2.zip", "w") as archive:
+        archive.write(small / "in" / "s1" / "answer.py", "answer.py")
+        archive.writestr("assignment.json", '{"version": 7, "course": "autumn", "student": "s1"}')
+    found = {r.student: r for r in grade(small).results}
+    assert found["s2"].score == 5
+    assert found["s2"].notes == [
+        "started with version 7 of T1, graded with version 1",
+        "started for the course 'autumn', graded for '': other parameters may have been asked for"]
+    assert found["s1"].notes == []
 
 
 def test_a_group_is_graded_once_and_has_one_result(small):

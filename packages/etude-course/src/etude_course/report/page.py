@@ -105,7 +105,8 @@ class _Page:
 
     def head(self) -> str:
         scores = [r.score for r in self.results]
-        missing = [s for s in self.about.roster.students if s not in self.there and s not in self.about.ungraded]
+        known = self.there | set(self.about.ungraded)
+        missing = [s for s in self.about.roster.students if s not in known]
         waiting = sum(bool(r.waiting) for r in self.results)
         tiles = [(len(scores), "hand-ins"), (len(missing), "of the roster without one"),
                  (sum(s == self.best for s in scores), "with full marks"),

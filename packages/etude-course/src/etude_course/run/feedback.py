@@ -21,7 +21,7 @@ import numpy as np
 
 from etude_course.cases.case import Case, Raises
 from etude_course.cases.compare import Difference
-from etude_course.kit.kit import Answer, Fingerprint, Visible
+from etude_course.kit.kit import RIGHT, Answer, Fingerprint, Visible
 from etude_course.run.calls import Fault, Judge, alike, driven_of, verdict
 from etude_course.source.assignment import Check
 
@@ -42,7 +42,7 @@ def mistake(check: Check, shown: Visible, answers: Sequence[Answer], judge: Judg
     cases = [c for c in shown.cases if isinstance(c, Case)]
 
     def wrong(found: Sequence[Answer]) -> list[bool]:
-        return [verdict(check, c, driven_of(a), judge) is not None
+        return [a.ended != RIGHT and verdict(check, c, driven_of(a), judge) is not None
                 for c, a in zip(cases, found, strict=True)]
 
     mine = wrong(answers)
