@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 DEPTH = 32  # lists in lists
 SIZE = 8 << 20  # bytes of all arrays and strings together
 KINDS = "biuf"  # of arrays: bool, whole numbers, floats
+DTYPE = re.compile(r"[<|][biuf]\d{1,2}")  # NumPy reads much more than that as one
 KEYS = (str, int, bool)
 
 
@@ -121,7 +123,7 @@ def _pair(item: Any, depth: int) -> tuple[Any, Any]:
 
 
 def _array(dtype: Any, shape: Any, text: Any) -> np.ndarray[Any, Any]:
-    if type(dtype) is not str or type(text) is not str or type(shape) is not list \
+    if type(dtype) is not str or not DTYPE.fullmatch(dtype) or type(text) is not str or type(shape) is not list \
             or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("not a plain array")
     try:
