@@ -4,9 +4,9 @@
 
    Plan. A number becomes a key, a whole number of its size: the better a number, the larger its
    key, and equal numbers have one key. Of these the first wins. A block of numbers is compared by
-   vectors with the worst of the k best so far, and in a long row nearly always none is better: it is
-   read once, at the speed of memory. Of n numbers in random order some k ln(n/k) are better when
-   they come. They are kept in one of two ways:
+   vectors with the worst of the k best so far, and in a long row nearly always none is better: the
+   row is read once, at the speed of memory. Of n numbers in random order some k ln(n/k) are better
+   when they come. They are kept in one of two ways:
 
    Few: in a list in order, into which each is inserted.
    Many: in a list of more than twice k, behind the best; when it is full, quickselect parts the k
@@ -47,8 +47,8 @@ typedef uint64_t digits_type;
 enum { KEY_BITS = 8 * (int)sizeof(key_type) };
 
 typedef struct {
-    key_type key;
-    int64_t at; /* in the row */
+    int64_t key; /* as wide as `at`, for float too, so that an item is copied as one */
+    int64_t at;  /* in the row */
 } item;
 
 typedef struct {
@@ -81,11 +81,15 @@ static inline int better(item a, item b)
     return (a.key > b.key) | ((a.key == b.key) & (a.at < b.at));
 }
 
-static int any_better(const real *x, int64_t n, key_type worst, key_type turn)
+/* The keys of n <= BLOCK numbers, and whether one is better than `worst`. */
+static int keys_of(const real *x, int64_t n, key_type worst, key_type turn, key_type *keys)
 {
     int found = 0;
     ETUDE_PRAGMA(omp simd reduction(| : found)) for (int64_t j = 0; j < n; j++)
-        found |= key_of(x[j], turn) > worst;
+    {
+        keys[j] = key_of(x[j], turn);
+        found |= keys[j] > worst;
+    }
     return found;
 }
 
@@ -95,12 +99,14 @@ static int any_better(const real *x, int64_t n, key_type worst, key_type turn)
 static void best_few(const topk_call *c, const real *x, item *best)
 {
     int64_t k = c->k, kept = 0;
+    key_type keys[BLOCK];
     for (int64_t from = 0; from < c->n; from += BLOCK) {
-        int64_t to = ETUDE_MIN(from + BLOCK, c->n);
-        if (kept == k && !any_better(x + from, to - from, best[k - 1].key, c->turn))
+        int64_t n = ETUDE_MIN(BLOCK, c->n - from);
+        key_type worst = kept == k ? (key_type)best[k - 1].key : 0;
+        if (!keys_of(x + from, n, worst, c->turn, keys) && kept == k)
             continue;
-        for (int64_t j = from; j < to; j++) {
-            item v = {key_of(x[j], c->turn), j};
+        for (int64_t j = 0; j < n; j++) {
+            item v = {keys[j], from + j};
             if (kept == k && v.key <= best[k - 1].key)
                 continue;
             kept += kept < k;
@@ -157,9 +163,9 @@ static item *sorted_by_merging(item *items, item *other, int64_t n)
 }
 
 /* The better the key, the smaller its digits. */
-static inline int64_t digit_at(key_type key, int shift)
+static inline int64_t digit_at(int64_t key, int shift)
 {
-    digits_type digits = (digits_type)key ^ (digits_type)KEY_MOST;
+    digits_type digits = (digits_type)(key_type)key ^ (digits_type)KEY_MOST;
     return (int64_t)(digits >> shift) & (DIGITS - 1);
 }
 
@@ -262,29 +268,29 @@ static inline int64_t room_for(const topk_call *c)
 /* The k best, best first. Both arrays have room_for(c) items. */
 static item *best_many(const topk_call *c, const real *x, item *items, item *other)
 {
-    int64_t n = c->n, k = c->k, room = room_for(c), taken = room;
-    key_type worst = 0;
+    int64_t k = c->k, room = room_for(c), taken = room;
+    key_type worst = 0, keys[BLOCK];
     for (int64_t j = 0; j < room; j++)
         items[j] = (item){key_of(x[j], c->turn), j};
-    for (int64_t from = room; from < n; from += BLOCK) {
-        int64_t to = ETUDE_MIN(from + BLOCK, n);
+    for (int64_t from = room; from < c->n; from += BLOCK) {
+        int64_t n = ETUDE_MIN(BLOCK, c->n - from);
         if (taken + BLOCK > room) {
             select_best(items, other, taken, k);
-            worst = worst_of(items, k).key;
+            worst = (key_type)worst_of(items, k).key;
             taken = k;
         }
-        if (!any_better(x + from, to - from, worst, c->turn))
+        if (!keys_of(x + from, n, worst, c->turn, keys))
             continue;
-        for (int64_t j = from; j < to; j++) {
-            items[taken] = (item){key_of(x[j], c->turn), j};
-            taken += items[taken].key > worst;
+        for (int64_t j = 0; j < n; j++) {
+            items[taken] = (item){keys[j], from + j};
+            taken += keys[j] > worst;
         }
     }
     if (taken > k)
         select_best(items, other, taken, k);
     if (k < MANY)
         return sorted_by_merging(items, other, k);
-    if (k < n)
+    if (k < c->n)
         collect(c, x, worst_of(items, k), items);
     return sorted_by_digits(items, other, k);
 }

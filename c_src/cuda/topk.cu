@@ -8,9 +8,10 @@
    pass for each 8 bits of key and of row number, each bound by memory, whatever k is: a choice of k
    by thresholds would read less where k is small. ETUDE_REAL is 32 or 64; compiled for ETUDE_INT
    too, for int64. */
-#include "order.cuh"
+#include "kernel.cuh"
 
 #if !defined(ETUDE_INT) || ETUDE_INT == 64
+#include "order.cuh"
 
 struct topk_shape {
     int64_t outer, n, inner, k;

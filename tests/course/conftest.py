@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # made_class.py is shared by the files below
+sys.path.insert(0, str(Path(__file__).parent))  # made_class.py and attacks.py are shared
 
-TOML = """
+TOML = '''
 id = "T1"
 title = "A small one"
 version = 1
@@ -39,7 +39,16 @@ mistake = "this is x * x; asked for is x + x"
 old = "return x + x"
 new = "return x * x"
 loses = ["double-values"]
+
+[[mutant]]
+name = "empty-is-fine"
+mistake = "an empty list is let pass; asked for is ValueError"
+old = """    if not xs:
+        raise ValueError("double_all: nothing to double")
 """
+new = ""
+loses = ["double-refuses"]
+'''
 
 SOLUTION = '''
 """A small assignment."""

@@ -11,10 +11,14 @@ import zipfile
 from dataclasses import dataclass, replace
 
 from etude_course.source import parameters
+from etude_course.source.regions import solution as without_marks
 
+#: What a small change makes of an operator. A boundary (< for <=) is left where it is: in most
+#: answers that changes nothing.
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
-             ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
-C_CHANGES = ((" < ", " <= "), (" + ", " - "), (" - ", " + "), (" * ", " + "), ("= 0;", "= 1;"),
+             ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE,
+             ast.Eq: ast.NotEq}
+C_CHANGES = ((" + ", " - "), (" - ", " + "), (" * ", " + "), ("= 0;", "= 1;"),
              ("i++", "i += 2"), ("expf(", "expm1f("), (" / ", " * "))
 HANG = "while True:\n    pass\n"
 CRASHES = ("import os\nos._exit(0)\n", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
@@ -58,11 +62,8 @@ def class_for(source, size, seed=0, hang=0.05, crash=0.05):
             kept = {k: files[k] for k in {main, mutant.file}}
             made.append(Made(student, f"mutant {mutant.name}", kept, mutant.loses))
         elif place == 12 and also:
-            files = only_in(source, main, also[0])
-            changes = [c for c in C_CHANGES if c[0] in files[also[0]]]
-            old, new = rng.choice(changes)
-            made.append(Made(student, "changed C", {**files, also[0]: files[also[0]].replace(
-                old, new, 1)}))
+            made.append(Made(student, "changed C", {**only_in(source, main, also[0]),
+                                                    also[0]: changed_c(source, also[0], rng)}))
         elif place < 18:
             made.append(Made(student, "changed", {main: small[n % len(small)]}))
         elif n % 2:
@@ -91,6 +92,15 @@ def only_in(source, main, other):
             first = min([d.lineno for d in node.decorator_list] + [node.lineno])
             del lines[first - 1:node.end_lineno]
     return {main: "".join(lines), other: source.solutions()[other]}
+
+
+def changed_c(source, name, rng):
+    """The solution in C with one small change in a marked region."""
+    text = source.solved(name)
+    first, last = text.index("BEGIN SOLUTION"), text.index("END SOLUTION")
+    old, new = rng.choice([c for c in C_CHANGES if c[0] in text[first:last]])
+    inner = text[first:last].replace(old, new, 1)
+    return without_marks(text[:first] + inner + text[last:], name)
 
 
 def functions(source, main):
@@ -130,12 +140,14 @@ def change(node, variant):
     elif isinstance(node, ast.Compare) and type(node.ops[0]) in OPERATORS and not variant:
         node.ops[0] = OPERATORS[type(node.ops[0])]()
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        node.value = (not node.value) if isinstance(node.value, bool) else \
-            node.value + (1 if variant else -1)
+        if isinstance(node.value, bool):
+            node.value = not node.value
+        else:
+            node.value = -(node.value + 1) if variant or not node.value else 0
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not variant:
         node.op = ast.UAdd()
     elif isinstance(node, ast.Return) and node.value is not None and not variant:
-        node.value = ast.BinOp(node.value, ast.Add(), ast.Constant(1))
+        node.value = ast.BinOp(node.value, ast.Mult(), ast.Constant(-2))
         ast.fix_missing_locations(node)
     elif isinstance(node, ast.AugAssign) and type(node.op) in OPERATORS and not variant:
         node.op = OPERATORS[type(node.op)]()

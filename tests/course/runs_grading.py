@@ -11,7 +11,7 @@ from pathlib import Path
 
 from etude_course.grade import journal
 
-ETUDE = [sys.executable, "-m", "etude"]
+ETUDE = [sys.executable, "-P", "-m", "etude"]
 
 
 def command(handins, assignment, into, *options):

@@ -11,8 +11,8 @@ import pytest
 from etude import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate, load_candidate, prepare
-from etude_check.worker.template import environment
 from etude_check.worker.sandbox import Sandbox
+from etude_check.worker.template import environment
 
 RELU = """
 #include <etude.h>

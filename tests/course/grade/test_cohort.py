@@ -4,6 +4,7 @@
 """
 
 import shutil
+import zipfile
 
 import made_class
 import made_handins
@@ -163,6 +164,17 @@ def test_a_grader_that_fails_costs_nobody_anything(small, monkeypatch):
     assert grade(small).graded == 1
 
 
+def test_a_numpy_among_the_hand_ins_is_not_imported(small, monkeypatch):
+    folder = small / "in"
+    (folder / "numpy.py").write_text("raise SystemExit('imported')\n")
+    (folder / "etude.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.chdir(folder)
+    roster = Roster({"s1": Student("s1")}, True)
+    outcome = grade(small, roster=roster)
+    assert [r.score for r in outcome.results] == [5]
+    assert outcome.trouble == []
+
+
 def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(small, room):
     grade(small)
     (small / "in" / "s2.py").write_text((small / "in" / "s1" / "answer.py").read_text())
@@ -182,6 +194,18 @@ def test_a_missing_compiler_is_said_before_anybody_is_graded(small, monkeypatch)
         grade(small)
     monkeypatch.undo()
     assert {r.student for r in grade(small).results} == {"s1", "s2"}
+
+
+def test_what_was_packed_for_another_version_or_course_is_graded_and_said(small):
+    with zipfile.ZipFile(small / "in" / "t1-s2.zip", "w") as archive:
+        archive.write(small / "in" / "s1" / "answer.py", "answer.py")
+        archive.writestr("assignment.json", '{"version": 7, "course": "autumn", "student": "s1"}')
+    found = {r.student: r for r in grade(small).results}
+    assert found["s2"].score == 5
+    assert found["s2"].notes == [
+        "started with version 7 of T1, graded with version 1",
+        "started for the course 'autumn', graded for '': other parameters may have been asked for"]
+    assert found["s1"].notes == []
 
 
 def test_a_group_is_graded_once_and_has_one_result(small):

@@ -87,7 +87,8 @@ def test_what_a_person_decided_is_what_counts():
 def test_names_are_withheld():
     noted = [made.result("s777", notes=["not looked at: ada_lovelace.txt"])]
     pairs = [Pair("s001", "s002", 0.9)]
-    about = Class([*CLASS, *noted], NAMES, pairs, [Pair("s003", "the solution", 0.8)], True, True)
+    about = Class([*CLASS, *noted], NAMES, alike=pairs, ours=[Pair("s003", "the solution", 0.8)],
+                  compared=True, anonymous=True)
     text = dumps(about)
     assert "lovelace" not in text
     for student in NAMES.students.values():
@@ -95,7 +96,7 @@ def test_names_are_withheld():
         assert student.name not in text
     assert "hand-in 301" in text
     assert "90 %" in words(text)
-    named = dumps(Class([*CLASS, *noted], NAMES, pairs, [], True))
+    named = dumps(Class([*CLASS, *noted], NAMES, alike=pairs, compared=True))
     assert "Person Number1 (s001)" in named
     assert "ada_lovelace.txt" in named
 
@@ -123,6 +124,19 @@ def test_many_points_share_columns():
     text = dumps(Class([made.result(checks=checks)]))
     assert "5 to a column" in text
     assert len(re.findall(r'points: \d+"><i>', text)) <= page.BINS
+
+
+def test_who_is_not_graded_yet_has_not_handed_in_nothing():
+    text = words(dumps(Class(CLASS[:-1], NAMES, ungraded=["s299"])))
+    assert "1 of the roster without one" in text
+    assert "1 students not graded yet" in text
+
+
+def test_of_many_pairs_the_most_alike_are_shown():
+    pairs = [Pair(f"s{n:03}", f"s{n + 1:03}", 0.9) for n in range(299)]
+    text = words(dumps(Class(CLASS, NAMES, alike=pairs, compared=True)))
+    assert text.count("90 %") == page.PAIRS
+    assert "And 199 more, less alike than these." in text
 
 
 def test_versions_that_differ_are_said():

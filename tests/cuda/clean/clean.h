@@ -77,15 +77,15 @@ struct Device {
         must(cudaMemcpy(p, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
         return p;
     }
-    /* n numbers from -1 to 1, others in each array */
-    float *numbers(int64_t n) { return scaled(n, 1); }
+    /* n numbers from -1 to 1 around `middle`, others in each array */
+    float *numbers(int64_t n, float middle = 0) { return scaled(n, 1, middle); }
 
-    /* n numbers up to `size` */
-    float *scaled(int64_t n, float size)
+    /* n numbers up to `size` from `middle` */
+    float *scaled(int64_t n, float size, float middle = 0)
     {
         std::vector<float> values((size_t)n);
         for (uint32_t i = 0, from = 77 * (uint32_t)all.size(); i < values.size(); i++)
-            values[i] = ((float)((from + i) * 2654435761u >> 16 & 1023) / 512 - 1) * size;
+            values[i] = ((float)((from + i) * 2654435761u >> 16 & 1023) / 512 - 1) * size + middle;
         return given(values);
     }
     /* n numbers, every third one of them special */

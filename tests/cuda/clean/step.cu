@@ -30,5 +30,7 @@ int main(int argc, char **)
         rows.push_back({d.numbers(length), d.numbers(length), d.numbers(length),
                         d.given(std::vector<float>((size_t)length, 0.25f)), d.empty<float>(length),
                         d.empty<float>(length), d.empty<float>(length), length});
+    if (argc > 1) /* not at 16 bytes */
+        rows.push_back({p + 1, g + 1, m + 1, v + 1, p + 1, m + 1, v + 1, n - 1});
     d.ok(etude_steps_adam_step_f32(&d.ctx, rows.data(), (int64_t)rows.size(), hyper));
 }

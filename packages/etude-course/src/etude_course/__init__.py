@@ -14,4 +14,5 @@ tests/core/test_structure.py reads the order here. From the ground up:
     export/      results in the formats of other systems
     report/      the page on a class, and how alike hand-ins are
     commands/    `etude course`
+    notebook.py  its checks, from a cell of a notebook
 """

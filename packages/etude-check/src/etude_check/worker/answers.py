@@ -53,7 +53,8 @@ class Outcome:
     exceptions: list[str] = field(default_factory=list)  # and its bases
     where: str = ""  # "softmax.py:7 in softmax": the last line of the candidate's that it came by
     traceback: str = ""  # of what was raised
-    seconds: float = 0.0
+    seconds: float = 0.0  # by the worker's clock, which a candidate can set
+    took: float = 0.0  # by the checker's, with the way there and back
     faults: list[str] = field(default_factory=list)
     rss_growth: int = 0  # bytes over the repeats
     log: str = ""  # the end of what the worker printed, if it ended
@@ -100,7 +101,8 @@ def outcome_of(reply: dict[str, Any], took: float) -> Outcome:
                    exception=_text(reply.get("exception")),
                    exceptions=strings(reply.get("exceptions")),
                    where=_text(reply.get("where")), traceback=_text(reply.get("traceback")),
-                   seconds=float(seconds) if honest else took)  # type: ignore[arg-type]
+                   seconds=float(seconds) if honest else took,  # type: ignore[arg-type]
+                   took=took)
 
 
 def driven_of(reply: dict[str, Any], took: float) -> Driven:

@@ -1,8 +1,8 @@
 """System calls of Linux that Python does not offer: namespaces, mounts, Landlock, seccomp.
 
 Each function is one call, or the few that belong together, and raises OSError. What they are for is
-said in ``walls.py``. Numbers and structures are those of the kernel's headers (linux/sched.h,
-linux/mount.h, linux/landlock.h, linux/seccomp.h); each call's manual page has its name.
+said in ``walls.py``. Numbers and structures are those of the kernel's headers for programs; each
+call's page in section 2 of the manual has its name.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ how a worker ended; ``sandbox.py`` finds out what it did to the arrays.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import signal
@@ -176,15 +177,29 @@ class Process:
 
     def anonymous(self) -> int:
         """Bytes of memory of its own, the arena not counted; 0 where /proc does not say."""
-        pid = str(self.pid)
         try:
-            if self.most is not None:  # within walls that is its keeper, whose only child it is
-                pid = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
-            text = Path(f"/proc/{pid}/statm").read_text()
+            text = (self._files() / "statm").read_text()
         except (OSError, IndexError):
             return 0
         _, resident, shared = text.split()[:3]
         return (int(resident) - int(shared)) * PAGE
+
+    def queued(self) -> float:
+        """Seconds that its threads have been ready and had no core; NaN where nobody counts."""
+        try:
+            tasks = [(t / "schedstat").read_text() for t in (self._files() / "task").iterdir()]
+            return sum(int(text.split()[1]) for text in tasks) * 1e-9
+        except (OSError, ValueError, IndexError):
+            return math.nan
+
+    def _files(self) -> Path:
+        """What the system says of it. Within walls ``pid`` is its keeper, whose only child it is.
+        """
+        pid = str(self.pid)
+        if self.most is not None:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            pid = children[0] if children else pid
+        return Path(f"/proc/{pid}")
 
     def kill(self) -> None:
         """End it and every process of its session."""

@@ -11,6 +11,7 @@ this.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ import numpy as np
 from etude.core.table import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.answers import (
+    Array,
     Description,
     Driven,
     Outcome,
@@ -68,6 +70,16 @@ class _Laid:
     inputs: list[tuple[str, Place]]
     outputs: list[tuple[str, Place]]
     aliased: dict[int, int]  # output -> input, by number in their lists
+
+
+def _as_bools(values: Array, name: str, faults: list[str]) -> Array:
+    """An output. Of one of bools, ``faults`` hears of elements that are none."""
+    if values.dtype != np.bool_:
+        return values
+    raw = values.view(np.uint8)
+    if wrong := int((raw > 1).sum()):
+        faults.append(f"{wrong} element(s) of bool {name} are neither 0 nor 1")
+    return np.asarray(raw != 0)
 
 
 def _alarm(timeout: float) -> int:
@@ -141,7 +153,10 @@ class Sandbox:
         if self._failures >= FAILED_STARTS or (self._failures and not self._description.name):
             return None
         during = "while it was loaded"
-        process = Process(self._arena.fd, self._threads, self._walls, shown(self.candidate))
+        visible = shown(self.candidate)
+        if self._walls is not None:
+            self._walls.admit(visible)
+        process = Process(self._arena.fd, self._threads, self._walls, visible)
         try:
             reply = process.ask(
                 {"candidate": self.candidate.to_json(), "guards": guards,
@@ -280,6 +295,11 @@ class Sandbox:
                           message=end.message, log=end.log,
                           seconds=time.perf_counter() - start)
 
+    @property
+    def queued(self) -> float:
+        """Seconds that the worker has been ready to run and had no core; NaN if nobody knows."""
+        return math.nan if self._process is None else self._process.queued()
+
     def refuse(self, op: str, arrays: Sequence[Any], attrs: Mapping[str, Any]) -> Outcome:
         """A call that should be refused, made through the dispatcher as a user's would be.
 
@@ -367,42 +387,44 @@ class Sandbox:
                 reply = self._ask(message, timeout, during)
             took = time.perf_counter() - start
             outcome = outcome_of(reply, took)
+            ran = outcome.status == "ok" and message["do"] == "run"
+            if ran and not returning:
+                copies = self._copies(laid)  # at once: there is no time left to compute in
             if repeats > 1 and outcome.status == "ok":
                 assert self._process is not None
                 memory = self._process.anonymous()
                 self._ask({**message, "repeats": repeats}, timeout, during)
                 outcome.rss_growth = self._process.anonymous() - memory
+                copies = self._copies(laid)
             outcome.faults = faults + self._verify(laid) + strings(reply.get("left"))
-            if outcome.status == "ok" and message["do"] == "run":
+            if ran:
                 outcome.faults += returned(op, reply, outputs, returning)
                 if not (returning and outcome.faults and misfits(reply, outputs)):
-                    self._collect(op, laid, outcome, returning, timeout)
+                    if returning:
+                        copies = self._fetched(op, laid, outcome, timeout)
+                    outcome.outputs = [_as_bools(y, name, outcome.faults) for name, y in copies]
         except Ended as end:
             return self._ended(end, faults, message, laid, timeout)
         self._settle(op, laid)
         return outcome
 
-    def _collect(self, op: str, laid: _Laid, outcome: Outcome, returning: bool,
-                 timeout: float) -> None:
-        """Read the outputs, once; it is this copy that is judged."""
-        if returning:
-            if TABLE[op].cls != "view":
-                for _, p in laid.inputs:
-                    self._arena.scribble(p)
-            self._ask({"do": "fetch", "outs": [p.to_json() for _, p in laid.outputs]}, timeout,
-                      "while its results were fetched")
-            outcome.faults += self._verify(laid)
+    def _fetched(self, op: str, laid: _Laid, outcome: Outcome, timeout: float
+                 ) -> list[tuple[str, Array]]:
+        """Copies of what was returned, by name."""
+        if TABLE[op].cls != "view":
+            for _, p in laid.inputs:
+                self._arena.scribble(p)
+        self._ask({"do": "fetch", "outs": [p.to_json() for _, p in laid.outputs]}, timeout,
+                  "while its results were fetched")
+        outcome.faults += self._verify(laid)
+        return self._copies(laid)
+
+    def _copies(self, laid: _Laid) -> list[tuple[str, Array]]:
+        """Private copies of the outputs, by name: it is these that are judged."""
         free = iter(laid.outputs)
-        for i in range(len(laid.outputs) + len(laid.aliased)):
-            name, p = laid.inputs[laid.aliased[i]] if i in laid.aliased else next(free)
-            values = self._arena.array(p)
-            if p.dtype == np.bool_:
-                raw = values.view(np.uint8)
-                wrong = int((raw > 1).sum())
-                if wrong:
-                    outcome.faults.append(f"{wrong} element(s) of bool {name} are neither 0 nor 1")
-                values = raw != 0
-            outcome.outputs.append(values)
+        places = [laid.inputs[laid.aliased[i]] if i in laid.aliased else next(free)
+                  for i in range(len(laid.outputs) + len(laid.aliased))]
+        return [(name, self._arena.array(p)) for name, p in places]
 
     def _verify(self, laid: _Laid) -> list[str]:
         """What a call did to memory that is not its own, seen by looking at that memory."""

@@ -32,6 +32,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from etude_check.errors import CheckError
 from etude_check.worker import linux
 from etude_check.worker.sealed import forbid, seal
 from etude_check.worker.template import template
@@ -42,7 +43,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache
 DEVICES = ("null", "zero", "full", "random", "urandom")
 STAGE = "/sys"  # a folder that is everywhere and of which nothing is shown: the root is built there
 PRIVATE = "/private"  # the folder of a worker with a root of its own
-COPIED = 16 << 20  # bytes of an answer's folder
+COPIED = 16 << 20  # bytes of an answer's folder, at most
 STRANGER = 1_700_000_000  # first of 2**24 user numbers that own nothing; each worker draws one
 PAGE = os.sysconf("SC_PAGE_SIZE")
 NAMESPACES = linux.MOUNTS | linux.HOSTNAME | linux.IPC | linux.PIDS | linux.NETWORK
@@ -75,6 +76,13 @@ class Walls:
         """Which walls cannot be had here, in sentences. Asks a worker that does nothing else."""
         plain = replace(self, hidden=(), sealed=(), forbidden=())  # these can be had anywhere
         return template(bare=True).missing(plain.to_json())
+
+    def admit(self, shown: Sequence[str]) -> None:
+        """CheckError for files and folders that are too large to be copied for a worker."""
+        for path in shown:
+            if sum(os.stat(f).st_size for f in _files(path)) > COPIED:
+                raise CheckError(f"{path} holds more than {COPIED >> 20} MiB, and a worker within "
+                                 f"walls gets a copy; put the answer into a folder of its own")
 
     # -------------------------------------------------------------- in the worker
 
@@ -238,27 +246,23 @@ def _show(path: str) -> None:
 
 
 def _cover(path: str) -> None:
-    """Show an empty file or folder instead of what is there."""
+    """Show an empty file or folder, which nobody may read, instead of what is there."""
     target = STAGE + path
     empty = STAGE + ("/.folder" if os.path.isdir(target) else "/.file")
     if not os.path.exists(empty):
         if os.path.isdir(target):
-            os.mkdir(empty, 0o755)
+            os.mkdir(empty)
         else:
             open(empty, "x").close()
+        os.chmod(empty, 0)
     linux.bind(empty, target)
 
 
 def _copy(path: str) -> None:
     """A copy of a file, or of the ordinary files of a folder, that everybody may read."""
-    left = COPIED
     for source in _files(path):
         with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            data = file.read(left + 1)
-        left -= len(data)
-        if left < 0:
-            raise ValueError(f"{path} holds more than {COPIED >> 20} MiB; put the answer into a "
-                             f"folder of its own")
+            data = file.read()
         os.makedirs(os.path.dirname(STAGE + source), exist_ok=True)
         with open(STAGE + source, "xb") as file:
             file.write(data)

@@ -2,6 +2,7 @@
 
     starter/      what a student begins with        handout.md   what is asked
     solution/     for whoever teaches               a2.json      the kit that students install
+    notebook/     a2.ipynb, for Jupyter and nbgrader, and what it needs beside it
 
 What students get is searched for what they must not (``leaks``) before anything is written.
 """
@@ -12,6 +13,7 @@ import json
 from pathlib import Path
 
 from etude.data.files import write_atomically
+from etude_course.build.notebook import CONFIG, notebook
 from etude_course.errors import CourseError
 from etude_course.kit.kit import Kit
 from etude_course.run.pack import pack
@@ -24,7 +26,10 @@ SHORT = 12  # characters: a shorter line of a solution stands in many a text
 def build(source: Source, to: Path) -> list[Path]:
     """Write everything into the folder ``to``, and return what was written."""
     kit = packed(source)
-    texts = {f"{source.assignment.id.lower()}.json": kit.text, "handout.md": kit.handout}
+    name = source.assignment.id.lower()
+    texts = {f"{name}.json": kit.text, "handout.md": kit.handout,
+             f"notebook/{name}.json": kit.text, f"notebook/{name}.ipynb": notebook(kit),
+             "notebook/nbgrader_config.py": CONFIG}
     texts |= {f"starter/{name}": text for name, text in kit.starters.items()}
     texts |= {f"solution/{name}": text for name, text in source.solutions().items()}
     return [_write(to / name, text) for name, text in texts.items()]

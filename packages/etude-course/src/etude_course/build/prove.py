@@ -8,6 +8,7 @@ mutant loses exactly the checks that it names, and is named to the student in on
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from etude_check.worker.values import to_plain
+from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, key
 from etude_course.record import CheckResult, Result, Status
 from etude_course.run.oracle import Hidden, write
@@ -71,6 +74,9 @@ def prove(source: Source, *, seed: str = SEED, only: str = "", jobs: int = 1,
     proofs = []
     with ExitStack() as open_:
         found: Iterator[Proof]
+        if not only:
+            tell(first := of_cases(source, seed))
+            proofs.append(first)
         if jobs > 1:
             context = multiprocessing.get_context("spawn")
             pool = open_.enter_context(ProcessPoolExecutor(jobs, context))
@@ -93,6 +99,37 @@ def _in_process(task: tuple[Path, str, str, int]) -> Proof:
         _provers[folder, seed] = _Prover(Source.read(folder), seed)
     prover = _provers[folder, seed]
     return prover.prove([t for t in trials(prover.source) if only in ("", t.earns)][number])
+
+
+# ------------------------------------------------------------------ what is asked
+
+
+def of_cases(source: Source, seed: str) -> Proof:
+    """That cases follow from their seed, that whoever knows the visible ones by heart does not know
+    the hidden ones, and that each check has a mistake that it catches.
+    """
+    proof = Proof("the cases", 0)
+    lost = {id_ for m in source.assignment.mutants for id_ in m.loses}
+    values = source.assignment.combinations[0]
+    for check in source.assignment.checks:
+        if check.kind != "hand" and check.id not in lost:
+            proof.wrong.append(f"no mutant loses {check.id}: nothing shows that it catches a "
+                               f"mistake")
+        if check.kind != "call":
+            continue
+        known = _asked(source.visible(check, values))
+        one, two = (_asked(source.hidden(check, values, seed, STUDENT)) for _ in range(2))
+        if one != two:
+            proof.wrong.append(f"{check.id}: the same seed draws other cases the second time; "
+                               f"everything is to be drawn from rng")
+        if set(one) <= set(known):
+            proof.wrong.append(f"{check.id}: whoever knows the answers to the visible cases by "
+                               f"heart has them all: no hidden case is another one")
+    return proof
+
+
+def _asked(cases: Sequence[Case]) -> list[str]:
+    return [json.dumps([to_plain(a) for a in c.args]) for c in cases]
 
 
 # ------------------------------------------------------------------ what is tried

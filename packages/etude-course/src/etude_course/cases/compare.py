@@ -1,8 +1,8 @@
 """Whether what an answer returned is what was expected. The one place that knows tolerances.
 
-``difference`` finds the first part that is wrong and says what is wrong with it; ``feedback.py``
-draws that part. Numbers are held to a tolerance relative to the largest expected one of their
-array. NaN is right where NaN is expected, and nowhere else.
+``difference`` finds the first part that is wrong and says what is wrong with it, and
+``run/feedback.py`` draws that part. Numbers are held to a tolerance relative to the largest
+expected one of their array. NaN is right where NaN is expected, and nowhere else.
 """
 
 from __future__ import annotations

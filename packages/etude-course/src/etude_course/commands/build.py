@@ -13,12 +13,23 @@ import click
               type=click.Path(path_type=Path), help="Where it is written: A2 into FOLDER/a2.")
 @click.option("--all", "all_", is_flag=True, help="Install the kits of all assignments of the "
               "course into the package: for those who work on Etude itself.")
-def build(folders: tuple[Path, ...], to: Path, all_: bool) -> None:
-    """Make the starter, the solution, the handout and the kit of assignments.
+@click.option("--for", "platform", type=click.Choice(["gradescope", "prairielearn",
+                                                      "classroom50"]),
+              help="Make the zip that grades there instead; with the solution in it.")
+@click.option("--wheels", default="wheels", show_default=True, metavar="DIR",
+              type=click.Path(path_type=Path), help="With --for: the wheels of Etude, and of what "
+              "it needs.")
+@click.option("--secret", type=click.Path(path_type=Path), metavar="FILE", help="With --for: "
+              "hidden cases are drawn from its text.")
+@click.option("--course", default="", metavar="NAME", help="With --for: the name that students "
+              "start with. Without it everybody has the same parameters.")
+def build(folders: tuple[Path, ...], to: Path, all_: bool, platform: str | None, wheels: Path,
+          secret: Path | None, course: str) -> None:
+    """Make the starter, solution, handout, notebook and kit of assignments.
 
     FOLDERS hold an assignment.toml each. Building twice gives the same bytes.
     """
-    from etude_course.build import make
+    from etude_course.build import bundle, make
     from etude_course.commands import refusing
     from etude_course.errors import CourseError
     from etude_course.kit.kit import folder as installed
@@ -33,5 +44,21 @@ def build(folders: tuple[Path, ...], to: Path, all_: bool) -> None:
             if all_:
                 click.echo(f"Wrote {make.install(source, installed())}")
                 continue
+            if platform is not None:
+                path = bundle.bundle(source, platform, wheels, to, _secret(secret), course)
+                click.echo(f"Wrote {path}, which has the solution in it: for the platform alone")
+                continue
             for path in make.build(source, to / source.assignment.id.lower()):
                 click.echo(f"Wrote {path}")
+
+
+def _secret(path: Path | None) -> str:
+    from etude_course.errors import CourseError
+
+    if path is None:
+        raise CourseError("--secret is missing: a file with a text that nobody can guess, such as "
+                          "openssl rand -hex 16 > secret")
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CourseError(f"the secret {path} cannot be read: {error}") from None

@@ -13,7 +13,7 @@ Examples:
   etude course grade hand-ins --assignment a2-elementwise
   etude course grade hand-ins --assignment a2-elementwise --roster class.csv
       --due 2026-11-28T23:59:00Z --times times.csv --free-days 3 --jobs 4
-  mpiexec -n 3 python -m mpi4py.futures -m etude course grade hand-ins
+  mpiexec -n 3 python -P -m mpi4py.futures -m etude course grade hand-ins
       --assignment a2-elementwise --executor mpi
   etude course grade hand-ins --assignment a2-elementwise --executor dask
 

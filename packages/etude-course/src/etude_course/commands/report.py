@@ -36,7 +36,7 @@ def report(grading: Path, to: Path, roster: str | None, anonymous: bool) -> None
     with refusing():
         state = State.of(journal.read(grading))
         about = page.Class(state.results(), rosters.read(roster) if roster else rosters.Roster(),
-                           anonymous=anonymous)
+                           state.ungraded(), anonymous=anonymous)
         if not about.results:
             raise CourseError(f"Nobody has been graded in {grading} yet.")
         _compare(about, state, grading)

@@ -5,7 +5,7 @@ starts a process for each hand-in, so that here threads are enough. Results come
 and only the process that asked writes them.
 
     etude course grade "hand-ins" --jobs 4
-    mpiexec -n 3 python -m mpi4py.futures -m etude course grade "hand-ins" --executor mpi
+    mpiexec -n 3 python -P -m mpi4py.futures -m etude course grade "hand-ins" --executor mpi
     etude course grade "hand-ins" --executor dask --jobs 4
 
 With MPI the first rank hands out work and the others do it. Dask starts so many workers here, or
@@ -87,5 +87,5 @@ def _missing(extra: str, package: str) -> str:
 
 
 def _ranks() -> str:
-    return ("--executor mpi needs ranks to do the work. Start it as: mpiexec -n 3 python -m "
+    return ("--executor mpi needs ranks to do the work. Start it as: mpiexec -n 3 python -P -m "
             "mpi4py.futures -m etude course grade ... --executor mpi")

@@ -25,6 +25,7 @@ from typing import Any
 from etude_course.errors import CourseError
 from etude_course.grade import archives, late
 from etude_course.grade.roster import Roster
+from etude_course.kit import cells
 
 SHOWN = 6  # names in a sentence
 STARTED = "assignment.json"  # in a folder that "etude course start" made
@@ -219,8 +220,22 @@ def _latest(group: list[tuple[str, Path, str]], roster: Roster,
     except OSError as error:
         raise CourseError(f"The hand-in {entry.name} cannot be read: {error.strerror}.") from error
     made.notes += content.notes
-    _take(made, content.files, wanted)
+    _take(made, _with_cells(made, content.files), wanted)
     return made
+
+
+def _with_cells(made: HandIn, there: dict[str, bytes]) -> dict[str, bytes]:
+    """The files, those that a notebook writes as they stand in the notebook."""
+    files = dict(there)
+    for name in (n for n in there if n.endswith(".ipynb")):
+        written, notes = cells.answers(there[name])
+        made.notes += notes
+        if written:
+            del files[name]
+            made.notes.append(f"{_few(written)}: as in the notebook {name}")
+            folder = name.rpartition("/")[0]
+            files |= {f"{folder}/{n}" if folder else n: data for n, data in written.items()}
+    return files
 
 
 def _take(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> None:

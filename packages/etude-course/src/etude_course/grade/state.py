@@ -90,6 +90,11 @@ class State:
                 return self._whole(who, found, self.timed.get(self.key(who, each), []))
         return None
 
+    def ungraded(self) -> list[str]:
+        """The students whose hand-in has no result."""
+        return [m for who, h in self.handed.items() if self.result(who) is None
+                for m in h["members"]]
+
     def results(self, digest: str = "") -> list[Result]:
         """Of everyone who was graded, by student; only with that assignment, if one is named."""
         found = [self.result(who, digest) for who in self.handed]

@@ -21,13 +21,14 @@ from etude_course.errors import CourseError
 from etude_course.source.assignment import Assignment, Check, of_document
 
 SCHEMA = 1
+RIGHT = "right"
 ASSIGNED = "assigned"  # the folder of package data
 
 
 @dataclass(frozen=True)
 class Answer:
     """What came of one call, in a fingerprint: a plain value, or how it ended ("raised ValueError",
-    "timed out").
+    "timeout"). Where a mistake does not show, "right" stands for the value.
     """
 
     value: Any = None

@@ -1,7 +1,7 @@
 """Brings a changed starter into a file that a student has changed as well.
 
-``git merge-file`` does it, where git is installed and the two changes lie apart. A file of a student
-never gets marks of a conflict: then the new starter is saved beside it.
+``git merge-file`` does it, where git is installed and the two changes lie apart. A file of a
+student never gets marks of a conflict: then the new starter is saved beside it.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from etude_course.record import CheckResult, Result, Status
 from etude_course.report.similarity import Pair
 
 BINS = 25  # columns of the distribution, at most
+PAIRS = 100  # rows of a table of what is alike, at most
 PASSED, PARTLY = "passed", "partly"
 #: What became of a check -> its sign in the table. Two more than Status has: by points.
 SIGNS = {PASSED: "+", PARTLY: "~", "failed": "x", "crashed": "!", "timed out": "t",
@@ -32,6 +33,7 @@ class Class:
 
     results: Sequence[Result]
     roster: Roster = field(default_factory=Roster)
+    ungraded: Sequence[str] = ()  # students whose hand-in has no result yet
     alike: Sequence[Pair] = ()
     ours: Sequence[Pair] = ()
     compared: bool = False  # whether anything was compared
@@ -103,13 +105,16 @@ class _Page:
 
     def head(self) -> str:
         scores = [r.score for r in self.results]
-        missing = [s for s in self.about.roster.students if s not in self.there]
+        known = self.there | set(self.about.ungraded)
+        missing = [s for s in self.about.roster.students if s not in known]
         waiting = sum(bool(r.waiting) for r in self.results)
         tiles = [(len(scores), "hand-ins"), (len(missing), "of the roster without one"),
                  (sum(s == self.best for s in scores), "with full marks"),
                  (sum(s == 0 for s in scores), "with no points"),
                  (sum(bool(r.late_days) for r in self.results), "late"),
                  (waiting, "to be graded by hand")]
+        if self.about.ungraded:
+            tiles.append((len(self.about.ungraded), "students not graded yet"))
         items = "".join(f"<li><b>{n}</b> {what}</li>" for n, what in tiles)
         versions = sorted({r.version for r in self.results})
         mixed = ("<p class=warn>Not all were graded with the same version of the assignment: "
@@ -238,9 +243,11 @@ def _pairs(title: str, heads: tuple[str, str], rows: Sequence[tuple[str, str, fl
     if not rows:
         return f"<h3>{title}</h3><p>Nothing is alike.</p>"
     lines = "".join(f"<tr><td>{escape(a)}</td><td>{escape(b)}</td>"
-                    f"<td class=n>{100 * part:.0f} %</td></tr>" for a, b, part in rows)
+                    f"<td class=n>{100 * part:.0f} %</td></tr>" for a, b, part in rows[:PAIRS])
+    more = (f"<p>And {len(rows) - PAIRS} more, less alike than these.</p>" if len(rows) > PAIRS
+            else "")
     return (f"<h3>{title}</h3><div class=box><table class=pairs><thead><tr><th>{heads[0]}</th>"
-            f"<th>{heads[1]}</th><th>alike</th></tr></thead><tbody>{lines}</tbody></table></div>")
+            f"<th>{heads[1]}</th><th>alike</th></tr></thead><tbody>{lines}</tbody></table></div>{more}")
 
 
 def _cell(result: Result, check: CheckResult | None) -> str:

@@ -130,6 +130,14 @@ def answer_of(driven: Driven | None) -> Answer:
                   else driven.status)
 
 
+def driven_of(answer: Answer) -> Driven:
+    """The same the other way round, as far as a verdict needs it."""
+    if not answer.ended:
+        return Driven("ok", answer.value)
+    status, _, exception = answer.ended.partition(" ")
+    return Driven(status, exception=exception, exceptions=[exception])
+
+
 def alike(one: Answer, two: Answer, tolerance: str | float) -> bool:
     """Whether two calls came to the same."""
     if one.ended or two.ended:

@@ -21,8 +21,8 @@ import numpy as np
 
 from etude_course.cases.case import Case, Raises
 from etude_course.cases.compare import Difference
-from etude_course.kit.kit import Answer, Fingerprint
-from etude_course.run.calls import Fault, alike
+from etude_course.kit.kit import RIGHT, Answer, Fingerprint, Visible
+from etude_course.run.calls import Fault, Judge, alike, driven_of, verdict
 from etude_course.source.assignment import Check
 
 WHOLE = 64  # elements of an array that is printed whole
@@ -34,14 +34,32 @@ DIGITS = 6
 TEXT = 400  # characters of a value that is no array
 
 
-def mistake(fingerprints: Sequence[Fingerprint], answers: Sequence[Answer],
-            tolerance: str | float = "") -> str:
-    """The sentence of the mistake whose fingerprint the answers are; "" if there is none."""
-    for one in fingerprints:
-        if len(one.answers) == len(answers) and all(
-                alike(a, b, tolerance) for a, b in zip(answers, one.answers, strict=True)):
-            return one.mistake
-    return ""
+def mistake(check: Check, shown: Visible, answers: Sequence[Answer], judge: Judge | None) -> str:
+    """The sentence of the mistake that an answer looks like on the visible cases of a call; "" if
+    of none. It is wrong in the same cases, and answers the same in more than half of them: how it
+    rounds on the way may differ.
+    """
+    cases = [c for c in shown.cases if isinstance(c, Case)]
+
+    def wrong(found: Sequence[Answer]) -> list[bool]:
+        return [a.ended != RIGHT and verdict(check, c, driven_of(a), judge) is not None
+                for c, a in zip(cases, found, strict=True)]
+
+    mine = wrong(answers)
+    best, most = "", sum(mine) / 2
+    for one in shown.fingerprints:
+        if wrong(one.answers) == mine:
+            same = sum(w and alike(a, b, check.tolerance)
+                       for w, a, b in zip(mine, answers, one.answers, strict=True))
+            if same > most:
+                best, most = one.mistake, same
+    return best
+
+
+def same_answers(fingerprints: Sequence[Fingerprint], answers: Sequence[Answer]) -> str:
+    """The sentence of the mistake that answers exactly so, of an op; "" if there is none."""
+    return next((one.mistake for one in fingerprints if len(one.answers) == len(answers) and all(
+        alike(a, b, "") for a, b in zip(answers, one.answers, strict=True))), "")
 
 
 def smallest(faults: Sequence[Fault]) -> Fault:

@@ -13,6 +13,7 @@ from typing import Any
 from etude_check.worker.sandbox import Sandbox
 from etude_course.cases.case import Case, expected_to_json
 from etude_course.errors import CourseError
+from etude_course.run.calls import Judge
 from etude_course.run.handin import candidate
 from etude_course.source import parameters
 from etude_course.source.assignment import Check
@@ -21,11 +22,17 @@ from etude_course.source.source import Source
 TIMEOUT = 20.0  # seconds a call of the solution may take
 
 
-def module_of_drivers(text: str) -> ModuleType:
-    """drivers.py as a module of this process: what it has of judges is ours."""
+def judge_of(check: Check, drivers: str, values: dict[str, Any]) -> Judge | None:
+    """The function of drivers.py that judges a check, run in this process: it is ours. None for a
+    check with expected values.
+    """
+    if not check.judge:
+        return None
     module = ModuleType("etude_course_drivers")
+    text = parameters.render(drivers, values, "drivers.py")
     exec(compile(text, "drivers.py", "exec"), module.__dict__)
-    return module
+    judge: Judge = getattr(module, check.judge.removeprefix("drivers:"))
+    return judge
 
 
 def write(texts: dict[str, str], values: dict[str, Any], folder: Path) -> None:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from etude.data.files import user_cache, write_atomically
+from etude_check.worker.answers import Driven
 from etude_check.worker.sandbox import Sandbox
 from etude_course.cases.case import Case
 from etude_course.errors import CourseError
-from etude_course.kit.kit import Answer, Fingerprint, Kit, Visible, installed, key
+from etude_course.kit.kit import RIGHT, SCHEMA, Answer, Fingerprint, Kit, Visible, installed, key
 from etude_course.run import calls, ops
 from etude_course.run.calls import Clock
 from etude_course.run.handin import candidate
-from etude_course.run.oracle import Oracle, write
+from etude_course.run.oracle import Oracle, judge_of, write
 from etude_course.source.assignment import Check, Mutant
 from etude_course.source.source import Source
 
@@ -28,7 +29,7 @@ SHOWING = 2  # cases of the conformance kit that each mistake of an op chooses
 def kit_of(source: Source) -> Kit:
     """The kit of a source: installed, or made before, if it is of this very source; else made now.
     """
-    path = user_cache() / "course" / f"{source.digest}.json"
+    path = user_cache() / "course" / f"{source.digest}-{SCHEMA}.json"
     for known in (p for p in installed() if p.stem == source.assignment.id.lower()):
         kit = Kit.load(known)
         if kit.source == source.digest:
@@ -57,7 +58,7 @@ def pack(source: Source) -> Kit:
         prints: dict[str, list[Fingerprint]] = {id_: [] for id_ in shown}
         for mutant in a.mutants:
             for id_, answers in _answers(source, mutant, cases, values).items():
-                if _tells(a.check(id_), cases[id_], answers):
+                if _tells(answers):
                     prints[id_].append(Fingerprint(mutant.mistake, tuple(answers)))
         for id_ in shown:
             shown[id_][key(values)] = Visible(cases[id_], tuple(prints[id_]))
@@ -92,20 +93,24 @@ def _answers(source: Source, mutant: Mutant, cases: dict[str, tuple[Any, ...]],
             with Sandbox(under_test, timeout=a.limits.call) as box:
                 driven = calls.ask(box, check, cases[check.id], a.limits.call, Clock(TOTAL),
                                    folder / "drivers.py")
-            found[check.id] = [calls.answer_of(d) for d in driven]
+            judge = judge_of(check, source.drivers, values)
+            found[check.id] = [_shown(check, case, d, judge)
+                               for case, d in zip(cases[check.id], driven, strict=True)]
     return found
 
 
-def _tells(check: Check, cases: tuple[Any, ...], answers: list[Answer]) -> bool:
+def _shown(check: Check, case: Case, driven: Driven | None, judge: calls.Judge | None) -> Answer:
+    """The answer as a fingerprint has it: nothing of it where the mistake does not show."""
+    if driven is not None and calls.verdict(check, case, driven, judge) is None:
+        return Answer(ended=RIGHT)
+    return calls.answer_of(driven)
+
+
+def _tells(answers: list[Answer]) -> bool:
     """Whether a fingerprint is one: a mistake that only ever raises looks like many others, and one
     that is right in all visible cases looks like the solution.
     """
-    if not answers or all(a.ended for a in answers):
-        return False
-    if check.kind == "op" or check.judge:
-        return True
-    return not all(isinstance(c, Case) and calls.alike(a, Answer(c.expected), check.tolerance)
-                   for c, a in zip(cases, answers, strict=True))
+    return any(not a.ended for a in answers)
 
 
 def _file(source: Source, check: Check, mutant: Mutant) -> str:

@@ -52,10 +52,10 @@ LIBRARY = _words("""memcpy memmove memset memcmp malloc calloc realloc free alig
     _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable dyld_stub_binder bzero
     __errno_location""")
 MATH = _words("""acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp
-    exp10 exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround
-    log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter pow remainder remquo rint
-    round roundeven scalbln scalbn sin sincos sinh sqrt tan tanh tgamma trunc __fpclassify __isinf
-    __isnan __finite __signbit""")
+    exp10 exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint
+    llround log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter pow remainder remquo
+    rint round roundeven scalbln scalbn sin sincos sinh sqrt tan tanh tgamma trunc __fpclassify
+    __isinf __isnan __finite __signbit""")
 #: The compiler's own: OpenMP, vectors of mathematical functions, C++, arithmetic in software.
 RUNTIME = re.compile(r"GOMP_|omp_|__kmpc_|_ZGV|_Zn[aw]|_Zd[al]|_ZSt|_ZNSt|_ZNKSt|__gxx_personality"
                      r"|_Unwind_|__cxa_|__(add|sub|mul|div|fix|float|extend|trunc)\w+[sdtx]f\d?$"

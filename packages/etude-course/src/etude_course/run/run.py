@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -28,10 +28,10 @@ from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
 from etude_course.record import CheckResult, Result, Status
-from etude_course.run import calls, feedback, ops, provenance
+from etude_course.run import calls, feedback, ops, provenance, speed
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
-from etude_course.run.oracle import Hidden, module_of_drivers
+from etude_course.run.oracle import Hidden, judge_of
 from etude_course.run.pack import kit_of
 from etude_course.source import parameters
 from etude_course.source.assignment import Assignment, Check, Question
@@ -119,7 +119,6 @@ class _Run:
     files: _Files
     timed: bool | Literal["only"]
     clock: Clock
-    judges: Any = field(default=None, repr=False)
 
     def results(self, only: Sequence[str] | None) -> Iterator[CheckResult]:
         """The result of each check. Where there are hidden cases, none before all are asked."""
@@ -196,7 +195,7 @@ class _Run:
         cases: list[Case] = list(shown.cases)
         if self.hidden is not None:
             cases += self.hidden.expected(check)
-        judge = self._judge(check)
+        judge = judge_of(check, self.kit.drivers, self.values)
         faults = [fault for case, d in zip(cases, driven, strict=True) if d is not None
                   for fault in [calls.verdict(check, case, d, judge)] if fault is not None]
         executed = sum(d is not None and d.status not in ("missing", "unloadable") for d in driven)
@@ -208,7 +207,7 @@ class _Run:
                            message=f"only {executed} of {len(cases)} cases could be run in the "
                                    f"time of a hand-in")
         answers = [calls.answer_of(d) for d in driven[: len(shown.cases)]]
-        named = feedback.mistake(shown.fingerprints, answers, check.tolerance)
+        named = feedback.mistake(check, shown, answers, judge)
         return self._told(check, blank, faults, named)
 
     def _told(self, check: Check, blank: CheckResult, faults: list[Fault], named: str
@@ -222,14 +221,6 @@ class _Run:
         name = f"hidden: {worst.case.name}" if worst.case.hidden else worst.case.name
         return replace(blank, status=status, message=worst.message, mistake=named, case=name,
                        detail=feedback.drawn(check, worst))
-
-    def _judge(self, check: Check) -> calls.Judge | None:
-        if not check.judge:
-            return None
-        if self.judges is None:
-            self.judges = module_of_drivers(self.files.text)
-        judge: calls.Judge = getattr(self.judges, check.judge.removeprefix("drivers:"))
-        return judge
 
     # ------------------------------------------------------------------ ops
 
@@ -264,13 +255,16 @@ class _Run:
         if not shown.fingerprints:
             return ""
         answers = ops.answers(under_test, shown.cases, self.assignment.limits.call, walls)
-        return feedback.mistake(shown.fingerprints, answers)
+        return feedback.same_answers(shown.fingerprints, answers)
 
     # ------------------------------------------------------------------ speed
 
     def _speed(self, question: Question, check: Check, blank: CheckResult, answer: Answer,
                under_test: Candidate) -> Verdict:
-        return partial(replace, blank, message=TIMED_LATER)
+        if not self.timed:
+            return partial(replace, blank, message=TIMED_LATER)
+        return partial(speed.timed, check, blank, under_test, provenance.walls_for(question),
+                       self.assignment.limits.call)
 
 
 def environment() -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """checks.py of an assignment: how the cases of its calls are drawn, and what is expected.
 
-    @cases("variance-values")
-    def variance_values(rng, parameters):
+    @cases("spread-values")
+    def spread_values(rng, parameters):
         while True:
             x = rng.standard_normal((int(rng.integers(1, 6)), 4)).astype(np.float32)
             yield f"{len(x)} rows", (x,)
 
-    @expected("variance-values")
-    def variance_values(x, parameters):
+    @expected("spread-values")
+    def spread_values(x, parameters):
         return ((x - x.mean(1, keepdims=True)) ** 2).mean(1)
 
 The first cases that are drawn are taken. Without ``expected`` it is what the solution returns. The

@@ -4,6 +4,8 @@
     checks.py                 draws cases, says what is expected
     drivers.py                public functions that call the answer, and judges
     handout.md                what a student reads
+
+What stands in assignment.toml, ``assignment.py`` reads.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from etude.core.errors import BackendError, did_you_mean
 
 GROUP = "etude"
 #: Distributions of this project that are plugins. They come first: nobody takes a name from them.
-OWN = ("etude-check", "etude-cpu", "etude-cuda")
+OWN = ("etude-check", "etude-course", "etude-cpu", "etude-cuda")
 INTERFACE = (2, 1)  # of the op interface; a plugin must have the major number and no newer minor
 
 hookspec = pluggy.HookspecMarker(GROUP)
