@@ -143,6 +143,18 @@ def test_a_broken_notebook_is_a_note(data):
     assert len(notes) == 1
 
 
+def test_a_notebook_is_a_hand_in(kit, tmp_path):
+    from etude_course.grade import handins
+
+    folder = tmp_path / "ada/T1"
+    folder.mkdir(parents=True)
+    (folder / "t1.ipynb").write_text(notebook(kit).replace("raise NotImplementedError", "return 1"))
+    (folder / "small.py").write_text("old = 1\n")
+    taken = handins.single(tmp_path / "ada", ["small.py"])
+    assert b"return 1" in taken.files["small.py"]
+    assert taken.notes == ["small.py: as in the notebook T1/t1.ipynb"]
+
+
 # ------------------------------------------------------------------ nbgrader's own programs
 
 
