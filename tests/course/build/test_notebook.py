@@ -69,7 +69,8 @@ def test_an_answer_graded_by_a_person_has_a_cell_to_write_in(written):
     from etude_course.kit.kit import Kit
 
     toml = (written() / "assignment.toml").read_text().replace(
-        "[[mutant]]", '[[question.check]]\nid = "why"\npoints = 2\nhand = "a reason"\n[[mutant]]')
+        "[[mutant]]", '[[question.check]]\nid = "why"\npoints = 2\nhand = "a reason"\n[[mutant]]',
+        1)
     source = Source.read(written(toml=toml))
     made = json.loads(notebook(Kit(source.assignment, source.starters(), "", source.handout, {})))
     last = made["cells"][-1]
