@@ -109,7 +109,7 @@ def graded(here, program, **more):
     env = {**os.environ, "PYTHON": sys.executable, **more}
     text = (here / "source" / program).read_text()
     # The course is installed here already, so setup.sh has not filled "site".
-    text = text.replace('export PYTHONPATH="$here/site"', f"export PYTHONPATH={os.pathsep.join(sys.path)}")
+    text = text.replace('PYTHONPATH="$here/site"', f"PYTHONPATH={os.pathsep.join(sys.path)}")
     (here / "source" / program).write_text(text)
     return subprocess.run(["bash", str(here / "source" / program)], env=env, text=True,
                           capture_output=True, check=False, timeout=300)

@@ -69,7 +69,8 @@ def test_an_answer_graded_by_a_person_has_a_cell_to_write_in(written):
     from etude_course.kit.kit import Kit
 
     toml = (written() / "assignment.toml").read_text().replace(
-        "[[mutant]]", '[[question.check]]\nid = "why"\npoints = 2\nhand = "a reason"\n[[mutant]]')
+        "[[mutant]]", '[[question.check]]\nid = "why"\npoints = 2\nhand = "a reason"\n[[mutant]]',
+        1)
     source = Source.read(written(toml=toml))
     made = json.loads(notebook(Kit(source.assignment, source.starters(), "", source.handout, {})))
     last = made["cells"][-1]
@@ -141,6 +142,18 @@ def test_a_broken_notebook_is_a_note(data):
     files, notes = answers(data)
     assert files == {}
     assert len(notes) == 1
+
+
+def test_a_notebook_is_a_hand_in(kit, tmp_path):
+    from etude_course.grade import handins
+
+    folder = tmp_path / "ada/T1"
+    folder.mkdir(parents=True)
+    (folder / "t1.ipynb").write_text(notebook(kit).replace("raise NotImplementedError", "return 1"))
+    (folder / "small.py").write_text("old = 1\n")
+    taken = handins.single(tmp_path / "ada", ["small.py"])
+    assert b"return 1" in taken.files["small.py"]
+    assert taken.notes == ["small.py: as in the notebook T1/t1.ipynb"]
 
 
 # ------------------------------------------------------------------ nbgrader's own programs
