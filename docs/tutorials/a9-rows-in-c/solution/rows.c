@@ -95,14 +95,16 @@ int etude_layer_norm_backward_f32(etude_context *ctx, const float *grad, const f
     for (int64_t r = 0; r < rows; r++, grad += cols, x += cols, dx += cols) {
         double of_g = 0, of_gh = 0;
         for (int64_t c = 0; c < cols; c++) {
-            double h = ((double)x[c] - mean[r]) * rstd[r], g = weight ? grad[c] * weight[c] : grad[c];
+            double h = ((double)x[c] - mean[r]) * rstd[r];
+            double g = weight ? (double)grad[c] * weight[c] : grad[c];
             dweight[c] += (float)(grad[c] * h);
             dbias[c] += grad[c];
             of_g += g;
             of_gh += g * h;
         }
         for (int64_t c = 0; c < cols; c++) {
-            double h = ((double)x[c] - mean[r]) * rstd[r], g = weight ? grad[c] * weight[c] : grad[c];
+            double h = ((double)x[c] - mean[r]) * rstd[r];
+            double g = weight ? (double)grad[c] * weight[c] : grad[c];
             dx[c] = (float)(rstd[r] * (g - of_g / cols - h * (of_gh / cols)));
         }
     }
