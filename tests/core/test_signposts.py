@@ -30,8 +30,6 @@ ELSEWHERE = {
     "e_rem_pio2.c": "fdlibm's reduction of an angle",
     "k_sin.c": "fdlibm's sine",
     "k_cos.c": "fdlibm's cosine",
-    **dict.fromkeys(("linux/sched.h", "linux/mount.h", "linux/landlock.h", "linux/seccomp.h"),
-                    "the kernel's own headers"),
     "repro.py": "written beside a failing call by etude_check",
 }
 

@@ -22,6 +22,7 @@ from etude_check.worker.values import to_plain
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, key
 from etude_course.record import CheckResult, Result, Status
+from etude_course.run import speed
 from etude_course.run.oracle import Hidden, write
 from etude_course.run.pack import kit_of
 from etude_course.run.run import run
@@ -51,6 +52,7 @@ class Trial:
     values: dict[str, Any]  # parameters
     earns: str  # "nothing", "everything", or the name of a mutant
     only: tuple[str, ...] | None = None
+    timed: bool = False  # its speed checks alone are run, which want a quiet machine
 
 
 @dataclass
@@ -65,9 +67,10 @@ class Proof:
 
 
 def prove(source: Source, *, seed: str = SEED, only: str = "", jobs: int = 1,
-          tell: Callable[[Proof], None] = lambda proof: None) -> list[Proof]:
+          timed: bool = False, tell: Callable[[Proof], None] = lambda proof: None) -> list[Proof]:
     """Everything that was tried, in order; ``only`` the mutant of this name. ``tell`` hears of each
-    as soon as it is done. ``jobs`` processes share the work.
+    as soon as it is done. ``jobs`` processes share the work. With ``timed`` the solution is also
+    held to the checks of speed, alone, at the end.
     """
     count = sum(t.earns == only or not only for t in trials(source))
     kit_of(source)  # made once, and found by the other processes
@@ -87,6 +90,10 @@ def prove(source: Source, *, seed: str = SEED, only: str = "", jobs: int = 1,
         for proof in found:
             tell(proof)
             proofs.append(proof)
+    if timed:
+        with _Prover(source, seed) as prover:
+            tell(last := prover.prove(of_speed(source)))
+            proofs.append(last)
     return proofs
 
 
@@ -112,7 +119,7 @@ def of_cases(source: Source, seed: str) -> Proof:
     lost = {id_ for m in source.assignment.mutants for id_ in m.loses}
     values = source.assignment.combinations[0]
     for check in source.assignment.checks:
-        if check.kind != "hand" and check.id not in lost:
+        if check.kind in ("call", "op") and check.id not in lost:
             proof.wrong.append(f"no mutant loses {check.id}: nothing shows that it catches a "
                                f"mistake")
         if check.kind != "call":
@@ -155,6 +162,12 @@ def trials(source: Source) -> Iterator[Trial]:
                     _answered_in(source, name))
     for i, mutant in enumerate(a.mutants):
         yield _of_mutant(source, mutant, a.combinations[i % len(a.combinations)])
+
+
+def of_speed(source: Source) -> Trial:
+    """The solution in every language at once, to be timed."""
+    return Trial("the solution, timed", source.solutions(), source.assignment.combinations[0],
+                 "everything", timed=True)
 
 
 def pretending(source: Source, name: str, put: dict[str, str]) -> str:
@@ -204,8 +217,13 @@ class _Prover:
     def prove(self, trial: Trial) -> Proof:
         result = self._run(trial)
         proof = Proof(trial.what, result.score, result=result)
-        if all(NO_COMPILER in c.message for c in result.checks):
-            proof.not_run = result.checks[0].message
+        unable = [c.message for c in result.checks
+                  if NO_COMPILER in c.message or c.message.startswith(speed.CONTENDED)]
+        if unable and len(unable) == len(result.checks):
+            proof.not_run = unable[0]
+        elif trial.timed:
+            proof.wrong = [f"{c.id} gives {_told(c)}" for c in result.checks
+                           if c.points != c.max_points]
         elif trial.earns == "nothing":
             proof.wrong = [*_worthless(result, trial.what)]
         elif trial.earns == "everything":
@@ -223,7 +241,8 @@ class _Prover:
         with tempfile.TemporaryDirectory(prefix="etude-course-prove-") as folder:
             write(trial.texts, trial.values, Path(folder))
             return run(self.source, Path(folder), kit=self.kit, values=trial.values,
-                       hidden=self._hidden[values], only=trial.only, timed=False)
+                       hidden=self._hidden[values], only=trial.only,
+                       timed="only" if trial.timed else False)
 
     def _lost(self, result: Result) -> list[CheckResult]:
         """The checks that did not give their points, of those that are run without a clock."""

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 @click.option("--seed", default="prove", show_default=True, help="Hidden cases are drawn from it.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Processes that share the work.")
+@click.option("--timed", is_flag=True, help="Hold the solution to the checks of speed too; nothing "
+              "else may run on the machine.")
 @click.option("--show", is_flag=True, help="Also what a student is told of each.")
-def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int, show: bool
-          ) -> None:
+def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int,
+          timed: bool, show: bool) -> None:
     """Prove assignments: nothing, the starter, a syntax error earn 0, the solution
     earns all, each mutant loses exactly its checks and is named.
 
@@ -53,6 +55,6 @@ def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int, show: bo
                     print_result(proof.result, to)
 
             wrong += sum(bool(p.wrong) for p in proving(source, seed=seed, only=mutant, jobs=jobs,
-                                                    tell=tell))
+                                                    timed=timed, tell=tell))
     to.print("PROVEN" if not wrong else f"NOT PROVEN: {wrong} not as they should be")
     raise SystemExit(int(bool(wrong)))
