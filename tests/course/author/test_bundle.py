@@ -127,6 +127,23 @@ def test_gradescope_gets_its_results_with_the_time_it_knows(platform):
     assert [t["score"] for t in results["tests"]] == [3, 0]
 
 
+def test_gradescope_runs_a_copy_one_folder_up(platform):
+    here = platform("gradescope")
+    (here / "results").mkdir()
+    (here / "source/run_autograder").rename(here / "run_autograder")
+    done = graded(here, "../run_autograder")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((here / "results/results.json").read_text())["score"] == 3
+
+
+def test_metadata_that_cannot_be_read_is_a_clear_error(platform):
+    here = platform("gradescope")
+    (here / "submission_metadata.json").write_text("{")
+    done = graded(here, "run_autograder")
+    assert done.returncode == 2
+    assert "submission_metadata.json cannot be read" in done.stderr
+
+
 def test_prairielearn_gets_its_results(platform):
     here = platform("prairielearn")
     (here / "submission").rename(here / "student")

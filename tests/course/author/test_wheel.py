@@ -16,7 +16,7 @@ from etude_course.source.source import Source
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "packages/etude-course/src/etude_course"
 SOURCES = sorted(p.parent for p in (ROOT / "docs/tutorials").glob("a*/assignment.toml"))
-SHORT = 20  # "import numpy as np", "return False": any Python file may have them
+SHORT = 20  # "except ValueError:", "return False": any Python file may have them, and imports
 each = pytest.mark.parametrize("folder", SOURCES, ids=lambda p: p.name)
 
 
@@ -53,7 +53,8 @@ def test_no_file_of_the_wheel_has_a_line_of_a_solution_a_mistake_or_a_check(whee
     for name, text in wheel.items():
         if "build/template/" in name:
             continue  # an assignment of its own
-        assert not [line for line in leaks(source, text) if len(line) >= SHORT], name
+        assert not [line for line in leaks(source, text)
+                    if len(line) >= SHORT and not line.startswith(("import ", "from "))], name
 
 
 @each

@@ -87,6 +87,9 @@ def test_a_record_that_cannot_be_read_is_said_and_the_rest_is_shown(course):
     assert status == 0
     assert "record.json cannot be read" in said
     assert course("progress", "nowhere")[0] == 2
+    status, said = course("check", "t1", "--question", "double")
+    assert status == 1
+    assert "'progress' does not know of this check" in " ".join(said.split())
 
 
 class Tags(HTMLParser):

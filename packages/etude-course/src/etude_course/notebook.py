@@ -34,9 +34,9 @@ def check(assignment: str, check: str, folder: str | Path = ".") -> int | None:
     folder = Path(folder)
     kit, values = _kit(assignment, folder)
     result = run(kit, folder, only=[check], values=values)
-    print_result(result, Console(force_jupyter=False, width=100, highlight=False))
     if (folder / started_folder.NAME).exists():
-        progress.keep(folder, result)
+        result.notes += progress.keep(folder, result)
+    print_result(result, Console(force_jupyter=False, width=100, highlight=False))
     points = result.score
     if not points and not result.waiting:
         raise NoPoints(f"{check}: 0 of {result.max_score} points")

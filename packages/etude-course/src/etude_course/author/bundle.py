@@ -71,6 +71,7 @@ RUN = """\
 # Grades one hand-in. Made by 'etude course build'.
 set -euo pipefail
 {find}
+[ -d "$here/assignment" ] || here="$here/source"  # Gradescope runs a copy that lies one folder up
 export PYTHONPATH="$here/site"
 exec "$found" -m etude course autograde {platform} --assignment "$here/assignment" \\
   --secret "$here/secret" --course "{course}" --submission {submission} --to {results}

@@ -87,6 +87,7 @@ def _result(answer: dict[str, Any]) -> Result:
 
 def _whose(platform: str, submission: Path) -> tuple[str, str]:
     """The student, and when it was handed in, as the platform says."""
+    from etude_course.errors import CourseError
     from etude_course.grade import late
 
     if platform == "classroom50":
@@ -94,10 +95,13 @@ def _whose(platform: str, submission: Path) -> tuple[str, str]:
     path = submission.parent / "submission_metadata.json"  # of Gradescope
     if platform != "gradescope" or not path.exists():
         return "", ""
-    known = json.loads(path.read_text())
-    users = known.get("users") or [{}]
-    created = known.get("created_at", "")
-    return users[0].get("email", ""), late.written(late.moment(created)) if created else ""
+    try:
+        known = json.loads(path.read_text())
+        users = known.get("users") or [{}]
+        who, created = users[0].get("email", ""), known.get("created_at", "")
+    except (OSError, ValueError, AttributeError, LookupError) as error:
+        raise CourseError(f"{path} cannot be read: {error}") from None
+    return who, late.written(late.moment(created)) if created else ""
 
 
 def _document(platform: str, result: Result) -> dict[str, Any]:

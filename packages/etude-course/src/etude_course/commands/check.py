@@ -46,8 +46,7 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
         result = run(kit, folder, only=only, student=started.student, course=started.course,
                      values=started.parameters or None)
         if not assignment:
-            progress.keep(folder, result)
-            result.notes += progress.newer(kit)
+            result.notes += [*progress.keep(folder, result), *progress.newer(kit)]
     if json_:
         click.echo(result.text(), nl=False)
     else:

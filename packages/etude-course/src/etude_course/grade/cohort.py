@@ -183,7 +183,7 @@ class Cohort:
                          f"with version {self.assignment.version}")
         cost = hints.cost(self.assignment, handin.started.get("hints"))
         if cost:
-            notes.append(f"hints were shown that cost {cost} points; nobody has taken them off yet")
+            notes.append(f"hints were shown that cost {cost} points, not taken off yet")
         course = handin.started.get("course", self.settings.course)
         if course != self.settings.course:
             notes.append(f"started for the course {course!r:.60}, graded for "

@@ -74,13 +74,19 @@ def write_ours(path: Path, text: str) -> None:
         raise CourseError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def keep(folder: Path, result: Result) -> None:
-    """Note what came of the checks that were run; those that were not stay as they are."""
-    record = Record.read(folder)
-    for c in result.checks:
-        record.checks[c.id] = [result.points(c), c.max_points, c.status.value]
-    record.checked = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    record.write(folder)
+def keep(folder: Path, result: Result) -> list[str]:
+    """Note what came of the checks that were run; those that were not stay as they are. A sentence
+    where that could not be done.
+    """
+    try:
+        record = Record.read(folder)
+        for c in result.checks:
+            record.checks[c.id] = [result.points(c), c.max_points, c.status.value]
+        record.checked = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        record.write(folder)
+    except CourseError as error:
+        return [f"'progress' does not know of this check: {error}"]
+    return []
 
 
 def kit_of(folder: Path) -> Kit:
