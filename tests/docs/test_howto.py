@@ -32,9 +32,22 @@ def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
     assert follow("own-data.md", tmp_path) == 5
 
 
-def test_a_class_is_checked_as_the_page_says(tmp_path):
-    pytest.importorskip("etude_check", reason="NOT RUN: needs the package etude-check")
-    assert follow("teach.md", tmp_path) == 2
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """Which folders were started, and kits that were made, are kept out of the user's."""
+    pytest.importorskip("etude_course", reason="NOT RUN: needs the package etude-course")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / ".data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+
+
+def test_an_assignment_is_made_and_graded_as_the_page_says(tmp_path, own_data):
+    assert follow("teach.md", tmp_path) == 8
+
+
+def test_a_student_works_as_the_page_says(tmp_path, own_data):
+    assert follow("students.md", tmp_path) == 9
+    page = (tmp_path / "path.html").read_text()
+    assert "0 of 32 points" in page
 
 
 def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkeypatch):

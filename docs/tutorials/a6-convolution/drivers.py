@@ -1,4 +1,4 @@
-"""What calls the windows of A6: with images that are views, and to see whether the answer is one."""
+"""What calls the windows of A6: with images that are views; the answer must be one, too."""
 
 import numpy as np
 

@@ -63,3 +63,16 @@ def test_an_unknown_question_and_a_folder_that_is_none(started, course):
     status, said = course("hint", "double")
     assert status == 2
     assert "holds no started assignment" in said
+
+
+@pytest.mark.parametrize(("shown", "cost"), [
+    ({"double": 1}, 0), ({"double": 2}, 2), ({"double": 99}, 4), ({"other": 3}, 0), ({}, 0),
+    (None, 0), ([1], 0), ({"double": "3"}, 0), ({"double": -1}, 0)])
+def test_the_grader_knows_what_the_shown_hints_cost_whatever_a_hand_in_says(shown, cost):
+    from etude_course.kit import hints
+    from etude_course.source.assignment import of_document
+
+    a = of_document({"id": "T1", "title": "t", "version": 1, "files": ["a.py"], "question": [
+        {"id": "double", "title": "t", "hints": HINTS, "hint_cost": 2, "check": [
+            {"id": "c", "points": 1, "call": "f"}]}]}, "t1")
+    assert hints.cost(a, shown) == cost

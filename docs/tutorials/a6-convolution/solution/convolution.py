@@ -79,13 +79,13 @@ def conv2d_input(g, weight, size, stride, padding, dilation):
     # BEGIN SOLUTION
     (n, oh, ow, o), (kh, kw, c, _) = g.shape, weight.shape
     (height, width), (ph, pw) = size, padding
+    (sh, sw), (dh, dw) = stride, dilation
     taps = (g @ weight.reshape(-1, o).T).reshape(n, oh, ow, kh, kw, c)
     dx = np.zeros((n, height + 2 * ph, width + 2 * pw, c), g.dtype)
     for i in range(kh):
         for j in range(kw):
-            top, left = i * dilation[0], j * dilation[1]
-            seen = dx[:, top:top + stride[0] * oh:stride[0], left:left + stride[1] * ow:stride[1]]
-            seen[:, :oh, :ow] += taps[:, :, :, i, j]
+            top, left = i * dh, j * dw  # of one tap, no two windows meet
+            dx[:, top:top + sh * oh:sh, left:left + sw * ow:sw] += taps[:, :, :, i, j]
     return dx[:, ph:ph + height, pw:pw + width]
     # END SOLUTION
 
@@ -105,14 +105,13 @@ def max_pool2d_backward(g, x, kernel, stride, padding):
     image = padded(x, padding, -np.inf)
     seen = windows(image, kernel, stride, (1, 1))
     n, oh, ow, kh, kw, c = seen.shape
+    (sh, sw), (ph, pw), (height, width) = stride, padding, x.shape[1:3]
     best = seen.reshape(n, oh, ow, kh * kw, c).argmax(axis=3)
     dx = np.zeros_like(image)
     for i in range(kh):
         for j in range(kw):
             won = best == i * kw + j
-            taps = windows(dx[:, i:, j:], (1, 1), stride, (1, 1))[:, :oh, :ow, 0, 0]
-            taps += g * won  # of one tap, no two windows meet
-    (ph, pw), (height, width) = padding, x.shape[1:3]
+            dx[:, i:i + sh * oh:sh, j:j + sw * ow:sw] += g * won
     return dx[:, ph:ph + height, pw:pw + width]
     # END SOLUTION
 

@@ -1,5 +1,5 @@
-"""The notebook of an assignment, for Jupyter and nbgrader: what is asked, a cell for each file of the
-answer, and a cell for each check, that starts the grader.
+"""The notebook of an assignment, for Jupyter and nbgrader: what is asked, a cell for each file of
+the answer, and a cell for each check, that starts the grader.
 
 It is made from the kit, so it holds nothing that a student does not have. The metadata is that of
 nbgrader (schema 3); ids follow from those of the checks, so they are unique and stay the same. It

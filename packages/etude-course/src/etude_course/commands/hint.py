@@ -27,6 +27,7 @@ def hint(question: str | None, folder: Path, yes: bool) -> None:
     from etude.core.errors import did_you_mean
     from etude_course.commands import refusing
     from etude_course.errors import CourseError
+    from etude_course.kit.hints import price
     from etude_course.kit.progress import Record, kit_of
 
     with refusing():
@@ -55,11 +56,6 @@ def hint(question: str | None, folder: Path, yes: bool) -> None:
         record.hints[asked.id] = shown + 1
         record.write(folder)
         _show(asked, shown)
-
-
-def price(question: Question, number: int) -> int:
-    """What a hint costs, counted from 0: the first costs nothing."""
-    return question.hint_cost if number else 0
 
 
 def _points(cost: int) -> str:

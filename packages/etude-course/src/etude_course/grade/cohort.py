@@ -29,6 +29,7 @@ from etude_course.grade import handins, late, one, pinned
 from etude_course.grade.executors import executor
 from etude_course.grade.journal import Journal
 from etude_course.grade.roster import Roster
+from etude_course.kit import hints
 from etude_course.grade.state import State
 from etude_course.record import Result
 from etude_course.source.assignment import Assignment, read
@@ -180,6 +181,9 @@ class Cohort:
         if version != self.assignment.version:
             notes.append(f"started with version {version!r:.20} of {self.assignment.id}, graded "
                          f"with version {self.assignment.version}")
+        cost = hints.cost(self.assignment, handin.started.get("hints"))
+        if cost:
+            notes.append(f"hints were shown that cost {cost} points, which nobody has taken off yet")
         course = handin.started.get("course", self.settings.course)
         if course != self.settings.course:
             notes.append(f"started for the course {course!r:.60}, graded for "

@@ -1,4 +1,4 @@
-"""Answers in a notebook: a cell for each file, that begins with "%%writefile elementwise.py".
+"""Answers in a notebook: a cell for each file, that begins with ``%%writefile`` and its name.
 
 The cells are read, not run, so that what is graded is what stands in the notebook.
 """
