@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from etude_check.worker.values import from_plain
-from etude_course.build.make import leaks, packed
-from etude_course.build.prove import prove
+from etude_course.author.make import leaks, packed
+from etude_course.author.prove import prove
 from etude_course.kit.kit import folder, installed
 from etude_course.source.source import Source
 

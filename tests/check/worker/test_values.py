@@ -60,9 +60,10 @@ def test_values_have_a_size_and_a_depth():
 @pytest.mark.parametrize("document", [
     {"a": 1}, {"array": ["O", [1], "AAAAAAAAAAA="]}, {"array": ["<f4", [2], "AAAA"]},
     {"array": ["<f4", [-1], ""]}, {"array": ["<f4", [1 << 40], ""]},
-    {"array": ["nonsense", [], ""]}, {"array": ["<f4", [1], "!!!"]}, {"float": "1; import os"},
-    {"int": 3}, {"dict": [[1]]}, {"dict": [[[1], 2]]}, {"tuple": 3},
-    {"tuple": [], "float": "nan"}, {"number": ["<f4"]}], ids=repr)
+    {"array": ["nonsense", [], ""]}, {"array": ["(1,", [], ""]}, {"number": ["<f4,(2", "AAAA"]},
+    {"array": ["<f4", [1], "!!!"]}, {"float": "1; import os"}, {"int": 3}, {"dict": [[1]]},
+    {"dict": [[[1], 2]]}, {"tuple": 3}, {"tuple": [], "float": "nan"},
+    {"number": ["<f4"]}, "\ud800", {"dict": [["\ud800", 1]]}], ids=repr)
 def test_a_forged_document_is_no_value(document):
-    with pytest.raises(ValueError, match=r"plain|invalid"):
+    with pytest.raises(ValueError, match=r"plain|invalid|surrogates"):
         from_plain(document)

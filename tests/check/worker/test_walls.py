@@ -4,8 +4,12 @@ What hand-ins try against them is in tests/course/run/test_attacks_*.py.
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
+import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +112,48 @@ def test_what_a_worker_has_started_ends_with_it(box):
     left = {p for p in os.listdir("/proc") if p.isdigit()} & set(processes)
     gone = set(processes) - left
     assert len(gone) >= 3  # the keeper, the worker and its child
+
+
+@linux_only
+def test_all_of_it_ends_when_the_checker_is_killed(tmp_path):
+    mark = f"etude-left-{os.getpid()}"
+    (tmp_path / "answer.py").write_text(textwrap.dedent(f"""
+        import subprocess, sys
+        def hang():
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(999)", "{mark}"],
+                             start_new_session=True)
+            while True:
+                pass
+        """))
+    (tmp_path / "checker.py").write_text(textwrap.dedent(f"""
+        from etude_check.worker.candidate import Candidate, prepare
+        from etude_check.worker.sandbox import Sandbox
+        from etude_check.worker.walls import Walls
+        answer = prepare(Candidate("answer", {str(tmp_path / "answer.py")!r}))
+        Sandbox(answer, walls=Walls()).drive("hang", [], timeout=600)
+        """))
+    checker = subprocess.Popen([sys.executable, str(tmp_path / "checker.py")])
+    until(lambda: running(mark))
+    checker.kill()
+    checker.wait()
+    until(lambda: not running(mark))
+
+
+def running(mark):
+    """Processes of this machine whose command line has ``mark`` in it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if mark.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_links_and_devices_beside_an_answer_are_not_followed(tmp_path):

@@ -124,7 +124,7 @@ def test_build_writes_the_same_bytes_twice(small, tmp_path):
 
 
 def test_a_proof_in_several_processes_is_the_same(small):
-    from etude_course.build.prove import prove
+    from etude_course.author.prove import prove
 
     one, two = (([(p.what, p.points, p.wrong) for p in prove(small, jobs=n)]) for n in (1, 2))
     assert one == two

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from etude_course.build.new import new
-from etude_course.build.prove import prove
+from etude_course.author.new import new
+from etude_course.author.prove import prove
 from etude_course.errors import CourseError
 from etude_course.source.source import Source
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from etude_course.build.make import leaks, packed
+from etude_course.author.make import leaks, packed
 from etude_course.errors import CourseError
 from etude_course.kit.folder import Started
 from etude_course.kit.kit import Kit, installed

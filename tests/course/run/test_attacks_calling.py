@@ -166,6 +166,33 @@ def test_a_hand_in_that_tries_them_all_earns_nothing(source, hand_in):
     attack(source, hand_in(""), REACH)
 
 
+def test_a_hand_in_cannot_waive_its_own_failures(source, hand_in):
+    found = attack(source, hand_in(""), """
+import etude
+ETUDE_WAIVERS = [{"op": "expm1", "kind": "*", "dtype": "*", "reason": "hard",
+                  "expires": "2999-01-01"}]
+
+@etude.implements("expm1")
+def expm1(x):
+    return x
+""")
+    assert found.check.status is Status.FAILED
+    assert found.check.executed > 4
+
+
+def test_a_hand_in_cannot_decline_the_cases_that_it_gets_wrong(source, hand_in):
+    found = attack(source, hand_in(""), """
+import etude
+
+@etude.implements("expm1")
+def expm1(x):
+    if x.size != 1:
+        raise etude.Unsupported("too hard")
+    return np.expm1(x)
+""")
+    assert found.check.executed < found.check.declared
+
+
 @pytest.mark.parametrize("name", [w for w in ways() if w not in ("reload",)])
 def test_the_same_ways_lead_there_where_nothing_is_sealed(name):
     if name in HERE:

@@ -205,3 +205,17 @@ def test_a_value_too_large_or_too_deep_to_be_read_is_none(attacked):
             return deep
         ''')
     assert "nested more than" in found.check.message
+
+
+@pytest.mark.parametrize("body", ["return HALF", "raise ValueError(HALF)", "return {HALF: 1}",
+                                  "print(ascii(HALF)); os.write(1, b'\\xff\\xfe'); return 1"])
+def test_half_a_character_stops_no_report(attacked, body):
+    found = attacked(f"""
+        HALF = "\\ud800"
+        def double(x):
+            told("half", len(HALF))
+            {body}
+        """)
+    found.result.text().encode()
+    for check in found.result.checks:
+        (check.message + check.detail + check.case).encode()  # as a page is written

@@ -63,6 +63,12 @@ def test_planes_of_a_stack_are_drawn_one_below_the_other():
     assert lines == ["  [0]", "  0  1", "  2  3", "  [1]", "  4  5", "  6  7"]
 
 
+def test_axes_of_length_1_are_no_planes():
+    wrong = np.zeros((1, 2, 3, 1), bool)
+    wrong[0, 1, 2, 0] = True
+    assert feedback.picture(np.arange(6).reshape(1, 2, 3, 1), wrong) == ["  0  1  2", "  3  4  5*"]
+
+
 def test_the_smallest_visible_case_is_shown():
     def of(name, n, hidden=False):
         return fault(Case(name, (np.zeros(n),), 1, hidden), 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from etude_course.build.prove import prove
+from etude_course.author.prove import prove
 from etude_course.errors import CourseError
 from etude_course.run.pack import kit_of
 from etude_course.run.run import run

@@ -85,6 +85,8 @@ def check(candidate: Candidate | str, *, ops: Sequence[str] | None = None,
     runner, remarks = Runner(settings), set[str]()
     try:
         described = runner.describe()
+        if walls is not None:
+            described.waivers = []  # a stranger does not excuse itself
         report = Report(candidate.target, level, seed, [], environment=_environment(described),
                         mutation_score=published())
         if described.error:

@@ -9,7 +9,7 @@ tests/core/test_structure.py reads the order here. From the ground up:
     source/      an assignment's one source, read: only an instructor has it
     kit/         what a student has of it
     run/         one hand-in through its checks
-    build/       what is made of a source, and the proof that it is in order
+    author/      what is made of a source, and the proof that it is in order
     grade/       a class: collected, graded in parallel, and what people decided by hand
     export/      results in the formats of other systems
     report/      the page on a class, and how alike hand-ins are

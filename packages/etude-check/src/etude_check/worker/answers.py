@@ -86,12 +86,13 @@ def name_of(what: str, names: tuple[str, ...], i: int) -> str:
 
 
 def strings(value: Any, most: int = 20, length: int = 2000) -> list[str]:
-    return [s[:length] for s in value[:most] if isinstance(s, str)] \
+    return [_text(s)[:length] for s in value[:most] if isinstance(s, str)] \
         if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
-    return value[:2000] if isinstance(value, str) else ""
+    """At most 2000 characters, none of which is half of one: those cannot be written to a file."""
+    return value[:2000].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def outcome_of(reply: dict[str, Any], took: float) -> Outcome:

@@ -53,8 +53,9 @@ def serve(work: Work) -> None:
         while not line.endswith(b"\n"):
             data, more, _, _ = socket.recv_fds(checker, 1 << 12, 3)
             if not data:
-                for pid in workers:  # the checker has gone
+                for pid, worker in workers.items():  # the checker has gone
                     _kill(pid)
+                    shutil.rmtree(worker.folder, ignore_errors=True)
                 return
             line += data
             fds += more
@@ -144,6 +145,7 @@ def _keep(tell: int, fds: list[int]) -> None:
     if not pid:
         os.close(tell)
         return
+    linux.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: with the template everything ends
     linux.prctl(4, 0)  # PR_SET_DUMPABLE
     for fd in fds:
         os.close(fd)

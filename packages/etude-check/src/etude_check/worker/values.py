@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 DEPTH = 32  # lists in lists
 SIZE = 8 << 20  # bytes of all arrays and strings together
 KINDS = "biuf"  # of arrays: bool, whole numbers, floats
+DTYPE = re.compile(r"[<|][biuf]\d{1,2}")  # NumPy reads much more than that as one
 KEYS = (str, int, bool)
 
 
@@ -49,6 +51,7 @@ class _Writer:
             return value if math.isfinite(value) else {"float": repr(value)}
         if kind is str:
             self.spend(len(value))
+            value.encode()  # ValueError for half a character
             return value
         if kind is list:
             return [self.write(v, depth + 1) for v in value]
@@ -89,7 +92,10 @@ def from_plain(document: Any) -> Any:
 def _read(document: Any, depth: int) -> Any:
     if depth > DEPTH:
         raise ValueError(f"values are nested more than {DEPTH} deep")
-    if document is None or type(document) in (bool, int, float, str):
+    if type(document) is str:
+        document.encode()  # ValueError for half a character, which no report could be written with
+        return document
+    if document is None or type(document) in (bool, int, float):
         return document
     if type(document) is list:
         return [_read(v, depth + 1) for v in document]
@@ -121,8 +127,8 @@ def _pair(item: Any, depth: int) -> tuple[Any, Any]:
 
 
 def _array(dtype: Any, shape: Any, text: Any) -> np.ndarray[Any, Any]:
-    if type(dtype) is not str or type(text) is not str or type(shape) is not list \
-            or not all(type(n) is int and n >= 0 for n in shape):
+    if type(dtype) is not str or not DTYPE.fullmatch(dtype) or type(text) is not str \
+            or type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("not a plain array")
     try:
         kind = np.dtype(dtype)

@@ -15,8 +15,10 @@ candidate, and none comes down again; which of them there can be depends on the 
     calls       seccomp: no sockets but Unix's, no looking into other processes
     limits      memory, processes, open files, size of files, processor time
 
-Elsewhere there are the limits. This is no virtual machine: a hole in the kernel is a hole here. It
-knows nothing of ops or values. Who ends a worker, and when, is said in ``process.py``.
+Elsewhere there are the limits on time and files. bubblewrap is not used: it makes the same
+namespaces by the same calls. This is no virtual machine: a hole in the kernel is a hole here. What
+must not even be in the worker's memory is taken out by ``sealed.py``. Who ends a worker, and when,
+is said in ``process.py``.
 """
 
 from __future__ import annotations
@@ -98,9 +100,9 @@ class Walls:
             self._limits(taken)
             self._environment(folder)
             self._memory()
-            return [f"on {platform.system()} {platform.machine()} only time, memory, open files "
-                    f"and the size of files are limited: files, network and other processes are "
-                    f"within its reach"]
+            return [f"on {platform.system()} {platform.machine()} only time, open files and the "
+                    f"size of files are limited: memory is not, and files, network and other "
+                    f"processes are within its reach"]
         missing: list[str] = []
 
         def wall(without: str, build: Callable[..., None], *args: Any) -> bool:

@@ -29,7 +29,7 @@ def build(folders: tuple[Path, ...], to: Path, all_: bool, platform: str | None,
 
     FOLDERS hold an assignment.toml each. Building twice gives the same bytes.
     """
-    from etude_course.build import bundle, make
+    from etude_course.author import bundle, make
     from etude_course.commands import refusing
     from etude_course.errors import CourseError
     from etude_course.kit.kit import folder as installed

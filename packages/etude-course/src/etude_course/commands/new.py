@@ -15,7 +15,7 @@ def new(assignment: str, folder: Path | None) -> None:
 
     It can be proven as it is. Its comments say what each part is for.
     """
-    from etude_course.build.new import new as write
+    from etude_course.author.new import new as write
     from etude_course.commands import refusing
 
     folder = folder or Path(assignment.lower())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from etude_course.build.prove import Proof
+    from etude_course.author.prove import Proof
 
 
 @click.command()
@@ -30,7 +30,7 @@ def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int,
     request cannot be carried out.
     """
     from etude.commands.show import console
-    from etude_course.build.prove import prove as proving
+    from etude_course.author.prove import prove as proving
     from etude_course.commands import refusing
     from etude_course.commands.check import print_result
     from etude_course.source.source import Source

@@ -22,6 +22,7 @@ from etude_course.source.assignment import Assignment, Check, of_document
 
 SCHEMA = 1
 RIGHT = "right"
+VARIES = "varies"  # a wrong value that is another one each time: it was read where nothing lies
 ASSIGNED = "assigned"  # the folder of package data
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from etude_course.cases.case import Case, Raises
 from etude_course.cases.compare import Difference
-from etude_course.kit.kit import RIGHT, Answer, Fingerprint, Visible
+from etude_course.kit.kit import RIGHT, VARIES, Answer, Fingerprint, Visible
 from etude_course.run.calls import Fault, Judge, alike, driven_of, verdict
 from etude_course.source.assignment import Check
 
@@ -57,9 +57,16 @@ def mistake(check: Check, shown: Visible, answers: Sequence[Answer], judge: Judg
 
 
 def same_answers(fingerprints: Sequence[Fingerprint], answers: Sequence[Answer]) -> str:
-    """The sentence of the mistake that answers exactly so, of an op; "" if there is none."""
-    return next((one.mistake for one in fingerprints if len(one.answers) == len(answers) and all(
-        alike(a, b, "") for a, b in zip(answers, one.answers, strict=True))), "")
+    """The same of an op, on cases of the conformance kit."""
+    best, most = "", 0
+    for one in fingerprints:
+        pairs = list(zip(answers, one.answers, strict=True))
+        if all((a.ended == RIGHT) == (b.ended == RIGHT) for a, b in pairs):
+            steady = [(a, b) for a, b in pairs if b.ended not in (RIGHT, VARIES)]
+            same = sum(alike(a, b, "") for a, b in steady)
+            if same > max(most, len(steady) / 2):
+                best, most = one.mistake, same
+    return best
 
 
 def smallest(faults: Sequence[Fault]) -> Fault:
@@ -133,7 +140,12 @@ def _value(value: Any, wrong: Any, name: str = "") -> list[str]:
 
 
 def picture(array: np.ndarray[Any, Any], wrong: Any = None) -> list[str]:
-    """A small array as a grid, the wrong elements marked; of a large one, its corner."""
+    """A small array as a grid, the wrong elements marked; of a large one, its corner. Axes of
+    length 1 are left out where there are more than two.
+    """
+    if array.ndim > 2 and 1 in array.shape:
+        array = array.squeeze()
+        wrong = None if wrong is None else wrong.squeeze()
     if array.size == 0:
         return ["  (no elements)"]
     if array.size > WHOLE:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from etude_check.engine import check as hold
+from etude_check.judge.judge import compare
 from etude_check.judge.names import find
 from etude_check.report import summary
 from etude_check.report.record import Record, Report, Verdict
@@ -16,7 +17,7 @@ from etude_check.report.terminal import facts
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
 from etude_check.worker.walls import Walls
-from etude_course.kit.kit import Answer
+from etude_course.kit.kit import RIGHT, Answer
 from etude_course.record import Status
 from etude_course.run.calls import GIVE_UP
 from etude_course.source.assignment import Check
@@ -80,7 +81,7 @@ def telling(found: Report, most: int) -> list[str]:
 
 def answers(candidate: Candidate, names: Sequence[str], timeout: float,
             walls: Walls | None = None) -> list[Answer]:
-    """What a column returns for cases of the kit."""
+    """What a column returns for cases of the kit, where it is wrong."""
     with Sandbox(candidate, timeout=timeout, walls=walls) as box:
         if box.describe().error:
             return [Answer(ended="unloadable") for _ in names]
@@ -96,6 +97,8 @@ def _answer(box: Sandbox, name: str) -> Answer:
         return Answer(ended=f"raised {outcome.exception}")
     if outcome.status != "ok" or outcome.faults:
         return Answer(ended="; ".join(outcome.faults) or outcome.status)
+    if not any(compare(case, y, i).verdict.failed for i, y in enumerate(outcome.outputs)):
+        return Answer(ended=RIGHT)
     return Answer([_sample(y) for y in outcome.outputs])
 
 

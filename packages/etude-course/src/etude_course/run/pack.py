@@ -11,18 +11,30 @@ from typing import Any
 
 from etude.data.files import user_cache, write_atomically
 from etude_check.worker.answers import Driven
+from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
 from etude_course.cases.case import Case
 from etude_course.errors import CourseError
-from etude_course.kit.kit import RIGHT, SCHEMA, Answer, Fingerprint, Kit, Visible, installed, key
-from etude_course.run import calls, ops
+from etude_course.kit.kit import (
+    RIGHT,
+    SCHEMA,
+    VARIES,
+    Answer,
+    Fingerprint,
+    Kit,
+    Visible,
+    installed,
+    key,
+)
+from etude_course.run import calls, ops, provenance
 from etude_course.run.calls import Clock
 from etude_course.run.handin import candidate
 from etude_course.run.oracle import Oracle, judge_of, write
-from etude_course.source.assignment import Check, Mutant
+from etude_course.source.assignment import Check, Mutant, Question
 from etude_course.source.source import Source
 
 TOTAL = 600.0  # seconds that a mistake may take in all checks together
+VAGUE = ("raised", "timeout", "crash", "missing", "unloadable", "not")  # ends of any answer
 SHOWING = 2  # cases of the conformance kit that each mistake of an op chooses
 
 
@@ -88,7 +100,8 @@ def _answers(source: Source, mutant: Mutant, cases: dict[str, tuple[Any, ...]],
         for check in (a.check(id_) for id_ in mutant.loses if id_ in cases):
             under_test = candidate(folder / _file(source, check, mutant), check.kind == "op")
             if check.kind == "op":
-                found[check.id] = ops.answers(under_test, cases[check.id], a.limits.call)
+                found[check.id] = _steady(under_test, source.assignment.question(check),
+                                          cases[check.id], a.limits.call)
                 continue
             with Sandbox(under_test, timeout=a.limits.call) as box:
                 driven = calls.ask(box, check, cases[check.id], a.limits.call, Clock(TOTAL),
@@ -97,6 +110,15 @@ def _answers(source: Source, mutant: Mutant, cases: dict[str, tuple[Any, ...]],
             found[check.id] = [_shown(check, case, d, judge)
                                for case, d in zip(cases[check.id], driven, strict=True)]
     return found
+
+
+def _steady(under_test: Candidate, question: Question, names: tuple[str, ...], timeout: float
+            ) -> list[Answer]:
+    """What a column answers twice, in two workers whose memory differs."""
+    one = ops.answers(under_test, names, timeout)
+    two = ops.answers(under_test, names, timeout, provenance.walls_for(question))
+    return [a if calls.alike(a, b, "") else Answer(ended=VARIES)
+            for a, b in zip(one, two, strict=True)]
 
 
 def _shown(check: Check, case: Case, driven: Driven | None, judge: calls.Judge | None) -> Answer:
@@ -110,7 +132,7 @@ def _tells(answers: list[Answer]) -> bool:
     """Whether a fingerprint is one: a mistake that only ever raises looks like many others, and one
     that is right in all visible cases looks like the solution.
     """
-    return any(not a.ended for a in answers)
+    return any(a.ended.partition(" ")[0] not in (RIGHT, VARIES, *VAGUE) for a in answers)
 
 
 def _file(source: Source, check: Check, mutant: Mutant) -> str:

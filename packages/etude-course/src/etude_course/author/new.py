@@ -20,7 +20,7 @@ def new(id_: str, folder: Path) -> list[Path]:
                           f"got {id_!r}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CourseError(f"{folder} is there already, and not empty: nothing was written")
-    template = resources.files("etude_course.build") / "template"
+    template = resources.files("etude_course.author") / "template"
     for name, file in FILES.items():
         # .txt: they are no modules of the package
         text = (template / f"{file}.txt").read_text()

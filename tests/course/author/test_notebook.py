@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from etude_course import notebook as cell
-from etude_course.build.make import build, leaks
-from etude_course.build.notebook import CONFIG, notebook
+from etude_course.author.make import build, leaks
+from etude_course.author.notebook import CONFIG, notebook
 from etude_course.kit.cells import answers
 from etude_course.source.source import Source
 

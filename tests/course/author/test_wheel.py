@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from etude_course.build.make import leaks
-from etude_course.build.notebook import notebook
+from etude_course.author.make import leaks
+from etude_course.author.notebook import notebook
 from etude_course.kit.kit import Kit, installed
 from etude_course.source.source import Source
 
@@ -36,7 +36,7 @@ def wheel(tmp_path_factory):
 def test_every_file_of_the_package_is_in_the_wheel(wheel):
     there = {f"etude_course/{p.relative_to(PACKAGE).as_posix()}" for p in PACKAGE.rglob("*")
              if p.is_file() and "__pycache__" not in p.parts}
-    assert "etude_course/build/prove.py" in there
+    assert "etude_course/author/prove.py" in there
     assert there - set(wheel) == set()
 
 

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from etude.data.files import write_atomically
-from etude_course.build.notebook import CONFIG, notebook
+from etude_course.author.notebook import CONFIG, notebook
 from etude_course.errors import CourseError
 from etude_course.kit.kit import Kit
 from etude_course.run.pack import pack

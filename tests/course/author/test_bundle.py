@@ -9,8 +9,8 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 
-from etude_course.build.bundle import bundle
-from etude_course.build.make import leaks
+from etude_course.author.bundle import bundle
+from etude_course.author.make import leaks
 from etude_course.commands import course
 from etude_course.errors import CourseError
 

@@ -1,0 +1,1 @@
+"""A9 has no cases of its own: the conformance kit draws them."""
