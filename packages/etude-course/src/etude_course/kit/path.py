@@ -28,7 +28,7 @@ TITLES = (
     "Recurrent networks, LSTM, clipping",
     "Measure first: time, FLOPs, bytes, the roofline of your own machine",
     "A first C kernel: build, install, receipt, conformance",
-    "Matrix multiplication in C: loop order, blocking, SIMD, threads",
+    "The matmul ladder: loop order, blocking, SIMD, threads",
     "softmax and layer_norm in C, forward and backward; fusion; error budgets",
     "A GPU on your CPU: grids, blocks, guards, shared memory, coalescing",
     "CUDA: elementwise, reduction, tiled matmul; hunting a race",

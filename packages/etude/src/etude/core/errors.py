@@ -49,5 +49,6 @@ class Unsupported(Exception):  # noqa: N818 - a refusal, not an error: the dispa
     """Raised by a column to decline one call (a dtype, a stride). The reference then runs it.
 
     The reason is counted and shown in the receipt, so word it for a reader:
-    ``raise Unsupported("float64")``.
+    ``raise Unsupported("float64")``. A NotImplementedError declines as well, and warns: the op is
+    not written yet.
     """
