@@ -2,7 +2,7 @@
 
 import pytest
 
-from etude_course.build.prove import prove
+from etude_course.author.prove import prove
 from etude_course.source.source import Source
 
 
