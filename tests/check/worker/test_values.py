@@ -39,7 +39,8 @@ class Number(float):
 
 @pytest.mark.parametrize("value", [
     np.zeros(3).view(Lazy), Number(1), object(), {1.5: 2}, np.array([None]), np.array(["a"]),
-    np.zeros(2, np.complex64), len, {1, 2}, b"bytes", np.array([1], "M8[s]")], ids=repr)
+    np.zeros(2, np.complex64), len, {1, 2}, b"bytes", np.array([1], "M8[s]")],
+    ids=lambda value: type(value).__name__)
 def test_what_is_not_plain_is_refused(value):
     with pytest.raises(ValueError, match="cannot be sent"):
         to_plain([value])
