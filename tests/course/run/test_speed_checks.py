@@ -100,7 +100,7 @@ def test_the_plain_kernel_is_found_by_its_op():
 
 # ------------------------------------------------------------------ attacks on the clock
 
-QUICK = Check("fast", 3, speed="matmul", against="reference", cases=("192x192 192x192",),
+QUICK = Check("fast", 3, speed="matmul", against="reference", cases=("640x640 640x640",),
               ladder=((0.0001, 3),))
 HONEST = "return np.matmul(x, y)"
 
@@ -130,7 +130,7 @@ def test_an_honest_answer_is_timed_and_none_of_its_values_is_wrong(tmp_path):
 CACHE = """
 kept = {}
 def large(x):
-    return x.shape == (192, 192)
+    return x.shape == (640, 640)
 """
 
 
@@ -140,12 +140,12 @@ def large(x):
     "return kept.setdefault(x.__array_interface__['data'][0], np.matmul(x, y)) if large(x) "
     "else np.matmul(x, y)",
     "return np.empty((x.shape[0], y.shape[1]), x.dtype) if large(x) else np.matmul(x, y)",
-    "return np.matmul(x.astype(np.float16), y).astype(x.dtype) if large(x) else np.matmul(x, y)",
+    "return np.matmul(x.astype(np.float16).astype(x.dtype), y) if large(x) else np.matmul(x, y)",
 ])
 def test_a_quick_answer_that_is_wrong_in_a_timed_call_earns_nothing(tmp_path, body):
     found = timed(QUICK, body, tmp_path, CACHE)
     assert (found.status, found.points) == (Status.FAILED, 0)
-    assert "192x192 192x192: " in found.message
+    assert "640x640 640x640: " in found.message
 
 
 def test_a_result_that_is_written_after_the_reply_is_too_late(tmp_path):
@@ -174,7 +174,7 @@ def test_a_clock_that_stands_still_in_the_worker_is_not_looked_at(tmp_path, monk
     judged = speed.judged
     monkeypatch.setattr(speed, "judged", lambda c, b, found, late=(): (
         seen.extend(t for timing in found for t in timing.turns), judged(c, b, found, late))[1])
-    said = timed(QUICK, "freeze() if x.shape == (192, 192) else None; return np.matmul(x, y)",
+    said = timed(QUICK, "freeze() if x.shape == (640, 640) else None; return np.matmul(x, y)",
                  tmp_path, """
 import sys
 import time

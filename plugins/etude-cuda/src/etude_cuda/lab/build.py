@@ -248,9 +248,10 @@ def _build(sources: Sequence[Path], mode: str, options: Options, library: bool,
             objects.append(made)
         made = Path(folder) / "program"
         # The lab's objects come first: of a template that both use the linker keeps the first copy,
-        # and the lab must not run one that is watched.
+        # and the lab must not run one that is watched. A library comes after what needs it.
+        inputs = [*objects, *lab] if runtime else [*lab, *objects]
         link = [gxx, *(LIBRARY_ONLY if library else PROGRAM_ONLY[:1]), "-pthread", "-g",
-                *map(str, lab), *map(str, objects), "-o", str(made),
+                *map(str, inputs), "-o", str(made),
                 *([f"-Wl,-rpath,{runtime.parent}"] if runtime else []),
                 *(f"-l{name}" for name in options.libraries), "-ldl", "-lm"]
         _link(link, sources, table, options)
