@@ -68,7 +68,8 @@ def test_every_file_of_kernels_has_a_program():
 @gxx
 @each
 def test_shapes_that_fit_leave_nothing_to_find(program, dtype):
-    allowed = NOT_PROMISED.get(program.stem, set())
+    # The programs call kernels and read few results: that advice is on them, not on the kernels.
+    allowed = NOT_PROMISED.get(program.stem, set()) | {"unread-output"}
     assert texts(one for one in found(program, dtype) if one.kind not in allowed) == []
 
 

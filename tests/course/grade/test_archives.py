@@ -39,16 +39,16 @@ def link(name, to, kind=tarfile.SYMTYPE):
 
 def test_a_folder_a_zip_a_tar_and_a_file_hold_the_same(tmp_path):
     folder = tmp_path / "s1"
-    (folder / "work").mkdir(parents=True)
-    (folder / "work" / "a.py").write_bytes(b"a = 1")
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine" / "a.py").write_bytes(b"a = 1")
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "a.pyc").write_bytes(b"no")
     (folder / ".git").mkdir()
-    expected = {"work/a.py": b"a = 1"}
+    expected = {"mine/a.py": b"a = 1"}
     assert read(folder).files == expected
-    assert read(zipped(tmp_path / "s1.zip", **{"work/a.py": b"a = 1", "__MACOSX/._a": b"",
+    assert read(zipped(tmp_path / "s1.zip", **{"mine/a.py": b"a = 1", "__MACOSX/._a": b"",
                                               ".DS_Store": b""})).files == expected
-    assert read(tarred(tmp_path / "s1.tar.gz", ("./work/a.py", b"a = 1"))).files == expected
+    assert read(tarred(tmp_path / "s1.tar.gz", ("./mine/a.py", b"a = 1"))).files == expected
     (tmp_path / "a.py").write_bytes(b"a = 1")
     assert read(tmp_path / "a.py").files == {"a.py": b"a = 1"}
 

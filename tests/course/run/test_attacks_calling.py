@@ -284,3 +284,10 @@ def test_a_forbidden_name_is_found_in_the_text(line, rule):
     text = f"import numpy as np\nimport numpy as n\ndef f(x):\n    return {line}\n"
     said = list(provenance.used("a.py", text, [rule]))
     assert any(s.startswith("a.py, line 4: it uses ") and rule in s for s in said)
+
+
+def test_where_compiled_answers_cannot_be_looked_into_the_result_says_so(monkeypatch, small,
+                                                                        hand_in):
+    monkeypatch.setattr(provenance.shutil, "which", lambda name: None)
+    found = run(small, hand_in("def double(x):\n    return x + x\n"), hidden=False)
+    assert any("there is no nm" in wall for wall in found.walls)

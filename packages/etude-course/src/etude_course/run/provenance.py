@@ -198,13 +198,20 @@ def _breaks(name: str, rule: str) -> bool:
 
 def foreign(candidate: Candidate, name: str) -> str:
     """Why a compiled answer cannot be taken: a function that it wants from elsewhere, in a
-    sentence. "" if all of them may be called, or there is no nm here to list them.
+    sentence. "" if all of them may be called, or where ``missing`` says that nothing can be seen.
     """
     if candidate.kind != "library":
         return ""
     return next((f"{name} calls {symbol}, which is neither its own nor one of the functions of C "
                  f"that a kernel may call: those of math.h, memory, printing and OpenMP"
                  for symbol in undefined(Path(candidate.value)) if not _ordinary(symbol)), "")
+
+
+def missing() -> list[str]:
+    """What cannot be seen here, in sentences that stand beside those of ``Walls.missing``."""
+    if shutil.which("nm"):
+        return []
+    return ["which functions a compiled answer calls: there is no nm on the PATH to list them"]
 
 
 def undefined(library: Path) -> list[str]:

@@ -74,7 +74,7 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
             if progress is not None:
                 progress(result)
         return Result(a.id, a.version, student, found, title=a.title, members=list(members),
-                      submission=hand_in.digest, walls=Walls().missing(),
+                      submission=hand_in.digest, walls=[*Walls().missing(), *provenance.missing()],
                       environment=environment(),
                       seconds=time.monotonic() - start)
 
