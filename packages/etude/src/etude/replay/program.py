@@ -1,0 +1,93 @@
+"""A program: the op calls of a function as data, with the memory that they read and write.
+
+``capture`` (``trace.py``) makes one by watching a call of the function. Passes (``passes/``) take a
+program and return a better one. An executor runs it: ``reference.py`` defines what running means,
+and ``backends/native/replay.py`` does the same in one native call.
+
+A *buffer* is memory; a *value* is an array over a buffer, with a shape and strides of its own.
+Views are values, and no calls: the transpose of a weight is the weight's buffer, read otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from etude.core.shapes import Shape
+
+#: What a buffer holds.
+#: argument: what the caller passes, other memory at every run
+#: state: memory of a Tensor that outlives the step, such as a parameter, a moment, a running mean
+#: constant: what never changes
+#: live: made anew by Python before every run, such as the key of a dropout or a learning rate
+#: result: handed to the caller
+#: temporary: nobody sees it, so passes may place, merge and remove it
+Kind = Literal["argument", "state", "constant", "live", "result", "temporary"]
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory of a program, ``nbytes`` long, on ``device``."""
+
+    name: str  # unique in its program: "x0", "w3", "t17"
+    kind: Kind
+    nbytes: int
+    device: str = "cpu"
+    #: state: the Tensor. constant: the array. live: the function that returns the array anew.
+    source: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """An array over a buffer. ``strides`` and ``offset`` count elements."""
+
+    buffer: Buffer
+    shape: Shape
+    dtype: np.dtype[Any]
+    strides: Shape
+    offset: int = 0
+
+
+Operand = Value | float | int | bool | None
+
+
+@dataclass(eq=False)
+class Call:
+    """One op call. ``outputs`` may lie over buffers of inputs: the op is told to write there."""
+
+    op: str
+    inputs: tuple[Operand, ...]
+    attrs: dict[str, Any]
+    outputs: tuple[Value, ...]
+    column: str  # who ran it when it was traced
+
+    def reads(self) -> list[Value]:
+        return [x for x in self.inputs if isinstance(x, Value)]
+
+
+@dataclass(eq=False)
+class Program:
+    """Calls in an order in which they may run. Passes return new ones and leave this one as it is.
+
+    ``results`` are the values that the caller gets, ``arguments`` the buffers that he passes.
+    ``effects`` are what Python does before every run, in order: each makes some live buffers anew,
+    or moves a counter; those of live buffers stand in ``Buffer.source``.
+    """
+
+    calls: list[Call]
+    arguments: list[Value]
+    results: list[Value]
+    effects: list[Callable[[], Any]] = field(default_factory=list)
+
+    def buffers(self) -> Iterator[Buffer]:
+        """Every buffer once, in the order in which calls meet them."""
+        seen: set[int] = set()
+        values = [*self.arguments, *[v for c in self.calls for v in (*c.reads(), *c.outputs)],
+                  *self.results]
+        for v in values:
+            if id(v.buffer) not in seen:
+                seen.add(id(v.buffer))
+                yield v.buffer
