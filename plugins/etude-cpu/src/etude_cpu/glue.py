@@ -64,9 +64,9 @@ def error():
     return said
 
 
-def start_records():
-    """Keep the record of every call of this thread from now on."""
-    lib.etude_records_start()
+def start_records(hold=False):
+    """Keep the record of every call of this thread from now on; with ``hold`` do not run them."""
+    lib.etude_records_start(lib.ETUDE_RECORDS_HOLD if hold else lib.ETUDE_RECORDS_KEEP)
 
 
 def stop_records():
@@ -92,6 +92,37 @@ def _number(pointer):
 def run_record(record):
     """Run a record again, and return its status. The memory it points to must still be there."""
     return lib.etude_run(record)
+
+
+class Chain:
+    """Records that run one after another in one native call, without the interpreter lock.
+
+    ``patches`` are (record, pointer, array, offset in bytes): places that point into arrays which
+    change from run to run. The memory that other places point to must be there at every run.
+    """
+
+    def __init__(self, records, patches):
+        self._records = ffi.new("etude_record[]", len(records))
+        for i, record in enumerate(records):
+            self._records[i] = record[0]
+        self._patches = ffi.new("etude_patch[]", [tuple(p) for p in patches])
+        self._moving = len(patches)
+        self._done = ffi.new("int64_t *")
+
+    def start(self, arrays, last):
+        """Point the records into ``arrays``, and run the first ``last`` of them -> status."""
+        idents = [*map(ident, arrays)]
+        return lib.glue_replay(self._records, last, self._patches, self._moving, idents,
+                               len(idents), self._done)
+
+    def go_on(self, first, last):
+        """Run the records ``first`` to ``last`` - 1 as they stand -> status."""
+        return lib.etude_run_all(self._records, first, last, self._done)
+
+    @property
+    def done(self):
+        """The number of the record that the last run ended at."""
+        return self._done[0]
 
 
 def runs(isa):
