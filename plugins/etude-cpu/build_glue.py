@@ -39,10 +39,9 @@ void etude_records_stop(void);
 int64_t etude_records_count(void);
 const etude_record *etude_records_at(int64_t i);
 
-typedef struct { int32_t record, pointer; int64_t array, offset; } etude_patch;
+typedef struct { int32_t record, pointer; int64_t offset; } etude_patch;
+void glue_point(etude_record *records, const etude_patch *patches, int64_t n, uintptr_t array);
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
-int glue_replay(etude_record *records, int64_t last, const etude_patch *patches, int64_t n_patches,
-                uintptr_t *arrays, int64_t n_arrays, int64_t *done);
 """
 
 PREAMBLE = """
@@ -62,15 +61,10 @@ static void glue_start(size_t data_offset, int32_t threads)
     etude_host_start(threads);
 }
 
-/* Point the records into the arrays of this run, and run the first `last` of them: one call from
-   Python. arrays: ids of array objects, which become addresses here. */
-static int glue_replay(etude_record *records, int64_t last, const etude_patch *patches,
-                       int64_t n_patches, uintptr_t *arrays, int64_t n_arrays, int64_t *done)
+static void glue_point(etude_record *records, const etude_patch *patches, int64_t n,
+                       uintptr_t array)
 {
-    for (int64_t i = 0; i < n_arrays; i++)
-        arrays[i] = (uintptr_t)at(arrays[i]);
-    etude_point(records, patches, n_patches, (void *const *)arrays);
-    return etude_run_all(records, 0, last, done);
+    etude_point(records, patches, n, at(array));
 }
 
 /* Why the last kernel of this thread declined. */

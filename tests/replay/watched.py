@@ -38,7 +38,7 @@ class _Watched:
         self.hyper = []
         self.arguments = [self.enter("argument", t.array) for t in arguments]
         for t in state:
-            self.enter("state", t.array, t)
+            self.enter("state", t.array, t.array)
 
     def enter(self, kind, array, source=None):
         r = root(array)
@@ -67,7 +67,7 @@ class _Watched:
             if e.op.endswith("_step"):
                 r = root(e.arrays[-1])
                 if id(r) not in self.buffers:
-                    self.enter("live", e.arrays[-1])
+                    self.enter("live", e.arrays[-1], e.arrays[-1])
                     self.hyper.append(e.arrays[-1])
             inputs = tuple(self.value(a) if isinstance(a, np.ndarray) else a for a in e.arrays)
             outputs = tuple(self.value(a, "temporary") for a in e.outputs)

@@ -63,11 +63,10 @@ const etude_record *etude_records_at(int64_t i)
     return &kept.records[i];
 }
 
-void etude_point(etude_record *records, const etude_patch *patches, int64_t n,
-                 void *const *arrays)
+void etude_point(etude_record *records, const etude_patch *patches, int64_t n, void *begin)
 {
     for (const etude_patch *p = patches; p < patches + n; p++)
-        records[p->record].pointers[p->pointer] = (char *)arrays[p->array] + p->offset;
+        records[p->record].pointers[p->pointer] = (char *)begin + p->offset;
 }
 
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done)

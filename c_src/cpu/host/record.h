@@ -37,16 +37,14 @@ const etude_record *etude_records_at(int64_t i);
 
 /* ---- A replay: many records in one call ------------------------------------------------------ */
 
-/* A place in the records that points into an array which may be another one at every run. */
+/* A place in the records that points into an array which may be another one at the next run. */
 typedef struct {
     int32_t record, pointer; /* records[record].pointers[pointer] */
-    int64_t array;           /* the number of the array */
-    int64_t offset;          /* in bytes, from where that array begins */
+    int64_t offset;          /* in bytes, from where the array begins */
 } etude_patch;
 
-/* Point the places of n patches into `arrays`. */
-void etude_point(etude_record *records, const etude_patch *patches, int64_t n,
-                 void *const *arrays);
+/* Point the places of n patches into the array that begins at `begin`. */
+void etude_point(etude_record *records, const etude_patch *patches, int64_t n, void *begin);
 
 /* Run records [first, last) in order, in this thread's context. The first status that is not
    ETUDE_OK ends the run; *done counts the records before it. */

@@ -97,8 +97,8 @@ def run_record(record):
 class Chain:
     """Records that run one after another in one native call, without the interpreter lock.
 
-    ``patches`` are (record, pointer, array, offset in bytes): places that point into arrays which
-    change from run to run. The memory that other places point to must be there at every run.
+    ``patches`` are (record, pointer, offset in bytes): places that point into arrays which change.
+    The memory that all other places point to must be there at every run.
     """
 
     def __init__(self, records, patches):
@@ -106,17 +106,14 @@ class Chain:
         for i, record in enumerate(records):
             self._records[i] = record[0]
         self._patches = ffi.new("etude_patch[]", [tuple(p) for p in patches])
-        self._moving = len(patches)
         self._done = ffi.new("int64_t *")
 
-    def start(self, arrays, last):
-        """Point the records into ``arrays``, and run the first ``last`` of them -> status."""
-        idents = [*map(ident, arrays)]
-        return lib.glue_replay(self._records, last, self._patches, self._moving, idents,
-                               len(idents), self._done)
+    def point(self, first, last, array):
+        """Point the places of the patches ``first`` to ``last`` - 1 into an array."""
+        lib.glue_point(self._records, self._patches + first, last - first, ident(array))
 
-    def go_on(self, first, last):
-        """Run the records ``first`` to ``last`` - 1 as they stand -> status."""
+    def run(self, first, last):
+        """Run the records ``first`` to ``last`` - 1 -> status."""
         return lib.etude_run_all(self._records, first, last, self._done)
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from etude.core.columns import Table
 from etude.core.shapes import Shape
 
 #: What a buffer holds.
@@ -36,8 +37,9 @@ class Buffer:
     kind: Kind
     nbytes: int
     device: str = "cpu"
-    #: state: the Tensor. constant: the array. live: the function that returns the array anew.
+    #: state, constant, live: the array whose first element is offset 0 of this buffer
     source: Any = None
+    label: str = ""  # what people call it: "0.weight", the name of a parameter of the function
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,7 @@ class Call:
     attrs: dict[str, Any]
     outputs: tuple[Value, ...]
     column: str  # who ran it when it was traced
+    table: Table | None = field(default=None, repr=False)  # of that column; None: the one in force
 
     def reads(self) -> list[Value]:
         return [x for x in self.inputs if isinstance(x, Value)]

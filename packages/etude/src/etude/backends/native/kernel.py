@@ -41,24 +41,24 @@ class Record(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """A place in a list of records that points into an array which changes from run to run."""
+    """A place in a list of records that points into an array which may be another one later."""
 
     record: int
     pointer: int  # which of the record's
-    array: int  # the number of the array
     offset: int  # in bytes, from where the array begins
 
 
 class Chain(Protocol):
     """Records that run in order, in one call of the host. ``done`` counts those that did."""
 
-    done: int
+    @property
+    def done(self) -> int: ...
 
-    def start(self, arrays: list[Any], last: int) -> int:
-        """Point the records into the arrays of this run, and run the first ``last`` of them."""
+    def point(self, first: int, last: int, array: Any) -> None:
+        """Point the places of the patches ``first`` to ``last`` - 1 into ``array``."""
 
-    def go_on(self, first: int, last: int) -> int:
-        """Run the records ``first`` to ``last`` - 1. Returns a status, as ``start`` does."""
+    def run(self, first: int, last: int) -> int:
+        """Run the records ``first`` to ``last`` - 1, up to the first bad status, and return it."""
 
 
 _recorded = threading.local()  # where this thread keeps arrays while its calls are recorded

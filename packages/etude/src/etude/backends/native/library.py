@@ -281,15 +281,14 @@ class Loop:
         self._records, self._patches = list(records), patches
         self.done = 0
 
-    def start(self, arrays: list[Any], last: int) -> int:
-        begins = [self._ident(a) for a in arrays]
-        for i, pointer, array, offset in self._patches:
+    def point(self, first: int, last: int, array: Any) -> None:
+        begin = self._ident(array)
+        for i, pointer, offset in self._patches[first:last]:
             pointers = list(self._records[i].pointers)
-            pointers[pointer] = begins[array] + offset
+            pointers[pointer] = begin + offset
             self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
-        return self.go_on(0, last)
 
-    def go_on(self, first: int, last: int) -> int:
+    def run(self, first: int, last: int) -> int:
         for self.done in range(first, last):
             status = self._run(self._records[self.done])
             if status:

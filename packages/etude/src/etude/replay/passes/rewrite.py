@@ -1,0 +1,81 @@
+"""What passes share: who writes and reads which memory, and programs with some buffers exchanged.
+
+Memory is written by calls, and a buffer may be written more than once: state by an optimiser's
+step, anything by an op that works in place. So the same value need not hold the same numbers at two
+calls, and a pass that moves, merges or removes calls asks here first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from etude.core.array import c_strides
+from etude.replay.program import Buffer, Call, Operand, Program, Value
+
+
+def writes(program: Program) -> dict[Buffer, list[int]]:
+    """The calls that write each buffer, in order."""
+    found: dict[Buffer, list[int]] = {}
+    for i, call in enumerate(program.calls):
+        for b in {v.buffer: None for v in call.outputs}:
+            found.setdefault(b, []).append(i)
+    return found
+
+
+def reads(program: Program) -> dict[Buffer, list[int]]:
+    """The calls that read each buffer, in order."""
+    found: dict[Buffer, list[int]] = {}
+    for i, call in enumerate(program.calls):
+        for b in {v.buffer: None for v in call.reads()}:
+            found.setdefault(b, []).append(i)
+    return found
+
+
+def fills(v: Value) -> bool:
+    """Whether a value is its whole buffer, in C order."""
+    size = v.dtype.itemsize * math.prod(v.shape)
+    return v.offset == 0 and size == v.buffer.nbytes and v.strides == c_strides(v.shape)
+
+
+def same_elements(v: Value, w: Value) -> bool:
+    """Whether two values are the same elements of one buffer, in the same order."""
+    return (v.buffer is w.buffer and v.shape == w.shape and v.strides == w.strides
+            and v.offset == w.offset and v.dtype == w.dtype)
+
+
+class Exchange:
+    """Rewrites values: each buffer of ``instead`` becomes another one of the same layout."""
+
+    def __init__(self, instead: dict[Buffer, Buffer]) -> None:
+        self._instead = instead
+        self._values: dict[int, tuple[Value, Value]] = {}  # by id; with it, to keep the id taken
+
+    def buffer(self, b: Buffer) -> Buffer:
+        while b in self._instead:
+            b = self._instead[b]
+        return b
+
+    def value(self, v: Value) -> Value:
+        b = self.buffer(v.buffer)
+        if b is v.buffer:
+            return v
+        if id(v) not in self._values:
+            self._values[id(v)] = v, replace(v, buffer=b)
+        return self._values[id(v)][1]
+
+    def operand(self, x: Operand) -> Operand:
+        return self.value(x) if isinstance(x, Value) else x
+
+    def call(self, call: Call) -> Call:
+        return replace(call, inputs=tuple([self.operand(x) for x in call.inputs]),
+                       outputs=tuple([self.value(v) for v in call.outputs]))
+
+    def program(self, program: Program, calls: Iterable[Call] | None = None) -> Program:
+        """``program`` with its values exchanged; or with ``calls``, which are rewritten already."""
+        if calls is None:
+            calls = [self.call(c) for c in program.calls]
+        return replace(program, calls=list(calls),
+                       arguments=[self.value(v) for v in program.arguments],
+                       results=[self.value(v) for v in program.results])
