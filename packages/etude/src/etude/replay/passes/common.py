@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from etude.replay.passes.rewrite import Exchange, fills, writes
+from etude.replay.passes.rewrite import Exchange, fills, with_calls, writes
 from etude.replay.program import Buffer, Call, Operand, Program, Value
 
 
@@ -29,29 +29,28 @@ def common_subexpressions(program: Program) -> Program:
     instead: dict[Buffer, Buffer] = {}
     change = Exchange(instead)
     first: dict[Any, Call] = {}
-    calls = []
-    for call in program.calls:
+    kept = {}
+    for i, call in enumerate(program.calls):
         call = change.call(call)
         alone = all(v.buffer.kind == "temporary" and len(written[v.buffer]) == 1 and fills(v)
                     for v in call.outputs)
         key = _key(call, versions) if alone else None
-        if key is not None and key in first:
+        if key in first:
             for mine, other in zip(call.outputs, first[key].outputs, strict=True):
                 instead[mine.buffer] = other.buffer
             continue
-        if key is not None:
+        if alone:
             first[key] = call
         for v in call.outputs:
             versions[v.buffer] = versions.get(v.buffer, 0) + 1
-        calls.append(call)
-    return change.program(program, calls)
+        kept[i] = call
+    return change.program(with_calls(program, kept))
 
 
 def _key(call: Call, versions: dict[Buffer, int]) -> Any:
-    """What equal calls have in common; None where that cannot be told."""
-    key = (call.op, call.column, tuple([_operand(x, versions) for x in call.inputs]),
+    """What equal calls have in common."""
+    return (call.op, call.column, tuple([_operand(x, versions) for x in call.inputs]),
            tuple(sorted([(k, type(v), repr(v)) for k, v in call.attrs.items()], key=str)))
-    return key
 
 
 def _operand(x: Operand, versions: dict[Buffer, int]) -> Any:

@@ -13,8 +13,7 @@ It is sound because an op is a pure function: all that it does is write its outp
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from etude.replay.passes.rewrite import with_calls
 from etude.replay.program import Buffer, Program
 
 SEEN = ("result", "state", "argument")
@@ -23,9 +22,9 @@ SEEN = ("result", "state", "argument")
 def dead_code(program: Program) -> Program:
     """``program`` without the calls whose results nobody sees."""
     wanted: set[Buffer] = {v.buffer for v in program.results}
-    kept = []
-    for call in reversed(program.calls):
+    kept = {}
+    for i, call in reversed([*enumerate(program.calls)]):
         if any(v.buffer.kind in SEEN or v.buffer in wanted for v in call.outputs):
-            kept.append(call)
+            kept[i] = call
             wanted.update(v.buffer for v in call.reads())
-    return replace(program, calls=kept[::-1])
+    return with_calls(program, kept)

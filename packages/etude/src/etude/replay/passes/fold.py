@@ -12,35 +12,34 @@ than the constants that it is made of, such as one number spread to a large arra
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from etude.core.columns import Table
-from etude.replay.passes.rewrite import Exchange, fills, writes
+from etude.core.state import current
+from etude.replay.passes.rewrite import Exchange, fills, with_calls, writes
 from etude.replay.program import Buffer, Call, Program, Value
 
 SMALL = 1 << 16  # bytes that a constant may always take
 
 
-def constant_folding(program: Program, table: Table) -> Program:
-    """``program`` with its constant calls run by ``table``, and their outputs constants."""
+def constant_folding(program: Program) -> Program:
+    """``program`` with its constant calls run now, and their outputs constants."""
     written = writes(program)
     instead: dict[Buffer, Buffer] = {}
     change = Exchange(instead)
-    calls = []
-    for call in program.calls:
+    kept = {}
+    for i, call in enumerate(program.calls):
         call = change.call(call)
         if not _constant(call, written):
-            calls.append(call)
+            kept[i] = call
             continue
         inputs = [array_of(x) if isinstance(x, Value) else x for x in call.inputs]
+        table = current("cpu") if call.table is None else call.table
         found = table[call.op](*inputs, **call.attrs)
         for v, y in zip(call.outputs, found if isinstance(found, tuple) else (found,),
                         strict=True):
             y = np.array(y)  # memory of its own: an op may return a view of a constant
             instead[v.buffer] = Buffer(v.buffer.name, "constant", y.nbytes, v.buffer.device, y)
-    return change.program(program, calls)
+    return change.program(with_calls(program, kept))
 
 
 def _constant(call: Call, written: dict[Buffer, list[int]]) -> bool:

@@ -32,20 +32,20 @@ def in_place(program: Program) -> Program:
     shown = {v.buffer for v in program.results}
     instead: dict[Buffer, Buffer] = {}
     change = Exchange(instead)
-    calls = []
+    touched: set[Buffer] = set()
     for i, call in enumerate(program.calls):
         call = change.call(call)
         taken: set[Buffer] = set()
         for name, y in zip(TABLE[call.op].outputs, call.outputs, strict=False):
             x = _over(call, name, y)
             if (x is None or x.buffer in taken or last[x.buffer] != i or x.buffer in shown
-                    or y.buffer in last and _written_before(y.buffer, calls)):
+                    or y.buffer in touched):
                 continue
             taken.add(x.buffer)
             instead[y.buffer] = x.buffer
             last[x.buffer] = max(last[x.buffer], last.get(y.buffer, i))
-        calls.append(change.call(call))
-    return change.program(program, calls)
+        touched.update([v.buffer for v in (*call.reads(), *call.outputs)])
+    return change.program(program)
 
 
 def _over(call: Call, name: str, y: Value) -> Value | None:
@@ -70,6 +70,3 @@ def _free(x: Value, y: Value, call: Call) -> bool:
     return (x.buffer.kind == "temporary" and alike and fills(x)
             and all(same_elements(v, x) for v in others))
 
-
-def _written_before(b: Buffer, calls: list[Call]) -> bool:
-    return any(v.buffer is b for c in calls for v in (*c.outputs, *c.reads()))

@@ -8,7 +8,7 @@ calls, and a pass that moves, merges or removes calls asks here first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_left
 from dataclasses import replace
 
 from etude.core.array import c_strides
@@ -72,10 +72,18 @@ class Exchange:
         return replace(call, inputs=tuple([self.operand(x) for x in call.inputs]),
                        outputs=tuple([self.value(v) for v in call.outputs]))
 
-    def program(self, program: Program, calls: Iterable[Call] | None = None) -> Program:
-        """``program`` with its values exchanged; or with ``calls``, which are rewritten already."""
-        if calls is None:
-            calls = [self.call(c) for c in program.calls]
-        return replace(program, calls=list(calls),
+    def program(self, program: Program) -> Program:
+        """``program`` with all its values exchanged."""
+        return replace(program, calls=[self.call(c) for c in program.calls],
                        arguments=[self.value(v) for v in program.arguments],
                        results=[self.value(v) for v in program.results])
+
+
+def with_calls(program: Program, kept: dict[int, Call]) -> Program:
+    """``program`` with some of its calls: number of the old call -> the call now.
+
+    An effect stands after a number of calls, which counts those that are left.
+    """
+    before = sorted(kept)
+    effects = [(bisect_left(before, n), effect) for n, effect in program.effects]
+    return replace(program, calls=[kept[i] for i in before], effects=effects)
