@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from etude.backends.native.geometry import Geometry
 from etude.backends.native.kernel import UNSUPPORTED, Chain, Host, Patch, Record, keep_in
-from etude.backends.native.library import Ops, address
+from etude.backends.native.library import Ops
 from etude.core.columns import DECLINED, Column, Event, Table
 from etude.core.errors import BackendError, Unsupported
 from etude.core.state import STATE, State, Tables, current
 from etude.core.table import TABLE
+from etude.replay.memory import address, array_of
 from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, memory_plan
 from etude.replay.program import Buffer, Call, Operand, Program, Value
 
@@ -115,12 +115,12 @@ class Native:
     def _call(self, i: int) -> None:
         """Run one call in Python, as its table does it."""
         call = self.program.calls[i]
-        outs = tuple([over(self._memory[v.buffer], v) for v in call.outputs])
+        outs = tuple([array_of(v, self._memory[v.buffer]) for v in call.outputs])
         self._tables[i][call.op](*self._inputs(call), out=outs if len(outs) > 1 else outs[0],
                                  **call.attrs)
 
     def _inputs(self, call: Call) -> list[Any]:
-        return [over(self._memory[x.buffer], x) if isinstance(x, Value) else x
+        return [array_of(x, self._memory[x.buffer]) if isinstance(x, Value) else x
                 for x in call.inputs]
 
     def _call_of(self, record: int) -> int:
@@ -226,7 +226,7 @@ class Native:
     def _bound(self, x: Operand, dtypes: list[np.dtype[Any]]) -> Any:
         """An operand in the memory of stand-ins. Numbers become arrays: a record points to them."""
         if isinstance(x, Value):
-            return over(self._memory[x.buffer], x)
+            return array_of(x, self._memory[x.buffer])
         if x is None:
             return None
         self._kept.append(np.array(x, dtypes[-1]))
@@ -275,11 +275,3 @@ def _arena(plan: MemoryPlan) -> dict[Buffer, Array]:
     block = np.empty(plan.size + ALIGNMENT, np.uint8)
     start = -address(block) % ALIGNMENT
     return {b: block[start + at : start + at + b.nbytes] for b, at in plan.offsets.items()}
-
-
-def over(base: Array, v: Value) -> Array:
-    """The array that ``v`` is when its buffer begins where ``base`` does."""
-    item = v.dtype.itemsize
-    if base.dtype != np.uint8 or base.ndim != 1:
-        base = as_strided(base, (v.buffer.nbytes // item,), (item,))
-    return np.ndarray(v.shape, v.dtype, base, v.offset * item, [s * item for s in v.strides])

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from etude.replay.passes.rewrite import Exchange, fills, with_calls, writes
+from etude.replay.memory import is_whole
+from etude.replay.passes.rewrite import Exchange, with_calls, writes
 from etude.replay.program import Buffer, Call, Operand, Program, Value
 
 
@@ -32,7 +33,7 @@ def common_subexpressions(program: Program) -> Program:
     kept = {}
     for i, call in enumerate(program.calls):
         call = change.call(call)
-        alone = all(v.buffer.kind == "temporary" and len(written[v.buffer]) == 1 and fills(v)
+        alone = all(v.buffer.kind == "temporary" and len(written[v.buffer]) == 1 and is_whole(v)
                     for v in call.outputs)
         key = _key(call, versions) if alone else None
         if key in first:

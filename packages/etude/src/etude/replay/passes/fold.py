@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from etude.core.state import current
-from etude.replay.passes.rewrite import Exchange, fills, with_calls, writes
+from etude.replay.memory import array_of, is_whole
+from etude.replay.passes.rewrite import Exchange, with_calls, writes
 from etude.replay.program import Buffer, Call, Program, Value
 
 SMALL = 1 << 16  # bytes that a constant may always take
@@ -32,7 +33,7 @@ def constant_folding(program: Program) -> Program:
         if not _constant(call, written):
             kept[i] = call
             continue
-        inputs = [array_of(x) if isinstance(x, Value) else x for x in call.inputs]
+        inputs = [array_of(x, x.buffer.source) if isinstance(x, Value) else x for x in call.inputs]
         table = current("cpu") if call.table is None else call.table
         found = table[call.op](*inputs, **call.attrs)
         for v, y in zip(call.outputs, found if isinstance(found, tuple) else (found,),
@@ -46,16 +47,9 @@ def _constant(call: Call, written: dict[Buffer, list[int]]) -> bool:
     given = call.reads()
     if not all(v.buffer.kind == "constant" and v.buffer not in written for v in given):
         return False
-    if not all(v.buffer.kind == "temporary" and v.buffer.device == "cpu" and fills(v)
+    if not all(v.buffer.kind == "temporary" and v.buffer.device == "cpu" and is_whole(v)
                and len(written[v.buffer]) == 1 for v in call.outputs):
         return False
     made = sum(v.buffer.nbytes for v in call.outputs)
     return made <= max(SMALL, sum(v.buffer.nbytes for v in given))
 
-
-def array_of(v: Value) -> np.ndarray:  # type: ignore[type-arg]
-    """The array that a value over a constant is."""
-    base, item = v.buffer.source, v.dtype.itemsize
-    flat = np.lib.stride_tricks.as_strided(base, (v.buffer.nbytes // base.itemsize,),
-                                           (base.itemsize,))
-    return np.ndarray(v.shape, v.dtype, flat, v.offset * item, [s * item for s in v.strides])

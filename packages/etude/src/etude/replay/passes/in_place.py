@@ -19,7 +19,8 @@ tanh) goes over its input; one whose backward needs its *input* (gelu) cannot.
 from __future__ import annotations
 
 from etude.core.table import IN_PLACE, TABLE
-from etude.replay.passes.rewrite import Exchange, fills, reads, same_elements, writes
+from etude.replay.memory import is_whole
+from etude.replay.passes.rewrite import Exchange, reads, same_elements, writes
 from etude.replay.program import Buffer, Call, Program, Value
 
 
@@ -51,7 +52,7 @@ def in_place(program: Program) -> Program:
 def _over(call: Call, name: str, y: Value) -> Value | None:
     """The input that the output ``name`` may be written over, as far as the call tells."""
     op = TABLE[call.op]
-    if y.buffer.kind != "temporary" or not fills(y):
+    if y.buffer.kind != "temporary" or not is_whole(y):
         return None
     if op.alias:
         names = [op.alias[name]] if name in op.alias else []
@@ -67,6 +68,6 @@ def _over(call: Call, name: str, y: Value) -> Value | None:
 def _free(x: Value, y: Value, call: Call) -> bool:
     alike = (x.shape, x.strides, x.dtype) == (y.shape, y.strides, y.dtype)
     others = [v for v in (*call.reads(), *call.outputs) if v.buffer is x.buffer]
-    return (x.buffer.kind == "temporary" and alike and fills(x)
+    return (x.buffer.kind == "temporary" and alike and is_whole(x)
             and all(same_elements(v, x) for v in others))
 

@@ -7,11 +7,9 @@ calls, and a pass that moves, merges or removes calls asks here first.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from dataclasses import replace
 
-from etude.core.array import c_strides
 from etude.replay.program import Buffer, Call, Operand, Program, Value
 
 
@@ -31,12 +29,6 @@ def reads(program: Program) -> dict[Buffer, list[int]]:
         for b in {v.buffer: None for v in call.reads()}:
             found.setdefault(b, []).append(i)
     return found
-
-
-def fills(v: Value) -> bool:
-    """Whether a value is its whole buffer, in C order."""
-    size = v.dtype.itemsize * math.prod(v.shape)
-    return v.offset == 0 and size == v.buffer.nbytes and v.strides == c_strides(v.shape)
 
 
 def same_elements(v: Value, w: Value) -> bool:
