@@ -33,10 +33,15 @@ typedef struct etude_record {
     ...;
 } etude_record;
 int etude_run(const etude_record *record);
-void etude_records_start(void);
+enum { ETUDE_RECORDS_KEEP, ETUDE_RECORDS_HOLD, ... };
+void etude_records_start(int what);
 void etude_records_stop(void);
 int64_t etude_records_count(void);
 const etude_record *etude_records_at(int64_t i);
+
+typedef struct { int32_t record, pointer; int64_t offset; } etude_patch;
+void glue_point(etude_record *records, const etude_patch *patches, int64_t n, uintptr_t array);
+int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
 """
 
 PREAMBLE = """
@@ -54,6 +59,12 @@ static void glue_start(size_t data_offset, int32_t threads)
 {
     data_at = data_offset;
     etude_host_start(threads);
+}
+
+static void glue_point(etude_record *records, const etude_patch *patches, int64_t n,
+                       uintptr_t array)
+{
+    etude_point(records, patches, n, at(array));
 }
 
 /* Why the last kernel of this thread declined. */

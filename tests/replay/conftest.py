@@ -1,4 +1,5 @@
-"""Every test here starts and ends with the process default it found. Files here share twins.py."""
+"""Every test here starts and ends with the process default it found. Files here share twins.py and
+watched.py."""
 
 import sys
 from contextlib import nullcontext

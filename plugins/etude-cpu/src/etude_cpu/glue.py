@@ -64,9 +64,9 @@ def error():
     return said
 
 
-def start_records():
-    """Keep the record of every call of this thread from now on."""
-    lib.etude_records_start()
+def start_records(hold=False):
+    """Keep the record of every call of this thread from now on; with ``hold`` do not run them."""
+    lib.etude_records_start(lib.ETUDE_RECORDS_HOLD if hold else lib.ETUDE_RECORDS_KEEP)
 
 
 def stop_records():
@@ -92,6 +92,34 @@ def _number(pointer):
 def run_record(record):
     """Run a record again, and return its status. The memory it points to must still be there."""
     return lib.etude_run(record)
+
+
+class Chain:
+    """Records that run one after another in one native call, without the interpreter lock.
+
+    ``patches`` are (record, pointer, offset in bytes): places that point into arrays which change.
+    The memory that all other places point to must be there at every run.
+    """
+
+    def __init__(self, records, patches):
+        self._records = ffi.new("etude_record[]", len(records))
+        for i, record in enumerate(records):
+            self._records[i] = record[0]
+        self._patches = ffi.new("etude_patch[]", [tuple(p) for p in patches])
+        self._done = ffi.new("int64_t *")
+
+    def point(self, first, last, array):
+        """Point the places of the patches ``first`` to ``last`` - 1 into an array."""
+        lib.glue_point(self._records, self._patches + first, last - first, ident(array))
+
+    def run(self, first, last):
+        """Run the records ``first`` to ``last`` - 1 -> status."""
+        return lib.etude_run_all(self._records, first, last, self._done)
+
+    @property
+    def done(self):
+        """The number of the record that the last run ended at."""
+        return self._done[0]
 
 
 def runs(isa):

@@ -25,5 +25,9 @@ class Executor(Protocol):
 
 
 def executor_for(program: Program) -> Executor:
-    """The executor of ``program``."""
-    return Reference(program)
+    """The executor of ``program``, after the passes."""
+    from etude.backends.native.replay import Native, takes
+    from etude.replay.passes import optimised
+
+    program = optimised(program)
+    return Native(program) if takes(program) else Reference(program)

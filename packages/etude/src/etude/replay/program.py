@@ -91,6 +91,7 @@ class Program:
     arguments: list[Value]
     results: list[Value]
     effects: list[tuple[int, Effect]] = field(default_factory=list)
+    passes: list[str] = field(default_factory=list)  # what each pass did, a line for each
 
     def buffers(self) -> Iterator[Buffer]:
         """Every buffer once, in the order in which calls meet them."""

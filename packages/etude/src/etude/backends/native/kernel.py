@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,6 +40,27 @@ class Record(NamedTuple):
     handle: Any
 
 
+class Patch(NamedTuple):
+    """A place in a list of records that points into an array which may be another one later."""
+
+    record: int
+    pointer: int  # which of the record's
+    offset: int  # in bytes, from where the array begins
+
+
+class Chain(Protocol):
+    """Records that run in order, in one call of the host. ``done`` counts those that did."""
+
+    @property
+    def done(self) -> int: ...
+
+    def point(self, first: int, last: int, array: Any) -> None:
+        """Point the places of the patches ``first`` to ``last`` - 1 into ``array``."""
+
+    def run(self, first: int, last: int) -> int:
+        """Run the records ``first`` to ``last`` - 1, up to the first bad status, and return it."""
+
+
 _recorded = threading.local()  # where this thread keeps arrays while its calls are recorded
 
 
@@ -50,9 +71,17 @@ def keep(array: Any) -> None:
         arrays.append(array)
 
 
-def keep_in(arrays: list[Any] | None) -> None:
-    """Where ``keep`` puts the arrays of this thread from now on; None: nowhere."""
+def keep_in(arrays: list[Any] | None, hold: bool = False) -> None:
+    """Where ``keep`` puts the arrays of this thread from now on; None: nowhere. With ``hold``
+    calls are prepared and do not run, so nothing may be computed in Python either.
+    """
     _recorded.arrays = arrays
+    _recorded.hold = hold
+
+
+def holding() -> bool:
+    """Whether the calls of this thread are only prepared, to run later."""
+    return getattr(_recorded, "hold", False)
 
 
 @dataclass(frozen=True)
@@ -63,9 +92,10 @@ class Host:
     thunk: Callable[[str, str], Thunk]  # function type, suffix -> call(kernel, ...) -> status
     ident: Callable[[np.ndarray[Any, Any]], int]
     error: Callable[[], str]  # why the last kernel of this thread declined
-    start: Callable[[], None]  # keep the records of this thread from now on
+    start: Callable[[bool], None]  # keep this thread's records from now on; True: do not run them
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
+    chain: Callable[[list[Record], list[Patch]], Chain]  # many, in one call
     memory: Memory  # where the arrays of its calls are
 
 
