@@ -271,23 +271,28 @@ def _argument_names(fn: Any, args: Any, kwargs: Any) -> dict[int, str]:
 
 def _apart(given: list[Any], world: World) -> bool:
     """Put a copy in the place of each array argument that lies in memory of another tensor, since
-    the trace tells tensors apart by their memory. False where that cannot be.
+    the trace tells tensors apart by their memory. False where that cannot be, or where the tensor
+    wants a gradient and so may be written while the function runs.
     """
     arrays = {id(x) for x in given}
-    taken = [(owner_of(a), extent(a)) for t, a, *_ in world.tensors if id(t) not in arrays]
+    taken = [(owner_of(a), extent(a), wants) for t, a, _, wants, _ in world.tensors
+             if id(t) not in arrays]
     for i, x in enumerate(given):
         if not isinstance(x, (Tensor, np.ndarray)):
             continue
         a = x.array if isinstance(x, Tensor) else x
         owner, (low, high) = owner_of(a), extent(a)
-        if any(o is owner and low < last and first < high for o, (first, last) in taken):
-            if not isinstance(a, np.ndarray) or (isinstance(x, Tensor) and x.requires_grad):
+        others = [wants for o, (first, last), wants in taken
+                  if o is owner and low < last and first < high]
+        if others:
+            if any(others) or not isinstance(a, np.ndarray) or (
+                    isinstance(x, Tensor) and x.requires_grad):
                 return False
             memory = np.empty(high - low, np.uint8)
             a = np.ndarray(a.shape, a.dtype, memory, address(a) - low, a.strides)
             np.copyto(a, x.array if isinstance(x, Tensor) else x)
             given[i] = Tensor(a) if isinstance(x, Tensor) else a
-        taken.append((owner_of(a), extent(a)))
+        taken.append((owner_of(a), extent(a), False))
     return True
 
 
@@ -299,8 +304,15 @@ def _answer(r: Result, x: Any, leaves: Sequence[Any]) -> Any:
 
 
 def _copy_back(leaves: Sequence[Any], given: Sequence[Any], program: Program) -> None:
-    """What the function wrote into the copy of an argument belongs into the argument."""
+    """What the function wrote into the copy of an argument belongs into the argument. CaptureError
+    if it wrote where the argument itself lies, of which the copy knew nothing.
+    """
     written = {y.buffer for c in program.calls for y in c.outputs}
+    owners = {id(owner_of(b.source)) for b in written if b.kind == "state"}
+    for x, passed in zip(leaves, given, strict=True):
+        if x is not passed and id(owner_of(_array(x))) in owners:
+            raise CaptureError(f"capture: an argument {words(x)} lies in memory that the function "
+                               f"writes; pass its clone()")
     arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
     for i, v in zip(arrays, program.arguments, strict=False):
         if leaves[i] is not given[i] and v.buffer in written:

@@ -183,7 +183,7 @@ class Names:
                     self.lists.append((x, tuple(x)))
                 for part in x:
                     self._follow(part, depth + 1)
-        elif hasattr(x, "fn") and hasattr(x, "program"):  # a captured function
+        elif type(x).__module__ == "etude.replay.captured":  # a captured function
             self._follow(x.fn, depth + 1)
         elif is_users(file_of(type(x))) and hasattr(x, "__dict__") and not isinstance(x, type):
             self._entries(vars(x), list(vars(x)), depth)

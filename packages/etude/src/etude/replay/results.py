@@ -1,9 +1,10 @@
 """Where results go: memory that is used again as soon as nobody else holds it, and never before.
 
-A caller may keep a result for as long as he likes. So before a run each result buffer asks Python
-how many references there are to its array, and to the Tensor that was made of it: if no more than
-the replay's own, nobody can look there any more. Else the result goes into another array. A loop
-with ``loss = step(x, y)`` holds the last loss while the next one is made, so two arrays take turns.
+A caller may keep a result for as long as he likes. So before a run each result buffer asks
+Python how many references there are to its array, and to the Tensor that was made of it: if no more
+than the replay's own, nobody can look there any more. Else the result goes into another array. A
+loop with ``loss = step(x, y)`` holds the last loss while the next one is made, so two arrays take
+turns. The executor is given a view of the array, which is one reference however it keeps it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Place:
     def ready(self, executor: Executor, read: Tensor | None = None) -> None:
         """Have memory bound that nobody else holds. ``read`` is what this run still reads."""
         pair = self.now
-        if pair is not None:
+        if pair is not None and self.buffer.device == "cpu":
             array, tensor = pair.array, pair.tensor
             if getrefcount(array) <= self._refs and (tensor is None or (
                     tensor is not read and getrefcount(tensor) <= self._tensor_refs)):
@@ -73,8 +74,9 @@ class Place:
         if found is None:
             array = fresh(self.value, self.table)
             found = Pair(array, Tensor(array_of(self.value, array)) if self.grad else None)
-        executor.bind(self.buffer, found.array)
         self.now = found
+        array = found.array
+        executor.bind(self.buffer, array.view() if isinstance(array, np.ndarray) else array)
         self._refs = 0
 
     def _found(self) -> Pair | None:
