@@ -295,16 +295,16 @@ def test_of(x: Any) -> Callable[[Any], bool]:
     """A test that holds for the leaves that a program traced with ``x`` may be called with."""
     if isinstance(x, Tensor):
         array, wants, kind = x.array, x.requires_grad, type(x)
-        shape, dtype, strides, device = array.shape, array.dtype, array.strides, array.device
+        shape, dtype, strides, cls = array.shape, array.dtype, array.strides, type(array)
+        device = None if cls is np.ndarray else array.device
 
         def tensor_like(y: Any) -> bool:
             if y.__class__ is not kind or y.requires_grad is not wants:
                 return False
-            if wants and y.node is not None:
-                return False
             a = y.array
             return (a.shape == shape and a.strides == strides and a.dtype == dtype
-                    and a.device == device)
+                    and a.__class__ is cls and (device is None or a.device == device)
+                    and not (wants and y.node is not None))
 
         return tensor_like
     if isinstance(x, np.ndarray):

@@ -10,7 +10,7 @@ turns. The executor is given a view of the array, which is one reference however
 from __future__ import annotations
 
 from collections.abc import Sequence
-from sys import getrefcount
+from sys import getrefcount, maxsize
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -41,78 +41,6 @@ PAST = Past(SimpleNamespace(name="capture"), (), (), {}, ())  # type: ignore[arg
 PAST.free()
 
 
-class Pair:
-    """Memory, and the Tensor over it that a leaf has as its grad."""
-
-    __slots__ = ("array", "tensor")
-
-    def __init__(self, array: Any, tensor: Tensor | None) -> None:
-        self.array, self.tensor = array, tensor
-
-
-class Place:
-    """The memory of one result buffer. ``grad``: it is the gradient of one leaf, and nothing else.
-    """
-
-    def __init__(self, value: Value, table: Table, grad: bool) -> None:
-        self.value, self.buffer, self.table, self.grad = value, value.buffer, table, grad
-        self.now: Pair | None = None
-        self._spare: list[Pair] = []
-        self._refs = self._tensor_refs = 0  # those of ``now`` that are the replay's own
-
-    def ready(self, executor: Executor, read: Tensor | None = None) -> None:
-        """Have memory bound that nobody else holds. ``read`` is what this run still reads."""
-        pair = self.now
-        if pair is not None and self.buffer.device == "cpu":
-            array, tensor = pair.array, pair.tensor
-            if getrefcount(array) <= self._refs and (tensor is None or (
-                    tensor is not read and getrefcount(tensor) <= self._tensor_refs)):
-                return
-            self._spare.append(pair)
-            del array, tensor, pair
-        found = self._found()
-        if found is None:
-            array = fresh(self.value, self.table)
-            found = Pair(array, Tensor(array_of(self.value, array)) if self.grad else None)
-        self.now = found
-        array = found.array
-        executor.bind(self.buffer, array.view() if isinstance(array, np.ndarray) else array)
-        self._refs = 0
-
-    def _found(self) -> Pair | None:
-        """A spare pair that nobody holds any more."""
-        for i, pair in enumerate(self._spare):
-            array, tensor = pair.array, pair.tensor
-            if pair is not self.now and getrefcount(array) <= _ALONE[self.grad] and (
-                    tensor is None or getrefcount(tensor) <= _ALONE_TENSOR):
-                return self._spare.pop(i)
-        del self._spare[: -SPARE]
-        return None
-
-    def settle(self) -> None:
-        """After a run, before anybody sees the result: count the references that are our own."""
-        if not self._refs:
-            assert self.now is not None
-            array, tensor = self.now.array, self.now.tensor
-            self._refs = getrefcount(array)
-            self._tensor_refs = getrefcount(tensor) + 1 if tensor is not None else 0
-
-
-def _alone(grad: bool) -> tuple[int, int]:
-    """How many references there are to the array and the Tensor of a pair that nobody holds."""
-    made = np.empty(0)
-    spare = [Pair(made, Tensor(made) if grad else None)]
-    del made
-    for _, pair in enumerate(spare):
-        array, tensor = pair.array, pair.tensor
-        return getrefcount(array), getrefcount(tensor)
-    raise AssertionError("there is one")
-
-
-_ALONE = {grad: _alone(grad)[0] for grad in (False, True)}
-_ALONE_TENSOR = _alone(True)[1]
-
-
 class Result(NamedTuple):
     """One leaf of what the function returns."""
 
@@ -127,20 +55,24 @@ class Gradient:
     """The grad of a leaf: what it must be before, and what it is afterwards.
 
     ``leaf`` is a Tensor, or the place of an argument. ``before``: "none", "some" or "any", as far as
-    values are not read; a Value is an argument of the program. ``after``: a Value is a result, None
-    is what the grad is made, "same" says that it is left alone.
+    values are not read; a Value is an argument of the program. ``value`` is the result that becomes
+    the grad; without one a grad that ``changes`` is forgotten.
     """
 
-    __slots__ = ("after", "before", "leaf", "place", "strides")
+    __slots__ = ("before", "changes", "leaf", "place", "strides", "value")
 
-    def __init__(self, leaf: Any, before: Any, after: Any) -> None:
-        self.leaf, self.before, self.after = leaf, before, after
-        self.strides = None  # of the array that is read, as arrays of its device give them
+    def __init__(self, leaf: Any, before: Any, value: Value | None, changes: bool) -> None:
+        self.leaf, self.before, self.value, self.changes = leaf, before, value, changes
+        self.strides: Any = None  # of the array that is read, as arrays of its device give them
         self.place: Place | None = None
 
     def of(self, given: Sequence[Any]) -> Tensor:
         """The leaf, in a call with these arguments."""
         return given[self.leaf] if type(self.leaf) is int else self.leaf  # type: ignore[no-any-return]
+
+    def keeps_tensor(self) -> bool:
+        """Whether the leaf is always the same one, and gets the Tensor of its place."""
+        return type(self.leaf) is not int and self.place is not None and self.place.keeps_tensor
 
     def fits(self, leaf: Tensor) -> bool:
         """Whether the grad of ``leaf`` may be replayed upon."""
@@ -156,27 +88,98 @@ class Gradient:
 
     def set(self, given: Sequence[Any]) -> None:
         """After a run: leave the gradient in the leaf."""
-        if self.after == "same":
-            return
         leaf = self.of(given)
         if self.place is None:
             leaf.grad = None
             return
-        pair = self.place.now
-        assert pair is not None
-        tensor = pair.tensor
+        tensor = self.place.tensor
         if tensor is None:
-            tensor = Tensor(array_of(self.after, pair.array))
-        if grad_of(leaf) is not tensor:
-            leaf.grad = tensor
+            assert self.value is not None
+            tensor = Tensor(array_of(self.value, self.place.array))
+        leaf.grad = tensor
 
     def spoilt(self, given: Sequence[Any]) -> None:
         """After a run that failed: the leaf must not show what was half written."""
-        pair = None if self.place is None else self.place.now
-        if pair is not None and pair.tensor is not None:
+        if self.place is not None and self.place.tensor is not None:
             leaf = self.of(given)
-            if grad_of(leaf) is pair.tensor:
+            if grad_of(leaf) is self.place.tensor:
                 leaf.grad = None
+
+
+class Place:
+    """The memory of one result buffer, as an array and, where ``use`` is all that is made of it, as
+    the Tensor that the use is given: a ``Result`` with a history or a ``Gradient``.
+    """
+
+    __slots__ = ("_spare", "_table", "_use", "_value", "array", "keeps_tensor", "refs", "tensor",
+                 "tensor_refs")
+
+    def __init__(self, value: Value, table: Table, use: Result | Gradient | None) -> None:
+        self._value, self._table, self._use = value, table, use
+        self.keeps_tensor = isinstance(use, Gradient) or (use is not None and use.wants)
+        self.array: Any = None
+        self.tensor: Tensor | None = None
+        #: how many references there are while nobody but the replay has any
+        self.refs = self.tensor_refs = -1
+        self._spare: list[tuple[Any, Tensor | None]] = []
+
+    def renew(self, executor: Executor) -> None:
+        """Somebody holds the memory, or there is none yet: take other memory, and bind it."""
+        if self.array is not None:
+            self._spare.append((self.array, self.tensor))
+        del self._spare[: -SPARE]
+        self.array = self.tensor = None
+        for i, (array, tensor) in enumerate(self._spare):
+            if getrefcount(array) <= ALONE[self.keeps_tensor] and (
+                    tensor is None or getrefcount(tensor) <= ALONE_TENSOR):
+                del self._spare[i]
+                break
+        else:
+            array, tensor = self._new()
+        executor.bind(self._value.buffer, _seen(array))
+        self.array, self.tensor = array, tensor
+        del array, tensor
+        self._count()
+
+    def _new(self) -> tuple[Any, Tensor | None]:
+        array = fresh(self._value, self._table)
+        if not self.keeps_tensor:
+            return array, None
+        assert self._use is not None
+        over = array_of(self._value, array)
+        result = isinstance(self._use, Result)
+        return array, Tensor(over, node=PAST if result else None)
+
+    def _count(self) -> None:
+        """Count the references that are the replay's own; a leaf will have one more to its grad,
+        which is nobody else's unless the next run reads it.
+        """
+        self.refs = getrefcount(self.array)
+        self.tensor_refs = maxsize  # there is none
+        if self.tensor is not None:
+            kept = isinstance(self._use, Gradient) and not isinstance(self._use.before, Value)
+            self.tensor_refs = getrefcount(self.tensor) + kept
+        if self._value.buffer.device != "cpu":
+            self.refs = -1  # other memory every time: views of it cannot be counted
+
+
+def _seen(array: Any) -> Any:
+    """What an executor gets of an array: a view, one reference to it however it is kept."""
+    return array.view() if isinstance(array, np.ndarray) else array
+
+
+def _alone(keeps_tensor: bool) -> tuple[int, int]:
+    """How many references ``renew`` finds to spare memory that nobody holds."""
+    made = np.empty(0)
+    spare = [(made, Tensor(made) if keeps_tensor else None)]
+    del made
+    for _, (array, tensor) in enumerate(spare):
+        return getrefcount(array), getrefcount(tensor)
+    raise AssertionError("there is one")
+
+
+ALONE = {keeps: _alone(keeps)[0] for keeps in (False, True)}
+ALONE_TENSOR = _alone(True)[1]
 
 
 def tensor_over(array: Any, r: Result, given: Sequence[Any]) -> Tensor:
