@@ -401,6 +401,19 @@ def test_a_result_that_somebody_holds_is_never_overwritten(column):
         assert same(grad.numpy(), before[2])
 
 
+def test_a_gradient_that_was_taken_out_of_its_leaf_is_never_overwritten(column):
+    _, captured, step = fitted(accumulate=True)
+    held, seen = [], []
+    for x, y in labelled(5, 6, 12):
+        captured.optimizer.zero_grad()
+        step(x, y)
+        held.append([p.grad for p in captured.model.parameters()])
+        seen.append(arrays(*held[-1]))
+        for p in captured.model.parameters():
+            p.grad = None
+    assert same([arrays(*grads) for grads in held], seen)
+
+
 def test_a_loop_that_forgets_its_results_uses_the_same_memory(column):
     _, captured, step = fitted()
     places = set()

@@ -117,27 +117,23 @@ class Captured:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = STATE.get()
-        if state.tables.taps or WATCHER.get() is not None:  # whoever watches sees the function
+        if state.tables.taps:  # whoever watches sees the function; a trace is such a one
             return self.fn(*args, **kwargs)
         with self._lock:
             takes = self._takes
-            leaves: Sequence[Any] | None = None
-            tree: Any = None
-            for i, take in enumerate(takes):
-                if take.flat and not kwargs:
-                    given: Sequence[Any] = args
+            if takes and takes[0].flat and not kwargs and takes[0].fits(args, state):
+                answer = takes[0].run(args)
+            else:
+                leaves, tree = _leaves(args, kwargs)
+                for take in takes:
+                    if tree == take.tree and take.fits(leaves, state):
+                        break
                 else:
-                    if leaves is None:
-                        leaves, tree = _leaves(args, kwargs)
-                    if tree != take.tree:
-                        continue
-                    given = leaves
-                if take.fits(given, state):
-                    if i:
-                        takes.insert(0, takes.pop(i))
-                    answer = take.run(given)
-                    return self.fn(*args, **kwargs) if answer is SHARED else answer
-            return self._trace(args, kwargs, state)
+                    return self._trace(args, kwargs, state)
+                takes.remove(take)
+                takes.insert(0, take)
+                answer = take.run(leaves)
+        return self.fn(*args, **kwargs) if answer is SHARED else answer
 
     # ------------------------------------------------------------------ a trace
 

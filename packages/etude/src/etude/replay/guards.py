@@ -296,17 +296,19 @@ def test_of(x: Any) -> Callable[[Any], bool]:
     if isinstance(x, Tensor):
         array, wants, kind = x.array, x.requires_grad, type(x)
         shape, dtype, strides, cls = array.shape, array.dtype, array.strides, type(array)
-        device = None if cls is np.ndarray else array.device
+        device, leaf = array.device, x.node is None
 
         def tensor_like(y: Any) -> bool:
             if y.__class__ is not kind or y.requires_grad is not wants:
                 return False
             a = y.array
             return (a.shape == shape and a.strides == strides and a.dtype == dtype
-                    and a.__class__ is cls and (device is None or a.device == device)
-                    and not (wants and y.node is not None))
+                    and a.__class__ is cls)
 
-        return tensor_like
+        if cls is np.ndarray and not wants:
+            return tensor_like
+        return lambda y: (tensor_like(y) and y.array.device == device
+                          and (y.node is None) is leaf)
     if isinstance(x, np.ndarray):
         shape, dtype, strides = x.shape, x.dtype, x.strides
         return lambda y: (isinstance(y, np.ndarray) and y.shape == shape and y.dtype == dtype

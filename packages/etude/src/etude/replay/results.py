@@ -70,9 +70,10 @@ class Gradient:
         """The leaf, in a call with these arguments."""
         return given[self.leaf] if type(self.leaf) is int else self.leaf  # type: ignore[no-any-return]
 
-    def keeps_tensor(self) -> bool:
-        """Whether the leaf is always the same one, and gets the Tensor of its place."""
-        return type(self.leaf) is not int and self.place is not None and self.place.keeps_tensor
+    def stays(self) -> bool:
+        """Whether the same leaf has the same Tensor after every run, as long as nobody takes it."""
+        return type(self.leaf) is not int and not isinstance(self.before, Value) and (
+            self.place is not None and self.place.keeps_tensor)
 
     def fits(self, leaf: Tensor) -> bool:
         """Whether the grad of ``leaf`` may be replayed upon."""
@@ -139,7 +140,14 @@ class Place:
         executor.bind(self._value.buffer, _seen(array))
         self.array, self.tensor = array, tensor
         del array, tensor
-        self._count()
+        #: counted while nobody else can have any; on a device, where views count for nothing, 0
+        self.refs = getrefcount(self.array) if self._value.buffer.device == "cpu" else 0
+        self.tensor_refs = maxsize if self.tensor is None else getrefcount(self.tensor)
+
+    def is_held(self, also: int = 0) -> bool:
+        """Whether somebody holds the memory, but for ``also`` references to the Tensor."""
+        return getrefcount(self.array) > self.refs or (
+            getrefcount(self.tensor) > self.tensor_refs + also)
 
     def _new(self) -> tuple[Any, Tensor | None]:
         array = fresh(self._value, self._table)
@@ -149,18 +157,6 @@ class Place:
         over = array_of(self._value, array)
         result = isinstance(self._use, Result)
         return array, Tensor(over, node=PAST if result else None)
-
-    def _count(self) -> None:
-        """Count the references that are the replay's own; a leaf will have one more to its grad,
-        which is nobody else's unless the next run reads it.
-        """
-        self.refs = getrefcount(self.array)
-        self.tensor_refs = maxsize  # there is none
-        if self.tensor is not None:
-            kept = isinstance(self._use, Gradient) and not isinstance(self._use.before, Value)
-            self.tensor_refs = getrefcount(self.tensor) + kept
-        if self._value.buffer.device != "cpu":
-            self.refs = -1  # other memory every time: views of it cannot be counted
 
 
 def _seen(array: Any) -> Any:
@@ -188,3 +184,54 @@ def tensor_over(array: Any, r: Result, given: Sequence[Any]) -> Tensor:
     if r.base is not None:
         t._base = (given[r.base] if type(r.base) is int else r.base)._owner()
     return t
+
+
+class Grads:
+    """The gradients that stay in the same leaves: looked after all at once, since there are many.
+
+    A leaf's own reference to its grad is nobody else's. So all memory may be written if every leaf
+    has the Tensor of its place, and no count of references is larger than it was.
+    """
+
+    def __init__(self, kept: Sequence[tuple[Tensor, Place]]) -> None:
+        self._kept = kept
+        self._watched: list[Any] = []
+        self._counts: list[int] | None = None  # None: to be counted after the next run
+
+    def ready(self, executor: Executor) -> None:
+        """Have memory bound for every gradient that nobody else holds."""
+        for leaf, place in self._kept:
+            if leaf.grad is not place.tensor:
+                break
+        else:
+            if list(map(getrefcount, self._watched)) == self._counts:
+                return
+        self._watched, self._counts = [], None
+        for leaf, place in self._kept:
+            if place.array is None or place.is_held(leaf.grad is place.tensor):
+                place.renew(executor)
+
+    def set(self) -> None:
+        """After a run: leave them in the leaves."""
+        if self._counts is not None:
+            return
+        for leaf, place in self._kept:
+            leaf.grad = place.tensor
+        places = [place for _, place in self._kept]
+        self._watched = [p.array for p in places] + [p.tensor for p in places]
+        self._counts = [p.refs + IN_LIST for p in places] + [
+            p.tensor_refs + IN_LIST + 1 for p in places]
+
+
+def _in_list() -> int:
+    """How many more references there are to what an attribute holds, counted by a map over a list
+    that holds it too.
+    """
+    place = Place.__new__(Place)
+    place.array = np.empty(0)
+    alone = getrefcount(place.array)
+    watched = [place.array]
+    return next(map(getrefcount, watched)) - alone
+
+
+IN_LIST = _in_list()

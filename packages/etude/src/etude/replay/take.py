@@ -8,7 +8,6 @@ for the usual case: everything as it was, one look at each thing that may differ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from etude.replay.executor import Executor, executor_for
 from etude.replay.guards import MISSING, Names, World, alike, build, grad_of, test_of, words
 from etude.replay.memory import array_of, is_whole, owner_of
 from etude.replay.program import Buffer, Program, Value
-from etude.replay.results import Gradient, Place, Result, tensor_over
+from etude.replay.results import Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
 
 #: What ``run`` returns where an argument lies in memory that the program writes.
@@ -105,12 +104,14 @@ class Take:
         for v in sorted(program.results, key=lambda v: not is_whole(v)):
             if v.buffer.kind == "result" and v.buffer not in places:
                 places[v.buffer] = Place(v, current(v.buffer.device), tensors.get(v.buffer))
-        self._place_of, self._places = places, list(places.values())
+        self._place_of = places
         for g in self._gradients:
             g.place = places[g.value.buffer] if g.value is not None else None
-        #: leaf and place, where the Tensor of the place is all that the leaf is to have
-        self._sets = [(g.leaf, g.place) for g in self._gradients if g.keeps_tensor()]
-        self._other_sets = [g for g in self._gradients if g.changes and not g.keeps_tensor()]
+        staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
+        self._grads = Grads(staying) if staying else None
+        self._sets = [g for g in self._gradients if g.changes and not g.stays()]
+        looked_after = {id(place) for _, place in staying}
+        self._places = [p for p in places.values() if id(p) not in looked_after]
         self._only: Place | None = None  # of the result, where that is one kept Tensor
         if self._result_tree is None and self._results[0].value is not None:
             place = places.get(self._results[0].value.buffer)
@@ -207,15 +208,16 @@ class Take:
             if a is not bound[k]:
                 executor.bind(g.before.buffer, a)
                 bound[k] = a
+        grads = self._grads
+        if grads is not None:
+            grads.ready(executor)
         for place in self._places:
-            if getrefcount(place.array) > place.refs or (
-                    getrefcount(place.tensor) > place.tensor_refs):
+            if place.is_held():
                 place.renew(executor)
         self._do(executor, given)
-        for leaf, place in self._sets:
-            if leaf.grad is not place.tensor:
-                leaf.grad = place.tensor
-        for g in self._other_sets:
+        if grads is not None:
+            grads.set()
+        for g in self._sets:
             g.set(given)
         if self._only is not None:
             return self._only.tensor
