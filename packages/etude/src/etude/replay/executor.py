@@ -24,10 +24,12 @@ class Executor(Protocol):
         """All calls, in order."""
 
 
-def executor_for(program: Program) -> Executor:
-    """The executor of ``program``, after the passes."""
+def executor_for(program: Program, memory: int | None = None) -> Executor:
+    """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
+    temporaries, at the price of computing some of them twice.
+    """
     from etude.backends.native.replay import Native, takes
     from etude.replay.passes import optimised
 
-    program = optimised(program)
+    program = optimised(program, memory=memory)
     return Native(program) if takes(program) else Reference(program)

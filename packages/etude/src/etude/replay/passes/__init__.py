@@ -7,6 +7,7 @@ its own, which says what it looks for, why that is sound, and what it buys.
     dead        calls whose results nobody sees
     common      calls that were made before
     fold        calls that give the same at every run
+    recompute   values that are made again instead of kept, under a memory budget
     in_place    results written over inputs that nobody needs any more
     memory      where temporaries lie; not a pass, but what an executor asks at the end
 """
@@ -21,6 +22,7 @@ from etude.replay.passes.dead import dead_code
 from etude.replay.passes.fold import constant_folding
 from etude.replay.passes.in_place import in_place
 from etude.replay.passes.memory import memory_plan
+from etude.replay.passes.recompute import recomputation
 from etude.replay.program import Program
 
 Pass = Callable[[Program], Program]
@@ -30,10 +32,18 @@ Pass = Callable[[Program], Program]
 PASSES: tuple[Pass, ...] = (constant_folding, common_subexpressions, dead_code, in_place)
 
 
-def optimised(program: Program, passes: tuple[Pass, ...] = PASSES) -> Program:
-    """``program`` through the passes. ``Program.passes`` of the answer says what each one did."""
+def optimised(program: Program, passes: tuple[Pass, ...] = PASSES, memory: int | None = None
+              ) -> Program:
+    """``program`` through the passes. ``Program.passes`` of the answer says what each one did.
+
+    With ``memory``, values are made again instead of kept until the temporaries that are live at
+    once take at most so many bytes, or as few as can be had.
+    """
     said = list(program.passes)
     for step in passes:
+        if step is in_place and memory is not None:  # which merges what could be made again
+            before, program = program, recomputation(program, memory)
+            said.append(f"recomputation within {memory:,} bytes: {_difference(before, program)}")
         before, program = program, step(program)
         said.append(f"{step.__name__.replace('_', ' ')}: {_difference(before, program)}")
     return replace(program, passes=said)

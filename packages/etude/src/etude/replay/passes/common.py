@@ -30,7 +30,7 @@ def common_subexpressions(program: Program) -> Program:
     instead: dict[Buffer, Buffer] = {}
     change = Exchange(instead)
     first: dict[Any, Call] = {}
-    kept = {}
+    kept = []
     for i, call in enumerate(program.calls):
         call = change.call(call)
         alone = all(v.buffer.kind == "temporary" and len(written[v.buffer]) == 1 and is_whole(v)
@@ -44,7 +44,7 @@ def common_subexpressions(program: Program) -> Program:
             first[key] = call
         for v in call.outputs:
             versions[v.buffer] = versions.get(v.buffer, 0) + 1
-        kept[i] = call
+        kept.append((i, call))
     return change.program(with_calls(program, kept))
 
 

@@ -22,9 +22,9 @@ SEEN = ("result", "state", "argument")
 def dead_code(program: Program) -> Program:
     """``program`` without the calls whose results nobody sees."""
     wanted: set[Buffer] = {v.buffer for v in program.results}
-    kept = {}
+    kept = []
     for i, call in reversed([*enumerate(program.calls)]):
         if any(v.buffer.kind in SEEN or v.buffer in wanted for v in call.outputs):
-            kept[i] = call
+            kept.append((i, call))
             wanted.update(v.buffer for v in call.reads())
-    return with_calls(program, kept)
+    return with_calls(program, kept[::-1])

@@ -27,11 +27,11 @@ def constant_folding(program: Program) -> Program:
     written = writes(program)
     instead: dict[Buffer, Buffer] = {}
     change = Exchange(instead)
-    kept = {}
+    kept = []
     for i, call in enumerate(program.calls):
         call = change.call(call)
         if not _constant(call, written):
-            kept[i] = call
+            kept.append((i, call))
             continue
         inputs = [array_of(x, x.buffer.source) if isinstance(x, Value) else x for x in call.inputs]
         table = current("cpu") if call.table is None else call.table

@@ -71,11 +71,11 @@ class Exchange:
                        results=[self.value(v) for v in program.results])
 
 
-def with_calls(program: Program, kept: dict[int, Call]) -> Program:
-    """``program`` with some of its calls: number of the old call -> the call now.
+def with_calls(program: Program, calls: list[tuple[int, Call]]) -> Program:
+    """``program`` with other calls, each with the number of the old call in whose place it is.
 
-    An effect stands after a number of calls, which counts those that are left.
+    An effect stands after a number of calls, which counts those there are now.
     """
-    before = sorted(kept)
-    effects = [(bisect_left(before, n), effect) for n, effect in program.effects]
-    return replace(program, calls=[kept[i] for i in before], effects=effects)
+    places = [i for i, _ in calls]
+    effects = [(bisect_left(places, n), effect) for n, effect in program.effects]
+    return replace(program, calls=[c for _, c in calls], effects=effects)
