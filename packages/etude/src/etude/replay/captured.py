@@ -31,7 +31,7 @@ from etude.replay.trace import Trace
 MOST = 8  # takes that are kept
 
 
-def capture(fn: Callable[..., Any]) -> Captured:
+def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     """``fn`` traced at its first call and replayed at later ones: the op calls alone, without the
     Python between them. Also a decorator.
 
@@ -49,15 +49,16 @@ def capture(fn: Callable[..., Any]) -> Captured:
 
     It cannot notice: what Python does beside op calls (prints, counters of your own, NumPy's random
     numbers, files read), the inside of long lists and dicts, and objects of installed packages.
-    ``.program`` is the program of the last trace: print it, or ``.program.draw()``.
+    ``.program`` is the program of the last call: print it, or ``.program.draw()``. ``memory`` is
+    the most bytes that what is in between may take: at that price some of it is computed twice.
     """
-    return Captured(fn)
+    return Captured(fn, memory)
 
 
 class Captured:
     """What ``capture`` returns. ``traces`` counts how often the function was traced."""
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], memory: int | None = None) -> None:
         if not callable(fn):
             raise TypeError(f"capture takes a function, got {type(fn).__name__}; write "
                             f"step = etude.capture(step), and call step(x, y)")
@@ -65,7 +66,7 @@ class Captured:
                 inspect.isgeneratorfunction(fn)):
             raise TypeError("capture takes a function that returns its results, no class, no "
                             "generator and no async function")
-        self.fn = fn
+        self.fn, self.memory = fn, memory
         self.traces = 0
         self._takes: list[Take] = []
         self._lock = threading.RLock()
@@ -80,7 +81,7 @@ class Captured:
         name = f"_captured_{self._name}"
         found = vars(instance).get(name)
         if found is None:
-            found = Captured(self.fn.__get__(instance, owner))
+            found = Captured(self.fn.__get__(instance, owner), self.memory)
             object.__setattr__(instance, name, found)
         return found
 
@@ -168,9 +169,10 @@ class Captured:
             answers = [_answer(r, x, leaves) for r, x in zip(results, out, strict=True)]
             answer = build(result_tree, iter(answers))
             del positional, named, result, out, answers
-            take = Take(trace, world, names, leaves, tree, state, results, result_tree)
+            take = Take(trace, world, names, leaves, tree, state, results, result_tree,
+                        self.memory)
             _copy_back(leaves, given, take.program)
-            if not self._escaped(trace, take.program):
+            if not self._escaped(trace):
                 self._takes.insert(0, take)
                 del self._takes[MOST:]
             return answer
@@ -219,14 +221,14 @@ class Captured:
         base = x._base if isinstance(x._base, Tensor) else None
         return Result("new", None, trace.value(x.array), x.requires_grad, base)
 
-    def _escaped(self, trace: Trace, program: Program) -> bool:
+    def _escaped(self, trace: Trace) -> bool:
         """Whether something that was computed is still held outside, as when a function makes
         memory of its own at its first call. The second time it is an error.
         """
-        what = trace.escaped(program)
+        what = trace.escaped()
         if what:
             gc.collect()  # a circle of references may be all that holds it
-            what = trace.escaped(program)
+            what = trace.escaped()
         if what and self._kept_outside:
             raise CaptureError(f"capture: {self._name} keeps {what} somewhere outside, where a "
                                f"replay would not put it. Return it, or copy_ it into a tensor "

@@ -37,7 +37,9 @@ class Take:
     """One trace of a function, and all that a replay of it needs."""
 
     def __init__(self, trace: Trace, world: World, names: Names, leaves: Sequence[Any], tree: Any,
-                 state: State, results: list[Result], result_tree: Any) -> None:
+                 state: State, results: list[Result], result_tree: Any, memory: int | None
+                 ) -> None:
+        self._memory = memory
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
         self._tests = [test_of(x) for x in leaves]
         self._said = [words(x) for x in leaves]
@@ -191,7 +193,7 @@ class Take:
         """
         executor = self._executor
         if executor is None:
-            executor = self._executor = executor_for(self.program)
+            executor = self._executor = executor_for(self.program, self._memory)
         if self._writes_arguments and self._overlap(given):
             return SHARED
         bound = self._bound
@@ -233,7 +235,7 @@ class Take:
                 done += 1
             executor.run()
         except BaseException:
-            effects = self.program.effects
+            effects = executor.program.effects  # the same, beside the calls that were run
             at = executor.at if done == len(effects) else 0
             for calls_before, effect in reversed(effects[:done]):
                 if calls_before > at:
