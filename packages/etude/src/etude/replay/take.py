@@ -89,6 +89,8 @@ class Take:
         written = {y.buffer for c in program.calls for y in c.outputs}
         self._writes_arguments = any(b in written for _, _, b in self._given)
         self._delicate = {id(owner_of(b.source)) for b in written if b.kind == "state"}
+        #: live numbers on a device, which are other memory at every run
+        self._renewed = [b for b in program.buffers() if b.kind == "live" and b.device != "cpu"]
         self._effects = [effect.do for _, effect in program.effects]
         self._make_places(program)
 
@@ -233,6 +235,8 @@ class Take:
             for do in self._effects:
                 do()
                 done += 1
+            for buffer in self._renewed:
+                executor.bind(buffer, buffer.source)
             executor.run()
         except BaseException:
             effects = executor.program.effects  # the same, beside the calls that were run
