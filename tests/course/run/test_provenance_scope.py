@@ -1,4 +1,4 @@
-"""One file answers several questions: what one forbids, another may use. And where libraries are."""
+"""One file answers several questions: what one forbids, another may use. Where libraries are."""
 
 import sys
 
