@@ -9,6 +9,7 @@ with PyTorch's signatures are made from these in ``functional/``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -247,3 +248,14 @@ class TensorOps:
         if TABLE[name].cls == "create":
             return lambda **attrs: OPS[name](device=self._device, **attrs)
         return OPS[name]
+
+
+class _TensorTables(dict[str, Any]):
+    """Device -> what has the ops on its Tensors as ``F``, as a ``Table`` has those on arrays."""
+
+    def __missing__(self, device: str) -> Any:
+        self[device] = found = SimpleNamespace(F=TensorOps(device))
+        return found
+
+
+TENSOR_TABLES = _TensorTables()
