@@ -140,7 +140,7 @@ class Table(dict[str, Implementation]):
     def _candidates(self, op: Op) -> Iterator[tuple[str, Implementation]]:
         """(column, call) in the order to try; the last one always answers or raises."""
         if op.cls == "view":
-            yield VIEW, self._reshape(op) if op.name == "reshape" else _reference(op)
+            yield VIEW, self._reshape(op) if op.name == "reshape" else _view(op)
             return
         if op.cls == "create":
             yield VIEW, self._create(op)
@@ -244,7 +244,7 @@ class Table(dict[str, Implementation]):
 
     def _reshape(self, op: Op) -> Implementation:
         """A view where the strides allow; else the device makes the array contiguous first."""
-        view = _reference(op)
+        view = _view(op)
 
         def reshape(x: Any, **attrs: Any) -> Any:
             try:
@@ -354,6 +354,19 @@ def _reference(op: Op) -> Implementation:
         return into(out, reference(*arrays, **attrs))
 
     return run
+
+
+def _view(op: Op) -> Implementation:
+    """The reference of a view behind its shape rule. What it returns is an array over the memory
+    of ``x``, so there is nothing that it could write into ``out``.
+    """
+    reference, check = op.reference, op.check
+
+    def view(*arrays: Any, **attrs: Any) -> Any:
+        check(arrays, attrs)
+        return reference(*arrays, **attrs)
+
+    return view
 
 
 def _checked(op: Op, column: Column) -> Implementation:

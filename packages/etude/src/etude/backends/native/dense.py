@@ -56,10 +56,11 @@ def {name}({parameters}, **_unknown):
 """
 
 
-def bind_dense(kernel: Kernel) -> Callable[..., Any]:
+def bind_dense(kernel: Kernel, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """``impl(*arrays, out=None, **attrs)`` for an op of one of these function types.
 
-    Its kernels are named after the dtype of the first array that etude.h calls ``real``.
+    ``otherwise(arrays, out, attrs)``, where it is given, answers calls that have to be brought into
+    another form first, and returns None for the others. Its kernels are named after the dtype of the first array that etude.h calls ``real``.
     """
     op, plans, numbers, memory = kernel.op, Plans(), Numbers(kernel), kernel.host.memory
     real = [p.real for p in kernel.parameters if p.kind == "array"].index(True)
@@ -70,6 +71,8 @@ def bind_dense(kernel: Kernel) -> Callable[..., Any]:
             refuse(op, arrays, attrs)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
         answer = op.check(arrays, given)
+        if otherwise is not None and (result := otherwise(arrays, out, given)) is not None:
+            return result
         plain = [a if a is None else memory.dense(np.asarray(a)) for a in arrays]
         if given == attrs and all(a is b for a, b in zip(arrays, plain)):
             specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
