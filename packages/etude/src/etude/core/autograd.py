@@ -17,6 +17,7 @@ import numpy as np
 from etude.core.array import is_contiguous, memory
 from etude.core.dispatch import OPS, TENSOR_TABLES, TensorOps
 from etude.core.errors import ShapeError
+from etude.core.live import WATCHER
 from etude.core.state import STATE, State, Tables, grad_mode
 from etude.core.tape import Mode, Node, key_of, to_leaves, to_targets
 from etude.core.tensor import Tensor
@@ -54,6 +55,9 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
         if not leaf.hooks:
             added.append((leaf, g, before, after))
             return
+        watcher = WATCHER.get()
+        if watcher is not None:
+            watcher.refuses("a hook of a gradient is called, which a replay would not call")
         try:
             for hook in list(leaf.hooks.values()):
                 hook(leaf)
