@@ -62,7 +62,8 @@ def resolve(column: Any) -> tuple[Column, ...]:
         return (column_of_file(path),)
     if path.suffix in (".so", ".dylib"):
         must_exist(path)
-        return (Column(path.name, "cpu", open_library(path), isa="native", checks=True),)
+        ops = open_library(path)
+        return (Column(path.name, "cpu", ops, isa="native", checks=True, steps=ops.steps),)
     if path.suffix == ".cu":
         must_exist(path)
         return (_column_of_cuda(path),)

@@ -161,6 +161,13 @@ def memory(x: Any) -> int:
     return id(owner)
 
 
+def apart(x: Any, y: Any) -> bool:
+    """Whether two arrays are over different memory."""
+    if type(x) is type(y) is np.ndarray and x.base is None and y.base is None:
+        return x is not y  # most arrays own their memory
+    return memory(x) != memory(y)
+
+
 def reshape_view(x: Any, shape: Shape) -> Any:
     """``x`` under another shape without copying; ShapeError where its strides allow none."""
     if isinstance(x, np.ndarray):

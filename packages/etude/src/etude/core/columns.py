@@ -44,8 +44,9 @@ class Column:
     name, device: what it is called, and where its arrays are. For "cpu" they are NumPy's. Any
         other device also gives ``upload`` (NumPy array to DeviceArray) and ``download`` (a
         contiguous DeviceArray to a NumPy array).
-    steps: for ops of optimisers, the same on many parameters at once, in place:
-        ``steps[name](rows, hyper, **attrs)``, a row being p, its gradient and its moments.
+    steps: for ops of optimisers, the same on many parameters of one dtype at once, in place:
+        ``steps[name](rows, hyper, **attrs)``, a row being p, its gradient and its moments. It
+        returns the rows that it declines, and the op moves those.
     isa, threads, dtypes: for people. ``etude backends`` and receipts show them, and nothing is
         decided by them: what it is made with ("python", "avx2"), on how many threads it computes,
         and op -> names of the dtypes it takes. An op declines the others itself.
@@ -63,7 +64,7 @@ class Column:
     upload: Implementation | None = None
     download: Implementation | None = None
     dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    steps: Mapping[str, Callable[..., None]] = field(default_factory=dict, repr=False)
+    steps: Mapping[str, Callable[..., list[Any]]] = field(default_factory=dict, repr=False)
     results: Results = field(default_factory=Results, repr=False, init=False)
 
 
@@ -287,12 +288,14 @@ class Table(dict[str, Implementation]):
 
         return through_host
 
-    def steps(self, name: str) -> Callable[..., None] | None:
+    def steps(self, name: str) -> Callable[..., list[Any]] | None:
         """What does an optimiser's op for many parameters at once, of the column that has the op;
         None where it has no such thing, and where taps want to see every call.
         """
-        first = next((b for b in self.stack if name in b.ops), None)
-        return None if first is None or self.taps else first.steps.get(name)
+        for column in self.stack:
+            if name in column.ops:
+                return None if self.taps else column.steps.get(name)
+        return None
 
     def upload(self, x: np.ndarray[Any, Any]) -> Any:
         """``x`` in the memory of this table's device."""

@@ -241,7 +241,8 @@ class Tensor:
 
     def mark_written(self) -> None:
         """To be called by whoever writes into ``array``, afterwards."""
-        owner = self._owner()
+        leaf = self.node is None and self.base is None
+        owner = self if leaf else self._owner()
         if not isinstance(owner, Tensor):
             raise RuntimeError(f"the result of {owner.name!r} was written; only leaves may be")
         owner.written = next(clock)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.array import is_contiguous, memory
+from etude.core.array import apart, is_contiguous
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
 from etude.core.given import in_order, integer, real
@@ -153,7 +153,7 @@ class Optimizer:
                     raise TypeError(no_gradient(p.grad))
                 if not state:
                     self._start(p, state)
-                alike.setdefault((p.device, state["step"]), []).append((p, state))
+                alike.setdefault((p.array.device, state["step"]), []).append((p, state))
             for (device, count), rows in alike.items():
                 moved = True
                 self._together(tables[device], group, count + 1, rows)
@@ -170,18 +170,23 @@ class Optimizer:
         waiting: dict[Any, list[Any]] = {}  # by dtype
         for p, state in rows:
             assert p.grad is not None
+            place, moments = self._places(table, p, state)
             g = p.grad.array
             if scale != 1:
                 g = table["mul"](g, scale)
-            if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
+            if not (is_contiguous(g) and apart(g, p.array)):  # p is written, g is read
                 g = table["contiguous"](g)
             if many is None:
-                self._apply(table, p, g, state, hyper, attrs)
+                table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
+                self._written(table, p, place)
             else:
-                waiting.setdefault(p.dtype, []).append((p, g, state))
+                waiting.setdefault(place.dtype, []).append((p, (place, g, *moments)))
         for alike in waiting.values():
             assert many is not None
-            self._apply_all(table, many, alike, hyper, attrs)
+            for place, g, *moments in many([row for _, row in alike], hyper, **attrs):
+                table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
+            for p, (place, *_) in alike:
+                self._written(table, p, place)
 
     def _hyper(self, table: Table, group: Group, attrs: dict[str, Any], scale: float,
                states: list[dict[str, Any]]) -> Any:
@@ -218,22 +223,6 @@ class Optimizer:
             state[name] = zeros_like(p)
             if watcher is not None:
                 watcher.begins(state[name].array)
-
-    def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
-               attrs: dict[str, Any]) -> None:
-        place, moments = self._places(table, p, state)
-        table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
-        self._written(table, p, place)
-
-    def _apply_all(self, table: Table, together: Callable[..., None],
-                   rows: list[tuple[Tensor, Any, dict[str, Any]]], hyper: Any,
-                   attrs: dict[str, Any]) -> None:
-        """The same for many parameters of one dtype, in one call."""
-        places = [self._places(table, p, state) for p, _, state in rows]
-        together([(place, g, *moments) for (place, moments), (_, g, _) in zip(places, rows)],
-                 hyper, **attrs)
-        for (place, _), (p, _, _) in zip(places, rows):
-            self._written(table, p, place)
 
     def _places(self, table: Table, p: Tensor, state: dict[str, Any]) -> tuple[Any, list[Any]]:
         """What a step writes: the memory of ``p`` and of its moments.

@@ -29,6 +29,7 @@ from etude.backends.native.geometry import (
 )
 from etude.backends.native.kernel import Kernel
 from etude.backends.native.numbers import Numbers
+from etude.backends.native.steps import is_step
 from etude.core.shapes import Spec
 from etude.core.table import Op
 
@@ -105,7 +106,7 @@ def _text(op: Op) -> str:
     arrays = [f"{a}=None" if i > last else a for i, a in enumerate(op.arrays)]
     attrs = [f"{k}=_default_{k}" for k in op.attrs]
     outs = [f"_{o}" for o in op.outputs]
-    step = op.internal and op.alias  # of an optimiser, which keeps p and g apart itself
+    step = is_step(op)  # of an optimiser, which keeps p and g apart itself
     key = [f"{a} is None or ({a}.shape, {a}.strides, {a}.dtype)" if a in op.optional
            else f"{a}.__class__, {a}.shape, {a}.strides, {a}.dtype" for a in op.arrays]
     pointers = [f"0 if {a} is None else _ident({a})" if a in op.optional else f"_ident({a})"
