@@ -160,6 +160,9 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
 
 def _owned(g: Any, taken: set[int], tables: Tables) -> Any:
     """``g`` in C order, and in memory that no other gradient shares: somebody may write there."""
+    if type(g) is np.ndarray and g.base is None and g.flags.c_contiguous and id(g) not in taken:
+        taken.add(id(g))  # most are like that
+        return g
     place = memory(g)
     if place in taken or not is_contiguous(g):
         g = tables[g.device].F.contiguous(g)

@@ -55,7 +55,7 @@ class Node:
         """The inputs that want a gradient. RuntimeError if backward has let go of them."""
         if self.inputs is None:
             raise self.freed()
-        return [t for t, need in zip(self.inputs, self.needs, strict=True) if need]
+        return [t for t, need in zip(self.inputs, self.needs) if need]
 
     def kept(self) -> list[Any]:
         """The output Tensors that asked to keep their gradient, and are still there."""
@@ -142,7 +142,7 @@ def to_leaves(t: Any, g: Any, mode: Mode, keep: bool, complete: Callable[[Any, A
                 if (node, result.index) in gathered:
                     complete(result, gathered[node, result.index])
         through(node, node.needs, gathered, mode)
-        for x, need in zip(inputs, node.needs, strict=True):
+        for x, need in zip(inputs, node.needs):
             if need and x.node is None:
                 coming[id(x)] -= 1
                 if not coming[id(x)] and id(x) in gathered and x.requires_grad:
@@ -198,7 +198,7 @@ def reachable(starts: Iterable[Any], targets: set[Key] | None = None
         found.add(node)
         if node.inputs is None:
             raise node.freed()
-        for x, need in zip(node.inputs, node.needs, strict=True):
+        for x, need in zip(node.inputs, node.needs):
             if not need:
                 continue
             if x.node is None:
@@ -214,7 +214,7 @@ def leading_to(targets: set[Key], nodes: list[Node]) -> dict[Node, tuple[bool, .
     for node in reversed(nodes):
         assert node.inputs is not None
         needs = tuple([need and (key_of(x) in targets or x.node in useful)
-                       for x, need in zip(node.inputs, node.needs, strict=True)])
+                       for x, need in zip(node.inputs, node.needs)])
         if True in needs:
             useful[node] = needs
     return useful
@@ -242,7 +242,7 @@ def through(node: Node, needs: tuple[bool, ...], gathered: dict[Key, Any], mode:
         grads = op.rule(F, arrived, *node.saved(mode.wrap), needs=needs, **attrs)
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
-    for x, g, need in zip(inputs, grads, needs, strict=False):
+    for x, g, need in zip(inputs, grads, needs):
         if need and g is not None:
             if g.shape != x.array.shape:  # the op broadcast this input
                 g = sum_to(F, g, x.array.shape)
@@ -265,4 +265,4 @@ def pieces(node: Node, gathered: dict[Key, Any], mode: Mode) -> list[Any] | None
         return None
     F = mode.tables[known.device].F
     return [F.full(shape=y.shape, value=0, dtype=y.dtype) if g is None else g
-            for g, y in zip(arrived, node.outputs, strict=True)]
+            for g, y in zip(arrived, node.outputs)]

@@ -176,17 +176,17 @@ class Optimizer:
                 g = table["mul"](g, scale)
             if not (is_contiguous(g) and apart(g, p.array)):  # p is written, g is read
                 g = table["contiguous"](g)
-            if many is None:
-                table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
-                self._written(table, p, place)
-            else:
-                waiting.setdefault(place.dtype, []).append((p, (place, g, *moments)))
+            waiting.setdefault(place.dtype, []).append((p, (place, g, *moments)))
         for alike in waiting.values():
-            assert many is not None
-            for place, g, *moments in many([row for _, row in alike], hyper, **attrs):
+            declined = [row for _, row in alike]
+            if many is not None:
+                declined = many(declined, hyper, **attrs)
+            for place, g, *moments in declined:
                 table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
             for p, (place, *_) in alike:
-                self._written(table, p, place)
+                if place is not p.array:
+                    table["contiguous"](place, out=p.array)
+                p.mark_written()
 
     def _hyper(self, table: Table, group: Group, attrs: dict[str, Any], scale: float,
                states: list[dict[str, Any]]) -> Any:
@@ -236,11 +236,6 @@ class Optimizer:
                 state[name] = state[name].to(data.device)
             moments = [state[name].array for name in self.moments]
         return data if is_contiguous(data) else table["contiguous"](data), moments
-
-    def _written(self, table: Table, p: Tensor, place: Any) -> None:
-        if place is not p.array:
-            table["contiguous"](place, out=p.array)
-        p.mark_written()
 
     # ------------------------------------------------------------------ saving and loading
 
