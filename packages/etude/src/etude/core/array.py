@@ -155,17 +155,12 @@ def is_contiguous(x: Any) -> bool:
 
 def memory(x: Any) -> int:
     """A number that arrays over the same memory share, for as long as one of them lives."""
+    if type(x) is np.ndarray and x.base is None:  # as most
+        return id(x)
     owner = getattr(x, "buffer", x)
     while getattr(owner, "base", None) is not None:
         owner = owner.base
     return id(owner)
-
-
-def apart(x: Any, y: Any) -> bool:
-    """Whether two arrays are over different memory."""
-    if type(x) is type(y) is np.ndarray and x.base is None and y.base is None:
-        return x is not y  # most arrays own their memory
-    return memory(x) != memory(y)
 
 
 def reshape_view(x: Any, shape: Shape) -> Any:

@@ -50,8 +50,10 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
                 after = Tensor(_owned(g, taken, tables))
             else:
                 after = Tensor(tables[g.device].F.add(before.array, g))
-            if _exchanged(leaf, before, after):
-                break
+            with _EXCHANGE:
+                if leaf.grad is before:  # else a thread was faster
+                    leaf.grad = after
+                    break
         if not leaf.hooks:
             added.append((leaf, g, before, after))
             return
@@ -86,15 +88,6 @@ _EXCHANGE = threading.Lock()
 _Added = tuple[Tensor, Any, Tensor | None, Tensor | None]
 
 
-def _exchanged(leaf: Tensor, before: Tensor | None, after: Tensor | None) -> bool:
-    """Make ``leaf.grad`` ``after`` if it still is ``before``; False if a thread was faster."""
-    with _EXCHANGE:
-        if leaf.grad is not before:
-            return False
-        leaf.grad = after
-        return True
-
-
 def _take_back(leaf: Tensor, g: Any, before: Tensor | None, left: Tensor | None) -> None:
     """Make ``leaf.grad`` what it would be without this walk, which left it as ``left``."""
     while True:
@@ -102,8 +95,10 @@ def _take_back(leaf: Tensor, g: Any, before: Tensor | None, left: Tensor | None)
         without = before
         if now is not None and now is not left:  # another thread has added to it since
             without = OPS["sub"](now, g if isinstance(g, Tensor) else Tensor(g))
-        if _exchanged(leaf, now, without):
-            return
+        with _EXCHANGE:
+            if leaf.grad is now:
+                leaf.grad = without
+                return
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],

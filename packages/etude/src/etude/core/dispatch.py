@@ -8,6 +8,7 @@ with PyTorch's signatures are made from these in ``functional/``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -105,37 +106,35 @@ def general(op: Op, leading: int = 0, otherwise: Callable[..., Any] | None = Non
     """
     name, taken, attributes = op.name, op.taken, op.attrs.keys()
     kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
-    at = range(0 if op.variadic else len(op.arrays))
-    own_dtype = frozenset([i for i in at if op.arrays[i] in op.fixed])
-    optional = frozenset([i for i in at if op.arrays[i] in op.optional])
+    roles: Any = [(a in op.optional, a in op.fixed) for a in op.arrays]
+    if op.variadic:
+        roles = itertools.repeat((False, False))
     one = op.shown == 1 and not op.many and op.cls != "view"  # result: a Tensor like any other
 
     def call(*inputs: Any, **attrs: Any) -> Any:
-        if otherwise is not None and (len(inputs) > leading or not attrs.keys() <= attributes):
+        if otherwise is not None and (
+                len(inputs) > leading or (attrs and not attrs.keys() <= attributes)):
             return otherwise(inputs, attrs)
         state = STATE.get()
         arrays: list[Any] = []
         needs: list[bool] = []
         dtype = device = None
-        for i, t in enumerate(inputs):
+        for t, (optional, own_dtype) in zip(inputs, roles):
             if not isinstance(t, Tensor):
-                if t is None and i in optional:
+                if t is None and optional:
                     arrays.append(None)
                     needs.append(False)
                     continue
                 break
             array = t.array
-            if device is None:
-                device = array.device
-            elif array.device != device:
-                break
-            if i not in own_dtype:
-                if dtype is None:
-                    dtype = array.dtype
-                    if dtype.kind not in kinds:
-                        break
-                elif array.dtype is not dtype:
+            if array.device != device:
+                if device is not None:
                     break
+                device = array.device
+            if not own_dtype and array.dtype is not dtype:
+                if dtype is not None or array.dtype.kind not in kinds:
+                    break
+                dtype = array.dtype
             arrays.append(array)
             needs.append(t.requires_grad)
         if device is None or len(arrays) < len(inputs):  # something to promote, or to refuse

@@ -237,9 +237,11 @@ def through(node: Node, needs: tuple[bool, ...], gathered: dict[Key, Any], mode:
         grads = mode.composite(node, arrived, needs)
     elif op.rule is None:
         raise node.without_rule()
-    else:
+    elif op.attrs or node.attrs:
         attrs = {**op.attrs, **node.attrs}
         grads = op.rule(F, arrived, *node.saved(mode.wrap), needs=needs, **attrs)
+    else:
+        grads = op.rule(F, arrived, *node.saved(mode.wrap), needs=needs)
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
     for x, g, need in zip(inputs, grads, needs):

@@ -57,19 +57,17 @@ def linear(x, weight, bias=None):
     return y if bias is None else y + bias
 
 
-def _matrix(F, x):
-    """x as a matrix: all axes but the last as one."""
-    return x if len(x.shape) == 2 else F.reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
-
-
 @linear.gradient
 def _(F, grad, x, weight, *, needs):
-    rows = _matrix(F, grad)
+    rows, flat, shape = grad, x, x.shape
+    if len(shape) != 2:  # as matrices: all axes but the last as one
+        rows = F.reshape(grad, shape=(math.prod(shape[:-1]), weight.shape[0]))
+        flat = F.reshape(x, shape=(rows.shape[0], weight.shape[1]))
     dx = F.matmul(rows, weight) if needs[0] else None
-    if dx is not None and dx.shape != x.shape:
-        dx = F.reshape(dx, shape=x.shape)
+    if needs[0] and len(shape) != 2:
+        dx = F.reshape(dx, shape=shape)
     return (dx,
-            F.matmul(_transposed(F, rows), _matrix(F, x)) if needs[1] else None,
+            F.matmul(F.permute(rows, dims=(1, 0)), flat) if needs[1] else None,
             F.sum(rows, dim=0) if True in needs[2:] else None)  # needs[2:] is () without a bias
 
 

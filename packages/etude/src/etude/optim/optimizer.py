@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.core.array import apart, is_contiguous
+from etude.core.array import is_contiguous, memory
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
 from etude.core.given import in_order, integer, real
@@ -169,14 +169,10 @@ class Optimizer:
         many = table.steps(self.op)
         waiting: dict[Any, list[Any]] = {}  # by dtype
         for p, state in rows:
-            assert p.grad is not None
             place, moments = self._places(table, p, state)
-            g = p.grad.array
-            if scale != 1:
-                g = table["mul"](g, scale)
-            if not (is_contiguous(g) and apart(g, p.array)):  # p is written, g is read
-                g = table["contiguous"](g)
+            g = _gradient(table, p, scale)
             waiting.setdefault(place.dtype, []).append((p, (place, g, *moments)))
+            p.mark_written()  # also where this step fails half-way
         for alike in waiting.values():
             declined = [row for _, row in alike]
             if many is not None:
@@ -186,7 +182,6 @@ class Optimizer:
             for p, (place, *_) in alike:
                 if place is not p.array:
                     table["contiguous"](place, out=p.array)
-                p.mark_written()
 
     def _hyper(self, table: Table, group: Group, attrs: dict[str, Any], scale: float,
                states: list[dict[str, Any]]) -> Any:
@@ -312,6 +307,19 @@ class Optimizer:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _gradient(table: Table, p: Tensor, scale: float) -> Any:
+    """The gradient of ``p`` as a step reads it: times ``scale``, in C order, and in other memory
+    than ``p``, which is written.
+    """
+    assert p.grad is not None
+    g, place = p.grad.array, p.array
+    if scale != 1:
+        g = table["mul"](g, scale)
+    if is_contiguous(g) and memory(g) != memory(place):
+        return g
+    return table["contiguous"](g)
 
 
 def _named_lr(init: Callable[..., None]) -> Callable[..., None]:
