@@ -45,8 +45,9 @@ class Column:
         other device also gives ``upload`` (NumPy array to DeviceArray) and ``download`` (a
         contiguous DeviceArray to a NumPy array).
     steps: for ops of optimisers, the same on many parameters of one dtype at once, in place:
-        ``steps[name](rows, hyper, **attrs)``, a row being p, its gradient and its moments. It
-        returns the rows that it declines, and the op moves those.
+        ``steps[name](rows, hyper, **attrs)``, a row being p, its gradient, in C order and in
+        memory of its own, and its moments. It returns the rows that it declines, and the op
+        moves those.
     isa, threads, dtypes: for people. ``etude backends`` and receipts show them, and nothing is
         decided by them: what it is made with ("python", "avx2"), on how many threads it computes,
         and op -> names of the dtypes it takes. An op declines the others itself.

@@ -257,7 +257,7 @@ def gather(t: Any, g: Any, gathered: dict[Key, Any], mode: Mode) -> None:
     gathered[key] = mode.tables[g.device].F.add(gathered[key], g) if key in gathered else g
 
 
-def pieces(node: Node, gathered: dict[Key, Any], mode: Mode) -> list[Any] | None:
+def pieces(node: Node, gathered: dict[Key, Any], mode: Mode) -> Any:
     """What has arrived for the results of an op that has many, such as split: one for each, zeros
     where there is none; None if there is none at all.
     """

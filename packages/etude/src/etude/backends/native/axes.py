@@ -17,7 +17,6 @@ from etude.backends.native.geometry import (
     Plans,
     check_apart,
     check_out,
-    refuse,
 )
 from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes

@@ -61,7 +61,8 @@ def bind_dense(kernel: Kernel, otherwise: Callable[..., Any] | None = None) -> C
     """``impl(*arrays, out=None, **attrs)`` for an op of one of these function types.
 
     ``otherwise(arrays, out, attrs)``, where it is given, answers calls that have to be brought into
-    another form first, and returns None for the others. Its kernels are named after the dtype of the first array that etude.h calls ``real``.
+    another form first, and returns None for the others. Kernels are named after the dtype of the
+    first array that etude.h calls ``real``.
     """
     op, plans, numbers, memory = kernel.op, Plans(), Numbers(kernel), kernel.host.memory
     real = [p.real for p in kernel.parameters if p.kind == "array"].index(True)

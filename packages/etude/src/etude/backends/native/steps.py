@@ -41,7 +41,7 @@ def bind_steps(kernel: Kernel) -> Callable[..., list[Row]]:
         as it lies. Raises what the shape rule does.
         """
         op.check((*row, hyper), attrs)
-        p, g, *moments = row
+        p, _, *moments = row
         plain = [type(a) is np.ndarray and a.flags.c_contiguous for a in (*row, hyper)]
         if not all(plain) or not all(a.flags.writeable for a in (p, *moments)):
             return None
