@@ -209,16 +209,17 @@ class Captured:
 
     def _result(self, x: Any, trace: Trace, world: World, leaves: Sequence[Any],
                 given: Sequence[Any]) -> Result:
-        for i, (first, passed) in enumerate(zip(leaves, given, strict=True)):
-            if x is passed or x is first:
-                return Result("argument", i)
+        places = {id(y): i for row in (leaves, given) for i, y in enumerate(row)}
+        if id(x) in places:
+            return Result("argument", places[id(x)])
         if isinstance(x, float):
             raise CaptureError(f"capture: {self._name} returns the number {x}, and every replay "
                                f"would return the same one. Return a tensor, or work it out "
                                f"outside")
-        if not isinstance(x, Tensor) or any(t is x for t, *_ in world.tensors):
+        before = {id(t) for t, *_ in world.tensors}
+        if not isinstance(x, Tensor) or id(x) in before:
             return Result("same", x)
-        base = x._base if isinstance(x._base, Tensor) else None
+        base = places.get(id(x.base), x.base if id(x.base) in before else None)
         return Result("new", None, trace.value(x.array), x.requires_grad, base)
 
     def _escaped(self, trace: Trace) -> bool:

@@ -182,7 +182,7 @@ def tensor_over(array: Any, r: Result, given: Sequence[Any]) -> Tensor:
     """A new Tensor for the caller."""
     t = Tensor(array, node=PAST if r.wants else None)
     if r.base is not None:
-        t._base = (given[r.base] if type(r.base) is int else r.base)._owner()
+        t.base = (given[r.base] if type(r.base) is int else r.base)._owner()
     return t
 
 
