@@ -219,7 +219,9 @@ class Captured:
         before = {id(t) for t, *_ in world.tensors}
         if not isinstance(x, Tensor) or id(x) in before:
             return Result("same", x)
-        base = places.get(id(x.base), x.base if id(x.base) in before else None)
+        base: Any = x.base if isinstance(x.base, Tensor) else None
+        if base is not None:
+            base = places.get(id(base), base if id(base) in before else None)
         return Result("new", None, trace.value(x.array), x.requires_grad, base)
 
     def _escaped(self, trace: Trace) -> bool:

@@ -32,13 +32,13 @@ class Past(Node):
 
     __slots__ = ()
 
-    def parents(self) -> list[Any]:
-        raise RuntimeError("backward through the result of a captured function, which keeps no "
-                           "history. Call backward inside the function, and return the loss")
+    def freed(self) -> RuntimeError:
+        return RuntimeError("backward through the result of a captured function, which keeps no "
+                            "history. Call backward inside the function, and return the loss")
 
 
 PAST = Past(SimpleNamespace(name="capture"), (), (), {}, ())  # type: ignore[arg-type]
-PAST.free()
+PAST.inputs = None
 
 
 class Result(NamedTuple):
