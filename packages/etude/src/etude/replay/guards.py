@@ -21,7 +21,7 @@ import dis
 import gc
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -315,6 +315,29 @@ def test_of(x: Any) -> Callable[[Any], bool]:
         return lambda y: (isinstance(y, np.ndarray) and y.shape == shape and y.dtype == dtype
                           and y.strides == strides)
     return lambda y: y is x or alike(y, x)
+
+
+def test_of_all(leaves: Sequence[Any]) -> Callable[..., bool]:
+    """``test_of`` each of them, in one function of as many arguments, written out and compiled: it
+    runs at every call, and Tensors of the host are told in a line.
+    """
+    names: dict[str, Any] = {"ndarray": np.ndarray}
+    lines = []
+    for i, x in enumerate(leaves):
+        if isinstance(x, Tensor) and not x.requires_grad and type(x.array) is np.ndarray:
+            names.update({f"class{i}": type(x), f"shape{i}": x.array.shape,
+                          f"strides{i}": x.array.strides, f"dtype{i}": x.array.dtype})
+            lines.append(
+                f"x{i}.__class__ is class{i} and not x{i}.requires_grad "
+                f"and (a := x{i}.array).__class__ is ndarray and a.shape == shape{i} "
+                f"and a.strides == strides{i} and (a.dtype is dtype{i} or a.dtype == dtype{i})")
+        else:
+            names[f"test{i}"] = test_of(x)
+            lines.append(f"test{i}(x{i})")
+    parameters = ", ".join([f"x{i}" for i in range(len(leaves))])
+    text = f"lambda {parameters}: (\n" + "\n    and ".join(lines or ["True"]) + ")"
+    found: Callable[..., bool] = eval(text, names)
+    return found
 
 
 def words(x: Any) -> str:

@@ -18,10 +18,20 @@ from etude.core.tape import clock
 from etude.core.tensor import Tensor
 from etude.nn.module import Module, Parameter
 from etude.replay.executor import Executor, executor_for
-from etude.replay.guards import MISSING, Names, World, alike, build, grad_of, test_of, words
+from etude.replay.guards import (
+    MISSING,
+    Names,
+    World,
+    alike,
+    build,
+    grad_of,
+    test_of,
+    test_of_all,
+    words,
+)
 from etude.replay.memory import array_of, is_whole, owner_of
 from etude.replay.program import Buffer, Program
-from etude.replay.results import Gradient, Grads, Place, Result, tensor_over
+from etude.replay.results import FEW, Copied, Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
 
 #: What ``run`` returns where an argument lies in memory that the program writes.
@@ -41,7 +51,7 @@ class Take:
                  ) -> None:
         self._memory = memory
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
-        self._tests = [test_of(x) for x in leaves]
+        self._tests, self._fit = [test_of(x) for x in leaves], test_of_all(leaves)
         self._said = [words(x) for x in leaves]
         self._arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
         self._tables = [(device, state.tables[device]) for device in sorted(trace.devices)]
@@ -105,10 +115,18 @@ class Take:
             if x.value is not None and uses[x.value.buffer] == 1:
                 tensors[x.value.buffer] = x
         places: dict[Buffer, Place] = {}
+        copied: dict[Buffer, Copied] = {}
         for v in sorted(program.results, key=lambda v: not is_whole(v)):
-            if v.buffer.kind == "result" and v.buffer not in places:
-                places[v.buffer] = Place(v, current(v.buffer.device), tensors.get(v.buffer))
-        self._place_of = places
+            b, use = v.buffer, tensors.get(v.buffer)
+            if b.kind != "result" or b in places or b in copied:
+                continue
+            if (isinstance(use, Result) and use.wants and is_whole(v) and b.nbytes <= FEW
+                    and b.device == "cpu"):
+                copied[b] = Copied(v)
+            else:
+                places[b] = Place(v, current(b.device), use)
+        self._copied = copied
+        self._place_of: dict[Buffer, Place | Copied] = {**places, **copied}
         for g in self._gradients:
             g.place = places[g.value.buffer] if g.value is not None else None
         staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
@@ -116,21 +134,17 @@ class Take:
         self._sets = [g for g in self._gradients if g.changes and not g.stays()]
         looked_after = {id(place) for _, place in staying}
         self._places = [p for p in places.values() if id(p) not in looked_after]
-        self._only: Place | None = None  # of the result, where that is one kept Tensor
+        self._only: Place | Copied | None = None  # of the result, where that is one kept Tensor
         if self._result_tree is None and self._results[0].value is not None:
-            place = places.get(self._results[0].value.buffer)
-            self._only = place if place is not None and place.keeps_tensor else None
+            only = self._place_of.get(self._results[0].value.buffer)
+            self._only = only if only is not None and only.keeps_tensor else None
 
     # ------------------------------------------------------------------ does it fit
 
     def fits(self, given: Sequence[Any], state: State) -> bool:
         """Whether a call with these arguments, here and now, would run as the traced one did."""
-        tests = self._tests
-        if len(given) != len(tests) or state.grad is not self._grad:
+        if len(given) != len(self._tests) or state.grad is not self._grad or not self._fit(*given):
             return False
-        for x, test in zip(given, tests):
-            if not test(x):
-                return False
         tables = state.tables
         for device, table in self._tables:
             if tables[device] is not table:
@@ -196,6 +210,8 @@ class Take:
         executor = self._executor
         if executor is None:
             executor = self._executor = executor_for(self.program, self._memory)
+            for b, few in self._copied.items():
+                executor.bind(b, few.array)
         if self._writes_arguments and self._overlap(given):
             return SHARED
         bound = self._bound
@@ -219,6 +235,8 @@ class Take:
             if place.is_held():
                 place.renew(executor)
         self._do(executor, given)
+        for few in self._copied.values():
+            few.hand_out()
         if grads is not None:
             grads.set()
         for g in self._sets:
