@@ -19,7 +19,6 @@ from etude.core.tensor import Tensor
 from etude.nn.module import Module, Parameter
 from etude.replay.executor import Executor, executor_for
 from etude.replay.guards import (
-    MISSING,
     Names,
     World,
     alike,
@@ -78,7 +77,7 @@ class Take:
         known = trace.memories()
         self._asking = [g for g in self._gradients if g.before != "any"]
         self._changes = Changes.count
-        self._attributes = [(vars(m), dict(vars(m))) for m in modules]
+        self._attributes = [(m, self._names.of_module(m)) for m in modules]
         mine = [t for t, array, *_ in world.tensors if id(owner_of(array)) in known]
         self._memories = [(t, t.array) for t in mine if t.node is None]
         parameters = {id(t): t for t in mine if t.node is None and (
@@ -167,12 +166,12 @@ class Take:
 
     def _unchanged(self) -> bool:
         """Something changed somewhere: whether modules and memory are what they were here."""
-        for now, before in self._attributes:
-            if len(now) != len(before):
+        for module, before in self._attributes:
+            now = self._names.of_module(module)
+            if now.keys() != before.keys():
                 return False
             for name, value in before.items():
-                found = now.get(name, MISSING)
-                if found is not value and not alike(found, value):
+                if now[name] is not value and not alike(now[name], value):
                     return False
         for t, array in self._memories:
             if t.array is not array:
@@ -258,7 +257,7 @@ class Take:
             executor.run()
         except BaseException:
             effects = executor.program.effects  # the same, beside the calls that were run
-            at = executor.at if done == len(effects) else 0
+            at = executor.at if done == len(effects) else -1
             for calls_before, effect in reversed(effects[:done]):
                 if calls_before > at:
                     effect.undo()
