@@ -39,8 +39,8 @@ def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     and what it leaves in parameters, gradients, optimisers and generators, is what a call of ``fn``
     itself would give, bit for bit. It is traced anew for arguments of other shapes, dtypes or
     values, under another backend, after ``train()`` or ``eval()``, when a layer was replaced, and
-    when a number that ``fn`` names has changed: a closure's, a global, a default, the attribute of
-    a module or of a plain object, an entry of a short list or dict.
+    when a number that ``fn`` names has changed: a closure's, a global, a default, an attribute of
+    a module or an object of yours, an entry of a short list or dict. Its own helpers are followed.
 
     Tensors and NumPy arrays in the arguments, in nested lists and dicts too, may hold other numbers
     at every call. Everything else goes by value. Raises CaptureError, with the line, where ``fn``

@@ -22,7 +22,7 @@ import gc
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -283,10 +283,14 @@ def file_of(cls: type) -> str:
         getattr(module, "__file__", None) or "<notebook>")
 
 
-@cache
-def is_users_class(cls: Any) -> bool:
+def is_users_class(cls: type) -> bool:
     """Whether the user wrote a class himself."""
-    return is_users(file_of(cls))
+    if cls not in _USERS:
+        _USERS[cls] = is_users(file_of(cls))
+    return _USERS[cls]
+
+
+_USERS: dict[type, bool] = {}
 
 
 def is_users(file: str) -> bool:
