@@ -30,10 +30,10 @@ from etude.replay.program import Program
 Pass = Callable[[Program], Program]
 
 #: In the order in which they run. Folding and merging leave calls dead, so dead code is last of
-#: the three. In place comes after all that asks which call made a value, and fusion last of all,
-#: since it speaks of calls by their numbers.
-PASSES: tuple[Pass, ...] = (constant_folding, common_subexpressions, dead_code, in_place,
-                            fusion)
+#: the three. In place comes after all that asks which call made a value, recomputation above all,
+#: and fusion last, since it speaks of calls by their numbers.
+PASSES: tuple[Pass, ...] = (constant_folding, common_subexpressions, dead_code, recomputation,
+                            in_place, fusion)
 
 
 def optimised(program: Program, passes: tuple[Pass, ...] = PASSES, memory: int | None = None
@@ -41,14 +41,12 @@ def optimised(program: Program, passes: tuple[Pass, ...] = PASSES, memory: int |
     """``program`` through the passes. ``Program.passes`` of the answer says what each one did.
 
     With ``memory``, values are made again instead of kept until the temporaries that are live at
-    once take at most so many bytes, or as few as can be had.
+    once take at most so many bytes, or as few as can be had; without, where it costs nearly nothing.
     """
     said = list(program.passes)
     for step in passes:
-        if step is in_place and memory is not None:  # which merges what could be made again
-            before, program = program, recomputation(program, memory)
-            said.append(f"recomputation within {memory:,} bytes: {_difference(before, program)}")
-        before, program = program, step(program)
+        before = program
+        program = recomputation(program, memory) if step is recomputation else step(program)
         said.append(f"{step.__name__.replace('_', ' ')}: {_difference(before, program)}")
     return replace(program, passes=said)
 

@@ -10,8 +10,8 @@ from row r of some inputs and from others as a whole. Elementwise ops do, and a 
 that they broadcast is such an other; so do softmax and layer_norm, where a row of the formula is a
 row here. A sum over rows does not, nor a transposed read.
 
-A *group* (``Program.groups``) is a run of such calls, each of which shares an array with one before
-it. The calls stay in the program as they are: an executor that knows no groups runs them one by
+A *group* (``Program.groups``) is a run of such calls on arrays of the same rows, some of which share
+an array. The calls stay in the program as they are: an executor that knows no groups runs them one by
 one. One that does runs the same kernels on fewer rows at a time, so the bits are the same.
 
 What is gained are trips to memory. Calls that compute for long (a product, a convolution) have
@@ -21,7 +21,7 @@ blocks of their own and gain nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from etude.core.table import IN_PLACE, TABLE
 from etude.replay.memory import is_whole
@@ -30,7 +30,7 @@ from etude.replay.program import Buffer, Call, Group, Program, Value
 #: Classes of ops that work element by element, and those that work on the last axis.
 ELEMENTS = (*IN_PLACE, "compare", "map_bool")
 ROWS = ("rows", "rows_backward", "norm", "rms_norm")
-MOST_BYTES = 1 << 12  # of an array, in one row: a few of them must fit into L1
+MOST_BYTES = 1 << 14  # of an array, in one row: a few of them must fit into the nearest cache
 
 
 def fusion(program: Program) -> Program:
@@ -113,7 +113,7 @@ class _Run:
     shared: frozenset[Buffer] = frozenset()
     written: frozenset[Buffer] = frozenset()
     largest: int = 0  # bytes of an array that goes by rows
-    joined: bool = field(default=False)
+    joined: bool = False  # whether some array is touched by two calls
 
     def with_call(self, roles: Roles) -> _Run | None:
         """This and one more call; None where the two do not go together."""
@@ -122,11 +122,10 @@ class _Run:
         rows = math.gcd(self.rows, roles.rows)
         largest = max([self.largest, *[b.nbytes for b in by_rows]])
         together = replace(self, count=self.count + 1, rows=rows, largest=largest,
+                           joined=self.joined or bool(self.by_rows & by_rows),
                            by_rows=self.by_rows | by_rows, shared=self.shared | shared,
                            written=self.written | roles.written)
         if together.written & together.shared or largest > rows * MOST_BYTES:
-            return None
-        if self.count and not self.by_rows & by_rows:
             return None
         if any(b.nbytes % rows for b in together.by_rows):
             return None
@@ -134,8 +133,8 @@ class _Run:
 
 
 def _close(run: _Run | None, program: Program, groups: list[Group]) -> None:
-    """Keep a run of two calls or more as a group."""
-    if run is None or run.count < 2:
+    """Keep a run as a group, if its calls have something to share."""
+    if run is None or not run.joined:
         return
     last = run.first + run.count
     outside = {v.buffer for i, c in enumerate(program.calls)
