@@ -15,6 +15,7 @@ class Executor(Protocol):
     bound before the first run, and again whenever they are another array.
     """
 
+    program: Program  # that is run: passes may have changed the one that was given
     at: int  # after a run that raised: which call did
 
     def bind(self, buffer: Buffer, array: Any) -> None:

@@ -183,7 +183,7 @@ class Names:
                     self.lists.append((x, tuple(x)))
                 for part in x:
                     self._follow(part, depth + 1)
-        elif hasattr(x, "fn") and hasattr(x, "program"):  # a captured function
+        elif type(x).__module__ == "etude.replay.captured":  # a captured function
             self._follow(x.fn, depth + 1)
         elif is_users(file_of(type(x))) and hasattr(x, "__dict__") and not isinstance(x, type):
             self._entries(vars(x), list(vars(x)), depth)
@@ -295,18 +295,20 @@ def test_of(x: Any) -> Callable[[Any], bool]:
     """A test that holds for the leaves that a program traced with ``x`` may be called with."""
     if isinstance(x, Tensor):
         array, wants, kind = x.array, x.requires_grad, type(x)
-        shape, dtype, strides, device = array.shape, array.dtype, array.strides, array.device
+        shape, dtype, strides, cls = array.shape, array.dtype, array.strides, type(array)
+        device, leaf = array.device, x.node is None
 
         def tensor_like(y: Any) -> bool:
             if y.__class__ is not kind or y.requires_grad is not wants:
                 return False
-            if wants and y.node is not None:
-                return False
             a = y.array
             return (a.shape == shape and a.strides == strides and a.dtype == dtype
-                    and a.device == device)
+                    and a.__class__ is cls)
 
-        return tensor_like
+        if cls is np.ndarray and not wants:
+            return tensor_like
+        return lambda y: (tensor_like(y) and y.array.device == device
+                          and (y.node is None) is leaf)
     if isinstance(x, np.ndarray):
         shape, dtype, strides = x.shape, x.dtype, x.strides
         return lambda y: (isinstance(y, np.ndarray) and y.shape == shape and y.dtype == dtype

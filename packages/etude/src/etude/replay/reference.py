@@ -24,31 +24,34 @@ class Reference:
         self.program = program
         self.at = 0  # the call at work; of a run that failed, the one that did
         self._arrays: dict[int, Any] = {}  # by the id of the Value
-        self._steps: list[Step] = []
         self._values: dict[Buffer, list[Value]] = {}
+        self._uses: dict[Buffer, list[int]] = {}  # the calls that see a buffer
         for v in _values(program):
             self._values.setdefault(v.buffer, []).append(v)
+        for i, call in enumerate(program.calls):
+            for buffer in {v.buffer for v in (*call.reads(), *call.outputs)}:
+                self._uses.setdefault(buffer, []).append(i)
+        self._steps: list[Step | None] = [None] * len(program.calls)
         for buffer, values in self._values.items():
             if buffer.source is not None:
-                self._place(buffer, buffer.source)
+                self.bind(buffer, buffer.source)
             elif buffer.kind == "temporary":
-                self._place(buffer, fresh(values[0], current(buffer.device)))
+                self.bind(buffer, fresh(values[0], current(buffer.device)))
 
     def bind(self, buffer: Buffer, array: Any) -> None:
         """From now on ``buffer`` is the memory that begins with the first element of ``array``."""
-        if buffer in self._values:
-            self._place(buffer, array)
-            self._steps = []
-
-    def _place(self, buffer: Buffer, array: Any) -> None:
-        for v in self._values[buffer]:
+        for v in self._values.get(buffer, ()):
             self._arrays[id(v)] = array_of(v, array)
+        for i in self._uses.get(buffer, ()):
+            self._steps[i] = None
 
     def run(self) -> None:
         """All calls, in order."""
-        if not self._steps:
-            self._steps = [self._step(call) for call in self.program.calls]
-        for self.at, (run, inputs, options) in enumerate(self._steps):
+        for i, step in enumerate(self._steps):
+            self.at = i
+            if step is None:
+                step = self._steps[i] = self._step(self.program.calls[i])
+            run, inputs, options = step
             run(*inputs, **options)
 
     def _step(self, call: Call) -> Step:

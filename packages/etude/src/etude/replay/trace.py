@@ -13,9 +13,11 @@ nobody can change any more (constant), or memory that a call of the program made
 from __future__ import annotations
 
 import sys
-from struct import Struct
 from collections.abc import Callable, Sequence
+from functools import partial
+from struct import Struct
 from typing import Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -49,13 +51,14 @@ class Trace:
         self.cleared: set[int] = set()  # ids of leaves whose grad was forgotten, unread
         self.started: set[Buffer] = set()  # memory that became state while the function ran
         self.devices: set[str] = set()
-        self._keep: list[Any] = []  # arrays of events: memory must not be used twice meanwhile
-        self._owners: dict[Buffer, Any] = {}
+        self._owners: dict[Buffer, Any] = {}  # of memory that no call made
+        self._given_out: dict[Buffer, ReferenceType[Any]] = {}  # of what calls made: it may go
         self._start: dict[Buffer, int] = {}  # the address of offset 0
         self._by_owner: dict[int, list[tuple[int, int, Buffer]]] = {}  # (low, high, buffer)
         self._values: dict[Any, Value] = {}
-        self._made: dict[Buffer, Event] = {}  # by ``full``, which is no call: a constant
+        self._filled: dict[Buffer, Event] = {}  # by ``full``, which is no call: a constant
         self._sources: dict[Buffer, Any] = {}  # arrays of live buffers
+        self._returned: set[Buffer] = set()
         self.arguments = [self._argument(label, array) for label, array in arguments]
         self.gradients: dict[int, Value] = {}  # id of a leaf -> the grad that was there before
         for leaf, array in gradients:
@@ -70,16 +73,24 @@ class Trace:
     def _buffer(self, kind: Kind, array: Any, start: int, low: int, high: int) -> Buffer:
         owner = owner_of(array)
         buffer = Buffer("", kind, high - low, array.device)
-        self._owners[buffer] = owner
+        try:
+            if kind != "temporary":
+                raise TypeError
+            self._given_out[buffer] = ref(owner, partial(self._gone, id(owner)))
+        except TypeError:  # buffers of a device may take no weak reference
+            self._owners[buffer] = owner
         self._start[buffer] = start
         self._by_owner.setdefault(id(owner), []).append((low, high, buffer))
         return buffer
+
+    def _gone(self, owner: int, _: Any) -> None:
+        """Memory was given back: what comes to lie there next is another buffer."""
+        self._by_owner.pop(owner, None)
 
     # ------------------------------------------------------------------ what the tap reports
 
     def __call__(self, event: Event) -> None:
         assert event.table is not None
-        self._keep.append(event)
         self.devices.add(event.table.device)
         op = TABLE[event.op]
         if op.cls == "view":
@@ -94,7 +105,7 @@ class Trace:
         kind: Kind = "temporary" if new else "state"
         outputs = tuple([self.value(y, kind) for y in event.outputs])
         if op.cls == "create":
-            self._made[outputs[0].buffer] = event
+            self._filled[outputs[0].buffer] = event._replace(outputs=())
             return
         table = event.table
         untapped = table_of(table.device, table.stack, table.strict, table.fallback)
@@ -142,7 +153,6 @@ class Trace:
     def lives(self, array: Any, numbers: Callable[[], Sequence[float]], table: Table,
               undo: Callable[[], Any]) -> None:
         """An array of numbers that every step makes anew."""
-        self._keep.append(array)
         buffer = self.buffer_of(array)
         buffer.kind = "live"
         if not isinstance(array, np.ndarray):
@@ -166,7 +176,10 @@ class Trace:
 
     def begins(self, array: Any) -> None:
         """New memory that is kept for the steps to come, such as a moment."""
-        self.started.add(self.buffer_of(array))
+        buffer = self.buffer_of(array)
+        self.started.add(buffer)
+        self._owners[buffer] = owner_of(array)
+        self._given_out.pop(buffer, None)
 
     def clears(self, leaf: Tensor) -> None:
         """The grad of a leaf is forgotten, whatever it is."""
@@ -174,7 +187,6 @@ class Trace:
 
     def copies(self, source: Any, array: Any) -> None:
         """``etude.tensor`` of a NumPy array, whose values may be others at the next step."""
-        self._keep.append((source, array))
         if source.dtype.kind not in "fib" or source.dtype.isnative is False:
             return
         try:
@@ -210,15 +222,14 @@ class Trace:
         """
         self._drop_copies(results)
         self._begin()
-        self._keep.clear()
         held = self._held()
-        returned = {v.buffer for v in results}
+        self._returned = {v.buffer for v in results}
         written = {y.buffer for c in self.calls for y in c.outputs}
-        for buffer, event in list(self._made.items()):
+        for buffer, event in self._filled.items():
             self._constant(buffer, event, buffer in written)
-        for buffer, owner in self._owners.items():
+        for buffer, owner in list(self._owners.items()):
             if buffer.kind == "state" and id(owner) not in lasting and (
-                    buffer not in written and (buffer not in held or buffer in returned)):
+                    buffer not in written and (buffer not in held or buffer in self._returned)):
                 buffer.kind = "constant"
             if buffer.kind in ("state", "constant"):
                 buffer.source = _as_array(owner, buffer, self._values.values())
@@ -247,17 +258,17 @@ class Trace:
         """What became state while the function ran was made once, and is not made again."""
         for buffer in self.started:
             buffer.kind = "state"
-            self._made.pop(buffer, None)
+            self._filled.pop(buffer, None)
 
     def _constant(self, buffer: Buffer, event: Event, written: bool) -> None:
         """Memory that ``full`` made. If calls write there, each run starts from a copy."""
-        if not written:
-            buffer.kind = "constant"
-            return
         assert event.table is not None
-        v = next(y for y in self._values.values() if y.buffer is buffer)
         table = table_of(event.table.device, event.table.stack)
         array = table["full"](**event.attrs)
+        if not written:
+            buffer.kind, buffer.source = "constant", array
+            return
+        v = next(y for y in self._values.values() if y.buffer is buffer)
         source = self.value(array, "constant")
         first = next(i for i, c in enumerate(self.calls)
                      if any(y.buffer is buffer for y in (*c.reads(), *c.outputs)))
@@ -283,19 +294,14 @@ class Trace:
         """The buffers whose values calls read."""
         return {v.buffer for c in self.calls for v in c.reads()}
 
-    def escaped(self, program: Program) -> str:
+    def escaped(self) -> str:
         """What was computed here and is still held by somebody else, in words; "" if nothing."""
-        alive = {v.buffer for v in program.results}
-        held = self._held()
-        changing = {b for b in self._owners if b.kind in ("argument", "state", "live")}
-        for call in self.calls:
-            if any(v.buffer in changing for v in call.reads()):
-                changing.update(y.buffer for y in call.outputs)
-        for call in self.calls:
-            for y in call.outputs:
-                if (y.buffer.kind == "temporary" and y.buffer in changing
-                        and y.buffer in held - alive):
-                    return f"the result {y.dtype.name}{list(y.shape)} of {call.op}"
+        for v in self._values.values():
+            owner = self._given_out.get(v.buffer)
+            if owner is not None and owner() is not None and (
+                    v.buffer not in self._returned):
+                what = next((c.op for c in self.calls if v in c.outputs), "full")
+                return f"the result {v.dtype.name}{list(v.shape)} of {what}"
         return ""
 
     def _held(self) -> set[Buffer]:
@@ -312,7 +318,7 @@ class Trace:
     def forget(self) -> None:
         """Let go of the memory of the traced call."""
         self._owners.clear()
-        self._keep.clear()
+        self._given_out.clear()
 
 
 def _as_array(owner: Any, buffer: Buffer, values: Any) -> Any:
