@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from etude.core.array import c_strides
 from etude.core.table import IN_PLACE, TABLE
 from etude.replay.memory import is_whole
 from etude.replay.program import Buffer, Call, Group, Program, Value
@@ -99,7 +100,9 @@ def _suffix(v: Value, y: Value) -> bool:
     shape = v.shape
     while shape and shape[0] == 1:
         shape = shape[1:]
-    return is_whole(v) and shape == y.shape[len(y.shape) - len(shape) :]
+    steps = [s for n, s in zip(v.shape, v.strides, strict=True) if n != 1]
+    dense = [s for n, s in zip(v.shape, c_strides(v.shape), strict=True) if n != 1]
+    return steps == dense and shape == y.shape[len(y.shape) - len(shape) :]
 
 
 @dataclass(frozen=True)
