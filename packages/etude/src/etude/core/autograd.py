@@ -17,6 +17,7 @@ import numpy as np
 from etude.core.array import is_contiguous, memory
 from etude.core.dispatch import OPS, TensorOps
 from etude.core.errors import ShapeError
+from etude.core.live import WATCHER
 from etude.core.state import STATE, State, grad_mode
 from etude.core.tape import Mode, Node, key_of, walk
 from etude.core.tensor import Tensor
@@ -49,6 +50,9 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
                 after = Tensor(_array_ops(g).add(before.array, g))
             if _exchanged(leaf, before, after):
                 break
+        watcher = WATCHER.get()
+        if watcher is not None and leaf.hooks:
+            watcher.refuses("a hook of a gradient is called, which a replay would not call")
         if not leaf.hooks:
             added.append((leaf, g, before, after))
             return

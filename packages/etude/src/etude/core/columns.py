@@ -68,7 +68,9 @@ class Column:
 
 
 class Event(NamedTuple):
-    """One op call as a tap sees it. ``declined`` lists the (column, reason) that refused it."""
+    """One op call as a tap sees it. ``declined`` lists the (column, reason) that refused it,
+    ``out`` is where it was told to write, ``table`` the one it was called in.
+    """
 
     op: str
     arrays: tuple[Any, ...]
@@ -77,6 +79,8 @@ class Event(NamedTuple):
     column: str
     seconds: float
     declined: tuple[tuple[str, str], ...]
+    out: Any = None
+    table: Table | None = None
 
 
 Tap = Callable[[Event], None]
@@ -205,7 +209,8 @@ class Table(dict[str, Implementation]):
                     raise without_end(op, column, error) from None
                 seconds = time.perf_counter() - start
                 outputs = result if isinstance(result, tuple) else (result,)
-                event = Event(op.name, arrays, attrs, outputs, column, seconds, declined)
+                event = Event(op.name, arrays, attrs, outputs, column, seconds, declined, out,
+                              self)
                 for tap in self.taps:
                     tap(event)
                 return result

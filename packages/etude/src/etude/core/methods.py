@@ -19,6 +19,7 @@ from etude.core.array import plain_index
 from etude.core.autograd import backward
 from etude.core.dispatch import OPS
 from etude.core.errors import AxisError
+from etude.core.live import WATCHER
 from etude.core.shapes import (
     axes,
     axis,
@@ -104,6 +105,9 @@ def _move(x: Tensor, device: str) -> Tensor:
     if device == x.device:
         return x
     tables = STATE.get().tables
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher.refuses(f"a tensor is moved from {x.device!r} to {device!r}, which is no op")
     node = None
     if STATE.get().grad and x.requires_grad:
         node = Node(_TO, [x], (), {"device": x.device}, (True,))

@@ -12,8 +12,21 @@ from typing import Any
 import numpy as np
 
 from etude.core.given import integer, whole
+from etude.core.live import WATCHER, effect, live
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
+
+
+def _seed(given: Any) -> int:
+    found = whole(given)
+    if found is None or not 0 <= found < 2**64:
+        raise ValueError(f"a seed is an integer from 0 to 2^64 - 1, got {given!r}")
+    return found
+
+
+def _signed(number: int) -> int:
+    """64 bits, read as int64."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 class Generator:
@@ -24,18 +37,29 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of ``seed`` from its beginning."""
-        found = whole(seed)
-        if found is None or not 0 <= found < 2**64:
-            raise ValueError(f"a seed is an integer from 0 to 2^64 - 1, got {seed!r}")
-        self.seed = found
-        self.calls = 0
+        self._go_to(_seed(seed), 0)
         return self
 
-    def key(self) -> np.ndarray[Any, Any]:
-        """The next key: int64 [seed, call number], the seed as 64 bits."""
-        key = np.array([self.seed, self.calls], np.uint64).view(np.int64)
-        self.calls += 1
-        return key
+    def _go_to(self, seed: int, calls: int) -> None:
+        before: dict[str, int] = {}
+
+        def go() -> None:
+            before.update(vars(self))
+            self.seed, self.calls = seed, calls
+
+        effect(go, lambda: vars(self).update(before))
+
+    def key(self, device: str = "cpu") -> Any:
+        """The next key, an array on ``device``: int64 [seed, call number], the seed as 64 bits."""
+        return live(self._next, np.int64, STATE.get().tables[device], self._back)
+
+    def _next(self) -> tuple[int, int]:
+        calls = self.calls
+        self.calls = calls + 1
+        return _signed(self.seed), _signed(calls)
+
+    def _back(self) -> None:
+        self.calls -= 1
 
     def get_state(self) -> dict[str, int]:
         return {"seed": self.seed, "calls": self.calls}
@@ -47,11 +71,13 @@ class Generator:
         calls = integer("calls of a generator", state["calls"], 0)
         if calls >= 2**64:
             raise ValueError(f"calls of a generator must be below 2^64, got {calls}")
-        self.manual_seed(state["seed"])
-        self.calls = calls
+        self._go_to(_seed(state["seed"]), calls)
 
     def spawn(self) -> Generator:
         """A generator of its own stream, drawn from this one."""
+        watcher = WATCHER.get()
+        if watcher is not None:
+            watcher.refuses("spawn() of a generator draws numbers that a replay would not draw anew")
         first, second = np.random.Philox(key=self.key().view(np.uint64)).random_raw(2)
         return Generator(int(first ^ second))
 
@@ -67,4 +93,4 @@ def manual_seed(seed: int) -> Generator:
 def key_tensor(generator: Generator | None, device: str) -> Tensor:
     """The next key of ``generator`` (or of the default one) on ``device``."""
     source = default_generator if generator is None else generator
-    return Tensor(STATE.get().tables[device].upload(source.key()))
+    return Tensor(source.key(device))

@@ -16,6 +16,7 @@ import numpy as np
 
 from etude.core.array import IN_PLACE, WRITE, read_only
 from etude.core.errors import DeviceError, DTypeError, ShapeError
+from etude.core.live import WATCHER
 from etude.core.shapes import (
     DTYPES,
     FLOATS,
@@ -66,6 +67,7 @@ class Tensor:
     @property
     def data(self) -> Any:
         """The array: on "cpu" NumPy's, read-only, in the same memory; else a DeviceArray."""
+        _tell_of_reading(self.array)
         return read_only(self.array)
 
     @data.setter
@@ -134,6 +136,7 @@ class Tensor:
         """The values as a read-only NumPy array; on "cpu" the same memory, not a copy."""
         if self.requires_grad:
             raise RuntimeError("numpy() would lose the gradient; call detach() first to say so")
+        _tell_of_reading(self.array)
         view = STATE.get().tables[self.device].download(self.array).view()
         view.flags.writeable = False
         return view
@@ -328,6 +331,13 @@ for _name, _sign in IN_PLACE.items():
     setattr(Tensor, _name, _no_in_place(_sign))
 
 
+def _tell_of_reading(array: Any) -> None:
+    """Python is about to see values: what it does then, a replay of this step would not."""
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher.reads(array)
+
+
 def view_of(x: Tensor, y: Tensor) -> Tensor:
     """``y``, noting whose memory it is; not ``x`` itself, which would keep its history alive."""
     y._base = x._owner()
@@ -372,7 +382,11 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: st
     elif x.dtype == float64 and not isinstance(data, (np.ndarray, np.generic)):
         x = x.astype(float32)
     x = np.ascontiguousarray(supported(x)).reshape(x.shape)
-    return Tensor(STATE.get().tables[device].upload(x), requires_grad)
+    array = STATE.get().tables[device].upload(x)
+    watcher = WATCHER.get()
+    if watcher is not None and isinstance(data, np.ndarray):
+        watcher.copies(data, array)
+    return Tensor(array, requires_grad)
 
 
 def _float_or(dtype: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from etude.core.array import is_contiguous
 from etude.core.creation import full, zeros_like
 from etude.core.errors import DTypeError, ShapeError
+from etude.core.live import WATCHER, Changes
 from etude.core.shapes import FLOATS, Spec, dtype_of
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
@@ -120,6 +121,7 @@ class Module:
             raise TypeError(f"{type(self).__name__}.{name} is a Parameter and would stop being "
                             f"trained; assign nn.Parameter(...), or copy_ values into it")
         object.__setattr__(self, name, value)
+        Changes.count += 1
 
     if not TYPE_CHECKING:  # so that mypy goes on to find what is misspelt
 
@@ -288,7 +290,10 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to 0."""
+        watcher = WATCHER.get()
         for p in self.parameters():
+            if watcher is not None and set_to_none:
+                watcher.clears(p)
             p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
 
     def float(self) -> Self:
@@ -320,6 +325,7 @@ class Module:
                     t.grad = (None if t.grad is None
                               else t.grad.detach().to(device=device, dtype=kind))
                 t.mark_written()
+        Changes.count += 1
         return self
 
     # ------------------------------------------------------------------ for people

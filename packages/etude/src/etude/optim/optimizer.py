@@ -18,6 +18,7 @@ from etude.core.array import is_contiguous, memory
 from etude.core.columns import Table
 from etude.core.creation import zeros_like
 from etude.core.given import in_order, integer, real
+from etude.core.live import WATCHER, live
 from etude.core.shapes import Spec
 from etude.core.state import STATE
 from etude.core.tensor import Tensor
@@ -122,7 +123,10 @@ class Optimizer:
 
         A parameter without a gradient is left alone by ``step``; one with a gradient of 0 is not.
         """
+        watcher = WATCHER.get()
         for p in self._parameters():
+            if watcher is not None and set_to_none:
+                watcher.clears(p)
             p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -140,49 +144,81 @@ class Optimizer:
         states = iter(self.state)
         moved = False
         for group in self.param_groups:
-            attrs = self.attrs(group)
-            ready: dict[tuple[str, int], Any] = {}  # hyper, once for each device and step number
-            together: dict[str, Any] = {}  # for each device, what takes many parameters at once
-            waiting: dict[tuple[str, int, Any], list[Any]] = {}  # by device, step number and dtype
+            alike: dict[tuple[str, int], list[tuple[Tensor, dict[str, Any]]]] = {}
             for p in group["params"]:
                 state = next(states)
                 if p.grad is None:
                     continue
-                moved = True
                 if not isinstance(p.grad, Tensor):
                     raise TypeError(no_gradient(p.grad))
-                g, device = p.grad.array, p.device
-                table = tables[device]
                 if not state:
                     self._start(p, state)
-                state["step"] += 1
-                count = state["step"]
-                hyper = ready.get((device, count))
-                if hyper is None:
-                    numbers = [float(v) for v in self.hyper(group, count)]  # lr may be a Tensor
-                    hyper = table.upload(np.array(numbers))
-                    ready[device, count] = hyper
-                scale = self.scale(group, count)
-                if scale != 1:
-                    g = table["mul"](g, scale)
-                if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
-                    g = table["contiguous"](g)
-                if device not in together:
-                    together[device] = table.steps(self.op)
-                if together[device] is None:
-                    self._apply(table, p, g, state, hyper, attrs)
-                else:
-                    waiting.setdefault((device, count, p.dtype), []).append((p, g, state))
-            for (device, count, _), rows in waiting.items():
-                self._apply_all(tables[device], together[device], rows, ready[device, count], attrs)
+                alike.setdefault((p.device, state["step"]), []).append((p, state))
+            for (device, count), rows in alike.items():
+                moved = True
+                self._together(tables[device], group, count + 1, rows)
         if not moved:
             warnings.warn("step: no parameter has a gradient, so nothing changed: call "
                           "loss.backward() first", stacklevel=3)
 
+    def _together(self, table: Table, group: Group, count: int,
+                  rows: list[tuple[Tensor, dict[str, Any]]]) -> None:
+        """Step number ``count`` of parameters of one device."""
+        attrs, scale = self.attrs(group), self.scale(group, count)
+        hyper = self._hyper(table, group, attrs, scale, [state for _, state in rows])
+        many = table.steps(self.op)
+        waiting: dict[Any, list[Any]] = {}  # by dtype
+        for p, state in rows:
+            assert p.grad is not None
+            g = p.grad.array
+            if scale != 1:
+                g = table["mul"](g, scale)
+            if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
+                g = table["contiguous"](g)
+            if many is None:
+                self._apply(table, p, g, state, hyper, attrs)
+            else:
+                waiting.setdefault(p.dtype, []).append((p, g, state))
+        for alike in waiting.values():
+            assert many is not None
+            self._apply_all(table, many, alike, hyper, attrs)
+
+    def _hyper(self, table: Table, group: Group, attrs: dict[str, Any], scale: float,
+               states: list[dict[str, Any]]) -> Any:
+        """The array ``hyper`` of the next step of ``states``, which this counts."""
+        first, every, cls = states[0], self.state, type(self)
+        plain = cls.scale is Optimizer.scale and cls.attrs is Optimizer.attrs
+
+        def numbers() -> list[float]:
+            count = first["step"] + 1
+            for state in states:
+                state["step"] = count
+            return self.hyper(group, count)
+
+        def back() -> None:
+            for state in states:
+                state["step"] -= 1
+
+        def as_traced() -> bool:
+            count = first["step"]
+            for state in states:
+                if state["step"] != count:
+                    return False
+            return self.state is every and (plain or (
+                self.scale(group, count + 1) == scale and self.attrs(group) == attrs))
+
+        watcher = WATCHER.get()
+        if watcher is not None:
+            watcher.holds(as_traced, f"the settings or the state of {type(self).__name__}")
+        return live(numbers, np.float64, table, back)
+
     def _start(self, p: Tensor, state: dict[str, Any]) -> None:
         state["step"] = 0
+        watcher = WATCHER.get()
         for name in self.moments:
             state[name] = zeros_like(p)
+            if watcher is not None:
+                watcher.begins(state[name].array)
 
     def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
                attrs: dict[str, Any]) -> None:

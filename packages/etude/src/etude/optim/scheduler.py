@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etude.core.given import integer, real
+from etude.core.live import effect
 from etude.optim.optimizer import Optimizer, require
 
 
@@ -40,7 +41,10 @@ class Scheduler:
 
     def step(self) -> None:
         """Go on to the next learning rate."""
-        self.count += 1
+        effect(lambda: self._move(1), lambda: self._move(-1))
+
+    def _move(self, by: int) -> None:
+        self.count += by
         self.apply()
 
     def get_last_lr(self) -> list[float]:
@@ -287,6 +291,15 @@ class ReduceLROnPlateau(Scheduler):
         if metrics is None:
             raise ValueError("ReduceLROnPlateau.step needs the metric: scheduler.step(loss)")
         metric = real("the metric", metrics)
+        before: dict[str, Any] = {}
+
+        def go() -> None:
+            before.update(self.state_dict())
+            self._told(metric)
+
+        effect(go, lambda: self.load_state_dict(before))
+
+    def _told(self, metric: float) -> None:
         self.count += 1
         if self._better(metric):
             self.best, self.bad = metric, 0
