@@ -54,7 +54,7 @@ class Result(NamedTuple):
 class Gradient:
     """The grad of a leaf: what it must be before, and what it is afterwards.
 
-    ``leaf`` is a Tensor, or the place of an argument. ``before``: "none", "some" or "any", as far as
+    ``leaf`` is a Tensor, or the place of an argument. ``before``: "none", "some" or "any", where
     values are not read; a Value is an argument of the program. ``value`` is the result that becomes
     the grad; without one a grad that ``changes`` is forgotten.
     """

@@ -146,7 +146,7 @@ class Native:
             TABLE[call.op](*self._inputs(call), **call.attrs)  # the reference words a wrong value
         host = _host(self._tables[i])
         raise BackendError(f"call {i} of the program, {call.op}, ended with status {status}: "
-                           f"{host and host.error() or 'the kernel did not say why'}")
+                           f"{(host and host.error()) or 'the kernel did not say why'}")
 
     def _spoil(self, i: int) -> None:
         """Overwrite what nobody needs after call ``i``."""
