@@ -218,7 +218,7 @@ class Captured:
                                f"outside")
         if not isinstance(x, Tensor) or any(t is x for t, *_ in world.tensors):
             return Result("same", x)
-        base = x._base if isinstance(x._base, Tensor) else None
+        base = x.base if isinstance(x.base, Tensor) else None
         return Result("new", None, trace.value(x.array), x.requires_grad, base)
 
     def _escaped(self, trace: Trace) -> bool:

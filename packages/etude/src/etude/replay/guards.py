@@ -59,7 +59,7 @@ class World:
                 kind = kinds[t] = 1 if issubclass(t, Tensor) else 2 if issubclass(t, Module) else 0
             if kind == 1:
                 try:
-                    self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x._written))
+                    self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x.written))
                 except AttributeError:
                     continue  # another thread is making it
             elif kind == 2:

@@ -32,13 +32,13 @@ class Past(Node):
 
     __slots__ = ()
 
-    def parents(self) -> list[Any]:
-        raise RuntimeError("backward through the result of a captured function, which keeps no "
-                           "history. Call backward inside the function, and return the loss")
+    def freed(self) -> RuntimeError:
+        return RuntimeError("backward through the result of a captured function, which keeps no "
+                            "history. Call backward inside the function, and return the loss")
 
 
 PAST = Past(SimpleNamespace(name="capture"), (), (), {}, ())  # type: ignore[arg-type]
-PAST.free()
+PAST.inputs = None
 
 
 class Result(NamedTuple):
@@ -182,7 +182,7 @@ def tensor_over(array: Any, r: Result, given: Sequence[Any]) -> Tensor:
     """A new Tensor for the caller."""
     t = Tensor(array, node=PAST if r.wants else None)
     if r.base is not None:
-        t._base = (given[r.base] if type(r.base) is int else r.base)._owner()
+        t.base = (given[r.base] if type(r.base) is int else r.base)._owner()
     return t
 
 

@@ -60,7 +60,7 @@ class Take:
             g.value = None if g.value is None else next(own)
         self._result_tree = result_tree
         self._watch(world, modules, trace)
-        self._written = [t for t, *_, written in world.tensors if t._written != written]
+        self._written = [t for t, *_, written in world.tensors if t.written != written]
         self.use(program)
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
@@ -246,7 +246,7 @@ class Take:
         finally:
             now = next(clock)
             for t in self._written:
-                t._written = now
+                t.written = now
 
     def _overlap(self, given: Sequence[Any]) -> bool:
         """Whether two arguments lie in one memory."""
