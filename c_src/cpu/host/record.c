@@ -1,6 +1,7 @@
 /* record.c: runs the records that the glue fills, and keeps them where somebody asked. */
 #include <stdlib.h>
 
+#include "group.h"
 #include "host.h"
 #include "record.h"
 
@@ -74,8 +75,8 @@ int etude_run_all(const etude_record *records, int64_t first, int64_t last, int6
     etude_context *ctx = etude_host();
     int status = ETUDE_OK;
     int64_t i = first;
-    for (; i < last && (status = records[i].run(ctx, &records[i])) == ETUDE_OK; i++)
-        ;
+    while (i < last && (status = records[i].run(ctx, &records[i])) == ETUDE_OK)
+        i += 1 + etude_members(&records[i]);
     *done = i;
     return status;
 }

@@ -78,6 +78,18 @@ class Call:
         return [x for x in self.inputs if isinstance(x, Value)]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Calls ``first`` to ``last`` - 1, which may run together on some of their ``rows`` at a time.
+    Nobody else touches the buffers ``inside``.
+    """
+
+    first: int
+    last: int
+    rows: int
+    inside: frozenset[Buffer]
+
+
 @dataclass(eq=False, repr=False)
 class Program:
     """Calls in an order in which they may run. Passes return new ones and leave this one as it is.
@@ -91,6 +103,7 @@ class Program:
     arguments: list[Value]
     results: list[Value]
     effects: list[tuple[int, Effect]] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)  # an executor may run calls one by one, too
     passes: list[str] = field(default_factory=list)  # what each pass did, a line for each
 
     def buffers(self) -> Iterator[Buffer]:

@@ -48,6 +48,27 @@ class Patch(NamedTuple):
     offset: int  # in bytes, from where the array begins
 
 
+class Member(NamedTuple):
+    """How a record is cut down to some of its rows; C: c_src/cpu/host/group.h."""
+
+    steps: tuple[int, ...]  # of each pointer, bytes from row to row; 0: all rows share it
+    inside: tuple[int, ...]  # of each pointer, where in scratch memory it leads; -1: it does not
+    per_row: int  # the number that counts rows is so many for each
+    size: int  # its place in sizes; -1: it is in a geometry
+    geometry: int  # the one at this pointer,
+    axis: int  # along this axis
+
+
+class Blocks(NamedTuple):
+    """The members of a group, whose records follow, run together on ``block`` rows at a time."""
+
+    rows: int
+    block: int
+    grain: int  # the least blocks worth a thread
+    scratch: int  # bytes for what passes between members, of a block
+    members: list[Member]
+
+
 class Chain(Protocol):
     """Records that run in order, in one call of the host. ``done`` counts those that did."""
 
@@ -95,7 +116,8 @@ class Host:
     start: Callable[[bool], None]  # keep this thread's records from now on; True: do not run them
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
-    chain: Callable[[list[Record], list[Patch]], Chain]  # many, in one call
+    chain: Callable[[list[Record | Blocks], list[Patch]], Chain]  # many, in one call
+    blocks: bool  # whether a chain may hold groups
     memory: Memory  # where the arrays of its calls are
 
 

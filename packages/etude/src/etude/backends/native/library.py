@@ -40,9 +40,9 @@ header: Callable[[], Header] = cache(read_header)
 
 
 class Ops(dict[str, Callable[..., Any]]):
-    """The ops of a library: name -> implementation; ``dtypes`` says what each has kernels for,
-    ``steps`` has those of optimisers for many parameters (``Column.steps``), and ``host`` is who
-    carries calls over.
+    """The ops of a library: name -> implementation. ``dtypes`` says what each has kernels for,
+    ``host`` who carries calls over, and ``steps`` has those of optimisers for many parameters
+    (``Column.steps``).
     """
 
     def __init__(self, host: Host) -> None:
@@ -177,8 +177,9 @@ def host() -> Host:
     return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
                 lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
                 lambda record: int(glue.run_record(record.handle)),
-                lambda records, patches: glue.Chain([r.handle for r in records], patches),
-                HOST_MEMORY)
+                lambda records, patches: glue.Chain([getattr(r, "handle", r) for r in records],
+                                                    patches),
+                True, HOST_MEMORY)
 
 
 def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: list[int],
@@ -274,14 +275,15 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         return said
 
     return Host(name, thunk, ident, error, start, stop, run,
-                lambda records, patches: Loop(run, ident, records, patches), memory)
+                lambda records, patches: Loop(run, ident, records, patches), False, memory)
 
 
 class Loop:
-    """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python."""
+    """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python, without
+    groups."""
 
     def __init__(self, run: Callable[[Record], int],
-                 ident: Callable[[np.ndarray[Any, Any]], int], records: list[Record],
+                 ident: Callable[[np.ndarray[Any, Any]], int], records: list[Any],
                  patches: list[Patch]) -> None:
         self._run, self._ident = run, ident
         self._records, self._patches = list(records), patches

@@ -19,13 +19,22 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from etude.backends.native.blocks import blocks
 from etude.backends.native.geometry import Geometry
-from etude.backends.native.kernel import UNSUPPORTED, Chain, Host, Patch, Record, keep_in
+from etude.backends.native.kernel import (
+    NO_MEMORY,
+    UNSUPPORTED,
+    Blocks,
+    Host,
+    Patch,
+    Record,
+    keep_in,
+)
 from etude.backends.native.library import Ops
 from etude.core.columns import DECLINED, Column, Event, Table
 from etude.core.errors import BackendError, Unsupported
@@ -33,7 +42,7 @@ from etude.core.state import STATE, State, Tables, current
 from etude.core.table import TABLE
 from etude.replay.memory import address, array_of
 from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, memory_plan
-from etude.replay.program import Buffer, Call, Operand, Program, Value
+from etude.replay.program import Buffer, Call, Group, Operand, Program, Value
 
 Array = np.ndarray[Any, Any]
 MARGIN = 64  # bytes between stand-ins, so that a pointer to the end of one is no pointer to another
@@ -63,18 +72,13 @@ class Native:
 
     def __init__(self, program: Program, poison: bool = False) -> None:
         self.program = program
-        self.plan: MemoryPlan = memory_plan(program)
         self._poison = poison
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
-        #: Where buffers are. Arguments and results have stand-ins until ``bind`` is called.
-        self._memory = _arena(self.plan)
-        self._memory.update({b: b.source for b in program.buffers() if b.source is not None})
-        self._moving = {b: np.empty(b.nbytes + MARGIN, np.uint8) for b in program.buffers()
-                        if b not in self._memory}
-        self._kept: list[Any] = []  # whatever records point to besides
-        self._in_python: set[int] = set()  # calls that no kernel takes
-        self._bind_all()
+        host = next((h for t in self._tables if (h := _host(t)) is not None), None)
+        groups = program.groups if host is not None and host.blocks else []
+        while not self._bound(groups, host):
+            groups = [g for g in groups if g not in self._refused]
 
     @property
     def at(self) -> int:
@@ -131,12 +135,15 @@ class Native:
         assert self._chain is not None
         i = self._call_of(self._chain.done)
         call = self.program.calls[i]
-        if status == UNSUPPORTED:
+        if status == NO_MEMORY:
+            raise MemoryError(f"call {i} of the program, {call.op}: no memory for work space")
+        if status == UNSUPPORTED and i not in self._groups:
             self._in_python.add(i)
             self._divide()
             self._call(i)
             return i + 1
-        TABLE[call.op](*self._inputs(call), **call.attrs)  # the reference words a wrong value
+        if i not in self._groups:
+            TABLE[call.op](*self._inputs(call), **call.attrs)  # the reference words a wrong value
         host = _host(self._tables[i])
         raise BackendError(f"call {i} of the program, {call.op}, ended with status {status}: "
                            f"{(host and host.error()) or 'the kernel did not say why'}")
@@ -148,33 +155,67 @@ class Native:
 
     # ------------------------------------------------------------------ bind
 
-    def _bind_all(self) -> None:
-        """Records of all calls, and the patches of their pointers."""
-        self._memory.update(self._moving)
-        records: list[Record] = []
-        self._records_before = [0]  # of each call; at the end, of all
-        for i, call in enumerate(self.program.calls):
-            found = self._records(call, self._tables[i])
-            if found is None:
-                self._in_python.add(i)
-            records.extend(found or ())
-            self._records_before.append(len(records))
+    def _bound(self, groups: list[Group], host: Host | None) -> bool:
+        """Bind every call. False if some group cannot run block by block; ``_refused`` has them."""
+        program = self.program = replace(self.program, groups=groups)
+        self.plan: MemoryPlan = memory_plan(program)
+        #: Where buffers are. Arguments and results have stand-ins until ``bind`` is called, and
+        #: what is inside a group is nowhere once it is bound.
+        self._memory = _arena(self.plan)
+        self._memory.update({b: b.source for b in program.buffers() if b.source is not None})
+        moving = {b: np.empty(b.nbytes + MARGIN, np.uint8) for b in program.buffers()
+                  if b not in self._memory}
+        self._memory.update(moving)
+        self._kept: list[Any] = []  # whatever records point to besides
+        self._in_python: set[int] = set()  # calls that no kernel takes
+        self._groups = {i: g for g in groups for i in range(g.first, g.last)}
+        self._refused: list[Group] = []
+        records = self._all_records()
+        if self._refused:
+            return False
         for record in records:  # sizes and strides belong to plans, which may be forgotten
-            self._kept.extend([Geometry.alive.get(p) for p in record.pointers])
-        patches = _patches(self._moving, records)
+            if isinstance(record, Record):
+                self._kept.extend([Geometry.alive.get(p) for p in record.pointers])
+        patches = _patches(moving, records)
         self._patches: dict[Buffer, tuple[int, int]] = {}
         ordered: list[Patch] = []
-        for b in self._moving:
+        for b in moving:
             mine = patches.get(b, [])
             self._patches[b] = len(ordered), len(ordered) + len(mine)
             ordered.extend(mine)
             del self._memory[b]
-        self._moving = {}
-        hosts = {id(h): h for t in self._tables if (h := _host(t)) is not None}
-        self._chain: Chain | None = None
-        for host in hosts.values():  # all columns of the cpu have the same one
-            self._chain = host.chain(records, ordered)
+        self._chain = None if host is None else host.chain(records, ordered)
         self._divide()
+        return True
+
+    def _all_records(self) -> list[Record | Blocks]:
+        """Of all calls, in order; before those of a group stands how they run together."""
+        records: list[Record | Blocks] = []
+        self._records_before = [0]  # of each call; at the end, of all
+        for i, call in enumerate(self.program.calls):
+            found = self._records(call, self._tables[i])
+            group = self._groups.get(i)
+            if found is None:
+                self._in_python.add(i)
+            if group is not None and (found is None or len(found) != 1):
+                self._refused.append(group)
+            records.extend(found or ())
+            self._records_before.append(len(records))
+            if group is not None and i == group.last - 1 and group not in self._refused:
+                self._together(group, records)
+        return records
+
+    def _together(self, group: Group, records: list[Record | Blocks]) -> None:
+        """Put before the records of a group, which are the last ones, how they run together."""
+        mine = records[-(group.last - group.first) :]
+        calls = self.program.calls[group.first : group.last]
+        made = blocks(group, calls, mine, lambda b: address(self._memory[b]))  # type: ignore[arg-type]
+        if made is None:
+            self._refused.append(group)
+            return
+        records.insert(len(records) - len(mine), made)
+        for i in range(group.first + 1, group.last + 1):
+            self._records_before[i] += 1
 
     def _records(self, call: Call, table: Table) -> list[Record] | None:
         """What the first column that takes the call would run; None if that is no kernel."""
@@ -194,8 +235,8 @@ class Native:
         host = _host(table)
         assert host is not None
         dtypes = [x.dtype for x in call.inputs if isinstance(x, Value)]
-        inputs = [self._bound(x, dtypes) for x in call.inputs]
-        outs = tuple([self._bound(v, dtypes) for v in call.outputs])
+        inputs = [self._operand(x, dtypes) for x in call.inputs]
+        outs = tuple([self._operand(v, dtypes) for v in call.outputs])
         with self._holding(table):
             host.start(True)
             try:
@@ -223,7 +264,7 @@ class Native:
             keep_in(None)
             STATE.reset(token)
 
-    def _bound(self, x: Operand, dtypes: list[np.dtype[Any]]) -> Any:
+    def _operand(self, x: Operand, dtypes: list[np.dtype[Any]]) -> Any:
         """An operand in the memory of stand-ins. Numbers become arrays: a record points to them."""
         if isinstance(x, Value):
             return array_of(x, self._memory[x.buffer])
@@ -238,7 +279,9 @@ class Native:
         self._stretch_of: list[int] = []
         for i in range(len(self.program.calls)):
             native = i not in self._in_python
-            if not self._stretches or self._stretches[-1].native is not native or self._poison:
+            within = i in self._groups and i > self._groups[i].first
+            alone = self._poison and not within
+            if not self._stretches or self._stretches[-1].native is not native or alone:
                 self._stretches.append(Stretch(native, i + 1))
             self._stretches[-1].last = i + 1
             self._stretch_of.append(len(self._stretches) - 1)
@@ -256,12 +299,14 @@ def _host(table: Table) -> Host | None:
     return next((c.ops.host for c in table.stack if isinstance(c.ops, Ops)), None)
 
 
-def _patches(moving: dict[Buffer, Array], records: list[Record]) -> dict[Buffer, list[Patch]]:
+def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]) -> dict[Buffer, list[Patch]]:
     """Where records point into stand-ins."""
     ranges = sorted([(address(m), m.nbytes, b) for b, m in moving.items()], key=lambda r: r[0])
     begins = [begin for begin, _, _ in ranges]
     found: dict[Buffer, list[Patch]] = {}
     for i, record in enumerate(records):
+        if isinstance(record, Blocks):
+            continue
         for k, pointer in enumerate(record.pointers):
             at = bisect_right(begins, pointer) - 1
             if at >= 0 and pointer < ranges[at][0] + ranges[at][1]:

@@ -46,8 +46,9 @@ class MemoryPlan:
 
 
 def memory_plan(program: Program) -> MemoryPlan:
-    """Place every temporary of a program."""
-    lives = lifetimes(program)
+    """Place every temporary of a program, but those that are only inside of a group."""
+    inside = {b for g in program.groups for b in g.inside}
+    lives = {b: span for b, span in lifetimes(program).items() if b not in inside}
     sizes = {b: _aligned(b.nbytes) for b in lives}
     offsets: dict[Buffer, int] = {}
     placed: list[Buffer] = []
@@ -63,12 +64,19 @@ def memory_plan(program: Program) -> MemoryPlan:
 
 
 def lifetimes(program: Program) -> dict[Buffer, tuple[int, int]]:
-    """The first and the last call that touch each temporary."""
+    """The first and the last call that touch each temporary. The calls of a group are one: while
+    some of their rows are at the first of them, others are at the last.
+    """
+    begins, ends = [list(range(len(program.calls))) for _ in range(2)]
+    for g in program.groups:
+        for i in range(g.first, g.last):
+            begins[i], ends[i] = g.first, g.last - 1
     lives: dict[Buffer, tuple[int, int]] = {}
     for i, call in enumerate(program.calls):
         for v in (*call.reads(), *call.outputs):
             if v.buffer.kind == "temporary":
-                lives[v.buffer] = lives.get(v.buffer, (i, i))[0], i
+                first, last = lives.get(v.buffer, (begins[i], ends[i]))
+                lives[v.buffer] = min(first, begins[i]), max(last, ends[i])
     return lives
 
 

@@ -78,4 +78,4 @@ def with_calls(program: Program, calls: list[tuple[int, Call]]) -> Program:
     """
     places = [i for i, _ in calls]
     effects = [(bisect_left(places, n), effect) for n, effect in program.effects]
-    return replace(program, calls=[c for _, c in calls], effects=effects)
+    return replace(program, calls=[c for _, c in calls], effects=effects, groups=[])
