@@ -1,0 +1,288 @@
+"""What the tap saw, added up: by op and shapes, by line, by phase, and by the way to each call.
+
+The *phase* of a call follows from the functions that were at work around it, so nothing in a
+program has to be marked: what ``core/autograd.py`` called is backward, what ``optim/`` called is
+the optimiser, what ``data/loader.py`` called is data; all else is forward.
+
+Python between two calls is charged to the way to the second one: it is what it took to get there.
+The first calls are also kept one by one, as slices for ``trace.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+from etude.core.columns import VIEW
+from etude.core.shapes import Spec
+from etude.core.table import TABLE
+from etude.measure.profile.watch import Call, Stack
+
+SLICES = 30_000  # calls that a trace shows
+PHASES = ("data", "forward", "backward", "optimiser")
+OUTSIDE = "outside"  # between the last op of something and the first of the next
+
+PACKAGE = str(Path(__file__).parents[2]) + os.sep
+STANDARD = sysconfig.get_path("stdlib") + os.sep
+INSTALLED = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib")})
+SHOWN = ("nn/", "models/", "train/")  # whose functions are places, as a user's own are
+
+
+class Line(NamedTuple):
+    """A line of a program."""
+
+    file: str
+    number: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.number}"
+
+
+class Place(NamedTuple):
+    """Where a call was made."""
+
+    phase: str
+    line: Line  # the innermost outside of Etude
+    path: tuple[str, ...]  # the way there, from outside
+    stack: Stack  # kept, since places are found by the addresses of its code
+
+
+@dataclass
+class Work:
+    """All calls of one op with one set of shapes, in one column and phase."""
+
+    phase: str
+    op: str
+    column: str
+    dtype: str
+    flops: int  # of one call
+    bytes: int
+    calls: int = 0
+    seconds: float = 0.0
+    made: int = 0  # bytes of results, of all calls
+
+
+@dataclass
+class Spent:
+    """Calls, seconds in them, and seconds of Python on the way to them."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    python: float = 0.0
+
+
+class Slice(NamedTuple):
+    """One call, or one wait, for the trace."""
+
+    start: float
+    seconds: float
+    call: Call
+    place: Place
+
+
+@dataclass
+class _Thread:
+    """How far the calls of a thread have been added up."""
+
+    phase: str = OUTSIDE
+    before: float = 0.0  # when the last call before the present wait for data was over
+    recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=16))
+
+
+class Sums:
+    """Add calls with ``add``; the rest is there to be read."""
+
+    def __init__(self, start: float, extra: float) -> None:
+        self.start = start
+        self.extra = extra  # seconds that a call takes longer because it is tapped at all
+        self.thread = threading.get_ident()  # whose time is told; others count as ops only
+        self.work: dict[Any, Work] = {}
+        self.lines: defaultdict[Line, Spent] = defaultdict(Spent)
+        self.phases: defaultdict[str, Spent] = defaultdict(Spent)
+        self.paths: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        self.slices: list[Slice] = []
+        self.elsewhere = 0.0  # seconds in ops of other threads
+        self.steps = 0  # of optimisers
+        self.calls = 0
+        self._threads: dict[int, _Thread] = {}
+        self._places: dict[Any, Place] = {}
+
+    def add(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._add(call)
+
+    def _add(self, call: Call) -> None:
+        place = self._place(call.stack)
+        thread = self._threads.get(call.thread)
+        if thread is None:
+            thread = self._threads[call.thread] = _Thread()
+        start = call.end - call.seconds
+        free = call.free or (self.start if call.thread == self.thread else start)
+        if len(self.slices) < SLICES:
+            self.slices.append(Slice(start, call.seconds, call, place))
+        own = call.seconds - _inside(thread, start)
+        thread.recent.append((start, call.seconds))
+        if not call.op:
+            self._waited(call, start, free, thread, place)
+            return
+        self.calls += 1
+        self._work(call, place, own)
+        python = max(0.0, start - free - self.extra)
+        if call.thread == self.thread:
+            for spent in (self.lines[place.line], self.phases[place.phase]):
+                spent.calls += 1
+                spent.seconds += own
+                spent.python += python
+            self.paths[(*place.path, call.op)] += own
+            self.paths[place.path] += python
+            if place.phase == "optimiser" and thread.phase != "optimiser":
+                self.steps += 1
+        else:
+            self.elsewhere += own
+        if place.phase == "data" and thread.phase != "data":
+            thread.before = free
+        thread.phase = place.phase
+
+    def _waited(self, call: Call, start: float, free: float, thread: _Thread, place: Place
+                ) -> None:
+        """A wait for data. Ops and Python inside it have been added already, as data; Python just
+        before it went there as well, and is taken out again.
+        """
+        if thread.phase == "data":
+            early = max(0.0, start - thread.before - self.extra)
+        else:
+            early = 0.0
+        own = max(0.0, call.end - max(start, free))
+        if call.thread == self.thread:
+            spent = self.phases["data"]
+            spent.python += own - early
+            self.phases[OUTSIDE].python += early or max(0.0, start - free)
+            self.lines[place.line].python += own
+            self.paths[("waiting for data",)] += own
+        thread.phase = OUTSIDE
+
+    def _work(self, call: Call, place: Place, own: float) -> None:
+        key: Any = (place.phase, call.op, call.column)
+        if call.column != VIEW:  # views cost nothing, whatever their shapes
+            key = (*key, call.arrays, tuple(call.attrs.items()))
+        try:
+            work = self.work.get(key)
+        except TypeError:  # an attribute that is a list
+            key = (*key[:-1], repr(call.attrs))
+            work = self.work.get(key)
+        if work is None:
+            work = self.work[key] = Work(place.phase, call.op, call.column, *_cost(call))
+        work.calls += 1
+        work.seconds += own
+        work.made += call.made
+
+    def _place(self, stack: Stack) -> Place:
+        key = (*map(id, stack[::2]), *stack[1::2])
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = place_of(stack)
+        return place
+
+
+def _inside(thread: _Thread, start: float) -> float:
+    """Seconds of the calls that ended before this one did, and began after ``start``: it made them
+    itself, as ``reshape`` does where it needs a copy.
+    """
+    seconds = 0.0
+    while thread.recent and thread.recent[-1][0] >= start:
+        seconds += thread.recent.pop()[1]
+    return seconds
+
+
+def _cost(call: Call) -> tuple[str, int, int]:
+    """(dtype, FLOP, bytes) of a call; those of a view are none."""
+    dtypes = [a[1] for arrays in call.arrays for a in arrays if isinstance(a, tuple)]
+    floats = [d for d in dtypes if d.kind == "f"]
+    dtype = (floats or dtypes or [None])[0]
+    name = "" if dtype is None else dtype.name
+    if call.column == VIEW or call.op not in TABLE:
+        return name, 0, 0
+    op, flops, moved = TABLE[call.op], 0, 0
+    for arrays in call.arrays:
+        specs = [Spec(*a) if isinstance(a, tuple) else a for a in arrays]
+        flops += op.flops(*specs, **call.attrs)
+        moved += op.bytes(*specs, **call.attrs)
+    return name, flops, moved
+
+
+# ------------------------------------------------------------------ where a call was made
+
+
+def place_of(stack: Stack) -> Place:
+    """Read a stack: phase, line and path."""
+    frames = list(_frames(stack))
+    users = [i for i, (code, _) in enumerate(frames) if _is_users(code)]
+    first = users[0] if users else len(frames) - 1
+    line = _line(*frames[first]) if frames else Line("?", 0, "?")
+    path = []
+    phase = _phase([code for code, _ in frames], first)
+    for code, at in frames:
+        if _is_users(code):
+            where = _line(code, at)
+            name = where.function if where.function != "<module>" else ""
+            path.append(f"{name} {where}".strip())
+        elif _shown(code):
+            path.append(code.co_qualname)
+    path.reverse()
+    if phase in ("backward", "optimiser"):
+        path.append(phase)
+    return Place(phase, line, tuple(path), stack)
+
+
+def _phase(codes: list[CodeType], first: int) -> str:
+    """By the functions at work, the innermost first. A user's function that an optimiser called (a
+    closure) is not the optimiser; one that backward called (a gradient rule) is backward.
+    """
+    for i, code in enumerate(codes):
+        file = code.co_filename
+        if not file.startswith(PACKAGE):
+            continue
+        inner = file[len(PACKAGE):].replace(os.sep, "/")
+        if inner in ("core/autograd.py", "core/tape.py"):
+            return "backward"
+        if inner in ("data/loader.py", "data/ahead.py"):
+            return "data"
+        if inner.startswith("optim/") and i < first:
+            return "optimiser"
+    return "forward"
+
+
+def _frames(stack: Stack) -> Iterator[tuple[CodeType, int]]:
+    return zip(stack[::2], stack[1::2], strict=True)
+
+
+def _is_users(code: CodeType) -> bool:
+    """Whether it is neither Etude's nor Python's own."""
+    file = code.co_filename
+    if file.startswith((PACKAGE, "<frozen")):
+        return False
+    return not file.startswith(STANDARD) or file.startswith(INSTALLED)
+
+
+def _shown(code: CodeType) -> bool:
+    file = code.co_filename
+    if not file.startswith(PACKAGE) or code.co_name.startswith(("_", "<")):
+        return False
+    return file[len(PACKAGE):].replace(os.sep, "/").startswith(SHOWN)
+
+
+def _line(code: CodeType, at: int) -> Line:
+    """The line at the byte ``at`` of a code."""
+    number = code.co_firstlineno
+    for begin, end, line in code.co_lines():
+        if begin <= at < end and line is not None:
+            number = line
+    return Line(code.co_filename, number, code.co_qualname)
