@@ -105,6 +105,7 @@ def _program(module: str | None, words: list[str]) -> tuple[str, Callable[[], An
 
 def _run(run: Callable[[], Any], found: Profile) -> int:
     """Run the program under the tap. Returns the status it ends with; prints what it raises."""
+    found.watch.base = sys._getframe()  # what called this is no part of the program
     with _as_before(), tap_everywhere(found.watch):
         try:
             run()

@@ -11,6 +11,7 @@ On a terminal it is text; as a picture matplotlib draws it. ``peaks`` in ``roof.
 from __future__ import annotations
 
 import html
+import itertools
 import math
 import os
 import re
@@ -127,6 +128,8 @@ class Roofline:
             ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom / 1e9, top / 1e9),
                    xlabel="intensity: FLOP for each byte that must move",
                    ylabel="GFLOP a second")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_formatter(lambda value, at: f"{value:g}")
             ax.grid(True, which="major", color="#e6e6ec", lw=0.6)
             ax.set_axisbelow(True)
             self._roofs(ax, left, right)
@@ -154,7 +157,7 @@ class Roofline:
 
     def _scatter(self, ax: Any) -> None:
         for i, dot in enumerate(self.dots):
-            drawn = ax.scatter([dot.intensity], [dot.speed / 1e9], s=14 + 420 * dot.share,
+            drawn = ax.scatter([dot.intensity], [dot.speed / 1e9], s=(2 * _radius(dot)) ** 2,
                                color=_colour(dot), alpha=0.75, lw=0, zorder=3)
             drawn.set_gid(f"dot{i}")
         told = [phase for phase in COLOURS if any(d.about.startswith(phase) for d in self.dots)]
@@ -165,28 +168,28 @@ class Roofline:
                       title_fontsize=8)
 
     def _labels(self, ax: Any) -> None:
-        """Names beside the dots, the widest dots first, each where it covers no other name."""
-        taken: list[tuple[float, float, float, float]] = []
-        for dot in self.dots[:NAMED]:
+        """Names beside the dots, the widest dots first, each where it covers no other and no dot;
+        a dot in a crowd stays without.
+        """
+        from matplotlib.transforms import Bbox
+
+        scale = ax.figure.dpi / 72
+        taken: list[Any] = []
+        for dot in self.dots:
             x, y = ax.transData.transform((dot.intensity, dot.speed / 1e9))
-            scale = ax.figure.dpi / 72
-            away = (3 + math.sqrt(14 + 420 * dot.share) / 2)
-            wide, high = 5.0 * len(dot.name) * scale, 10 * scale
-            for up in (0, 10, -10, 20, -20, 30, -30, 40, -40):
-                for side in ("left", "right"):
-                    begin = x + away * scale if side == "left" else x - away * scale - wide
-                    box = (begin, y + (up - 4) * scale, begin + wide, y + (up - 4) * scale + high)
-                    if not any(_cover(box, other) for other in taken):
-                        break
-                else:
-                    continue
-                taken.append(box)
-                ax.annotate(dot.name, (dot.intensity, dot.speed / 1e9), ha=side,
-                            xytext=(away if side == "left" else -away, up - 3), fontsize=8,
-                            textcoords="offset points", color=_colour(dot), zorder=4,
-                            arrowprops=None if abs(up) < 15 else
-                            {"arrowstyle": "-", "lw": 0.4, "color": FAINT})
-                break
+            r = _radius(dot) * scale
+            taken.append(Bbox.from_extents(x - r, y - r, x + r, y + r))
+        for dot in self.dots[:NAMED]:
+            for up, side in itertools.product((0, 10, -10, 20, -20, 30, -30), (1, -1)):
+                name = ax.annotate(
+                    dot.name, (dot.intensity, dot.speed / 1e9), fontsize=8, color=_colour(dot),
+                    xytext=(side * (3 + _radius(dot)), up - 3), textcoords="offset points",
+                    ha="left" if side > 0 else "right", zorder=4)
+                box = name.get_window_extent()
+                if not any(box.overlaps(other) for other in taken):
+                    taken.append(box)
+                    break
+                name.remove()
 
     def svg(self) -> str:
         """The picture as text. A pointer that rests on a dot shows what it is."""
@@ -240,5 +243,7 @@ def _threads(n: int) -> str:
     return "1 thread" if n == 1 else f"{n} threads"
 
 
-def _cover(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+def _radius(dot: Dot) -> float:
+    """Of a dot, in points; its area is its share."""
+    return math.sqrt(14 + 420 * dot.share) / 2

@@ -39,7 +39,8 @@ for (const svg of document.querySelectorAll("svg.flame")) {
       rect.setAttribute("width", Math.max(1000 * wide - 0.6, 0.4));
       text.setAttribute("x", 1000 * left + 4);
       const room = Math.floor((1000 * wide - 6) / 6.3), name = box.dataset.name;
-      text.textContent = room >= name.length ? name : room > 3 ? name.slice(0, room - 2) + ".." : "";
+      const cut = room > 3 ? name.slice(0, room - 2) + ".." : "";
+      text.textContent = room >= name.length ? name : cut;
     }
   });
 }
@@ -63,8 +64,9 @@ class Box:
 def boxes(p: Profile) -> Box:
     """The tree of a profile, for one step where there are steps."""
     steps = p.sums.steps or 1
-    wall = p.span.wall
-    root = Box(f"{'a step' if steps > 1 else 'the block'}, {seconds(wall / steps)}")
+    wall = p.span.wall - p.watching
+    what = f"mean of {steps} steps" if steps > 1 else "the block"
+    root = Box(f"{what}, {seconds(wall / steps)} without profiling")
     ops = {work.op for work in p.sums.work.values()}
     for path, spent in p.sums.paths.items():
         box = root

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from etude.measure.profile import text
 from etude.measure.profile.flame import PALE, flame
+from etude.measure.profile.sums import OUTSIDE
 
 if TYPE_CHECKING:
     from etude.measure.profile.report import Profile, Row
@@ -83,7 +84,8 @@ def _bar(p: Profile) -> str:
     for name, inside, python in text.shares(p):
         word = text.WORDS.get(name, name)
         colour = PALE.get(name, "#d5d5de")
-        for share, kind, label in ((inside, "", word), (python, "python", f"{word}: Python")):
+        outside = word if name in (OUTSIDE, "watching") else f"{word}: Python"
+        for share, kind, label in ((inside, "", word), (python, "python", outside)):
             if share > 0.0005:
                 told = f"{label} {share:.0%}"
                 shown = told if share > 0.011 * len(told) else ""

@@ -27,6 +27,7 @@ import numpy as np
 from etude.core.array import memory
 from etude.core.columns import VIEW, column_named, table_of
 from etude.core.state import tap
+from etude.core.table import TABLE
 from etude.core.tensor import Tensor
 from etude.data.files import write_atomically
 from etude.measure.machine import Span, cores, now
@@ -67,6 +68,7 @@ class Numbers:
 
     seconds: float
     steps: int  # of optimisers
+    step: float  # the median time from one to the next
     calls: int
     cores: int
     busy: float  # CPU time over time x cores
@@ -76,6 +78,7 @@ class Numbers:
     of_peak: float  # FLOP of each dtype over its peak
     of_roof: float  # of the time in ops, what the roofline asks for
     reserved: int  # the most that the process held
+    before: int  # of it, when the block began
     live: int  # the most that arrays held
     waiting: float  # share of the time
     watching: float  # share of the time that profiling cost
@@ -145,7 +148,8 @@ class Profile:
             if work.column == VIEW:
                 if not views:
                     continue
-                key = work.phase, "views", "", VIEW
+                if work.op in TABLE and TABLE[work.op].cls == "view":
+                    key = work.phase, "views", "", VIEW
             row = found.setdefault(key, Row(*key))
             row.calls += work.calls
             row.seconds += work.seconds
@@ -182,13 +186,14 @@ class Profile:
         """Where the time of this thread went: phases, ``OUTSIDE`` of them, and "watching"."""
         phases = self.sums.phases
         found = {phase: phases[phase] for phase in PHASES if phase in phases}
-        watching = Spent(self._watch.seen, 0.0, self._watching)
+        watching = Spent(self._watch.seen, 0.0, self.watching)
         told = sum(s.seconds + s.python for s in found.values()) + watching.python
         rest = Spent(0, 0.0, max(0.0, self.span.wall - told))
         return {**found, OUTSIDE: rest, "watching": watching}
 
     @property
-    def _watching(self) -> float:
+    def watching(self) -> float:
+        """Seconds that profiling took."""
         watch = self._watch
         return watch.own + watch.seen * self._extra
 
@@ -203,14 +208,15 @@ class Profile:
         most = most_resident()
         seen = self._watch.most_reserved
         return Numbers(
-            seconds=span.wall, steps=self.sums.steps, calls=self.sums.calls, cores=cores(),
-            busy=span.cpu / wall / cores(),
+            seconds=span.wall, steps=self.sums.steps, step=self.sums.step,
+            calls=self.sums.calls, cores=cores(), busy=span.cpu / wall / cores(),
             inside_ops=sum(s.seconds for s in parts.values()) / wall,
             achieved=flops / wall, peak=self.peak.float32, of_peak=possible / wall,
             of_roof=sum(row.least for row in rows) / in_ops if in_ops else 0.0,
             reserved=max(seen, most) if most > self._most_before else seen,
-            live=self._watch.most_live, waiting=(data.seconds + data.python) / wall,
-            watching=self._watching / wall, machine_busy=span.busy)
+            before=self.memory[0].reserved, live=self._watch.most_live,
+            waiting=(data.seconds + data.python) / wall,
+            watching=self.watching / wall, machine_busy=span.busy)
 
     def json(self) -> dict[str, Any]:
         """All of it, as JSON has it."""

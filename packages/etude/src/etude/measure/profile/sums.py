@@ -16,7 +16,9 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -26,6 +28,7 @@ from etude.core.table import TABLE
 from etude.measure.profile.watch import Call, Stack
 
 SLICES = 30_000  # calls that a trace shows
+STEPS = 100_000  # steps whose times are kept
 PHASES = ("data", "forward", "backward", "optimiser")
 OUTSIDE = "outside"  # between the last op of something and the first of the next
 
@@ -111,6 +114,7 @@ class Sums:
         self.slices: list[Slice] = []
         self.elsewhere = 0.0  # seconds in ops of other threads
         self.steps = 0  # of optimisers
+        self._step_begins: list[float] = []
         self.calls = 0
         self._threads: dict[int, _Thread] = {}
         self._places: dict[Any, Place] = {}
@@ -118,6 +122,13 @@ class Sums:
     def add(self, calls: list[Call]) -> None:
         for call in calls:
             self._add(call)
+
+    @property
+    def step(self) -> float:
+        """The median time from one step of an optimiser to the next; 0 where there are not two."""
+        if len(self._step_begins) < 2:
+            return 0.0
+        return median([b - a for a, b in pairwise(self._step_begins)])
 
     def _add(self, call: Call) -> None:
         place = self._place(call.stack)
@@ -145,6 +156,8 @@ class Sums:
             self.paths[place.path] += python
             if place.phase == "optimiser" and thread.phase != "optimiser":
                 self.steps += 1
+                if self.steps <= STEPS:
+                    self._step_begins.append(start)
         else:
             self.elsewhere += own
         if place.phase == "data" and thread.phase != "data":
@@ -156,10 +169,7 @@ class Sums:
         """A wait for data. Ops and Python inside it have been added already, as data; Python just
         before it went there as well, and is taken out again.
         """
-        if thread.phase == "data":
-            early = max(0.0, start - thread.before - self.extra)
-        else:
-            early = 0.0
+        early = max(0.0, start - thread.before - self.extra) if thread.phase == "data" else 0.0
         own = max(0.0, call.end - max(start, free))
         if call.thread == self.thread:
             spent = self.phases["data"]

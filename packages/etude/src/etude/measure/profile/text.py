@@ -28,7 +28,9 @@ def heading(p: Profile, n: Numbers) -> str:
     """What was profiled, for how long."""
     text = f"Profile of {p.name or 'a block'}: {seconds(n.seconds)}"
     if n.steps:
-        text += f", {n.steps} steps of {seconds(n.seconds / n.steps)}"
+        text += f", {n.steps} steps"
+    if n.step:
+        text += f" of {seconds(n.step)}"
     return f"{text}, {n.calls} op calls"
 
 
@@ -41,7 +43,8 @@ def four(n: Numbers) -> list[tuple[str, str, str]]:
                                          f"{1e-9 * n.peak:.3g} GFLOP/s; inside ops {n.of_roof:.0%} "
                                          f"of what the roofline allows"),
         ("memory", f"{n.live / max(n.reserved, 1):.0%}", f"alive: {size(n.live)} in arrays at "
-                                                         f"most, of {size(n.reserved)} reserved"),
+                                                         f"most, {size(n.reserved)} reserved, "
+                                                         f"{size(n.before)} of it before"),
         ("data", f"{n.waiting:.0%}", "of the time was waiting for data"),
     ]
 

@@ -1,4 +1,4 @@
-"""The tap of a profile. It is quick, for it runs after every op: it keeps tuples, and adds up later.
+"""The tap of a profile. It runs after every op, so it is quick: it keeps tuples, and adds up later.
 
 What it finds out for itself, because nobody can later: where in the program the call was made, and
 how many bytes of results are alive. Both without a copy of anything: frames are walked for their
@@ -149,7 +149,10 @@ class Watch:
         """Bytes of the results, as far as they are not written over an input; now watched."""
         total = 0
         for y in event.outputs:
-            if not any([y is a for a in event.arrays]):
+            for a in event.arrays:
+                if a is y:
+                    break
+            else:
                 total += self._alive(y)
         return total
 
