@@ -91,8 +91,15 @@ def _colour(box: Box, phase: str) -> None:
         _colour(above, phase)
 
 
-def flame(p: Profile) -> str:
-    """The picture."""
+class Flame(str):
+    """The picture, as the text of its SVG. A notebook shows it."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+def flame(p: Profile) -> Flame:
+    """Draw the tree of a profile."""
     root = boxes(p)
     drawn: list[tuple[Box, float, float, int]] = []
     _place(root, 0.0, 0, root.seconds or 1.0, drawn)
@@ -117,7 +124,7 @@ def flame(p: Profile) -> str:
             f'<text x="{WIDTH * x + 4:.2f}" y="{y + 13}" fill="{INK}">{html.escape(told)}</text>'
             f"</g>")
     parts.append(f"<script><![CDATA[{SCRIPT}]]></script></svg>")
-    return "".join(parts)
+    return Flame("".join(parts))
 
 
 def _place(box: Box, x: float, level: int, whole: float,

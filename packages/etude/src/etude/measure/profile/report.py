@@ -36,6 +36,7 @@ from etude.measure.profile.watch import Memory, Watch, most_resident
 from etude.measure.roof import THREADS, Peak, Peaks, peaks
 
 if TYPE_CHECKING:
+    from etude.measure.profile.flame import Flame
     from etude.measure.roofline import Dot, Roofline
 
 
@@ -273,11 +274,15 @@ class Profile:
 
         write_atomically(path, json.dumps(trace(self)).encode())
 
-    def flame(self, path: str | os.PathLike[str]) -> None:
-        """Write the flame graph, as .svg."""
+    def flame(self, path: str | os.PathLike[str] | None = None) -> Flame:
+        """The flame graph of a step, which a notebook shows. With ``path`` it is written, as .svg.
+        """
         from etude.measure.profile.flame import flame
 
-        write_atomically(path, flame(self).encode())
+        made = flame(self)
+        if path is not None:
+            write_atomically(path, made.encode())
+        return made
 
     def html(self, path: str | os.PathLike[str]) -> None:
         """Write one page with all of it, which needs nothing but a browser."""

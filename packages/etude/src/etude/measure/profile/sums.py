@@ -11,6 +11,7 @@ The first calls are also kept one by one, as slices for ``trace.py``.
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 import threading
 from collections import defaultdict, deque
@@ -46,7 +47,14 @@ class Line(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.number}"
+        return f"{file_name(self.file)}:{self.number}"
+
+
+def file_name(path: str) -> str:
+    """The file without its folder; of a cell of a notebook, what IPython calls it: "In[3]"."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    told = None if shell is None else shell.compile.format_code_name(path)
+    return os.path.basename(path) if told is None else str(told[1])
 
 
 class Place(NamedTuple):
