@@ -69,7 +69,7 @@ def test_the_flame_begins_in_the_script(script, tmp_path):
     run("profile", "--flame", "f.svg", str(script(SCRIPT)))
     text = (tmp_path / "here" / "f.svg").read_text()
     assert "work job.py:6" in text
-    assert "click" not in text
+    assert "Command.invoke" not in text
     assert "test_profile_command" not in text
 
 
