@@ -13,6 +13,7 @@ import pytest
 import etude
 from etude import data, models, optim
 from etude import functional as F
+from etude.measure.profile import sums
 from etude.measure.profile import watch as watching
 from etude.measure.profile.sums import OUTSIDE
 
@@ -166,7 +167,7 @@ def test_a_step_over_all_parameters_at_once_stays_one_call(network):
     def together(rows, hyper, **attrs):
         calls.append(len(rows))
         for row in rows:
-            place, gradient, *moments = row
+            place, _, *moments = row
             made = etude.TABLE["adamw_step"].reference(*row, hyper, **attrs)
             for array, new in zip((place, *moments), made, strict=True):
                 array[...] = new
@@ -202,6 +203,21 @@ def test_a_tap_that_wants_every_call_gets_every_call_beside_a_profile(network):
         train(network)
     assert [e.op for e in events].count("adamw_step") == 4
     assert rows(p, op="adamw_step")[0].calls == 4
+
+
+def test_a_captured_program_is_one_call_that_costs_what_its_ops_cost():
+    """Written as ``replay/`` will tell it: many calls of different ops in one native call."""
+    x, w = etude.ones(5, 3).array, etude.ones(4, 3).array
+    calls = [("linear", (x, w), {}), ("exp", (x,), {}), ("mul", (x, 2.0), {})]
+    text = "def run(tap):\n    tap.together('step', calls, 'cpu', 0.001)\n"
+    space = {"calls": calls}
+    exec(compile(text, f"{sums.PACKAGE}replay/made.py", "exec"), space)
+    with etude.profile() as p:
+        space["run"](p.watch)
+    row, = p.rows()
+    assert (row.phase, row.op, row.calls, row.seconds) == ("captured", "step", 1, 0.001)
+    assert row.flops == 2 * 5 * 4 * 3 + 15 + 15
+    assert row.bytes == 4 * (15 + 12 + 20 + 2 * 15 + 2 * 15)
 
 
 # ------------------------------------------------------------------ data
@@ -314,9 +330,12 @@ def test_it_may_be_asked_inside_the_block():
 
 
 def test_an_error_comes_through_and_what_ran_is_told():
-    with pytest.raises(ZeroDivisionError), etude.profile() as p:
+    def work():
         F.exp(etude.ones(3))
-        1 / 0  # noqa: B018
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"), etude.profile() as p:
+        work()
     F.exp(etude.ones(3))
     assert rows(p, op="exp")[0].calls == 1
 
@@ -382,7 +401,7 @@ def test_the_four_numbers_are_made_of_what_was_measured(known, network):
     with etude.profile() as p:
         train(network, 20)
     n, wall = p.numbers(), p.span.wall
-    told = [r for r in p.rows(views=False)]
+    told = p.rows(views=False)
     assert n.achieved == pytest.approx(sum(r.flops for r in told) / wall)
     assert n.of_peak == pytest.approx(n.achieved / known.peaks[0].float32, rel=1e-6)
     assert n.of_roof == pytest.approx(sum(r.least for r in told) / sum(r.seconds for r in told))

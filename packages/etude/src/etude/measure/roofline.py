@@ -29,7 +29,8 @@ WIDTH, HEIGHT = 64, 18  # of the text, in characters
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 NAMED = 14  # dots that a picture names; the others show their names where a pointer rests
 INK, FAINT, ROOF = "#22223b", "#8d8d99", "#3d5a98"
-COLOURS = {"forward": "#2a7f62", "backward": "#c1292e", "optimiser": "#7b4ea3", "data": "#e07a1f"}
+COLOURS = {"forward": "#2a7f62", "backward": "#c1292e", "optimiser": "#7b4ea3", "data": "#e07a1f",
+           "captured": "#2d7fb8"}
 
 
 @dataclass(frozen=True)

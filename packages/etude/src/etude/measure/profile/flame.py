@@ -21,7 +21,8 @@ WIDTH, LEVEL = 1000, 19  # pixels
 LEAST = 0.0008  # of the width: narrower boxes are not drawn
 LETTER = 6.3  # pixels
 FUNCTION, INK = "#e4e6ee", "#22223b"
-PALE = {"forward": "#a9d5c3", "backward": "#f0a9ab", "optimiser": "#cdb6e2", "data": "#f5c9a0"}
+PALE = {"forward": "#a9d5c3", "backward": "#f0a9ab", "optimiser": "#cdb6e2", "data": "#f5c9a0",
+        "captured": "#a9cbe8"}
 
 #: Makes the clicked box as wide as the picture, and what lies beside it disappear.
 SCRIPT = """
@@ -74,10 +75,11 @@ def boxes(p: Profile) -> Box:
             box = box.above.setdefault(name, Box(name))
         box.own += spent / steps
         if path and path[-1] in ops:
-            box.phase = next((x for x in ("backward", "optimiser") if x in path), "forward")
+            box.phase = next((x for x in ("backward", "optimiser", "captured") if x in path),
+                             "forward")
         elif path == ("waiting for data",):
             box.phase = "data"
-    for phase in ("backward", "optimiser"):
+    for phase in ("backward", "optimiser", "captured"):
         _colour(root, phase)
     root.own = max(0.0, wall / steps - root.seconds)
     return root

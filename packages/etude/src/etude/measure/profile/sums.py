@@ -2,7 +2,8 @@
 
 The *phase* of a call follows from the functions that were at work around it, so nothing in a
 program has to be marked: what ``core/autograd.py`` called is backward, what ``optim/`` called is
-the optimiser, what ``data/loader.py`` called is data; all else is forward.
+the optimiser, what ``data/loader.py`` called is data, what ``replay/`` runs of a program that was
+captured is "captured"; all else is forward.
 
 Python between two calls is charged to the way to the second one: it is what it took to get there.
 The first calls are also kept one by one, as slices for ``trace.py``.
@@ -30,7 +31,7 @@ from etude.measure.profile.watch import Call, Stack
 
 SLICES = 30_000  # calls that a trace shows
 STEPS = 100_000  # steps whose times are kept
-PHASES = ("data", "forward", "backward", "optimiser")
+PHASES = ("data", "forward", "backward", "optimiser", "captured")
 OUTSIDE = "outside"  # between the last op of something and the first of the next
 
 PACKAGE = str(Path(__file__).parents[2]) + os.sep
@@ -190,11 +191,12 @@ class Sums:
     def _work(self, call: Call, place: Place, own: float) -> None:
         key: Any = (place.phase, call.op, call.column)
         if call.column != VIEW:  # views cost nothing, whatever their shapes
-            key = (*key, call.arrays, tuple(call.attrs.items()))
+            for _, shapes, attrs in call.parts:
+                key = (*key, shapes, *attrs.items())
         try:
             work = self.work.get(key)
         except TypeError:  # an attribute that is a list
-            key = (*key[:-1], repr(call.attrs))
+            key = (*key[:3], repr(call.parts))
             work = self.work.get(key)
         if work is None:
             work = self.work[key] = Work(place.phase, call.op, call.column, *_cost(call))
@@ -222,17 +224,16 @@ def _inside(thread: _Thread, start: float) -> float:
 
 def _cost(call: Call) -> tuple[str, int, int]:
     """(dtype, FLOP, bytes) of a call; those of a view are none."""
-    dtypes = [a[1] for arrays in call.arrays for a in arrays if isinstance(a, tuple)]
+    dtypes = [a[1] for _, shapes, _ in call.parts for a in shapes if isinstance(a, tuple)]
     floats = [d for d in dtypes if d.kind == "f"]
     dtype = (floats or dtypes or [None])[0]
     name = "" if dtype is None else dtype.name
-    if call.column == VIEW or call.op not in TABLE:
-        return name, 0, 0
-    op, flops, moved = TABLE[call.op], 0, 0
-    for arrays in call.arrays:
-        specs = [Spec(*a) if isinstance(a, tuple) else a for a in arrays]
-        flops += op.flops(*specs, **call.attrs)
-        moved += op.bytes(*specs, **call.attrs)
+    flops = moved = 0
+    for op, shapes, attrs in call.parts:
+        if call.column != VIEW and op in TABLE:
+            specs = [Spec(*a) if isinstance(a, tuple) else a for a in shapes]
+            flops += TABLE[op].flops(*specs, **attrs)
+            moved += TABLE[op].bytes(*specs, **attrs)
     return name, flops, moved
 
 
@@ -255,7 +256,7 @@ def place_of(stack: Stack) -> Place:
         elif _shown(code):
             path.append(code.co_qualname)
     path.reverse()
-    if phase in ("backward", "optimiser"):
+    if phase in ("backward", "optimiser", "captured"):
         path.append(phase)
     return Place(phase, line, tuple(path), stack)
 
@@ -275,6 +276,8 @@ def _phase(codes: list[CodeType], first: int) -> str:
             return "data"
         if inner.startswith("optim/") and i < first:
             return "optimiser"
+        if inner.startswith("replay/") and i < first:
+            return "captured"
     return "forward"
 
 

@@ -15,6 +15,7 @@ from etude.core.columns import VIEW
 if TYPE_CHECKING:
     from etude.measure.profile.report import Profile
     from etude.measure.profile.sums import Slice
+    from etude.measure.profile.watch import Call
 
 STEPS = 0  # the row of phases
 
@@ -51,17 +52,17 @@ def _complete(s: Slice, row: int, begun: float) -> dict[str, Any]:
     call = s.call
     args = {"line": f"{s.place.line.file}:{s.place.line.number}", "phase": s.place.phase}
     if call.op:
-        args |= {"column": call.column, "arrays": _shapes(call.arrays)}
+        args |= {"column": call.column, "arrays": _shapes(call)}
     return {"ph": "X", "name": call.op or "waiting for data", "pid": os.getpid(), "tid": row,
             "cat": "view" if call.column == VIEW else s.place.phase, "ts": _us(s.start - begun),
             "dur": _us(s.seconds), "args": args}
 
 
-def _shapes(calls: tuple[Any, ...]) -> str:
+def _shapes(call: Call) -> str:
     """The arrays of a call: "float32[64, 32], float32[10, 32]"."""
-    first = calls[0] if calls else ()
+    _, first, _ = call.parts[0]
     words = [f"{a[1].name}{list(a[0])}" if isinstance(a, tuple) else str(a) for a in first]
-    more = f", and {len(calls) - 1} calls more" if len(calls) > 1 else ""
+    more = f", and {len(call.parts) - 1} calls more" if len(call.parts) > 1 else ""
     return ", ".join(words) + more
 
 

@@ -26,7 +26,8 @@ MOST = 4000  # looks that are kept; when there are as many, every other one goes
 SMALL = 1024  # bytes: smaller results are not watched, which would cost more than they weigh
 
 Stack = tuple[Any, ...]  # code, place, code, place ... from the op outwards
-Shapes = tuple[Any, ...]  # (shape, dtype) of each array; 1 for a number, or None
+#: One op call: its name, (shape, dtype) of each array (1 for a number, or None), its attributes.
+Part = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
 class Call(NamedTuple):
@@ -37,8 +38,7 @@ class Call(NamedTuple):
     seconds: float
     op: str  # "" for a wait
     column: str
-    arrays: tuple[Shapes, ...]  # of each of the calls that ran as one; most are one
-    attrs: dict[str, Any]
+    parts: tuple[Part, ...]  # the calls that ran as one; most are one
     made: int  # bytes of results
     thread: int
     stack: Stack
@@ -82,21 +82,21 @@ class Watch:
         end = perf_counter()
         view = event.column == VIEW and event.arrays  # and no array made from nothing
         made = 0 if view else self._results(event)
-        shapes = tuple([(a.shape, a.dtype) if hasattr(a, "shape") else _plain(a)
-                        for a in event.arrays])
         thread = get_ident()
+        part = event.op, _shapes(event.arrays), event.attrs
         self._keep(Call(self._free.get(thread, 0.0), end, event.seconds, event.op, event.column,
-                        (shapes,), event.attrs, made, thread, self._stack()), end)
+                        (part,), made, thread, self._stack()), end)
 
     def together(self, op: str, calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]],
                  column: str, seconds: float) -> None:
-        """Many calls that ran as one: a step of an optimiser, over all of its parameters."""
+        """Many calls that ran as one: a step of an optimiser over all of its parameters, or of a
+        program that was captured.
+        """
         end = perf_counter()
-        shapes = tuple([tuple([(a.shape, a.dtype) for a in arrays])
-                        for _, arrays, _ in calls])
         thread = get_ident()
-        self._keep(Call(self._free.get(thread, 0.0), end, seconds, op, column, shapes, calls[0][2],
-                        0, thread, self._stack()), end)
+        parts = tuple([(name, _shapes(arrays), attrs) for name, arrays, attrs in calls])
+        self._keep(Call(self._free.get(thread, 0.0), end, seconds, op, column, parts, 0, thread,
+                        self._stack()), end)
 
     def waited(self, start: float, end: float, arrays: tuple[Any, ...]) -> None:
         """The program waited for a batch."""
@@ -104,7 +104,7 @@ class Watch:
         for a in arrays:
             self._alive(a)
         thread = get_ident()
-        self._keep(Call(self._free.get(thread, 0.0), end, end - start, "", "", (), {}, 0, thread,
+        self._keep(Call(self._free.get(thread, 0.0), end, end - start, "", "", (), 0, thread,
                         self._stack()), now)
 
     def _keep(self, call: Call, begun: float) -> None:
@@ -133,9 +133,9 @@ class Watch:
             self._every *= 2
 
     def _stack(self) -> Stack:
-        """The code that runs and where, from what called the tap's caller out to the block."""
+        """The code that runs and where, from what called the tap out to the block."""
         base = self.base
-        frame: FrameType | None = sys._getframe(3)
+        frame: FrameType | None = sys._getframe(2)
         found: list[CodeType | int] = []
         while frame is not None:
             found.append(frame.f_code)
@@ -184,6 +184,10 @@ class Watch:
         self.flush()
         self._held.clear()
         self.base = None
+
+
+def _shapes(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple([(a.shape, a.dtype) if hasattr(a, "shape") else _plain(a) for a in arrays])
 
 
 def _plain(x: Any) -> Any:
