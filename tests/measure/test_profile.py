@@ -13,6 +13,7 @@ import pytest
 import etude
 from etude import data, models, optim
 from etude import functional as F
+from etude.core.array import DeviceArray
 from etude.measure.profile import sums
 from etude.measure.profile import watch as watching
 from etude.measure.profile.sums import OUTSIDE
@@ -85,6 +86,24 @@ def test_float64_is_held_against_the_peak_of_float64(known):
     with etude.profile() as p:
         a @ a
     assert rows(p, op="matmul")[0].least == pytest.approx(2 * 200**3 / known.peaks[0].float64)
+
+
+def test_of_a_column_on_another_device_no_roof_is_told():
+    def exp(x, *, out=None):
+        return x
+
+    moon = etude.Column("moonshine", "moon", {"exp": exp}, checks=True, upload=upload)
+    with etude.use(moon), etude.profile() as p:
+        F.exp(etude.ones(3).to("moon"))
+    row, = rows(p, column="moonshine")
+    assert row.of_roof is None
+    assert p.dots() == []
+    assert "Of moonshine, on another device, no roof is known" in p.table()
+    assert p.json()["ops"][0]["of_roof"] is None
+
+
+def upload(x):
+    return DeviceArray(x.copy(), "moon", x.shape, x.dtype)
 
 
 def test_numbers_among_the_operands_do_not_tell_calls_apart():

@@ -104,7 +104,7 @@ def _ops(rows: list[Row]) -> str:
     for row in rows[:MOST]:
         share = row.seconds / whole
         meter = f"<span class='room'><span class='meter' style='width: {60 * share:.0f}px'></span>"
-        roof = min(row.of_roof, 1.0)
+        roof = min(row.of_roof or 0.0, 1.0)
         far = (f"<span class='room'><span class='meter' style='width: {60 * roof:.0f}px; "
                f"background: #3d5a98'></span>")
         body.append("<tr>" + "".join([
@@ -114,7 +114,7 @@ def _ops(rows: list[Row]) -> str:
             f"<td>{share:.1%}{meter}</span></td>",
             f"<td>{text.speed(row.flops, row.seconds)}</td>",
             f"<td>{text.speed(row.bytes, row.seconds)}</td>",
-            f"<td>{row.of_roof:.0%}{far}</span></td>" if row.bytes else "<td></td>",
+            f"<td>{text.percent(row.of_roof)}{far}</span></td>",
             f"<td>{1e-6 * row.made:.1f}</td>"]) + "</tr>")
     head = "".join(f"<th class='{kind}'>{name}</th>" for name, kind in heads)
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"

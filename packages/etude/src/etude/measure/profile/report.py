@@ -53,14 +53,15 @@ class Row:
     flops: int = 0
     bytes: int = 0  # that had to move at least
     made: int = 0  # bytes of new results
-    least: float = 0.0  # seconds that the roofline of this machine asks for
+    least: float = 0.0  # seconds that the roofline of this processor asks for; 0: it says nothing
 
     @property
-    def of_roof(self) -> float:
+    def of_roof(self) -> float | None:
         """The share of what is attainable at the intensity of this op. Above 1 its data came from
-        a cache, which is faster than the memory that the roofline was measured with.
+        a cache, which is faster than the memory that the roofline was measured with. None for what
+        costs nothing, and on another device.
         """
-        return self.least / self.seconds if self.seconds else 0.0
+        return self.least / self.seconds if self.seconds and self.least else None
 
 
 @dataclass(frozen=True)
@@ -165,16 +166,20 @@ class Profile:
         return sorted(self.sums.lines.items(), key=lambda item: -(item[1].seconds + item[1].python))
 
     def least(self, work: Work) -> float:
-        """Seconds that one call takes at least, says the roofline: Williams, Waterman and
-        Patterson 2009, Roofline, Communications of the ACM 52.
+        """Seconds that one call takes at least, by the roofline of this processor (its source is
+        in ``etude.measure.roofline``); 0 on another device.
         """
         peak = self.peak_of(work.column)
+        if peak is None:
+            return 0.0
         return max(work.flops / (peak.float64 if work.dtype == "float64" else peak.float32),
                    work.bytes / peak.bandwidth)
 
-    def peak_of(self, column: str) -> Peak:
-        """What as many threads can do as the column has."""
+    def peak_of(self, column: str) -> Peak | None:
+        """What as many threads can do as the column has; None for a column of another device."""
         found = column_named(column)
+        if found is not None and found.device != "cpu":
+            return None
         threads = _numpy_threads() if found is None else found.threads
         return self.peaks.of(max(1, min(threads, cores())))
 
@@ -204,7 +209,7 @@ class Profile:
         flops = sum(row.flops for row in rows)
         possible = sum(row.flops / (self.peak.float64 if row.dtype == "float64"
                                     else self.peak.float32) for row in rows)
-        in_ops = sum(row.seconds for row in rows)
+        in_ops = sum(row.seconds for row in rows if row.least)
         data = parts.get("data", Spent())
         most = most_resident()
         seen = self._watch.most_reserved
@@ -248,7 +253,7 @@ class Profile:
         whole = sum(row.seconds for row in self.rows(views=False)) or 1.0
         found = []
         for row in self.rows(views=False):
-            if row.flops and row.bytes and row.seconds:
+            if row.flops and row.of_roof is not None:
                 found.append(Dot(row.op, row.flops / row.bytes, row.flops / row.seconds,
                                  row.seconds / whole, f"{row.phase}, {row.dtype}, {row.column}"))
         return found

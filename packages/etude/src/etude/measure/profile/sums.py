@@ -288,7 +288,7 @@ def _frames(stack: Stack) -> Iterator[tuple[CodeType, int]]:
 def _is_users(code: CodeType) -> bool:
     """Whether it is neither Etude's nor Python's own."""
     file = code.co_filename
-    if file.startswith((PACKAGE, "<frozen")):
+    if file.startswith((PACKAGE, "<frozen", "<etude")):
         return False
     return not file.startswith(STANDARD) or file.startswith(INSTALLED)
 

@@ -81,7 +81,7 @@ def _ops(rows: list[Row], most: int) -> str:
         lines.append(f"{row.op:<{width}} {row.phase:<9} {row.dtype:<7} {row.column:<10} "
                      f"{row.calls:>6} {1e3 * row.seconds:>8.2f} {row.seconds / whole:>6.1%} "
                      f"{speed(row.flops, row.seconds):>7} {speed(row.bytes, row.seconds):>6} "
-                     f"{row.of_roof:>5.0%} {1e-6 * row.made:>8.1f}")
+                     f"{percent(row.of_roof):>5} {1e-6 * row.made:>8.1f}")
     if len(rows) > most:
         rest = sum(row.seconds for row in rows[most:])
         lines.append(f"{len(rows) - most} more: {1e3 * rest:.2f} ms, {rest / whole:.1%}")
@@ -103,6 +103,10 @@ def notes(p: Profile, n: Numbers) -> list[str]:
     found = [f"Roof: the share of what this machine does at the intensity of the op, by the peaks "
              f"of {p.peaks.date[:10]} ('etude roofline'); above 100 % its data came from a cache.",
              f"Profiling took {n.watching:.1%} of the time; it is no part of the other shares."]
+    elsewhere = sorted({row.column for row in p.rows(views=False) if row.bytes and not row.least})
+    if elsewhere:
+        found.insert(1, f"Of {', '.join(elsewhere)}, on another device, no roof is known; a time "
+                        f"is that of the call, which may return before the work is done.")
     if n.machine_busy:
         found.insert(0, f"Times say little, for this machine was busy: {n.machine_busy}.")
     if p.peaks.busy:
@@ -118,6 +122,11 @@ def _notes(p: Profile, n: Numbers) -> str:
 def code(line: Line) -> str:
     """The source of a line; "" where there is none."""
     return linecache.getline(line.file, line.number).strip()
+
+
+def percent(share: float | None) -> str:
+    """Empty for none."""
+    return "" if share is None else f"{share:.0%}"
 
 
 def speed(amount: float, spent: float) -> str:
