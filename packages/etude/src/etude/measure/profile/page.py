@@ -42,6 +42,7 @@ STYLE = """
 .etude-profile .meter { display: inline-block; height: 9px; background: #2a7f62;
   vertical-align: middle; border-radius: 2px; margin-left: 6px; }
 .etude-profile .room { display: inline-block; width: 62px; text-align: left; }
+.etude-profile .busy { background: #fdf1e4; border-left: 4px solid #e07a1f; padding: 6px 12px; }
 .etude-profile .notes { color: #5a5a6e; font-size: .9em; }
 """
 
@@ -74,7 +75,8 @@ def _head(p: Profile) -> str:
     numbers = p.numbers()
     cards = [f"<div class='card'>{name}<b>{number}</b><span>{html.escape(what)}</span></div>"
              for name, number, what in text.four(numbers)]
-    return (f"<h1>{html.escape(text.heading(p, numbers))}</h1>"
+    busy = [f"<p class='busy'>{html.escape(why)}</p>" for why in text.warnings(p, numbers)]
+    return (f"<h1>{html.escape(text.heading(p, numbers))}</h1>{''.join(busy)}"
             f"<div class='cards'>{''.join(cards)}</div>")
 
 

@@ -101,12 +101,22 @@ class Slice(NamedTuple):
 
 
 @dataclass
+class _Recent:
+    """A call that another one may turn out to have made."""
+
+    start: float
+    end: float
+    seconds: float
+    watching: float = 0.0  # after its end
+
+
+@dataclass
 class _Thread:
     """How far the calls of a thread have been added up."""
 
     phase: str = OUTSIDE
     before: float = 0.0  # when the last call before the present wait for data was over
-    recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=16))
+    recent: deque[_Recent] = field(default_factory=lambda: deque(maxlen=16))
 
 
 class Sums:
@@ -148,8 +158,10 @@ class Sums:
         free = call.free or (self.start if call.thread == self.thread else start)
         if len(self.slices) < SLICES:
             self.slices.append(Slice(start, call.seconds, call, place))
-        own = call.seconds - _inside(thread, start)
-        thread.recent.append((start, call.seconds))
+        if thread.recent:
+            thread.recent[-1].watching = free - thread.recent[-1].end
+        own = max(0.0, call.seconds - _inside(thread, start))
+        thread.recent.append(_Recent(start, call.end, call.seconds))
         if not call.op:
             self._waited(call, start, free, thread, place)
             return
@@ -213,12 +225,13 @@ class Sums:
 
 
 def _inside(thread: _Thread, start: float) -> float:
-    """Seconds of the calls that ended before this one did, and began after ``start``: it made them
-    itself, as ``reshape`` does where it needs a copy.
+    """Seconds of the calls that ended before this one did and began after ``start``, and of
+    watching them: it made them itself, as ``reshape`` does where it needs a copy.
     """
     seconds = 0.0
-    while thread.recent and thread.recent[-1][0] >= start:
-        seconds += thread.recent.pop()[1]
+    while thread.recent and thread.recent[-1].start >= start:
+        made = thread.recent.pop()
+        seconds += made.seconds + made.watching
     return seconds
 
 

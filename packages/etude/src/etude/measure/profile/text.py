@@ -19,8 +19,8 @@ def table(p: Profile, ops: int, lines: int) -> str:
     if p.empty:
         return p.empty
     numbers = p.numbers()
-    parts = [heading(p, numbers), _four(numbers), _parts(p), _ops(p.rows(), ops),
-             _lines(p, lines), _notes(p, numbers)]
+    parts = [heading(p, numbers), _filled(warnings(p, numbers)), _four(numbers), _parts(p),
+             _ops(p.rows(), ops), _lines(p, lines), _filled(notes(p, numbers))]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -98,6 +98,17 @@ def _lines(p: Profile, most: int) -> str:
     return "\n".join(rows)
 
 
+def warnings(p: Profile, n: Numbers) -> list[str]:
+    """Why the numbers say less than they seem to."""
+    found = []
+    if n.machine_busy:
+        found.append(f"Times say little, for this machine was busy: {n.machine_busy}.")
+    if p.peaks.busy:
+        found.append(f"The peaks are too low, for this machine was busy when they were measured: "
+                     f"{p.peaks.busy}.")
+    return found
+
+
 def notes(p: Profile, n: Numbers) -> list[str]:
     """What to know when one reads it, each a sentence or two."""
     found = [f"Roof: the share of what this machine does at the intensity of the op, by the peaks "
@@ -107,16 +118,11 @@ def notes(p: Profile, n: Numbers) -> list[str]:
     if elsewhere:
         found.insert(1, f"Of {', '.join(elsewhere)}, on another device, no roof is known; a time "
                         f"is that of the call, which may return before the work is done.")
-    if n.machine_busy:
-        found.insert(0, f"Times say little, for this machine was busy: {n.machine_busy}.")
-    if p.peaks.busy:
-        found.insert(0, f"The peaks are too low, for this machine was busy when they were "
-                        f"measured: {p.peaks.busy}.")
     return found
 
 
-def _notes(p: Profile, n: Numbers) -> str:
-    return "\n".join(textwrap.fill(text, 100) for text in notes(p, n))
+def _filled(sentences: list[str]) -> str:
+    return "\n".join(textwrap.fill(text, 100) for text in sentences)
 
 
 def code(line: Line) -> str:
