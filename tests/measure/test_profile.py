@@ -123,8 +123,8 @@ def test_a_copy_inside_of_reshape_is_counted_once():
     inside = sum(r.seconds for r in p.rows())
     copy, whole = p.slices()
     assert (copy.call.op, whole.call.op) == ("contiguous", "reshape")
-    watching = whole.call.free - copy.call.end
-    assert inside == pytest.approx(whole.seconds - watching)
+    assert inside == pytest.approx(copy.seconds + whole.call.end - whole.call.free)
+    assert inside < whole.seconds
     assert rows(p, op="contiguous")[0].made == 360_000
 
 
@@ -231,13 +231,14 @@ def test_a_captured_program_is_one_call_that_costs_what_its_ops_cost():
     """Written as ``replay/`` will tell it: many calls of different ops in one native call."""
     x, w = etude.ones(5, 3).array, etude.ones(4, 3).array
     calls = [("linear", (x, w), {}), ("exp", (x,), {}), ("mul", (x, 2.0), {})]
-    text = "def run(tap):\n    tap.together('step', calls, 'cpu', 0.001)\n"
-    space = {"calls": calls}
+    text = ("def run(tap):\n    sleep(0.002)\n    tap.together('step', calls, 'cpu', 0.001)\n")
+    space = {"calls": calls, "sleep": time.sleep}
     exec(compile(text, f"{sums.PACKAGE}replay/made.py", "exec"), space)
     with etude.profile() as p:
         space["run"](p.watch)
     row, = p.rows()
-    assert (row.phase, row.op, row.calls, row.seconds) == ("captured", "step", 1, 0.001)
+    assert (row.phase, row.op, row.calls) == ("captured", "step", 1)
+    assert row.seconds == pytest.approx(0.001)
     assert row.flops == 2 * 5 * 4 * 3 + 15 + 15
     assert row.bytes == 4 * (15 + 12 + 20 + 2 * 15 + 2 * 15)
 
@@ -318,7 +319,7 @@ def test_the_parts_make_up_the_whole(network):
     parts = p.parts()
     assert list(parts) == ["forward", "backward", "optimiser", OUTSIDE, "watching"]
     told = sum(s.seconds + s.python for s in parts.values())
-    assert told == pytest.approx(p.span.wall, rel=0.02)
+    assert told == pytest.approx(p.span.wall)
     assert all(s.seconds >= 0 and s.python >= 0 for s in parts.values())
 
 

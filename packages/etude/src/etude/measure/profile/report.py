@@ -96,8 +96,7 @@ class Profile:
     def __init__(self, name: str = "", base: FrameType | None = None) -> None:
         self.name = name
         self.begun = perf_counter()
-        self._extra = wrapper_cost()
-        self._sums = Sums(perf_counter(), self._extra)
+        self._sums = Sums(perf_counter(), wrapper_cost())
         self._watch = Watch(self._sums.add, base, living())
         self._most_before = most_resident()
         self._start = now()
@@ -200,8 +199,7 @@ class Profile:
     @property
     def watching(self) -> float:
         """Seconds that profiling took."""
-        watch = self._watch
-        return watch.own + watch.seen * self._extra
+        return self._watch.own + self.sums.tapped
 
     def numbers(self) -> Numbers:
         span, parts, rows = self.span, self.parts(), self.rows(views=False)

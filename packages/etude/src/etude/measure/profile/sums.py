@@ -15,9 +15,9 @@ import os
 import sys
 import sysconfig
 import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -101,22 +101,11 @@ class Slice(NamedTuple):
 
 
 @dataclass
-class _Recent:
-    """A call that another one may turn out to have made."""
-
-    start: float
-    end: float
-    seconds: float
-    watching: float = 0.0  # after its end
-
-
-@dataclass
 class _Thread:
     """How far the calls of a thread have been added up."""
 
     phase: str = OUTSIDE
     before: float = 0.0  # when the last call before the present wait for data was over
-    recent: deque[_Recent] = field(default_factory=lambda: deque(maxlen=16))
 
 
 class Sums:
@@ -132,6 +121,7 @@ class Sums:
         self.paths: defaultdict[tuple[str, ...], float] = defaultdict(float)
         self.slices: list[Slice] = []
         self.elsewhere = 0.0  # seconds in ops of other threads
+        self.tapped = 0.0  # of ``extra``, what was found
         self.steps = 0  # of optimisers
         self._step_begins: list[float] = []
         self.calls = 0
@@ -158,17 +148,18 @@ class Sums:
         free = call.free or (self.start if call.thread == self.thread else start)
         if len(self.slices) < SLICES:
             self.slices.append(Slice(start, call.seconds, call, place))
-        if thread.recent:
-            thread.recent[-1].watching = free - thread.recent[-1].end
-        own = max(0.0, call.seconds - _inside(thread, start))
-        thread.recent.append(_Recent(start, call.end, call.seconds))
+        # What ended inside this call was made by it, as ``reshape`` makes a copy where it needs
+        # one, and has been added already: what is left is its own.
+        own = call.end - max(start, free)
         if not call.op:
-            self._waited(call, start, free, thread, place)
+            self._waited(own, start, free, thread, place, mine=call.thread == self.thread)
             return
         self.calls += 1
         self._work(call, place, own)
-        python = max(0.0, start - free - self.extra)
+        gap = max(0.0, start - free)
+        python = max(0.0, gap - self.extra)
         if call.thread == self.thread:
+            self.tapped += gap - python
             for spent in (self.lines[place.line], self.phases[place.phase]):
                 spent.calls += 1
                 spent.seconds += own
@@ -185,14 +176,13 @@ class Sums:
             thread.before = free
         thread.phase = place.phase
 
-    def _waited(self, call: Call, start: float, free: float, thread: _Thread, place: Place
-                ) -> None:
+    def _waited(self, own: float, start: float, free: float, thread: _Thread, place: Place,
+                mine: bool) -> None:
         """A wait for data. Ops and Python inside it have been added already, as data; Python just
         before it went there as well, and is taken out again.
         """
         early = max(0.0, start - thread.before - self.extra) if thread.phase == "data" else 0.0
-        own = max(0.0, call.end - max(start, free))
-        if call.thread == self.thread:
+        if mine:
             spent = self.phases["data"]
             spent.python += own - early
             self.phases[OUTSIDE].python += early or max(0.0, start - free)
@@ -222,17 +212,6 @@ class Sums:
         if place is None:
             place = self._places[key] = place_of(stack)
         return place
-
-
-def _inside(thread: _Thread, start: float) -> float:
-    """Seconds of the calls that ended before this one did and began after ``start``, and of
-    watching them: it made them itself, as ``reshape`` does where it needs a copy.
-    """
-    seconds = 0.0
-    while thread.recent and thread.recent[-1].start >= start:
-        made = thread.recent.pop()
-        seconds += made.seconds + made.watching
-    return seconds
 
 
 def _cost(call: Call) -> tuple[str, int, int]:
