@@ -297,15 +297,19 @@ class Table(dict[str, Implementation]):
             return None
         return self._told(name, first.name, run)
 
-    def _told(self, op: str, column: str, run: Callable[..., None]) -> Callable[..., None]:
-        """``run``, which steps many parameters, and tells the taps of it."""
-        def told(rows: Any, hyper: Any, **attrs: Any) -> None:
+    def _told(self, op: str, column: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        """``run``, which steps many parameters, and tells the taps of those that it did not leave
+        to others.
+        """
+        def told(rows: Any, hyper: Any, **attrs: Any) -> Any:
             start = time.perf_counter()
-            run(rows, hyper, **attrs)
+            left = run(rows, hyper, **attrs)
             seconds = time.perf_counter() - start
-            calls = [(op, (*row, hyper), attrs) for row in rows]
-            for tap in self.taps:
+            calls = [(op, (*row, hyper), attrs) for row in rows
+                     if not any(row is other for other in left or ())]
+            for tap in self.taps if calls else ():
                 tap.together(op, calls, column, seconds)  # type: ignore[attr-defined]
+            return left
 
         return told
 
