@@ -215,6 +215,7 @@ def test_json_of_the_roof_is_what_the_file_holds(known):
 def test_anew_measures_and_a_busy_machine_is_told(known, monkeypatch):
     monkeypatch.setattr("etude.measure.roof.SECONDS", 0.0)
     monkeypatch.setattr("etude.measure.roof._megabytes", lambda: 1)
+    monkeypatch.setattr("etude.measure.roof._BUSY", {})
     probed = (Peak(1, 3e9, 2e9, 1e9, "etude-cpu", "NumPy"), "another process had its cores")
     monkeypatch.setattr("etude.measure.roof._probed", lambda threads: probed)
     text = run("roofline", "--anew")

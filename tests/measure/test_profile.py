@@ -410,6 +410,16 @@ def test_the_memory_of_the_process_is_told_where_the_system_tells():
     assert len(p.memory) >= 2
 
 
+def test_a_system_that_does_not_tell_what_a_process_holds_leaves_it_open(monkeypatch):
+    monkeypatch.setattr(watching, "resident", lambda: 0)
+    monkeypatch.setattr("etude.measure.profile.report.most_resident", lambda: 0)
+    with etude.profile() as p:
+        F.exp(etude.zeros(100_000))
+    line, = [x for x in p.table().splitlines() if x.startswith("  memory ")]
+    assert line.split()[1] == "?"
+    assert line.endswith("and this system does not say what the process holds")
+
+
 def test_looks_at_the_memory_are_thinned_out(monkeypatch):
     monkeypatch.setattr(watching, "MOST", 8)
     with etude.profile() as p:

@@ -111,7 +111,8 @@ def peaks(anew: bool = False) -> Peaks:
     """The peaks of this machine: from the file, or measured, in some seconds, where there is none,
     where it is damaged or of other versions, or if ``anew`` asks for it.
 
-    What was measured on a busy machine is returned with the reason in ``busy``, and not kept.
+    What was measured on a busy machine is returned with the reason in ``busy``. It is kept for this
+    process only, which does not measure again unless it is asked to.
     """
     machine = this_machine()
     path = file_of(machine)
@@ -119,9 +120,17 @@ def peaks(anew: bool = False) -> Peaks:
         kept = _kept(path)
         if kept is not None and kept.machine == machine:
             return kept
+        if path in _BUSY:
+            return _BUSY[path]
     found = _measured(machine)
     keep(found)
+    if found.busy:
+        _BUSY[path] = found
     return found
+
+
+#: What was measured by this process on a busy machine, by the file where it is not.
+_BUSY: dict[Path, Peaks] = {}
 
 
 def this_machine() -> dict[str, str]:

@@ -36,15 +36,16 @@ def heading(p: Profile, n: Numbers) -> str:
 
 def four(n: Numbers) -> list[tuple[str, str, str]]:
     """(name, the number, what it says) of the four that matter."""
+    alive = f"{n.live / n.reserved:.0%}" if n.reserved else "?"
+    held = f"{size(n.reserved)} reserved, {size(n.before)} of it before" if n.reserved else (
+        "and this system does not say what the process holds")
     return [
         ("busy", f"{n.busy:.0%}", f"of {n.cores} cores; {n.inside_ops:.0%} of the time was inside "
                                   f"ops"),
         ("achieved", f"{n.of_peak:.1%}", f"of the peak: {1e-9 * n.achieved:.3g} of "
                                          f"{1e-9 * n.peak:.3g} GFLOP/s; inside ops {n.of_roof:.0%} "
                                          f"of what the roofline allows"),
-        ("memory", f"{n.live / max(n.reserved, 1):.0%}", f"alive: {size(n.live)} in arrays at "
-                                                         f"most, {size(n.reserved)} reserved, "
-                                                         f"{size(n.before)} of it before"),
+        ("memory", alive, f"alive: {size(n.live)} in arrays at most, {held}"),
         ("data", f"{n.waiting:.0%}", "of the time was waiting for data"),
     ]
 
