@@ -23,7 +23,7 @@ from etude.core.columns import VIEW, Event
 FOLD = 20_000  # calls that are kept before they are added up: some 10 MB
 LOOK = 0.005  # seconds between two looks at the memory of this process, at first
 MOST = 4000  # looks that are kept; when there are as many, every other one goes
-SMALL = 1024  # bytes: smaller results are not watched, which would cost more than they weigh
+SMALL = 1 << 14  # bytes: smaller results are not watched, which would cost more than they weigh
 
 Stack = tuple[Any, ...]  # code, place, code, place ... from the op outwards
 #: One op call: its name, (shape, dtype) of each array (1 for a number, or None), its attributes.
