@@ -293,7 +293,7 @@ def test_ops_of_the_threads_of_a_loader_are_told_and_are_no_time_of_the_program(
         list(batches(2, transform))
     assert rows(p, op="exp")[0].calls == 3
     assert p.sums.elsewhere > 0
-    assert p.sums.phases["data"].seconds == 0
+    assert p.parts()["data"].seconds == 0
 
 
 # ------------------------------------------------------------------ the rest of the time

@@ -16,8 +16,8 @@ import sys
 import sysconfig
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -58,15 +58,6 @@ def file_name(path: str) -> str:
     return os.path.basename(path) if told is None else str(told[1])
 
 
-class Place(NamedTuple):
-    """Where a call was made."""
-
-    phase: str
-    line: Line  # the innermost outside of Etude
-    path: tuple[str, ...]  # the way there, from outside
-    stack: Stack  # kept, since places are found by the addresses of its code
-
-
 @dataclass
 class Work:
     """All calls of one op with one set of shapes, in one column and phase."""
@@ -91,6 +82,19 @@ class Spent:
     python: float = 0.0
 
 
+@dataclass(eq=False)
+class Place:
+    """Where calls were made, and what was spent there by the thread whose time is told."""
+
+    phase: str
+    line: Line  # the innermost outside of Etude
+    path: tuple[str, ...]  # the way there, from outside
+    stack: Stack  # kept, since places are found by the addresses of its code
+    spent: Spent = field(default_factory=Spent)
+    ops: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # seconds
+    waiting: float = 0.0  # for data
+
+
 class Slice(NamedTuple):
     """One call, or one wait, for the trace."""
 
@@ -106,6 +110,7 @@ class _Thread:
 
     phase: str = OUTSIDE
     before: float = 0.0  # when the last call before the present wait for data was over
+    first: Place | None = None  # of the first call in that wait
 
 
 class Sums:
@@ -116,9 +121,6 @@ class Sums:
         self.extra = extra  # seconds that a call takes longer because it is tapped at all
         self.thread = threading.get_ident()  # whose time is told; others count as ops only
         self.work: dict[Any, Work] = {}
-        self.lines: defaultdict[Line, Spent] = defaultdict(Spent)
-        self.phases: defaultdict[str, Spent] = defaultdict(Spent)
-        self.paths: defaultdict[tuple[str, ...], float] = defaultdict(float)
         self.slices: list[Slice] = []
         self.elsewhere = 0.0  # seconds in ops of other threads
         self.tapped = 0.0  # of ``extra``, what was found
@@ -131,6 +133,27 @@ class Sums:
     def add(self, calls: list[Call]) -> None:
         for call in calls:
             self._add(call)
+
+    @property
+    def lines(self) -> dict[Line, Spent]:
+        """By the line of the program."""
+        return _gathered((place.line, place) for place in self._places.values())
+
+    @property
+    def phases(self) -> dict[str, Spent]:
+        """By phase."""
+        return _gathered((place.phase, place) for place in self._places.values())
+
+    @property
+    def paths(self) -> dict[tuple[str, ...], float]:
+        """Seconds by the way there: of Python at its end, and of each op one step further."""
+        found: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        for place in self._places.values():
+            found[place.path] += place.spent.python
+            found["waiting for data",] += place.waiting
+            for op, seconds in place.ops.items():
+                found[*place.path, op] += seconds
+        return {path: seconds for path, seconds in found.items() if seconds}
 
     @property
     def step(self) -> float:
@@ -152,7 +175,7 @@ class Sums:
         # one, and has been added already: what is left is its own.
         own = call.end - max(start, free)
         if not call.op:
-            self._waited(own, start, free, thread, place, mine=call.thread == self.thread)
+            self._waited(own, start, thread, place, mine=call.thread == self.thread)
             return
         self.calls += 1
         self._work(call, place, own)
@@ -160,12 +183,11 @@ class Sums:
         python = max(0.0, gap - self.extra)
         if call.thread == self.thread:
             self.tapped += gap - python
-            for spent in (self.lines[place.line], self.phases[place.phase]):
-                spent.calls += 1
-                spent.seconds += own
-                spent.python += python
-            self.paths[(*place.path, call.op)] += own
-            self.paths[place.path] += python
+            spent = place.spent
+            spent.calls += 1
+            spent.seconds += own
+            spent.python += python
+            place.ops[call.op] += own
             if place.phase == "optimiser" and thread.phase != "optimiser":
                 self.steps += 1
                 if self.steps <= STEPS:
@@ -173,21 +195,18 @@ class Sums:
         else:
             self.elsewhere += own
         if place.phase == "data" and thread.phase != "data":
-            thread.before = free
+            thread.before, thread.first = free, place
         thread.phase = place.phase
 
-    def _waited(self, own: float, start: float, free: float, thread: _Thread, place: Place,
-                mine: bool) -> None:
-        """A wait for data. Ops and Python inside it have been added already, as data; Python just
-        before it went there as well, and is taken out again.
+    def _waited(self, own: float, start: float, thread: _Thread, place: Place, mine: bool) -> None:
+        """A wait for data. Ops and Python inside it have been added already; Python just before it
+        as well, to the way to its first op, and is taken out again.
         """
-        early = max(0.0, start - thread.before - self.extra) if thread.phase == "data" else 0.0
         if mine:
-            spent = self.phases["data"]
-            spent.python += own - early
-            self.phases[OUTSIDE].python += early or max(0.0, start - free)
-            self.lines[place.line].python += own
-            self.paths[("waiting for data",)] += own
+            place.waiting += own
+            if thread.phase == "data" and thread.first is not None:
+                early = max(0.0, start - thread.before - self.extra)
+                thread.first.spent.python -= min(early, thread.first.spent.python)
         thread.phase = OUTSIDE
 
     def _work(self, call: Call, place: Place, own: float) -> None:
@@ -212,6 +231,18 @@ class Sums:
         if place is None:
             place = self._places[key] = place_of(stack)
         return place
+
+
+def _gathered(places: Iterable[tuple[Any, Place]]) -> dict[Any, Spent]:
+    """What was spent in the places with the same key. Waiting is Python, and no call."""
+    found: defaultdict[Any, Spent] = defaultdict(Spent)
+    for key, place in places:
+        if place.spent.calls or place.waiting:
+            spent = found[key]
+            spent.calls += place.spent.calls
+            spent.seconds += place.spent.seconds
+            spent.python += place.spent.python + place.waiting
+    return dict(found)
 
 
 def _cost(call: Call) -> tuple[str, int, int]:
