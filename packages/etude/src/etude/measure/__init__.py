@@ -11,8 +11,10 @@ Everything in Etude that states a speed takes it from here.
 """
 
 from etude.measure.machine import Span, now
+from etude.measure.profile import Profile
 from etude.measure.roof import Peak, Peaks, peaks
+from etude.measure.roofline import Roofline
 from etude.measure.timing import Comparison, Interval, Ratio, compare, median_interval
 
-__all__ = ["Comparison", "Interval", "Peak", "Peaks", "Ratio", "Span", "compare",
-           "median_interval", "now", "peaks"]
+__all__ = ["Comparison", "Interval", "Peak", "Peaks", "Profile", "Ratio", "Roofline", "Span",
+           "compare", "median_interval", "now", "peaks"]
