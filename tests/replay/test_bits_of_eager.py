@@ -5,7 +5,6 @@ from twins import dropping_mlp, labelled, mlp, over_tokens, tokens, twins
 
 from etude import models, optim
 
-
 OPTIMISERS = {
     "sgd": {"optimizer": "sgd"},
     "sgd with momentum": {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01},

@@ -13,7 +13,7 @@ from etude.replay.passes import optimised
 
 pytest.importorskip("etude_cpu._glue", reason="NOT RUN: needs etude-cpu", exc_type=ImportError)
 
-from etude.backends.native.replay import Native, takes  # noqa: E402 - it needs what is asked above
+from etude.backends.native.replay import Native, takes
 
 
 class Step:
@@ -249,9 +249,8 @@ def test_two_threads_run_two_programs_at_once():
 def test_where_the_glue_is_missing_a_loop_runs_the_records(monkeypatch):
     from pathlib import Path
 
-    from etude_cpu import glue
-
     from etude.backends.native import library
+    from etude_cpu import glue
 
     kernels = Path(glue.COMPILED).parent / "libetude_cpu_portable.so"
     monkeypatch.setattr(library, "host", library.abi_host)
