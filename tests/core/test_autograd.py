@@ -466,6 +466,17 @@ def test_leaves_and_requires_grad():
         etude.tensor([True]).requires_grad_()
 
 
+def test_a_leaf_that_no_longer_asks_gets_nothing_and_the_others_do():
+    x, y = leaf(2.0), leaf(3.0)
+    z = x * y + x
+    x.requires_grad_(False)
+    with pytest.raises(RuntimeError, match=r"inputs\[0\] was not used"):
+        etude.grad(z, [x, y], retain_graph=True)
+    z.backward()
+    assert x.grad is None
+    assert y.grad.item() == 2
+
+
 # ---------------------------------------------------------------------------- the rest
 
 

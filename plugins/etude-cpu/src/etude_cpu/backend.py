@@ -23,7 +23,7 @@ def load():
     isa = choose(built, glue.runs, os.environ.get("ETUDE_CPU_ISA", "").strip())
     ops = open_library(_library(folder, isa))
     return Column("cpu", "cpu", ops, isa=isa, threads=glue.get_num_threads(), checks=True,
-                  dtypes=ops.dtypes)
+                  dtypes=ops.dtypes, steps=ops.steps)
 
 
 def choose(built, runs, wanted=""):

@@ -30,7 +30,7 @@ typedef struct {
 """
 
 
-def steps_of(device: Device, library: Path) -> dict[str, Callable[..., None]]:
+def steps_of(device: Device, library: Path) -> dict[str, Callable[..., list[Any]]]:
     """Op -> ``call(rows, hyper, **attrs)``, for the ops that a library has them of."""
     from cffi import FFI
 
@@ -46,10 +46,10 @@ def steps_of(device: Device, library: Path) -> dict[str, Callable[..., None]]:
             if hasattr(opened_library, f"etude_steps_{op}_f32")}
 
 
-def _steps(device: Device, ffi: Any, library: Any, op: Op) -> Callable[..., None]:
+def _steps(device: Device, ffi: Any, library: Any, op: Op) -> Callable[..., list[Any]]:
     checked: set[Any] = set()
 
-    def call(rows: Sequence[tuple[Any, ...]], hyper: Any, **attrs: Any) -> None:
+    def call(rows: Sequence[tuple[Any, ...]], hyper: Any, **attrs: Any) -> list[Any]:
         """Moves every row, (p, g, *moments) of one dtype, in place. Raises as the op does."""
         suffix = SUFFIX[rows[0][0].dtype]
         function = getattr(library, f"etude_steps_{op.name}_{suffix}", None)
@@ -73,5 +73,6 @@ def _steps(device: Device, ffi: Any, library: Any, op: Op) -> Callable[..., None
                           address(opened(hyper, device, op.name)), *settings)
         if status != OK:
             raise BackendError(f"{op.name}: {device.host.error() or f'status {status}'}")
+        return []
 
     return call

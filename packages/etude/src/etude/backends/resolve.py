@@ -41,14 +41,16 @@ def default_stack(device: str) -> tuple[Column, ...]:
 
 def resolve(column: Any) -> tuple[Column, ...]:
     """The columns that one argument of ``use`` stands for; none for the reference."""
+    if isinstance(column, str):
+        if column == REFERENCE:
+            return ()  # asks no plugin
+        plugins = registry()
+        if column in plugins.backends:  # most often; needs no path
+            return (plugins.load(column),)
     if isinstance(column, Column):
         if wrong := unfit(column):
             raise BackendError(f"column {column.name!r}: {wrong}")
         return (column,)
-    if isinstance(column, str) and column == REFERENCE:
-        return ()  # asks no plugin
-    if isinstance(column, str) and column in registry().backends:  # most often; needs no path
-        return (registry().load(column),)
     if callable(column) and hasattr(column, "_etude_ops"):
         return (column_of_function(column),)
     if inspect.ismodule(column):
@@ -62,7 +64,8 @@ def resolve(column: Any) -> tuple[Column, ...]:
         return (column_of_file(path),)
     if path.suffix in (".so", ".dylib"):
         must_exist(path)
-        return (Column(path.name, "cpu", open_library(path), isa="native", checks=True),)
+        ops = open_library(path)
+        return (Column(path.name, "cpu", ops, isa="native", checks=True, steps=ops.steps),)
     if path.suffix == ".cu":
         must_exist(path)
         return (_column_of_cuda(path),)

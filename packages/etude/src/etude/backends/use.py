@@ -36,7 +36,8 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
     def __init__(self, *columns: Any, strict: bool = False, fallback: bool = False) -> None:
         self.table = _table("use", columns, strict, fallback)
         #: (op, dtype, reason) -> how often the reference stood in, since the block was entered.
-        self.fallbacks: Counter[tuple[str, str, str]] = Counter()
+        #: Empty as it is made; Counter's __init__ would look for elements, which takes its time.
+        self.fallbacks: Counter[tuple[str, str, str]] = Counter.__new__(Counter)
         self._tokens: list[tuple[Token[State], Token[Any]]] = []
         self._entered = False
 
@@ -49,9 +50,9 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
         return f"<use {_names(self.table.stack)} on {self.device}>"
 
     def __enter__(self) -> use:
-        here = STATE.get()
+        here, table = STATE.get(), self.table
         tables = Tables(here.tables, here.tables.taps)
-        tables[self.device] = (self.table.with_taps(tables.taps) if tables.taps else self.table)
+        tables[table.device] = table.with_taps(tables.taps) if tables.taps else table
         if not self._tokens:
             self.fallbacks.clear()
         self._tokens.append((STATE.set(State(tables, here.grad)), FALLBACKS.set(self.fallbacks)))
@@ -64,7 +65,7 @@ class use:  # noqa: N801 - read as a verb: with use("cpu")
         FALLBACKS.reset(fallbacks)
 
     def __del__(self) -> None:
-        if not getattr(self, "_entered", True):
+        if not getattr(self, "_entered", True):  # a use that raised has no such attribute
             names = ", ".join(repr(b.name) for b in self.table.stack) or repr("reference")
             warnings.warn(f"use({names}) was made and never entered, so it chose nothing. Write "
                           f"with use({names}): for a block, set_default_backend({names}) for the "
@@ -86,7 +87,10 @@ def set_default_backend(*columns: Any, strict: bool = False, fallback: bool = Fa
 def _table(verb: str, columns: tuple[Any, ...], strict: bool, fallback: bool) -> Table:
     if not columns:
         raise BackendError(f"{verb}() needs at least one column, such as {verb}('reference')")
-    return _table_of_stack(verb, tuple([b for c in columns for b in resolve(c)]), strict, fallback)
+    stack: tuple[Column, ...] = ()
+    for column in columns:
+        stack += resolve(column)
+    return _table_of_stack(verb, stack, strict, fallback)
 
 
 @lru_cache(maxsize=64)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from etude.core.array import is_contiguous, memory
-from etude.core.dispatch import OPS, TensorOps
+from etude.core.dispatch import OPS, TENSOR_TABLES, TensorOps
 from etude.core.errors import ShapeError
 from etude.core.live import WATCHER
-from etude.core.state import STATE, State, grad_mode
-from etude.core.tape import Mode, Node, key_of, walk
+from etude.core.state import STATE, State, Tables, grad_mode
+from etude.core.tape import Mode, Node, key_of, to_leaves, to_targets
 from etude.core.tensor import Tensor
 
 
@@ -35,6 +35,8 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
     another one fails.
     """
     keep = create_graph if retain_graph is None else retain_graph
+    tables = STATE.get().tables
+    mode = TENSORS if create_graph else Mode(tables)
     seed = _seed(t, gradient, create_graph)
     taken = {memory(seed)}
     added: list[_Added] = []
@@ -43,28 +45,30 @@ def backward(t: Tensor, gradient: Tensor | None = None, retain_graph: bool | Non
         while True:
             before = leaf.grad
             if create_graph:
-                after = g if before is None else _tensor_ops(g).add(before, g)
+                after = g if before is None else mode.tables[g.device].F.add(before, g)
             elif before is None:
-                after = Tensor(_owned(g, taken))
+                after = Tensor(_owned(g, taken, tables))
             else:
-                after = Tensor(_array_ops(g).add(before.array, g))
-            if _exchanged(leaf, before, after):
-                break
-        watcher = WATCHER.get()
-        if watcher is not None and leaf.hooks:
-            watcher.refuses("a hook of a gradient is called, which a replay would not call")
+                after = Tensor(tables[g.device].F.add(before.array, g))
+            with _EXCHANGE:
+                if leaf.grad is before:  # else a thread was faster
+                    leaf.grad = after
+                    break
         if not leaf.hooks:
             added.append((leaf, g, before, after))
             return
+        watcher = WATCHER.get()
+        if watcher is not None:
+            watcher.refuses("a hook of a gradient is called, which a replay would not call")
         try:
             for hook in list(leaf.hooks.values()):
                 hook(leaf)
         finally:
             added.append((leaf, g, before, leaf.grad))
 
-    token = STATE.set(State(STATE.get().tables, create_graph))
+    token = STATE.set(State(tables, create_graph))
     try:
-        walk([(t, seed)], TENSORS if create_graph else ARRAYS, keep, complete=accumulate)
+        to_leaves(t, seed, mode, keep, accumulate)
     except BaseException:
         for entry in added:
             _take_back(*entry)
@@ -84,15 +88,6 @@ _EXCHANGE = threading.Lock()
 _Added = tuple[Tensor, Any, Tensor | None, Tensor | None]
 
 
-def _exchanged(leaf: Tensor, before: Tensor | None, after: Tensor | None) -> bool:
-    """Make ``leaf.grad`` ``after`` if it still is ``before``; False if a thread was faster."""
-    with _EXCHANGE:
-        if leaf.grad is not before:
-            return False
-        leaf.grad = after
-        return True
-
-
 def _take_back(leaf: Tensor, g: Any, before: Tensor | None, left: Tensor | None) -> None:
     """Make ``leaf.grad`` what it would be without this walk, which left it as ``left``."""
     while True:
@@ -100,8 +95,10 @@ def _take_back(leaf: Tensor, g: Any, before: Tensor | None, left: Tensor | None)
         without = before
         if now is not None and now is not left:  # another thread has added to it since
             without = OPS["sub"](now, g if isinstance(g, Tensor) else Tensor(g))
-        if _exchanged(leaf, now, without):
-            return
+        with _EXCHANGE:
+            if leaf.grad is now:
+                leaf.grad = without
+                return
 
 
 def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
@@ -117,10 +114,12 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     given = [None] * len(outs) if grad_outputs is None else grad_outputs
     given = [given] if isinstance(given, Tensor) else list(given)
     keep = create_graph if retain_graph is None else retain_graph
+    tables = STATE.get().tables
     seeds = [_seed(t, g, create_graph) for t, g in zip(outs, given, strict=True)]
     with grad_mode(create_graph):
-        found = walk(list(zip(outs, seeds, strict=True)), TENSORS if create_graph else ARRAYS,
-                     keep, targets={key_of(t) for t in ins})
+        found = to_targets(list(zip(outs, seeds, strict=True)),
+                           {key_of(t) for t in ins if t.requires_grad},
+                           TENSORS if create_graph else Mode(tables), keep)
     taken = {memory(seed) for seed in seeds}
     results: list[Tensor | None] = []
     for i, t in enumerate(ins):
@@ -128,23 +127,25 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
         if g is None and not allow_unused:
             raise RuntimeError(f"inputs[{i}] was not used to compute the outputs, or does not "
                                f"require a gradient; pass allow_unused=True to get None")
-        results.append(g if g is None or create_graph else Tensor(_owned(g, taken)))
+        results.append(g if g is None or create_graph else Tensor(_owned(g, taken, tables)))
     return tuple(results)
 
 
 def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
     """The gradient that starts at ``t``: given, or 1 for a single number."""
+    array = t.array
     if not t.requires_grad:
         raise RuntimeError("this tensor does not require a gradient: nothing that led to it was "
                            "made with requires_grad=True, or it was computed under no_grad()")
     if given is None:
-        if t.array.size != 1:
+        if array.size != 1:
             raise ShapeError(f"backward from a tensor of shape {list(t.shape)} needs a gradient of "
                              f"that shape; only a single number starts at 1. Sum it first?")
-        one = np.ones(t.shape, t.dtype)
-        given = Tensor(STATE.get().tables[t.device].upload(one))
-    if not isinstance(given, Tensor) or (given.array.shape, given.array.dtype) != (
-            t.array.shape, t.array.dtype):
+        one = np.empty(array.shape, array.dtype)
+        one.fill(1)
+        given = Tensor(STATE.get().tables[array.device].upload(one))
+    elif not isinstance(given, Tensor) or (given.array.shape, given.array.dtype) != (
+            array.shape, array.dtype):
         got = (f"one of {given.dtype.name}{list(given.shape)}" if isinstance(given, Tensor)
                else type(given).__name__)
         raise ShapeError(f"the gradient given must be a Tensor {t.dtype.name}{list(t.shape)} like "
@@ -152,23 +153,20 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
     return given if create_graph else given.array
 
 
-def _owned(g: Any, taken: set[int]) -> Any:
+def _owned(g: Any, taken: set[int], tables: Tables) -> Any:
     """``g`` in C order, and in memory that no other gradient shares: somebody may write there."""
-    if memory(g) in taken or not is_contiguous(g):
-        g = _array_ops(g).contiguous(g)
-    taken.add(memory(g))
+    if type(g) is np.ndarray and g.base is None and g.flags.c_contiguous and id(g) not in taken:
+        taken.add(id(g))  # most are like that
+        return g
+    place = memory(g)
+    if place in taken or not is_contiguous(g):
+        g = tables[g.device].F.contiguous(g)
+        place = memory(g)
+    taken.add(place)
     return g
 
 
-# ------------------------------------------------------------------ what a walk computes with
-
-
-def _array_ops(g: Any) -> Any:
-    return STATE.get().tables[g.device].F
-
-
-def _tensor_ops(g: Tensor) -> TensorOps:
-    return TensorOps(g.device)
+# ------------------------------------------------------------------ under create_graph
 
 
 def _tensor_of(array: Any, node: Node | None) -> Tensor:
@@ -182,7 +180,7 @@ def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...]) -> list[A
     for name, t in zip(op.arrays, inputs, strict=False):
         if isinstance(t, Tensor):
             node.unwritten(name, t)
-    F = _tensor_ops(g)
+    F = TensorOps(g.device)
     # One input may have been computed from another: views of them keep their shares apart.
     own = [F.reshape(t, shape=t.shape) if need else t
            for t, need in zip(inputs, needs, strict=True)]
@@ -192,5 +190,4 @@ def _through_composite(node: Node, g: Tensor, needs: tuple[bool, ...]) -> list[A
     return [next(answers) if need else None for need in needs]
 
 
-ARRAYS = Mode(_array_ops)
-TENSORS = Mode(_tensor_ops, _tensor_of, _through_composite)
+TENSORS = Mode(TENSOR_TABLES, _tensor_of, _through_composite)

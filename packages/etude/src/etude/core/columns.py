@@ -44,8 +44,10 @@ class Column:
     name, device: what it is called, and where its arrays are. For "cpu" they are NumPy's. Any
         other device also gives ``upload`` (NumPy array to DeviceArray) and ``download`` (a
         contiguous DeviceArray to a NumPy array).
-    steps: for ops of optimisers, the same on many parameters at once, in place:
-        ``steps[name](rows, hyper, **attrs)``, a row being p, its gradient and its moments.
+    steps: for ops of optimisers, the same on many parameters of one dtype at once, in place:
+        ``steps[name](rows, hyper, **attrs)``, a row being p, its gradient, in C order and in
+        memory of its own, and its moments. It returns the rows that it declines, and the op
+        moves those.
     isa, threads, dtypes: for people. ``etude backends`` and receipts show them, and nothing is
         decided by them: what it is made with ("python", "avx2"), on how many threads it computes,
         and op -> names of the dtypes it takes. An op declines the others itself.
@@ -63,7 +65,7 @@ class Column:
     upload: Implementation | None = None
     download: Implementation | None = None
     dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    steps: Mapping[str, Callable[..., None]] = field(default_factory=dict, repr=False)
+    steps: Mapping[str, Callable[..., list[Any]]] = field(default_factory=dict, repr=False)
     results: Results = field(default_factory=Results, repr=False, init=False)
 
 
@@ -144,7 +146,7 @@ class Table(dict[str, Implementation]):
     def _candidates(self, op: Op) -> Iterator[tuple[str, Implementation]]:
         """(column, call) in the order to try; the last one always answers or raises."""
         if op.cls == "view":
-            yield VIEW, self._reshape(op) if op.name == "reshape" else _reference(op)
+            yield VIEW, self._reshape(op) if op.name == "reshape" else _view(op)
             return
         if op.cls == "create":
             yield VIEW, self._create(op)
@@ -249,7 +251,7 @@ class Table(dict[str, Implementation]):
 
     def _reshape(self, op: Op) -> Implementation:
         """A view where the strides allow; else the device makes the array contiguous first."""
-        view = _reference(op)
+        view = _view(op)
 
         def reshape(x: Any, **attrs: Any) -> Any:
             try:
@@ -287,12 +289,14 @@ class Table(dict[str, Implementation]):
 
         return through_host
 
-    def steps(self, name: str) -> Callable[..., None] | None:
+    def steps(self, name: str) -> Callable[..., list[Any]] | None:
         """What does an optimiser's op for many parameters at once, of the column that has the op;
         None where it has no such thing, and where taps want to see every call.
         """
-        first = next((b for b in self.stack if name in b.ops), None)
-        return None if first is None or self.taps else first.steps.get(name)
+        for column in self.stack:
+            if name in column.ops:
+                return None if self.taps else column.steps.get(name)
+        return None
 
     def upload(self, x: np.ndarray[Any, Any]) -> Any:
         """``x`` in the memory of this table's device."""
@@ -359,6 +363,19 @@ def _reference(op: Op) -> Implementation:
         return into(out, reference(*arrays, **attrs))
 
     return run
+
+
+def _view(op: Op) -> Implementation:
+    """The reference of a view behind its shape rule. What it returns is an array over the memory
+    of ``x``, so there is nothing that it could write into ``out``.
+    """
+    reference, check = op.reference, op.check
+
+    def view(*arrays: Any, **attrs: Any) -> Any:
+        check(arrays, attrs)
+        return reference(*arrays, **attrs)
+
+    return view
 
 
 def _checked(op: Op, column: Column) -> Implementation:

@@ -8,7 +8,9 @@ with PyTorch's signatures are made from these in ``functional/``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -95,81 +97,93 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], str]:
     return tuple(operands), device
 
 
-def _record(op: Op, inputs: Sequence[Any], result: Any, attrs: dict[str, Any],
-            needs: tuple[bool, ...]) -> Any:
-    """Wrap what the table returned, with a Node if a gradient is wanted."""
-    outputs = result if isinstance(result, tuple) else (result,)
-    node = None
-    if True in needs and outputs and outputs[0].dtype.kind == "f":
-        if op.internal and op.rule is None and op.composite_rule is None:
-            raise RuntimeError(f"{op.name} has no gradient rule, so the op it belongs to cannot "
-                               f"be differentiated twice")
-        node = Node(op, inputs, outputs, attrs, needs)
-    if op.outputs[0].startswith("*"):
-        return tuple([view_of(inputs[0], Tensor(y, node=node, index=i))
-                      for i, y in enumerate(outputs)])
-    y = Tensor(outputs[0], node=node)
-    if op.shown > 1:
-        return (y, *map(Tensor, outputs[1 : op.shown]))
-    return view_of(inputs[0], y) if op.cls == "view" else y
-
-
-def _general(op: Op) -> Function:
+def general(op: Op, leading: int = 0, otherwise: Callable[..., Any] | None = None) -> Function:
     """Any number of operands. Operands of one dtype on one device need no promotion; the loop
     finds that out while it collects their arrays.
+
+    ``otherwise(inputs, attrs)``, where it is given, is called for a call in other words: more
+    than ``leading`` arguments by position, or a keyword that is no attribute of the op.
     """
-    name, taken = op.name, op.taken
+    name, taken, attributes = op.name, op.taken, op.attrs.keys()
     kinds = {"float": "f", "number": "fi", "any": "fib"}[op.domain]
-    fixed = [not op.variadic and array in op.fixed for array in op.arrays]
+    roles: Any = [(a in op.optional, a in op.fixed) for a in op.arrays]
+    if op.variadic:
+        roles = itertools.repeat((False, False))
+    one = op.shown == 1 and not op.many and op.cls != "view"  # result: a Tensor like any other
 
     def call(*inputs: Any, **attrs: Any) -> Any:
+        if otherwise is not None and (
+                len(inputs) > leading or (attrs and not attrs.keys() <= attributes)):
+            return otherwise(inputs, attrs)
         state = STATE.get()
         arrays: list[Any] = []
         needs: list[bool] = []
         dtype = device = None
-        for i, t in enumerate(inputs):
+        for t, (optional, own_dtype) in zip(inputs, roles):
             if not isinstance(t, Tensor):
-                if t is None and i < len(op.arrays) and op.arrays[i] in op.optional:
+                if t is None and optional:
                     arrays.append(None)
                     needs.append(False)
                     continue
                 break
             array = t.array
-            if device is None:
-                device = array.device
-            elif array.device != device:
-                break
-            if op.variadic or not (i < len(fixed) and fixed[i]):
-                if dtype is None:
-                    dtype = array.dtype
-                    if dtype.kind not in kinds:
-                        break
-                elif array.dtype is not dtype:
+            if array.device != device:
+                if device is not None:
                     break
+                device = array.device
+            if not own_dtype and array.dtype is not dtype:
+                if dtype is not None or array.dtype.kind not in kinds:
+                    break
+                dtype = array.dtype
             arrays.append(array)
             needs.append(t.requires_grad)
         if device is None or len(arrays) < len(inputs):  # something to promote, or to refuse
             inputs, device = _promote(op, inputs)
             arrays = [t.array if isinstance(t, Tensor) else t for t in inputs]
             needs = [isinstance(t, Tensor) and t.requires_grad for t in inputs]
-        attrs = taken(attrs)
+        if attrs:
+            attrs = taken(attrs)
         result = state.tables[device][name](*arrays, **attrs)
-        return _record(op, inputs, result, attrs, tuple(needs) if state.grad else ())
+        outputs = result if isinstance(result, tuple) else (result,)
+        node = None
+        if state.grad and True in needs and outputs and outputs[0].dtype.kind == "f":
+            node = Node(op, inputs, outputs, attrs, tuple(needs))
+            if op.internal:
+                _has_a_rule(op)
+        return Tensor(outputs[0], node=node) if one else _results(op, inputs, outputs, node)
 
     return call
+
+
+def _results(op: Op, inputs: Sequence[Any], outputs: tuple[Any, ...], node: Node | None) -> Any:
+    """The Tensors that an op returns which returns several, or views of its input."""
+    if op.many:
+        return tuple([view_of(inputs[0], Tensor(y, node=node, index=i))
+                      for i, y in enumerate(outputs)])
+    first = Tensor(outputs[0], node=node)
+    if op.cls == "view":
+        return view_of(inputs[0], first)
+    return (first, *map(Tensor, outputs[1 : op.shown]))
+
+
+def _has_a_rule(op: Op) -> None:
+    """RuntimeError for a backward op that cannot be differentiated itself."""
+    if op.rule is None and op.composite_rule is None:
+        raise RuntimeError(f"{op.name} has no gradient rule, so the op it belongs to cannot be "
+                           f"differentiated twice")
 
 
 def _by_name(op: Op) -> Function:
     """For the short roads, which know positions only: a call with some operands by name."""
     def call(placed: tuple[Any, ...], names: dict[str, Any]) -> Any:
         arrays, rest = op.arguments(tuple([x for x in placed if x is not None]), names)
-        return _general(op)(*arrays, **rest)
+        return general(op)(*arrays, **rest)
 
     return call
 
 
 def _unary(op: Op) -> Function:
-    name, slow, by_name = op.name, _general(op), _by_name(op)
+    name, slow, by_name = op.name, general(op), _by_name(op)
 
     def call(x: Any = None, **names: Any) -> Any:
         if names:
@@ -187,7 +201,7 @@ def _unary(op: Op) -> Function:
 
 
 def _binary(op: Op) -> Function:
-    name, slow, by_name = op.name, _general(op), _by_name(op)
+    name, slow, by_name = op.name, general(op), _by_name(op)
     differentiable = op.cls != "compare"  # whose results are bools
 
     def call(x: Any = None, y: Any = None, **names: Any) -> Any:
@@ -231,7 +245,7 @@ def function_of(op: Op) -> Function:
     if op.cls == "create":
         return _creation(op)
     if not short(op):
-        return _general(op)
+        return general(op)
     return _unary(op) if len(op.arrays) == 1 else _binary(op)
 
 
@@ -247,3 +261,14 @@ class TensorOps:
         if TABLE[name].cls == "create":
             return lambda **attrs: OPS[name](device=self._device, **attrs)
         return OPS[name]
+
+
+class _TensorTables(dict[str, Any]):
+    """Device -> what has the ops on its Tensors as ``F``, as a ``Table`` has those on arrays."""
+
+    def __missing__(self, device: str) -> Any:
+        self[device] = found = SimpleNamespace(F=TensorOps(device))
+        return found
+
+
+TENSOR_TABLES = _TensorTables()

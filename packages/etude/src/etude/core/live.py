@@ -1,4 +1,4 @@
-"""What a step does beside its op calls, told to whoever watches the step so that it can be done again.
+"""What a step does beside its op calls, told to whoever watches so that it can be done again.
 
 A captured step (``replay/``) runs its op calls again without the Python between them. Some of that
 Python must run all the same, since its numbers differ from step to step: the key of a dropout, the

@@ -123,7 +123,8 @@ def _move_back(F: Any, grad: Any, *, needs: Any, device: str) -> Any:
 
 #: What a move between devices leaves on the tape: it belongs to no column, so to no table.
 _TO: Any = SimpleNamespace(name="to", arrays=("x",), outputs=("y",), saved_from=(), attrs={},
-                           variadic=False, internal=False, rule=_move_back, composite_rule=None)
+                           variadic=False, many=False, internal=False, rule=_move_back,
+                           composite_rule=None, written=0)
 
 
 # ---------------------------------------------------------------------------- views

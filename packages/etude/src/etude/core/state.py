@@ -28,7 +28,7 @@ class Tables(dict[str, Table]):
     default_stack: Callable[[str], tuple[Column, ...]] = staticmethod(lambda device: ())
 
     def __init__(self, tables: Mapping[str, Table] = {}, taps: tuple[Tap, ...] = ()) -> None:
-        super().__init__(tables)
+        dict.__init__(self, tables)
         self.taps = taps
 
     def __missing__(self, device: str) -> Table:

@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -93,6 +93,7 @@ class Op:
     internal: bool = False  # a backward or an optimiser step: not part of the public functions
     rule: Rule | None = None
     composite_rule: Rule | None = None
+    written: ClassVar[int] = 0  # nobody writes what an op computed: see ``Tensor.base``
     _stated: list[str] = field(default_factory=list, repr=False)  # texts of ``conventions``
     _specs: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -233,6 +234,11 @@ class Op:
         answer = self.check(arrays, attrs)
         outputs = [answer] if isinstance(answer, Spec) else list(answer)
         return [s for s in (*map(spec_of, arrays), *outputs) if isinstance(s, Spec)]
+
+    @cached_property
+    def many(self) -> bool:
+        """Whether it returns a tuple of any length, all of it Tensors with gradients."""
+        return self.outputs[0].startswith("*")
 
     @cached_property
     def saved_from(self) -> list[tuple[str, str, bool, int]]:

@@ -29,6 +29,7 @@ from etude.core.shapes import (
     supported,
 )
 from etude.core.state import STATE
+from etude.core.table import Op
 from etude.core.tape import Node, clock
 
 #: Devices as DLPack numbers them: the host, and one that it has no number for.
@@ -44,8 +45,8 @@ class Tensor:
     wrote too early.
     """
 
-    __slots__ = ("__weakref__", "_base", "_written", "array", "grad", "hooks", "index", "node",
-                 "requires_grad")
+    __slots__ = ("__weakref__", "array", "base", "grad", "hooks", "index", "node", "requires_grad",
+                 "written")
 
     def __init__(self, data: Any, requires_grad: bool = False, node: Node | None = None,
                  index: int = 0) -> None:
@@ -55,8 +56,8 @@ class Tensor:
         if node is None:
             self.grad: Tensor | None = None  # of a result, methods.py warns that none is kept
         self.requires_grad = node is not None
-        self._base: Tensor | str | None = None  # the leaf, or the op, whose memory it views
-        self._written = 0  # when copy_ or an optimiser last wrote into it, by the tape's clock
+        self.base: Tensor | Op | None = None  # the leaf, or the op, whose memory it views
+        self.written = 0  # when copy_ or an optimiser last wrote into it, by the tape's clock
         #: what ``backward`` calls when the gradient is complete, in the order of registration
         self.hooks: dict[int, Callable[[Tensor], None]] | None = None
         if requires_grad:
@@ -238,30 +239,26 @@ class Tensor:
         """The same memory, without the history."""
         return view_of(self, Tensor(self.array))
 
-    def written(self) -> int:
-        """When the memory under this tensor was last written, by the tape's clock."""
-        owner = self._owner()
-        return 0 if isinstance(owner, str) else owner._written
-
     def mark_written(self) -> None:
         """To be called by whoever writes into ``array``, afterwards."""
-        owner = self._owner()
-        if isinstance(owner, str):
-            raise RuntimeError(f"the result of {owner!r} was written; only leaves may be")
-        owner._written = next(clock)
+        leaf = self.node is None and self.base is None
+        owner = self if leaf else self._owner()
+        if not isinstance(owner, Tensor):
+            raise RuntimeError(f"the result of {owner.name!r} was written; only leaves may be")
+        owner.written = next(clock)
 
-    def _owner(self) -> Tensor | str:
-        """The leaf whose memory this is, or the name of the op that computed it."""
-        if self.node is not None and self._base is None:
-            return self.node.op.name
-        return self if self._base is None else self._base
+    def _owner(self) -> Tensor | Op:
+        """The leaf whose memory this is, or the op that computed it."""
+        if self.node is not None and self.base is None:
+            return self.node.op
+        return self if self.base is None else self.base
 
     def copy_(self, src: Tensor) -> Tensor:
         """Overwrite the values of this leaf with those of ``src``; the memory stays."""
         owner = self._owner()
-        if isinstance(owner, str):
-            raise RuntimeError(f"copy_ into the result of {owner!r}: backward may need its value. "
-                               f"copy_ writes into leaves; clone() it first")
+        if not isinstance(owner, Tensor):
+            raise RuntimeError(f"copy_ into the result of {owner.name!r}: backward may need its "
+                               f"value. copy_ writes into leaves; clone() it first")
         if STATE.get().grad and owner.requires_grad:
             raise RuntimeError("copy_ into a leaf that requires a gradient: do it under no_grad()")
         if src.shape != self.shape or src.dtype != self.dtype:
@@ -340,7 +337,7 @@ def _tell_of_reading(array: Any) -> None:
 
 def view_of(x: Tensor, y: Tensor) -> Tensor:
     """``y``, noting whose memory it is; not ``x`` itself, which would keep its history alive."""
-    y._base = x._owner()
+    y.base = x._owner()
     return y
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from etude import ops  # noqa: F401 - fills the table, before anything is made from it
 from etude.core.creation import full  # noqa: F401 - public here too
-from etude.core.dispatch import OPS, short
+from etude.core.dispatch import OPS, general, short
 from etude.core.errors import no_such_name
 from etude.core.methods import attach, instead
 from etude.core.table import ENTERED, TABLE, Op
@@ -27,23 +27,22 @@ CASTS = ("sum", "mean", "prod", "cumsum", "softmax", "log_softmax")
 
 def _public(op: Op) -> Callable[..., Any]:
     """The function of Tensors for an op, with attributes by position or keyword."""
-    run = OPS[op.name]
     leading = 0  # how many arguments by position are arrays, in the op's own order
     for name, array in zip(op.order, op.arrays, strict=False):
         if name != array:
             break
         leading += 1
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if len(args) <= leading and (not kwargs or kwargs.keys() <= op.attrs.keys()):
-            return run(*args, **kwargs)
+    def otherwise(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         dtype = kwargs.pop("dtype", None) if op.name in CASTS else None
         arrays, attrs = op.arguments(args, kwargs)
         if dtype is not None:
             arrays[0] = OPS["cast"](arrays[0], dtype=dtype)
-        return run(*arrays, **attrs)
+        return OPS[op.name](*arrays, **attrs)
 
-    return _introduced(run if short(op) else call, op)  # a short road knows PyTorch's names
+    if short(op):
+        return _introduced(OPS[op.name], op)  # a short road knows PyTorch's words itself
+    return _introduced(general(op, leading, otherwise), op)
 
 
 def _introduced(fn: Callable[..., Any], op: Op) -> Callable[..., Any]:

@@ -87,14 +87,17 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
     None. Softmax is part of it: give the scores of a model, not the softmax of them. The mean is
     over the weights of the targets that count; see ``etude.ops.cross_entropy``.
     """
-    _today("cross_entropy", size_average, reduce)
+    if size_average is not None or reduce is not None:
+        _today("cross_entropy", size_average, reduce)
     x, target = as_tensor(input), as_tensor(target)
+    if len(x.array.shape) == 2 and len(target.array.shape) == 1:  # the usual call
+        return OPS["cross_entropy"](x, target, weight, reduction=reduction,
+                                    ignore_index=ignore_index, label_smoothing=label_smoothing)
     if x.ndim == 0:
         raise ShapeError("cross_entropy: input must be (C), (N, C) or (N, C, d1, ...), got a "
                          "single number")
     last = 0 if x.ndim == 1 else 1  # the axis of the classes
-    if target.ndim != 1 or x.ndim != 2:  # the usual call, a label for each row, pays nothing
-        _asked_rightly(x, target, last)
+    _asked_rightly(x, target, last)
     if target.dtype != int64 and target.shape == x.shape and target.dtype != bool_:
         return _soft_cross_entropy(x, target, weight, last, ignore_index, reduction,
                                    label_smoothing)
@@ -107,8 +110,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
         x = x.permute(*rest, last).reshape(target.numel(), x.shape[last])
     shape = target.shape
     loss = OPS["cross_entropy"](
-        x, target if target.ndim == 1 else target.reshape(-1), weight, reduction=reduction,
-        ignore_index=ignore_index, label_smoothing=label_smoothing)
+        x, target.reshape(-1), weight, reduction=reduction, ignore_index=ignore_index,
+        label_smoothing=label_smoothing)
     return loss.reshape(shape) if reduction == "none" and shape != loss.shape else loss
 
 

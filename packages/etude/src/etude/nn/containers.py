@@ -86,7 +86,9 @@ class Sequential(_Row):
 
     def forward(self, input: Any) -> Any:
         x = input
-        for name, layer in self.named_children():
+        for name, layer in vars(self).items():
+            if not isinstance(layer, Module):
+                continue
             try:
                 x = layer(x)
             except (ShapeError, DTypeError, IndexError) as error:

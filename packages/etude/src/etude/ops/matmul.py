@@ -59,10 +59,15 @@ def linear(x, weight, bias=None):
 
 @linear.gradient
 def _(F, grad, x, weight, *, needs):
-    rows = F.reshape(grad, shape=(math.prod(grad.shape[:-1]), weight.shape[0]))
-    flat = F.reshape(x, shape=(rows.shape[0], weight.shape[1]))
-    return (F.reshape(F.matmul(rows, weight), shape=x.shape) if needs[0] else None,
-            F.matmul(_transposed(F, rows), flat) if needs[1] else None,
+    rows, flat, shape = grad, x, x.shape
+    if len(shape) != 2:  # as matrices: all axes but the last as one
+        rows = F.reshape(grad, shape=(math.prod(shape[:-1]), weight.shape[0]))
+        flat = F.reshape(x, shape=(rows.shape[0], weight.shape[1]))
+    dx = F.matmul(rows, weight) if needs[0] else None
+    if needs[0] and len(shape) != 2:
+        dx = F.reshape(dx, shape=shape)
+    return (dx,
+            F.matmul(F.permute(rows, dims=(1, 0)), flat) if needs[1] else None,
             F.sum(rows, dim=0) if True in needs[2:] else None)  # needs[2:] is () without a bias
 
 

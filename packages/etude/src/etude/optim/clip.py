@@ -99,7 +99,8 @@ def _norm_by_ops(gradients: list[Any], kind: float) -> Tensor:
     powers = [F.square(g) if kind == 2 else F.pow(F.abs(g), kind) for g in gradients]
     total = functools.reduce(F.add, [F.sum(x).to("float64") for x in powers],
                              full((), 0.0, "float64"))
-    return F.sqrt(total) if kind == 2 else F.pow(total, 1 / kind)
+    norm: Tensor = F.sqrt(total) if kind == 2 else F.pow(total, 1 / kind)
+    return norm
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

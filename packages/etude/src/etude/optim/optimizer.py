@@ -153,7 +153,7 @@ class Optimizer:
                     raise TypeError(no_gradient(p.grad))
                 if not state:
                     self._start(p, state)
-                alike.setdefault((p.device, state["step"]), []).append((p, state))
+                alike.setdefault((p.array.device, state["step"]), []).append((p, state))
             for (device, count), rows in alike.items():
                 moved = True
                 self._together(tables[device], group, count + 1, rows)
@@ -169,19 +169,19 @@ class Optimizer:
         many = table.steps(self.op)
         waiting: dict[Any, list[Any]] = {}  # by dtype
         for p, state in rows:
-            assert p.grad is not None
-            g = p.grad.array
-            if scale != 1:
-                g = table["mul"](g, scale)
-            if not is_contiguous(g) or memory(g) == memory(p.array):  # p is written, g is read
-                g = table["contiguous"](g)
-            if many is None:
-                self._apply(table, p, g, state, hyper, attrs)
-            else:
-                waiting.setdefault(p.dtype, []).append((p, g, state))
+            place, moments = self._places(table, p, state)
+            g = _gradient(table, p, scale)
+            waiting.setdefault(place.dtype, []).append((p, (place, g, *moments)))
+            p.mark_written()  # also where this step fails half-way
         for alike in waiting.values():
-            assert many is not None
-            self._apply_all(table, many, alike, hyper, attrs)
+            declined = [row for _, row in alike]
+            if many is not None:
+                declined = many(declined, hyper, **attrs)
+            for place, g, *moments in declined:
+                table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
+            for p, (place, *_) in alike:
+                if place is not p.array:
+                    table["contiguous"](place, out=p.array)
 
     def _hyper(self, table: Table, group: Group, attrs: dict[str, Any], scale: float,
                states: list[dict[str, Any]]) -> Any:
@@ -220,22 +220,6 @@ class Optimizer:
             if watcher is not None:
                 watcher.begins(state[name].array)
 
-    def _apply(self, table: Table, p: Tensor, g: Any, state: dict[str, Any], hyper: Any,
-               attrs: dict[str, Any]) -> None:
-        place, moments = self._places(table, p, state)
-        table[self.op](place, g, *moments, hyper, out=(place, *moments), **attrs)
-        self._written(table, p, place)
-
-    def _apply_all(self, table: Table, together: Callable[..., None],
-                   rows: list[tuple[Tensor, Any, dict[str, Any]]], hyper: Any,
-                   attrs: dict[str, Any]) -> None:
-        """The same for many parameters of one dtype, in one call."""
-        places = [self._places(table, p, state) for p, _, state in rows]
-        together([(place, g, *moments) for (place, moments), (_, g, _) in zip(places, rows)],
-                 hyper, **attrs)
-        for (place, _), (p, _, _) in zip(places, rows):
-            self._written(table, p, place)
-
     def _places(self, table: Table, p: Tensor, state: dict[str, Any]) -> tuple[Any, list[Any]]:
         """What a step writes: the memory of ``p`` and of its moments.
 
@@ -248,11 +232,6 @@ class Optimizer:
                 state[name] = state[name].to(data.device)
             moments = [state[name].array for name in self.moments]
         return data if is_contiguous(data) else table["contiguous"](data), moments
-
-    def _written(self, table: Table, p: Tensor, place: Any) -> None:
-        if place is not p.array:
-            table["contiguous"](place, out=p.array)
-        p.mark_written()
 
     # ------------------------------------------------------------------ saving and loading
 
@@ -329,6 +308,19 @@ class Optimizer:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _gradient(table: Table, p: Tensor, scale: float) -> Any:
+    """The gradient of ``p`` as a step reads it: times ``scale``, in C order, and in other memory
+    than ``p``, which is written.
+    """
+    assert p.grad is not None
+    g, place = p.grad.array, p.array
+    if scale != 1:
+        g = table["mul"](g, scale)
+    if is_contiguous(g) and memory(g) != memory(place):
+        return g
+    return table["contiguous"](g)
 
 
 def _named_lr(init: Callable[..., None]) -> Callable[..., None]:

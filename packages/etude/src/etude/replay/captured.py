@@ -35,8 +35,8 @@ def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     """``fn`` traced at its first call and replayed at later ones: the op calls alone, without the
     Python between them. Also a decorator.
 
-    ``fn`` may do a whole step: forward, ``backward``, an optimiser, a schedule. What it returns, and
-    what it leaves in parameters, gradients, optimisers and generators, is what a call of ``fn``
+    ``fn`` may do a whole step: forward, ``backward``, an optimiser, a schedule. What it returns,
+    and what it leaves in parameters, gradients, optimisers and generators, is what a call of ``fn``
     itself would give, bit for bit. It is traced anew for arguments of other shapes, dtypes or
     values, under another backend, after ``train()`` or ``eval()``, when a layer was replaced, and
     when a number that ``fn`` names has changed: a closure's, a global, a default, the attribute of
@@ -218,7 +218,7 @@ class Captured:
                                f"outside")
         if not isinstance(x, Tensor) or any(t is x for t, *_ in world.tensors):
             return Result("same", x)
-        base = x._base if isinstance(x._base, Tensor) else None
+        base = x.base if isinstance(x.base, Tensor) else None
         return Result("new", None, trace.value(x.array), x.requires_grad, base)
 
     def _escaped(self, trace: Trace) -> bool:

@@ -16,7 +16,10 @@ class Executor(Protocol):
     """
 
     program: Program  # that is run: passes may have changed the one that was given
-    at: int  # after a run that raised: which call did
+
+    @property
+    def at(self) -> int:
+        """After a run that raised: which of the calls did."""
 
     def bind(self, buffer: Buffer, array: Any) -> None:
         """From now on ``buffer`` is the memory that begins with the first element of ``array``."""

@@ -3,15 +3,16 @@
 A program repeats the op calls of one run, so it may stand in for the function only where that would
 run the same way. Three things are looked at, the dearest only when something may have changed:
 
-    at every call       the arguments; the tables in force, the mode, no tap; what the names of the
-                        function mean; whether leaves want gradients and have one; tests of others
+    at every call       the arguments; the tables in force and the mode; what the names of the
+                        function mean; whether leaves want a gradient and have one; tests that
+                        others asked for, such as an optimiser
     if Changes.count    the attributes of every module that the function can reach, and whether
     has moved           Tensors have the memory they had
 
-What the names mean (``Names``) is followed from the function to the functions and plain objects that
-it names: closures, globals, defaults, attributes of objects, small lists and dicts. Values that do
-not change, such as numbers and texts, are compared; of everything else it is asked whether it is
-the same object.
+What the names mean (``Names``) is followed from the function to the functions and plain objects
+that it names: closures, globals, defaults, attributes of objects, small lists and dicts. Values
+that do not change, such as numbers and texts, are compared; of everything else it is asked whether
+it is the same object.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class World:
                 kind = kinds[t] = 1 if issubclass(t, Tensor) else 2 if issubclass(t, Module) else 0
             if kind == 1:
                 try:
-                    self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x._written))
+                    self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x.written))
                 except AttributeError:
                     continue  # another thread is making it
             elif kind == 2:

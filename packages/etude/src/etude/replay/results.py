@@ -32,13 +32,13 @@ class Past(Node):
 
     __slots__ = ()
 
-    def parents(self) -> list[Any]:
-        raise RuntimeError("backward through the result of a captured function, which keeps no "
-                           "history. Call backward inside the function, and return the loss")
+    def freed(self) -> RuntimeError:
+        return RuntimeError("backward through the result of a captured function, which keeps no "
+                            "history. Call backward inside the function, and return the loss")
 
 
 PAST = Past(SimpleNamespace(name="capture"), (), (), {}, ())  # type: ignore[arg-type]
-PAST.free()
+PAST.inputs = None
 
 
 class Result(NamedTuple):
@@ -54,7 +54,7 @@ class Result(NamedTuple):
 class Gradient:
     """The grad of a leaf: what it must be before, and what it is afterwards.
 
-    ``leaf`` is a Tensor, or the place of an argument. ``before``: "none", "some" or "any", as far as
+    ``leaf`` is a Tensor, or the place of an argument. ``before``: "none", "some" or "any", where
     values are not read; a Value is an argument of the program. ``value`` is the result that becomes
     the grad; without one a grad that ``changes`` is forgotten.
     """
@@ -182,7 +182,7 @@ def tensor_over(array: Any, r: Result, given: Sequence[Any]) -> Tensor:
     """A new Tensor for the caller."""
     t = Tensor(array, node=PAST if r.wants else None)
     if r.base is not None:
-        t._base = (given[r.base] if type(r.base) is int else r.base)._owner()
+        t.base = (given[r.base] if type(r.base) is int else r.base)._owner()
     return t
 
 

@@ -20,7 +20,7 @@ from etude.nn.module import Module, Parameter
 from etude.replay.executor import Executor, executor_for
 from etude.replay.guards import MISSING, Names, World, alike, build, grad_of, test_of, words
 from etude.replay.memory import array_of, is_whole, owner_of
-from etude.replay.program import Buffer, Program, Value
+from etude.replay.program import Buffer, Program
 from etude.replay.results import Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
 
@@ -60,7 +60,7 @@ class Take:
             g.value = None if g.value is None else next(own)
         self._result_tree = result_tree
         self._watch(world, modules, trace)
-        self._written = [t for t, *_, written in world.tensors if t._written != written]
+        self._written = [t for t, *_, written in world.tensors if t.written != written]
         self.use(program)
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
@@ -98,10 +98,10 @@ class Take:
         for v in program.results:
             uses[v.buffer] = uses.get(v.buffer, 0) + 1
         tensors: dict[Buffer, Any] = {}
-        for x in (*self._results, *self._gradients):
-            v = x.value
-            if v is not None and uses[v.buffer] == 1 and v.buffer.kind == "result":
-                tensors[v.buffer] = x
+        uses_of: list[Result | Gradient] = [*self._results, *self._gradients]
+        for x in uses_of:
+            if x.value is not None and uses[x.value.buffer] == 1:
+                tensors[x.value.buffer] = x
         places: dict[Buffer, Place] = {}
         for v in sorted(program.results, key=lambda v: not is_whole(v)):
             if v.buffer.kind == "result" and v.buffer not in places:
@@ -246,7 +246,7 @@ class Take:
         finally:
             now = next(clock)
             for t in self._written:
-                t._written = now
+                t.written = now
 
     def _overlap(self, given: Sequence[Any]) -> bool:
         """Whether two arguments lie in one memory."""

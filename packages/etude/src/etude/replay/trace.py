@@ -28,7 +28,7 @@ from etude.core.live import Effect
 from etude.core.table import TABLE
 from etude.core.tensor import Tensor
 from etude.inspect.receipt import caller
-from etude.replay.memory import address, element_strides, extent, owner_of
+from etude.replay.memory import address, element_strides, extent, is_whole, owner_of
 from etude.replay.program import Buffer, Call, Kind, Operand, Program, Value
 
 LETTERS = {"argument": "x", "state": "w", "constant": "c", "live": "n", "result": "y",
@@ -97,13 +97,13 @@ class Trace:
             return  # its result is found by its memory
         if event.column == REFERENCE and event.table.device != "cpu":
             self.refuses(f"{event.op} goes through the host, copy by copy")
-        new = event.out is None and not any(self._known(y) for y in event.outputs)
-        if event.out is None and not new:
-            return  # an op that gave back memory it was given
         inputs: list[Operand] = [self.value(a) if hasattr(a, "dtype") else a
                                  for a in event.arrays]
-        kind: Kind = "temporary" if new else "state"
+        kind: Kind = "temporary" if event.out is None else "state"
         outputs = tuple([self.value(y, kind) for y in event.outputs])
+        given = {x.buffer for x in inputs if isinstance(x, Value)}
+        if event.out is None and any(y.buffer in given for y in outputs):
+            return  # an op that gave back memory it was given
         if op.cls == "create":
             self._filled[outputs[0].buffer] = event._replace(outputs=())
             return
@@ -111,9 +111,6 @@ class Trace:
         untapped = table_of(table.device, table.stack, table.strict, table.fallback)
         self.calls.append(Call(event.op, tuple(inputs), event.attrs, outputs, event.column,
                                untapped))
-
-    def _known(self, x: Any) -> bool:
-        return id(owner_of(x)) in self._by_owner
 
     def buffer_of(self, x: Any, kind: Kind = "state") -> Buffer:
         """The buffer that ``x`` lies in. Memory not seen before is a new one, of ``kind``."""
@@ -248,11 +245,21 @@ class Trace:
         return program
 
     def _drop_copies(self, results: list[Value]) -> None:
-        """Without the copies that a kernel made for itself, of which nobody reads the result."""
-        read = {v.buffer for v in results} | {v.buffer for c in self.calls for v in c.reads()}
-        self.calls = [c for c in self.calls if not (
-            c.op == "contiguous" and c.outputs[0].buffer.kind == "temporary"
-            and c.outputs[0].buffer not in read)]
+        """Without the copies that kernels made for themselves: of these no call reads the result.
+        """
+        kept: list[Call] = []
+        places = [0]  # how many are kept, of the first so many
+        wanted = {v.buffer for v in results}
+        for call in reversed(self.calls):
+            copy = call.op == "contiguous" and call.outputs[0].buffer.kind == "temporary"
+            if not copy or call.outputs[0].buffer in wanted:
+                kept.append(call)
+                wanted.difference_update([y.buffer for y in call.outputs if is_whole(y)])
+                wanted.update([x.buffer for x in call.reads()])
+            places.append(len(kept))
+        places = [len(kept) - n for n in reversed(places)]
+        self.calls = kept[::-1]
+        self.effects = [(places[at], effect) for at, effect in self.effects]
 
     def _begin(self) -> None:
         """What became state while the function ran was made once, and is not made again."""

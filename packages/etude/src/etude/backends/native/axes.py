@@ -17,7 +17,6 @@ from etude.backends.native.geometry import (
     Plans,
     check_apart,
     check_out,
-    refuse,
 )
 from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes
@@ -28,19 +27,18 @@ Call = Callable[..., Any]
 
 def bind_rows(kernel: Kernel) -> Call:
     """Rows along any axis: another than the last is moved there, and back again."""
-    last, copy = bind_dense(kernel), kernel.host.memory.copy
+    copy = kernel.host.memory.copy
 
-    def call(*arrays: Any, out: Any = None, dim: int = -1, **unknown: Any) -> Any:
-        if unknown or not arrays:
-            refuse(kernel.op, arrays, {"dim": dim, **unknown})
-        if dim == -1 or dim == len(getattr(arrays[0], "shape", ())) - 1:
-            return last(*arrays, out=out, dim=dim)
-        kernel.op.check(arrays, {"dim": dim})
-        moved = last(*[copy(np.moveaxis(a, dim, -1), None) for a in arrays], dim=-1)
-        keep(moved)
-        return copy(np.moveaxis(moved, -1, dim), out)
+    def moved(arrays: tuple[Any, ...], out: Any, attrs: dict[str, Any]) -> Any:
+        dim = attrs["dim"]
+        if dim in (-1, arrays[0].ndim - 1):
+            return None
+        y = along_last(*[copy(np.moveaxis(a, dim, -1), None) for a in arrays], dim=-1)
+        keep(y)
+        return copy(np.moveaxis(y, -1, dim), out)
 
-    return call
+    along_last = bind_dense(kernel, moved)
+    return along_last
 
 
 def bind_reduce(kernel: Kernel) -> Call:

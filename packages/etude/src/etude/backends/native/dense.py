@@ -29,6 +29,7 @@ from etude.backends.native.geometry import (
 )
 from etude.backends.native.kernel import Kernel
 from etude.backends.native.numbers import Numbers
+from etude.backends.native.steps import is_step
 from etude.core.shapes import Spec
 from etude.core.table import Op
 
@@ -56,10 +57,12 @@ def {name}({parameters}, **_unknown):
 """
 
 
-def bind_dense(kernel: Kernel) -> Callable[..., Any]:
+def bind_dense(kernel: Kernel, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """``impl(*arrays, out=None, **attrs)`` for an op of one of these function types.
 
-    Its kernels are named after the dtype of the first array that etude.h calls ``real``.
+    ``otherwise(arrays, out, attrs)``, where it is given, answers calls that have to be brought into
+    another form first, and returns None for the others. Kernels are named after the dtype of the
+    first array that etude.h calls ``real``.
     """
     op, plans, numbers, memory = kernel.op, Plans(), Numbers(kernel), kernel.host.memory
     real = [p.real for p in kernel.parameters if p.kind == "array"].index(True)
@@ -70,6 +73,8 @@ def bind_dense(kernel: Kernel) -> Callable[..., Any]:
             refuse(op, arrays, attrs)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()}
         answer = op.check(arrays, given)
+        if otherwise is not None and (result := otherwise(arrays, out, given)) is not None:
+            return result
         plain = [a if a is None else memory.dense(np.asarray(a)) for a in arrays]
         if given == attrs and all(a is b for a, b in zip(arrays, plain)):
             specs = (answer,) if isinstance(answer, Spec) else tuple(answer)
@@ -102,7 +107,7 @@ def _text(op: Op) -> str:
     arrays = [f"{a}=None" if i > last else a for i, a in enumerate(op.arrays)]
     attrs = [f"{k}=_default_{k}" for k in op.attrs]
     outs = [f"_{o}" for o in op.outputs]
-    step = op.internal and op.alias  # of an optimiser, which keeps p and g apart itself
+    step = is_step(op)  # of an optimiser, which keeps p and g apart itself
     key = [f"{a} is None or ({a}.shape, {a}.strides, {a}.dtype)" if a in op.optional
            else f"{a}.__class__, {a}.shape, {a}.strides, {a}.dtype" for a in op.arrays]
     pointers = [f"0 if {a} is None else _ident({a})" if a in op.optional else f"_ident({a})"

@@ -32,6 +32,7 @@ from etude.backends.native.header import (
 from etude.backends.native.image import missing
 from etude.backends.native.kernel import OK, SUFFIX, Host, Kernel, Patch, Record, Thunk
 from etude.backends.native.memory import HOST_MEMORY, Memory
+from etude.backends.native.steps import bind_steps, is_step
 from etude.core.errors import BackendError
 from etude.core.table import TABLE
 
@@ -39,14 +40,16 @@ header: Callable[[], Header] = cache(read_header)
 
 
 class Ops(dict[str, Callable[..., Any]]):
-    """The ops of a library: name -> implementation; ``dtypes`` says what each has kernels for,
-    and ``host`` who carries calls over.
+    """The ops of a library: name -> implementation. ``dtypes`` says what each has kernels for,
+    ``host`` who carries calls over, and ``steps`` has those of optimisers for many parameters
+    (``Column.steps``).
     """
 
     def __init__(self, host: Host) -> None:
         super().__init__()
         self.host = host
         self.dtypes: dict[str, tuple[str, ...]] = {}
+        self.steps: dict[str, Callable[..., Any]] = {}
 
 
 def open_library(path: str | os.PathLike[str], carrier: Host | None = None) -> Ops:
@@ -74,7 +77,10 @@ def open_library(path: str | os.PathLike[str], carrier: Host | None = None) -> O
         if op.cls not in header().types:
             raise BackendError(f"{path.name} exports a kernel of {op.name}, but etude.h has no "
                                f"function type {op.cls!r}, which is the class of that op")
-        ops[op.name] = bind(Kernel(op, header().types[op.cls], addresses, carrier))
+        kernel = Kernel(op, header().types[op.cls], addresses, carrier)
+        ops[op.name] = bind(kernel)
+        if is_step(op):
+            ops.steps[op.name] = bind_steps(kernel)
         ops.dtypes[op.name] = tuple(n for n, s in names.items() if s in addresses)
     return ops
 
