@@ -33,13 +33,29 @@ typedef struct etude_record {
     ...;
 } etude_record;
 int etude_run(const etude_record *record);
-void etude_records_start(void);
+enum { ETUDE_RECORDS_KEEP, ETUDE_RECORDS_HOLD, ... };
+void etude_records_start(int what);
 void etude_records_stop(void);
 int64_t etude_records_count(void);
 const etude_record *etude_records_at(int64_t i);
+
+typedef struct { int32_t record, pointer; int64_t offset; } etude_patch;
+typedef struct {
+    int64_t step[...], inside[...];
+    int64_t per_row;
+    int32_t size, geometry, axis;
+} etude_member;
+typedef struct {
+    int64_t count, rows, block, grain, scratch;
+    const etude_member *members;
+} etude_group;
+void glue_group(etude_record *record, etude_group *group);
+void glue_point(etude_record *records, const etude_patch *patches, int64_t n, uintptr_t array);
+int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
 """
 
 PREAMBLE = """
+#include "group.h"
 #include "host.h"
 #include "record.h"
 
@@ -54,6 +70,18 @@ static void glue_start(size_t data_offset, int32_t threads)
 {
     data_at = data_offset;
     etude_host_start(threads);
+}
+
+static void glue_point(etude_record *records, const etude_patch *patches, int64_t n,
+                       uintptr_t array)
+{
+    etude_point(records, patches, n, at(array));
+}
+
+/* Make a record that of a group; those of its members follow it. */
+static void glue_group(etude_record *record, etude_group *group)
+{
+    *record = (etude_record){.type = "group", .run = etude_run_group, .kernel = group};
 }
 
 /* Why the last kernel of this thread declined. */

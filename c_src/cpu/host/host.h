@@ -22,10 +22,11 @@ int etude_cpu_runs(const char *isa);
 /* ---- Between the files of this folder: each uses those above it, and none below -------------- */
 
 /* scratch.c */
+enum { ETUDE_LEVELS = 6 }; /* a body in a body in a body, and as many again in a group */
 typedef struct {
-    int level; /* 1 inside the body of a parallel_for: which buffer is in use */
-    void *buffer[2];
-    size_t bytes[2];
+    int level; /* how many bodies of parallel_for this thread is in: which buffer is in use */
+    void *buffer[ETUDE_LEVELS];
+    size_t bytes[ETUDE_LEVELS];
 } etude_thread;
 
 etude_thread *etude_this_thread(void);

@@ -1,6 +1,7 @@
 /* record.c: runs the records that the glue fills, and keeps them where somebody asked. */
 #include <stdlib.h>
 
+#include "group.h"
 #include "host.h"
 #include "record.h"
 
@@ -8,7 +9,7 @@
 static _Thread_local struct {
     etude_record *records;
     int64_t count, room;
-    int on;
+    int what; /* ETUDE_RECORDS_... */
 } kept;
 
 static int keep(const etude_record *record)
@@ -34,21 +35,23 @@ int etude_submit(etude_record *record)
 {
     etude_context *ctx = etude_host();
     record->stream = ctx->stream;
+    if (kept.what == ETUDE_RECORDS_HOLD)
+        return keep(record);
     int status = record->run(ctx, record);
-    if (kept.on && status == ETUDE_OK) /* one that declined has nothing to run again */
+    if (kept.what == ETUDE_RECORDS_KEEP && status == ETUDE_OK) /* what declined cannot run again */
         status = keep(record);
     return status;
 }
 
-void etude_records_start(void)
+void etude_records_start(int what)
 {
     kept.count = 0;
-    kept.on = 1;
+    kept.what = what;
 }
 
 void etude_records_stop(void)
 {
-    kept.on = 0;
+    kept.what = ETUDE_RECORDS_OFF;
 }
 
 int64_t etude_records_count(void)
@@ -59,4 +62,21 @@ int64_t etude_records_count(void)
 const etude_record *etude_records_at(int64_t i)
 {
     return &kept.records[i];
+}
+
+void etude_point(etude_record *records, const etude_patch *patches, int64_t n, void *begin)
+{
+    for (const etude_patch *p = patches; p < patches + n; p++)
+        records[p->record].pointers[p->pointer] = (char *)begin + p->offset;
+}
+
+int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done)
+{
+    etude_context *ctx = etude_host();
+    int status = ETUDE_OK;
+    int64_t i = first;
+    while (i < last && (status = records[i].run(ctx, &records[i])) == ETUDE_OK)
+        i += 1 + etude_members(&records[i]);
+    *done = i;
+    return status;
 }

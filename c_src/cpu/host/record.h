@@ -21,14 +21,33 @@ typedef struct etude_record {
 /* Run the call in this thread's context, keeping its record if records are kept. */
 int etude_submit(etude_record *record);
 
+/* What submitting does in this thread: run a call and forget it; run it and keep its record; keep
+   the record alone, so that calls are prepared now and run later. */
+enum { ETUDE_RECORDS_OFF, ETUDE_RECORDS_KEEP, ETUDE_RECORDS_HOLD };
+
 /* Run a record again, as it stands: nothing is kept of it. */
 int etude_run(const etude_record *record);
 
-/* Keep the records of this thread from now on, after forgetting those of before. */
-void etude_records_start(void);
+/* Keep (or hold) the records of this thread from now on, after forgetting those of before. */
+void etude_records_start(int what);
 /* Keep no more. The records stay until the next start. */
 void etude_records_stop(void);
 int64_t etude_records_count(void);
 const etude_record *etude_records_at(int64_t i);
+
+/* ---- A replay: many records in one call ------------------------------------------------------ */
+
+/* A place in the records that points into an array which may be another one at the next run. */
+typedef struct {
+    int32_t record, pointer; /* records[record].pointers[pointer] */
+    int64_t offset;          /* in bytes, from where the array begins */
+} etude_patch;
+
+/* Point the places of n patches into the array that begins at `begin`. */
+void etude_point(etude_record *records, const etude_patch *patches, int64_t n, void *begin);
+
+/* Run records [first, last) in order, in this thread's context. The first status that is not
+   ETUDE_OK ends the run; *done counts the records before it. */
+int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
 
 #endif

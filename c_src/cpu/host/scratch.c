@@ -11,8 +11,8 @@ static pthread_key_t mine_key; /* only for its destructor */
 static void free_thread(void *p)
 {
     etude_thread *t = p;
-    free(t->buffer[0]);
-    free(t->buffer[1]);
+    for (int level = 0; level < ETUDE_LEVELS; level++)
+        free(t->buffer[level]);
     free(t);
 }
 
@@ -33,6 +33,8 @@ void *etude_thread_scratch(etude_context *ctx, size_t bytes)
 {
     etude_thread *t = etude_this_thread();
     (void)ctx;
+    if (t->level >= ETUDE_LEVELS)
+        return NULL; /* no kernel nests so deep */
     if (bytes > t->bytes[t->level]) {
         free(t->buffer[t->level]);
         t->bytes[t->level] = (bytes + 63) / 64 * 64;

@@ -183,10 +183,9 @@ void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, 
     if (n <= 0)
         return;
     if (threads == 1 || n <= grain || s->level || atomic_flag_test_and_set(&pool.busy)) {
-        int before = s->level;
-        s->level = 1;
+        s->level++;
         body(arg, 0, n);
-        s->level = before;
+        s->level--;
         return;
     }
     if (pool.workers < threads - 1) /* only a caller that holds `busy` writes it */

@@ -1,7 +1,10 @@
-"""One file answers several questions: what one of them forbids, another may use."""
+"""One file answers several questions: what one forbids, another may use. Where libraries are."""
+
+import sys
 
 import pytest
 
+from etude_course.run import provenance
 from etude_course.run.provenance import used
 
 FILE = """
@@ -62,3 +65,15 @@ def test_an_op_is_found_by_its_mark():
     text = ("import etude, numpy as np\n@etude.implements('sum')\ndef total(x):\n"
             "    return np.sum(x)\n")
     assert len([*used("a.py", text, FORBID, ["sum"])]) == 1
+
+
+def test_the_finder_of_setuptools_is_not_asked_where_a_library_is(monkeypatch):
+    """Asked for pip, it takes Python's own distutils out of the process."""
+
+    class Finder:
+        def find_spec(self, module, path=None):
+            raise AssertionError(f"asked for {module}")
+
+    Finder.__module__ = "_distutils_hack"
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    assert any(place.name == "numpy" for place in provenance._places("numpy"))

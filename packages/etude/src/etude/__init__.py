@@ -19,6 +19,7 @@ from etude.core.creation import arange, full, ones, ones_like, zeros, zeros_like
 from etude.core.errors import (
     AxisError,
     BackendError,
+    CaptureError,
     DeviceError,
     DTypeError,
     ShapeError,
@@ -40,6 +41,7 @@ from etude.inspect.summary import summary
 if TYPE_CHECKING:
     from etude import backends, data, models, nn, optim, train
     from etude.backends import BackendInfo, hookimpl, implements, set_default_backend, use
+    from etude.replay.captured import capture
     from etude.train.checkpoint import (
         load_checkpoint,
         load_weights,
@@ -59,6 +61,7 @@ Backend = Column
 _LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
+_LAZY |= {"capture": "replay.captured"}
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
                        "train.checkpoint")
 

@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 
+from etude.backends.native.kernel import Blocks
 from etude.core.errors import BackendError
 from etude_cpu._glue import __file__ as COMPILED  # noqa: F401 - backend.py looks beside it
 from etude_cpu._glue import ffi, lib
@@ -64,9 +65,9 @@ def error():
     return said
 
 
-def start_records():
-    """Keep the record of every call of this thread from now on."""
-    lib.etude_records_start()
+def start_records(hold=False):
+    """Keep the record of every call of this thread from now on; with ``hold`` do not run them."""
+    lib.etude_records_start(lib.ETUDE_RECORDS_HOLD if hold else lib.ETUDE_RECORDS_KEEP)
 
 
 def stop_records():
@@ -92,6 +93,53 @@ def _number(pointer):
 def run_record(record):
     """Run a record again, and return its status. The memory it points to must still be there."""
     return lib.etude_run(record)
+
+
+def _group(blocks):
+    """A ``Blocks`` as C has it, and what must stay alive for it."""
+    room = len(ffi.new("etude_member *").step)
+    members = ffi.new("etude_member[]", [
+        {"step": [*m.steps, *[0] * (room - len(m.steps))],
+         "inside": [*m.inside, *[-1] * (room - len(m.inside))], "per_row": m.per_row,
+         "size": m.size, "geometry": m.geometry, "axis": m.axis} for m in blocks.members])
+    group = ffi.new("etude_group *", {
+        "count": len(blocks.members), "rows": blocks.rows, "block": blocks.block,
+        "grain": blocks.grain, "scratch": blocks.scratch, "members": members})
+    return group, members
+
+
+class Chain:
+    """Records that run one after another in one native call, without the interpreter lock.
+
+    ``patches`` are (record, pointer, offset in bytes): places that point into arrays which change.
+    The memory that all other places point to must be there at every run. The records behind one
+    that is a ``Blocks`` run together, on some of their rows at a time.
+    """
+
+    def __init__(self, records, patches):
+        self._records = ffi.new("etude_record[]", len(records))
+        self._groups = []
+        for i, record in enumerate(records):
+            if isinstance(record, Blocks):
+                self._groups.append(_group(record))
+                lib.glue_group(self._records + i, self._groups[-1][0])
+            else:
+                self._records[i] = record[0]
+        self._patches = ffi.new("etude_patch[]", [tuple(p) for p in patches])
+        self._done = ffi.new("int64_t *")
+
+    def point(self, first, last, array):
+        """Point the places of the patches ``first`` to ``last`` - 1 into an array."""
+        lib.glue_point(self._records, self._patches + first, last - first, ident(array))
+
+    def run(self, first, last):
+        """Run the records ``first`` to ``last`` - 1 -> status."""
+        return lib.etude_run_all(self._records, first, last, self._done)
+
+    @property
+    def done(self):
+        """The number of the record that the last run ended at."""
+        return self._done[0]
 
 
 def runs(isa):

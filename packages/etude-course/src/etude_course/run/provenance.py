@@ -15,10 +15,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points, packages_distributions
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -269,11 +271,21 @@ def _hidden(alone: bool) -> tuple[str, ...]:
     return tuple(os.path.realpath(p) for p in found if p.exists())
 
 
+def _found(module: str) -> ModuleSpec | None:
+    """As ``importlib.util.find_spec``, without setuptools' finder: asked for pip, it puts another
+    distutils in the place of Python's.
+    """
+    for finder in sys.meta_path:
+        if type(finder).__module__ == "_distutils_hack":
+            continue
+        with suppress(ImportError, ValueError, AttributeError):
+            if (spec := finder.find_spec(module, None)) is not None:
+                return spec
+    return None
+
+
 def _places(module: str) -> list[Path]:
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return []
+    spec = _found(module)
     if spec is None:
         return []
     folders = [Path(p) for p in spec.submodule_search_locations or ()]

@@ -53,7 +53,8 @@ from etude_course.source.assignment import Check
 BUDGET = 3.0  # seconds of turns for a check, all its cases together
 MOST = 40  # turns of a case
 SHORT = 5e-4  # seconds: a column that needs less is lost in the way there and back
-QUEUE = 0.05  # of a turn, spent waiting for a core: beyond it others were in the way
+PATIENCE = 3  # times its budget a case may take until enough turns are clean
+QUEUE = 0.1  # of a turn, spent waiting for a core: beyond it others were in the way
 BEST = 2.0  # times as fast as the measured peak nothing is
 CACHED = 10.0  # times as much as from memory comes from a cache, at most
 CONTENDED = "contended"  # the first word of the message of a check that is to be timed again
@@ -193,7 +194,7 @@ def _number() -> int:
 
 
 def _turns(check: Check, case: str, ours: Sandbox, theirs: Sandbox, budget: float) -> Timing:
-    found, end = Timing(case), time.monotonic() + budget
+    found, start = Timing(case), time.monotonic()
     for i in range(MOST):
         one = drawn(check.speed, case, _number())
         place = PLACES[i % len(PLACES)]
@@ -212,8 +213,11 @@ def _turns(check: Check, case: str, ours: Sandbox, theirs: Sandbox, budget: floa
         if len(found.turns) >= FEWEST and column.took < SHORT:
             raise CourseError(f"{case!r} takes {check.against} {column.took:.1e} s, too little to "
                               f"be timed; choose larger arrays")
+        if len(found.turns) < FEWEST:
+            continue
         enough = len(found.clean) >= 2 * FEWEST and not found.contended
-        if len(found.turns) >= FEWEST and (enough or time.monotonic() > end):
+        patience = 1 if len(found.clean) >= FEWEST else PATIENCE
+        if enough or time.monotonic() > start + patience * budget:
             break
     return found
 

@@ -45,6 +45,10 @@ class BackendError(RuntimeError):
     """A backend that is unknown, unavailable or broken, or an op missing in strict mode."""
 
 
+class CaptureError(RuntimeError):
+    """A function that cannot be captured, because a replay would not do what it does."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a refusal, not an error: the dispatcher catches it
     """Raised by a column to decline one call (a dtype, a stride). The reference then runs it.
 

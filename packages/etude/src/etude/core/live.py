@@ -1,4 +1,4 @@
-"""What a step does beside its op calls, told to whoever watches the step so that it can be done again.
+"""What a step does beside its op calls, told to whoever watches so that it can be done again.
 
 A captured step (``replay/``) runs its op calls again without the Python between them. Some of that
 Python must run all the same, since its numbers differ from step to step: the key of a dropout, the
@@ -66,11 +66,16 @@ def live(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any,
     """
     watcher = WATCHER.get()
     if watcher is None:
-        return table.upload(np.array(numbers(), dtype))
+        return _array(numbers, dtype, table)
     with unwatched():  # numbers may look into Tensors: a learning rate may be one
-        array = table.upload(np.array(numbers(), dtype))
+        array = _array(numbers, dtype, table)
     watcher.lives(array, numbers, table, undo)
     return array
+
+
+def _array(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any) -> Any:
+    kind = dtype().item().__class__  # Python's, since a number may be a Tensor of one element
+    return table.upload(np.array([kind(n) for n in numbers()], dtype))
 
 
 def effect(do: Callable[[], Any], undo: Callable[[], Any]) -> None:

@@ -77,7 +77,7 @@ class Generator:
         """A generator of its own stream, drawn from this one."""
         watcher = WATCHER.get()
         if watcher is not None:
-            watcher.refuses("spawn() of a generator draws numbers that a replay would not draw anew")
+            watcher.refuses("spawn() of a generator draws numbers that a replay would not draw")
         first, second = np.random.Philox(key=self.key().view(np.uint64)).random_raw(2)
         return Generator(int(first ^ second))
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from etude.core.array import DeviceArray
 from etude.core.columns import Column, Table, Tap, table_of
+from etude.core.live import WATCHER
 
 
 class Tables(dict[str, Table]):
@@ -134,6 +135,11 @@ def tap(fn: Tap) -> Iterator[None]:
     Closed, a tap costs nothing: the table without it is another table. A default backend that is
     set while the block is open holds when it is over.
     """
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher.refuses("a tap is opened inside (tap, receipt, check_nan, profile and recording "
+                        "are such), which a replay would tell nothing. Around a call of a captured "
+                        "function it sees every op call")
     here = STATE.get()
     taps = (*here.tables.taps, fn)
     tables = Tables({d: t.with_taps(taps) for d, t in here.tables.items()}, taps)

@@ -38,6 +38,10 @@ KERNELS = {"map": "n = ..., a = 0, b = 0", "map_bool": "n = ...", "equal": "n = 
            "rows": "rows cols = x along dim", "rows_backward": "rows cols = grad along dim",
            "loss": "n = ...", "adamw": "n = ...", "triangle": "batch = ..."}
 
+#: Classes whose results may be written over an input: they read an element before they write the
+#: one in its place. Of other ops the row says so (``Op.alias``).
+IN_PLACE = ("map", "equal", "binary", "ternary", "select")
+
 #: PyTorch's name of a parameter -> the name that formulas have for it, in every op.
 NAMES = {"input": "x", "other": "y"}
 

@@ -120,7 +120,11 @@ def draw(tensor: Tensor, model: Module | None = None, limit: int = 24) -> Graph:
     if limit < 2:
         raise ValueError(f"draw: limit must be at least 2 boxes, got {limit}")
     names = {} if model is None else {id(p): path for path, p in model.named_parameters()}
-    boxes = _boxes(tensor, names)
+    return laid_out(_boxes(tensor, names), limit)
+
+
+def laid_out(boxes: list[Box], limit: int) -> Graph:
+    """A graph of about ``limit`` boxes, the newest first; see the top of this file."""
     if len(boxes) > limit:
         boxes = _join(boxes, lambda box: box.small)
     if len(boxes) > limit:

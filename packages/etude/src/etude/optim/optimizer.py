@@ -186,13 +186,14 @@ class Optimizer:
     def _hyper(self, table: Table, group: Group, attrs: dict[str, Any], scale: float,
                states: list[dict[str, Any]]) -> Any:
         """The array ``hyper`` of the next step of ``states``, which this counts."""
-        first, every = states[0], self.state
+        first, every, cls = states[0], self.state, type(self)
+        plain = cls.scale is Optimizer.scale and cls.attrs is Optimizer.attrs
 
         def numbers() -> list[float]:
             count = first["step"] + 1
             for state in states:
                 state["step"] = count
-            return [float(v) for v in self.hyper(group, count)]  # lr may be a Tensor
+            return self.hyper(group, count)
 
         def back() -> None:
             for state in states:
@@ -203,8 +204,8 @@ class Optimizer:
             for state in states:
                 if state["step"] != count:
                     return False
-            return (self.state is every and self.scale(group, count + 1) == scale
-                    and self.attrs(group) == attrs)
+            return self.state is every and (plain or (
+                self.scale(group, count + 1) == scale and self.attrs(group) == attrs))
 
         watcher = WATCHER.get()
         if watcher is not None:

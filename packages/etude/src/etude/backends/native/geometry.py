@@ -14,7 +14,7 @@ from etude.backends.native.memory import Array as Array  # with these, every con
 from etude.backends.native.memory import Memory  # what it needs from here
 from etude.backends.native.memory import Plans as Plans
 from etude.core.errors import DTypeError, ShapeError, Unsupported
-from etude.core.table import Op
+from etude.core.table import IN_PLACE, Op
 
 broadcast_to = np.broadcast_to
 
@@ -111,10 +111,6 @@ def refuse(op: Op, arrays: tuple[Any, ...], attrs: dict[str, Any]) -> NoReturn:
     op.check(arrays, {k: v for k, v in attrs.items() if v is not NEEDED})
     given = ", ".join([type(a).__name__ for a in arrays] + list(attrs))
     raise TypeError(f"{op.name} cannot be called with: {given}")
-
-
-#: Kernels of these classes read an element before they write the one in its place.
-IN_PLACE = ("map", "equal", "binary", "ternary", "select")
 
 
 def overlap(out: Array, x: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,6 +40,48 @@ class Record(NamedTuple):
     handle: Any
 
 
+class Patch(NamedTuple):
+    """A place in a list of records that points into an array which may be another one later."""
+
+    record: int
+    pointer: int  # which of the record's
+    offset: int  # in bytes, from where the array begins
+
+
+class Member(NamedTuple):
+    """How a record is cut down to some of its rows; C: c_src/cpu/host/group.h."""
+
+    steps: tuple[int, ...]  # of each pointer, bytes from row to row; 0: all rows share it
+    inside: tuple[int, ...]  # of each pointer, where in scratch memory it leads; -1: it does not
+    per_row: int  # the number that counts rows is so many for each
+    size: int  # its place in sizes; -1: it is in a geometry
+    geometry: int  # the one at this pointer,
+    axis: int  # along this axis
+
+
+class Blocks(NamedTuple):
+    """The members of a group, whose records follow, run together on ``block`` rows at a time."""
+
+    rows: int
+    block: int
+    grain: int  # the least blocks worth a thread
+    scratch: int  # bytes for what passes between members, of a block
+    members: list[Member]
+
+
+class Chain(Protocol):
+    """Records that run in order, in one call of the host. ``done`` counts those that did."""
+
+    @property
+    def done(self) -> int: ...
+
+    def point(self, first: int, last: int, array: Any) -> None:
+        """Point the places of the patches ``first`` to ``last`` - 1 into ``array``."""
+
+    def run(self, first: int, last: int) -> int:
+        """Run the records ``first`` to ``last`` - 1, up to the first bad status, and return it."""
+
+
 _recorded = threading.local()  # where this thread keeps arrays while its calls are recorded
 
 
@@ -50,9 +92,17 @@ def keep(array: Any) -> None:
         arrays.append(array)
 
 
-def keep_in(arrays: list[Any] | None) -> None:
-    """Where ``keep`` puts the arrays of this thread from now on; None: nowhere."""
+def keep_in(arrays: list[Any] | None, hold: bool = False) -> None:
+    """Where ``keep`` puts the arrays of this thread from now on; None: nowhere. With ``hold``
+    calls are prepared and do not run, so nothing may be computed in Python either.
+    """
     _recorded.arrays = arrays
+    _recorded.hold = hold
+
+
+def holding() -> bool:
+    """Whether the calls of this thread are only prepared, to run later."""
+    return getattr(_recorded, "hold", False)
 
 
 @dataclass(frozen=True)
@@ -63,9 +113,11 @@ class Host:
     thunk: Callable[[str, str], Thunk]  # function type, suffix -> call(kernel, ...) -> status
     ident: Callable[[np.ndarray[Any, Any]], int]
     error: Callable[[], str]  # why the last kernel of this thread declined
-    start: Callable[[], None]  # keep the records of this thread from now on
+    start: Callable[[bool], None]  # keep this thread's records from now on; True: do not run them
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
+    chain: Callable[[list[Record | Blocks], list[Patch]], Chain]  # many, in one call
+    blocks: bool  # whether a chain may hold groups
     memory: Memory  # where the arrays of its calls are
 
 

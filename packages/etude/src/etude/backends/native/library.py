@@ -30,7 +30,7 @@ from etude.backends.native.header import (
     read_header,
 )
 from etude.backends.native.image import missing
-from etude.backends.native.kernel import OK, SUFFIX, Host, Kernel, Record, Thunk
+from etude.backends.native.kernel import OK, SUFFIX, Host, Kernel, Patch, Record, Thunk
 from etude.backends.native.memory import HOST_MEMORY, Memory
 from etude.backends.native.steps import bind_steps, is_step
 from etude.core.errors import BackendError
@@ -40,12 +40,14 @@ header: Callable[[], Header] = cache(read_header)
 
 
 class Ops(dict[str, Callable[..., Any]]):
-    """The ops of a library: name -> implementation; ``dtypes`` says what each has kernels for, and
-    ``steps`` has those of optimisers for many parameters (``Column.steps``).
+    """The ops of a library: name -> implementation. ``dtypes`` says what each has kernels for,
+    ``host`` who carries calls over, and ``steps`` has those of optimisers for many parameters
+    (``Column.steps``).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
         super().__init__()
+        self.host = host
         self.dtypes: dict[str, tuple[str, ...]] = {}
         self.steps: dict[str, Callable[..., Any]] = {}
 
@@ -65,7 +67,8 @@ def open_library(path: str | os.PathLike[str], carrier: Host | None = None) -> O
     except OSError as error:
         raise BackendError(f"{path.name} cannot be opened as a library: {error}") from None
     _same_interface(path.name, library)
-    ops, carrier = Ops(), carrier or host()
+    carrier = carrier or host()
+    ops = Ops(carrier)
     names = {str(dtype): suffix for dtype, suffix in SUFFIX.items()}
     for op in TABLE.values():
         addresses = {s: a for s in SUFFIXES if (a := _address(library, f"etude_{op.name}_{s}"))}
@@ -173,7 +176,10 @@ def host() -> Host:
         return abi_host()
     return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
                 lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
-                lambda record: int(glue.run_record(record.handle)), HOST_MEMORY)
+                lambda record: int(glue.run_record(record.handle)),
+                lambda records, patches: glue.Chain([getattr(r, "handle", r) for r in records],
+                                                    patches),
+                True, HOST_MEMORY)
 
 
 def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: list[int],
@@ -240,6 +246,9 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
                             tuple(lists["sizes"]), tuple(lists["attributes"]),
                             int(ffi.cast("uintptr_t", context().stream)),
                             (functions[kernel], order))
+            if local.hold:
+                kept.append(record)
+                return OK
             status = run(record)
             if status == OK:  # one that declined did nothing to run again
                 kept.append(record)
@@ -251,8 +260,9 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         function, order = record.handle
         return int(function(context(), *[getattr(record, where)[i] for _, where, i in order]))
 
-    def start() -> None:
+    def start(hold: bool) -> None:
         local.records = []
+        local.hold = hold
 
     def stop() -> list[Record]:
         kept: list[Record] = local.records
@@ -264,4 +274,32 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         context().error = b""  # the next kernel may decline without a word
         return said
 
-    return Host(name, thunk, ident, error, start, stop, run, memory)
+    return Host(name, thunk, ident, error, start, stop, run,
+                lambda records, patches: Loop(run, ident, records, patches), False, memory)
+
+
+class Loop:
+    """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python, without
+    groups."""
+
+    def __init__(self, run: Callable[[Record], int],
+                 ident: Callable[[np.ndarray[Any, Any]], int], records: list[Any],
+                 patches: list[Patch]) -> None:
+        self._run, self._ident = run, ident
+        self._records, self._patches = list(records), patches
+        self.done = 0
+
+    def point(self, first: int, last: int, array: Any) -> None:
+        begin = self._ident(array)
+        for i, pointer, offset in self._patches[first:last]:
+            pointers = list(self._records[i].pointers)
+            pointers[pointer] = begin + offset
+            self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
+
+    def run(self, first: int, last: int) -> int:
+        for self.done in range(first, last):
+            status = self._run(self._records[self.done])
+            if status:
+                return status
+        self.done = last
+        return OK

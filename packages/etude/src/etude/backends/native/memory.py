@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from etude.backends.native.kernel import keep
+from etude.backends.native.kernel import holding, keep
+from etude.core.errors import Unsupported
 from etude.core.state import current
 
 Array = np.ndarray[Any, Any]
@@ -63,6 +64,8 @@ def _copy(x: Array, out: Array | None) -> Array:
     if any("contiguous" in column.ops for column in table.stack):
         copy = table["contiguous"]
         return copy(x) if out is None else copy(x, out=out)  # type: ignore[no-any-return]
+    if holding():
+        raise Unsupported("no column in use makes the copy that the kernel needs")
     if out is None:
         out = np.empty(x.shape, x.dtype)
     np.copyto(out, x)

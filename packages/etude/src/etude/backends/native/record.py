@@ -50,7 +50,7 @@ def recording() -> Iterator[Records]:
     An op that the reference runs leaves no record. Views need none.
     """
     records = Records()
-    host().start()
+    host().start(False)
     keep_in(records.arrays)
     try:
         with tap(records.note):

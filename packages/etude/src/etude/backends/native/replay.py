@@ -1,0 +1,322 @@
+"""Runs a program on kernels: bound once, then one native call a run.
+
+What running a program means is said by the executor in Python (``etude/replay/reference.py``);
+this one gives the same bits. It is made in three steps:
+
+1. Memory. Temporaries lie in one arena, where the memory plan puts them. State, constants and what
+   Python fills anew before each run stay where they are. Arguments and results may be other arrays
+   at the next run; while the calls are bound, *stand-ins* take their places.
+2. Binding. Each call goes through the column that would run it, with ``out`` in place, while the
+   host *holds* the records: the binder works out shapes, strides and numbers, and no kernel runs.
+   Copies that a binder makes for its kernel are records too.
+3. Patches. Where a record points into a stand-in, ``bind`` points it into the real array.
+
+A call that no native column takes is run by its table, in Python, between two stretches of records.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from etude.backends.native.blocks import blocks
+from etude.backends.native.geometry import Geometry
+from etude.backends.native.kernel import (
+    NO_MEMORY,
+    UNSUPPORTED,
+    Blocks,
+    Host,
+    Patch,
+    Record,
+    keep_in,
+)
+from etude.backends.native.library import Ops
+from etude.core.columns import DECLINED, Column, Event, Table
+from etude.core.errors import BackendError, Unsupported
+from etude.core.state import STATE, State, Tables, current
+from etude.core.table import TABLE
+from etude.replay.memory import address, array_of
+from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, memory_plan
+from etude.replay.program import Buffer, Call, Group, Operand, Program, Value
+
+Array = np.ndarray[Any, Any]
+MARGIN = 64  # bytes between stand-ins, so that a pointer to the end of one is no pointer to another
+
+
+@dataclass
+class Stretch:
+    """Calls that run in the same way, up to ``last``: from their records, or in Python."""
+
+    native: bool
+    last: int
+
+
+def takes(program: Program) -> bool:
+    """Whether kernels run at least one call of a program: then ``Native`` is the faster executor."""
+    return any(_host(_table(call)) and any(call.op in c.ops for c in _table(call).stack)
+               for call in program.calls)
+
+
+class Native:
+    """``program`` bound to the columns that its calls name.
+
+    ``bind`` every argument and result buffer to memory, then ``run``; the caller sees to it that
+    one thread runs it at a time. ``poison`` is for tests: calls run one by one, and memory that
+    nobody needs any more is overwritten, so that a plan which is wrong shows.
+    """
+
+    def __init__(self, program: Program, poison: bool = False) -> None:
+        self.program = program
+        self._poison = poison
+        self._failed_at: int | None = None
+        self._tables = [_table(call) for call in program.calls]
+        host = next((h for t in self._tables if (h := _host(t)) is not None), None)
+        groups = program.groups if host is not None and host.blocks else []
+        while not self._bound(groups, host):
+            groups = [g for g in groups if g not in self._refused]
+
+    @property
+    def at(self) -> int:
+        """The call that failed in the last run."""
+        return self._failed_at or 0
+
+    def bind(self, buffer: Buffer, array: Array) -> None:
+        """From now on ``buffer`` is the memory that begins with the first element of ``array``."""
+        if buffer in self._patches:
+            self._memory[buffer] = array
+            first, last = self._patches[buffer]
+            if self._chain is not None and first < last:
+                self._chain.point(first, last, array)
+
+    def run(self) -> None:
+        """The program once. BackendError where a kernel fails, naming the call."""
+        i, last = 0, len(self.program.calls)
+        try:
+            while i < last:
+                stretch = self._stretches[self._stretch_of[i]]
+                if stretch.native:
+                    i = self._native(i, stretch.last)
+                else:
+                    self._call(i)
+                    i += 1
+                if self._poison:
+                    self._spoil(i - 1)
+        except BaseException:
+            self._failed_at = i if self._chain is None else max(i, self._call_of(self._chain.done))
+            raise
+
+    def _native(self, i: int, end: int) -> int:
+        """Run the calls ``i`` to ``end`` - 1 from their records, and say which comes next."""
+        assert self._chain is not None
+        status = self._chain.run(self._records_before[i], self._records_before[end])
+        return self._failed(status) if status else end
+
+    def _call(self, i: int) -> None:
+        """Run one call in Python, as its table does it."""
+        call = self.program.calls[i]
+        outs = tuple([array_of(v, self._memory[v.buffer]) for v in call.outputs])
+        self._tables[i][call.op](*self._inputs(call), out=outs if len(outs) > 1 else outs[0],
+                                 **call.attrs)
+
+    def _inputs(self, call: Call) -> list[Any]:
+        return [array_of(x, self._memory[x.buffer]) if isinstance(x, Value) else x
+                for x in call.inputs]
+
+    def _call_of(self, record: int) -> int:
+        return bisect_right(self._records_before, record) - 1
+
+    def _failed(self, status: int) -> int:
+        """A kernel that declines leaves its call to Python from now on; others are errors."""
+        assert self._chain is not None
+        i = self._call_of(self._chain.done)
+        call = self.program.calls[i]
+        if status == NO_MEMORY:
+            raise MemoryError(f"call {i} of the program, {call.op}: no memory for work space")
+        if status == UNSUPPORTED and i not in self._groups:
+            self._in_python.add(i)
+            self._divide()
+            self._call(i)
+            return i + 1
+        if i not in self._groups:
+            TABLE[call.op](*self._inputs(call), **call.attrs)  # the reference words a wrong value
+        host = _host(self._tables[i])
+        raise BackendError(f"call {i} of the program, {call.op}, ended with status {status}: "
+                           f"{(host and host.error()) or 'the kernel did not say why'}")
+
+    def _spoil(self, i: int) -> None:
+        """Overwrite what nobody needs after call ``i``."""
+        for b in self.plan.dead_after(i):
+            self._memory[b][...] = 0xFF  # NaN in every float
+
+    # ------------------------------------------------------------------ bind
+
+    def _bound(self, groups: list[Group], host: Host | None) -> bool:
+        """Bind every call. False if some group cannot run block by block; ``_refused`` has them."""
+        program = self.program = replace(self.program, groups=groups)
+        self.plan: MemoryPlan = memory_plan(program)
+        #: Where buffers are. Arguments and results have stand-ins until ``bind`` is called, and
+        #: what is inside a group is nowhere once it is bound.
+        self._memory = _arena(self.plan)
+        self._memory.update({b: b.source for b in program.buffers() if b.source is not None})
+        moving = {b: np.empty(b.nbytes + MARGIN, np.uint8) for b in program.buffers()
+                  if b not in self._memory}
+        self._memory.update(moving)
+        self._kept: list[Any] = []  # whatever records point to besides
+        self._in_python: set[int] = set()  # calls that no kernel takes
+        self._groups = {i: g for g in groups for i in range(g.first, g.last)}
+        self._refused: list[Group] = []
+        records = self._all_records()
+        if self._refused:
+            return False
+        for record in records:  # sizes and strides belong to plans, which may be forgotten
+            if isinstance(record, Record):
+                self._kept.extend([Geometry.alive.get(p) for p in record.pointers])
+        patches = _patches(moving, records)
+        self._patches: dict[Buffer, tuple[int, int]] = {}
+        ordered: list[Patch] = []
+        for b in moving:
+            mine = patches.get(b, [])
+            self._patches[b] = len(ordered), len(ordered) + len(mine)
+            ordered.extend(mine)
+            del self._memory[b]
+        self._chain = None if host is None else host.chain(records, ordered)
+        self._divide()
+        return True
+
+    def _all_records(self) -> list[Record | Blocks]:
+        """Of all calls, in order; before those of a group stands how they run together."""
+        records: list[Record | Blocks] = []
+        self._records_before = [0]  # of each call; at the end, of all
+        for i, call in enumerate(self.program.calls):
+            found = self._records(call, self._tables[i])
+            group = self._groups.get(i)
+            if found is None:
+                self._in_python.add(i)
+            if group is not None and (found is None or len(found) != 1):
+                self._refused.append(group)
+            records.extend(found or ())
+            self._records_before.append(len(records))
+            if group is not None and i == group.last - 1 and group not in self._refused:
+                self._together(group, records)
+        return records
+
+    def _together(self, group: Group, records: list[Record | Blocks]) -> None:
+        """Put before the records of a group, which are the last ones, how they run together."""
+        mine = records[-(group.last - group.first) :]
+        calls = self.program.calls[group.first : group.last]
+        made = blocks(group, calls, mine, lambda b: address(self._memory[b]))  # type: ignore[arg-type]
+        if made is None:
+            self._refused.append(group)
+            return
+        records.insert(len(records) - len(mine), made)
+        for i in range(group.first + 1, group.last + 1):
+            self._records_before[i] += 1
+
+    def _records(self, call: Call, table: Table) -> list[Record] | None:
+        """What the first column that takes the call would run; None if that is no kernel."""
+        if _host(table) is None:
+            return None
+        for column in table.stack:
+            if call.op in column.ops:
+                if not isinstance(column.ops, Ops):
+                    return None
+                try:
+                    return self._held(column, call, table)
+                except DECLINED:
+                    continue
+        return None
+
+    def _held(self, column: Column, call: Call, table: Table) -> list[Record]:
+        host = _host(table)
+        assert host is not None
+        dtypes = [x.dtype for x in call.inputs if isinstance(x, Value)]
+        inputs = [self._operand(x, dtypes) for x in call.inputs]
+        outs = tuple([self._operand(v, dtypes) for v in call.outputs])
+        with self._holding(table):
+            host.start(True)
+            try:
+                column.ops[call.op](*inputs, out=outs if len(outs) > 1 else outs[0], **call.attrs)
+            finally:
+                records = host.stop()
+        return records
+
+    @contextmanager
+    def _holding(self, table: Table) -> Iterator[None]:
+        """A state in which the table of a call is in force, and the arrays of copies are noted."""
+        def note(event: Event) -> None:
+            column = next((c for c in table.stack if c.name == event.column), None)
+            if column is None or not isinstance(column.ops, Ops):  # the reference, which computed
+                raise Unsupported("no kernel makes the copy that the kernel needs")
+            self._kept.append((event.arrays, event.outputs))
+
+        here = STATE.get()
+        tables = Tables({**here.tables, table.device: table.with_taps((note,))})
+        token = STATE.set(State(tables, False))
+        keep_in(self._kept, hold=True)
+        try:
+            yield
+        finally:
+            keep_in(None)
+            STATE.reset(token)
+
+    def _operand(self, x: Operand, dtypes: list[np.dtype[Any]]) -> Any:
+        """An operand in the memory of stand-ins. Numbers become arrays: a record points to them."""
+        if isinstance(x, Value):
+            return array_of(x, self._memory[x.buffer])
+        if x is None:
+            return None
+        self._kept.append(np.array(x, dtypes[-1]))
+        return self._kept[-1]
+
+    def _divide(self) -> None:
+        """Neighbouring calls that run in the same way are one stretch."""
+        self._stretches: list[Stretch] = []
+        self._stretch_of: list[int] = []
+        for i in range(len(self.program.calls)):
+            native = i not in self._in_python
+            within = i in self._groups and i > self._groups[i].first
+            alone = self._poison and not within
+            if not self._stretches or self._stretches[-1].native is not native or alone:
+                self._stretches.append(Stretch(native, i + 1))
+            self._stretches[-1].last = i + 1
+            self._stretch_of.append(len(self._stretches) - 1)
+
+
+def _table(call: Call) -> Table:
+    """The table that runs a call."""
+    return current(call.outputs[0].buffer.device) if call.table is None else call.table
+
+
+def _host(table: Table) -> Host | None:
+    """Who carries calls of a table over into C, where that can be done from records alone."""
+    if table.device != "cpu" or table.taps:
+        return None
+    return next((c.ops.host for c in table.stack if isinstance(c.ops, Ops)), None)
+
+
+def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]) -> dict[Buffer, list[Patch]]:
+    """Where records point into stand-ins."""
+    ranges = sorted([(address(m), m.nbytes, b) for b, m in moving.items()], key=lambda r: r[0])
+    begins = [begin for begin, _, _ in ranges]
+    found: dict[Buffer, list[Patch]] = {}
+    for i, record in enumerate(records):
+        if isinstance(record, Blocks):
+            continue
+        for k, pointer in enumerate(record.pointers):
+            at = bisect_right(begins, pointer) - 1
+            if at >= 0 and pointer < ranges[at][0] + ranges[at][1]:
+                begin, _, b = ranges[at]
+                found.setdefault(b, []).append(Patch(i, k, pointer - begin))
+    return found
+
+
+def _arena(plan: MemoryPlan) -> dict[Buffer, Array]:
+    """The memory of the temporaries, in one block."""
+    block = np.empty(plan.size + ALIGNMENT, np.uint8)
+    start = -address(block) % ALIGNMENT
+    return {b: block[start + at : start + at + b.nbytes] for b, at in plan.offsets.items()}

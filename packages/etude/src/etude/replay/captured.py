@@ -1,0 +1,302 @@
+"""capture(fn): a function whose op calls are traced once and then replayed.
+
+``Captured`` is what capture returns: it finds a ``Take`` (``take.py``) that fits the call, or makes
+one by running the function under a ``Trace``.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from etude.core.errors import CaptureError
+from etude.core.live import WATCHER
+from etude.core.state import STATE, State, tap
+from etude.core.tensor import Tensor
+from etude.inspect.draw import Graph
+from etude.replay.guards import Names, World, build, flatten, words
+from etude.replay.memory import address, extent, owner_of
+from etude.replay.program import Program
+from etude.replay.results import Result, tensor_over
+from etude.replay.take import SHARED, Take, array_in
+from etude.replay.trace import Trace
+
+MOST = 8  # takes that are kept
+
+
+def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
+    """``fn`` traced at its first call and replayed at later ones: the op calls alone, without the
+    Python between them. Also a decorator.
+
+    ``fn`` may do a whole step: forward, ``backward``, an optimiser, a schedule. What it returns,
+    and what it leaves in parameters, gradients, optimisers and generators, is what a call of ``fn``
+    itself would give, bit for bit. It is traced anew for arguments of other shapes, dtypes or
+    values, under another backend, after ``train()`` or ``eval()``, when a layer was replaced, and
+    when a number that ``fn`` names has changed: a closure's, a global, a default, the attribute of
+    a module or of a plain object, an entry of a short list or dict.
+
+    Tensors and NumPy arrays in the arguments, in nested lists and dicts too, may hold other numbers
+    at every call. Everything else goes by value. Raises CaptureError, with the line, where ``fn``
+    looks at numbers in Python (``item()``, ``if loss > 1``, ``print(x)``), keeps what it computed
+    somewhere else than in its result, or does what no replay can do.
+
+    It cannot notice: what Python does beside op calls (prints, counters of your own, NumPy's random
+    numbers, files read), the inside of long lists and dicts, and objects of installed packages.
+    ``.program`` is the program of the last call: print it, or ``.program.draw()``. ``memory`` is
+    the most bytes that what is in between may take: at that price some of it is computed twice.
+    """
+    return Captured(fn, memory)
+
+
+class Captured:
+    """What ``capture`` returns. ``traces`` counts how often the function was traced."""
+
+    def __init__(self, fn: Callable[..., Any], memory: int | None = None) -> None:
+        if not callable(fn):
+            raise TypeError(f"capture takes a function, got {type(fn).__name__}; write "
+                            f"step = etude.capture(step), and call step(x, y)")
+        if isinstance(fn, type) or inspect.iscoroutinefunction(fn) or (
+                inspect.isgeneratorfunction(fn)):
+            raise TypeError("capture takes a function that returns its results, no class, no "
+                            "generator and no async function")
+        self.fn, self.memory = fn, memory
+        self.traces = 0
+        self._takes: list[Take] = []
+        self._lock = threading.RLock()
+        self._kept_outside = False  # whether a trace was dropped because something was kept outside
+        self._warned = False
+        functools.update_wrapper(self, fn)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: of each instance a function of its own."""
+        if instance is None:
+            return self
+        name = f"_captured_{self._name}"
+        found = vars(instance).get(name)
+        if found is None:
+            found = Captured(self.fn.__get__(instance, owner), self.memory)
+            object.__setattr__(instance, name, found)
+        return found
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.fn, "__name__", type(self.fn).__name__)
+
+    def __repr__(self) -> str:
+        kept = len(self._takes)
+        return f"<capture of {self._name}: {kept} program{'s' if kept != 1 else ''}>"
+
+    @property
+    def program(self) -> Program:
+        """The program of the last call. It may be set to another one, such as an edited copy."""
+        if not self._takes:
+            raise CaptureError(f"capture: {self._name} has no program yet; call it once")
+        return self._takes[0].program
+
+    @program.setter
+    def program(self, program: Program) -> None:
+        with self._lock:
+            if not self._takes:
+                raise CaptureError(f"capture: {self._name} has no program yet; call it once")
+            self._takes[0].use(program)
+
+    def draw(self, limit: int = 24) -> Graph:
+        """The program of the last call as a graph."""
+        return self.program.draw(limit)
+
+    def _repr_svg_(self) -> str | None:
+        return self.program._repr_svg_() if self._takes else None
+
+    # ------------------------------------------------------------------ a call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        state = STATE.get()
+        if state.tables.taps:  # whoever watches sees the function; a trace is such a one
+            return self.fn(*args, **kwargs)
+        with self._lock:
+            takes = self._takes
+            if takes and takes[0].flat and not kwargs and takes[0].fits(args, state):
+                answer = takes[0].run(args)
+            else:
+                leaves, tree = _leaves(args, kwargs)
+                for take in takes:
+                    if tree == take.tree and take.fits(leaves, state):
+                        break
+                else:
+                    return self._trace(args, kwargs, state)
+                takes.remove(take)
+                takes.insert(0, take)
+                answer = take.run(leaves)
+        return self.fn(*args, **kwargs) if answer is SHARED else answer
+
+    # ------------------------------------------------------------------ a trace
+
+    def _trace(self, args: Any, kwargs: Any, state: State) -> Any:
+        """Call the function under a trace, and keep the take if it can be replayed."""
+        leaves, tree = _leaves(args, kwargs)
+        self._check(leaves, state)
+        self._warn_of_many(leaves)
+        world = World()
+        given = list(leaves)
+        if not _apart(given, world):
+            return self.fn(*args, **kwargs)
+        arrays = [(i, x.array if isinstance(x, Tensor) else x) for i, x in enumerate(given)
+                  if isinstance(x, (Tensor, np.ndarray))]
+        labels = _argument_names(self.fn, args, kwargs)
+        before = [(t, g.array) for t, _, g, _, _ in world.tensors if isinstance(g, Tensor)]
+        trace = Trace(self._name, [(labels.get(id(leaves[i]), ""), a) for i, a in arrays], before)
+        names = Names(self.fn, [x for x in leaves if not isinstance(x, (Tensor, np.ndarray))])
+        positional, named = build(tree, iter(given))
+        self.traces += 1
+        try:
+            with tap(trace):
+                token = WATCHER.set(trace)
+                try:
+                    result = self.fn(*positional, **named)
+                finally:
+                    WATCHER.reset(token)
+            self._check_python(world, names)
+            out: list[Any] = []
+            result_tree = flatten(result, out)
+            results = [self._result(x, trace, world, leaves, given) for x in out]
+            answers = [_answer(r, x, leaves) for r, x in zip(results, out, strict=True)]
+            answer = build(result_tree, iter(answers))
+            del positional, named, result, out, answers
+            take = Take(trace, world, names, leaves, tree, state, results, result_tree,
+                        self.memory)
+            _copy_back(leaves, given, take.program)
+            if not self._escaped(trace):
+                self._takes.insert(0, take)
+                del self._takes[MOST:]
+            return answer
+        finally:
+            trace.forget()
+
+    def _check(self, leaves: Sequence[Any], state: State) -> None:
+        for x in leaves:
+            if isinstance(x, Tensor) and x.node is not None and x.requires_grad and state.grad:
+                raise CaptureError(f"capture: an argument {words(x)} of {self._name} has a history "
+                                   f"of its own, so backward would leave the program; pass its "
+                                   f"detach()")
+            if isinstance(x, np.ndarray) and x.dtype.name not in (
+                    "float32", "float64", "int64", "bool"):
+                raise CaptureError(f"capture: an argument of {self._name} is an array of "
+                                   f"{x.dtype.name}; pass etude.tensor(x), which converts it")
+
+    def _warn_of_many(self, leaves: Sequence[Any]) -> None:
+        if self.traces < MOST or self._warned:
+            return
+        self._warned = True
+        why = self._takes[0].misfit(leaves, STATE.get()) if self._takes else ""
+        warnings.warn(f"capture: {self._name} is traced for the {self.traces + 1}th time, which "
+                      f"costs more than it saves. What changed last: {why or 'its surroundings'}. "
+                      f"Numbers that change are better passed in a tensor", stacklevel=5)
+
+    def _check_python(self, world: World, names: Names) -> None:
+        """What the function did to Python's own variables would not be done again."""
+        what = world.changed_attribute() or names.changed()
+        if what:
+            raise CaptureError(f"capture: {self._name} sets {what} while it runs, and a replay "
+                               f"would not. Return what you want to keep, or copy_ it into a "
+                               f"tensor that is there before")
+
+    def _result(self, x: Any, trace: Trace, world: World, leaves: Sequence[Any],
+                given: Sequence[Any]) -> Result:
+        for i, (first, passed) in enumerate(zip(leaves, given, strict=True)):
+            if x is passed or x is first:
+                return Result("argument", i)
+        if isinstance(x, float):
+            raise CaptureError(f"capture: {self._name} returns the number {x}, and every replay "
+                               f"would return the same one. Return a tensor, or work it out "
+                               f"outside")
+        if not isinstance(x, Tensor) or any(t is x for t, *_ in world.tensors):
+            return Result("same", x)
+        base = x.base if isinstance(x.base, Tensor) else None
+        return Result("new", None, trace.value(x.array), x.requires_grad, base)
+
+    def _escaped(self, trace: Trace) -> bool:
+        """Whether something that was computed is still held outside, as when a function makes
+        memory of its own at its first call. The second time it is an error.
+        """
+        what = trace.escaped()
+        if what:
+            gc.collect()  # a circle of references may be all that holds it
+            what = trace.escaped()
+        if what and self._kept_outside:
+            raise CaptureError(f"capture: {self._name} keeps {what} somewhere outside, where a "
+                               f"replay would not put it. Return it, or copy_ it into a tensor "
+                               f"that is there before")
+        self._kept_outside = bool(what)
+        return bool(what)
+
+
+def _leaves(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
+    leaves: list[Any] = []
+    return leaves, flatten((args, kwargs), leaves)
+
+
+def _argument_names(fn: Any, args: Any, kwargs: Any) -> dict[int, str]:
+    """id of an argument -> its name in the signature."""
+    try:
+        bound = inspect.signature(fn).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return {}
+    return {id(value): name for name, value in bound.items()}
+
+
+def _apart(given: list[Any], world: World) -> bool:
+    """Put a copy in the place of each array argument that lies in memory of another tensor, since
+    the trace tells tensors apart by their memory. False where that cannot be, or where the tensor
+    wants a gradient and so may be written while the function runs.
+    """
+    arrays = {id(x) for x in given}
+    taken = [(owner_of(a), extent(a), wants) for t, a, _, wants, _ in world.tensors
+             if id(t) not in arrays]
+    for i, x in enumerate(given):
+        if not isinstance(x, (Tensor, np.ndarray)):
+            continue
+        a = x.array if isinstance(x, Tensor) else x
+        owner, (low, high) = owner_of(a), extent(a)
+        others = [wants for o, (first, last), wants in taken
+                  if o is owner and low < last and first < high]
+        if others:
+            if any(others) or not isinstance(a, np.ndarray) or (
+                    isinstance(x, Tensor) and x.requires_grad):
+                return False
+            memory = np.empty(high - low, np.uint8)
+            a = np.ndarray(a.shape, a.dtype, memory, address(a) - low, a.strides)
+            np.copyto(a, x.array if isinstance(x, Tensor) else x)
+            given[i] = Tensor(a) if isinstance(x, Tensor) else a
+        taken.append((owner_of(a), extent(a), False))
+    return True
+
+
+def _answer(r: Result, x: Any, leaves: Sequence[Any]) -> Any:
+    """A leaf of the result of the traced call, as a replay would return it: without history."""
+    if r.kind == "argument":
+        return leaves[r.what]
+    return tensor_over(x.array, r, leaves) if r.kind == "new" else x
+
+
+def _copy_back(leaves: Sequence[Any], given: Sequence[Any], program: Program) -> None:
+    """What the function wrote into the copy of an argument belongs into the argument. CaptureError
+    if it wrote where the argument itself lies, of which the copy knew nothing.
+    """
+    written = {y.buffer for c in program.calls for y in c.outputs}
+    owners = {id(owner_of(b.source)) for b in written if b.kind == "state"}
+    for x, passed in zip(leaves, given, strict=True):
+        if x is not passed and id(owner_of(array_in(x))) in owners:
+            raise CaptureError(f"capture: an argument {words(x)} lies in memory that the function "
+                               f"writes; pass its clone()")
+    arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
+    for i, v in zip(arrays, program.arguments, strict=False):
+        if leaves[i] is not given[i] and v.buffer in written:
+            source, target = [getattr(x[i], "array", x[i]) for x in (given, leaves)]
+            np.copyto(target, source)

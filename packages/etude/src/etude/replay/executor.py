@@ -1,0 +1,39 @@
+"""Who runs a program: one native call where every op of it is native, else the reference."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from etude.replay.program import Buffer, Program
+from etude.replay.reference import Reference
+
+
+class Executor(Protocol):
+    """What runs a program, again and again.
+
+    State, constants and live numbers are found in ``Buffer.source``. Arguments and results are
+    bound before the first run, and again whenever they are another array.
+    """
+
+    program: Program  # that is run: passes may have changed the one that was given
+
+    @property
+    def at(self) -> int:
+        """After a run that raised: which of the calls did."""
+
+    def bind(self, buffer: Buffer, array: Any) -> None:
+        """From now on ``buffer`` is the memory that begins with the first element of ``array``."""
+
+    def run(self) -> None:
+        """All calls, in order."""
+
+
+def executor_for(program: Program, memory: int | None = None) -> Executor:
+    """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
+    temporaries, at the price of computing some of them twice.
+    """
+    from etude.backends.native.replay import Native, takes
+    from etude.replay.passes import optimised
+
+    program = optimised(program, memory=memory)
+    return Native(program) if takes(program) else Reference(program)

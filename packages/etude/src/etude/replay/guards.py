@@ -1,0 +1,325 @@
+"""What a program is good for: the signature of a call, and what else must be as it was.
+
+A program repeats the op calls of one run, so it may stand in for the function only where that would
+run the same way. Three things are looked at, the dearest only when something may have changed:
+
+    at every call       the arguments; the tables in force and the mode; what the names of the
+                        function mean; whether leaves want a gradient and have one; tests that
+                        others asked for, such as an optimiser
+    if Changes.count    the attributes of every module that the function can reach, and whether
+    has moved           Tensors have the memory they had
+
+What the names mean (``Names``) is followed from the function to the functions and plain objects
+that it names: closures, globals, defaults, attributes of objects, small lists and dicts. Values
+that do not change, such as numbers and texts, are compared; of everything else it is asked whether
+it is the same object.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etude.core.tensor import Tensor
+from etude.nn.module import Module
+from etude.optim.optimizer import Optimizer
+from etude.optim.scheduler import Scheduler
+from etude.replay.memory import owner_of
+
+MISSING = object()
+SMALL = 32  # entries; longer lists and dicts are data, and only asked whether they are the same
+OURS = str(Path(__file__).parents[1])
+
+GRAD: Any = Tensor.__dict__["grad"]
+
+
+class World:
+    """Every Tensor and every module there is, as they are now.
+
+    The garbage collector knows them all. So memory is found to be a Tensor's however the function
+    gets at it, and what the function changed is found by looking again.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: list[tuple[Tensor, Any, Any, bool, int]] = []
+        self.modules: list[tuple[Module, dict[str, Any]]] = []
+        kinds: dict[type, int] = {}
+        for x in gc.get_objects():
+            kind = kinds.get(type(x))
+            if kind is None:
+                t = type(x)
+                kind = kinds[t] = 1 if issubclass(t, Tensor) else 2 if issubclass(t, Module) else 0
+            if kind == 1:
+                try:
+                    self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x.written))
+                except AttributeError:
+                    continue  # another thread is making it
+            elif kind == 2:
+                self.modules.append((x, dict(vars(x))))
+
+    def memories(self) -> set[int]:
+        """The ids of what owns the memory of all these Tensors."""
+        return {id(owner_of(array)) for _, array, *_ in self.tensors}
+
+    def changed_attribute(self) -> str:
+        """An attribute of a module that is not what it was, "Dropout.p", or ""."""
+        for module, before in self.modules:
+            now = vars(module)
+            for name in now.keys() | before.keys():
+                if now.get(name, MISSING) is not before.get(name, MISSING):
+                    return f"{type(module).__name__}.{name}"
+        return ""
+
+    def related(self, owners: Iterable[int], roots: Iterable[Module]) -> list[Module]:
+        """The modules that hold one of these memories, those around them, and all inside."""
+        known, found = set(owners), set(map(id, roots))
+        around: dict[int, list[Module]] = {}
+        for module, before in self.modules:
+            for value in before.values():
+                if isinstance(value, Module):
+                    around.setdefault(id(value), []).append(module)
+                elif isinstance(value, Tensor) and id(owner_of(value.array)) in known:
+                    found.add(id(module))
+        by_id = {id(m): m for m, _ in self.modules}
+        todo = list(found)
+        while todo:
+            for module in around.get(todo.pop(), ()):
+                if id(module) not in found:
+                    found.add(id(module))
+                    todo.append(id(module))
+        every = {id(m): m for i in found if i in by_id for m in by_id[i].modules()}
+        return list(every.values())
+
+
+def grad_of(t: Tensor) -> Any:
+    """``t.grad``, and None for a result that keeps none."""
+    try:
+        return GRAD.__get__(t)
+    except AttributeError:
+        return None
+
+
+# ------------------------------------------------------------------ what names mean
+
+#: Where a name is looked up: a dict and a key of it, or a cell of a closure.
+Place = tuple[Any, Any, Any]
+
+
+class Names:
+    """What the names of a function mean, followed as the top of the file says."""
+
+    def __init__(self, fn: Any, more: Iterable[Any] = ()) -> None:
+        self.places: list[tuple[dict[str, Any], str, Any]] = []
+        self.cells: list[tuple[Any, Any]] = []
+        self.lists: list[tuple[list[Any], tuple[Any, ...]]] = []
+        self.modules: list[Module] = []
+        self._seen: set[int] = set()
+        self._keep: list[Any] = []
+        for x in (fn, *more):
+            self._follow(x, 0)
+
+    def same(self) -> bool:
+        """Whether they all still mean that."""
+        for mapping, key, value in self.places:
+            now = mapping.get(key, MISSING)
+            if now is not value and not alike(now, value):
+                return False
+        for cell, value in self.cells:
+            now = contents(cell)
+            if now is not value and not alike(now, value):
+                return False
+        for given, items in self.lists:
+            if len(given) != len(items):
+                return False
+            for now, value in zip(given, items, strict=True):
+                if now is not value and not alike(now, value):
+                    return False
+        return True
+
+    def changed(self) -> str:
+        """The first name that means something else now, or ""."""
+        for mapping, key, value in self.places:
+            now = mapping.get(key, MISSING)
+            if now is not value and not alike(now, value):
+                return repr(key)
+        for cell, value in self.cells:
+            now = contents(cell)
+            if now is not value and not alike(now, value):
+                return "a variable of an enclosing function"
+        return "" if self.same() else "a list"
+
+    def _follow(self, x: Any, depth: int) -> None:
+        if id(x) in self._seen or isinstance(x, FIXED) or depth > 6:
+            return
+        self._seen.add(id(x))
+        self._keep.append(x)
+        if isinstance(x, Module):
+            self.modules.append(x)
+            self._method(type(x), "forward", depth)
+        elif isinstance(x, (Tensor, Optimizer, Scheduler, np.ndarray)):
+            return
+        elif isinstance(x, types.MethodType):
+            self._follow(x.__func__, depth)
+            self._follow(x.__self__, depth)
+        elif isinstance(x, types.FunctionType):
+            if is_users(x.__code__.co_filename):
+                self._function(x, depth)
+        elif isinstance(x, partial):
+            for part in (x.func, *x.args, *x.keywords.values()):
+                self._follow(part, depth + 1)
+        elif isinstance(x, dict):
+            if len(x) <= SMALL:
+                self._entries(x, list(x), depth)
+        elif isinstance(x, (list, tuple)):
+            if len(x) <= SMALL:
+                if isinstance(x, list):
+                    self.lists.append((x, tuple(x)))
+                for part in x:
+                    self._follow(part, depth + 1)
+        elif type(x).__module__ == "etude.replay.captured":  # a captured function
+            self._follow(x.fn, depth + 1)
+        elif is_users(file_of(type(x))) and hasattr(x, "__dict__") and not isinstance(x, type):
+            self._entries(vars(x), list(vars(x)), depth)
+            self._method(type(x), "__call__", depth)
+
+    def _function(self, fn: types.FunctionType, depth: int) -> None:
+        wrapped = getattr(fn, "__wrapped__", None)
+        if wrapped is not None:
+            self._follow(wrapped, depth)
+        for cell in fn.__closure__ or ():
+            value = contents(cell)
+            self.cells.append((cell, value))
+            self._follow(value, depth + 1)
+        for value in (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()):
+            self._follow(value, depth + 1)
+        names = dict.fromkeys(n for code in codes(fn.__code__) for n in globals_of(code))
+        self._entries(fn.__globals__, [n for n in names if n in fn.__globals__], depth)
+
+    def _method(self, cls: type, name: str, depth: int) -> None:
+        method = getattr(cls, name, None)
+        if isinstance(method, types.FunctionType) and is_users(method.__code__.co_filename):
+            self._follow(method, depth)
+
+    def _entries(self, mapping: dict[Any, Any], keys: list[Any], depth: int) -> None:
+        for key in keys:
+            value = mapping[key]
+            if not isinstance(value, types.ModuleType):
+                self.places.append((mapping, key, value))
+                self._follow(value, depth + 1)
+
+
+#: What has no parts that could change.
+FIXED = (int, float, bool, str, bytes, complex, type(None), np.generic, np.dtype, types.ModuleType,
+         type, types.BuiltinFunctionType)
+
+
+def alike(x: Any, y: Any) -> bool:
+    """Whether two values that are not the same object are the same number or text."""
+    return type(x) is type(y) and isinstance(x, FIXED) and (x == y or (x != x and y != y))
+
+
+def contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it has none yet
+        return MISSING
+
+
+def codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code of a function and of those defined inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from codes(constant)
+
+
+def globals_of(code: types.CodeType) -> Iterator[str]:
+    """The global names that a code reads."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield str(instruction.argval)
+
+
+def file_of(cls: type) -> str:
+    """The file that a class is defined in, "" for a builtin one."""
+    module = sys.modules.get(cls.__module__)
+    return "" if module is None or cls.__module__ == "builtins" else (
+        getattr(module, "__file__", None) or "<notebook>")
+
+
+def is_users(file: str) -> bool:
+    """Whether a file is of those whose names are followed: no installed package's, nor Etude's."""
+    return bool(file) and not file.startswith((OURS, "<frozen", "<etude")) and (
+        "site-packages" not in file and not file.startswith(LIBRARY))
+
+
+LIBRARY = str(Path(types.__file__).parent)
+
+# ------------------------------------------------------------------ arguments
+
+#: The kinds of arguments: arrays by what is known of their memory, everything else by value.
+Signature = tuple[Any, ...]
+
+
+def flatten(x: Any, leaves: list[Any]) -> Any:
+    """The leaves of nested lists, tuples and dicts; returns the tree they hung on."""
+    kind = type(x)
+    if kind is tuple or kind is list:
+        return kind, tuple([flatten(part, leaves) for part in x])
+    if kind is dict:
+        return dict, tuple(x), tuple([flatten(part, leaves) for part in x.values()])
+    if isinstance(x, tuple) and hasattr(x, "_fields"):  # a named tuple
+        return kind, tuple([flatten(part, leaves) for part in x])
+    leaves.append(x)
+    return None
+
+
+def build(tree: Any, leaves: Iterator[Any]) -> Any:
+    """The reverse: the leaves on their tree."""
+    if tree is None:
+        return next(leaves)
+    if tree[0] is dict:
+        return {k: build(part, leaves) for k, part in zip(tree[1], tree[2], strict=True)}
+    parts = [build(part, leaves) for part in tree[1]]
+    return tree[0](*parts) if hasattr(tree[0], "_fields") else tree[0](parts)
+
+
+def test_of(x: Any) -> Callable[[Any], bool]:
+    """A test that holds for the leaves that a program traced with ``x`` may be called with."""
+    if isinstance(x, Tensor):
+        array, wants, kind = x.array, x.requires_grad, type(x)
+        shape, dtype, strides, cls = array.shape, array.dtype, array.strides, type(array)
+        device, leaf = array.device, x.node is None
+
+        def tensor_like(y: Any) -> bool:
+            if y.__class__ is not kind or y.requires_grad is not wants:
+                return False
+            a = y.array
+            return (a.shape == shape and a.strides == strides and a.dtype == dtype
+                    and a.__class__ is cls)
+
+        if cls is np.ndarray and not wants:
+            return tensor_like
+        return lambda y: (tensor_like(y) and y.array.device == device
+                          and (y.node is None) is leaf)
+    if isinstance(x, np.ndarray):
+        shape, dtype, strides = x.shape, x.dtype, x.strides
+        return lambda y: (isinstance(y, np.ndarray) and y.shape == shape and y.dtype == dtype
+                          and y.strides == strides)
+    return lambda y: y is x or alike(y, x)
+
+
+def words(x: Any) -> str:
+    """An argument in a few words."""
+    if isinstance(x, (Tensor, np.ndarray)):
+        return f"{x.dtype.name}{list(x.shape)}"
+    text = repr(x)
+    return text if len(text) < 40 else type(x).__name__

@@ -1,0 +1,319 @@
+"""A take: one trace of a function, and all that a replay of it needs.
+
+The program, what it is good for (``fits``), and the memory that goes in and comes out (``run``).
+What Python does around the calls of a small step takes as long as the calls, so both are written
+for the usual case: everything as it was, one look at each thing that may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from etude.core.live import Changes
+from etude.core.state import State, current
+from etude.core.tape import clock
+from etude.core.tensor import Tensor
+from etude.nn.module import Module, Parameter
+from etude.replay.executor import Executor, executor_for
+from etude.replay.guards import MISSING, Names, World, alike, build, grad_of, test_of, words
+from etude.replay.memory import array_of, is_whole, owner_of
+from etude.replay.program import Buffer, Program
+from etude.replay.results import Gradient, Grads, Place, Result, tensor_over
+from etude.replay.trace import Trace
+
+#: What ``run`` returns where an argument lies in memory that the program writes.
+SHARED = object()
+
+
+def array_in(x: Any) -> Any:
+    """The array of an argument that is one."""
+    return x if isinstance(x, np.ndarray) else x.array
+
+
+class Take:
+    """One trace of a function, and all that a replay of it needs."""
+
+    def __init__(self, trace: Trace, world: World, names: Names, leaves: Sequence[Any], tree: Any,
+                 state: State, results: list[Result], result_tree: Any, memory: int | None
+                 ) -> None:
+        self._memory = memory
+        self.tree, self.flat = tree, _is_flat(tree, len(leaves))
+        self._tests = [test_of(x) for x in leaves]
+        self._said = [words(x) for x in leaves]
+        self._arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
+        self._tables = [(device, state.tables[device]) for device in sorted(trace.devices)]
+        self._grad, self._names = state.grad, names
+        self._holds = [test for test, _ in trace.tests]
+        self._about = [what for _, what in trace.tests]
+
+        modules = world.related(trace.memories(), names.modules)
+        self._gradients = _gradients(trace, world, modules, leaves)
+        values = [r.value for r in results if r.value is not None]
+        after = [g.value for g in self._gradients if g.value is not None]
+        program = trace.finish([*values, *after], world.memories(), _labels(modules))
+        own = iter(program.results)
+        self._results = [r if r.value is None else r._replace(value=next(own)) for r in results]
+        for g in self._gradients:
+            g.value = None if g.value is None else next(own)
+        self._result_tree = result_tree
+        self._watch(world, modules, trace)
+        self._written = [t for t, *_, written in world.tensors if t.written != written]
+        self.use(program)
+
+    def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
+        """What is looked at before a replay, beside the arguments."""
+        known = trace.memories()
+        self._asking = [g for g in self._gradients if g.before != "any"]
+        self._changes = Changes.count
+        self._attributes = [(vars(m), dict(vars(m))) for m in modules]
+        mine = [t for t, array, *_ in world.tensors if id(owner_of(array)) in known]
+        self._memories = [(t, t.array) for t in mine if t.node is None]
+        parameters = {id(t): t for t in mine if t.node is None and (
+            t.requires_grad or isinstance(t, Parameter))}
+        self._wanting = [t for t in parameters.values() if t.requires_grad]
+        self._not_wanting = [t for t in parameters.values() if not t.requires_grad]
+
+    def use(self, program: Program) -> None:
+        """Replay ``program`` from now on."""
+        self.program = program
+        self._executor: Executor | None = None
+        self._bound: list[Any] = [None] * len(program.arguments)
+        n = len(self._arrays)
+        self._given = [(k, i, v.buffer) for k, (i, v) in enumerate(
+            zip(self._arrays, program.arguments, strict=False))]
+        self._read = [(k, g) for k, v in enumerate(program.arguments[n:], n)
+                      for g in self._gradients if g.before is v]
+        written = {y.buffer for c in program.calls for y in c.outputs}
+        self._writes_arguments = any(b in written for _, _, b in self._given)
+        self._delicate = {id(owner_of(b.source)) for b in written if b.kind == "state"}
+        self._effects = [effect.do for _, effect in program.effects]
+        self._make_places(program)
+
+    def _make_places(self, program: Program) -> None:
+        """Memory for every result buffer. One that has a single use keeps the Tensor as well."""
+        uses: dict[Buffer, int] = {}
+        for v in program.results:
+            uses[v.buffer] = uses.get(v.buffer, 0) + 1
+        tensors: dict[Buffer, Any] = {}
+        uses_of: list[Result | Gradient] = [*self._results, *self._gradients]
+        for x in uses_of:
+            if x.value is not None and uses[x.value.buffer] == 1:
+                tensors[x.value.buffer] = x
+        places: dict[Buffer, Place] = {}
+        for v in sorted(program.results, key=lambda v: not is_whole(v)):
+            if v.buffer.kind == "result" and v.buffer not in places:
+                places[v.buffer] = Place(v, current(v.buffer.device), tensors.get(v.buffer))
+        self._place_of = places
+        for g in self._gradients:
+            g.place = places[g.value.buffer] if g.value is not None else None
+        staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
+        self._grads = Grads(staying) if staying else None
+        self._sets = [g for g in self._gradients if g.changes and not g.stays()]
+        looked_after = {id(place) for _, place in staying}
+        self._places = [p for p in places.values() if id(p) not in looked_after]
+        self._only: Place | None = None  # of the result, where that is one kept Tensor
+        if self._result_tree is None and self._results[0].value is not None:
+            place = places.get(self._results[0].value.buffer)
+            self._only = place if place is not None and place.keeps_tensor else None
+
+    # ------------------------------------------------------------------ does it fit
+
+    def fits(self, given: Sequence[Any], state: State) -> bool:
+        """Whether a call with these arguments, here and now, would run as the traced one did."""
+        tests = self._tests
+        if len(given) != len(tests) or state.grad is not self._grad:
+            return False
+        for x, test in zip(given, tests):
+            if not test(x):
+                return False
+        tables = state.tables
+        for device, table in self._tables:
+            if tables[device] is not table:
+                return False
+        if Changes.count != self._changes and not self._unchanged():
+            return False
+        for t in self._wanting:
+            if not t.requires_grad:
+                return False
+        for t in self._not_wanting:
+            if t.requires_grad:
+                return False
+        for g in self._asking:
+            if not g.fits(g.of(given)):
+                return False
+        for holds in self._holds:
+            if not holds():
+                return False
+        return self._names.same()
+
+    def _unchanged(self) -> bool:
+        """Something changed somewhere: whether modules and memory are what they were here."""
+        for now, before in self._attributes:
+            if len(now) != len(before):
+                return False
+            for name, value in before.items():
+                found = now.get(name, MISSING)
+                if found is not value and not alike(found, value):
+                    return False
+        for t, array in self._memories:
+            if t.array is not array:
+                return False
+        self._changes = Changes.count
+        return True
+
+    def misfit(self, given: Sequence[Any], state: State) -> str:
+        """Why ``fits`` says no, in words."""
+        if len(given) != len(self._tests):
+            return "the number of arguments"
+        for x, test, said in zip(given, self._tests, self._said, strict=True):
+            if not test(x):
+                return f"an argument was {said} and is {words(x)}"
+        if state.grad is not self._grad:
+            return "whether gradients are recorded"
+        if any(state.tables[device] is not table for device, table in self._tables):
+            return "the backend"
+        if not self._unchanged():
+            return "an attribute of a module, or where its parameters are"
+        for g in self._gradients:
+            if not g.fits(g.of(given)):
+                return "whether a parameter has a gradient before the call"
+        for holds, what in zip(self._holds, self._about, strict=True):
+            if not holds():
+                return what
+        return self._names.changed() or "whether a tensor wants a gradient"
+
+    # ------------------------------------------------------------------ a replay
+
+    def run(self, given: Sequence[Any]) -> Any:
+        """Replay the program with these arguments; SHARED, before anything is done, where one lies
+        in memory that the program writes, so that only the function itself is right.
+        """
+        executor = self._executor
+        if executor is None:
+            executor = self._executor = executor_for(self.program, self._memory)
+        if self._writes_arguments and self._overlap(given):
+            return SHARED
+        bound = self._bound
+        for k, i, buffer in self._given:
+            x = given[i]
+            a = x if x.__class__ is np.ndarray else x.array
+            if a is not bound[k]:
+                if id(owner_of(a)) in self._delicate:
+                    return SHARED
+                executor.bind(buffer, a)
+                bound[k] = a
+        for k, g in self._read:
+            a = g.of(given).grad.array  # type: ignore[union-attr]
+            if a is not bound[k]:
+                executor.bind(g.before.buffer, a)
+                bound[k] = a
+        grads = self._grads
+        if grads is not None:
+            grads.ready(executor)
+        for place in self._places:
+            if place.is_held():
+                place.renew(executor)
+        self._do(executor, given)
+        if grads is not None:
+            grads.set()
+        for g in self._sets:
+            g.set(given)
+        if self._only is not None:
+            return self._only.tensor
+        answers = [self._answer(r, given) for r in self._results]
+        return build(self._result_tree, iter(answers))
+
+    def _do(self, executor: Executor, given: Sequence[Any]) -> None:
+        """Effects, then calls. If one fails, what would not have happened yet is taken back."""
+        done = 0
+        try:
+            for do in self._effects:
+                do()
+                done += 1
+            executor.run()
+        except BaseException:
+            effects = executor.program.effects  # the same, beside the calls that were run
+            at = executor.at if done == len(effects) else 0
+            for calls_before, effect in reversed(effects[:done]):
+                if calls_before > at:
+                    effect.undo()
+            for g in self._gradients:
+                g.spoilt(given)
+            raise
+        finally:
+            now = next(clock)
+            for t in self._written:
+                t.written = now
+
+    def _overlap(self, given: Sequence[Any]) -> bool:
+        """Whether two arguments lie in one memory."""
+        owners = [id(owner_of(array_in(given[i]))) for i in self._arrays]
+        return len(set(owners)) < len(owners)
+
+    def _answer(self, r: Result, given: Sequence[Any]) -> Any:
+        """One leaf of the result."""
+        if r.value is None:
+            return given[r.what] if r.kind == "argument" else r.what
+        buffer = r.value.buffer
+        if buffer.kind == "result":
+            place = self._place_of[buffer]
+            if place.keeps_tensor:
+                return place.tensor
+            base = place.array
+        elif buffer.kind == "argument":
+            base = next(a for a, v in zip(self._bound, self.program.arguments)
+                        if v.buffer is buffer)
+        else:
+            base = buffer.source
+        return tensor_over(array_of(r.value, base), r, given)
+
+
+def _is_flat(tree: Any, n: int) -> bool:
+    """Whether the leaves are the positional arguments themselves."""
+    positional, named = tree[1]
+    return positional == (tuple, (None,) * n) and not named[1]
+
+
+def _labels(modules: list[Module]) -> dict[int, str]:
+    """id of a memory -> the name of the parameter that it is, in the outermost module."""
+    found: dict[int, str] = {}
+    for module in sorted(modules, key=lambda m: -len(list(m.modules()))):
+        for path, p in module._named(parameters=True, buffers=True):
+            found.setdefault(id(p.array), path)
+    return found
+
+
+def _gradients(trace: Trace, world: World, modules: list[Module], leaves: Sequence[Any]
+               ) -> list[Gradient]:
+    """What became of the gradients of all leaves that have to do with the call."""
+    places = {id(x): i for i, x in enumerate(leaves)}
+    known, read = trace.memories(), trace.read()
+    parameters = {id(p) for m in modules for p in m.parameters()}
+    found = []
+    for t, array, before, wants, _ in world.tensors:
+        if t.node is not None:
+            continue
+        now = grad_of(t)
+        ours = isinstance(now, Tensor) and id(owner_of(now.array)) in known
+        near = id(owner_of(array)) in known or id(t) in parameters or id(t) in trace.cleared
+        is_read = id(t) in trace.gradients and trace.gradients[id(t)].buffer in read
+        if not (near or is_read) or (now is before and not is_read and not (wants and now is None)):
+            continue
+        needs: Any = "none" if before is None else "some"
+        if is_read:
+            needs = trace.gradients[id(t)]
+        elif id(t) in trace.cleared:
+            needs = "any"
+        value = None
+        if now is not before and isinstance(now, Tensor):
+            if not ours:
+                trace.refuses("a grad is set to a tensor that no op call made")
+            value = trace.value(now.array)
+        g = Gradient(places.get(id(t), t), needs, value, now is not before)
+        if is_read:
+            g.strides = before.array.strides
+        found.append(g)
+    return found
