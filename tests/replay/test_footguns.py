@@ -4,6 +4,7 @@ import collections
 import contextvars
 import copy
 import threading
+import tracemalloc
 import types
 import warnings
 
@@ -477,6 +478,34 @@ def test_a_loop_that_forgets_its_results_uses_the_same_memory(column):
                     captured.model[1].weight.grad.array.__array_interface__["data"][0]))
     assert len({place for place, _ in places}) <= 2
     assert len({place for _, place in places}) == 1
+
+
+def test_a_replayed_step_allocates_no_array():
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    model = nn.Sequential(nn.Linear(64, 256), nn.GELU(), nn.Linear(256, 64))
+    opt = optim.AdamW(model.parameters())
+
+    @etude.capture
+    def step(x):
+        opt.zero_grad()
+        loss = F.mean(model(x) ** 2)
+        loss.backward()
+        opt.step()
+        return loss
+
+    x = numbers(64, 64)  # every array between is 16 kB or more
+    with etude.use("cpu"):
+        for _ in range(3):
+            loss = step(x)
+        tracemalloc.start()
+        try:
+            for _ in range(5):
+                loss = step(x)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert loss.item() > 0
+    assert peak < 8000
 
 
 def test_a_result_may_be_the_next_argument(column):
