@@ -952,6 +952,28 @@ def test_a_tap_around_sees_every_op_call():
     assert sorted(row.op for row in r.rows()) == ["mul", "relu"]
 
 
+def test_a_tap_that_takes_many_calls_as_one_is_told_of_the_replay(column):
+    class Profile:
+        def __init__(self):
+            self.single, self.told = [], []
+
+        def __call__(self, event):
+            self.single.append(event.op)
+
+        def together(self, op, calls, column, seconds):
+            self.told.append((op, [name for name, _, _ in calls], column))
+
+    f = etude.capture(lambda x: F.relu(x) * 2)
+    x, watch = numbers(3), Profile()
+    with etude.tap(watch):
+        first, second = f(x), f(x)
+    assert same(*arrays(first, second))
+    assert watch.single == ["relu", "mul"]  # of the traced call
+    assert watch.told == [("<lambda>", ["relu", "mul"], column)]
+    assert same(*arrays(f(x), first))
+    assert f.traces == 1
+
+
 def test_check_nan_around_finds_the_op():
     f = etude.capture(lambda x: F.log(x) * 2)
     f(etude.tensor([1.0]))

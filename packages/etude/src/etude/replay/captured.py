@@ -11,6 +11,7 @@ import functools
 import gc
 import inspect
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 
 from etude.core.errors import CaptureError
 from etude.core.live import WATCHER
-from etude.core.state import STATE, State, tap
+from etude.core.state import STATE, State, Tables, tap
 from etude.core.tensor import Tensor
 from etude.inspect.draw import Graph
 from etude.replay.guards import OF_OBJECT, Names, World, build, flatten, words
@@ -27,7 +28,7 @@ from etude.replay.memory import address, extent, owner_of
 from etude.replay.program import Program
 from etude.replay.results import Result, tensor_over
 from etude.replay.take import SHARED, Take, array_in
-from etude.replay.trace import Trace
+from etude.replay.trace import Trace, untapped
 
 MOST = 8  # takes that are kept
 
@@ -123,23 +124,56 @@ class Captured:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = STATE.get()
-        if state.tables.taps:  # whoever watches sees the function; a trace is such a one
-            return self.fn(*args, **kwargs)
+        if state.tables.taps:
+            return self._tapped(args, kwargs, state)
         with self._lock:
             takes = self._takes
             if takes and takes[0].flat and not kwargs and takes[0].fits(args, state):
                 answer = takes[0].run(args)
             else:
-                leaves, tree = _leaves(args, kwargs)
-                for take in takes:
-                    if tree == take.tree and take.fits(leaves, state):
-                        break
-                else:
+                leaves = self._find(args, kwargs, state)
+                if leaves is None:
                     return self._trace(args, kwargs, state)
-                takes.remove(take)
-                takes.insert(0, take)
-                answer = take.run(leaves)
+                answer = takes[0].run(leaves)
         return self.fn(*args, **kwargs) if answer is SHARED else answer
+
+    def _find(self, args: Any, kwargs: Any, state: State) -> list[Any] | None:
+        """Put the take that fits the call first, and give the arguments it takes; None if none is.
+        """
+        leaves, tree = _leaves(args, kwargs)
+        for take in self._takes:
+            if tree == take.tree and take.fits(leaves, state):
+                self._takes.remove(take)
+                self._takes.insert(0, take)
+                return leaves
+        return None
+
+    def _tapped(self, args: Any, kwargs: Any, state: State) -> Any:
+        """A call that somebody watches. Who wants to see every op call sees those of the function,
+        as a trace does. Who takes many calls told as one, such as a profile, is told of the replay.
+        """
+        taps = state.tables.taps
+        if not all(hasattr(t, "together") for t in taps):
+            return self.fn(*args, **kwargs)
+        plain = State(Tables({device: untapped(t) for device, t in state.tables.items()}),
+                      state.grad)
+        with self._lock:
+            leaves = self._find(args, kwargs, plain)
+            if leaves is None:
+                return self._trace(args, kwargs, plain)
+            take, token = self._takes[0], STATE.set(plain)
+            start = time.perf_counter()
+            try:
+                answer = take.run(leaves)
+            finally:
+                STATE.reset(token)
+            seconds = time.perf_counter() - start
+        if answer is SHARED:
+            return self.fn(*args, **kwargs)
+        calls, column = take.told()
+        for t in taps:
+            t.together(self._name, calls, column, seconds)  # type: ignore[attr-defined]
+        return answer
 
     # ------------------------------------------------------------------ a trace
 
