@@ -23,7 +23,7 @@ NOTEBOOKS = ROOT / "notebooks"
 
 SOLUTION = re.compile(r"<details.*?</details>", re.S)
 CELL = re.compile(r"```\{code-cell\} ipython3\n(:tags: [^\n]*\n\n)?")
-CHAPTER_LINK = re.compile(r"\]\((\d\d-[\w-]+)\.md(?=[)#])")
+CHAPTER_LINK = re.compile(r"\]\(([\w-]+)\.md(?=[)#])")
 
 
 # ------------------------------------------------------------------ one chapter
@@ -86,7 +86,7 @@ def _origin(path: Path) -> tuple[str, str]:
 def write_all(folder: Path) -> list[str]:
     """The notebooks of all chapters; returns a line for each about which there is one to say."""
     folder.mkdir(exist_ok=True)
-    said = [write(chapter, folder) for chapter in sorted(CHAPTERS.glob("[0-9]*.md"))]
+    said = [write(chapter, folder) for chapter in sorted(CHAPTERS.glob("*.md"))]
     return [line for line in said if line]
 
 

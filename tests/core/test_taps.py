@@ -6,7 +6,7 @@ import numpy as np
 
 import etude
 from etude import functional as F
-from etude.core.state import current
+from etude.core.state import DEFAULT, current, tap_everywhere
 
 X = etude.ones(2, 3)
 WIDE = etude.ones(2, 3, dtype=etude.float64)
@@ -72,3 +72,87 @@ def test_a_tap_sees_the_buffers_given_as_out():
         current()["exp"](X.array, out=buffer)
     assert seen[0].outputs[0] is buffer
     assert "out" not in seen[0].attrs
+
+
+# ------------------------------------------------------------------ what a tap may have beside
+
+
+class Notes:
+    """A tap that is told more than calls."""
+
+    def __init__(self):
+        self.calls, self.batches, self.waits = [], [], []
+
+    def __call__(self, event):
+        self.calls.append(event.op)
+
+    def together(self, op, calls, column, seconds):
+        self.batches.append((op, [arrays[0].shape for _, arrays, _ in calls], column))
+        assert seconds >= 0
+
+    def waited(self, start, end, arrays):
+        self.waits.append((end >= start, [a.shape for a in arrays]))
+
+
+def quick_column():
+    """A column that steps all parameters of SGD at once, and must not step one alone."""
+    def alone(*arrays, out=None, **attrs):
+        raise AssertionError("one by one, though the taps take all at once")
+
+    def together(rows, hyper, **attrs):
+        for place, gradient, *_ in rows:
+            place -= hyper[0] * gradient
+        return []  # none is left to others
+
+    return etude.Column("quick", "cpu", {"sgd_step": alone}, checks=True,
+                        steps={"sgd_step": together})
+
+
+def test_a_step_over_many_parameters_is_told_to_a_tap_that_takes_it():
+    from etude.optim import SGD
+
+    a, b = etude.ones(2, requires_grad=True), etude.ones(3, requires_grad=True)
+    steps = SGD([a, b], lr=0.5)
+    notes = Notes()
+    with etude.use(quick_column()):
+        (a.sum() + b.sum()).backward()
+        with etude.tap(notes):
+            steps.step()
+    assert notes.batches == [("sgd_step", [(2,), (3,)], "quick")]
+    assert "sgd_step" not in notes.calls
+    assert a.tolist() == [0.5, 0.5]
+
+
+def test_waits_for_batches_are_told():
+    from etude.data import DataLoader, TensorDataset
+
+    notes = Notes()
+    loader = DataLoader(TensorDataset(etude.ones(5, 2)), batch_size=2)
+    with etude.tap(notes), etude.tap(lambda event: None):
+        list(loader)
+    assert notes.waits == [(True, [(2, 2)]), (True, [(2, 2)]), (True, [(1, 2)])]
+
+
+def test_a_tap_everywhere_is_in_every_thread_and_under_a_default_set_later(column):
+    seen = []
+
+    def work():
+        F.softmax(X)
+
+    before = DEFAULT.tables["cpu"]
+    try:
+        with tap_everywhere(seen.append):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+            etude.set_default_backend(column)
+            work()
+            with etude.use("reference"):
+                work()
+        work()
+        assert [e.column for e in seen] == ["reference", "mine", "reference"]
+        assert [b.name for b in DEFAULT.tables["cpu"].stack] == ["mine"], "the default holds"
+        assert not DEFAULT.tables.taps
+        assert not DEFAULT.tables["cpu"].taps
+    finally:
+        DEFAULT.tables["cpu"] = before

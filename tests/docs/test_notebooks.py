@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+NUMBERED = [path for path in CHAPTERS if path.name[0].isdigit()]
 CELL = re.compile(r"^```\{code-cell\} ipython3\n(?::tags: [^\n]*\n\n)?(.*?)\n?^```$",
                   re.S | re.M)
 SOLUTION = re.compile(r"<details.*?</details>", re.S)
@@ -86,7 +87,10 @@ def test_nothing_in_a_notebook_is_for_sphinx_alone(notebooks, path):
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_shows_its_number_and_how_to_run_it(path):
     title, how, *_ = [line for line in path.read_text().split("---\n", 2)[2].splitlines() if line]
-    assert title.startswith(f"# {int(path.stem[:2])}. ")
+    if path in NUMBERED:
+        assert title.startswith(f"# {int(path.stem[:2])}. ")
+    else:
+        assert re.match(r"# [A-Z]", title)
     assert "`make notebooks`" in how
 
 
@@ -104,7 +108,7 @@ def test_the_list_links_the_chapters_there_are_and_marks_the_others():
     rows = re.findall(r"^\| (\d+) \| (.*) \| *(to&nbsp;come)? *\|$",
                       (ROOT / "docs" / "tutorials.md").read_text(), re.M)
     assert [int(number) for number, _, _ in rows] == list(range(1, 26))
-    there = {int(path.stem[:2]): path for path in CHAPTERS}
+    there = {int(path.stem[:2]): path for path in NUMBERED}
     for number, what, to_come in rows:
         path = there.get(int(number))
         if path is None:
@@ -113,6 +117,14 @@ def test_the_list_links_the_chapters_there_are_and_marks_the_others():
         assert not to_come, f"chapter {number} is there"
         title = re.search(r"^# \d+\. (.*)", path.read_text(), re.M)[1]
         assert what.startswith(f"[{title}](tutorials/{path.name})")
+
+
+def test_the_list_links_the_pages_beside_the_course():
+    text = (ROOT / "docs" / "tutorials.md").read_text().partition("## Beside the course")[2]
+    rows = re.findall(r"^\| (\[.*?\]\(.*?\)) \|", text, re.M)
+    beside = [path for path in CHAPTERS if path not in NUMBERED]
+    titles = {path: re.search(r"^# (.*)", path.read_text(), re.M)[1] for path in beside}
+    assert sorted(rows) == sorted(f"[{titles[p]}](tutorials/{p.name})" for p in beside)
 
 
 # ------------------------------------------------------------------ one notebook

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from etude.measure import Peak, Peaks, peaks
+from etude.measure import Peak, Peaks, peaks, probe
 from etude.measure.machine import cores
 from etude.measure.probe import bandwidth, flops
 from etude.measure.roof import file_of, keep, this_machine
@@ -51,6 +51,43 @@ def test_what_a_busy_machine_gave_is_told_and_not_kept(cache):
     assert "Too low, because this machine was busy: its threads waited." in str(found)
 
 
+def test_a_busy_machine_is_measured_once_by_a_process(cache, monkeypatch):
+    monkeypatch.setattr("etude.measure.roof._BUSY", {})
+    counted = []
+
+    def probed(threads):
+        counted.append(threads)
+        return Peak(threads, 3e9, 2e9, 1e9), "its threads waited"
+
+    monkeypatch.setattr("etude.measure.roof._probed", probed)
+    first = peaks()
+    once = len(counted)
+    assert peaks() is first
+    assert len(counted) == once
+    peaks(anew=True)
+    assert len(counted) == 2 * once
+    keep(made())
+    assert peaks() == made(), "a file of a quiet hour is better"
+
+
+def test_the_fastest_matrix_product_is_the_peak_and_is_named(monkeypatch):
+    speeds = {"float32": {"NumPy": 2e9, "etude-cpu": 3e9},
+              "float64": {"NumPy": 2e9, "etude-cpu": 1e9}}
+    monkeypatch.setattr(probe, "products", lambda: {name: name for name in speeds["float32"]})
+    monkeypatch.setattr(probe, "flops", lambda dtype, seconds, matmul: speeds[dtype][matmul])
+    assert probe.fastest("float32", 1.0) == (3e9, "etude-cpu")
+    assert probe.fastest("float64", 1.0) == (2e9, "NumPy")
+
+
+def test_the_c_kernels_have_a_try_where_they_are_installed():
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    matmul = probe.products()["etude-cpu"]
+    a = np.arange(9, dtype=np.float32).reshape(3, 3)
+    out = np.empty_like(a)
+    matmul(a, a, out=out)
+    np.testing.assert_array_equal(out, a @ a)
+
+
 def test_another_machine_or_another_version_has_a_file_of_its_own():
     for name in this_machine():
         other = this_machine() | {name: "another"}
@@ -72,6 +109,8 @@ def damage(**changes):
 DAMAGED = ["", "{", "[]", "null", "\x00\xff", made().json()[:-40], damage(version=0),
            damage(peaks=[]), damage(peaks=3), damage(peaks=None), damage(date="yesterday"),
            damage(date=None), damage(more=1), damage(busy=3),
+           damage(peaks=[{"threads": 1, "float32": 1.0, "float64": 1.0, "bandwidth": 1.0,
+                          "float32_by": 3}]),
            damage(machine=["x"]), damage(machine={"node": 1}), damage(peaks=[{"threads": 1}]),
            damage(peaks=[{"threads": 1, "float32": -1.0, "float64": 1.0, "bandwidth": 1.0}]),
            damage(peaks=[{"threads": 1, "float32": "x", "float64": 1.0, "bandwidth": 1.0}]),

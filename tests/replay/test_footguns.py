@@ -263,6 +263,58 @@ def test_a_number_of_a_module_is_noticed():
     assert f.traces == 2
 
 
+def test_what_an_object_keeps_beside_is_none_of_the_steps_business(column):
+    class Trainer:
+        def __init__(self):
+            self.model = mlp(None)
+            self.rate, self.steps, self.losses, self.best = 0.5, 0, [], None
+
+        @etude.capture
+        def step(self, x, y):
+            return self.loss(self.model(x), y)
+
+        def loss(self, out, y):
+            return F.cross_entropy(out, y) * self.rate
+
+        def run(self):
+            for x, y in labelled(4, 6, 12):
+                loss = self.step(x, y)
+                self.losses.append(loss.item())
+                self.best = min(self.losses)
+                self.steps += 1
+
+    trainer = Trainer()
+    trainer.run()
+    assert vars(trainer)["_captured_step"].traces == 1
+    before = trainer.losses
+    trainer.losses, trainer.rate = [], 1.0
+    trainer.run()
+    assert vars(trainer)["_captured_step"].traces == 2
+    assert np.allclose(trainer.losses, 2 * np.array(before))
+
+
+def test_a_counter_on_a_module_of_ones_own_is_none_of_its_forwards_business():
+    class Counted(nn.Module):
+        def __init__(self):
+            self.by, self.seen = 2.0, 0
+
+        def forward(self, x):
+            return self.scaled(x)
+
+        def scaled(self, x):
+            return x * self.by
+
+    model = Counted()
+    f = etude.capture(model)
+    x = etude.tensor([1.0])
+    for _ in range(3):
+        f(x)
+        model.seen += 1
+    assert f.traces == 1
+    model.by = 3.0
+    assert f(x).item() == 3
+
+
 def test_a_tensor_made_of_numbers_inside_is_a_constant(column):
     f = etude.capture(lambda x: x + etude.tensor([1.0, 2.0]) + etude.arange(2))
     assert f(etude.tensor([1.0, 1.0])).tolist() == [2, 4]

@@ -92,5 +92,5 @@ def step_program(model, optimizer, loss_of, *data, backend="cpu"):
         step()
     state = [*model.parameters(), *[b for _, b in model.named_buffers()],
              *[t for s in optimizer.state for t in s.values() if isinstance(t, etude.Tensor)]]
-    program, results, hyper = watch(step, data, state, backend)
+    program, _, hyper = watch(step, data, state, backend)
     return program, hyper, state, step

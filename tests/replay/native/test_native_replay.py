@@ -17,7 +17,7 @@ from etude.backends.native.replay import Native, takes
 
 
 class Step:
-    """A training step: its program after a first one, what it reads and writes, and eager itself."""
+    """A training step: its program after a first one, its memory, and the eager step itself."""
 
     def __init__(self, model, x, y, loss=lambda m, x, y: F.cross_entropy(m(x), y), backend="cpu"):
         self.x, self.y, self.backend = x, y, backend
@@ -48,7 +48,7 @@ class Step:
             a[...] = self.optimizer.hyper(group, count)
 
     def compare(self, program, steps=2, **options):
-        """Several eager steps, then as many runs from where they began: all memory and all losses."""
+        """Eager steps, then as many runs from where they began: all memory and all losses."""
         before, count = self.memory(), self.optimizer.state[0]["step"]
         want = []
         with etude.use(self.backend):

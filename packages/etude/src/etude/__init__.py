@@ -41,6 +41,7 @@ from etude.inspect.summary import summary
 if TYPE_CHECKING:
     from etude import backends, data, models, nn, optim, train
     from etude.backends import BackendInfo, hookimpl, implements, set_default_backend, use
+    from etude.measure.profile import profile
     from etude.replay.captured import capture
     from etude.train.checkpoint import (
         load_checkpoint,
@@ -61,7 +62,7 @@ Backend = Column
 _LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
-_LAZY |= {"capture": "replay.captured"}
+_LAZY |= {"capture": "replay.captured", "profile": "measure.profile"}
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
                        "train.checkpoint")
 

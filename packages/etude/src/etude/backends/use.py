@@ -81,7 +81,8 @@ def set_default_backend(*columns: Any, strict: bool = False, fallback: bool = Fa
     environment variable ETUDE_BACKEND does the same for a run whose text nobody wants to change.
     """
     table = _table("set_default_backend", columns, strict, fallback)
-    DEFAULT.tables[table.device] = table
+    taps = DEFAULT.tables.taps
+    DEFAULT.tables[table.device] = table.with_taps(taps) if taps else table
 
 
 def _table(verb: str, columns: tuple[Any, ...], strict: bool, fallback: bool) -> Table:

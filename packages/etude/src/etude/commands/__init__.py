@@ -35,6 +35,8 @@ Examples:
   etude backends         what is installed, and what is wrong with it
   etude ops              the op table
   etude ops softmax      one op: formula, cost, gradient, source
+  etude profile job.py   where the time of a script goes
+  etude roofline         what this machine can do at most
 
 ETUDE_BACKEND=cpu chooses a backend for a whole run; ETUDE_PLUGINS=a,b loads only the plugins
 named, each within ETUDE_PLUGIN_SECONDS.

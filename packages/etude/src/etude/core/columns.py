@@ -85,6 +85,9 @@ class Event(NamedTuple):
     table: Table | None = None
 
 
+#: Sees every call. It may have two methods more. ``together(op, calls, column, seconds)`` is told
+#: of many calls that ran as one; ``calls`` holds the (op, arrays, attrs) of each. Where a tap lacks
+#: it, they run one by one. ``waited(start, end, arrays)`` is told when a program waited for data.
 Tap = Callable[[Event], None]
 VIEW = "view"  # the column named for ops that belong to the array type
 REFERENCE = "reference"
@@ -291,12 +294,31 @@ class Table(dict[str, Implementation]):
 
     def steps(self, name: str) -> Callable[..., list[Any]] | None:
         """What does an optimiser's op for many parameters at once, of the column that has the op;
-        None where it has no such thing, and where taps want to see every call.
+        None where it has no such thing, and where a tap wants to see every call.
         """
-        for column in self.stack:
-            if name in column.ops:
-                return None if self.taps else column.steps.get(name)
-        return None
+        first = next((b for b in self.stack if name in b.ops), None)
+        run = None if first is None else first.steps.get(name)
+        if first is None or run is None or not self.taps:
+            return run
+        if not all(hasattr(tap, "together") for tap in self.taps):
+            return None
+        return self._told(name, first.name, run)
+
+    def _told(self, op: str, column: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        """``run``, which steps many parameters, and tells the taps of those that it did not leave
+        to others.
+        """
+        def told(rows: Any, hyper: Any, **attrs: Any) -> Any:
+            start = time.perf_counter()
+            left = run(rows, hyper, **attrs)
+            seconds = time.perf_counter() - start
+            calls = [(op, (*row, hyper), attrs) for row in rows
+                     if not any(row is other for other in left or ())]
+            for tap in self.taps if calls else ():
+                tap.together(op, calls, column, seconds)  # type: ignore[attr-defined]
+            return left
+
+        return told
 
     def upload(self, x: np.ndarray[Any, Any]) -> Any:
         """``x`` in the memory of this table's device."""
@@ -321,6 +343,11 @@ def table_of(device: str, stack: tuple[Column, ...], strict: bool = False, fallb
              ) -> Table:
     """The table of a stack, kept: what its ops run is found once, however often it is used."""
     return Table(device, stack, strict=strict, fallback=fallback)
+
+
+def column_named(name: str) -> Column | None:
+    """A column of that name that some table tries; None if there is none any more."""
+    return next((c for table in list(_EVERY.values()) for c in table.stack if c.name == name), None)
 
 
 def _reason(op: Op, column: str, no: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DeviceError, DTypeError
-from etude.core.shapes import DTYPES, FLOATS, bool_, float32, int64, supported
+from etude.core.shapes import DTYPES, FLOATS, bool_, float32, float64, int64, supported
 from etude.core.state import STATE
 from etude.core.table import ENTERED, TABLE, Op
 from etude.core.tape import Node
@@ -210,18 +210,21 @@ def _binary(op: Op) -> Function:
         if not isinstance(x, Tensor):
             return slow(x, y)
         a, b = x.array, y
-        grad_y = False
+        dtype, device = a.dtype, a.device
+        grad_x, grad_y = x.requires_grad, False
         if isinstance(y, Tensor):
             b = y.array
             grad_y = y.requires_grad
-            if a.dtype is not b.dtype or a.dtype.kind != "f" or a.device != b.device:
+            if b.dtype is not dtype or b.device != device:
                 return slow(x, y)
-        elif a.dtype.kind != "f" or (type(y) is not float and type(y) is not int):
+        elif type(y) is not float and type(y) is not int:
+            return slow(x, y)
+        if dtype is not float32 and dtype is not float64:
             return slow(x, y)
         state = STATE.get()
-        z = state.tables[a.device][name](a, b)
-        if differentiable and state.grad and (x.requires_grad or grad_y):
-            return Tensor(z, node=Node(op, (x, y), (z,), {}, (x.requires_grad, grad_y)))
+        z = state.tables[device][name](a, b)
+        if differentiable and state.grad and (grad_x or grad_y):
+            return Tensor(z, False, Node(op, (x, y), (z,), {}, (grad_x, grad_y)))
         return Tensor(z)
 
     return call

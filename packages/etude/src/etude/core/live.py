@@ -66,14 +66,15 @@ def live(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any,
     """
     watcher = WATCHER.get()
     if watcher is None:
-        return _array(numbers, dtype, table)
+        return array_of(numbers, dtype, table)
     with unwatched():  # numbers may look into Tensors: a learning rate may be one
-        array = _array(numbers, dtype, table)
+        array = array_of(numbers, dtype, table)
     watcher.lives(array, numbers, table, undo)
     return array
 
 
-def _array(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any) -> Any:
+def array_of(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any) -> Any:
+    """``numbers()`` as an array on the device of ``table``."""
     kind = dtype().item().__class__  # Python's, since a number may be a Tensor of one element
     return table.upload(np.array([kind(n) for n in numbers()], dtype))
 

@@ -150,6 +150,32 @@ def tap(fn: Tap) -> Iterator[None]:
         STATE.reset(token)
 
 
+@contextmanager
+def tap_everywhere(fn: Tap) -> Iterator[None]:
+    """``tap`` for all of the process: every thread, wherever no block of ``use`` or ``tap`` that
+    is older says otherwise. A default backend that is set meanwhile is tapped as well, and stays.
+    """
+    _retap((*DEFAULT.tables.taps, fn))
+    try:
+        yield
+    finally:
+        _retap(tuple([t for t in DEFAULT.tables.taps if t is not fn]))
+
+
+def _retap(taps: tuple[Tap, ...]) -> None:
+    """Give the state of the process these taps."""
+    DEFAULT.tables = Tables({d: t.with_taps(taps) for d, t in DEFAULT.tables.items()}, taps)
+
+
+def waited(start: float, end: float, arrays: tuple[Any, ...]) -> None:
+    """Tell the taps that care that the program waited for data, by ``time.perf_counter``, and for
+    which arrays.
+    """
+    for fn in STATE.get().tables.taps:
+        if hasattr(fn, "waited"):
+            fn.waited(start, end, arrays)
+
+
 def _copy(x: Any) -> Any:
     """A contiguous copy of an array, made by the device that holds it."""
     return current(x.device)["contiguous"](x)

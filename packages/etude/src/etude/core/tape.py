@@ -144,9 +144,10 @@ def to_leaves(t: Any, g: Any, mode: Mode, keep: bool, complete: Callable[[Any, A
         through(node, node.needs, gathered, mode)
         for x, need in zip(inputs, node.needs):
             if need and x.node is None:
-                coming[id(x)] -= 1
-                if not coming[id(x)] and id(x) in gathered and x.requires_grad:
-                    complete(x, gathered.pop(id(x)))
+                key = id(x)
+                coming[key] -= 1
+                if not coming[key] and key in gathered and x.requires_grad:
+                    complete(x, gathered.pop(key))
         if not keep:
             node.inputs, node.outputs = None, ()
 

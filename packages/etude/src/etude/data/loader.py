@@ -15,6 +15,7 @@ from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import integer
 from etude.core.shapes import float32, float64, supported
 from etude.core.state import STATE
+from etude.core.state import waited as tell
 from etude.core.tensor import Tensor
 from etude.data.ahead import ahead
 from etude.data.dataset import Dataset
@@ -116,6 +117,7 @@ class DataLoader:
                 now = perf_counter()
                 waited += now - asked
                 self.wait_share = waited / max(now - begin, TICK)
+                tell(asked, now, tuple([t.array for t in tensors]))
                 yield tensors
         self.wait_share = waited / max(perf_counter() - begin, TICK)
 

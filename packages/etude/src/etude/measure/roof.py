@@ -18,6 +18,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,10 +28,11 @@ from etude.data.files import user_cache, write_atomically
 from etude.measure.machine import cores
 
 SECONDS = 0.3  # for each number
-VERSION = 1  # of the file
+VERSION = 2  # of the file
 #: What tells the libraries under NumPy how many threads to take.
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS",
            "VECLIB_MAXIMUM_THREADS")
+KERNELS = "ETUDE_NUM_THREADS"  # the same for the kernels of etude-cpu
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Peak:
     float32: float  # FLOP
     float64: float  # FLOP
     bandwidth: float  # bytes read or written
+    float32_by: str = "NumPy"  # whose matrix product was the fastest
+    float64_by: str = "NumPy"
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,10 @@ class Peaks:
         datetime.fromisoformat(found.date)
         if not all(isinstance(text, str) for text in [found.busy, *found.machine.values()]):
             raise TypeError("a number where a text should be")
-        numbers = [n for peak in found.peaks for n in asdict(peak).values()]
+        numbers = [n for peak in found.peaks
+                   for n in (peak.threads, peak.float32, peak.float64, peak.bandwidth)]
+        if not all(isinstance(by, str) for p in found.peaks for by in (p.float32_by, p.float64_by)):
+            raise TypeError("a number where a name should be")
         if not numbers or not all(0 < n < math.inf for n in numbers):
             raise ValueError("a number that is no speed")
         if found.peaks[0].threads != 1:
@@ -88,20 +95,24 @@ class Peaks:
         return json.dumps({"version": VERSION, **asdict(self)}, indent=1)
 
     def __str__(self) -> str:
-        lines = [f"{'threads':>7} {'float32 GFLOP/s':>16} {'float64 GFLOP/s':>16} {'GB/s':>8}"]
-        lines += [f"{p.threads:>7} {1e-9 * p.float32:>16.1f} {1e-9 * p.float64:>16.1f} "
-                  f"{1e-9 * p.bandwidth:>8.1f}" for p in self.peaks]
+        lines = [f"{'threads':>7} {'float32 GFLOP/s':>17} {'by':<10} {'float64 GFLOP/s':>17} "
+                 f"{'by':<10} {'GB/s':>6}"]
+        lines += [f"{p.threads:>7} {1e-9 * p.float32:>17.1f} {p.float32_by:<10} "
+                  f"{1e-9 * p.float64:>17.1f} {p.float64_by:<10} {1e-9 * p.bandwidth:>6.1f}"
+                  for p in self.peaks]
         lines.append(f"{self.machine['processor']}, measured {self.date}")
         if self.busy:
             lines.append(f"Too low, because this machine was busy: {self.busy}.")
         return "\n".join(lines)
 
 
+
 def peaks(anew: bool = False) -> Peaks:
     """The peaks of this machine: from the file, or measured, in some seconds, where there is none,
     where it is damaged or of other versions, or if ``anew`` asks for it.
 
-    What was measured on a busy machine is returned with the reason in ``busy``, and not kept.
+    What was measured on a busy machine is returned with the reason in ``busy``. It is kept for this
+    process only, which does not measure again unless it is asked to.
     """
     machine = this_machine()
     path = file_of(machine)
@@ -109,9 +120,17 @@ def peaks(anew: bool = False) -> Peaks:
         kept = _kept(path)
         if kept is not None and kept.machine == machine:
             return kept
+        if path in _BUSY:
+            return _BUSY[path]
     found = _measured(machine)
     keep(found)
+    if found.busy:
+        _BUSY[path] = found
     return found
+
+
+#: What was measured by this process on a busy machine, by the file where it is not.
+_BUSY: dict[Path, Peaks] = {}
 
 
 def this_machine() -> dict[str, str]:
@@ -120,7 +139,15 @@ def this_machine() -> dict[str, str]:
     return {"processor": _processor(), "cores": str(cores()), "machine": platform.machine(),
             "node": platform.node(), "system": platform.system(), "numpy": np.__version__,
             "blas": f"{blas.get('name')} {blas.get('version')}",
-            "python": platform.python_version()}
+            "kernels": _kernels(), "python": platform.python_version()}
+
+
+def _kernels() -> str:
+    """The version of etude-cpu, which may have the fastest matrix product; "none" without it."""
+    try:
+        return version("etude-cpu")
+    except PackageNotFoundError:
+        return "none"
 
 
 def file_of(machine: dict[str, str]) -> Path:
@@ -170,7 +197,7 @@ def _probed(threads: int) -> tuple[Peak, str]:
     """(the peak with so many threads, why it is too low or "")."""
     command = [sys.executable, "-m", "etude.measure.probe", str(threads), str(SECONDS),
                str(_megabytes())]
-    environment = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
+    environment = {**os.environ, **dict.fromkeys((*THREADS, KERNELS), str(threads))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"peaks: measuring with {threads} threads failed:\n{done.stderr}")

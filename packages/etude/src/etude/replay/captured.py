@@ -39,8 +39,8 @@ def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     and what it leaves in parameters, gradients, optimisers and generators, is what a call of ``fn``
     itself would give, bit for bit. It is traced anew for arguments of other shapes, dtypes or
     values, under another backend, after ``train()`` or ``eval()``, when a layer was replaced, and
-    when a number that ``fn`` names has changed: a closure's, a global, a default, the attribute of
-    a module or of a plain object, an entry of a short list or dict.
+    when a number that ``fn`` names has changed: a closure's, a global, a default, an attribute of
+    a module or an object of yours, an entry of a short list or dict. Its own helpers are followed.
 
     Tensors and NumPy arrays in the arguments, in nested lists and dicts too, may hold other numbers
     at every call. Everything else goes by value. Raises CaptureError, with the line, where ``fn``
@@ -209,16 +209,19 @@ class Captured:
 
     def _result(self, x: Any, trace: Trace, world: World, leaves: Sequence[Any],
                 given: Sequence[Any]) -> Result:
-        for i, (first, passed) in enumerate(zip(leaves, given, strict=True)):
-            if x is passed or x is first:
-                return Result("argument", i)
+        places = {id(y): i for row in (leaves, given) for i, y in enumerate(row)}
+        if id(x) in places:
+            return Result("argument", places[id(x)])
         if isinstance(x, float):
             raise CaptureError(f"capture: {self._name} returns the number {x}, and every replay "
                                f"would return the same one. Return a tensor, or work it out "
                                f"outside")
-        if not isinstance(x, Tensor) or any(t is x for t, *_ in world.tensors):
+        before = {id(t) for t, *_ in world.tensors}
+        if not isinstance(x, Tensor) or id(x) in before:
             return Result("same", x)
-        base = x.base if isinstance(x.base, Tensor) else None
+        base: Any = x.base if isinstance(x.base, Tensor) else None
+        if base is not None:
+            base = places.get(id(base), base if id(base) in before else None)
         return Result("new", None, trace.value(x.array), x.requires_grad, base)
 
     def _escaped(self, trace: Trace) -> bool:

@@ -10,9 +10,9 @@ run the same way. Three things are looked at, the dearest only when something ma
     has moved           Tensors have the memory they had
 
 What the names mean (``Names``) is followed from the function to the functions and plain objects
-that it names: closures, globals, defaults, attributes of objects, small lists and dicts. Values
-that do not change, such as numbers and texts, are compared; of everything else it is asked whether
-it is the same object.
+that it names: closures, globals, defaults, small lists and dicts, and of an object the attributes
+and methods whose names are in the code. Values that do not change, such as numbers and texts, are
+compared; of everything else it is asked whether it is the same object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import dis
 import gc
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from etude.optim.scheduler import Scheduler
 from etude.replay.memory import owner_of
 
 MISSING = object()
+DEEP = 8  # lists in dicts in lists ...
 SMALL = 32  # entries; longer lists and dicts are data, and only asked whether they are the same
 OURS = str(Path(__file__).parents[1])
 
@@ -121,10 +122,17 @@ class Names:
         self.cells: list[tuple[Any, Any]] = []
         self.lists: list[tuple[list[Any], tuple[Any, ...]]] = []
         self.modules: list[Module] = []
-        self._seen: set[int] = set()
+        self.named: set[str] = set()  # every name in the code: of an object, what is looked at
+        self._objects: list[Any] = []
+        self._seen: set[Any] = set()
         self._keep: list[Any] = []
         for x in (fn, *more):
             self._follow(x, 0)
+        known = -1
+        while known != len(self._seen):  # a method that is found may name more of them
+            known = len(self._seen)
+            for x in [*self._objects]:
+                self._object(x)
 
     def same(self) -> bool:
         """Whether they all still mean that."""
@@ -144,6 +152,16 @@ class Names:
                     return False
         return True
 
+    def of_module(self, module: Module) -> dict[str, Any]:
+        """The attributes of a module that matter, and layers that it may be given: of a class of
+        Etude's all of them, of the user's own those that the code names, and what holds numbers.
+        """
+        mine = vars(module)
+        if not is_users_class(type(module)):
+            return dict(mine)
+        return {k: v for k, v in mine.items()
+                if k in self.named or k == "training" or isinstance(v, (Module, Tensor))}
+
     def changed(self) -> str:
         """The first name that means something else now, or ""."""
         for mapping, key, value in self.places:
@@ -157,13 +175,13 @@ class Names:
         return "" if self.same() else "a list"
 
     def _follow(self, x: Any, depth: int) -> None:
-        if id(x) in self._seen or isinstance(x, FIXED) or depth > 6:
+        if id(x) in self._seen or isinstance(x, FIXED) or depth > DEEP:
             return
         self._seen.add(id(x))
         self._keep.append(x)
         if isinstance(x, Module):
             self.modules.append(x)
-            self._method(type(x), "forward", depth)
+            self._objects.extend(x.modules())
         elif isinstance(x, (Tensor, Optimizer, Scheduler, np.ndarray)):
             return
         elif isinstance(x, types.MethodType):
@@ -186,9 +204,21 @@ class Names:
                     self._follow(part, depth + 1)
         elif type(x).__module__ == "etude.replay.captured":  # a captured function
             self._follow(x.fn, depth + 1)
-        elif is_users(file_of(type(x))) and hasattr(x, "__dict__") and not isinstance(x, type):
-            self._entries(vars(x), list(vars(x)), depth)
-            self._method(type(x), "__call__", depth)
+        elif is_users_class(type(x)) and hasattr(x, "__dict__"):
+            self._objects.append(x)
+
+    def _object(self, x: Any) -> None:
+        """An object: those of its attributes and methods that the code names. The attributes of
+        modules are looked at where they may have changed, not at every call.
+        """
+        cls, mine = type(x), vars(x)
+        if not isinstance(x, Module):
+            self._entries(mine, [name for name in mine if name in self.named], 0)
+        for name in ("forward", "__call__", *self.named):
+            method = getattr(cls, name, None)
+            method = method.fget if isinstance(method, property) else method
+            if isinstance(method, types.FunctionType):
+                self._follow(method, 0)
 
     def _function(self, fn: types.FunctionType, depth: int) -> None:
         wrapped = getattr(fn, "__wrapped__", None)
@@ -200,18 +230,16 @@ class Names:
             self._follow(value, depth + 1)
         for value in (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()):
             self._follow(value, depth + 1)
+        self.named.update(n for code in codes(fn.__code__) for n in code.co_names)
         names = dict.fromkeys(n for code in codes(fn.__code__) for n in globals_of(code))
         self._entries(fn.__globals__, [n for n in names if n in fn.__globals__], depth)
-
-    def _method(self, cls: type, name: str, depth: int) -> None:
-        method = getattr(cls, name, None)
-        if isinstance(method, types.FunctionType) and is_users(method.__code__.co_filename):
-            self._follow(method, depth)
 
     def _entries(self, mapping: dict[Any, Any], keys: list[Any], depth: int) -> None:
         for key in keys:
             value = mapping[key]
-            if not isinstance(value, types.ModuleType):
+            place = id(mapping), key
+            if not isinstance(value, types.ModuleType) and place not in self._seen:
+                self._seen.add(place)
                 self.places.append((mapping, key, value))
                 self._follow(value, depth + 1)
 
@@ -253,6 +281,16 @@ def file_of(cls: type) -> str:
     module = sys.modules.get(cls.__module__)
     return "" if module is None or cls.__module__ == "builtins" else (
         getattr(module, "__file__", None) or "<notebook>")
+
+
+def is_users_class(cls: type) -> bool:
+    """Whether the user wrote a class himself."""
+    if cls not in _USERS:
+        _USERS[cls] = is_users(file_of(cls))
+    return _USERS[cls]
+
+
+_USERS: dict[type, bool] = {}
 
 
 def is_users(file: str) -> bool:
@@ -315,6 +353,29 @@ def test_of(x: Any) -> Callable[[Any], bool]:
         return lambda y: (isinstance(y, np.ndarray) and y.shape == shape and y.dtype == dtype
                           and y.strides == strides)
     return lambda y: y is x or alike(y, x)
+
+
+def test_of_all(leaves: Sequence[Any]) -> Callable[..., bool]:
+    """``test_of`` each of them, in one function of as many arguments, written out and compiled: it
+    runs at every call, and Tensors of the host are told in a line.
+    """
+    names: dict[str, Any] = {"ndarray": np.ndarray}
+    lines = []
+    for i, x in enumerate(leaves):
+        if isinstance(x, Tensor) and not x.requires_grad and type(x.array) is np.ndarray:
+            names.update({f"class{i}": type(x), f"shape{i}": x.array.shape,
+                          f"strides{i}": x.array.strides, f"dtype{i}": x.array.dtype})
+            lines.append(
+                f"x{i}.__class__ is class{i} and not x{i}.requires_grad "
+                f"and (a := x{i}.array).__class__ is ndarray and a.shape == shape{i} "
+                f"and a.strides == strides{i} and (a.dtype is dtype{i} or a.dtype == dtype{i})")
+        else:
+            names[f"test{i}"] = test_of(x)
+            lines.append(f"test{i}(x{i})")
+    parameters = ", ".join([f"x{i}" for i in range(len(leaves))])
+    text = f"lambda {parameters}: (\n" + "\n    and ".join(lines or ["True"]) + ")"
+    found: Callable[..., bool] = eval(text, names)
+    return found
 
 
 def words(x: Any) -> str:

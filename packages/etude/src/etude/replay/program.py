@@ -90,7 +90,7 @@ class Group:
     inside: frozenset[Buffer]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Program:
     """Calls in an order in which they may run. Passes return new ones and leave this one as it is.
 
@@ -116,18 +116,7 @@ class Program:
                 seen.add(id(v.buffer))
                 yield v.buffer
 
-    def __str__(self) -> str:
-        from etude.replay.show import text
+    if TYPE_CHECKING:  # attached in show.py, which looks at values as memory.py does
 
-        return text(self)
-
-    __repr__ = __str__
-
-    def draw(self, limit: int = 24) -> Graph:
-        """The calls as a graph, in the manner of ``etude.draw``."""
-        from etude.replay.show import graph
-
-        return graph(self, limit)
-
-    def _repr_svg_(self) -> str | None:
-        return self.draw()._repr_svg_()
+        def draw(self, limit: int = 24) -> Graph: ...
+        def _repr_svg_(self) -> str | None: ...

@@ -25,6 +25,7 @@ from etude.replay.memory import array_of, fresh
 from etude.replay.program import Value
 
 SPARE = 2  # arrays that are kept although somebody holds them: he may let go
+FEW = 64  # bytes, up to which a result is copied out
 
 
 class Past(Node):
@@ -157,6 +158,32 @@ class Place:
         over = array_of(self._value, array)
         result = isinstance(self._use, Result)
         return array, Tensor(over, node=PAST if result else None)
+
+
+class Copied:
+    """The place of a result with a history that is a few numbers, such as a loss. They are computed
+    in memory of the replay's own and copied into the caller's, which is quicker than to bind it.
+    """
+
+    keeps_tensor = True
+
+    def __init__(self, value: Value) -> None:
+        self.array = np.empty(value.shape, value.dtype)  # where it is computed
+        self.tensor: Tensor | None = None  # the last one that was handed out
+        self._pairs: list[tuple[Any, Tensor]] = []
+
+    def hand_out(self) -> None:
+        """After a run: have the numbers in a Tensor that nobody holds."""
+        self.tensor = None
+        for array, tensor in self._pairs:
+            if getrefcount(array) <= ALONE[True] and getrefcount(tensor) <= ALONE_TENSOR:
+                break
+        else:
+            array = np.empty_like(self.array)
+            tensor = Tensor(array, node=PAST)
+            self._pairs = [*self._pairs[-SPARE:], (array, tensor)]
+        array[...] = self.array
+        self.tensor = tensor
 
 
 def _seen(array: Any) -> Any:

@@ -57,8 +57,10 @@ def _value(v: Value) -> str:
     return f"{v.buffer.name}<{at}:{','.join(map(str, v.strides))}>"
 
 
-def graph(program: Program, limit: int) -> Graph:
-    """A box for each call, with an edge from the call that wrote what it reads."""
+def graph(program: Program, limit: int = 24) -> Graph:
+    """The calls as a graph, in the manner of ``etude.draw``: a box for each, with an edge from the
+    call that wrote what it reads. There are about ``limit`` boxes at most.
+    """
     boxes: list[Box] = []
     wrote: dict[Buffer, Box] = {}
     inputs: dict[Buffer, Box] = {}
@@ -85,3 +87,13 @@ def graph(program: Program, limit: int) -> Graph:
             boxes.append(Box([f"result {v.buffer.name}"], "result", order=len(boxes) + k,
                              into=[(wrote[v.buffer], str(list(v.shape)))]))
     return laid_out(sorted(boxes, key=lambda b: -b.order), limit)
+
+
+def svg(program: Program) -> str | None:
+    """What a notebook shows; None without graphviz, and then it shows the text."""
+    return graph(program)._repr_svg_()
+
+
+Program.__str__ = Program.__repr__ = text  # type: ignore[method-assign, assignment]
+Program.draw = graph  # type: ignore[method-assign, assignment]
+Program._repr_svg_ = svg  # type: ignore[method-assign, assignment]

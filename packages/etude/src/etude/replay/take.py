@@ -18,10 +18,19 @@ from etude.core.tape import clock
 from etude.core.tensor import Tensor
 from etude.nn.module import Module, Parameter
 from etude.replay.executor import Executor, executor_for
-from etude.replay.guards import MISSING, Names, World, alike, build, grad_of, test_of, words
+from etude.replay.guards import (
+    Names,
+    World,
+    alike,
+    build,
+    grad_of,
+    test_of,
+    test_of_all,
+    words,
+)
 from etude.replay.memory import array_of, is_whole, owner_of
 from etude.replay.program import Buffer, Program
-from etude.replay.results import Gradient, Grads, Place, Result, tensor_over
+from etude.replay.results import FEW, Copied, Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
 
 #: What ``run`` returns where an argument lies in memory that the program writes.
@@ -41,7 +50,7 @@ class Take:
                  ) -> None:
         self._memory = memory
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
-        self._tests = [test_of(x) for x in leaves]
+        self._tests, self._fit = [test_of(x) for x in leaves], test_of_all(leaves)
         self._said = [words(x) for x in leaves]
         self._arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
         self._tables = [(device, state.tables[device]) for device in sorted(trace.devices)]
@@ -68,7 +77,7 @@ class Take:
         known = trace.memories()
         self._asking = [g for g in self._gradients if g.before != "any"]
         self._changes = Changes.count
-        self._attributes = [(vars(m), dict(vars(m))) for m in modules]
+        self._attributes = [(m, self._names.of_module(m)) for m in modules]
         mine = [t for t, array, *_ in world.tensors if id(owner_of(array)) in known]
         self._memories = [(t, t.array) for t in mine if t.node is None]
         parameters = {id(t): t for t in mine if t.node is None and (
@@ -89,6 +98,8 @@ class Take:
         written = {y.buffer for c in program.calls for y in c.outputs}
         self._writes_arguments = any(b in written for _, _, b in self._given)
         self._delicate = {id(owner_of(b.source)) for b in written if b.kind == "state"}
+        #: live numbers on a device, which are other memory at every run
+        self._renewed = [b for b in program.buffers() if b.kind == "live" and b.device != "cpu"]
         self._effects = [effect.do for _, effect in program.effects]
         self._make_places(program)
 
@@ -103,10 +114,18 @@ class Take:
             if x.value is not None and uses[x.value.buffer] == 1:
                 tensors[x.value.buffer] = x
         places: dict[Buffer, Place] = {}
+        copied: dict[Buffer, Copied] = {}
         for v in sorted(program.results, key=lambda v: not is_whole(v)):
-            if v.buffer.kind == "result" and v.buffer not in places:
-                places[v.buffer] = Place(v, current(v.buffer.device), tensors.get(v.buffer))
-        self._place_of = places
+            b, use = v.buffer, tensors.get(v.buffer)
+            if b.kind != "result" or b in places or b in copied:
+                continue
+            if (isinstance(use, Result) and use.wants and is_whole(v) and b.nbytes <= FEW
+                    and b.device == "cpu"):
+                copied[b] = Copied(v)
+            else:
+                places[b] = Place(v, current(b.device), use)
+        self._copied = copied
+        self._place_of: dict[Buffer, Place | Copied] = {**places, **copied}
         for g in self._gradients:
             g.place = places[g.value.buffer] if g.value is not None else None
         staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
@@ -114,21 +133,17 @@ class Take:
         self._sets = [g for g in self._gradients if g.changes and not g.stays()]
         looked_after = {id(place) for _, place in staying}
         self._places = [p for p in places.values() if id(p) not in looked_after]
-        self._only: Place | None = None  # of the result, where that is one kept Tensor
+        self._only: Place | Copied | None = None  # of the result, where that is one kept Tensor
         if self._result_tree is None and self._results[0].value is not None:
-            place = places.get(self._results[0].value.buffer)
-            self._only = place if place is not None and place.keeps_tensor else None
+            only = self._place_of.get(self._results[0].value.buffer)
+            self._only = only if only is not None and only.keeps_tensor else None
 
     # ------------------------------------------------------------------ does it fit
 
     def fits(self, given: Sequence[Any], state: State) -> bool:
         """Whether a call with these arguments, here and now, would run as the traced one did."""
-        tests = self._tests
-        if len(given) != len(tests) or state.grad is not self._grad:
+        if len(given) != len(self._tests) or state.grad is not self._grad or not self._fit(*given):
             return False
-        for x, test in zip(given, tests):
-            if not test(x):
-                return False
         tables = state.tables
         for device, table in self._tables:
             if tables[device] is not table:
@@ -151,12 +166,12 @@ class Take:
 
     def _unchanged(self) -> bool:
         """Something changed somewhere: whether modules and memory are what they were here."""
-        for now, before in self._attributes:
-            if len(now) != len(before):
+        for module, before in self._attributes:
+            now = self._names.of_module(module)
+            if now.keys() != before.keys():
                 return False
             for name, value in before.items():
-                found = now.get(name, MISSING)
-                if found is not value and not alike(found, value):
+                if now[name] is not value and not alike(now[name], value):
                     return False
         for t, array in self._memories:
             if t.array is not array:
@@ -194,6 +209,8 @@ class Take:
         executor = self._executor
         if executor is None:
             executor = self._executor = executor_for(self.program, self._memory)
+            for b, few in self._copied.items():
+                executor.bind(b, few.array)
         if self._writes_arguments and self._overlap(given):
             return SHARED
         bound = self._bound
@@ -217,6 +234,8 @@ class Take:
             if place.is_held():
                 place.renew(executor)
         self._do(executor, given)
+        for few in self._copied.values():
+            few.hand_out()
         if grads is not None:
             grads.set()
         for g in self._sets:
@@ -233,10 +252,12 @@ class Take:
             for do in self._effects:
                 do()
                 done += 1
+            for buffer in self._renewed:
+                executor.bind(buffer, buffer.source)
             executor.run()
         except BaseException:
             effects = executor.program.effects  # the same, beside the calls that were run
-            at = executor.at if done == len(effects) else 0
+            at = executor.at if done == len(effects) else -1
             for calls_before, effect in reversed(effects[:done]):
                 if calls_before > at:
                     effect.undo()

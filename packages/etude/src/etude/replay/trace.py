@@ -24,7 +24,7 @@ import numpy as np
 from etude.core.array import DeviceArray
 from etude.core.columns import REFERENCE, Event, Table, table_of
 from etude.core.errors import CaptureError
-from etude.core.live import Effect
+from etude.core.live import Effect, array_of
 from etude.core.table import TABLE
 from etude.core.tensor import Tensor
 from etude.inspect.receipt import caller
@@ -150,16 +150,21 @@ class Trace:
     def lives(self, array: Any, numbers: Callable[[], Sequence[float]], table: Table,
               undo: Callable[[], Any]) -> None:
         """An array of numbers that every step makes anew."""
-        buffer = self.buffer_of(array)
-        buffer.kind = "live"
-        if not isinstance(array, np.ndarray):
-            self.refuses(f"numbers that change from step to step are on {array.device!r}")
+        buffer = self._buffer("live", array, address(array), *extent(array))
         self._sources[buffer] = array
+        if not isinstance(array, np.ndarray):
+            untapped = table_of(table.device, table.stack, table.strict, table.fallback)
 
+            def renew() -> None:
+                buffer.source = array_of(numbers, array.dtype.type, untapped)
+
+            self.acts(Effect(renew, undo))
+            return
+        memory = array.data
         pack = Struct(f"{array.size}{'q' if array.dtype.kind == 'i' else 'd'}").pack_into
 
         def fill() -> None:
-            pack(array, 0, *numbers())
+            pack(memory, 0, *numbers())
 
         self.acts(Effect(fill, undo))
 

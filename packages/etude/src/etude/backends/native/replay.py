@@ -57,7 +57,7 @@ class Stretch:
 
 
 def takes(program: Program) -> bool:
-    """Whether kernels run at least one call of a program: then ``Native`` is the faster executor."""
+    """Whether kernels run some call of a program: then ``Native`` is the faster executor."""
     return any(_host(_table(call)) and any(call.op in c.ops for c in _table(call).stack)
                for call in program.calls)
 
@@ -145,8 +145,9 @@ class Native:
         if i not in self._groups:
             TABLE[call.op](*self._inputs(call), **call.attrs)  # the reference words a wrong value
         host = _host(self._tables[i])
+        said = "" if host is None else host.error()
         raise BackendError(f"call {i} of the program, {call.op}, ended with status {status}: "
-                           f"{(host and host.error()) or 'the kernel did not say why'}")
+                           f"{said or 'the kernel did not say why'}")
 
     def _spoil(self, i: int) -> None:
         """Overwrite what nobody needs after call ``i``."""
@@ -299,7 +300,8 @@ def _host(table: Table) -> Host | None:
     return next((c.ops.host for c in table.stack if isinstance(c.ops, Ops)), None)
 
 
-def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]) -> dict[Buffer, list[Patch]]:
+def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]
+             ) -> dict[Buffer, list[Patch]]:
     """Where records point into stand-ins."""
     ranges = sorted([(address(m), m.nbytes, b) for b, m in moving.items()], key=lambda r: r[0])
     begins = [begin for begin, _, _ in ranges]

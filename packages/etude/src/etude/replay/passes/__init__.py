@@ -41,7 +41,8 @@ def optimised(program: Program, passes: tuple[Pass, ...] = PASSES, memory: int |
     """``program`` through the passes. ``Program.passes`` of the answer says what each one did.
 
     With ``memory``, values are made again instead of kept until the temporaries that are live at
-    once take at most so many bytes, or as few as can be had; without, where it costs nearly nothing.
+    once take at most so many bytes, or as few as can be had; without, where it costs next to
+    nothing.
     """
     said = list(program.passes)
     for step in passes:

@@ -6,16 +6,19 @@ rows, then on the next, and what only passes between them is never in memory at 
 lies in scratch memory that stays in L1.
 
 Which calls can run in blocks? Those that treat *rows* alike and apart: row r of the result comes
-from row r of some inputs and from others as a whole. Elementwise ops do, and a bias or a number
-that they broadcast is such an other; so do softmax and layer_norm, where a row of the formula is a
-row here. A sum over rows does not, nor a transposed read.
+from row r of some inputs, and from others as a whole. Elementwise ops do, and a bias or a number
+that they broadcast is such an other; so do softmax and layer_norm, where a row of the formula is
+a row here. A sum over rows does not, nor a transposed read.
 
-A *group* (``Program.groups``) is a run of such calls on arrays of the same rows, some of which share
-an array. The calls stay in the program as they are: an executor that knows no groups runs them one by
-one. One that does runs the same kernels on fewer rows at a time, so the bits are the same.
+A *group* (``Program.groups``) is a run of such calls on arrays of the same rows, some of which
+share an array. The calls stay in the program as they are: an executor that knows no groups runs
+them one by one. One that does runs the same kernels on fewer rows at a time, so the bits are the
+same.
 
-What is gained are trips to memory. Calls that compute for long (a product, a convolution) have
-blocks of their own and gain nothing.
+What is gained are trips to memory: a chain of seven elementwise calls on 16 MB takes a third of the
+time. A product with an activation behind it gains nothing, though it treats rows apart too: each
+block would pack the matrix again, and that costs more than the trips. (Its bias is in the product
+anyway: ``linear`` starts its sums there.)
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ class _Search:
             return False
         calls.add(made[0])
         return all(self._there(v.buffer, made[0], before)
-                   or (v.buffer in self.writes and v.buffer.kind == "temporary"
-                   and self._collect(v.buffer, before, calls)) for v in call.reads())
+                   or (v.buffer.kind == "temporary" and v.buffer in self.writes
+                       and self._collect(v.buffer, before, calls)) for v in call.reads())
 
     def _there(self, b: Buffer, made: int, before: int) -> bool:
         """Whether ``b`` holds at the call ``before`` what the call ``made`` read from it."""
