@@ -91,7 +91,7 @@ def test_a_cache_of_another_batch_or_model_is_refused(model):
     with etude.no_grad():
         with pytest.raises(ShapeError, match=r"made for keys and values \[1, 2, 24, 8\]"):
             model(tokens(2, 3), model.cache(1))
-        with pytest.raises(ShapeError, match="n must be"):
+        with pytest.raises(ValueError, match="n must be"):
             model.cache(0)
 
 

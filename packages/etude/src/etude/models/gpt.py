@@ -29,7 +29,6 @@ from etude.nn import (
 from etude.nn.init import normal_, zeros_
 from etude.replay import capture
 
-
 MANY = 64  # tokens; for fewer it does not pay to capture a step
 
 
@@ -86,8 +85,8 @@ class GPT(Module):
         k likeliest. Returns (N, T + count). One generator gives one text, on every backend.
 
         Up to block_size tokens are read through a cache, each once, and where many are wanted the
-        step is captured. Beyond, the model sees the last block_size tokens: each at another place for
-        every new one, so nothing can be kept.
+        step is captured. Beyond, the model sees the last block_size tokens: each at another place
+        for every new one, so nothing can be kept.
         """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
