@@ -6,6 +6,7 @@ one by running the function under a ``Trace``.
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import inspect
@@ -21,7 +22,7 @@ from etude.core.live import WATCHER
 from etude.core.state import STATE, State, tap
 from etude.core.tensor import Tensor
 from etude.inspect.draw import Graph
-from etude.replay.guards import Names, World, build, flatten, words
+from etude.replay.guards import OF_OBJECT, Names, World, build, flatten, words
 from etude.replay.memory import address, extent, owner_of
 from etude.replay.program import Program
 from etude.replay.results import Result, tensor_over
@@ -52,7 +53,7 @@ def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     ``.program`` is the program of the last call: print it, or ``.program.draw()``. ``memory`` is
     the most bytes that what is in between may take: at that price some of it is computed twice.
     """
-    return Captured(fn, memory)
+    return fn if isinstance(fn, Captured) else Captured(fn, memory)
 
 
 class Captured:
@@ -72,18 +73,22 @@ class Captured:
         self._lock = threading.RLock()
         self._kept_outside = False  # whether a trace was dropped because something was kept outside
         self._warned = False
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: of each instance a function of its own."""
         if instance is None:
             return self
-        name = f"_captured_{self._name}"
+        name = OF_OBJECT + self._name
         found = vars(instance).get(name)
         if found is None:
             found = Captured(self.fn.__get__(instance, owner), self.memory)
             object.__setattr__(instance, name, found)
         return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Captured:
+        """Of a copied object: the copy's own, which has no program yet."""
+        return Captured(copy.deepcopy(self.fn, memo), self.memory)
 
     @property
     def _name(self) -> str:
@@ -162,7 +167,7 @@ class Captured:
                     result = self.fn(*positional, **named)
                 finally:
                     WATCHER.reset(token)
-            self._check_python(world, names)
+            self._check_python(trace, world, names)
             out: list[Any] = []
             result_tree = flatten(result, out)
             results = [self._result(x, trace, world, leaves, given) for x in out]
@@ -199,9 +204,10 @@ class Captured:
                       f"costs more than it saves. What changed last: {why or 'its surroundings'}. "
                       f"Numbers that change are better passed in a tensor", stacklevel=5)
 
-    def _check_python(self, world: World, names: Names) -> None:
+    def _check_python(self, trace: Trace, world: World, names: Names) -> None:
         """What the function did to Python's own variables would not be done again."""
-        what = world.changed_attribute() or names.changed()
+        modules = world.related(trace.memories(), names.modules)
+        what = world.changed_attribute(modules) or names.changed()
         if what:
             raise CaptureError(f"capture: {self._name} sets {what} while it runs, and a replay "
                                f"would not. Return what you want to keep, or copy_ it into a "

@@ -69,7 +69,9 @@ class Take:
             g.value = None if g.value is None else next(own)
         self._result_tree = result_tree
         self._watch(world, modules, trace)
-        self._written = [t for t, *_, written in world.tensors if t.written != written]
+        known = trace.memories()
+        self._written = [t for t, array, *_, written in world.tensors
+                         if t.written != written and id(owner_of(array)) in known]
         self.use(program)
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
