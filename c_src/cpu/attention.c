@@ -166,7 +166,7 @@ static int forward_block(const attention_call *c, int64_t item)
         real part = sum[i] == 0 ? 0 : 1 / sum[i]; /* 0: a query that sees nothing */
         ETUDE_SIMD for (int64_t e = 0; e < E; e++) y[i * E + e] *= part;
         c->top[row + i] = sum[i] == sum[i] ? finite_or_0(top[i]) : 0;
-        c->log_sum[row + i] = log_of(sum[i]);
+        c->log_sum[row + i] = v_log(sum[i]);
     }
     return 1;
 }
