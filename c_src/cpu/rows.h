@@ -18,6 +18,13 @@ static inline int64_t rows_grain(int64_t cols)
     return rows * ((ETUDE_GRAIN_MATH + block - 1) / block);
 }
 
+/* Rows whose sums down columns add up by themselves, in a backward of a normalisation: enough for
+   the sums to be small beside the rows. */
+static inline int64_t rows_in_sum(int64_t cols)
+{
+    return ETUDE_MAX(rows_grain(cols), ETUDE_ROWS_OF_SUM);
+}
+
 /* The largest element that is no NaN; -infinity if there is none. */
 static inline real row_max(const real *x, int64_t n)
 {

@@ -101,10 +101,11 @@ static void log_softmax_backward_rows(void *arg, int64_t begin, int64_t end)
         real *dx = call->z + r * cols;
         if (cols > ETUDE_BLOCK) { /* one long row */
             real sum = row_sum(grad, cols);
-            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] = grad[c] - v_exp(y[c]) * sum;
+            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] =
+                grad[c] - v_exp_below_0(y[c]) * sum;
             continue;
         }
-        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) e[i] = v_exp(y[i]);
+        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) e[i] = v_exp_below_0(y[i]);
         for (int64_t k = 0; k < rows; k++, grad += cols, dx += cols) {
             real sum = row_sum(grad, cols);
             ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[c] = grad[c] - e[k * cols + c] * sum;

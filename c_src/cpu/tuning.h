@@ -18,6 +18,9 @@
 /* Elements in a block that stays in L1 between the passes over it. */
 #define ETUDE_BLOCK 4096
 
+/* The least rows that share sums down columns (layer_norm.c), whose room is written and read too. */
+#define ETUDE_ROWS_OF_SUM 32
+
 /* ---- The matrix product (gemm.h), which matmul and conv2d share --------------------------------
 
    GEMM_MR     rows of a register tile: MR * NV accumulators, NV vectors of B and a broadcast of A
