@@ -109,15 +109,29 @@ static int scatter_wide(const gather_call *c, real *y, const int64_t *index, con
     return 1;
 }
 
-/* Whether the indices of an item are in 0 .. n - 1. They are in L1 when they are used. */
-static int rows_fit(const int64_t *index, int64_t rows, int64_t cols, int64_t inner, int64_t n)
+/* inner = 1: the indices of some rows are looked over together, and are in L1 when they are used. */
+static void scatter_rows(void *arg, int64_t begin, int64_t end)
 {
-    int fit = 1;
-    if (inner == 1)
-        return indices_fit(index, rows, n);
-    for (int64_t j = 0; j < rows; j++)
-        fit &= indices_fit(index + j * inner, cols, n);
-    return fit;
+    const gather_call *c = arg;
+    int64_t n = c->n, index_n = c->index_n, step = ETUDE_MAX(1, BLOCK / ETUDE_MAX(1, index_n));
+    for (int64_t r = begin; r < end; r += step) {
+        int64_t rows = ETUDE_MIN(step, end - r);
+        const int64_t *index = c->index + r * index_n;
+        const real *src = c->x + r * index_n;
+        real *y = c->y + r * n;
+        if (!indices_fit(index, rows * index_n, n)) {
+            atomic_store(c->bad, 1);
+            return;
+        }
+        if (index_n > MANY && !WRAPS) { /* one row */
+            if (!scatter_wide(c, y, index, src, 1))
+                atomic_store(c->failed, 1);
+            continue;
+        }
+        for (int64_t k = 0; k < rows; k++, y += n, index += index_n, src += index_n)
+            for (int64_t j = 0; j < index_n; j++)
+                y[index[j]] += src[j];
+    }
 }
 
 static void scatter_columns(void *arg, int64_t begin, int64_t end)
@@ -130,15 +144,15 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
         real *y = c->y + o * c->n * inner + from;
         const int64_t *index = c->index + o * c->index_n * inner + from;
         const real *src = c->x + o * c->index_n * inner + from;
-        if (!rows_fit(index, c->index_n, cols, inner, c->n)) {
+        int fit = 1;
+        for (int64_t j = 0; j < c->index_n; j++)
+            fit &= indices_fit(index + j * inner, cols, c->n);
+        if (!fit) {
             atomic_store(c->bad, 1);
         } else if (c->index_n > MANY && !WRAPS) {
             if (!scatter_wide(c, y, index, src, cols))
                 atomic_store(c->failed, 1);
-        } else if (inner == 1)
-            for (int64_t j = 0; j < c->index_n; j++)
-                y[index[j]] += src[j];
-        else
+        } else
             for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
                 for (int64_t i = 0; i < cols; i++)
                     y[index[i] * inner + i] += src[i];
@@ -152,7 +166,7 @@ ETUDE_KERNEL(scatter_add, scatter_add)(etude_context *ctx, const int64_t *index,
     atomic_int bad = 0, failed = 0;
     gather_call c = {src, index, y, n, index_n, inner, &bad, &failed, ctx};
     int64_t parts = (inner + COLUMNS - 1) / COLUMNS;
-    etude_parallel_for(ctx, scatter_columns, &c, outer * parts,
+    etude_parallel_for(ctx, inner == 1 ? scatter_rows : scatter_columns, &c, outer * parts,
                        ETUDE_GRAIN_MATH / (index_n * ETUDE_MIN(COLUMNS, inner) + 1) + 1);
     return bad ? ETUDE_BAD_INDEX : failed ? ETUDE_NO_MEMORY : ETUDE_OK;
 }

@@ -22,6 +22,7 @@
 #define BIAS 1023
 #define ROUNDER 6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer */
 #define SMALLEST_NORMAL 0x1p-1022
+#define LEAST_POWER (-1075) /* 2^i with a smaller i, and all about it, rounds to 0 */
 #define LIFT 512
 #define LOWER 0x1p-512
 #define LN2_HIGH 0x1.62e42fee00000p-1 /* 33 bits: n * LN2_HIGH is exact */
@@ -32,6 +33,7 @@
 #define BIAS 127
 #define ROUNDER 12582912.0f /* 1.5 * 2^23 */
 #define SMALLEST_NORMAL 0x1p-126f
+#define LEAST_POWER (-150)
 #define LIFT 64
 #define LOWER 0x1p-64f
 #define LN2_HIGH 0x1.62e4p-1f /* 15 bits */
@@ -126,14 +128,16 @@ VMATH real power_of_two(real_bits i)
     return real_of((real_bits)((uint64_t)(i + BIAS) << MANTISSA));
 }
 
-/* e^-a for a >= 0, cheaper than v_exp because it cannot overflow: 2^(i + LIFT) is a normal number
-   even where 2^i is not, and LOWER takes the LIFT off again. */
+/* e^-a for a >= 0, or not far below, cheaper than v_exp because it cannot overflow: 2^(i + LIFT) is
+   a normal number even where 2^i is not, and LOWER takes the LIFT off again. */
 VMATH real v_exp_minus(real a)
 {
     const real most = sizeof(real) == 8 ? R(746.0) : R(105.0);
     real n;
     real_bits i;
-    real r = reduce_exp(-(a > most ? most : a), &n, &i), scale = power_of_two(i + LIFT);
+    real r = reduce_exp(-(a > most ? most : a), &n, &i);
+    /* To round a product to 0 takes some processors a hundred cycles; to multiply by 0 does not. */
+    real scale = i < LEAST_POWER ? R(0.0) : power_of_two(i + LIFT);
     return fused(fused(r * r, exp_tail(r), r), scale, scale) * LOWER;
 }
 
