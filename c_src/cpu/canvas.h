@@ -1,37 +1,28 @@
 /* canvas.h: the padded copy of an image that conv2d.c and conv2d_weight.c read.
 
-   Its columns are sorted by their remainder modulo the stride SW, so that the pixels one tap of the
-   kernel sees along a line of the output are contiguous for any stride:
+   A tap of the kernel sees, for all pixels of the output, a part of the image: shifted, and with a
+   stride only every SH-th line and SW-th column. The canvas holds what the taps see in such an order
+   that any tap sees its pixels in one contiguous run, line after line:
 
-       canvas[c][row][column % SW][column / SW]
+       canvas[column tap j][channel c][row % SH][row / SH][v]        v < width[j]
+           = x[c][top + row][v * SW + shift[j]], and 0 outside of the image
+
+   One column further is another copy, so no line carries padding; one row further is width[j]
+   numbers further. That is KW copies where a full im2col would make KH * KW. Dilation is in the
+   shifts and in the rows that the taps ask for.
 
    Reference: `windows` in packages/etude/src/etude/ops/conv2d.py, which does it with strides. */
 #ifndef ETUDE_CANVAS_H
 #define ETUDE_CANVAS_H
 
-#include <stdio.h>
 #include <string.h>
 
-#include "kernel.h"
+#include "gemm.h"
 
 static inline int64_t round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;
 }
-
-/* Kernels whose taps lie apart, or see only some of the channels, are left to the reference. */
-static int only_dense(etude_context *ctx)
-{
-    snprintf(ctx->error, sizeof ctx->error, "dilation or groups");
-    return ETUDE_UNSUPPORTED;
-}
-
-typedef struct {
-    int64_t rows, columns; /* of the image as the taps see it, padding included */
-    int64_t top, left;     /* how much of it is padding; negative: so much is cut off */
-    int64_t phases, phase; /* SW, and how many columns have one remainder */
-    int64_t line;          /* phases * phase */
-} canvas;
 
 /* The stride between so many outputs. One alone takes none: 1 will do, whatever was given. */
 static inline int64_t stride_between(int64_t outputs, int64_t stride)
@@ -39,45 +30,105 @@ static inline int64_t stride_between(int64_t outputs, int64_t stride)
     return outputs == 1 ? 1 : stride;
 }
 
-static canvas make_canvas(int64_t rows, int64_t columns, int64_t top, int64_t left, int64_t SW)
+typedef struct {
+    int64_t C, H, W;     /* planes of the image that are copied, and their size */
+    int64_t SH, SW;
+    int64_t rows;        /* of the canvas, for each remainder by SH */
+    int64_t copies;      /* column taps */
+    int64_t *shift, *width, *at; /* of each: as above; where it begins in the canvas */
+    int64_t *used;       /* of each remainder by SH: does any tap see such a row? */
+} canvas;
+
+/* The numbers in one copy: whole vectors, and room behind it for one that is written too far. */
+static int64_t copy_size(const canvas *v, int64_t width)
 {
-    int64_t phase = (columns + SW - 1) / SW;
-    return (canvas){rows, columns, top, left, SW, phase, SW * phase};
+    return round_up(v->C * v->SH * v->rows * width + VL, VL);
 }
 
-/* Fills `to` with lines first .. first + rows of the padded planes of x, which are H x W. */
-static void paint(const canvas *v, real *to, const real *x, int64_t planes, int64_t H, int64_t W,
-                  int64_t first)
+/* The size of a canvas with lines of at most `width`; behind it there is room for a tile to read. */
+static int64_t canvas_bound(const canvas *v, int64_t width)
 {
-    int64_t begin = ETUDE_MIN(ETUDE_MAX(v->left, 0), v->columns);
-    int64_t end = ETUDE_MAX(begin, ETUDE_MIN(v->columns, v->left + W));
-    for (int64_t c = 0; c < planes; c++, x += H * W)
-        for (int64_t row = 0; row < v->rows; row++, to += v->line) {
-            int64_t h = first + row - v->top;
-            int inside = h >= 0 && h < H && begin < end;
-            if (!inside || begin > 0 || end < v->columns)
-                memset(to, 0, (size_t)v->line * sizeof(real));
-            if (!inside)
-                continue;
-            const real *from = x + h * W - v->left;
-            if (v->phases == 1)
-                memcpy(to + begin, from + begin, (size_t)(end - begin) * sizeof(real));
+    return round_up(v->copies * copy_size(v, width) + NR, 64);
+}
+
+/* Lays the copies out one behind the other. */
+static void lay_out(canvas *v)
+{
+    int64_t at = 0;
+    for (int64_t j = 0; j < v->copies; j++) {
+        v->at[j] = at;
+        at += copy_size(v, v->width[j]);
+    }
+}
+
+/* Where the tap in channel c, row `row` and copy j of the canvas sees output pixel 0. */
+static inline int64_t canvas_place(const canvas *v, int64_t c, int64_t row, int64_t j)
+{
+    int64_t line = (c * v->SH + row % v->SH) * v->rows + row / v->SH;
+    return v->at[j] + line * v->width[j];
+}
+
+/* Lines are written in order, and in whole vectors: what one writes too much, the next puts right. */
+GEMM_INLINE void copy_line(real *to, const real *from, int64_t n, int64_t step)
+{
+    if (step == 1)
+        for (int64_t i = 0; i < n; i += VL)
+            *(vec *)(to + i) = *(const vec *)(from + i);
+    else if (step == 2)
+        for (int64_t i = 0; i < n; i += QUAD)
+            *(quad *)(to + i) = gemm_evens(*(const quad *)(from + 2 * i),
+                                           *(const quad *)(from + 2 * i + QUAD));
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i * step];
+}
+
+/* Copy j of one plane, h = top + q SH being the rows of one remainder; `safe` numbers of the image
+   may be read from x on. */
+GEMM_INLINE void paint_lines(const canvas *v, real *to, const real *x, int64_t safe, int64_t j,
+                             int64_t top, int64_t step)
+{
+    int64_t width = v->width[j], shift = v->shift[j];
+    int64_t first = shift < 0 ? ETUDE_MIN(width, (-shift + step - 1) / step) : 0;
+    int64_t last = ETUDE_MIN(width, (v->W - shift + step - 1) / step); /* columns inside */
+    int64_t n = ETUDE_MAX(0, last - first), reach = (round_up(n, VL) - 1) * step + step;
+    for (int64_t q = 0, h = top; q < v->rows; q++, h += v->SH, to += width) {
+        int inside = h >= 0 && h < v->H && n > 0;
+        int64_t begin = inside ? first : width, end = inside ? last : width;
+        if (inside) {
+            int64_t at = h * v->W + first * step + shift;
+            if (at + reach <= safe)
+                copy_line(to + first, x + at, n, step);
             else
-                for (int64_t f = 0; f < v->phases; f++) {
-                    int64_t q = (begin - f + v->phases - 1) / v->phases;
-                    for (int64_t w = q * v->phases + f; w < end; w += v->phases, q++)
-                        to[f * v->phase + q] = from[w];
-                }
+                for (int64_t i = 0; i < n; i++)
+                    to[first + i] = x[at + i * step];
         }
+        for (int64_t i = 0; i < begin; i++)
+            to[i] = 0;
+        for (int64_t i = end; i < width; i++)
+            to[i] = 0;
+    }
 }
 
-/* Where each tap (c, i, j) of output pixel (0, 0) is; pixel (h, w) is h * SH * line + w further. */
-static void tap_offsets(const canvas *v, int64_t C, int64_t KH, int64_t KW, int64_t *offset)
+/* Fills `to` from C planes of x; row 0 of the canvas is row `top` of the image. */
+static void paint(const canvas *v, real *to, const real *x, int64_t top)
 {
-    for (int64_t c = 0; c < C; c++)
-        for (int64_t i = 0; i < KH; i++)
-            for (int64_t j = 0; j < KW; j++)
-                *offset++ = (c * v->rows + i) * v->line + j % v->phases * v->phase + j / v->phases;
+    int64_t plane = v->H * v->W;
+    for (int64_t c = 0; c < v->C; c++)
+        for (int64_t j = 0; j < v->copies; j++)
+            for (int64_t f = 0; f < v->SH; f++) {
+                real *lines = to + canvas_place(v, c, f, j);
+                const real *from = x + c * plane;
+                int64_t safe = (v->C - c) * plane;
+                if (!v->used[f])
+                    continue;
+                if (v->SW == 1)
+                    paint_lines(v, lines, from, safe, j, top + f, 1);
+                else if (v->SW == 2)
+                    paint_lines(v, lines, from, safe, j, top + f, 2);
+                else
+                    paint_lines(v, lines, from, safe, j, top + f, v->SW);
+            }
 }
 
 #endif
