@@ -74,7 +74,7 @@ static void multiply(int add, int64_t m, int64_t n, int64_t k, const real *a, in
             int64_t i = gemm_cut(m, tiles, t), mr = gemm_cut(m, tiles, t + 1) - i;
             gemm_a tile = {.a = a + i * row, .row = row, .step = step};
             real *to = c + i * ldc + j;
-            gemm_tile((int)mr, ETUDE_MIN(NR, n - j), k, tile, (gemm_b){panels + j * k, NULL},
+            gemm_tile((int)mr, ETUDE_MIN(NR, n - j), k, tile, panels + j * k,
                       add ? to : gemm_zeros, add ? ldc : 0, to, ldc);
         }
 }

@@ -5,18 +5,20 @@
 
    Legend: N images, C input channels and O output channels of each of G groups, H x W pixels;
    KH x KW taps, OH x OW output pixels; strides SH SW, padding PH PW, dilation DH DW. All arrays
-   contiguous, NCHW.
+   contiguous, NCHW. OP is O rounded up to whole vectors.
 
-   Plan. Both are products of a matrix of weights and a matrix of what the taps see, which is never
-   written out as a whole (an implicit GEMM on the tiles of gemm.h):
+   Plan. Both are products of a matrix of what the taps see, which is never written out (an implicit
+   GEMM), and a matrix of weights, on the tiles of gemm.h:
 
-       conv2d         y[o][pixel] = sum_tap w[o][tap] x[tap][pixel]        tap = (c, i, j)
-                      O x pixels, vectors along the pixels of the NCHW output, so that nothing is
-                      rearranged at the end. The tile reads x[tap] where it lies in the canvas
-                      (canvas.h), by one place a tap; there it is one contiguous run for all pixels.
-       conv2d_input   the same, with the gradient for the image and the other channels summed over.
-                      With a stride, one such product for each remainder of a pixel's position, from
-                      one canvas, so that no zero is multiplied; a line is put together at the end.
+       conv2d         y[pixel][o] = sum_tap x[pixel][tap] w[tap][o]        tap = (c, i, j)
+                      pixels x O, vectors along O. The weights are packed, KC taps x NR channels to a
+                      panel that stays in L1. A tile of MR pixels walks along the taps; every number
+                      of x that it needs is at (place of the pixel) + (place of the tap) in the
+                      canvas (canvas.h), so nothing is rearranged for any stride or dilation.
+                      The result is pixels x OP in L2; it is transposed into NCHW at the end.
+       conv2d_input   the same, with the gradient for the image and its channels summed over. With a
+                      stride, one such product for each remainder of a pixel's position, so that no
+                      zero is multiplied.
 
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
@@ -25,11 +27,6 @@
 #include <stdatomic.h>
 
 #include "canvas.h"
-
-static int64_t ceil_ratio(int64_t n, int64_t by) /* by > 0 */
-{
-    return n > 0 ? (n + by - 1) / by : -(-n / by);
-}
 
 /* One axis of the plan. In conv2d all pixels form one class, which meets every tap. In conv2d_input
    pixel r + u S meets tap i only if S divides r + P - i D, in pixel u + (r + P - i D) / S of grad: so
@@ -40,29 +37,30 @@ typedef struct {
 } class;
 
 typedef struct {
-    int64_t N, G, C, H, W, O, KH, KW; /* C and O of one group */
+    int64_t N, G, C, H, W, O, OP, KH, KW; /* C and O of one group */
     const real *x, *bias;
-    real *y;               /* N x G x O x YH x YW */
-    int64_t YH, YW, row_step, column_step; /* so many classes of rows, of columns */
+    real *y;                  /* N x G x O x YH x YW */
+    int64_t YH, YW, SH, SW;   /* steps in x from pixel to pixel of y */
+    int64_t row_step, column_step; /* so many classes of rows, of columns */
 
     class *rows, *columns;
     int64_t *row_tap, *column_tap; /* the taps of the kernel, class by class */
-    int64_t *row;          /* of the canvas, for each of row_tap */
-    canvas view;           /* of one task; its copies are those of column_tap */
-    int64_t top;           /* the image row of the canvas's row 0 in the first task */
+    int64_t *row, *column;    /* where these are in the canvas */
     int64_t *place, *w_place; /* of each tap of each class, in the canvas and in the weights */
+    int64_t *pixel;           /* of each pixel of a task (of one line, with several classes) */
+    canvas view;              /* of one task */
 
-    const real *weight;    /* of one group; then by these strides */
+    const real *weight;       /* of one group; then by these strides */
     int64_t w_O, w_C;
-    real *packed;          /* weights: group, class, depth, tile */
-    const real *start;     /* G x O x NR, the bias repeated; NULL without one */
-    int64_t parts, lines;  /* tasks of an image, and the most lines of a class in one */
-    int64_t slots, slot_size, canvas_size;
+    real *packed;             /* weights: group, class, depth, panel */
+    real *start;              /* G x OP: the bias, or zeros */
+    int64_t parts, lines;     /* tasks of an image, and the most lines of a class in one */
+    int64_t slots, slot_size;
     real *space;
     atomic_llong next;
 } conv;
 
-/* Where the taps of a class begin in `place`, and how many there are. */
+/* Where the taps of class (r, s) begin in `place`, and how many there are. */
 static int64_t class_taps(const conv *q, int64_t r, int64_t s, int64_t *taps)
 {
     const class *rows = &q->rows[r], *columns = &q->columns[s];
@@ -75,107 +73,90 @@ static int64_t depths_of(int64_t taps)
     return ETUDE_MAX(1, ceil_ratio(taps, CONV_KC));
 }
 
-/* Packs tile t of the weights of group g, for every class and depth; item = g * tiles + t. */
+/* Packs panel j of the weights of group g, for every class and depth; item = g * panels + j. */
 static void pack_weights(void *arg, int64_t begin, int64_t end)
 {
     const conv *q = arg;
-    int64_t tiles = ceil_ratio(q->O, MR), all = q->C * q->KH * q->KW;
+    int64_t panels = ceil_ratio(q->O, NR), all = q->C * q->KH * q->KW;
     for (int64_t item = begin; item < end; item++) {
-        int64_t g = item / tiles, t = item % tiles, taps;
-        int64_t o = gemm_cut(q->O, tiles, t), mr = gemm_cut(q->O, tiles, t + 1) - o;
+        int64_t g = item / panels, o = item % panels * NR, taps;
+        int64_t width = ETUDE_MIN(NR, q->O - o), padded = gemm_vectors(width) * VL;
         const real *weight = q->weight + g * q->O * all + o * q->w_O;
         for (int64_t k = 0; k < q->row_step * q->column_step; k++) {
             int64_t first = class_taps(q, k / q->column_step, k % q->column_step, &taps);
             for (int64_t d = 0, depths = depths_of(taps); d < depths; d++) {
                 int64_t p0 = first + gemm_cut(taps, depths, d);
                 int64_t p1 = first + gemm_cut(taps, depths, d + 1);
-                real *to = q->packed + q->O * (g * all + p0) + o * (p1 - p0);
-                for (int64_t p = p0; p < p1; p++)
-                    for (int64_t i = 0; i < mr; i++)
-                        *to++ = weight[q->w_place[p] + i * q->w_O];
+                real *to = q->packed + q->OP * (g * all + p0) + o * (p1 - p0);
+                for (int64_t p = p0; p < p1; p++, to += padded) {
+                    for (int64_t i = 0; i < width; i++)
+                        to[i] = weight[q->w_place[p] + i * q->w_O];
+                    for (int64_t i = width; i < padded; i++)
+                        to[i] = 0;
+                }
             }
         }
     }
 }
 
-/* y[o][pixel] of one class for `pixels` pixels of an image that is in the canvas. */
+/* y[pixel][o] += the taps p0 .. p0 + kc of `pixels` pixels, for one panel of weights. */
+static void run_product(const conv *q, const real *image, int64_t pixels, int64_t p0, int64_t kc,
+                        const real *panel, int nv, const real *from, real *y, int64_t ldy)
+{
+    int64_t tiles = ceil_ratio(pixels, MR);
+    for (int64_t t = 0; t < tiles; t++) {
+        int64_t i0 = gemm_cut(pixels, tiles, t), mr = gemm_cut(pixels, tiles, t + 1) - i0;
+        const real *rows[MR];
+        for (int64_t i = 0; i < mr; i++)
+            rows[i] = image + q->pixel[i0 + i];
+        real *c = y + i0 * ldy;
+        gemm_places_tiles[mr - 1][nv - 1](kc, rows, q->place + p0, panel, from ? from : c,
+                                          from ? 0 : ldy, c, ldy);
+    }
+}
+
+/* y[pixel][o] for `lines` lines of class (r, s): one run of pixels, or a run for each line where the
+   pixels of other classes lie between. */
 static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const real *image,
-                          int64_t pixels, real *y, int64_t ldy)
+                          int64_t lines, real *y)
 {
     int64_t taps, first = class_taps(q, r, s, &taps), depths = depths_of(taps);
-    int64_t tiles = ceil_ratio(q->O, MR), all = q->C * q->KH * q->KW;
+    int64_t all = q->C * q->KH * q->KW, V = q->columns[s].pixels, runs = lines;
+    int64_t line_y = q->row_step * q->YW * q->OP;
+    y += (r * q->YW + s) * q->OP;
+    if (q->row_step == 1 && q->column_step == 1)
+        V *= lines, runs = 1;
     for (int64_t d = 0; d < depths; d++) {
         int64_t p0 = first + gemm_cut(taps, depths, d);
         int64_t kc = first + gemm_cut(taps, depths, d + 1) - p0;
-        for (int64_t pixel = 0; pixel < pixels; pixel += NR) {
-            int64_t width = ETUDE_MIN(NR, pixels - pixel);
-            gemm_b b = {image + pixel, q->place + p0};
-            for (int64_t t = 0; t < tiles; t++) {
-                int64_t o = gemm_cut(q->O, tiles, t), mr = gemm_cut(q->O, tiles, t + 1) - o;
-                real *c = y + o * ldy + pixel;
-                gemm_a a = {.a = q->packed + q->O * (g * all + p0) + o * kc, .packed = 1};
-                const real *start = q->start ? q->start + (g * q->O + o) * NR : gemm_zeros;
-                gemm_tile((int)mr, width, kc, a, b, d ? c : start, d ? ldy : q->start ? NR : 0, c,
-                          ldy);
-            }
+        const real *packed = q->packed + q->OP * (g * all + p0);
+        for (int64_t o = 0; o < q->OP; o += NR) {
+            int nv = gemm_vectors(ETUDE_MIN(NR, q->OP - o));
+            for (int64_t run = 0; run < runs; run++)
+                run_product(q, image + run * q->SH * q->view.line, V, p0, kc, packed + o * kc, nv,
+                            d ? NULL : q->start + g * q->OP + o, y + run * line_y + o,
+                            q->column_step * q->OP);
         }
     }
 }
 
-/* One line of y from the lines that its classes of columns have, `line[s]`. */
-static void join_line(const conv *q, real *y, const real *const *line)
-{
-    int64_t v = 0;
-    if (q->column_step == 2) {
-        for (; 2 * (v + QUAD) <= q->YW; v += QUAD)
-            gemm_in_turns(y + 2 * v, *(const quad *)(line[0] + v), *(const quad *)(line[1] + v));
-    }
-    for (int64_t s = 0; s < q->column_step; s++)
-        for (int64_t i = v; i < q->columns[s].pixels; i++)
-            y[s + i * q->column_step] = line[s][i];
-}
-
-/* The lines of y of row class r from line u0 on, from what its classes of columns have beside. */
-static void join(const conv *q, real *y, int64_t r, int64_t u0, int64_t lines, const real *beside)
-{
-    const real *line[q->column_step];
-    for (int64_t o = 0; o < q->O; o++)
-        for (int64_t u = 0; u < lines; u++) {
-            int64_t h = r + (u0 + u) * q->row_step;
-            const real *from = beside;
-            for (int64_t s = 0; s < q->column_step; s++) {
-                int64_t V = q->columns[s].pixels;
-                line[s] = from + (o * lines + u) * V;
-                from += q->O * lines * V;
-            }
-            join_line(q, y + (o * q->YH + h) * q->YW, line);
-        }
-}
-
-/* A task: of one group of one image, lines u0 .. u1 of every class. */
+/* A task: lines u0 .. u1 of every class, of one group of one image. */
 static void conv_task(const conv *q, int64_t task, real *space)
 {
     int64_t plane = task / q->parts, part = task % q->parts, g = plane % q->G; /* n * G + g */
     int64_t all = ceil_ratio(q->YH, q->row_step);
     int64_t u0 = gemm_cut(all, q->parts, part), u1 = gemm_cut(all, q->parts, part + 1);
-    real *image = space, *beside = space + q->canvas_size;
-    real *y = q->y + plane * q->O * q->YH * q->YW;
-    int direct = q->row_step == 1 && q->column_step == 1;
+    real *beside = space + canvas_size(&q->view);
+    const real *image = paint(&q->view, space, q->x + plane * q->C * q->H * q->W, u0 * q->SH);
+    for (int64_t r = 0; r < q->row_step; r++)
+        for (int64_t s = 0; s < q->column_step; s++)
+            class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside);
 
-    paint(&q->view, image, q->x + plane * q->C * q->H * q->W, q->top + u0 * q->view.SH);
-    for (int64_t r = 0; r < q->row_step; r++) {
-        int64_t lines = ETUDE_MIN(u1, q->rows[r].pixels) - u0;
-        if (lines <= 0)
-            continue;
-        real *to = direct ? y + u0 * q->YW : beside;
-        for (int64_t s = 0; s < q->column_step; s++) {
-            int64_t pixels = lines * q->columns[s].pixels;
-            class_product(q, g, r, s, image, pixels, to, direct ? q->YH * q->YW : pixels);
-            to += q->O * pixels;
-        }
-        if (!direct)
-            join(q, y, r, u0, lines, beside);
-    }
+    int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
+    real *y = q->y + plane * q->O * q->YH * q->YW + begin;
+    for (int64_t i = 0; i < end - begin; i += NR)
+        gemm_transpose(y + i, q->YH * q->YW, beside + i * q->OP, q->OP,
+                       ETUDE_MIN(NR, end - begin - i), q->O);
 }
 
 static void conv_body(void *arg, int64_t begin, int64_t end)
@@ -196,36 +177,42 @@ static int64_t meets(int back, int64_t i, int64_t S, int64_t P, int64_t D)
     return back ? ceil_ratio(P - i * D, S) : i * D - P;
 }
 
-/* The classes of n pixels, and class by class the K taps and where they meet. */
-static void divide(int back, class *classes, int64_t *tap, int64_t *at, int64_t n, int64_t K,
-                   int64_t S, int64_t P, int64_t D)
+/* The classes of n pixels, and class by class the K taps and where they are in a canvas that begins
+   at `origin`. */
+static void divide(int back, class *classes, int64_t *tap, int64_t *at, int64_t origin, int64_t n,
+                   int64_t K, int64_t S, int64_t P, int64_t D)
 {
     int64_t count = 0, step = back ? S : 1;
     for (int64_t r = 0; r < step; r++) {
-        classes[r] = (class){.pixels = r < n ? (n - r + step - 1) / step : 0, .before = count};
+        classes[r] = (class){.pixels = r < n ? ceil_ratio(n - r, step) : 0, .before = count};
         for (int64_t i = 0; i < K; i++)
             if ((r + P - i * D) % step == 0) {
                 tap[count] = i;
-                at[count++] = meets(back, i, S, P, D);
+                at[count++] = meets(back, i, S, P, D) - origin;
             }
         classes[r].taps = count - classes[r].before;
     }
 }
 
-/* How many tasks: so few lines that their canvas stays in cache, and a task for every thread. */
-static void share_out(etude_context *ctx, conv *q, int64_t width)
+/* Fills in what the tasks look up. */
+static void place_all(conv *q)
 {
-    int64_t all = ceil_ratio(q->YH, q->row_step), line = q->C * q->view.SH * q->KW * width;
-    int64_t work = q->N * q->G * q->O * q->C * q->KH * q->KW * all * width;
-    q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
-    q->parts = all * line * (int64_t)sizeof(real) / CONV_CANVAS + 1;
-    if (q->N * q->G < 4 * q->slots) /* few images: the same number of tasks for every thread */
-        q->parts = round_up(q->parts, q->slots);
-    q->parts = ETUDE_MIN(q->parts, all);
-    q->lines = ceil_ratio(all, q->parts);
+    int64_t *place = q->place, *w_place = q->w_place;
+    for (int64_t k = 0; k < q->row_step * q->column_step; k++) {
+        const class *rows = &q->rows[k / q->column_step], *columns = &q->columns[k % q->column_step];
+        for (int64_t c = 0; c < q->C; c++)
+            for (int64_t i = rows->before; i < rows->before + rows->taps; i++)
+                for (int64_t j = columns->before; j < columns->before + columns->taps; j++) {
+                    *place++ = c * q->view.plane + q->row[i] * q->view.line + q->column[j];
+                    *w_place++ = c * q->w_C + q->row_tap[i] * q->KW + q->column_tap[j];
+                }
+    }
+    int64_t width = q->columns[0].pixels;
+    for (int64_t i = 0; i < q->lines * width; i++)
+        q->pixel[i] = i / width * q->SH * q->view.line + i % width * q->SW;
 }
 
-/* What the tasks look up, one array after the other; returns how many numbers that takes. */
+/* The arrays of it, one after the other; returns how many numbers that takes. */
 static int64_t give_out(conv *q, int64_t *at)
 {
     int64_t taps = q->C * q->KH * q->KW, *begin = at;
@@ -234,79 +221,67 @@ static int64_t give_out(conv *q, int64_t *at)
     q->row_tap = at, at += q->KH;
     q->row = at, at += q->KH;
     q->column_tap = at, at += q->KW;
-    q->view.shift = at, at += q->KW;
-    q->view.width = at, at += q->KW;
-    q->view.at = at, at += q->KW;
-    q->view.used = at, at += q->view.SH;
+    q->column = at, at += q->KW;
     q->place = at, at += taps;
     q->w_place = at, at += taps;
+    q->pixel = at, at += q->lines * ceil_ratio(q->YW, q->column_step);
     return at - begin;
 }
 
-/* Fills them in. */
-static void look_up(conv *q, int back, int64_t SH, int64_t SW, int64_t PH, int64_t PW, int64_t DH,
-                    int64_t DW)
+/* How many tasks: so few lines that what a task holds stays in L2, and a task for every thread. */
+static void share_out(etude_context *ctx, conv *q)
 {
-    divide(back, q->rows, q->row_tap, q->row, q->YH, q->KH, SH, PH, DH);
-    divide(back, q->columns, q->column_tap, q->view.shift, q->YW, q->KW, SW, PW, DW);
-    memset(q->view.used, 0, (size_t)q->view.SH * sizeof(int64_t));
-    for (int64_t i = 0; i < q->KH; i++) {
-        q->row[i] -= q->top;
-        q->view.used[q->row[i] % q->view.SH] = 1;
-    }
-    for (int64_t s = 0; s < q->column_step; s++)
-        for (int64_t j = 0; j < q->columns[s].taps; j++)
-            q->view.width[q->columns[s].before + j] = q->columns[s].pixels;
-    lay_out(&q->view);
-
-    int64_t *place = q->place, *w_place = q->w_place;
-    for (int64_t k = 0; k < q->row_step * q->column_step; k++) {
-        const class *rows = &q->rows[k / q->column_step], *columns = &q->columns[k % q->column_step];
-        for (int64_t c = 0; c < q->C; c++)
-            for (int64_t i = rows->before; i < rows->before + rows->taps; i++)
-                for (int64_t j = columns->before; j < columns->before + columns->taps; j++) {
-                    *place++ = canvas_place(&q->view, c, q->row[i], j);
-                    *w_place++ = c * q->w_C + q->row_tap[i] * q->KW + q->column_tap[j];
-                }
-    }
+    int64_t all = ceil_ratio(q->YH, q->row_step);
+    int64_t line = q->C * q->SH * q->view.line + q->row_step * q->YW * q->OP;
+    int64_t work = q->N * q->G * q->O * q->C * q->KH * q->KW * all * (q->YW / q->column_step);
+    q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
+    q->parts = all * line * (int64_t)sizeof(real) / CONV_TASK + 1;
+    if (q->N * q->G < 4 * q->slots) /* few images: the same number of tasks for every thread */
+        q->parts = round_up(q->parts, q->slots);
+    q->parts = ETUDE_MIN(q->parts, all);
+    q->lines = ceil_ratio(all, q->parts);
 }
 
 /* conv2d, or with `back` conv2d_input: x is grad then. */
 static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t SW, int64_t PH,
                     int64_t PW, int64_t DH, int64_t DW)
 {
-    int64_t taps = q->C * q->KH * q->KW, tiles = ceil_ratio(q->O, MR);
+    int64_t taps = q->C * q->KH * q->KW;
+    q->OP = round_up(q->O, VL);
     q->row_step = back ? SH : 1, q->column_step = back ? SW : 1;
-    q->view = (canvas){.C = q->C, .H = q->H, .W = q->W, .SH = back ? 1 : SH, .SW = back ? 1 : SW,
-                       .copies = q->KW};
-    int64_t low = meets(back, 0, SH, PH, DH), high = meets(back, q->KH - 1, SH, PH, DH);
-    q->top = ETUDE_MIN(low, high);
-    int64_t width = ceil_ratio(q->YW, q->column_step);
-    share_out(ctx, q, width);
-    q->view.rows = q->lines + (ETUDE_MAX(low, high) - q->top) / q->view.SH;
+    q->SH = back ? 1 : SH, q->SW = back ? 1 : SW;
+    int64_t top = meets(back, back ? q->KH - 1 : 0, SH, PH, DH);
+    int64_t left = meets(back, back ? q->KW - 1 : 0, SW, PW, DW);
+    int64_t tall = meets(back, back ? 0 : q->KH - 1, SH, PH, DH) - top + 1;
+    int64_t wide = meets(back, back ? 0 : q->KW - 1, SW, PW, DW) - left + 1;
+    q->view.line = (ceil_ratio(q->YW, q->column_step) - 1) * q->SW + wide;
+    share_out(ctx, q);
+    q->view = make_canvas(q->C, q->H, q->W, top, left,
+                          (ceil_ratio(q->YH, q->row_step) - 1) * q->SH + tall,
+                          (q->lines - 1) * q->SH + tall, q->view.line);
 
-    int direct = q->row_step == 1 && q->column_step == 1;
-    q->canvas_size = canvas_bound(&q->view, width);
-    q->slot_size = q->canvas_size;
-    if (!direct)
-        q->slot_size += round_up(q->O * q->lines * (width * q->column_step) + NR, 64);
-    int64_t weights = round_up(q->G * q->O * taps, 64), starts = q->bias ? q->G * q->O * NR : 0;
+    q->slot_size = canvas_size(&q->view) + round_up(q->lines * q->row_step * q->YW * q->OP, 64);
+    int64_t weights = round_up(q->G * q->OP * taps, 64), starts = round_up(q->G * q->OP, 64);
     size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts) * sizeof(real);
-    size_t look = (size_t)give_out(q, NULL) * sizeof(int64_t);
-    char *space = etude_scratch(ctx, bytes + look);
+    int64_t numbers = give_out(q, NULL);
+    char *space = etude_scratch(ctx, bytes + (size_t)numbers * sizeof(int64_t));
     if (!space)
         return ETUDE_NO_MEMORY;
     q->space = (real *)space;
     q->packed = q->space + q->slots * q->slot_size;
-    real *start = q->packed + weights;
-    for (int64_t i = 0; i < starts; i++)
-        start[i] = q->bias[i / NR];
-    q->start = q->bias ? start : NULL;
+    q->start = q->packed + weights;
+    for (int64_t i = 0; i < q->G * q->OP; i++) {
+        int64_t g = i / q->OP, o = i % q->OP;
+        q->start[i] = q->bias && o < q->O ? q->bias[g * q->O + o] : 0;
+    }
     give_out(q, (int64_t *)(space + bytes));
-    look_up(q, back, SH, SW, PH, PW, DH, DW);
+    divide(back, q->rows, q->row_tap, q->row, top, q->YH, q->KH, SH, PH, DH);
+    divide(back, q->columns, q->column_tap, q->column, left, q->YW, q->KW, SW, PW, DW);
+    place_all(q);
+
     atomic_init(&q->next, 0);
-    etude_parallel_for(ctx, pack_weights, q, q->G * tiles,
-                       ETUDE_GRAIN_MEMORY / (MR * taps + 1) + 1);
+    etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
+                       ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
     if (q->slots > 1)
         etude_parallel_for(ctx, conv_body, q, q->slots, 1);
     else

@@ -5,9 +5,9 @@
        C[i][j] = from[i][j] + sum_p A[i][p] B[p][j]        i < mr <= MR,  j < width <= NR
 
    B comes as a packed panel, row by row:      b[p * nv * VL + j], zeros where j >= width
-     or as it lies, by one place per row:      b[place[p] + j]
    A comes packed, column by column:           a[p * mr + i]
      or as it lies, by one pointer per row:    rows[i][p * step]
+       or, where its columns lie anywhere:     rows[i][place[p]]
    from is where the sum starts: C itself, a bias, or zeros; ldfrom = 0 repeats one row of it.
 
    The text is GCC vector extensions, so it serves SSE, NEON, AVX2 and AVX-512; only the fused
@@ -72,25 +72,25 @@ typedef void gemm_packed_tile(int64_t k, const real *a, const real *b, const rea
                               int64_t ldfrom, real *c, int64_t ldc);
 typedef void gemm_rows_tile(int64_t k, const real *const *rows, int64_t step, const real *b,
                             const real *from, int64_t ldfrom, real *c, int64_t ldc);
-typedef void gemm_places_tile(int64_t k, const real *a, const real *b, const int64_t *place,
-                              const real *from, int64_t ldfrom, real *c, int64_t ldc);
+typedef void gemm_places_tile(int64_t k, const real *const *rows, const int64_t *place,
+                              const real *b, const real *from, int64_t ldfrom, real *c,
+                              int64_t ldc);
 
-/* Row p of B is at place[p], or in a packed panel where place is NULL. */
-GEMM_INLINE void gemm_tile_body(int mr, int nv, int64_t k, const real *const *rows, int64_t step,
-                                const real *b, const int64_t *place, const real *from,
-                                int64_t ldfrom, real *c, int64_t ldc)
+GEMM_INLINE void gemm_tile_body(int mr, int nv, int placed, int64_t k, const real *const *rows,
+                                int64_t step, const int64_t *place, const real *b,
+                                const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {
     vec acc[MR][NV];
     GEMM_UNROLL for (int i = 0; i < mr; i++)
         GEMM_UNROLL for (int j = 0; j < nv; j++)
             acc[i][j] = (vec){0};
     for (int64_t p = 0; p < k; p++) {
-        const real *at = place ? b + place[p] : b + p * nv * VL;
+        int64_t at = placed ? place[p] : p * step;
         vec row[NV];
         GEMM_UNROLL for (int j = 0; j < nv; j++)
-            row[j] = *(const vec *)(at + j * VL);
+            row[j] = *(const vec *)(b + (p * nv + j) * VL);
         GEMM_UNROLL for (int i = 0; i < mr; i++) {
-            vec x = gemm_repeat(rows[i][p * step]);
+            vec x = gemm_repeat(rows[i][at]);
             GEMM_UNROLL for (int j = 0; j < nv; j++)
                 acc[i][j] = GEMM_FUSED(x, row[j], acc[i][j]);
         }
@@ -108,22 +108,19 @@ GEMM_INLINE void gemm_tile_body(int mr, int nv, int64_t k, const real *const *ro
         const real *rows[MR];                                                                     \
         GEMM_UNROLL for (int i = 0; i < mr; i++)                                                  \
             rows[i] = a + i;                                                                      \
-        gemm_tile_body(mr, nv, k, rows, mr, b, NULL, from, ldfrom, c, ldc);                       \
+        gemm_tile_body(mr, nv, 0, k, rows, mr, NULL, b, from, ldfrom, c, ldc);                    \
     }                                                                                             \
     static void gemm_rows_##mr##x##nv(int64_t k, const real *const *rows, int64_t step,           \
                                       const real *b, const real *from, int64_t ldfrom, real *c,   \
                                       int64_t ldc)                                                \
     {                                                                                             \
-        gemm_tile_body(mr, nv, k, rows, step, b, NULL, from, ldfrom, c, ldc);                     \
+        gemm_tile_body(mr, nv, 0, k, rows, step, NULL, b, from, ldfrom, c, ldc);                  \
     }                                                                                             \
-    static void gemm_places_##mr##x##nv(int64_t k, const real *a, const real *b,                  \
-                                        const int64_t *place, const real *from, int64_t ldfrom,   \
-                                        real *c, int64_t ldc)                                     \
+    static void gemm_places_##mr##x##nv(int64_t k, const real *const *rows, const int64_t *place, \
+                                        const real *b, const real *from, int64_t ldfrom, real *c, \
+                                        int64_t ldc)                                              \
     {                                                                                             \
-        const real *rows[MR];                                                                     \
-        GEMM_UNROLL for (int i = 0; i < mr; i++)                                                  \
-            rows[i] = a + i;                                                                      \
-        gemm_tile_body(mr, nv, k, rows, mr, b, place, from, ldfrom, c, ldc);                      \
+        gemm_tile_body(mr, nv, 1, k, rows, 0, place, b, from, ldfrom, c, ldc);                    \
     }
 #define GEMM_INSTANCES(mr) GEMM_INSTANCE(mr, 1) GEMM_INSTANCE(mr, 2)
 GEMM_TILES(GEMM_INSTANCES)
@@ -156,27 +153,17 @@ typedef struct {
     int packed;
 } gemm_a;
 
-/* The rows of B that a tile of C takes, `place` as above. Only a packed A goes with places. */
-typedef struct {
-    const real *b;
-    const int64_t *place;
-} gemm_b;
-
-GEMM_INLINE void gemm_full_tile(int mr, int nv, int64_t k, gemm_a a, gemm_b b, const real *from,
-                                int64_t ldfrom, real *c, int64_t ldc)
+GEMM_INLINE void gemm_full_tile(int mr, int nv, int64_t k, gemm_a a, const real *b,
+                                const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {
-    if (b.place) {
-        gemm_places_tiles[mr - 1][nv - 1](k, a.a, b.b, b.place, from, ldfrom, c, ldc);
-        return;
-    }
     if (a.packed) {
-        gemm_packed_tiles[mr - 1][nv - 1](k, a.a, b.b, from, ldfrom, c, ldc);
+        gemm_packed_tiles[mr - 1][nv - 1](k, a.a, b, from, ldfrom, c, ldc);
         return;
     }
     const real *rows[MR];
     for (int i = 0; i < mr; i++)
         rows[i] = a.a + i * a.row;
-    gemm_rows_tiles[mr - 1][nv - 1](k, rows, a.step, b.b, from, ldfrom, c, ldc);
+    gemm_rows_tiles[mr - 1][nv - 1](k, rows, a.step, b, from, ldfrom, c, ldc);
 }
 
 /* Four floats or two doubles. */
@@ -186,6 +173,8 @@ enum { QUAD = 16 / (int)sizeof(real) };
 static inline void gemm_copy(real *to, const real *from, int64_t n)
 {
     int64_t j = 0;
+    for (; j + VL <= n; j += VL)
+        *(vec *)(to + j) = *(const vec *)(from + j);
     for (; j + QUAD <= n; j += QUAD)
         *(quad *)(to + j) = *(const quad *)(from + j);
     for (; j < n; j++)
@@ -194,7 +183,7 @@ static inline void gemm_copy(real *to, const real *from, int64_t n)
 
 /* One tile of C of any width. Memory past the end of a partial vector must not be touched, so such
    a tile is made beside C, in `edge`, and copied. */
-static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, gemm_b b,
+static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, const real *b,
                              const real *from, int64_t ldfrom, real *c, int64_t ldc)
 {
     int nv = gemm_vectors(width);
@@ -218,27 +207,6 @@ static inline void gemm_tile(int mr, int64_t width, int64_t k, gemm_a a, gemm_b 
 typedef real_bits quad_index __attribute__((vector_size(16)));
 #define GEMM_SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (quad_index){__VA_ARGS__})
 #endif
-
-/* Every second number of two registers one behind the other, and the two taken in turns. */
-static inline quad gemm_evens(quad x, quad y)
-{
-#if ETUDE_REAL == 64
-    return GEMM_SHUFFLE(x, y, 0, 2);
-#else
-    return GEMM_SHUFFLE(x, y, 0, 2, 4, 6);
-#endif
-}
-
-static inline void gemm_in_turns(real *to, quad x, quad y)
-{
-#if ETUDE_REAL == 64
-    *(quad *)to = GEMM_SHUFFLE(x, y, 0, 2);
-    *(quad *)(to + QUAD) = GEMM_SHUFFLE(x, y, 1, 3);
-#else
-    *(quad *)to = GEMM_SHUFFLE(x, y, 0, 4, 1, 5);
-    *(quad *)(to + QUAD) = GEMM_SHUFFLE(x, y, 2, 6, 3, 7);
-#endif
-}
 
 /* A square of QUAD x QUAD numbers, one 16-byte register a row, transposed. */
 static inline void gemm_transpose_quad(real *to, int64_t to_row, const real *x, int64_t x_row)
@@ -289,6 +257,19 @@ static inline void gemm_pack(real *to, const real *x, int64_t x_row, int64_t x_c
         for (int64_t p = 0; p < k; p++)
             for (int64_t j = done; j < width; j++)
                 to[p * padded + j] = x[p * x_row + j * x_col];
+}
+
+/* to[j * to_row + i] = x[i * x_row + j] for i < rows and j < columns. */
+static inline void gemm_transpose(real *to, int64_t to_row, const real *x, int64_t x_row,
+                                  int64_t rows, int64_t columns)
+{
+    int64_t r = rows / QUAD * QUAD, c = columns / QUAD * QUAD;
+    for (int64_t j = 0; j < c; j += QUAD)
+        for (int64_t i = 0; i < r; i += QUAD)
+            gemm_transpose_quad(to + j * to_row + i, to_row, x + i * x_row + j, x_row);
+    for (int64_t j = 0; j < columns; j++)
+        for (int64_t i = j < c ? r : 0; i < rows; i++)
+            to[j * to_row + i] = x[i * x_row + j];
 }
 
 #endif

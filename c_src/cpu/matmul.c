@@ -231,7 +231,7 @@ static void run_task(plan *q, int64_t task, int64_t slot)
                                    : (gemm_a){.a = g.a + i * g.a_row + p0 * g.a_col,
                                                .row = g.a_row, .step = g.a_col};
                     real *c = g.c + i * g.c_row + j;
-                    gemm_tile((int)mr, ETUDE_MIN(NR, g.n - j), kc, a, (gemm_b){strip + (j - j0) * kc, NULL},
+                    gemm_tile((int)mr, ETUDE_MIN(NR, g.n - j), kc, a, strip + (j - j0) * kc,
                               from ? from : c, from ? 0 : g.c_row, c, g.c_row);
                 }
             }
