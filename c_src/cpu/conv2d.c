@@ -99,9 +99,11 @@ static void pack_weights(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* y[pixel][o] += the taps p0 .. p0 + kc of `pixels` pixels, for one panel of weights. */
+/* y[pixel][o] += the taps p0 .. p0 + kc of `pixels` pixels, for one panel of weights. `out` is where
+   the result will go, asked of memory with the tile that is the last to change it; or NULL. */
 static void run_product(const conv *q, const real *image, int64_t pixels, int64_t p0, int64_t kc,
-                        const real *panel, int nv, const real *from, real *y, int64_t ldy)
+                        const real *panel, int nv, const real *from, real *y, int64_t ldy,
+                        const real *out)
 {
     int64_t tiles = ceil_ratio(pixels, MR);
     for (int64_t t = 0; t < tiles; t++) {
@@ -112,19 +114,22 @@ static void run_product(const conv *q, const real *image, int64_t pixels, int64_
         real *c = y + i0 * ldy;
         gemm_places_tiles[mr - 1][nv - 1](kc, rows, q->place + p0, panel, from ? from : c,
                                           from ? 0 : ldy, c, ldy);
+        for (int64_t j = 0; out && j < nv * VL; j++)
+            __builtin_prefetch(out + j * q->YH * q->YW + i0, 1);
     }
 }
 
 /* y[pixel][o] for `lines` lines of class (r, s): one run of pixels, or a run for each line where the
    pixels of other classes lie between. */
 static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const real *image,
-                          int64_t lines, real *y)
+                          int64_t lines, real *y, const real *out)
 {
     int64_t taps, first = class_taps(q, r, s, &taps), depths = depths_of(taps);
     int64_t all = q->C * q->KH * q->KW, V = q->columns[s].pixels, runs = lines;
     int64_t line_y = q->row_step * q->YW * q->OP;
     y += (r * q->YW + s) * q->OP;
-    if (q->row_step == 1 && q->column_step == 1)
+    int one = q->row_step == 1 && q->column_step == 1;
+    if (one)
         V *= lines, runs = 1;
     for (int64_t d = 0; d < depths; d++) {
         int64_t p0 = first + gemm_cut(taps, depths, d);
@@ -135,7 +140,8 @@ static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
             for (int64_t run = 0; run < runs; run++)
                 run_product(q, image + run * q->SH * q->view.line, V, p0, kc, packed + o * kc, nv,
                             d ? NULL : q->start + g * q->OP + o, y + run * line_y + o,
-                            q->column_step * q->OP);
+                            q->column_step * q->OP,
+                            one && d == depths - 1 ? out + o * q->YH * q->YW : NULL);
         }
     }
 }
@@ -148,12 +154,13 @@ static void conv_task(const conv *q, int64_t task, real *space)
     int64_t u0 = gemm_cut(all, q->parts, part), u1 = gemm_cut(all, q->parts, part + 1);
     real *beside = space + canvas_size(&q->view);
     const real *image = paint(&q->view, space, q->x + plane * q->C * q->H * q->W, u0 * q->SH);
-    for (int64_t r = 0; r < q->row_step; r++)
-        for (int64_t s = 0; s < q->column_step; s++)
-            class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside);
 
     int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
     real *y = q->y + plane * q->O * q->YH * q->YW + begin;
+    for (int64_t r = 0; r < q->row_step; r++)
+        for (int64_t s = 0; s < q->column_step; s++)
+            class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside, y);
+
     for (int64_t i = 0; i < end - begin; i += NR)
         gemm_transpose(y + i, q->YH * q->YW, beside + i * q->OP, q->OP,
                        ETUDE_MIN(NR, end - begin - i), q->O);
