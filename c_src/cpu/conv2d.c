@@ -36,6 +36,8 @@ typedef struct {
     int64_t taps, before; /* how many, and how many the classes before it have */
 } class;
 
+enum { LINE = 64 / sizeof(real) }; /* numbers in a line of cache */
+
 typedef struct {
     int64_t N, G, C, H, W, O, OP, KH, KW; /* C and O of one group */
     const real *x, *bias;
@@ -56,6 +58,7 @@ typedef struct {
     real *start;              /* G x OP: the bias, or zeros */
     int64_t parts, lines;     /* tasks of an image, and the most lines of a class in one */
     int64_t slots, slot_size;
+    int64_t fetch;            /* lines of cache of the next image asked for with a tile */
     real *space;
     atomic_llong next;
 } conv;
@@ -99,11 +102,17 @@ static void pack_weights(void *arg, int64_t begin, int64_t end)
     }
 }
 
+/* The image after this one, asked of memory a few lines of cache at a time. */
+typedef struct {
+    const real *x, *end;
+    int64_t lines;
+} lookahead;
+
 /* y[pixel][o] += the taps p0 .. p0 + kc of `pixels` pixels, for one panel of weights. `out` is where
    the result will go, asked of memory with the tile that is the last to change it; or NULL. */
 static void run_product(const conv *q, const real *image, int64_t pixels, int64_t p0, int64_t kc,
                         const real *panel, int nv, const real *from, real *y, int64_t ldy,
-                        const real *out)
+                        const real *out, lookahead *next)
 {
     int64_t tiles = ceil_ratio(pixels, MR);
     for (int64_t t = 0; t < tiles; t++) {
@@ -114,6 +123,8 @@ static void run_product(const conv *q, const real *image, int64_t pixels, int64_
         real *c = y + i0 * ldy;
         gemm_places_tiles[mr - 1][nv - 1](kc, rows, q->place + p0, panel, from ? from : c,
                                           from ? 0 : ldy, c, ldy);
+        for (int64_t i = 0; i < next->lines && next->x < next->end; i++, next->x += LINE)
+            __builtin_prefetch(next->x, 0, 2);
         for (int64_t j = 0; out && j < nv * VL; j++)
             __builtin_prefetch(out + j * q->YH * q->YW + i0, 1);
     }
@@ -122,7 +133,7 @@ static void run_product(const conv *q, const real *image, int64_t pixels, int64_
 /* y[pixel][o] for `lines` lines of class (r, s): one run of pixels, or a run for each line where the
    pixels of other classes lie between. */
 static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const real *image,
-                          int64_t lines, real *y, const real *out)
+                          int64_t lines, real *y, const real *out, lookahead *next)
 {
     int64_t taps, first = class_taps(q, r, s, &taps), depths = depths_of(taps);
     int64_t all = q->C * q->KH * q->KW, V = q->columns[s].pixels, runs = lines;
@@ -141,7 +152,7 @@ static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
                 run_product(q, image + run * q->SH * q->view.line, V, p0, kc, packed + o * kc, nv,
                             d ? NULL : q->start + g * q->OP + o, y + run * line_y + o,
                             q->column_step * q->OP,
-                            one && d == depths - 1 ? out + o * q->YH * q->YW : NULL);
+                            one && d == depths - 1 ? out + o * q->YH * q->YW : NULL, next);
         }
     }
 }
@@ -157,9 +168,13 @@ static void conv_task(const conv *q, int64_t task, real *space)
 
     int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
     real *y = q->y + plane * q->O * q->YH * q->YW + begin;
+    int64_t size = q->C * q->H * q->W, last = q->N * q->G * size;
+    int64_t from = (plane + 1) * size + part * size / q->parts;
+    lookahead next = {q->x + ETUDE_MIN(last, from), q->x + ETUDE_MIN(last, from + size / q->parts),
+                      q->fetch};
     for (int64_t r = 0; r < q->row_step; r++)
         for (int64_t s = 0; s < q->column_step; s++)
-            class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside, y);
+            class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside, y, &next);
 
     for (int64_t i = 0; i < end - begin; i += NR)
         gemm_transpose(y + i, q->YH * q->YW, beside + i * q->OP, q->OP,
@@ -285,6 +300,9 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     divide(back, q->rows, q->row_tap, q->row, top, q->YH, q->KH, SH, PH, DH);
     divide(back, q->columns, q->column_tap, q->column, left, q->YW, q->KW, SW, PW, DW);
     place_all(q);
+
+    int64_t tiles = ceil_ratio(q->lines * q->YW, MR) * ceil_ratio(q->O, NR) * depths_of(taps);
+    q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
 
     atomic_init(&q->next, 0);
     etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
