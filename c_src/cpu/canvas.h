@@ -35,12 +35,13 @@ typedef struct {
     int copied;          /* or the image itself is the canvas */
 } canvas;
 
-/* Of `all` rows that the taps see in the whole image, a canvas holds `rows` at a time. */
+/* Of `all` rows that the taps see in the whole image, a canvas holds `rows` at a time. With `copy`
+   it is made in any case: the caller reads vectors, some of them past the end of a line. */
 static canvas make_canvas(int64_t C, int64_t H, int64_t W, int64_t top, int64_t left, int64_t all,
-                          int64_t rows, int64_t line)
+                          int64_t rows, int64_t line, int copy)
 {
     canvas v = {C, H, W, top, left, rows, line, rows * line, 1};
-    if (top >= 0 && left >= 0 && top + all <= H && left + line <= W)
+    if (!copy && top >= 0 && left >= 0 && top + all <= H && left + line <= W)
         v.line = W, v.plane = H * W, v.copied = 0;
     return v;
 }

@@ -44,6 +44,7 @@ typedef struct {
     real *y;                  /* N x G x O x YH x YW */
     int64_t YH, YW, SH, SW;   /* steps in x from pixel to pixel of y */
     int64_t row_step, column_step; /* so many classes of rows, of columns */
+    int few;                  /* channels: vectors go along the pixels instead */
 
     class *rows, *columns;
     int64_t *row_tap, *column_tap; /* the taps of the kernel, class by class */
@@ -157,6 +158,85 @@ static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
     }
 }
 
+/* ---- Few channels: vectors along the pixels of a line ---------------------------------------- */
+
+enum { FEW = 4 }; /* channels, and vectors of pixels, in a tile */
+
+typedef void few_tile(int64_t taps, const real *weight, int64_t ldw, const real *image,
+                      const int64_t *place, const real *start, real *to);
+
+/* to[o][v] = start[o] + sum_tap weight[tap][o] image[place[tap] + v], mr x nv vectors. */
+GEMM_INLINE void few_body(int mr, int nv, int64_t taps, const real *weight, int64_t ldw,
+                          const real *image, const int64_t *place, const real *start, real *to)
+{
+    vec acc[FEW][FEW];
+    GEMM_UNROLL for (int i = 0; i < mr; i++)
+        GEMM_UNROLL for (int j = 0; j < nv; j++)
+            acc[i][j] = (vec){0};
+    for (int64_t p = 0; p < taps; p++) {
+        const real *at = image + place[p];
+        vec row[FEW];
+        GEMM_UNROLL for (int j = 0; j < nv; j++)
+            row[j] = *(const vec *)(at + j * VL);
+        GEMM_UNROLL for (int i = 0; i < mr; i++) {
+            vec w = gemm_repeat(weight[p * ldw + i]);
+            GEMM_UNROLL for (int j = 0; j < nv; j++)
+                acc[i][j] = GEMM_FUSED(w, row[j], acc[i][j]);
+        }
+    }
+    GEMM_UNROLL for (int i = 0; i < mr; i++)
+        GEMM_UNROLL for (int j = 0; j < nv; j++)
+            *(vec *)(to + (i * FEW + j) * VL) = start[i] + acc[i][j];
+}
+
+#define FEW_INSTANCE(mr, nv)                                                                      \
+    static void few_##mr##x##nv(int64_t taps, const real *weight, int64_t ldw, const real *image, \
+                                const int64_t *place, const real *start, real *to)                \
+    {                                                                                             \
+        few_body(mr, nv, taps, weight, ldw, image, place, start, to);                             \
+    }
+#define FEW_ROW(mr) FEW_INSTANCE(mr, 1) FEW_INSTANCE(mr, 2) FEW_INSTANCE(mr, 3) FEW_INSTANCE(mr, 4)
+FEW_ROW(1) FEW_ROW(2) FEW_ROW(3) FEW_ROW(4)
+#define FEW_ENTRY(mr) {few_##mr##x1, few_##mr##x2, few_##mr##x3, few_##mr##x4}
+static few_tile *const few_tiles[FEW][FEW] = {FEW_ENTRY(1), FEW_ENTRY(2), FEW_ENTRY(3),
+                                              FEW_ENTRY(4)};
+
+/* Line u of class (r, s) from its line `image` of the canvas; y is the image's first channel. */
+static void few_line(const conv *q, int64_t g, int64_t r, int64_t s, const real *image, int64_t u,
+                     real *y)
+{
+    int64_t taps, first = class_taps(q, r, s, &taps), V = q->columns[s].pixels;
+    const real *weight = q->packed + q->OP * (g * q->C * q->KH * q->KW + first);
+    real tile[FEW * FEW * VL];
+    y += (r + u * q->row_step) * q->YW + s;
+    for (int64_t v = 0; v < V; v += FEW * VL)
+        for (int64_t o = 0; o < q->O; o += FEW) {
+            int64_t width = ETUDE_MIN(FEW * VL, V - v), channels = ETUDE_MIN(FEW, q->O - o);
+            few_tiles[channels - 1][gemm_vectors(width) - 1](
+                taps, weight + o, q->OP, image + v, q->place + first, q->start + g * q->OP + o,
+                tile);
+            for (int64_t i = 0; i < channels; i++) {
+                real *to = y + (o + i) * q->YH * q->YW + v * q->column_step;
+                const real *from = tile + i * FEW * VL;
+                if (q->column_step == 1)
+                    gemm_copy(to, from, width);
+                else
+                    for (int64_t k = 0; k < width; k++)
+                        to[k * q->column_step] = from[k];
+            }
+        }
+}
+
+static void few_task(const conv *q, int64_t g, const real *image, int64_t u0, int64_t u1, real *y)
+{
+    for (int64_t r = 0; r < q->row_step; r++)
+        for (int64_t s = 0; s < q->column_step; s++)
+            for (int64_t u = u0; u < ETUDE_MIN(u1, q->rows[r].pixels); u++)
+                few_line(q, g, r, s, image + (u - u0) * q->SH * q->view.line, u, y);
+}
+
+/* ---- Tasks ----------------------------------------------------------------------------------- */
+
 /* A task: lines u0 .. u1 of every class, of one group of one image. */
 static void conv_task(const conv *q, int64_t task, real *space)
 {
@@ -166,6 +246,10 @@ static void conv_task(const conv *q, int64_t task, real *space)
     real *beside = space + canvas_size(&q->view);
     const real *image = paint(&q->view, space, q->x + plane * q->C * q->H * q->W, u0 * q->SH);
 
+    if (q->few) {
+        few_task(q, g, image, u0, u1, q->y + plane * q->O * q->YH * q->YW);
+        return;
+    }
     int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
     real *y = q->y + plane * q->O * q->YH * q->YW + begin;
     int64_t size = q->C * q->H * q->W, last = q->N * q->G * size;
@@ -276,13 +360,16 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     int64_t left = meets(back, back ? q->KW - 1 : 0, SW, PW, DW);
     int64_t tall = meets(back, back ? 0 : q->KH - 1, SH, PH, DH) - top + 1;
     int64_t wide = meets(back, back ? 0 : q->KW - 1, SW, PW, DW) - left + 1;
-    q->view.line = (ceil_ratio(q->YW, q->column_step) - 1) * q->SW + wide;
+    int64_t width = ceil_ratio(q->YW, q->column_step);
+    q->view.line = (width - 1) * q->SW + wide;
+    q->few = q->SW == 1 && q->O * round_up(width, VL) < width * VL;
     share_out(ctx, q);
     q->view = make_canvas(q->C, q->H, q->W, top, left,
                           (ceil_ratio(q->YH, q->row_step) - 1) * q->SH + tall,
-                          (q->lines - 1) * q->SH + tall, q->view.line);
+                          (q->lines - 1) * q->SH + tall, q->view.line, q->few);
 
-    q->slot_size = canvas_size(&q->view) + round_up(q->lines * q->row_step * q->YW * q->OP, 64);
+    int64_t beside = q->few ? FEW * VL : q->lines * q->row_step * q->YW * q->OP;
+    q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
     int64_t weights = round_up(q->G * q->OP * taps, 64), starts = round_up(q->G * q->OP, 64);
     size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts) * sizeof(real);
     int64_t numbers = give_out(q, NULL);

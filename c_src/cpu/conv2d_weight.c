@@ -173,7 +173,7 @@ ETUDE_KERNEL(conv2d_weight, conv2d_weight)(etude_context *ctx, const real *grad,
     share_out(ctx, &q);
     int64_t rows = (OH - 1) * SH + (KH - 1) * DH + 1, line = (OW - 1) * SW + (KW - 1) * DW + 1;
     int64_t channels = ceil_ratio(q.C, q.blocks);
-    q.view = make_canvas(channels, H, W, -PH, -PW, rows, rows, line);
+    q.view = make_canvas(channels, H, W, -PH, -PW, rows, rows, line, 0);
     q.image_size = q.view.copied ? canvas_size(&q.view) : C * H * W;
 
     int64_t depth = q.images * OH * OW, panel = ETUDE_MIN(depth, KC) * NR;
