@@ -34,6 +34,8 @@
    GEMM_PACK_A how many panels C must have for packing A to pay; half as many where each step along
                k of A is in another page. With fewer, A is read where it lies, by one pointer a row
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us */
+#define CONV_KC 256
+#define CONV_TASK (1 << 19)
 #define GEMM_NV 2
 #define GEMM_KC 256
 #define GEMM_STRIP 8
