@@ -116,7 +116,7 @@ def _steady(under_test: Candidate, question: Question, names: tuple[str, ...], t
             ) -> list[Answer]:
     """What a column answers twice, in two workers whose memory differs."""
     one = ops.answers(under_test, names, timeout)
-    two = ops.answers(under_test, names, timeout, provenance.walls_for(question))
+    two = ops.answers(under_test, names, timeout, provenance.walls_for(question, under_test))
     return [a if calls.alike(a, b, "") else Answer(ended=VARIES)
             for a, b in zip(one, two, strict=True)]
 

@@ -185,7 +185,7 @@ class _Run:
             cases += self.hidden.cases(check)
         call = self.assignment.limits.call
         with Sandbox(under_test, timeout=call, start_timeout=START * call,
-                     walls=provenance.walls_for(question)) as box:
+                     walls=provenance.walls_for(question, under_test)) as box:
             driven = calls.ask(box, check, cases, call, self.clock, self.files.drivers)
         return partial(self._judged, check, blank, driven)
 
@@ -229,7 +229,7 @@ class _Run:
         """Asked and judged at once: the kit computes what it expects of a case here, after the
         worker has answered it.
         """
-        walls = provenance.walls_for(question)
+        walls = provenance.walls_for(question, under_test)
         seed = ops.PUBLIC_SEED if self.hidden is None else self.hidden.op_seed(check)
         found = ops.report(under_test, check, seed, self.assignment.limits.call, self.clock.left,
                            walls)
@@ -263,8 +263,8 @@ class _Run:
                under_test: Candidate) -> Verdict:
         if not self.timed:
             return partial(replace, blank, message=TIMED_LATER)
-        return partial(speed.timed, check, blank, under_test, provenance.walls_for(question),
-                       self.assignment.limits.call)
+        return partial(speed.timed, check, blank, under_test,
+                       provenance.walls_for(question, under_test), self.assignment.limits.call)
 
 
 def environment() -> dict[str, Any]:
