@@ -27,7 +27,7 @@ from etude_check.worker.sandbox import Sandbox
 from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
-from etude_course.record import CheckResult, Result, Status
+from etude_course.record import TIMED_LATER, CheckResult, Result, Status
 from etude_course.run import calls, feedback, ops, provenance, speed
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
@@ -38,7 +38,6 @@ from etude_course.source.assignment import Assignment, Check, Question
 from etude_course.source.source import Source
 
 START = 3  # times as long as a call may importing the answer take
-TIMED_LATER = "timed afterwards, alone on the machine"
 Progress = Callable[[CheckResult], None]
 Verdict = Callable[[], CheckResult]
 
@@ -173,7 +172,7 @@ class _Run:
             text = str(error)
             unable = text.startswith(("no compiler", "the compiler")) or "needs the CUDA" in text
             return partial(replace, blank, status=Status.NOT_RUN if unable else _of_file(text),
-                           message=text.splitlines()[0], detail=text)
+                           message=text.splitlines()[0], detail=text.partition("\n")[2].strip())
         return partial(_lasting, verdict, round(time.monotonic() - start, 3))
 
     # ------------------------------------------------------------------ calls
@@ -241,7 +240,7 @@ class _Run:
         status = ops.status(found, failed)
         if failed is None:
             said = f"there is no {lacking[0]} in {answer.name} yet" if lacking else \
-                f"it was asked {blank.declared} times and answered {blank.executed} times"
+                ops.unanswered(found, answer.name)
             return partial(replace, blank, status=status, message=said)
         if status is Status.NOT_WRITTEN:
             return partial(replace, blank, status=status, message=ops.message(failed))
