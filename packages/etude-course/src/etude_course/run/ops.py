@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.table import TABLE
 from etude_check.engine import check as hold
 from etude_check.judge.judge import compare
 from etude_check.judge.probes import ALONE
@@ -30,6 +31,7 @@ PUBLIC_SEED = 0  # the seed of ``etude check`` itself
 OTHERS = ("alias", "errors", "adjoint", "threads", "repeat", "bias", "load", "conduct")
 LARGEST = 4096  # elements of a case that a fingerprint is taken of
 SAMPLE = 64  # elements of an output that a fingerprint keeps
+ELEMENTWISE = ("map", "binary")  # function types
 STATUSES = {Verdict.CRASH: Status.CRASHED, Verdict.TIMEOUT: Status.TIMEOUT}
 
 
@@ -82,9 +84,21 @@ def detail(found: Report, failed: Record, file: str = "") -> str:
     """What is known of a failed case, in lines; with a ``file``, the command that runs it alone."""
     shown = [(label, text) for label, text in facts(found, failed)
              if label not in ("case", "wrong", "looks like", "run again")]
+    at = [i for i, (label, _) in enumerate(shown) if label == "expected"]
+    shown[at[0]:at[0]] = _given(failed) if at else []
     if file and failed.asked:
         shown.append(("run again", failed.reproduce(file)))
     return "\n".join(f"{label:10} {text}" for label, text in shown)
+
+
+def _given(failed: Record) -> list[tuple[str, str]]:
+    """Of an elementwise op, which numbers the wrong element was computed from."""
+    if failed.index is None or TABLE[failed.op].cls not in ELEMENTWISE:
+        return []
+    case = find(failed.case)
+    arrays = np.broadcast_arrays(*case.question.arrays)
+    return [(name, f"{a[tuple(failed.index)].item()!r}")
+            for name, a in zip(case.op.arrays, arrays, strict=False)]
 
 
 def message(failed: Record) -> str:
