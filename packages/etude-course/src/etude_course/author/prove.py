@@ -21,8 +21,7 @@ from typing import Any
 from etude_check.worker.values import to_plain
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, key
-from etude_course.record import CheckResult, Result, Status
-from etude_course.run import speed
+from etude_course.record import CONTENDED, CheckResult, Result, Status
 from etude_course.run.oracle import Hidden, write
 from etude_course.run.pack import kit_of
 from etude_course.run.run import run
@@ -218,7 +217,7 @@ class _Prover:
         result = self._run(trial)
         proof = Proof(trial.what, result.score, result=result)
         unable = [c.message for c in result.checks
-                  if NO_COMPILER in c.message or c.message.startswith(speed.CONTENDED)]
+                  if NO_COMPILER in c.message or c.message.startswith(CONTENDED)]
         if unable and len(unable) == len(result.checks):
             proof.not_run = unable[0]
         elif trial.timed:

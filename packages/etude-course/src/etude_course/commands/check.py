@@ -51,7 +51,7 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
         click.echo(result.text(), nl=False)
     else:
         print_result(result, console())
-    raise SystemExit(int(any(c.points < c.max_points for c in result.checks)))
+    raise SystemExit(int(any(c.points < c.max_points and not c.untimed for c in result.checks)))
 
 
 def _chosen(kit: object, questions: tuple[str, ...]) -> list[str] | None:
@@ -82,17 +82,31 @@ def print_result(result: Result, to: Console) -> None:
         if c.question != question:
             question = c.question
             to.print(Text(f"\n{question}", "bold"))
-        ran = f"  {c.executed} of {c.declared} cases" if c.executed else ""
-        to.print(Text.assemble((f"  {c.status:12}", colours.get(c.status, "yellow")),
-                               f"{result.points(c)} of {c.max_points}  {c.title}", (ran, "dim")))
+        status, points = ("to be timed", "-") if c.untimed else (c.status, result.points(c))
+        to.print(Text.assemble((f"  {status:12}", colours.get(c.status, "yellow")),
+                               f"{points} of {c.max_points}  {c.title}", (_asked(c), "dim")))
         if c.status is not Status.PASSED:
             _explain(c, to)
     to.print()
     for note in result.notes:
         to.print(Text.assemble(("Note: ", "yellow"), note))
-    done = result.score == result.max_score
-    to.print(Text(f"{result.score} of {result.max_score} points",
+    open_ = sum(c.max_points for c in result.checks if c.untimed)
+    done = result.score == result.max_score - open_
+    to.print(Text(f"{result.score} of {result.max_score - open_} points"
+                  + (f"; {open_} more are still to be timed" if open_ else ""),
                   "bold green" if done else "bold"))
+
+
+def _asked(c: CheckResult) -> str:
+    """How many cases there were, of a check that got as far as that. Not how many were right: a
+    single wrong one loses it.
+    """
+    from etude_course.record import Status
+
+    if not c.executed or c.status is Status.NOT_WRITTEN:
+        return ""
+    of = f"{c.executed} of " if c.executed != c.declared else ""
+    return f"  {of}{c.declared} case{'s' * (c.declared != 1)} tried"
 
 
 def _explain(c: CheckResult, to: Console) -> None:
@@ -101,7 +115,8 @@ def _explain(c: CheckResult, to: Console) -> None:
 
     if c.mistake:
         _fact(to, "mistake", c.mistake, "bold red")
-    _fact(to, "" if c.status in (Status.NOT_WRITTEN, Status.WAITING) else "wrong", c.message)
+    quiet = (Status.NOT_WRITTEN, Status.WAITING, Status.NOT_RUN)
+    _fact(to, "" if c.status in quiet else "wrong", c.message)
     if c.case:
         _fact(to, "case", c.case)
     for line in c.detail.splitlines():

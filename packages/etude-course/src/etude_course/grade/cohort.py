@@ -31,10 +31,9 @@ from etude_course.grade.journal import Journal
 from etude_course.grade.roster import Roster
 from etude_course.grade.state import State
 from etude_course.kit import hints
-from etude_course.record import Result
+from etude_course.record import CONTENDED, Result
 from etude_course.source.assignment import Assignment, read
 
-CONTENDED = "contended"  # how the message of a speed check begins that was refused, not judged
 TRIES = 2
 
 
