@@ -111,6 +111,7 @@ class State:
             submission=handed["submission"], submitted=handed["submitted"],
             late_days=handed["late_days"], late_free=handed["late_free"],
             penalty=handed["penalty"], overrides=given, notes=handed["notes"] + found.notes,
+            remarks=handed.get("remarks", []),
             checks=[later.get(c.id, c) for c in found.checks])
 
 
