@@ -27,7 +27,7 @@ def dry_run(hand_in: Path, assignment: Path, student: str, course: str,
     with hidden cases. Nothing is written.
     """
     from etude.commands.show import console
-    from etude_course.commands.check import print_result
+    from etude_course.report.text import print_result
     from etude_course.grade import handins, one
     from etude_course.record import Result
     from etude_course.source.source import Source
