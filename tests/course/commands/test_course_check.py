@@ -94,7 +94,15 @@ def test_prove_prints_what_it_tried(small):
     assert done.exit_code == 0
     assert "ok        5 of 5  the solution\n" in done.output
     assert "ok        2 of 5  mutant squared\n" in done.output
+    assert "T1 has 2 mutants, and 8 are the least" in done.output
     assert done.output.endswith("PROVEN\n")
+
+
+def test_a_mutant_that_there_is_not_is_no_proof(small):
+    done = run("prove", small.folder, "--mutant", "sqared")
+    assert done.exit_code == 2
+    assert "has no mutant 'sqared'. Did you mean 'squared'?" in done.output
+    assert "PROVEN" not in done.output
 
 
 def test_prove_says_what_is_wrong(written, small):
@@ -120,7 +128,17 @@ def test_build_writes_the_same_bytes_twice(small, tmp_path):
     assert texts[0] == texts[1]
     names = {p.name for p in texts[0]}
     assert {"t1.json", "handout.md", "small.py"} <= names
+    assert "an example" not in done.output
     assert run("build").exit_code == 2
+
+
+def test_what_is_built_with_parameters_is_an_example_and_says_so(written, tmp_path):
+    toml = (written() / "assignment.toml").read_text().replace(
+        "[[question]]", "[parameters]\nlimit = [4.0, 5.0]\n[[question]]", 1)
+    done = run("build", written(toml=toml, handout="# Up to {{limit}}\n"), "--to", tmp_path / "out")
+    assert "are an example (limit 4.0), and not to be handed out" in " ".join(done.output.split())
+    assert (tmp_path / "out/t1/handout.md").read_text() == "# Up to 4.0\n"
+    assert "Up to {{limit}}" in (tmp_path / "out/t1/t1.json").read_text()
 
 
 def test_a_proof_in_several_processes_is_the_same(small):

@@ -27,6 +27,7 @@ def submit(folder: Path, to: Path | None) -> None:
     anywhere: upload the file where your teacher says.
     """
     from etude_course.commands import refusing
+    from etude_course.errors import CourseError
     from etude_course.kit import archive
     from etude_course.kit.folder import NAME, Started
     from etude_course.kit.progress import Record, kit_of
@@ -39,6 +40,9 @@ def submit(folder: Path, to: Path | None) -> None:
                                   sort_keys=True) + "\n").encode()
         unfinished = _unfinished(kit, folder, started)
         path = to or folder / _name(started)
+        if not path.parent.exists():
+            raise CourseError(f"there is no folder {str(path.parent)!r} to write {path.name} into: "
+                              f"nothing was packed")
         archive.write(path, files)
     for sentence in unfinished:
         click.echo(f"Note: {sentence}")

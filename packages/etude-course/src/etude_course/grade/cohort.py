@@ -299,6 +299,11 @@ def _seed(settings: Settings) -> str:
     if not path.exists() and settings.secret is None:
         write_atomically(path, (secrets.token_hex(16) + "\n").encode())
         path.chmod(0o600)
+    return text_of(path)
+
+
+def text_of(path: Path) -> str:
+    """The text of a secret."""
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

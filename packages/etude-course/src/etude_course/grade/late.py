@@ -45,7 +45,7 @@ def moment(text: str) -> datetime:
     if when.tzinfo is None:
         if not set("T: ") & set(text.strip()):  # a day alone
             when = when.replace(hour=23, minute=59)
-        time = when.isoformat()
+        time = when.isoformat(timespec="auto" if when.second else "minutes")
         raise CourseError(f"{text!r} does not say in which time zone: write {time}Z for UTC, or "
                           f"{time}+01:00.")
     return when.astimezone(UTC)

@@ -128,8 +128,8 @@ def differences(before: list[Result], after: list[Result]) -> list[str]:
         then = {c.id: was.points(c) for c in was.checks}
         now = {c.id: result.points(c) for c in result.checks}
         parts = [f"{i} {then.get(i, '-')} -> {now.get(i, '-')}"
-                 for i in dict.fromkeys([*then, *now]) if then.get(i) != now.get(i)]
-        if parts or (was.score, was.max_score) != (result.score, result.max_score):
+                 for i in dict.fromkeys([*then, *now]) if then.get(i, 0) != now.get(i, 0)]
+        if parts or was.score != result.score:
             lines.append(f"{result.student}: {was.score} of {was.max_score} -> {result.score} of "
                          f"{result.max_score}{' (' if parts else ''}{', '.join(parts)}"
                          f"{')' if parts else ''}")

@@ -179,7 +179,8 @@ class _Run:
             text = str(error)
             unable = text.startswith(("no compiler", "the compiler")) or "needs the CUDA" in text
             return partial(replace, blank, status=Status.NOT_RUN if unable else _of_file(text),
-                           message=text.splitlines()[0], detail=text)
+                           message=text.splitlines()[0],
+                           detail=text if "\n" in text else "")
         return partial(_lasting, verdict, round(time.monotonic() - start, 3))
 
     # ------------------------------------------------------------------ calls
