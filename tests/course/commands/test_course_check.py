@@ -9,6 +9,7 @@ from etude_course.commands import course
 from etude_course.kit import kit as kits
 from etude_course.kit.folder import Started
 from etude_course.run.pack import kit_of
+from etude_course.source.source import Source
 
 
 def run(*arguments):
@@ -64,6 +65,19 @@ def test_all_right_exits_with_0(started):
                                 "    return [x + x for x in xs]\n"))
     assert done.exit_code == 0
     assert "5 of 5 points" in done.output
+
+
+def test_what_waits_for_a_person_is_no_failure(written, hand_in):
+    toml = (written() / "assignment.toml").read_text().replace(
+        "[[mutant]]", '[[question.check]]\nid = "why"\npoints = 2\nhand = "x"\n[[mutant]]', 1)
+    source = Source.read(written(toml=toml))
+    run("build", source.folder, "--to", source.folder.parent)
+    folder = source.folder.parent / "mine"
+    assert run("start", source.folder.parent / "t1/t1.json", folder).exit_code == 0
+    (folder / "small.py").write_text(source.solutions()["small.py"])
+    done = run("check", folder)
+    assert "waiting" in done.output
+    assert done.exit_code == 0
 
 
 def test_the_result_can_be_had_as_json(started):
