@@ -123,7 +123,8 @@ def test_each_student_gets_what_failed_and_why_and_no_hidden_case(place, tmp_pat
     run("export", place / "out", "moodle", "--to", tmp_path / "m.csv")
     assert "this is the variance with n - 1" in (tmp_path / "m.csv").read_text()
     run("export", place / "out", "csv", "--to", tmp_path / "r.csv")
-    assert "variance-why: 1 of 1 points were given by ab: says n" in (tmp_path / "r.csv").read_text()
+    table = (tmp_path / "r.csv").read_text()
+    assert "variance-why: 1 of 1 points were given by ab: says n" in table
     run("report", place / "out", "--to", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "0 of 1: first look (cd)" in page  # all that were given

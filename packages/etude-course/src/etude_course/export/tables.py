@@ -47,8 +47,8 @@ def _by_hand(result: Result) -> str:
 
 
 def canvas(results: Sequence[Result], roster: Roster) -> str:
-    """For the gradebook of Canvas, which imports points alone: no comment or reason. The columns "canvas id", "sis id", "login" and "section" of the
-    roster are used where it has them.
+    """For the gradebook of Canvas, which imports points alone: no comment or reason. The columns
+    "canvas id", "sis id", "login" and "section" of the roster are used where it has them.
     """
     title, points = _column(results)
     rows = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title],

@@ -26,8 +26,8 @@ from etude.data.files import write_atomically
 from etude_check.worker.candidate import COMPILERS
 from etude_course.errors import CourseError
 from etude_course.grade import handins, late, one, pinned, remarks
-from etude_course.grade.executors import executor
 from etude_course.grade import journal as journals
+from etude_course.grade.executors import executor
 from etude_course.grade.journal import Journal
 from etude_course.grade.roster import Roster
 from etude_course.grade.state import State

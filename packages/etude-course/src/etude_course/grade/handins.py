@@ -6,8 +6,8 @@ CSV file of times (``times``), or a time after an @ in the name ("s001@20261128T
 dates of the files themselves are not looked at.
 
 Only the files that the assignment asks for are taken: where a hand-in has a folder named after the
-assignment, those in it, and where it holds an archive and no such file, those of the archive. Each hand-in is stored under the hash of its
-files, so that what was graded stays what it was.
+assignment, those in it, and where it holds an archive and no such file, those of the archive. Each
+hand-in is stored under the hash of its files, so that what was graded stays what it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """An assignment as it was when grading began: a copy in the grading's folder, named by its hash.
 
 Hand-ins are graded with the copy, late ones too, so that an edit of the source in mid-term changes
-nobody's points behind their back. ``etude course regrade`` takes the edited source over: it says which checks are
-different (``changed``), grades everyone again, and says what that changed (``differences``).
+nobody's points behind their back. ``etude course regrade`` takes the edited source over: it says
+which checks are different (``changed``), grades everyone again, and says what that changed
+(``differences``).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def remarks(handin: HandIn, a: Assignment, course: str, due: bool = False) -> li
     if who != handin.student:
         other = parameters.drawn(a, course, str(who)) != parameters.drawn(a, course,
                                                                           handin.student)
-        if other or who and str(who).casefold() not in map(str.casefold, handin.members):
+        if other or (who and str(who).casefold() not in map(str.casefold, handin.members)):
             said.append(f"started as {who!r:.60}, graded as {handin.student!r}"
                         + (": other parameters were asked for" if other else ""))
     return said

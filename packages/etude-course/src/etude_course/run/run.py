@@ -74,8 +74,8 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
             if progress is not None:
                 progress(result)
         return Result(a.id, a.version, student, found, title=a.title, members=list(members),
-                      submission=hand_in.digest, notes=job.notes, walls=[*Walls().missing(), *provenance.missing()],
-                      environment=environment(),
+                      submission=hand_in.digest, notes=job.notes,
+                      walls=[*Walls().missing(), *provenance.missing()], environment=environment(),
                       seconds=time.monotonic() - start)
 
 

@@ -1,8 +1,9 @@
 """assignment.toml, read and checked: questions, checks, mutants.
 
 The same document, without its mutants and what a person looks for in an answer, is in the kit that
-students have; so what is read here is both. A check is one of four kinds: ``call`` calls a function of the answer, ``op`` sets the
-conformance kit on it, ``speed`` times it, ``hand`` waits for a person.
+students have; so what is read here is both. A check is one of four kinds: ``call`` calls a function
+of the answer, ``op`` sets the conformance kit on it, ``speed`` times it, ``hand`` waits for a
+person.
 """
 
 from __future__ import annotations
