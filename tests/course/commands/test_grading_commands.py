@@ -29,7 +29,7 @@ def place(tmp_path_factory):
     said = run("grade", top / "in", "--assignment", top / "t1", "--into", top / "out", "--roster",
                top / "class.csv")
     assert "1 handed in nothing: s3" in said
-    assert ("2 have an answer that a person grades: variance-why, 1 points. Look for: says why n"
+    assert ("2 have an answer that a person grades: variance-why, 1 point. Look for: says why n"
             ) in said
     [file] = (top / "out" / "hand-ins" / "s1").glob("*/answer.py")
     assert f"s1: {file}" in said

@@ -194,7 +194,7 @@ def _waiting(results: list[Result], into: Path) -> list[str]:
     for check in (c for c in assignment.checks if c.id in whose):
         students = whose[check.id]
         lines.append(f"{len(students)} have an answer that a person grades: {check.id}, "
-                     f"{check.points} points. Look for: {check.hand}")
+                     f"{check.points} point{'s' * (check.points != 1)}. Look for: {check.hand}")
         question = assignment.question(check)
         for r in students[:SHOWN]:
             folder = into / "hand-ins" / r.student / r.submission[:16]

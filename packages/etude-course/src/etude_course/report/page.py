@@ -227,9 +227,9 @@ class _Page:
                         + "".join(_cell(r, cells.get(i)) for i in self.ids) + "</tr>")
         legend = " ".join(f'<span class="sign {_css(s)}">{escape(SIGNS[s])}</span> {s}'
                           for s in SIGNS)
-        return _section("Everyone", "", f"<p class=legend>{legend}</p><p class=sideways>The table "
-                        f"goes on to the right: scroll it sideways for all {len(self.ids)} checks."
-                        f"</p><div class=box tabindex=0><table>"
+        return _section("Everyone", "", f"<p class=legend>{legend}</p><p class=sideways>A wide "
+                        f"table goes on to the right: scroll it sideways for all {len(self.ids)} "
+                        f"checks.</p><div class=box tabindex=0><table>"
                         f"<thead><tr><th>hand-in</th><th>points</th><th>late</th>{heads}</tr>"
                         f"</thead><tbody>{''.join(rows)}</tbody></table></div>")
 
