@@ -14,9 +14,9 @@ import pytest
 
 from etude_course.errors import CourseError
 from etude_course.export import classroom50, gradescope, prairielearn, tables
+from etude_course.export import text as text_of
 from etude_course.grade.roster import Roster, Student
 from etude_course.record import Override, Status
-from etude_course.report import text as text_of
 
 CLASS = made.class_of(60)
 #: The results that are hard to say: nothing earned, a penalty beyond it, all waiting, points by

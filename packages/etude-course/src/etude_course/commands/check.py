@@ -23,11 +23,11 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
     from etude.commands.show import console
     from etude_course.commands import refusing
     from etude_course.errors import CourseError
+    from etude_course.export.text import print_result
     from etude_course.kit import progress
     from etude_course.kit.folder import Started
     from etude_course.kit.kit import Kit
     from etude_course.record import Status
-    from etude_course.report.text import print_result
     from etude_course.run.run import run
 
     with refusing():

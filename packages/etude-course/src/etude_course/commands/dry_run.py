@@ -47,9 +47,9 @@ def dry_run(hand_in: Path, grading: Path | None, assignment: Path | None, studen
     points by hand and late days are there too. Nothing is written.
     """
     from etude.commands.show import console
+    from etude_course.export.text import print_result
     from etude_course.grade import handins
     from etude_course.grade.roster import Roster, Student
-    from etude_course.report.text import print_result
     from etude_course.source.assignment import read
 
     with refusing():

@@ -21,8 +21,8 @@ def feedback(grading: Path, into: Path) -> None:
     not. Each member of a group has a file.
     """
     from etude_course.commands.export import results_of
+    from etude_course.export import text
     from etude_course.kit.progress import write_ours
-    from etude_course.report import text
 
     with refusing():
         results = results_of(grading)

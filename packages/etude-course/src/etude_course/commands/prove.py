@@ -33,7 +33,7 @@ def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int,
     from etude_course.author.prove import MUTANTS
     from etude_course.author.prove import prove as proving
     from etude_course.commands import refusing
-    from etude_course.report.text import print_result
+    from etude_course.export.text import print_result
     from etude_course.source.source import Source
 
     to = console()

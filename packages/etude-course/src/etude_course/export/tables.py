@@ -14,10 +14,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from etude_course.export import words
+from etude_course.export import text, words
 from etude_course.grade.roster import Roster, Student
 from etude_course.record import Result
-from etude_course.report import text
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 

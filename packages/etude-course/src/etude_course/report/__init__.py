@@ -1,1 +1,1 @@
-"""A class and a hand-in, told: one HTML page, how alike hand-ins are, and a result as text."""
+"""The report on a class: one HTML page, and how alike hand-ins are. Names can be withheld."""
