@@ -59,6 +59,27 @@ def test_feedback_is_the_mistake_then_the_case_then_where_to_get_a_hint(started)
     assert text.isascii()
 
 
+def test_a_number_of_cases_is_no_number_of_right_ones(started):
+    lines = run("check", started(HALF)).output.splitlines()
+    assert "  failed      0 of 3  double values  3 cases tried" in lines
+    assert "  not written 0 of 2  double refuses" in lines  # and no cases
+
+
+def test_what_is_still_to_be_timed_costs_nothing(capsys):
+    from rich.console import Console
+
+    from etude_course.commands.check import print_result
+    from etude_course.record import CheckResult, Result, Status
+
+    right = CheckResult("a", "q", "right", 3, 3, Status.PASSED, executed=4, declared=4)
+    busy = CheckResult("b", "q", "fast", 0, 2, Status.NOT_RUN, "contended: others had the cores")
+    print_result(Result("T1", 1, "ada", [right, busy]), Console(width=100))
+    text = capsys.readouterr().out
+    assert "  to be timed - of 2  fast\n" in text
+    assert "wrong" not in text
+    assert text.endswith("3 of 3 points; 2 more are still to be timed\n")
+
+
 def test_all_right_exits_with_0(started):
     done = run("check", started("def double(x):\n    return x + x\n\n\ndef double_all(xs):\n"
                                 "    if not xs:\n        raise ValueError\n"

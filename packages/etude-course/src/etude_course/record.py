@@ -12,6 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 SCHEMA = 1  # of the JSON; a new number when a field changes its meaning
+CONTENDED = "contended"  # how the message of a check begins that the machine was too busy to time
+TIMED_LATER = "timed afterwards, alone on the machine"
+UNTIMED = "not timed"  # ... that lacks what it is timed against
 
 
 class Status(StrEnum):
@@ -45,6 +48,12 @@ class CheckResult:
     executed: int = 0
     declared: int = 0
     seconds: float = 0.0
+
+    @property
+    def untimed(self) -> bool:
+        """Whether nobody has timed it yet, so that it says nothing of the answer."""
+        return self.status is Status.NOT_RUN and self.message.startswith(
+            (CONTENDED, TIMED_LATER, UNTIMED))
 
     def __post_init__(self) -> None:
         self.status = Status(self.status)

@@ -23,8 +23,7 @@ from etude_check.worker.values import to_plain
 from etude_course.cases.case import Case
 from etude_course.errors import CourseError
 from etude_course.kit.kit import Kit, key
-from etude_course.record import CheckResult, Result, Status
-from etude_course.run import speed
+from etude_course.record import CONTENDED, CheckResult, Result, Status
 from etude_course.run.oracle import Hidden, write
 from etude_course.run.pack import kit_of
 from etude_course.run.run import run
@@ -225,7 +224,7 @@ class _Prover:
         result = self._run(trial)
         proof = Proof(trial.what, result.score, result=result)
         unable = [c.message for c in result.checks
-                  if NO_COMPILER in c.message or c.message.startswith(speed.CONTENDED)]
+                  if NO_COMPILER in c.message or c.message.startswith(CONTENDED)]
         if unable and len(unable) == len([c for c in result.checks
                                           if c.status is not Status.WAITING]):
             proof.not_run = unable[0]

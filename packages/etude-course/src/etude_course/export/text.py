@@ -48,10 +48,12 @@ def print_result(result: Result, to: Console, graded: bool = False) -> None:
         if c.question != question:
             question = c.question
             to.print(Text(f"\n{question}", "bold"))
-        ran = f"  {c.executed} of {c.declared} cases" if c.executed else ""
-        to.print(Text.assemble((f"  {c.status:12}", COLOURS.get(c.status, "yellow")),
-                               f"{result.points(c)} of {c.max_points}  {c.title}", (ran, "dim")))
-        if (given := words.given(result, c)):
+        given = words.given(result, c)
+        open_ = c.untimed and not given
+        status, points = ("to be timed", "-") if open_ else (c.status, result.points(c))
+        to.print(Text.assemble((f"  {status:12}", COLOURS.get(c.status, "yellow")),
+                               f"{points} of {c.max_points}  {c.title}", (_asked(c), "dim")))
+        if given:
             _fact(to, "by hand", given)
         if c.status is not Status.PASSED and not words.settled(result, c):
             _explain(c, to, graded)
@@ -60,16 +62,29 @@ def print_result(result: Result, to: Console, graded: bool = False) -> None:
         to.print(Text.assemble(("Note: ", "yellow"), note))
     for sentence in words.lateness(result):
         to.print(Text(sentence))
-    done = result.score == result.max_score
-    to.print(Text(f"{result.score} of {result.max_score} points",
-                  "bold green" if done else "bold"))
+    later = sum(c.max_points for c in result.checks if c.untimed and not words.given(result, c))
+    most = result.max_score - later
+    to.print(Text(f"{result.score} of {most} points"
+                  + (f"; {later} more are still to be timed" if later else ""),
+                  "bold green" if result.score == most else "bold"))
+
+
+def _asked(c: CheckResult) -> str:
+    """How many cases there were, of a check that got as far as that. Not how many were right: a
+    single wrong one loses it.
+    """
+    if not c.executed or c.status is Status.NOT_WRITTEN:
+        return ""
+    of = f"{c.executed} of " if c.executed != c.declared else ""
+    return f"  {of}{c.declared} case{'s' * (c.declared != 1)} tried"
 
 
 def _explain(c: CheckResult, to: Console, graded: bool) -> None:
     """The mistake by name, the smallest failing case, where to go on."""
     if c.mistake:
         _fact(to, "mistake", c.mistake, "bold red")
-    _fact(to, "" if c.status in (Status.NOT_WRITTEN, Status.WAITING) else "wrong", c.message)
+    quiet = (Status.NOT_WRITTEN, Status.WAITING, Status.NOT_RUN)
+    _fact(to, "" if c.status in quiet else "wrong", c.message)
     if c.case:
         _fact(to, "case", c.case)
     for line in c.detail.splitlines():

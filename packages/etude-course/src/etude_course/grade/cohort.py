@@ -31,11 +31,10 @@ from etude_course.grade.executors import executor
 from etude_course.grade.journal import Journal
 from etude_course.grade.roster import Roster
 from etude_course.grade.state import State
-from etude_course.record import Result
+from etude_course.record import CONTENDED, Result
 from etude_course.source.assignment import Assignment, read
 from etude_course.source.source import Source
 
-CONTENDED = "contended"  # how the message of a speed check begins that was refused, not judged
 TRIES = 2
 
 

@@ -27,7 +27,7 @@ from etude_check.worker.sandbox import Sandbox
 from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
-from etude_course.record import CheckResult, Result, Status
+from etude_course.record import TIMED_LATER, CheckResult, Result, Status
 from etude_course.run import calls, feedback, ops, provenance, speed
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
@@ -38,7 +38,6 @@ from etude_course.source.assignment import Assignment, Check, Question
 from etude_course.source.source import Source
 
 START = 3  # times as long as a call may importing the answer take
-TIMED_LATER = "timed afterwards, alone on the machine"
 Progress = Callable[[CheckResult], None]
 Verdict = Callable[[], CheckResult]
 
@@ -179,8 +178,7 @@ class _Run:
             text = str(error)
             unable = text.startswith(("no compiler", "the compiler")) or "needs the CUDA" in text
             return partial(replace, blank, status=Status.NOT_RUN if unable else _of_file(text),
-                           message=text.splitlines()[0],
-                           detail=text if "\n" in text else "")
+                           message=text.splitlines()[0], detail=text.partition("\n")[2].strip())
         return partial(_lasting, verdict, round(time.monotonic() - start, 3))
 
     # ------------------------------------------------------------------ calls
@@ -192,7 +190,7 @@ class _Run:
             cases += self.hidden.cases(check)
         call = self.assignment.limits.call
         with Sandbox(under_test, timeout=call, start_timeout=START * call,
-                     walls=provenance.walls_for(question)) as box:
+                     walls=provenance.walls_for(question, under_test)) as box:
             driven = calls.ask(box, check, cases, call, self.clock, self.files.drivers)
         return partial(self._judged, check, blank, driven)
 
@@ -236,7 +234,7 @@ class _Run:
         """Asked and judged at once: the kit computes what it expects of a case here, after the
         worker has answered it.
         """
-        walls = provenance.walls_for(question)
+        walls = provenance.walls_for(question, under_test)
         seed = ops.PUBLIC_SEED if self.hidden is None else self.hidden.op_seed(check)
         found = ops.report(under_test, check, seed, self.assignment.limits.call, self.clock.left,
                            walls)
@@ -248,7 +246,7 @@ class _Run:
         status = ops.status(found, failed)
         if failed is None:
             said = f"there is no {lacking[0]} in {answer.name} yet" if lacking else \
-                f"it was asked {blank.declared} times and answered {blank.executed} times"
+                ops.unanswered(found, answer.name)
             return partial(replace, blank, status=status, message=said)
         if status is Status.NOT_WRITTEN:
             return partial(replace, blank, status=status, message=ops.message(failed))
@@ -270,8 +268,8 @@ class _Run:
                under_test: Candidate) -> Verdict:
         if not self.timed:
             return partial(replace, blank, message=TIMED_LATER)
-        return partial(speed.timed, check, blank, under_test, provenance.walls_for(question),
-                       self.assignment.limits.call)
+        return partial(speed.timed, check, blank, under_test,
+                       provenance.walls_for(question, under_test), self.assignment.limits.call)
 
 
 def environment() -> dict[str, Any]:

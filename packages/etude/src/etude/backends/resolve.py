@@ -15,7 +15,7 @@ from etude.backends.implements import (
     column_of_module,
     must_exist,
 )
-from etude.backends.native.library import open_library
+from etude.backends.native.library import open_library, pool
 from etude.backends.plugins import registry
 from etude.core.columns import REFERENCE, Column
 from etude.core.contract import unfit
@@ -62,7 +62,8 @@ def resolve(column: Any) -> tuple[Column, ...]:
         return (column_of_file(path),)
     if path.suffix in (".so", ".dylib"):
         must_exist(path)
-        return (Column(path.name, "cpu", open_library(path), isa="native", checks=True),)
+        ops = open_library(path)
+        return (Column(path.name, "cpu", ops, isa="native", threads=pool(), checks=True),)
     if path.suffix == ".cu":
         must_exist(path)
         return (_column_of_cuda(path),)
