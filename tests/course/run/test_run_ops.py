@@ -138,7 +138,8 @@ def test_an_answer_in_c_stands_behind_the_same_check(source, hand_in):
     found = only_check(source, hand_in(None, small_c=C.replace("-x[i]", "-x[i")))
     assert (found.status, found.points) == (Status.FAILED, 0)
     assert found.message.startswith("small.c does not compile")
-    assert "small.c:" in found.detail and "error" in found.detail
+    assert "small.c:" in found.detail
+    assert "error" in found.detail
     assert "does not compile" not in found.detail  # it is said once
     assert "/etude-course-" not in found.detail  # and of folders that the student has not
 

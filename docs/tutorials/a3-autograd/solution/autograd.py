@@ -122,7 +122,8 @@ def take(a, rows):
 def gradcheck(f, arrays):
     """Whether the rules in f agree with differences: True or False. f takes as many Tensors as
     there are arrays (float64) and returns a Tensor of any shape. A rule that is off by a thousandth
-    of its gradient or more counts as wrong, however small the gradient. The functions that f is made of are smooth here.
+    of its gradient or more counts as wrong, however small the gradient. The functions that f is
+    made of are smooth here.
     """
     # BEGIN SOLUTION
     h = 1e-4

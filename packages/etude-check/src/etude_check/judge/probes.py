@@ -88,7 +88,7 @@ def threads(runner: Runner, case: Case) -> Record:
         record.verdict, record.message = Verdict.UNSUPPORTED, ALONE
         return record
     first: list[bytes] | None = None
-    for n in [n for n in THREADS for _ in range(RACES if n > 1 else 1)]:
+    for n in (1, *np.repeat(THREADS[1:], RACES).tolist()):
         outputs = runner.call(case.spec.op, case.call, record, threads=n)
         if outputs is None:
             break

@@ -11,8 +11,8 @@ import numpy as np
 from etude.core.table import TABLE
 from etude_check.engine import check as hold
 from etude_check.judge.judge import compare
-from etude_check.judge.probes import ALONE
 from etude_check.judge.names import Name, find
+from etude_check.judge.probes import ALONE
 from etude_check.report import summary
 from etude_check.report.record import DECLINED, Record, Report, Verdict
 from etude_check.report.terminal import facts
@@ -84,8 +84,8 @@ def detail(found: Report, failed: Record, file: str = "") -> str:
     """What is known of a failed case, in lines; with a ``file``, the command that runs it alone."""
     shown = [(label, text) for label, text in facts(found, failed)
              if label not in ("case", "wrong", "looks like", "run again")]
-    at = [i for i, (label, _) in enumerate(shown) if label == "expected"]
-    shown[at[0]:at[0]] = _given(failed) if at else []
+    at = next((i for i, (label, _) in enumerate(shown) if label == "expected"), len(shown))
+    shown[at:at] = _given(failed)
     if file and failed.asked:
         shown.append(("run again", failed.reproduce(file)))
     return "\n".join(f"{label:10} {text}" for label, text in shown)

@@ -8,12 +8,11 @@ import hashlib
 import tempfile
 from contextlib import suppress
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import etude
-import etude_check
-import etude_course
 from etude.data.files import user_cache, write_atomically
 from etude_check.worker.answers import Driven
 from etude_check.worker.candidate import Candidate
@@ -66,8 +65,8 @@ def _made_by() -> str:
     """Stands for this Etude, and for every line of what packs: a kit that others made is not used.
     """
     found = hashlib.sha256(f"{etude.__version__} {SCHEMA}".encode())
-    for package in (etude_course, etude_check):
-        for path in sorted(Path(package.__file__).parent.rglob("*.py")):
+    for package in ("etude_course", "etude_check"):
+        for path in sorted(Path(str(resources.files(package))).rglob("*.py")):
             found.update(path.read_bytes())
     return found.hexdigest()[:16]
 
