@@ -68,7 +68,7 @@ def test_a_number_of_cases_is_no_number_of_right_ones(started):
 def test_what_is_still_to_be_timed_costs_nothing(capsys):
     from rich.console import Console
 
-    from etude_course.commands.check import print_result
+    from etude_course.export.text import print_result
     from etude_course.record import CheckResult, Result, Status
 
     right = CheckResult("a", "q", "right", 3, 3, Status.PASSED, executed=4, declared=4)
