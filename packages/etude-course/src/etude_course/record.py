@@ -92,6 +92,7 @@ class Result:
     overrides: list[Override] = field(default_factory=list)
     walls: list[str] = field(default_factory=list)  # that the sandbox could not have
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # for those who teach: in no export
     environment: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -73,8 +73,8 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
             if progress is not None:
                 progress(result)
         return Result(a.id, a.version, student, found, title=a.title, members=list(members),
-                      submission=hand_in.digest, walls=[*Walls().missing(), *provenance.missing()],
-                      environment=environment(),
+                      submission=hand_in.digest, notes=job.notes,
+                      walls=[*Walls().missing(), *provenance.missing()], environment=environment(),
                       seconds=time.monotonic() - start)
 
 
@@ -118,6 +118,7 @@ class _Run:
     files: _Files
     timed: bool | Literal["only"]
     clock: Clock
+    notes: list[str] = field(default_factory=list)  # which of several answers counts
 
     def results(self, only: Sequence[str] | None) -> Iterator[CheckResult]:
         """The result of each check. Where there are hidden cases, none before all are asked."""
@@ -137,11 +138,16 @@ class _Run:
         """Asks the checks of a question, and gives back for each who will say what came of it."""
         automatic = [c for c in checks if c.kind != "hand"]
         answer = self.hand_in.answer(question) if automatic else Answer(Path())
+        if answer.judged:
+            self.notes.append(f"{question.id}: {answer.judged}")
         refused = "" if answer.trouble else provenance.refused(question, answer.path)
         for check in checks:
             blank = CheckResult(check.id, question.id, check.title, 0, check.points,
                                 Status.NOT_RUN, declared=self._declared(check))
-            if check.kind == "hand":
+            if check.kind == "hand" and self.hand_in.blank(question):
+                yield partial(replace, blank, status=Status.NOT_WRITTEN,
+                              message=f"nothing is written in {question.file}")
+            elif check.kind == "hand":
                 yield partial(replace, blank, status=Status.WAITING, message="graded by a person")
             elif answer.trouble:
                 status = Status.FAILED if answer.written else Status.NOT_WRITTEN
