@@ -20,10 +20,15 @@
                       stride, one such product for each remainder of a pixel's position, so that no
                       zero is multiplied.
 
+   With few output channels a vector of them would be mostly empty, so there vectors go along the
+   pixels of a line instead, read from the canvas as they lie.
+   Memory is asked for what comes next: the image of the next task, and the place of the result.
+
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
-   Expected: TODO */
+   Expected, of the peak of a core: 70 to 80 % from 32 channels up, 55 % at 16, 40 % with 25 taps
+   and 16 channels, where transposing the result costs half as much as the product. */
 #include <stdatomic.h>
 
 #include "canvas.h"
