@@ -62,7 +62,7 @@ enum {
 #define GEMM_FUSED(x, y, z) ((x) * (y) + (z))
 #endif
 
-/* A vector with x in every lane: a load that repeats a number costs no more than one that does not. */
+/* A vector with x in every lane: a load that repeats a number costs no more than another. */
 GEMM_INLINE vec gemm_repeat(real x)
 {
     return x - (vec){0};
