@@ -59,7 +59,7 @@ VMATH real elu_of(real v, real alpha)
 VMATH real softplus_of(real v, real beta, real threshold)
 {
     real z = v * beta;
-    real y = ((z > 0 ? z : 0) + v_log1p(v_exp_below_0(-absolute(z)))) / beta;
+    real y = ((z < 0 ? 0 : z) + v_log1p_to_1(v_exp_minus(absolute(z)))) / beta; /* NaN stays */
     return z > threshold ? v : y;
 }
 

@@ -97,19 +97,26 @@ static void finish_scores(const attention_call *c, real *p, int64_t which, int64
         at += which / mask->count * mask->outer + which % mask->count * mask->inner;
     if (mask->kind == 1) {
         const uint8_t *takes_part = (const uint8_t *)mask->at + at;
-        for (int64_t i = 0; i < seen; i++)
-            p[i] = takes_part[i * step] ? p[i] : -INFINITY;
+        if (step == 1)
+            ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = takes_part[i] ? p[i] : -INFINITY;
+        else
+            for (int64_t i = 0; i < seen; i++)
+                p[i] = takes_part[i * step] ? p[i] : -INFINITY;
     } else if (mask->kind == 2) {
         const real *added = (const real *)mask->at + at;
-        for (int64_t i = 0; i < seen; i++)
-            p[i] += added[i * step];
+        if (step == 1)
+            ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] += added[i];
+        else
+            for (int64_t i = 0; i < seen; i++)
+                p[i] += added[i * step];
     }
 }
 
-/* p[i] = exp(p[i] - top - log_sum) for i < seen, 0 from there to n */
+/* p[i] = exp(p[i] - top - log_sum) for i < seen, 0 from there to n. No score is above top, unless
+   one is infinite, which row_max finds before. */
 static inline void exponentials(real *p, real top, real log_sum, int64_t seen, int64_t n)
 {
-    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(p[i] - top - log_sum);
+    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp_below_0(p[i] - top - log_sum);
     for (int64_t i = seen; i < n; i++)
         p[i] = 0;
 }
@@ -129,6 +136,8 @@ static void take_in(real *p, int64_t seen, int64_t n, real *y, int64_t E, real *
     real largest = row_max(p, seen);
     largest = largest > *top ? largest : *top;
     real shift = finite_or_0(largest), shrink = v_exp(*top - shift);
+    for (int64_t i = 0; largest == INFINITY && i < seen; i++)
+        p[i] = NAN; /* infinity less infinity */
     exponentials(p, shift, 0, seen, n);
     *sum = *sum * shrink + row_sum(p, seen);
     *top = largest;
@@ -166,7 +175,7 @@ static int forward_block(const attention_call *c, int64_t item)
         real part = sum[i] == 0 ? 0 : 1 / sum[i]; /* 0: a query that sees nothing */
         ETUDE_SIMD for (int64_t e = 0; e < E; e++) y[i * E + e] *= part;
         c->top[row + i] = sum[i] == sum[i] ? finite_or_0(top[i]) : 0;
-        c->log_sum[row + i] = log_of(sum[i]);
+        c->log_sum[row + i] = v_log(sum[i]);
     }
     return 1;
 }

@@ -4,7 +4,7 @@
 
    Plan. inner > 1: an item of work is a channel, N runs of inner numbers, three passes over them:
    sum, sum of squared deviations, result. inner = 1: an item is COLUMNS channels side by side, so
-   that the passes run along memory. A run is added up in real, and the sums of runs in double, in
+   that the passes run along memory. Evaluation takes memory in order. A run is added up in real, and the sums of runs in double, in
    order, so results do not depend on threads. Bound by memory. */
 #include <math.h>
 
@@ -129,16 +129,23 @@ ETUDE_KERNEL(batch_norm, batch_norm)(etude_context *ctx, const real *x, const re
     return norm_items(ctx, forward_items, &c);
 }
 
-static void eval_items(void *arg, int64_t begin, int64_t end)
+/* In evaluation no item needs a whole channel, so planes go in the order of memory. Where inner is 1
+   a plane is one sample of all channels. `mean` in the call is that given, var the scales. */
+static void eval_planes(void *arg, int64_t begin, int64_t end)
 {
     const norm_call *c = arg;
-    real scale[COLUMNS];
-    for (int64_t item = begin; item < end; item++) {
-        part p = part_of(c, item);
-        for (int64_t k = 0; k < p.channels; k++)
-            scale[k] = (c->weight ? c->weight[p.first + k] : 1) /
-                       deviation(c->var_in[p.first + k], c->eps);
-        write_part(c, p, c->mean_in + p.first, scale);
+    int64_t k = c->inner == 1 ? 0 : begin % c->C, run = c->inner == 1 ? c->C : c->inner;
+    for (int64_t plane = begin; plane < end; plane++) {
+        const real *x = c->x + plane * run, *mean = c->mean_in + k, *scale = c->var_in + k;
+        real *y = c->y + plane * run, bias = c->bias ? c->bias[k] : 0;
+        if (c->inner > 1)
+            ETUDE_SIMD for (int64_t i = 0; i < run; i++) y[i] = (x[i] - mean[0]) * scale[0] + bias;
+        else if (c->bias)
+            ETUDE_SIMD for (int64_t i = 0; i < run; i++) y[i] =
+                (x[i] - mean[i]) * scale[i] + c->bias[i];
+        else
+            ETUDE_SIMD for (int64_t i = 0; i < run; i++) y[i] = (x[i] - mean[i]) * scale[i];
+        k = c->inner == 1 || k + 1 == c->C ? 0 : k + 1;
     }
 }
 
@@ -147,9 +154,17 @@ ETUDE_KERNEL(batch_norm_eval, batch_norm_eval)(etude_context *ctx, const real *x
                                                const real *bias, real *y, int64_t N, int64_t C,
                                                int64_t inner, double eps)
 {
-    norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean_in = mean, .var_in = var,
-                   .N = N, .C = C, .inner = inner, .eps = (real)eps};
-    return norm_items(ctx, eval_items, &c);
+    real *scale = etude_scratch(ctx, (size_t)(C + 1) * sizeof(real));
+    if (!scale)
+        return ETUDE_NO_MEMORY;
+    for (int64_t k = 0; k < C; k++)
+        scale[k] = (weight ? weight[k] : 1) / deviation(var[k], (real)eps);
+    norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean_in = mean,
+                   .var_in = scale, .N = N, .C = C, .inner = inner};
+    int64_t run = inner == 1 ? C : inner;
+    etude_parallel_for(ctx, eval_planes, &c, inner == 1 ? N : N * C,
+                       ETUDE_GRAIN_MEMORY / ETUDE_MAX(run, 1) + 1);
+    return ETUDE_OK;
 }
 
 /* Adds the sums of grad and of grad (x - mean) over a run to of_g and of_gx, block by block. */

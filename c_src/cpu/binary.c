@@ -2,8 +2,9 @@
    Reference: packages/etude/src/etude/ops/binary.py. The walk over rows is pointwise.h's.
 
    Plan. One loop for each pattern: along a row an operand runs, or is one value for all of it. All
-   ops but pow, floor_divide and remainder are bound by memory. int64 has all but div, and wraps around
-   where a result is too large, as in NumPy. */
+   ops but pow, floor_divide and remainder are bound by memory. Those three are computed in double
+   where real is float, which settles their roundings, and by the C library where it is double.
+   int64 has all but div, and wraps around where a result is too large, as in NumPy. */
 #include "pointwise.h"
 
 /* `value` is z[i], computed from v, which is x[i], and from w, which is y[i]. */
@@ -43,6 +44,7 @@
 
 #if !defined(ETUDE_INT)
 #include <math.h>
+#include <string.h>
 
 BINARY(add, v + w)
 BINARY(sub, v - w)
@@ -51,12 +53,51 @@ BINARY(div, v / w)
 BINARY(maximum, v >= w || v != v ? v : w) /* NaN if either is */
 BINARY(minimum, v <= w || v != v ? v : w)
 
-/* pow: where a row has one exponent, some exponents are fast and exact. All else is left to the C
-   library, element by element. */
-static real power(real x, real y)
+/* The three ops below have one loop each, over blocks. An operand that is one value for the row is
+   written out for them: where the compiler sees that it does not change, it finds branches in the
+   formulas, and no vectors. */
+enum { BLOCK = 256 };
+
+static const real *operand(const char *given, int64_t step, int64_t from, real *room)
 {
-    return sizeof(real) == 8 ? (real)pow(x, y) : (real)powf((float)x, (float)y);
+    const real *x = (const real *)given;
+    if (step)
+        return x + from;
+    for (int i = 0; from == 0 && i < BLOCK; i++)
+        room[i] = x[0];
+    return room;
 }
+
+/* ---- pow ------------------------------------------------------------------------------------- */
+
+#if ETUDE_REAL == 64
+
+static inline real power(real x, real y)
+{
+    return pow(x, y);
+}
+
+#else
+#include "wide.h"
+
+/* |x|^y = e^(y ln |x|) in double, which a float's range leaves far from its ends. ln 0 and
+   ln infinity are taken as -2^1000 and 2^1000, and an infinite y as 2^200, so that times 0 they are
+   0, and all else overflows. A negative x asks whether y is a whole number, and an odd one. */
+static inline __attribute__((always_inline)) real power(real x, real y)
+{
+    double a = fabs((double)x), b = y, log = short_log(a);
+    log = a == 0 ? -0x1p1000 : a == INFINITY ? 0x1p1000 : a != a ? a : log;
+    b = b > 0x1p200 ? 0x1p200 : b < -0x1p200 ? -0x1p200 : b;
+    double t = b * log;
+    t = t > 600 ? 600 : t < -600 ? -600 : t;
+    real z = (real)short_exp(t), half = y * 0.5f;
+    int whole = rintf(y) == y;
+    real sign = whole & (rintf(half) != half) ? x : 1; /* a power of an odd number has that of x */
+    z = (x < 0) & (x > -INFINITY) & !whole ? NAN : copysignf(z, sign);
+    return (x == 1) | (y == 0) ? 1 : z;
+}
+
+#endif
 
 static real root(real x) /* x^(1/2) as pow defines it: +0 at -0, infinity at -infinity */
 {
@@ -64,6 +105,19 @@ static real root(real x) /* x^(1/2) as pow defines it: +0 at -0, infinity at -in
     return x == -INFINITY ? INFINITY : y;
 }
 
+static void powers_run(char *const *p, const int64_t *step, int64_t n)
+{
+    real x_room[BLOCK], y_room[BLOCK];
+    for (int64_t from = 0; from < n; from += BLOCK) {
+        int64_t count = ETUDE_MIN(n - from, BLOCK);
+        const real *x = operand(p[0], step[0], from, x_room);
+        const real *y = operand(p[1], step[1], from, y_room);
+        real *z = (real *)p[2] + from;
+        ETUDE_SIMD for (int64_t i = 0; i < count; i++) z[i] = power(x[i], y[i]);
+    }
+}
+
+/* Where a row has one exponent, some exponents are fast and exact. */
 static void pow_run(char *const *p, const int64_t *step, int64_t n)
 {
     const real *x = (const real *)p[0], *y = (const real *)p[1];
@@ -80,15 +134,15 @@ static void pow_run(char *const *p, const int64_t *step, int64_t n)
     } else if (ys == 0 && y[0] == (real)-0.5) {
         ETUDE_SIMD for (int64_t i = 0; i < n; i++) z[i] = 1 / root(x[i * xs]);
     } else {
-        for (int64_t i = 0; i < n; i++)
-            z[i] = power(x[i * xs], y[i * ys]);
+        powers_run(p, step, n);
     }
 }
 
 ENTRY(pow)
 
-/* Python's // and %, in which the remainder has the sign of y. They are left to the C library too. */
-static inline real truncated(real x, real y) /* the remainder with the sign of x */
+/* ---- floor_divide and remainder: Python's // and %, in which the rest has the sign of y ------- */
+
+static inline real truncated(real x, real y) /* the rest with the sign of x */
 {
     return sizeof(real) == 8 ? (real)fmod(x, y) : (real)fmodf((float)x, (float)y);
 }
@@ -114,20 +168,47 @@ static inline real remaining(real x, real y)
     return (y < 0) != (m < 0) ? m + y : m;
 }
 
+/* Floats whose quotient is below 2^29 are divided in double: then n y is exact, and so is the rest
+   x - n y. Rounding x / y may have made n too large by 1, which the sign of the rest tells. Returns
+   whether there were others among the n numbers, which are computed wrongly. */
+static inline __attribute__((always_inline)) int
+divided(int wants_rest, const real *x, const real *y, real *z, int64_t n)
+{
+    int rare = 0;
+    ETUDE_PRAGMA(omp simd reduction(| : rare)) for (int64_t i = 0; i < n; i++)
+    {
+        double v = x[i], w = y[i], q = v / w, whole = floor(q), rest = v - whole * w;
+        int above = (rest != 0) & ((rest < 0) != (w < 0));
+        rare |= !((fabs(q) < 0x1p29) & (fabs(w) < INFINITY));
+        rest = rest == 0 ? copysign(0, w) : above ? rest + w : rest;
+        z[i] = (real)(wants_rest ? rest : above ? whole - 1 : whole);
+    }
+    return rare;
+}
+
+static inline __attribute__((always_inline)) void
+divided_run(int wants_rest, char *const *p, const int64_t *step, int64_t n)
+{
+    real x_room[BLOCK], y_room[BLOCK], z[BLOCK];
+    for (int64_t from = 0; from < n; from += BLOCK) {
+        int64_t count = ETUDE_MIN(n - from, BLOCK);
+        const real *x = operand(p[0], step[0], from, x_room);
+        const real *y = operand(p[1], step[1], from, y_room);
+        int rare = sizeof(real) == 8 || divided(wants_rest, x, y, z, count);
+        for (int64_t i = 0; rare && i < count; i++)
+            z[i] = wants_rest ? remaining(x[i], y[i]) : floored(x[i], y[i]);
+        memcpy((real *)p[2] + from, z, (size_t)count * sizeof(real));
+    }
+}
+
 static void floor_divide_run(char *const *p, const int64_t *step, int64_t n)
 {
-    const real *x = (const real *)p[0], *y = (const real *)p[1];
-    real *z = (real *)p[2];
-    for (int64_t i = 0; i < n; i++)
-        z[i] = floored(x[i * step[0]], y[i * step[1]]);
+    divided_run(0, p, step, n);
 }
 
 static void remainder_run(char *const *p, const int64_t *step, int64_t n)
 {
-    const real *x = (const real *)p[0], *y = (const real *)p[1];
-    real *z = (real *)p[2];
-    for (int64_t i = 0; i < n; i++)
-        z[i] = remaining(x[i * step[0]], y[i * step[1]]);
+    divided_run(1, p, step, n);
 }
 
 ENTRY(floor_divide)

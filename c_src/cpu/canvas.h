@@ -1,37 +1,25 @@
 /* canvas.h: the padded copy of an image that conv2d.c and conv2d_weight.c read.
 
-   Its columns are sorted by their remainder modulo the stride SW, so that the pixels one tap of the
-   kernel sees along a line of the output are contiguous for any stride:
+       canvas[c][row][column] = x[c][top + row][left + column], and 0 outside of the image
 
-       canvas[c][row][column % SW][column / SW]
+   A tap of the kernel meets an output pixel at (place of the tap) + (place of the pixel), whatever
+   stride and dilation are. An image that needs no padding is read where it lies.
 
    Reference: `windows` in packages/etude/src/etude/ops/conv2d.py, which does it with strides. */
 #ifndef ETUDE_CANVAS_H
 #define ETUDE_CANVAS_H
 
-#include <stdio.h>
-#include <string.h>
-
-#include "kernel.h"
+#include "gemm.h"
 
 static inline int64_t round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;
 }
 
-/* Kernels whose taps lie apart, or see only some of the channels, are left to the reference. */
-static int only_dense(etude_context *ctx)
+static inline int64_t ceil_ratio(int64_t n, int64_t by) /* by > 0 */
 {
-    snprintf(ctx->error, sizeof ctx->error, "dilation or groups");
-    return ETUDE_UNSUPPORTED;
+    return n > 0 ? (n + by - 1) / by : -(-n / by);
 }
-
-typedef struct {
-    int64_t rows, columns; /* of the image as the taps see it, padding included */
-    int64_t top, left;     /* how much of it is padding; negative: so much is cut off */
-    int64_t phases, phase; /* SW, and how many columns have one remainder */
-    int64_t line;          /* phases * phase */
-} canvas;
 
 /* The stride between so many outputs. One alone takes none: 1 will do, whatever was given. */
 static inline int64_t stride_between(int64_t outputs, int64_t stride)
@@ -39,45 +27,51 @@ static inline int64_t stride_between(int64_t outputs, int64_t stride)
     return outputs == 1 ? 1 : stride;
 }
 
-static canvas make_canvas(int64_t rows, int64_t columns, int64_t top, int64_t left, int64_t SW)
+typedef struct {
+    int64_t C, H, W;     /* of the image, or of the planes of it that are copied */
+    int64_t top, left;   /* where the canvas begins; negative: so much is padding */
+    int64_t rows, line;  /* its size; a plane of it is `plane` numbers */
+    int64_t plane;
+    int copied;          /* or the image itself is the canvas */
+} canvas;
+
+/* Of `all` rows that the taps see in the whole image, a canvas holds `rows` at a time. With `copy`
+   it is made in any case: the caller reads vectors, some of them past the end of a line. */
+static canvas make_canvas(int64_t C, int64_t H, int64_t W, int64_t top, int64_t left, int64_t all,
+                          int64_t rows, int64_t line, int copy)
 {
-    int64_t phase = (columns + SW - 1) / SW;
-    return (canvas){rows, columns, top, left, SW, phase, SW * phase};
+    canvas v = {C, H, W, top, left, rows, line, rows * line, 1};
+    if (!copy && top >= 0 && left >= 0 && top + all <= H && left + line <= W)
+        v.line = W, v.plane = H * W, v.copied = 0;
+    return v;
 }
 
-/* Fills `to` with lines first .. first + rows of the padded planes of x, which are H x W. */
-static void paint(const canvas *v, real *to, const real *x, int64_t planes, int64_t H, int64_t W,
-                  int64_t first)
+static inline int64_t canvas_size(const canvas *v)
 {
-    int64_t begin = ETUDE_MIN(ETUDE_MAX(v->left, 0), v->columns);
-    int64_t end = ETUDE_MAX(begin, ETUDE_MIN(v->columns, v->left + W));
-    for (int64_t c = 0; c < planes; c++, x += H * W)
-        for (int64_t row = 0; row < v->rows; row++, to += v->line) {
-            int64_t h = first + row - v->top;
-            int inside = h >= 0 && h < H && begin < end;
-            if (!inside || begin > 0 || end < v->columns)
-                memset(to, 0, (size_t)v->line * sizeof(real));
-            if (!inside)
-                continue;
-            const real *from = x + h * W - v->left;
-            if (v->phases == 1)
-                memcpy(to + begin, from + begin, (size_t)(end - begin) * sizeof(real));
-            else
-                for (int64_t f = 0; f < v->phases; f++) {
-                    int64_t q = (begin - f + v->phases - 1) / v->phases;
-                    for (int64_t w = q * v->phases + f; w < end; w += v->phases, q++)
-                        to[f * v->phase + q] = from[w];
-                }
+    return v->copied ? round_up(v->C * v->plane, 64) : 0;
+}
+
+/* The canvas whose row 0 is `first` rows further down: made in `to`, or the image itself. */
+static const real *paint(const canvas *v, real *to, const real *x, int64_t first)
+{
+    if (!v->copied)
+        return x + (v->top + first) * v->W + v->left;
+    int64_t begin = ETUDE_MIN(ETUDE_MAX(-v->left, 0), v->line);
+    int64_t end = ETUDE_MAX(begin, ETUDE_MIN(v->line, v->W - v->left));
+    real *line = to;
+    for (int64_t c = 0; c < v->C; c++, x += v->H * v->W)
+        for (int64_t row = 0; row < v->rows; row++, line += v->line) {
+            int64_t h = v->top + first + row;
+            int inside = h >= 0 && h < v->H;
+            int64_t from = inside ? begin : v->line, until = inside ? end : v->line;
+            for (int64_t i = 0; i < from; i++)
+                line[i] = 0;
+            if (inside)
+                gemm_copy(line + begin, x + h * v->W + v->left + begin, end - begin);
+            for (int64_t i = until; i < v->line; i++)
+                line[i] = 0;
         }
-}
-
-/* Where each tap (c, i, j) of output pixel (0, 0) is; pixel (h, w) is h * SH * line + w further. */
-static void tap_offsets(const canvas *v, int64_t C, int64_t KH, int64_t KW, int64_t *offset)
-{
-    for (int64_t c = 0; c < C; c++)
-        for (int64_t i = 0; i < KH; i++)
-            for (int64_t j = 0; j < KW; j++)
-                *offset++ = (c * v->rows + i) * v->line + j % v->phases * v->phase + j / v->phases;
+    return to;
 }
 
 #endif

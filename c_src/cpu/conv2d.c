@@ -3,156 +3,266 @@
    Reference: packages/etude/src/etude/ops/conv2d.py.
    Read first: c_src/cpu/plain/conv2d.c, the same as plain loops.
 
-   Legend: N images, C input channels, H x W pixels; O output channels, KH x KW taps, OH x OW output
-   pixels; strides SH SW, padding PH PW. Everything NCHW contiguous.
+   Legend: N images, C input channels and O output channels of each of G groups, H x W pixels;
+   KH x KW taps, OH x OW output pixels; strides SH SW, padding PH PW, dilation DH DW. All arrays
+   contiguous, NCHW. OP is O rounded up to whole vectors.
 
-   Plan. Both are matrix products with an operand that is never written out as a whole (an implicit
-   GEMM on the tiles of gemm.h). First a padded copy of the image, in cache (canvas.h). Then
+   Plan. Both are products of a matrix of what the taps see, which is never written out (an implicit
+   GEMM), and a matrix of weights, on the tiles of gemm.h:
 
-     conv2d         y[o][pixel] = sum_tap w[o][tap] x[tap][pixel]        tap = (c, i, j)
-                    O x pixels, vectors along the pixels of the NCHW output, so that nothing is
-                    rearranged at the end. A panel of x, KC taps x NR pixels, is copied into L1.
-     conv2d_input   the same, with gradients for images and flipped weights. With a stride, one such
-                    product for each remainder of a pixel's position, so that no zero is multiplied.
+       conv2d         y[pixel][o] = sum_tap x[pixel][tap] w[tap][o]        tap = (c, i, j)
+                      pixels x O, vectors along O. The weights are packed, KC taps x NR channels to a
+                      panel that stays in L1. A tile of MR pixels walks along the taps; every number
+                      of x that it needs is at (place of the pixel) + (place of the tap) in the
+                      canvas (canvas.h), so nothing is rearranged for any stride or dilation.
+                      The result is pixels x OP in L2; it is transposed into NCHW at the end.
+       conv2d_input   the same, with the gradient for the image and its channels summed over. With a
+                      stride, one such product for each remainder of a pixel's position, so that no
+                      zero is multiplied.
 
-   Threads share images, and the lines of an image where there are few. Each output is one chain of
-   sums in an order that the sizes fix.
+   Threads share images, groups, and the lines of an image where there are few. Each output is one
+   chain of sums in an order that the sizes fix.
 
-   Expected: 75 to 80 % of the peak of all cores from 64 channels up, 55 % at 16, 25 to 40 % on the
-   first layers, where copying a panel costs as much as using it once. */
+   Expected: TODO */
 #include <stdatomic.h>
 
 #include "canvas.h"
-#include "gemm.h"
 
-/* ---- conv2d: O x pixels ---------------------------------------------------------------------- */
-
-enum { CANVAS_BYTES = 1 << 18 }; /* of a task's part of an image: stays in L2 */
-
-/* One correlation: y[n][o][h][w] = sum_tap weight[o][tap] canvas[n][c][h SH + i][w SW + j]. */
+/* One axis of the plan. In conv2d all pixels form one class, which meets every tap. In conv2d_input
+   pixel r + u S meets tap i only if S divides r + P - i D, in pixel u + (r + P - i D) / S of grad: so
+   there is a class for each r < S. */
 typedef struct {
-    int64_t N, C, H, W, O, KH, KW, OH, OW, SH, SW;
-    int64_t top, left;
-    const real *x, *bias;
-    real *y;
-    /* Pixel (h, w) is y[n][o][h * row_step + row][w * column_step + column], YH x YW planes. */
-    int64_t YH, YW, row, row_step, column, column_step;
+    int64_t pixels;       /* r, r + S, r + 2 S, ... */
+    int64_t taps, before; /* how many, and how many the classes before it have */
+} class;
 
-    canvas view;            /* of one task: what `lines` lines of output read */
-    int64_t lines, parts;   /* tasks of an image */
-    int64_t taps, depths;
-    int64_t slots, slot_size, canvas_size;
-    const real *weight;     /* of output channel 0, tap 0; then by these strides */
-    int64_t w_O, w_C, w_KH, w_KW;
-    real *packed;           /* weights: depth by depth, tile by tile */
-    int64_t *offset, *w_offset; /* of each tap: in the canvas, in the weights */
-    const real *start;      /* O x NR, the bias repeated; NULL without one */
+enum { LINE = 64 / sizeof(real) }; /* numbers in a line of cache */
+
+typedef struct {
+    int64_t N, G, C, H, W, O, OP, KH, KW; /* C and O of one group */
+    const real *x, *bias;
+    real *y;                  /* N x G x O x YH x YW */
+    int64_t YH, YW, SH, SW;   /* steps in x from pixel to pixel of y */
+    int64_t row_step, column_step; /* so many classes of rows, of columns */
+    int few;                  /* channels: vectors go along the pixels instead */
+
+    class *rows, *columns;
+    int64_t *row_tap, *column_tap; /* the taps of the kernel, class by class */
+    int64_t *row, *column;    /* where these are in the canvas */
+    int64_t *place, *w_place; /* of each tap of each class, in the canvas and in the weights */
+    int64_t *pixel;           /* of each pixel of a task (of one line, with several classes) */
+    canvas view;              /* of one task */
+
+    const real *weight;       /* of one group; then by these strides */
+    int64_t w_O, w_C;
+    real *packed;             /* weights: group, class, depth, panel */
+    real *start;              /* G x OP: the bias, or zeros */
+    int64_t parts, lines;     /* tasks of an image, and the most lines of a class in one */
+    int64_t slots, slot_size;
+    int64_t fetch;            /* lines of cache of the next image asked for with a tile */
     real *space;
     atomic_llong next;
 } conv;
 
-/* Packs tiles begin .. end of the weights, at every depth. */
+/* Where the taps of class (r, s) begin in `place`, and how many there are. */
+static int64_t class_taps(const conv *q, int64_t r, int64_t s, int64_t *taps)
+{
+    const class *rows = &q->rows[r], *columns = &q->columns[s];
+    *taps = q->C * rows->taps * columns->taps;
+    return q->C * (rows->before * q->KW + rows->taps * columns->before);
+}
+
+static int64_t depths_of(int64_t taps)
+{
+    return ETUDE_MAX(1, ceil_ratio(taps, CONV_KC));
+}
+
+/* Packs panel j of the weights of group g, for every class and depth; item = g * panels + j. */
 static void pack_weights(void *arg, int64_t begin, int64_t end)
 {
     const conv *q = arg;
-    int64_t tiles = (q->O + MR - 1) / MR;
-    for (int64_t t = begin; t < end; t++) {
-        int64_t o = gemm_cut(q->O, tiles, t), mr = gemm_cut(q->O, tiles, t + 1) - o;
-        for (int64_t d = 0; d < q->depths; d++) {
-            int64_t p0 = gemm_cut(q->taps, q->depths, d), p1 = gemm_cut(q->taps, q->depths, d + 1);
-            real *to = q->packed + q->O * p0 + o * (p1 - p0);
-            for (int64_t p = p0; p < p1; p++) {
-                const real *w = q->weight + o * q->w_O + q->w_offset[p];
-                for (int64_t i = 0; i < mr; i++)
-                    *to++ = w[i * q->w_O];
+    int64_t panels = ceil_ratio(q->O, NR), all = q->C * q->KH * q->KW;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t g = item / panels, o = item % panels * NR, taps;
+        int64_t width = ETUDE_MIN(NR, q->O - o), padded = gemm_vectors(width) * VL;
+        const real *weight = q->weight + g * q->O * all + o * q->w_O;
+        for (int64_t k = 0; k < q->row_step * q->column_step; k++) {
+            int64_t first = class_taps(q, k / q->column_step, k % q->column_step, &taps);
+            for (int64_t d = 0, depths = depths_of(taps); d < depths; d++) {
+                int64_t p0 = first + gemm_cut(taps, depths, d);
+                int64_t p1 = first + gemm_cut(taps, depths, d + 1);
+                real *to = q->packed + q->OP * (g * all + p0) + o * (p1 - p0);
+                for (int64_t p = p0; p < p1; p++, to += padded) {
+                    for (int64_t i = 0; i < width; i++)
+                        to[i] = weight[q->w_place[p] + i * q->w_O];
+                    for (int64_t i = width; i < padded; i++)
+                        to[i] = 0;
+                }
             }
         }
     }
 }
 
-/* Copies `copies` vectors from the image to the panel for each of kc taps, in order, because a
-   later one may overwrite the end of an earlier one. One instance per number of copies keeps the
-   places in registers. */
-GEMM_INLINE void copy_taps(int copies, real *to, int64_t padded, const real *image,
-                           const int64_t *offset, int64_t kc, const int64_t *sources,
-                           const int64_t *targets)
+/* The image after this one, asked of memory a few lines of cache at a time. */
+typedef struct {
+    const real *x, *end;
+    int64_t lines;
+} lookahead;
+
+/* y[pixel][o] += the taps p0 .. p0 + kc of `pixels` pixels, for one panel of weights. `out` is where
+   the result will go, asked of memory with the tile that is the last to change it; or NULL. */
+static void run_product(const conv *q, const real *image, int64_t pixels, int64_t p0, int64_t kc,
+                        const real *panel, int nv, const real *from, real *y, int64_t ldy,
+                        const real *out, lookahead *next)
 {
-    int64_t source[2 * NV + 2], target[2 * NV + 2];
-    GEMM_UNROLL for (int i = 0; i < copies; i++)
-        source[i] = sources[i], target[i] = targets[i];
-    for (int64_t p = 0; p < kc; p++, to += padded) {
-        const real *tap = image + offset[p];
-        GEMM_UNROLL for (int i = 0; i < copies; i++)
-            *(vec *)(to + target[i]) = *(const vec *)(tap + source[i]);
+    int64_t tiles = ceil_ratio(pixels, MR);
+    for (int64_t t = 0; t < tiles; t++) {
+        int64_t i0 = gemm_cut(pixels, tiles, t), mr = gemm_cut(pixels, tiles, t + 1) - i0;
+        const real *rows[MR];
+        for (int64_t i = 0; i < mr; i++)
+            rows[i] = image + q->pixel[i0 + i];
+        real *c = y + i0 * ldy;
+        gemm_places_tiles[mr - 1][nv - 1](kc, rows, q->place + p0, panel, from ? from : c,
+                                          from ? 0 : ldy, c, ldy);
+        for (int64_t i = 0; i < next->lines && next->x < next->end; i++, next->x += LINE)
+            __builtin_prefetch(next->x, 0, 2);
+        for (int64_t j = 0; out && j < nv * VL; j++)
+            __builtin_prefetch(out + j * q->YH * q->YW + i0, 1);
     }
 }
 
-/* Packs the panel of `width` pixels from `pixel` on, taps p0 .. p0 + kc. Copies go along the lines
-   of the output in whole vectors: what one writes past the end of a line the next overwrites, and
-   behind the panel and behind the image there is room for one vector. */
-static void pack_pixels(const conv *q, real *to, const real *image, int64_t p0, int64_t kc,
-                        int64_t pixel, int64_t width)
+/* y[pixel][o] for `lines` lines of class (r, s): one run of pixels, or a run for each line where the
+   pixels of other classes lie between. */
+static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const real *image,
+                          int64_t lines, real *y, const real *out, lookahead *next)
 {
-    int64_t source[NR + NV], target[NR + NV], padded = gemm_vectors(width) * VL;
-    const int64_t *offset = q->offset + p0;
-    int copies = 0;
-    for (int64_t done = 0; done < width;) {
-        int64_t h = (pixel + done) / q->OW, w = (pixel + done) % q->OW;
-        int64_t run = ETUDE_MIN(width - done, q->OW - w);
-        for (int64_t i = 0; i < run; i += VL, copies++) {
-            source[copies] = h * q->SH * q->view.line + w + i;
-            target[copies] = done + i;
+    int64_t taps, first = class_taps(q, r, s, &taps), depths = depths_of(taps);
+    int64_t all = q->C * q->KH * q->KW, V = q->columns[s].pixels, runs = lines;
+    int64_t line_y = q->row_step * q->YW * q->OP;
+    y += (r * q->YW + s) * q->OP;
+    int one = q->row_step == 1 && q->column_step == 1;
+    if (one)
+        V *= lines, runs = 1;
+    for (int64_t d = 0; d < depths; d++) {
+        int64_t p0 = first + gemm_cut(taps, depths, d);
+        int64_t kc = first + gemm_cut(taps, depths, d + 1) - p0;
+        const real *packed = q->packed + q->OP * (g * all + p0);
+        for (int64_t o = 0; o < q->OP; o += NR) {
+            int nv = gemm_vectors(ETUDE_MIN(NR, q->OP - o));
+            for (int64_t run = 0; run < runs; run++)
+                run_product(q, image + run * q->SH * q->view.line, V, p0, kc, packed + o * kc, nv,
+                            d ? NULL : q->start + g * q->OP + o, y + run * line_y + o,
+                            q->column_step * q->OP,
+                            one && d == depths - 1 ? out + o * q->YH * q->YW : NULL, next);
         }
-        done += run;
     }
-    switch (copies) {
-    case 1: copy_taps(1, to, padded, image, offset, kc, source, target); return;
-    case 2: copy_taps(2, to, padded, image, offset, kc, source, target); return;
-    case 3: copy_taps(3, to, padded, image, offset, kc, source, target); return;
-    case 4: copy_taps(4, to, padded, image, offset, kc, source, target); return;
-    case 5: copy_taps(5, to, padded, image, offset, kc, source, target); return;
-    }
-    for (int64_t p = 0; p < kc; p++, to += padded)
-        for (int i = 0; i < copies; i++)
-            *(vec *)(to + target[i]) = *(const vec *)(image + offset[p] + source[i]);
 }
 
-/* A task: lines h0 .. h1 of the output of one image. */
+/* ---- Few channels: vectors along the pixels of a line ---------------------------------------- */
+
+enum { FEW = 4 }; /* channels, and vectors of pixels, in a tile */
+
+typedef void few_tile(int64_t taps, const real *weight, int64_t ldw, const real *image,
+                      const int64_t *place, const real *start, real *to);
+
+/* to[o][v] = start[o] + sum_tap weight[tap][o] image[place[tap] + v], mr x nv vectors. */
+GEMM_INLINE void few_body(int mr, int nv, int64_t taps, const real *weight, int64_t ldw,
+                          const real *image, const int64_t *place, const real *start, real *to)
+{
+    vec acc[FEW][FEW];
+    GEMM_UNROLL for (int i = 0; i < mr; i++)
+        GEMM_UNROLL for (int j = 0; j < nv; j++)
+            acc[i][j] = (vec){0};
+    for (int64_t p = 0; p < taps; p++) {
+        const real *at = image + place[p];
+        vec row[FEW];
+        GEMM_UNROLL for (int j = 0; j < nv; j++)
+            row[j] = *(const vec *)(at + j * VL);
+        GEMM_UNROLL for (int i = 0; i < mr; i++) {
+            vec w = gemm_repeat(weight[p * ldw + i]);
+            GEMM_UNROLL for (int j = 0; j < nv; j++)
+                acc[i][j] = GEMM_FUSED(w, row[j], acc[i][j]);
+        }
+    }
+    GEMM_UNROLL for (int i = 0; i < mr; i++)
+        GEMM_UNROLL for (int j = 0; j < nv; j++)
+            *(vec *)(to + (i * FEW + j) * VL) = start[i] + acc[i][j];
+}
+
+#define FEW_INSTANCE(mr, nv)                                                                      \
+    static void few_##mr##x##nv(int64_t taps, const real *weight, int64_t ldw, const real *image, \
+                                const int64_t *place, const real *start, real *to)                \
+    {                                                                                             \
+        few_body(mr, nv, taps, weight, ldw, image, place, start, to);                             \
+    }
+#define FEW_ROW(mr) FEW_INSTANCE(mr, 1) FEW_INSTANCE(mr, 2) FEW_INSTANCE(mr, 3) FEW_INSTANCE(mr, 4)
+FEW_ROW(1) FEW_ROW(2) FEW_ROW(3) FEW_ROW(4)
+#define FEW_ENTRY(mr) {few_##mr##x1, few_##mr##x2, few_##mr##x3, few_##mr##x4}
+static few_tile *const few_tiles[FEW][FEW] = {FEW_ENTRY(1), FEW_ENTRY(2), FEW_ENTRY(3),
+                                              FEW_ENTRY(4)};
+
+/* Line u of class (r, s) from its line `image` of the canvas; y is the image's first channel. */
+static void few_line(const conv *q, int64_t g, int64_t r, int64_t s, const real *image, int64_t u,
+                     real *y)
+{
+    int64_t taps, first = class_taps(q, r, s, &taps), V = q->columns[s].pixels;
+    const real *weight = q->packed + q->OP * (g * q->C * q->KH * q->KW + first);
+    real tile[FEW * FEW * VL];
+    y += (r + u * q->row_step) * q->YW + s;
+    for (int64_t v = 0; v < V; v += FEW * VL)
+        for (int64_t o = 0; o < q->O; o += FEW) {
+            int64_t width = ETUDE_MIN(FEW * VL, V - v), channels = ETUDE_MIN(FEW, q->O - o);
+            few_tiles[channels - 1][gemm_vectors(width) - 1](
+                taps, weight + o, q->OP, image + v, q->place + first, q->start + g * q->OP + o,
+                tile);
+            for (int64_t i = 0; i < channels; i++) {
+                real *to = y + (o + i) * q->YH * q->YW + v * q->column_step;
+                const real *from = tile + i * FEW * VL;
+                if (q->column_step == 1)
+                    gemm_copy(to, from, width);
+                else
+                    for (int64_t k = 0; k < width; k++)
+                        to[k * q->column_step] = from[k];
+            }
+        }
+}
+
+static void few_task(const conv *q, int64_t g, const real *image, int64_t u0, int64_t u1, real *y)
+{
+    for (int64_t r = 0; r < q->row_step; r++)
+        for (int64_t s = 0; s < q->column_step; s++)
+            for (int64_t u = u0; u < ETUDE_MIN(u1, q->rows[r].pixels); u++)
+                few_line(q, g, r, s, image + (u - u0) * q->SH * q->view.line, u, y);
+}
+
+/* ---- Tasks ----------------------------------------------------------------------------------- */
+
+/* A task: lines u0 .. u1 of every class, of one group of one image. */
 static void conv_task(const conv *q, int64_t task, real *space)
 {
-    int64_t n = task / q->parts, part = task % q->parts;
-    int64_t h0 = gemm_cut(q->OH, q->parts, part), h1 = gemm_cut(q->OH, q->parts, part + 1);
-    int64_t pixels = (h1 - h0) * q->OW, most = q->lines * q->OW;
-    int direct = q->row_step == 1 && q->column_step == 1;
-    real *image = space, *panel = image + q->canvas_size;
-    real *beside = panel + KC * NR + VL; /* O x most, where the output is not contiguous */
-    real *y = direct ? q->y + n * q->O * q->OH * q->OW + h0 * q->OW : beside;
-    int64_t ldy = direct ? q->OH * q->OW : most;
-    const int64_t O = q->O, tiles = (O + MR - 1) / MR;
+    int64_t plane = task / q->parts, part = task % q->parts, g = plane % q->G; /* n * G + g */
+    int64_t all = ceil_ratio(q->YH, q->row_step);
+    int64_t u0 = gemm_cut(all, q->parts, part), u1 = gemm_cut(all, q->parts, part + 1);
+    real *beside = space + canvas_size(&q->view);
+    const real *image = paint(&q->view, space, q->x + plane * q->C * q->H * q->W, u0 * q->SH);
 
-    paint(&q->view, image, q->x + n * q->C * q->H * q->W, q->C, q->H, q->W, h0 * q->SH);
-    for (int64_t d = 0; d < q->depths; d++) {
-        int64_t p0 = gemm_cut(q->taps, q->depths, d), kc = gemm_cut(q->taps, q->depths, d + 1) - p0;
-        for (int64_t pixel = 0; pixel < pixels; pixel += NR) {
-            int64_t width = ETUDE_MIN(NR, pixels - pixel);
-            pack_pixels(q, panel, image, p0, kc, pixel, width);
-            for (int64_t t = 0; t < tiles; t++) {
-                int64_t o = gemm_cut(O, tiles, t), mr = gemm_cut(O, tiles, t + 1) - o;
-                real *c = y + o * ldy + pixel;
-                gemm_a a = {.a = q->packed + O * p0 + o * kc, .packed = 1};
-                const real *from = d ? c : q->start ? q->start + o * NR : gemm_zeros;
-                gemm_tile((int)mr, width, kc, a, panel, from, d ? ldy : q->start ? NR : 0, c, ldy);
-            }
-        }
-    }
-    if (direct)
+    if (q->few) {
+        few_task(q, g, image, u0, u1, q->y + plane * q->O * q->YH * q->YW);
         return;
-    for (int64_t o = 0; o < q->O; o++)
-        for (int64_t i = 0; i < pixels; i++) {
-            int64_t h = (h0 + i / q->OW) * q->row_step + q->row;
-            int64_t w = i % q->OW * q->column_step + q->column;
-            q->y[((n * q->O + o) * q->YH + h) * q->YW + w] = q->taps ? beside[o * most + i] : 0;
-        }
+    }
+    int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
+    real *y = q->y + plane * q->O * q->YH * q->YW + begin;
+    int64_t size = q->C * q->H * q->W, last = q->N * q->G * size;
+    int64_t from = (plane + 1) * size + part * size / q->parts;
+    lookahead next = {q->x + ETUDE_MIN(last, from), q->x + ETUDE_MIN(last, from + size / q->parts),
+                      q->fetch};
+    for (int64_t r = 0; r < q->row_step; r++)
+        for (int64_t s = 0; s < q->column_step; s++)
+            class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside, y, &next);
+
+    for (int64_t i = 0; i < end - begin; i += NR)
+        gemm_transpose(y + i, q->YH * q->YW, beside + i * q->OP, q->OP,
+                       ETUDE_MIN(NR, end - begin - i), q->O);
 }
 
 static void conv_body(void *arg, int64_t begin, int64_t end)
@@ -160,58 +270,130 @@ static void conv_body(void *arg, int64_t begin, int64_t end)
     conv *q = arg;
     for (int64_t slot = begin; slot < end; slot++) {
         int64_t task;
-        while ((task = atomic_fetch_add(&q->next, 1)) < q->N * q->parts)
+        while ((task = atomic_fetch_add(&q->next, 1)) < q->N * q->G * q->parts)
             conv_task(q, task, q->space + slot * q->slot_size);
     }
 }
 
-/* A task is an image, or part of its lines: so few that their padded copy stays in cache, and that
-   there is a task for every thread. */
-static int run_conv(etude_context *ctx, conv *q)
-{
-    if (q->N == 0 || q->O == 0 || q->OH == 0 || q->OW == 0)
-        return ETUDE_OK;
-    q->taps = q->C * q->KH * q->KW;
-    q->depths = (q->taps + KC - 1) / KC;
-    int64_t work = q->N * q->O * q->OH * q->OW * q->taps;
-    q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
-    int64_t columns = (q->OW - 1) * q->SW + q->KW;
-    int64_t line_bytes = ETUDE_MAX(1, q->C * q->SH * columns * (int64_t)sizeof(real));
-    q->parts = q->OH * line_bytes / CANVAS_BYTES + 1;
-    if (q->N < 4 * q->slots) /* few images: the same number of tasks for every thread */
-        q->parts = round_up(q->parts, q->slots);
-    q->parts = ETUDE_MIN(q->parts, q->OH);
-    q->lines = (q->OH + q->parts - 1) / q->parts;
-    q->view = make_canvas((q->lines - 1) * q->SH + q->KH, columns, q->top, q->left, q->SW);
+/* ---- The plan -------------------------------------------------------------------------------- */
 
-    int direct = q->row_step == 1 && q->column_step == 1;
-    q->canvas_size = round_up(q->C * q->view.rows * q->view.line + VL, 64);
-    q->slot_size = q->canvas_size + KC * NR + VL;
-    if (!direct)
-        q->slot_size += q->O * q->lines * q->OW;
-    q->slot_size = round_up(q->slot_size, 64);
-    int64_t weights = round_up(q->O * q->taps, 64), starts = q->bias ? q->O * NR : 0;
-    int64_t bytes = (q->slots * q->slot_size + weights + starts) * (int64_t)sizeof(real);
-    bytes = round_up(bytes, 64);
-    char *space = etude_scratch(ctx, (size_t)(bytes + 2 * q->taps * (int64_t)sizeof(int64_t)));
+/* Where tap i meets pixel 0 of its class, in the image: conv2d, and the way back. */
+static int64_t meets(int back, int64_t i, int64_t S, int64_t P, int64_t D)
+{
+    return back ? ceil_ratio(P - i * D, S) : i * D - P;
+}
+
+/* The classes of n pixels, and class by class the K taps and where they are in a canvas that begins
+   at `origin`. */
+static void divide(int back, class *classes, int64_t *tap, int64_t *at, int64_t origin, int64_t n,
+                   int64_t K, int64_t S, int64_t P, int64_t D)
+{
+    int64_t count = 0, step = back ? S : 1;
+    for (int64_t r = 0; r < step; r++) {
+        classes[r] = (class){.pixels = r < n ? ceil_ratio(n - r, step) : 0, .before = count};
+        for (int64_t i = 0; i < K; i++)
+            if ((r + P - i * D) % step == 0) {
+                tap[count] = i;
+                at[count++] = meets(back, i, S, P, D) - origin;
+            }
+        classes[r].taps = count - classes[r].before;
+    }
+}
+
+/* Fills in what the tasks look up. */
+static void place_all(conv *q)
+{
+    int64_t *place = q->place, *w_place = q->w_place;
+    for (int64_t k = 0; k < q->row_step * q->column_step; k++) {
+        const class *rows = &q->rows[k / q->column_step], *columns = &q->columns[k % q->column_step];
+        for (int64_t c = 0; c < q->C; c++)
+            for (int64_t i = rows->before; i < rows->before + rows->taps; i++)
+                for (int64_t j = columns->before; j < columns->before + columns->taps; j++) {
+                    *place++ = c * q->view.plane + q->row[i] * q->view.line + q->column[j];
+                    *w_place++ = c * q->w_C + q->row_tap[i] * q->KW + q->column_tap[j];
+                }
+    }
+    int64_t width = q->columns[0].pixels;
+    for (int64_t i = 0; i < q->lines * width; i++)
+        q->pixel[i] = i / width * q->SH * q->view.line + i % width * q->SW;
+}
+
+/* The arrays of it, one after the other; returns how many numbers that takes. */
+static int64_t give_out(conv *q, int64_t *at)
+{
+    int64_t taps = q->C * q->KH * q->KW, *begin = at;
+    q->rows = (class *)at, at += q->row_step * (int64_t)(sizeof(class) / sizeof *at);
+    q->columns = (class *)at, at += q->column_step * (int64_t)(sizeof(class) / sizeof *at);
+    q->row_tap = at, at += q->KH;
+    q->row = at, at += q->KH;
+    q->column_tap = at, at += q->KW;
+    q->column = at, at += q->KW;
+    q->place = at, at += taps;
+    q->w_place = at, at += taps;
+    q->pixel = at, at += q->lines * ceil_ratio(q->YW, q->column_step);
+    return at - begin;
+}
+
+/* How many tasks: so few lines that what a task holds stays in L2, and a task for every thread. */
+static void share_out(etude_context *ctx, conv *q)
+{
+    int64_t all = ceil_ratio(q->YH, q->row_step);
+    int64_t line = q->C * q->SH * q->view.line + q->row_step * q->YW * q->OP;
+    int64_t work = q->N * q->G * q->O * q->C * q->KH * q->KW * all * (q->YW / q->column_step);
+    q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
+    q->parts = all * line * (int64_t)sizeof(real) / CONV_TASK + 1;
+    if (q->N * q->G < 4 * q->slots) /* few images: the same number of tasks for every thread */
+        q->parts = round_up(q->parts, q->slots);
+    q->parts = ETUDE_MIN(q->parts, all);
+    q->lines = ceil_ratio(all, q->parts);
+}
+
+/* conv2d, or with `back` conv2d_input: x is grad then. */
+static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t SW, int64_t PH,
+                    int64_t PW, int64_t DH, int64_t DW)
+{
+    int64_t taps = q->C * q->KH * q->KW;
+    q->OP = round_up(q->O, VL);
+    q->row_step = back ? SH : 1, q->column_step = back ? SW : 1;
+    q->SH = back ? 1 : SH, q->SW = back ? 1 : SW;
+    int64_t top = meets(back, back ? q->KH - 1 : 0, SH, PH, DH);
+    int64_t left = meets(back, back ? q->KW - 1 : 0, SW, PW, DW);
+    int64_t tall = meets(back, back ? 0 : q->KH - 1, SH, PH, DH) - top + 1;
+    int64_t wide = meets(back, back ? 0 : q->KW - 1, SW, PW, DW) - left + 1;
+    int64_t width = ceil_ratio(q->YW, q->column_step);
+    q->view.line = (width - 1) * q->SW + wide;
+    q->few = q->SW == 1 && q->O * round_up(width, VL) < width * VL;
+    share_out(ctx, q);
+    q->view = make_canvas(q->C, q->H, q->W, top, left,
+                          (ceil_ratio(q->YH, q->row_step) - 1) * q->SH + tall,
+                          (q->lines - 1) * q->SH + tall, q->view.line, q->few);
+
+    int64_t beside = q->few ? FEW * VL : q->lines * q->row_step * q->YW * q->OP;
+    q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
+    int64_t weights = round_up(q->G * q->OP * taps, 64), starts = round_up(q->G * q->OP, 64);
+    size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts) * sizeof(real);
+    int64_t numbers = give_out(q, NULL);
+    char *space = etude_scratch(ctx, bytes + (size_t)numbers * sizeof(int64_t));
     if (!space)
         return ETUDE_NO_MEMORY;
-
     q->space = (real *)space;
     q->packed = q->space + q->slots * q->slot_size;
-    real *start = q->packed + weights;
-    q->offset = (int64_t *)(space + bytes);
-    q->w_offset = q->offset + q->taps;
-    tap_offsets(&q->view, q->C, q->KH, q->KW, q->offset);
-    for (int64_t p = 0; p < q->taps; p++)
-        q->w_offset[p] = p / (q->KH * q->KW) * q->w_C + p / q->KW % q->KH * q->w_KH +
-                         p % q->KW * q->w_KW;
-    for (int64_t i = 0; i < starts; i++)
-        start[i] = q->bias[i / NR];
-    q->start = q->bias ? start : NULL;
+    q->start = q->packed + weights;
+    for (int64_t i = 0; i < q->G * q->OP; i++) {
+        int64_t g = i / q->OP, o = i % q->OP;
+        q->start[i] = q->bias && o < q->O ? q->bias[g * q->O + o] : 0;
+    }
+    give_out(q, (int64_t *)(space + bytes));
+    divide(back, q->rows, q->row_tap, q->row, top, q->YH, q->KH, SH, PH, DH);
+    divide(back, q->columns, q->column_tap, q->column, left, q->YW, q->KW, SW, PW, DW);
+    place_all(q);
+
+    int64_t tiles = ceil_ratio(q->lines * q->YW, MR) * ceil_ratio(q->O, NR) * depths_of(taps);
+    q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
+
     atomic_init(&q->next, 0);
-    etude_parallel_for(ctx, pack_weights, q, (q->O + MR - 1) / MR,
-                       ETUDE_GRAIN_MEMORY / (MR * q->taps + 1) + 1);
+    etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
+                       ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
     if (q->slots > 1)
         etude_parallel_for(ctx, conv_body, q, q->slots, 1);
     else
@@ -219,47 +401,26 @@ static int run_conv(etude_context *ctx, conv *q)
     return ETUDE_OK;
 }
 
+/* ---- The kernels ----------------------------------------------------------------------------- */
+
 ETUDE_KERNEL(conv2d, conv2d)(etude_context *ctx, const real *x, const real *weight,
                              const real *bias, real *y, int64_t N, int64_t C, int64_t H, int64_t W,
                              int64_t O, int64_t KH, int64_t KW, int64_t OH, int64_t OW, int64_t SH,
                              int64_t SW, int64_t PH, int64_t PW, int64_t DH, int64_t DW,
                              int64_t groups)
 {
-    if (DH != 1 || DW != 1 || groups != 1)
-        return only_dense(ctx);
+    if (N == 0 || O == 0)
+        return ETUDE_OK;
     if (C == 0 || KH == 0 || KW == 0) {
         for (int64_t i = 0; i < N * O * OH * OW; i++)
             y[i] = bias ? bias[i / (OH * OW) % O] : 0;
         return ETUDE_OK;
     }
-    conv q = {.N = N, .C = C, .H = H, .W = W, .O = O, .KH = KH, .KW = KW, .OH = OH, .OW = OW,
-              .SH = stride_between(OH, SH), .SW = stride_between(OW, SW),
-              .top = PH, .left = PW, .x = x, .bias = bias, .y = y,
-              .YH = OH, .YW = OW, .row_step = 1, .column_step = 1,
-              .weight = weight, .w_O = C * KH * KW, .w_C = KH * KW, .w_KH = KW, .w_KW = 1};
-    return run_conv(ctx, &q);
-}
-
-/* ---- conv2d_input ---------------------------------------------------------------------------- */
-
-/* Input row h meets tap i in output row (h + PH - i) / SH if that divides. So rows fall into SH
-   classes by r = (h + PH) % SH, and a class meets only the taps i = r + SH * i'. Within it, with
-   h + PH = SH * (first + u) + r, it is output row first + u - i': a correlation with the taps
-   reversed. */
-typedef struct {
-    int64_t taps;    /* of this class */
-    int64_t first;   /* smallest (h + PH - r) / SH with h >= 0 */
-    int64_t pixels;  /* how many h < H there are */
-    int64_t at;      /* the first of these h */
-} residue;
-
-static residue residue_class(int64_t r, int64_t H, int64_t KH, int64_t SH, int64_t PH)
-{
-    residue e = {.taps = r < KH ? (KH - r + SH - 1) / SH : 0,
-                 .first = PH > r ? (PH - r + SH - 1) / SH : 0};
-    e.at = e.first * SH + r - PH;
-    e.pixels = e.at < H ? (H - e.at + SH - 1) / SH : 0;
-    return e;
+    C /= groups, O /= groups;
+    conv q = {.N = N, .G = groups, .C = C, .H = H, .W = W, .O = O, .KH = KH, .KW = KW, .x = x,
+              .bias = bias, .y = y, .YH = OH, .YW = OW, .weight = weight, .w_O = C * KH * KW,
+              .w_C = KH * KW};
+    return run_conv(ctx, &q, 0, stride_between(OH, SH), stride_between(OW, SW), PH, PW, DH, DW);
 }
 
 ETUDE_KERNEL(conv2d_input, conv2d_input)(etude_context *ctx, const real *grad, const real *weight,
@@ -268,25 +429,15 @@ ETUDE_KERNEL(conv2d_input, conv2d_input)(etude_context *ctx, const real *grad, c
                                          int64_t SH, int64_t SW, int64_t PH, int64_t PW, int64_t DH,
                                          int64_t DW, int64_t groups)
 {
-    if (DH != 1 || DW != 1 || groups != 1)
-        return only_dense(ctx);
+    if (N == 0 || C == 0 || H == 0 || W == 0)
+        return ETUDE_OK;
     if (O == 0 || KH == 0 || KW == 0) {
         memset(dx, 0, (size_t)(N * C * H * W) * sizeof(real));
         return ETUDE_OK;
     }
-    int status = ETUDE_OK;
-    SH = stride_between(OH, SH), SW = stride_between(OW, SW);
-    for (int64_t class = 0; class < SH * SW && status == ETUDE_OK; class++) {
-        int64_t r = class / SW, s = class % SW;
-        residue rows = residue_class(r, H, KH, SH, PH), columns = residue_class(s, W, KW, SW, PW);
-        conv q = {.N = N, .C = O, .H = OH, .W = OW, .O = C, .KH = rows.taps, .KW = columns.taps,
-                  .OH = rows.pixels, .OW = columns.pixels, .SH = 1, .SW = 1,
-                  .top = rows.taps - 1 - rows.first, .left = columns.taps - 1 - columns.first,
-                  .x = grad, .y = dx, .YH = H, .YW = W, .row = rows.at, .row_step = SH,
-                  .column = columns.at, .column_step = SW,
-                  .weight = weight + (r + SH * (rows.taps - 1)) * KW + s + SW * (columns.taps - 1),
-                  .w_O = KH * KW, .w_C = C * KH * KW, .w_KH = -SH * KW, .w_KW = -SW};
-        status = run_conv(ctx, &q);
-    }
-    return status;
+    C /= groups, O /= groups;
+    conv q = {.N = N, .G = groups, .C = O, .H = OH, .W = OW, .O = C, .KH = KH, .KW = KW,
+              .x = grad, .y = dx, .YH = H, .YW = W, .weight = weight, .w_O = KH * KW,
+              .w_C = C * KH * KW};
+    return run_conv(ctx, &q, 1, stride_between(OH, SH), stride_between(OW, SW), PH, PW, DH, DW);
 }

@@ -72,11 +72,11 @@ static void forward_rows(void *arg, int64_t begin, int64_t end)
         int64_t rows = ETUDE_MIN(step, end - r);
         const real *x = call->x + r * cols;
         block_log_sum(x, rows, cols, top, sum);
+        block_logs(sum, call->log_sum + r, rows);
         for (int64_t k = 0; k < rows; k++) {
-            real log_sum = log_of(sum[k]);
+            real log_sum = call->log_sum[r + k];
             int64_t label = call->target[r + k];
             call->top[r + k] = max_or_nan(x + k * cols, cols, top[k], sum[k]);
-            call->log_sum[r + k] = log_sum;
             if (label == call->ignore) {
                 call->loss[r + k] = 0;
                 continue;

@@ -15,7 +15,7 @@ typedef struct {
     const int64_t *index;
     real *y;
     int64_t n, index_n, inner;
-    atomic_int *bad;
+    atomic_int *bad, *failed; /* an index; no memory */
     etude_context *ctx;
 } gather_call;
 
@@ -24,6 +24,8 @@ typedef struct {
 #else
 #define WRAPS 0
 #endif
+
+enum { BLOCK = 1024 }; /* indices that are looked over together */
 
 /* Whether every index is in 0 .. n - 1. The loop has no branch, so that it is vectorised. */
 static int indices_fit(const int64_t *index, int64_t count, int64_t n)
@@ -35,26 +37,36 @@ static int indices_fit(const int64_t *index, int64_t count, int64_t n)
 }
 
 /* The elements begin <= j < end of y, counted over all of outer x index_n x inner. They are taken
-   in runs: a run lies in one row of y, or where inner is 1 in one index of outer. */
+   in runs: a run lies in one row of y, or where inner is 1 in one index of outer. Indices are looked
+   over BLOCK at a time, since runs may be short. */
 static void gather_part(void *arg, int64_t begin, int64_t end)
 {
     const gather_call *c = arg;
-    int64_t inner = c->inner, run = inner == 1 ? c->index_n : inner;
+    int64_t inner = c->inner, whole = c->index_n * inner, run = inner == 1 ? whole : inner;
     int64_t step = inner > 1; /* of x along a run */
-    for (int64_t j = begin; j < end;) {
-        int64_t at = j % run, count = ETUDE_MIN(run - at, end - j);
-        const real *x = c->x + j / (c->index_n * inner) * c->n * inner + at * step;
-        const int64_t *index = c->index + j;
-        real *y = c->y + j;
-        if (!indices_fit(index, count, c->n)) {
-            atomic_store(c->bad, 1);
-            return;
+    int64_t seen = begin % whole, at = seen % run, checked = begin;
+    const real *x = c->x + begin / whole * c->n * inner;
+    for (int64_t j = begin, count; j < end; j += count) {
+        count = ETUDE_MIN(run - at, end - j);
+        if (j + count > checked) {
+            int64_t to = ETUDE_MIN(end, ETUDE_MAX(j + count, checked + BLOCK));
+            if (!indices_fit(c->index + checked, to - checked, c->n)) {
+                atomic_store(c->bad, 1);
+                return;
+            }
+            checked = to;
         }
+        const int64_t *index = c->index + j;
+        const real *from = x + at * step;
+        real *y = c->y + j;
         if (inner == 1)
-            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = x[index[i]];
+            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
         else
-            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = x[index[i] * inner + i];
-        j += count;
+            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i] * inner + i];
+        at = 0;
+        seen += count;
+        if (seen == whole)
+            seen = 0, x += c->n * inner;
     }
 }
 
@@ -62,7 +74,7 @@ ETUDE_KERNEL(gather, gather)(etude_context *ctx, const real *x, const int64_t *i
                              int64_t outer, int64_t n, int64_t index_n, int64_t inner)
 {
     atomic_int bad = 0;
-    gather_call c = {x, index, y, n, index_n, inner, &bad, ctx};
+    gather_call c = {x, index, y, n, index_n, inner, &bad, NULL, ctx};
     etude_parallel_for(ctx, gather_part, &c, outer * index_n * inner, ETUDE_GRAIN_MATH);
     return bad ? ETUDE_BAD_INDEX : ETUDE_OK;
 }
@@ -97,6 +109,31 @@ static int scatter_wide(const gather_call *c, real *y, const int64_t *index, con
     return 1;
 }
 
+/* inner = 1: the indices of some rows are looked over together, and are in L1 when they are used. */
+static void scatter_rows(void *arg, int64_t begin, int64_t end)
+{
+    const gather_call *c = arg;
+    int64_t n = c->n, index_n = c->index_n, step = ETUDE_MAX(1, BLOCK / ETUDE_MAX(1, index_n));
+    for (int64_t r = begin; r < end; r += step) {
+        int64_t rows = ETUDE_MIN(step, end - r);
+        const int64_t *index = c->index + r * index_n;
+        const real *src = c->x + r * index_n;
+        real *y = c->y + r * n;
+        if (!indices_fit(index, rows * index_n, n)) {
+            atomic_store(c->bad, 1);
+            return;
+        }
+        if (index_n > MANY && !WRAPS) { /* one row */
+            if (!scatter_wide(c, y, index, src, 1))
+                atomic_store(c->failed, 1);
+            continue;
+        }
+        for (int64_t k = 0; k < rows; k++, y += n, index += index_n, src += index_n)
+            for (int64_t j = 0; j < index_n; j++)
+                y[index[j]] += src[j];
+    }
+}
+
 static void scatter_columns(void *arg, int64_t begin, int64_t end)
 {
     const gather_call *c = arg;
@@ -107,13 +144,15 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
         real *y = c->y + o * c->n * inner + from;
         const int64_t *index = c->index + o * c->index_n * inner + from;
         const real *src = c->x + o * c->index_n * inner + from;
-        if (c->index_n > MANY && !WRAPS) {
+        int fit = 1;
+        for (int64_t j = 0; j < c->index_n; j++)
+            fit &= indices_fit(index + j * inner, cols, c->n);
+        if (!fit) {
+            atomic_store(c->bad, 1);
+        } else if (c->index_n > MANY && !WRAPS) {
             if (!scatter_wide(c, y, index, src, cols))
-                atomic_store(c->bad, 1);
-        } else if (inner == 1)
-            for (int64_t j = 0; j < c->index_n; j++)
-                y[index[j]] += src[j];
-        else
+                atomic_store(c->failed, 1);
+        } else
             for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
                 for (int64_t i = 0; i < cols; i++)
                     y[index[i] * inner + i] += src[i];
@@ -124,14 +163,12 @@ ETUDE_KERNEL(scatter_add, scatter_add)(etude_context *ctx, const int64_t *index,
                                        real *y, int64_t outer, int64_t n, int64_t index_n,
                                        int64_t inner)
 {
-    atomic_int failed = 0;
-    gather_call c = {src, index, y, n, index_n, inner, &failed, ctx};
+    atomic_int bad = 0, failed = 0;
+    gather_call c = {src, index, y, n, index_n, inner, &bad, &failed, ctx};
     int64_t parts = (inner + COLUMNS - 1) / COLUMNS;
-    if (!indices_fit(index, outer * index_n * inner, n))
-        return ETUDE_BAD_INDEX;
-    etude_parallel_for(ctx, scatter_columns, &c, outer * parts,
+    etude_parallel_for(ctx, inner == 1 ? scatter_rows : scatter_columns, &c, outer * parts,
                        ETUDE_GRAIN_MATH / (index_n * ETUDE_MIN(COLUMNS, inner) + 1) + 1);
-    return failed ? ETUDE_NO_MEMORY : ETUDE_OK;
+    return bad ? ETUDE_BAD_INDEX : failed ? ETUDE_NO_MEMORY : ETUDE_OK;
 }
 
 #endif

@@ -40,7 +40,9 @@ typedef struct {
 static void not_body(void *arg, int64_t begin, int64_t end)
 {
     const logical_call *c = arg;
-    ETUDE_SIMD for (int64_t i = begin; i < end; i++) c->y[i] = c->x[i] ^ 1;
+    const real *x = c->x;
+    real *y = c->y; /* in locals, since bytes might overlap c itself */
+    ETUDE_SIMD for (int64_t i = begin; i < end; i++) y[i] = x[i] ^ 1;
 }
 
 ETUDE_KERNEL(map, logical_not)(etude_context *ctx, const real *x, real *y, int64_t n, double a,
@@ -52,24 +54,22 @@ ETUDE_KERNEL(map, logical_not)(etude_context *ctx, const real *x, real *y, int64
     return ETUDE_OK;
 }
 
-/* `start` is the result over no elements; combined with any x it gives that x. */
+/* `start` is the result over no elements; combined with any x it gives that x. A row is settled by
+   the first element that differs from it, and memchr looks for that. */
 #define REDUCED(op, sign, start)                                                                  \
     static void op##_body(void *arg, int64_t begin, int64_t end)                                  \
     {                                                                                             \
         const logical_call *c = arg;                                                              \
-        int64_t inner = c->inner;                                                                 \
+        int64_t n = c->n, inner = c->inner;                                                       \
         for (int64_t o = begin; o < end; o++) {                                                   \
-            const real *x = c->x + o * c->n * inner;                                              \
-            real *y = c->y + o * inner, found = start;                                            \
+            const real *x = c->x + o * n * inner;                                                 \
+            real *y = c->y + o * inner;                                                           \
             if (inner == 1) {                                                                     \
-                ETUDE_PRAGMA(omp simd reduction(sign : found))                                    \
-                for (int64_t j = 0; j < c->n; j++)                                                \
-                    found = (real)(found sign x[j]);                                              \
-                y[0] = found;                                                                     \
+                y[0] = n > 0 && memchr(x, !(start), (size_t)n) ? !(start) : (start);              \
                 continue;                                                                         \
             }                                                                                     \
             memset(y, start, (size_t)inner);                                                      \
-            for (int64_t j = 0; j < c->n; j++)                                                    \
+            for (int64_t j = 0; j < n; j++)                                                       \
                 ETUDE_SIMD for (int64_t i = 0; i < inner; i++)                                    \
                     y[i] = (real)(y[i] sign x[j * inner + i]);                                    \
         }                                                                                         \

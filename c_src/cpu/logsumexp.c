@@ -25,19 +25,20 @@ static void lse_rows(void *arg, int64_t begin, int64_t end)
 {
     const lse_call *c = arg;
     int64_t n = c->n, step = rows_in_block(n);
-    real top[ETUDE_BLOCK], sum[ETUDE_BLOCK];
+    real top[ETUDE_BLOCK], sum[ETUDE_BLOCK], log_sum[ETUDE_BLOCK];
     for (int64_t r = begin; r < end; r += step) {
         int64_t rows = ETUDE_MIN(step, end - r);
         const real *x = c->x + r * n;
         block_log_sum(x, rows, n, top, sum);
-        for (int64_t k = 0; k < rows; k++) {
+        for (int64_t k = 0; k < rows; k++)
             if (!is_finite(top[k])) {
                 top[k] = sum[k] = 0;
                 for (int64_t j = 0; j < n; j++)
                     sum[k] += v_exp(x[k * n + j]);
             }
-            c->y[r + k] = top[k] + log_of(sum[k]);
-        }
+        block_logs(sum, log_sum, rows);
+        for (int64_t k = 0; k < rows; k++)
+            c->y[r + k] = top[k] + log_sum[k];
     }
 }
 

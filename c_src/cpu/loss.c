@@ -73,7 +73,7 @@ static int loss_of(etude_context *ctx, loss_run *run, const real *x, const real 
 VMATH real cross_entropy_of(real v, real w)
 {
     real size = absolute(v), share = v > 0 ? 1 - w : w;
-    return (share == 0 ? 0 : size * share) + v_log1p(v_exp_below_0(-size));
+    return (share == 0 ? 0 : size * share) + v_log1p_to_1(v_exp_minus(size));
 }
 
 LOSS(mse_loss, (v - w) * (v - w))

@@ -71,10 +71,11 @@ static inline int map(etude_context *ctx, void (*run)(const real *, const real *
 #include "trig.h"
 #include "vmath.h"
 
+enum { BLOCK = 256 }; /* numbers looked over for rare ones before they are computed */
+
 MAP(neg, ETUDE_GRAIN_MEMORY, -v)
 MAP(relu, ETUDE_GRAIN_MEMORY, v < 0 ? 0 : v) /* NaN stays */
 MAP(exp, ETUDE_GRAIN_MATH, v_exp(v))
-MAP(log, ETUDE_GRAIN_MATH, v_log(v))
 MAP(sqrt, ETUDE_GRAIN_MATH, sizeof(real) == 8 ? sqrt(v) : sqrtf(v))
 MAP(tanh, ETUDE_GRAIN_MATH, v_tanh(v))
 MAP(sigmoid, ETUDE_GRAIN_MATH, v_sigmoid(v))
@@ -83,24 +84,45 @@ MAP(abs, ETUDE_GRAIN_MEMORY, absolute(v))
 MAP(sign, ETUDE_GRAIN_MEMORY, v > 0 ? 1 : v < 0 ? -1 : v == 0 ? 0 : v) /* NaN stays */
 MAP(square, ETUDE_GRAIN_MEMORY, v *v)
 MAP(reciprocal, ETUDE_GRAIN_MEMORY, 1 / v)
-MAP(rsqrt, ETUDE_GRAIN_MATH, 1 / (sizeof(real) == 8 ? (real)sqrt(v) : (real)sqrtf((float)v)))
+MAP(rsqrt, ETUDE_GRAIN_MATH, v_rsqrt(v))
 MAP(expm1, ETUDE_GRAIN_MATH, v_expm1_of_all(v))
 MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
 
-/* sin and cos are computed in double for both dtypes, so that a float is right to the last bit
-   except in rare ties. Where angles are too large for trig.h, the C library has the last word. */
+/* log: subnormal numbers and what has no logarithm are rare, and asked for block by block. */
+static void log_run(const real *x, const real *y, real *z, int64_t n)
+{
+    (void)y;
+    for (int64_t from = 0; from < n; from += BLOCK) {
+        int64_t to = ETUDE_MIN(n, from + BLOCK);
+        int rare = 0;
+        ETUDE_PRAGMA(omp simd reduction(| : rare)) for (int64_t i = from; i < to; i++)
+            rare |= !is_ordinary(x[i]);
+        if (rare)
+            ETUDE_SIMD for (int64_t i = from; i < to; i++) z[i] = v_log(x[i]);
+        else
+            ETUDE_SIMD for (int64_t i = from; i < to; i++) z[i] = v_log_of_ordinary(x[i]);
+    }
+}
+
+ETUDE_KERNEL(map, log)(etude_context *ctx, const real *x, real *y, int64_t n, double a, double b)
+{
+    (void)a, (void)b;
+    return map(ctx, log_run, x, NULL, y, n, ETUDE_GRAIN_MATH);
+}
+
+/* Where angles are too large for trig.h, the C library has the last word. */
 #define ANGLE(op, value, library)                                                                 \
     static void op##_run(const real *x, const real *y, real *z, int64_t n)                        \
     {                                                                                             \
         (void)y;                                                                                  \
-        for (int64_t from = 0; from < n; from += ANGLE_BLOCK) {                                   \
-            int64_t to = ETUDE_MIN(n, from + ANGLE_BLOCK), count = to - from;                     \
-            real given[ANGLE_BLOCK]; /* z may be x */                                             \
+        for (int64_t from = 0; from < n; from += BLOCK) {                                   \
+            int64_t to = ETUDE_MIN(n, from + BLOCK), count = to - from;                     \
+            real given[BLOCK]; /* z may be x */                                             \
             memcpy(given, x + from, (size_t)count * sizeof(real));                                \
             int large = 0;                                                                        \
             ETUDE_PRAGMA(omp simd reduction(| : large)) for (int64_t i = 0; i < count; i++)       \
                 large |= !(absolute(given[i]) <= (real)TRIG_MOST);                                \
-            ETUDE_SIMD for (int64_t i = 0; i < count; i++) z[from + i] = (real)value(given[i]);   \
+            ETUDE_SIMD for (int64_t i = 0; i < count; i++) z[from + i] = value(given[i]);         \
             for (int64_t i = 0; large && i < count; i++)                                          \
                 if (!(absolute(given[i]) <= (real)TRIG_MOST))                                     \
                     z[from + i] = (real)library(given[i]);                                        \
@@ -113,9 +135,8 @@ MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
         return map(ctx, op##_run, x, NULL, y, n, ETUDE_GRAIN_MATH);                               \
     }
 
-enum { ANGLE_BLOCK = 256 };
-ANGLE(sin, v_sin, sin)
-ANGLE(cos, v_cos, cos)
+ANGLE(sin, sine, sin)
+ANGLE(cos, cosine, cos)
 
 LOOP(gelu, v_gelu(v))
 LOOP(gelu_tanh, v_gelu_tanh(v))

@@ -25,7 +25,7 @@ typedef struct {
     double divisor;        /* of all means; NaN: each window has its own */
 } pool;
 
-enum { LANES = 4 };
+enum { LANES = 4, COLUMNS = 512 };
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real))));
 typedef real_bits lane_bits __attribute__((vector_size(LANES * sizeof(real))));
 
@@ -261,24 +261,43 @@ static int64_t bin_end(int64_t i, int64_t size, int64_t count)
     return ((i + 1) * size + count - 1) / count;
 }
 
+/* The lines of a row of bins add up first, column by column along memory, for COLUMNS columns of
+   the image; then those of each bin. */
+static void adaptive_line(const pool *q, const real *x, int64_t h0, int64_t h1, real *y)
+{
+    real column[COLUMNS];
+    for (int64_t o = 0; o < q->OW; o++)
+        y[o] = 0;
+    for (int64_t from = 0, o = 0; from < q->W; from += COLUMNS) {
+        int64_t to = ETUDE_MIN(from + COLUMNS, q->W);
+        for (int64_t w = from; w < to; w++)
+            column[w - from] = x[h0 * q->W + w];
+        for (int64_t h = h0 + 1; h < h1; h++)
+            ETUDE_SIMD for (int64_t w = from; w < to; w++) column[w - from] += x[h * q->W + w];
+        for (; o > 0 && bin_end(o - 1, q->W, q->OW) > from; o--) /* bins that began before */
+            ;
+        for (; o < q->OW && bin_begin(o, q->W, q->OW) < to; o++) {
+            int64_t w0 = ETUDE_MAX(from, bin_begin(o, q->W, q->OW));
+            int64_t w1 = ETUDE_MIN(to, bin_end(o, q->W, q->OW));
+            real sum = 0;
+            for (int64_t w = w0; w < w1; w++)
+                sum += column[w - from];
+            y[o] += sum;
+        }
+    }
+    for (int64_t o = 0; o < q->OW; o++) {
+        int64_t w0 = bin_begin(o, q->W, q->OW), w1 = bin_end(o, q->W, q->OW);
+        y[o] /= (real)((h1 - h0) * (w1 - w0));
+    }
+}
+
 static void adaptive_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
-    for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
-        const real *x = q->x + line / q->OH * q->H * q->W;
-        int64_t h0 = bin_begin(line % q->OH, q->H, q->OH), h1 = bin_end(line % q->OH, q->H, q->OH);
-        for (int64_t o = 0; o < q->OW; o++) {
-            int64_t w0 = bin_begin(o, q->W, q->OW), w1 = bin_end(o, q->W, q->OW);
-            real total = 0;
-            for (int64_t h = h0; h < h1; h++) {
-                real sum = 0;
-                ETUDE_PRAGMA(omp simd reduction(+ : sum)) for (int64_t w = w0; w < w1; w++)
-                    sum += x[h * q->W + w];
-                total += sum;
-            }
-            q->y[line * q->OW + o] = total / (real)((h1 - h0) * (w1 - w0));
-        }
-    }
+    for (int64_t plane = begin; plane < end; plane++)
+        for (int64_t i = 0; i < q->OH; i++)
+            adaptive_line(q, q->x + plane * q->H * q->W, bin_begin(i, q->H, q->OH),
+                          bin_end(i, q->H, q->OH), q->y + (plane * q->OH + i) * q->OW);
 }
 
 static void adaptive_backward_body(void *arg, int64_t begin, int64_t end)

@@ -19,6 +19,7 @@
 
 #include "kernel.h"
 #include "trig.h"
+#include "wide.h"
 
 typedef unsigned __int128 wide;
 
@@ -109,8 +110,8 @@ static void randn_chunks(void *arg, int64_t begin, int64_t end)
         int64_t from = chunk * 2 * CHUNK_WORDS, n = ETUDE_MIN(2 * CHUNK_WORDS, call->n - from);
         int words = (int)((n + 1) / 2);
         chunk_of_words(call, chunk, word);
-        for (int i = 0; i < words; i++)
-            radius[i] = log(((double)(int64_t)((word[i] & 0xffffffffu) >> 8) + 1) * 0x1p-24);
+        ETUDE_SIMD for (int i = 0; i < words; i++) radius[i] =
+            wide_log(((double)(int64_t)((word[i] & 0xffffffffu) >> 8) + 1) * 0x1p-24);
         ETUDE_SIMD for (int i = 0; i < words; i++)
         {
             double angle = (double)(int64_t)(word[i] >> 40) * (0x1p-24 * 0x1.921fb54442d18p+2);

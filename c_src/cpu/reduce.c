@@ -88,36 +88,55 @@ static real smallest(const real *x, int64_t n)
     return found ? (real)NAN : low;
 }
 
-static real product(const real *x, int64_t n)
+INLINE real product(const real *x, int64_t n)
 {
-    real part[LANES], total = 1;
+    real total = 1;
+    if (n < LANES) {
+        for (int64_t i = 0; i < n; i++)
+            total = combine(PROD, total, x[i]);
+        return total;
+    }
+    lanes ones = (lanes){0} + 1, a = ones, b = ones;
     int64_t i = 0;
-    for (int k = 0; k < LANES; k++)
-        part[k] = 1;
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        a *= lanes_at(x + i), b *= lanes_at(x + i + LANES);
     for (; i + LANES <= n; i += LANES)
-        ETUDE_SIMD for (int k = 0; k < LANES; k++) part[k] = combine(PROD, part[k], x[i + k]);
-    for (int k = 0; k < LANES; k++)
-        total = combine(PROD, total, part[k]);
-    for (; i < n; i++)
-        total = combine(PROD, total, x[i]);
-    return total;
+        a *= lanes_at(x + i);
+    if (i < n)
+        b *= last_lanes(lanes_at(x + n - LANES), ones, n - i);
+    return lanes_product(a * b);
 }
 
-static real along(kind kind, const real *x, int64_t n)
+INLINE real along(kind kind, const real *x, int64_t n)
 {
-    return kind == SUM    ? row_sum(x, n)
-           : kind == PROD ? product(x, n)
-           : kind == MAX  ? largest(x, n)
-                          : smallest(x, n);
+    if (kind == SUM) /* a short row costs no call */
+        return n <= ETUDE_BLOCK ? block_sum(SUM_OF_X, x, x, 0, n) : row_sum(x, n);
+    return kind == PROD ? product(x, n) : kind == MAX ? largest(x, n) : smallest(x, n);
+}
+
+INLINE void rows_of_kind(kind kind, const reduce_call *c, int64_t begin, int64_t end)
+{
+    if (c->blocks == 1)
+        for (int64_t o = begin; o < end; o++)
+            c->y[o] = along(kind, c->x + o * c->n, c->n);
+    else
+        for (int64_t item = begin; item < end; item++) {
+            int64_t o = item / c->blocks, from = item % c->blocks * c->block;
+            c->y[item] = along(kind, c->x + o * c->n + from, ETUDE_MIN(c->block, c->n - from));
+        }
 }
 
 static void rows_body(void *arg, int64_t begin, int64_t end)
 {
     const reduce_call *c = arg;
-    for (int64_t item = begin; item < end; item++) {
-        int64_t o = item / c->blocks, from = item % c->blocks * c->block;
-        c->y[item] = along(c->kind, c->x + o * c->n + from, ETUDE_MIN(c->block, c->n - from));
-    }
+    if (c->kind == SUM)
+        rows_of_kind(SUM, c, begin, end);
+    else if (c->kind == PROD)
+        rows_of_kind(PROD, c, begin, end);
+    else if (c->kind == MAX)
+        rows_of_kind(MAX, c, begin, end);
+    else
+        rows_of_kind(MIN, c, begin, end);
 }
 
 static int reduce_rows(etude_context *ctx, reduce_call *c)
@@ -341,11 +360,18 @@ ETUDE_KERNEL(reduce, mean)(etude_context *ctx, const real *x, real *y, int64_t o
                            int64_t inner)
 {
     int status = reduce(ctx, SUM, x, y, outer, n, inner);
-    for (int64_t i = 0; status == ETUDE_OK && i < outer * inner; i++) {
-        const real *first = x + i / inner * n * inner + i % inner;
-        y[i] = overflowed(y[i]) ? (real)(wide_sum(first, n, inner) / (double)n) : y[i] / (real)n;
+    int lost = 0;
+    if (status != ETUDE_OK)
+        return status;
+    ETUDE_PRAGMA(omp simd reduction(| : lost)) for (int64_t i = 0; i < outer * inner; i++)
+    {
+        y[i] /= (real)n;
+        lost |= overflowed(y[i]);
     }
-    return status;
+    for (int64_t i = 0; lost && i < outer * inner; i++)
+        if (overflowed(y[i]))
+            y[i] = (real)(wide_sum(x + i / inner * n * inner + i % inner, n, inner) / (double)n);
+    return ETUDE_OK;
 }
 
 #endif

@@ -10,10 +10,12 @@
 
 #include "rows.h"
 
+enum { TOGETHER = 4 }; /* rows that backward takes at a time */
+
 typedef struct {
     const real *grad, *x, *weight, *rstd_in;
     real *y, *rstd; /* y is dx in backward */
-    real *sums;     /* blocks x cols: of grad h, as in backward_row */
+    real *sums;     /* blocks x cols: of grad h, as in backward_rows */
     int64_t rows, cols, block;
     real eps;
 } rms_call;
@@ -62,23 +64,51 @@ ETUDE_KERNEL(rms_norm, rms_norm)(etude_context *ctx, const real *x, const real *
     return ETUDE_OK;
 }
 
-/* One row: dx = rstd (g - h mean(g h)) with g = grad weight, h = x rstd. */
-static void backward_row(const rms_call *call, int64_t r, real *dweight)
+/* A vector of columns c .. c + LANES of some rows goes into the sums of backward_rows. `count` is
+   LANES, or fewer at the end of a row: then the last ones. */
+static inline __attribute__((always_inline)) void
+backward_columns(const rms_call *call, int64_t r, int rows, int64_t c, int64_t count, lanes *of_gh,
+                 real *dweight)
 {
-    int64_t cols = call->cols;
-    const real *grad = call->grad + r * cols, *x = call->x + r * cols, *weight = call->weight;
-    real *dx = call->y + r * cols, rstd = call->rstd_in[r], of_gh = 0;
-    ETUDE_PRAGMA(omp simd reduction(+ : of_gh)) for (int64_t c = 0; c < cols; c++)
-    {
-        real product = grad[c] * (x[c] * rstd);
-        dweight[c] += product;
-        of_gh += weight ? product * weight[c] : product;
+    lanes dw = lanes_at(dweight + c);
+    for (int k = 0; k < rows; k++) {
+        int64_t at = (r + k) * call->cols + c;
+        lanes dh = lanes_at(call->grad + at) * (lanes_at(call->x + at) * call->rstd_in[r + k]);
+        if (count < LANES)
+            dh = last_lanes(dh, (lanes){0}, count);
+        dw += dh;
+        of_gh[k] += call->weight ? dh * lanes_at(call->weight + c) : dh;
     }
-    of_gh /= (real)cols;
-    ETUDE_SIMD for (int64_t c = 0; c < cols; c++)
-    {
-        real g = weight ? grad[c] * weight[c] : grad[c];
-        dx[c] = rstd * (g - x[c] * rstd * of_gh);
+    memcpy(dweight + c, &dw, sizeof dw);
+}
+
+/* dx = rstd (g - h mean(g h)) with g = grad weight, h = x rstd. Some rows go together through the
+   first loop, so that dweight is read and written once for all. */
+static inline __attribute__((always_inline)) void
+backward_rows(const rms_call *call, int64_t r, int rows, real *dweight)
+{
+    int64_t cols = call->cols, c = 0;
+    const real *weight = call->weight;
+    lanes of_gh[TOGETHER] = {{0}};
+    for (; c + LANES <= cols; c += LANES)
+        backward_columns(call, r, rows, c, LANES, of_gh, dweight);
+    if (c < cols && cols >= LANES)
+        backward_columns(call, r, rows, cols - LANES, cols - c, of_gh, dweight);
+    for (int k = 0; k < rows; k++) {
+        const real *grad = call->grad + (r + k) * cols, *x = call->x + (r + k) * cols;
+        real *dx = call->y + (r + k) * cols, rstd = call->rstd_in[r + k];
+        real sum_gh = lanes_sum(of_gh[k]);
+        for (c = 0; cols < LANES && c < cols; c++) { /* a row shorter than a vector */
+            real product = grad[c] * (x[c] * rstd);
+            dweight[c] += product;
+            sum_gh += weight ? product * weight[c] : product;
+        }
+        sum_gh /= (real)cols;
+        ETUDE_SIMD for (c = 0; c < cols; c++)
+        {
+            real g = weight ? grad[c] * weight[c] : grad[c];
+            dx[c] = rstd * (g - x[c] * rstd * sum_gh);
+        }
     }
 }
 
@@ -89,8 +119,11 @@ static void backward_blocks(void *arg, int64_t begin, int64_t end)
         real *dweight = call->sums + b * call->cols;
         int64_t last = ETUDE_MIN((b + 1) * call->block, call->rows);
         memset(dweight, 0, (size_t)call->cols * sizeof(real));
-        for (int64_t r = b * call->block; r < last; r++)
-            backward_row(call, r, dweight);
+        int64_t r = b * call->block;
+        for (; r + TOGETHER <= last; r += TOGETHER)
+            backward_rows(call, r, TOGETHER, dweight);
+        for (; r < last; r++)
+            backward_rows(call, r, 1, dweight);
     }
 }
 
@@ -100,7 +133,7 @@ ETUDE_KERNEL(rms_norm_backward, rms_norm_backward)(etude_context *ctx, const rea
                                                    int64_t rows, int64_t cols)
 {
     rms_call call = {.grad = grad, .x = x, .weight = weight, .rstd_in = rstd, .y = dx,
-                     .rows = rows, .cols = cols, .block = rows_grain(cols)};
+                     .rows = rows, .cols = cols, .block = rows_in_sum(cols)};
     int64_t blocks = (rows + call.block - 1) / call.block;
     call.sums = etude_scratch(ctx, (size_t)(blocks * cols + 1) * sizeof(real));
     if (!call.sums)

@@ -23,24 +23,27 @@ typedef uint64_t total_type; /* wraps */
 typedef double total_type;
 #endif
 
+static inline void scan_row(const real *x, real *y, int64_t n)
+{
+    total_type total = (total_type)x[0];
+    y[0] = x[0];
+    for (int64_t j = 1; j < n; j++) {
+        total += (total_type)x[j];
+        y[j] = (real)total;
+    }
+}
+
 static void scan_items(void *arg, int64_t begin, int64_t end)
 {
     const scan_call *c = arg;
     int64_t inner = c->inner;
-    for (int64_t item = begin; item < end; item++) {
+    for (int64_t row = begin; inner == 1 && row < end; row++)
+        scan_row(c->x + row * c->n, c->y + row * c->n, c->n);
+    for (int64_t item = begin; inner > 1 && item < end; item++) {
         int64_t from = item % c->parts * COLUMNS, cols = ETUDE_MIN(COLUMNS, inner - from);
         int64_t at = item / c->parts * c->n * inner + from;
         const real *x = c->x + at;
         real *y = c->y + at;
-        if (inner == 1) {
-            total_type total = (total_type)x[0];
-            y[0] = x[0];
-            for (int64_t j = 1; j < c->n; j++) {
-                total += (total_type)x[j];
-                y[j] = (real)total;
-            }
-            continue;
-        }
         total_type total[COLUMNS];
         for (int64_t i = 0; i < cols; i++)
             total[i] = (total_type)x[i], y[i] = x[i];

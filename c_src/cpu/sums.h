@@ -15,6 +15,12 @@ typedef real lanes __attribute__((vector_size(ETUDE_VECTOR_BYTES)));
 
 enum { LANES = ETUDE_VECTOR_BYTES / (int)sizeof(real) };
 
+#if defined(ETUDE_INT)
+typedef uint64_t total_type; /* integers wrap, as in NumPy; vectors of them do by themselves */
+#else
+typedef real total_type;
+#endif
+
 SUMS lanes lanes_at(const real *x)
 {
     lanes a;
@@ -22,13 +28,63 @@ SUMS lanes lanes_at(const real *x)
     return a;
 }
 
+/* All lanes of a vector added up, or multiplied: its halves, then theirs, down to four floats. Each
+   is a vector of its own type, because a loop over lanes is not always kept in registers. */
+#if ETUDE_VECTOR_BYTES > 16
+typedef real last_four __attribute__((vector_size(16))); /* or two doubles */
+#define HALVE(whole, type, a, sign)                                                               \
+    type a##_low, a##_high;                                                                       \
+    memcpy(&a##_low, &(whole), sizeof a##_low);                                                   \
+    memcpy(&a##_high, (const char *)&(whole) + sizeof a##_low, sizeof a##_high);                  \
+    type a = a##_low sign a##_high
+#else
+typedef lanes last_four;
+#endif
+
+#if ETUDE_VECTOR_BYTES == 64
+typedef real half_lanes __attribute__((vector_size(32)));
+#define LAST_FOUR(v, four, sign)                                                                  \
+    HALVE(v, half_lanes, half, sign);                                                             \
+    HALVE(half, last_four, four, sign)
+#elif ETUDE_VECTOR_BYTES == 32
+#define LAST_FOUR(v, four, sign) HALVE(v, last_four, four, sign)
+#else
+#define LAST_FOUR(v, four, sign) last_four four = v
+#endif
+
 SUMS real lanes_sum(lanes a)
 {
-    real part[LANES], total = 0;
-    memcpy(part, &a, sizeof part);
-    for (int k = 0; k < LANES; k++)
-        total += part[k];
+    LAST_FOUR(a, four, +);
+    real total = four[0];
+    for (int k = 1; k < 16 / (int)sizeof(real); k++)
+        total = (real)((total_type)total + (total_type)four[k]);
     return total;
+}
+
+SUMS real lanes_product(lanes a)
+{
+    LAST_FOUR(a, four, *);
+    real total = four[0];
+    for (int k = 1; k < 16 / (int)sizeof(real); k++)
+        total = (real)((total_type)total * (total_type)four[k]);
+    return total;
+}
+
+typedef __typeof__((lanes){0} < (lanes){0}) lanes_mask; /* all bits of a lane, or none */
+
+SUMS lanes lanes_where(lanes_mask mask, lanes a, lanes b) /* a where the mask is set, else b */
+{
+    return (lanes)(((lanes_mask)a & mask) | ((lanes_mask)b & ~mask));
+}
+
+/* The last `count` lanes of a; the others are b's. The end of a row is read as its last LANES
+   numbers, of which the first have been seen: a vector, and no loop. */
+SUMS lanes last_lanes(lanes a, lanes b, int64_t count)
+{
+    real place[LANES];
+    for (int k = 0; k < LANES; k++)
+        place[k] = (real)k;
+    return lanes_where(lanes_at(place) >= (real)(LANES - count), a, b);
 }
 
 /* What a sum adds up: x, x - shift, x y or (x - shift)^2. It is a constant in every call, so that
@@ -48,19 +104,25 @@ SUMS lanes lanes_term(enum term term, const real *x, const real *y, real shift)
 SUMS real block_sum(enum term term, const real *x, const real *y, real shift, int64_t n)
 {
     lanes part[4] = {{0}};
+    real total = 0;
     int64_t i = 0;
+    for (; n < LANES && i < n; i++)
+        total += term == SUM_OF_XY        ? x[i] * y[i]
+                 : term == SUM_OF_SHIFTED ? x[i] - shift
+                 : term == SUM_OF_SQUARES ? (x[i] - shift) * (x[i] - shift)
+                                          : x[i];
+    if (n < LANES)
+        return total;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (int k = 0; k < 4; k++)
             part[k] += lanes_term(term, x + i + k * LANES, y + i + k * LANES, shift);
     for (; i + LANES <= n; i += LANES)
         part[0] += lanes_term(term, x + i, y + i, shift);
-    real total = lanes_sum((part[0] + part[1]) + (part[2] + part[3]));
-    for (; i < n; i++)
-        total += term == SUM_OF_XY        ? x[i] * y[i]
-                 : term == SUM_OF_SHIFTED ? x[i] - shift
-                 : term == SUM_OF_SQUARES ? (x[i] - shift) * (x[i] - shift)
-                                          : x[i];
-    return total;
+    if (i < n) {
+        int64_t last = n - LANES;
+        part[1] += last_lanes(lanes_term(term, x + last, y + last, shift), (lanes){0}, n - i);
+    }
+    return lanes_sum((part[0] + part[1]) + (part[2] + part[3]));
 }
 
 /* Where pairwise summation cuts n > ETUDE_BLOCK elements: about in half, after whole blocks. */

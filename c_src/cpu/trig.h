@@ -1,4 +1,4 @@
-/* trig.h: sine and cosine of doubles for loops that the compiler vectorises; not for huge angles.
+/* trig.h: sine and cosine for loops that the compiler vectorises; not for huge angles.
 
    x = n pi/2 + r with |r| <= pi/4, n exact up to TRIG_MOST: pi/2 comes in three parts, of which the
    first two have 33 bits, so that their products with n are exact (Cody and Waite 1980, chapter 8,
@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 #include <string.h>
+
+#include "vmath.h"
 
 #define TRIG_MOST 0x1p20
 
@@ -67,5 +69,50 @@ TRIG double v_cos(double x)
 {
     return trig(x, 1);
 }
+
+#if ETUDE_REAL == 32 && ETUDE_HAS_FMA
+
+/* sin(x + quarters pi/2). The polynomials are the best of their degree for |r| <= 0.83: to 6e-9 of
+   the sine, and 2e-10 in the cosine. */
+TRIG float turned(float x, int32_t quarters)
+{
+    float shifted = fused(x, 0x1.45f306p-1f, ROUNDER), n = shifted - ROUNDER;
+    float r = fused(n, -0x1.921fb6p+0f, x);
+    r = fused(n, 0x1.777a5cp-25f, r);
+    r = fused(n, 0x1.ee59dap-50f, r);
+    float z = r * r;
+    float s = fused(fused(-1.94797894e-4f, z, 8.33189432e-3f), z, -1.66666504e-1f);
+    float sine = fused(s * z, r, r);
+    float c = fused(fused(2.43963703e-5f, z, -1.38869935e-3f), z, 4.16666391e-2f);
+    float cosine = 1.0f + fused(c * z, z, -0.5f * z);
+    uint32_t q = (uint32_t)bits_of(shifted) + (uint32_t)quarters;
+    int32_t chosen = bits_of(q & 1 ? cosine : sine);
+    return real_of(chosen ^ (int32_t)((q & 2) << 30));
+}
+
+TRIG float sine(float x)
+{
+    float y = turned(x, 0);
+    return x == 0 ? x : y; /* -0 stays */
+}
+
+TRIG float cosine(float x)
+{
+    return turned(x, 1);
+}
+
+#else
+
+TRIG real sine(real x)
+{
+    return (real)v_sin(x);
+}
+
+TRIG real cosine(real x)
+{
+    return (real)v_cos(x);
+}
+
+#endif
 
 #endif

@@ -18,6 +18,9 @@
 /* Elements in a block that stays in L1 between the passes over it. */
 #define ETUDE_BLOCK 4096
 
+/* The least rows that share sums down columns (layer_norm.c), whose room is written and read too. */
+#define ETUDE_ROWS_OF_SUM 32
+
 /* ---- The matrix product (gemm.h), which matmul and conv2d share --------------------------------
 
    GEMM_MR     rows of a register tile: MR * NV accumulators, NV vectors of B and a broadcast of A
@@ -31,6 +34,8 @@
    GEMM_PACK_A how many panels C must have for packing A to pay; half as many where each step along
                k of A is in another page. With fewer, A is read where it lies, by one pointer a row
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us */
+#define CONV_KC 256
+#define CONV_TASK (1 << 19)
 #define GEMM_NV 2
 #define GEMM_KC 256
 #define GEMM_STRIP 8

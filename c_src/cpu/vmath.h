@@ -22,6 +22,7 @@
 #define BIAS 1023
 #define ROUNDER 6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer */
 #define SMALLEST_NORMAL 0x1p-1022
+#define LEAST_POWER (-1075) /* 2^i with a smaller i, and all about it, rounds to 0 */
 #define LIFT 512
 #define LOWER 0x1p-512
 #define LN2_HIGH 0x1.62e42fee00000p-1 /* 33 bits: n * LN2_HIGH is exact */
@@ -32,6 +33,7 @@
 #define BIAS 127
 #define ROUNDER 12582912.0f /* 1.5 * 2^23 */
 #define SMALLEST_NORMAL 0x1p-126f
+#define LEAST_POWER (-150)
 #define LIFT 64
 #define LOWER 0x1p-64f
 #define LN2_HIGH 0x1.62e4p-1f /* 15 bits */
@@ -71,10 +73,16 @@ VMATH real with_sign_of(real x, real sign) /* x >= 0 */
     return real_of(bits_of(x) | (bits_of(sign) & SIGN_BIT));
 }
 
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define ETUDE_HAS_FMA 1
+#else
+#define ETUDE_HAS_FMA 0
+#endif
+
 /* x y + z; one rounding where the machine has it in one instruction. */
 VMATH real fused(real x, real y, real z)
 {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if ETUDE_HAS_FMA
     return sizeof(real) == 8 ? (real)__builtin_fma(x, y, z) : (real)__builtin_fmaf(x, y, z);
 #else
     return x * y + z;
@@ -92,13 +100,16 @@ VMATH real exp_tail(real r)
     p = fused(p, r, 1.0 / 362880);
     p = fused(p, r, 1.0 / 40320);
     p = fused(p, r, 1.0 / 5040);
+    p = fused(p, r, 1.0 / 720);
+    p = fused(p, r, 1.0 / 120);
+    p = fused(p, r, 1.0 / 24);
+    p = fused(p, r, 1.0 / 6);
 #else
-    real p = 1.0f / 5040;
+    real p = 1.39420054e-3f; /* the best coefficients, a term fewer than the series: to 3e-9 */
+    p = fused(p, r, 8.36874972e-3f);
+    p = fused(p, r, 4.16663870e-2f);
+    p = fused(p, r, 1.66665204e-1f);
 #endif
-    p = fused(p, r, R(1.0) / 720);
-    p = fused(p, r, R(1.0) / 120);
-    p = fused(p, r, R(1.0) / 24);
-    p = fused(p, r, R(1.0) / 6);
     return fused(p, r, R(0.5));
 }
 
@@ -117,16 +128,22 @@ VMATH real power_of_two(real_bits i)
     return real_of((real_bits)((uint64_t)(i + BIAS) << MANTISSA));
 }
 
-/* e^x for x <= 0, cheaper than v_exp because it cannot overflow: 2^(i + LIFT) is a normal number
-   even where 2^i is not, and LOWER takes the LIFT off again. */
-VMATH real v_exp_below_0(real x)
+/* e^-a for a >= 0, or not far below, cheaper than v_exp because it cannot overflow: 2^(i + LIFT) is
+   a normal number even where 2^i is not, and LOWER takes the LIFT off again. */
+VMATH real v_exp_minus(real a)
 {
-    const real low = sizeof(real) == 8 ? R(-746.0) : R(-105.0);
+    const real most = sizeof(real) == 8 ? R(746.0) : R(105.0);
     real n;
     real_bits i;
-    real r = reduce_exp(x < low ? low : x, &n, &i);
-    real p = fused(r * r, exp_tail(r), r) + R(1.0);
-    return p * power_of_two(i + LIFT) * LOWER;
+    real r = reduce_exp(-(a > most ? most : a), &n, &i);
+    /* To round a product to 0 takes some processors a hundred cycles; to multiply by 0 does not. */
+    real scale = i < LEAST_POWER ? R(0.0) : power_of_two(i + LIFT);
+    return fused(fused(r * r, exp_tail(r), r), scale, scale) * LOWER;
+}
+
+VMATH real v_exp_below_0(real x)
+{
+    return v_exp_minus(-x);
 }
 
 VMATH real v_exp(real x)
@@ -139,9 +156,9 @@ VMATH real v_exp(real x)
     x = x < low ? low : x;
     x = x > high ? high : x;
     real r = reduce_exp(x, &n, &i);
-    real p = fused(r * r, exp_tail(r), r) + R(1.0);
     real_bits half = i >> 1; /* 2^i in two factors, so that it may become subnormal or infinite */
-    return p * power_of_two(half) * power_of_two(i - half);
+    real scale = power_of_two(half);
+    return fused(fused(r * r, exp_tail(r), r), scale, scale) * power_of_two(i - half);
 }
 
 /* e^x - 1 for 0 <= x <= 40 or so, accurate near 0 */
@@ -155,70 +172,97 @@ VMATH real v_expm1(real x)
     return fused(p, scale, scale - R(1.0));
 }
 
-/* q = a / sum, where sum is b + c rounded, b a power of two and c <= b. The rounding left `lost`
-   out of sum, which can make q wrong by an ulp; q (1 - lost / sum) mends that. A straight line
-   stands for 1 / sum, which is near enough in so small a correction. */
-VMATH real regain(real q, real sum, real b, real c)
+/* a / b for 2^-60 < b < 2^60. Where products and sums are fused, in less time than a division takes.
+   The bits of a float are about its logarithm, so those of 1 / b are about a constant less them:
+   that is y, right to 5 %. An error of e = 1 - b y in it becomes e^3 in y (1 + e + e^2). With that
+   y what the quotient q leaves of a is divided too, and the error is e^6, below half a unit. */
+VMATH real quotient(real a, real b)
 {
-    real lost = c - (sum - b);
-    return fused(q * lost, fused(sum, R(0.5) / (b * b), R(-1.4571) / b), q);
+#if ETUDE_REAL == 32 && ETUDE_HAS_FMA
+    real y = real_of(minus(0x7ef31000, bits_of(b))), e = fused(-b, y, 1.0f);
+    y = fused(y, fused(e, e, e), y);
+    real q = a * y;
+    return fused(fused(-b, q, a), y, q);
+#else
+    return a / b;
+#endif
 }
 
-/* With t = e^(2 |x|) - 1, tanh |x| is t / (t + 2). Where t > 2 the same written as 1 - 2 / (t + 2)
-   has the smaller error. */
+/* With t = (1 - e^(-2 |x|)) / 2, tanh |x| is t / (1 - t). |x| = n ln 2 / 2 + r, and so e^(-2 |x|)
+   is 2^-n e^(-2 r): the constants of reduce_exp halved, and exp_tail at -2 r. */
 VMATH real v_tanh(real x)
 {
     const real enough = sizeof(real) == 8 ? R(20.0) : R(10.0); /* tanh is 1 to the last bit */
     real a = absolute(x);
     a = a > enough ? enough : a;
-    real t = v_expm1(R(2.0) * a);
-    real sum = t + R(2.0), q = (t < R(2.0) ? t : R(2.0)) / sum;
-    return with_sign_of(t < R(2.0) ? regain(q, sum, R(2.0), t) : R(1.0) - q, x);
+    real shifted = fused(a, R(2.8853900817779268), ROUNDER), n = shifted - ROUNDER;
+    real r = fused(n, LN2_LOW * R(-0.5), fused(n, LN2_HIGH * R(-0.5), a));
+    real scale = power_of_two(minus(bits_of(ROUNDER), bits_of(shifted)));
+    real power = R(-2.0) * r, below = fused(power * r, exp_tail(power), r); /* (1 - e^power) / 2 */
+    real t = fused(scale, below, fused(scale, R(-0.5), R(0.5)));
+    return with_sign_of(quotient(t, R(1.0) - t), x);
 }
 
 /* From e = e^-|x|, so that nothing overflows and small results keep their precision: 1 / (1 + e),
    or e / (1 + e) for negative x. */
 VMATH real v_sigmoid(real x)
 {
-    real e = v_exp_below_0(-absolute(x));
-    real sum = R(1.0) + e, q = (x >= R(0.0) ? R(1.0) : x < R(0.0) ? e : x) / sum;
-    return regain(q, sum, R(1.0), e);
+    real e = v_exp_minus(absolute(x));
+    return quotient(x < R(0.0) ? e : R(1.0), R(1.0) + e);
 }
 
-/* x = 2^i (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2; log(1 + f) = f - f^2/2 + s (f^2/2 + tail)
-   with s = f / (2 + f), where s tail is what the series of 2 artanh s has beyond 2 s. */
-VMATH real v_log(real x)
+/* x = 2^i (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2. In double log(1 + f) = f - f^2/2 + s (f^2/2 +
+   tail) with s = f / (2 + f), where s tail is what the series of 2 artanh s has beyond 2 s. In
+   float it is f - f^2/2 + f^3 p(f), to 6e-9 of its value, which has no division. */
+VMATH real v_log_of_ordinary(real x) /* neither subnormal nor infinite, and x > 0 */
 {
-    const real two_up = sizeof(real) == 8 ? R(0x1p54) : R(0x1p25);
     const real_bits sqrt_half = bits_of(R(0.70710678118654752));
-    real_bits tiny = x < SMALLEST_NORMAL;
-    real y = tiny ? x * two_up : x;
-    real_bits i = minus(bits_of(y), sqrt_half) >> MANTISSA; /* arithmetic shift */
-    real f = real_of(minus(bits_of(y), (real_bits)((uint64_t)i << MANTISSA))) - R(1.0);
+    real_bits i = minus(bits_of(x), sqrt_half) >> MANTISSA; /* arithmetic shift */
+    real f = real_of(minus(bits_of(x), (real_bits)((uint64_t)i << MANTISSA))) - R(1.0);
     real n = real_of(i + bits_of(ROUNDER)) - ROUNDER;
-    n = tiny ? n - (sizeof(real) == 8 ? R(54.0) : R(25.0)) : n;
-    real s = f / (R(2.0) + f), z = s * s;
 #if ETUDE_REAL == 64
-    real p = 2.0 / 23;
+    real s = f / (2.0 + f), z = s * s, p = 2.0 / 23;
     p = fused(p, z, 2.0 / 21);
     p = fused(p, z, 2.0 / 19);
     p = fused(p, z, 2.0 / 17);
     p = fused(p, z, 2.0 / 15);
     p = fused(p, z, 2.0 / 13);
     p = fused(p, z, 2.0 / 11);
-#else
-    real p = 2.0f / 11;
-#endif
-    p = fused(p, z, R(2.0) / 9);
-    p = fused(p, z, R(2.0) / 7);
-    p = fused(p, z, R(2.0) / 5);
-    p = fused(p, z, R(2.0) / 3);
-    real half_square = R(0.5) * f * f;
+    p = fused(p, z, 2.0 / 9);
+    p = fused(p, z, 2.0 / 7);
+    p = fused(p, z, 2.0 / 5);
+    p = fused(p, z, 2.0 / 3);
+    real half_square = 0.5 * f * f;
     real tail = s * (half_square + p * z) + n * LN2_LOW;
-    real y_log = fused(n, LN2_HIGH, f - (half_square - tail));
-    y_log = x == R(0.0) ? -INFINITY : y_log;
-    y_log = x < R(0.0) ? NAN : y_log;
-    return x < INFINITY ? y_log : x; /* infinity and NaN as they are */
+    return fused(n, LN2_HIGH, f - (half_square - tail));
+#else
+    real square = f * f, p = -7.63438396e-2f;
+    p = fused(p, f, 1.27654263e-1f);
+    p = fused(p, f, -1.31620049e-1f);
+    p = fused(p, f, 1.42013689e-1f);
+    p = fused(p, f, -1.66231444e-1f);
+    p = fused(p, f, 2.00012359e-1f);
+    p = fused(p, f, -2.50008268e-1f);
+    p = fused(p, f, 3.33333317e-1f);
+    real tail = fused(p * f, square, n * LN2_LOW);
+    return fused(n, LN2_HIGH, f + fused(-0.5f, square, tail));
+#endif
+}
+
+VMATH int is_ordinary(real x)
+{
+    return x >= SMALLEST_NORMAL && x < INFINITY;
+}
+
+VMATH real v_log(real x)
+{
+    const real two_up = sizeof(real) == 8 ? R(0x1p54) : R(0x1p25);
+    real tiny = x < SMALLEST_NORMAL ? two_up : R(1.0);
+    real y = v_log_of_ordinary(x * tiny);
+    y = tiny > R(1.0) ? y - (sizeof(real) == 8 ? R(54.0) : R(25.0)) * R(0.69314718055994531) : y;
+    y = x == R(0.0) ? -INFINITY : y;
+    y = x < R(0.0) ? NAN : y;
+    return x < INFINITY ? y : x; /* infinity and NaN as they are */
 }
 
 /* e^x - 1 for every x: e^r - 1 scaled by 2^i in two factors, so that it may become infinite. Close
@@ -244,8 +288,18 @@ VMATH real v_log1p(real x)
 {
     const real tiny = sizeof(real) == 8 ? R(0x1p-54) : R(0x1p-25);
     real u = R(1.0) + x, lost = x - (u - R(1.0));
-    real y = v_log(u) + (u > R(0.0) && u < INFINITY ? lost / u : R(0.0));
+    real y = v_log_of_ordinary(u) + (u < R(0x1p60) ? quotient(lost, u) : R(0.0));
+    y = u == R(0.0) ? -INFINITY : y;
+    y = u < R(0.0) ? NAN : y;
+    y = u < INFINITY ? y : u;
     return absolute(x) < tiny ? x : y;
+}
+
+/* The same for 0 <= x <= 1, where nothing is special but NaN, which does not stay. */
+VMATH real v_log1p_to_1(real x)
+{
+    real u = R(1.0) + x, lost = x - (u - R(1.0));
+    return v_log_of_ordinary(u) + quotient(lost, u);
 }
 
 #if ETUDE_REAL == 64
@@ -265,16 +319,18 @@ VMATH real v_erf(real x)
     p = fused(p, z, -3.76126267e-1f);
     p = fused(p, z, 1.28379167e-1f); /* 2 / sqrt(pi) - 1 */
     a = a > 4.0f ? 4.0f : a;
-    real q = -1.63715141e-6f;
-    q = fused(q, a, 4.60580427e-5f);
-    q = fused(q, a, -5.96805626e-4f);
-    q = fused(q, a, 4.75959629e-3f);
-    q = fused(q, a, -2.64211360e-2f);
-    q = fused(q, a, 1.10080083e-1f);
-    q = fused(q, a, 6.31826052e-1f);
-    q = fused(q, a, 1.13023343f);
-    q = fused(q, a, -3.20138050e-4f);
-    return a < 1.0f ? fused(x, p, x) : with_sign_of(1.0f - v_exp_below_0(-q), x);
+    real q = -1.86379256e-4f;
+    q = fused(q, a, 2.94765892e-3f);
+    q = fused(q, a, -2.18380664e-2f);
+    q = fused(q, a, 1.03106759e-1f);
+    q = fused(q, a, 6.38144827e-1f);
+    q = fused(q, a, 1.12708919f);
+    q = fused(q, a, 3.41522298e-4f);
+    real n;
+    real_bits i;
+    real r = reduce_exp(-q, &n, &i); /* q < 17: e^-q is an ordinary number */
+    real e = fused(fused(r * r, exp_tail(r), r), power_of_two(i), power_of_two(i));
+    return a < 1.0f ? fused(x, p, x) : with_sign_of(1.0f - e, x);
 }
 #endif
 
@@ -303,6 +359,19 @@ VMATH real v_phi(real x)
     q = fused(q, z, 1.0f);
     real phi = fused(0.5f * a, p / q, 0.5f);
     return phi < 0 ? 0 : phi; /* the fit ends 5e-9 below 0, which a large x would bring to light */
+#endif
+}
+
+/* x^(-1/2). 0, infinity, negative numbers and NaN take the last line. */
+VMATH real v_rsqrt(real x)
+{
+#if ETUDE_REAL == 32 && ETUDE_HAS_FMA
+    real root = sqrtf(x), y = quotient(1.0f, root);
+    y = root == INFINITY ? 0.0f : y;
+    y = root == 0.0f ? with_sign_of(INFINITY, root) : y;
+    return root == root ? y : root;
+#else
+    return R(1.0) / (sizeof(real) == 8 ? (real)sqrt(x) : (real)sqrtf((float)x));
 #endif
 }
 
