@@ -9,6 +9,7 @@ it has asked ``missing`` before. Legend: N sequences, T tokens, E numbers per to
 from __future__ import annotations
 
 import io
+import logging
 import os
 import warnings
 from importlib.util import find_spec
@@ -187,7 +188,8 @@ def torch_model(work: Work) -> Any:
                 width = stage
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
-    model = {"mlp": mlp, "lenet": lenet, "resnet20": resnet20, "gpt": GPT}[work.kind](*work.settings)
+    kinds: Any = {"mlp": mlp, "lenet": lenet, "resnet20": resnet20, "gpt": GPT}
+    model = kinds[work.kind](*work.settings)
     told = model.load_state_dict({k: torch.from_numpy(a) for k, a in _named(work).items()},
                                  strict=False)
     lost = [k for k in told.missing_keys if not k.endswith("num_batches_tracked")]
@@ -322,8 +324,9 @@ def onnx_inference(work: Work) -> Side:
     import torch
 
     x = work.batch()[0]
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of what no work here needs
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")
         exported = torch.onnx.export(torch_model(work).eval(), (torch.from_numpy(x),),
                                      input_names=["x"], dynamo=True, verbose=False)
     written = io.BytesIO()

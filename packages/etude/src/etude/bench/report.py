@@ -152,8 +152,9 @@ def means(report: Report) -> list[str]:
         mean, count = report.mean(side)
         races = sum(any(lead.side == side for lead in row.leads) for row in report.rows)
         if count:
+            rest = f"; {races - count} were not judged" if races > count else ""
             said.append(f"{side} over the best of the others: geometric mean {mean:.2f} of {count} "
-                        f"races" + (f"; {races - count} were not judged." if races > count else "."))
+                        f"races{rest}.")
         elif races:
             said.append(f"{side} over the best of the others: none of {races} races was judged.")
     return said
@@ -163,8 +164,6 @@ def markdown(report: Report) -> str:
     """A table for a page: works down, sides across; in bold the best of the others."""
     sides = report.sides()
     heads = ["work", *sides, "captured over the best", "eager over the best"]
-    if report.kind == "ops":
-        heads = ["op", *sides, "Etude over the best"]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for row in report.rows:
         best = best_peer(row)
@@ -173,7 +172,7 @@ def markdown(report: Report) -> str:
             text = f"{short(row.times[name].seconds)}" if name in row.times else ""
             cells.append(f"**{text}**" if name == best else text)
         led = {lead.side: lead for lead in row.leads}
-        for side in (EAGER,) if report.kind == "ops" else (CAPTURED, EAGER):
+        for side in (CAPTURED, EAGER):
             cells.append(_lead_cell(led.get(side)))
         lines.append(f"| {row.work} | {' | '.join(cells)} |")
     return "\n".join(lines)

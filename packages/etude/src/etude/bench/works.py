@@ -47,7 +47,8 @@ class Work:
         """(x, labels): arrays. The x of a gpt are tokens, and every token has a label."""
         rng = np.random.default_rng(0)
         if self.kind == "gpt":
-            return rng.integers(0, self.classes, (2, *self.shape))
+            tokens, labels = rng.integers(0, self.classes, (2, *self.shape))
+            return tokens, labels
         x = rng.standard_normal(self.shape).astype(np.float32)
         return x, rng.integers(0, self.classes, self.shape[0])
 

@@ -1,5 +1,5 @@
-"""``etude bench``: training steps, inference and ops, beside the other libraries that are installed.
-The work is in ``etude/bench/``; this file has the options, the tables and the progress.
+"""``etude bench``: training steps, inference and ops, beside the other libraries there are. The
+work is in ``etude/bench/``; this file has the options, the tables and the progress.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 import click
 
 from etude.backends.use import use
-from etude.bench import peers, report, works
-from etude.bench.race import race
+from etude.bench import calls, ops, peers, report, works
+from etude.bench.race import TORCH, race
 from etude.bench.report import Report
 from etude.bench.works import Work
 from etude.commands.roofline import Writable, saving
 from etude.commands.show import console, grid
 from etude.core.errors import did_you_mean
 from etude.measure.machine import cores
-from etude.measure.roof import KERNELS, THREADS
+from etude.measure.roof import KERNELS, THREADS, peaks
 
 QUICK = 1.0  # seconds for a comparison
 
@@ -97,7 +97,8 @@ def _races(kind: str, listed: list[tuple[str, Work]], names: tuple[str, ...], th
                                f"are {known}")
     if _elsewhere(threads):
         return
-    _needs_kernels()
+    with use("cpu"):  # BackendError where there are no C kernels
+        pass
     peers.set_threads(cores())
     made = Report.begin(kind, cores())
     for each, work in chosen[:1] if quick else chosen:
@@ -139,12 +140,6 @@ def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _needs_kernels() -> None:
-    """Raises where there are no C kernels: BackendError, worded, from ``use``."""
-    with use("cpu"):
-        pass
-
-
 def _elsewhere(threads: int | None) -> bool:
     """Run this command in a process of its own if it asks for fewer threads than there are cores:
     BLAS and XLA ask once, as they are loaded. True if that was done.
@@ -152,17 +147,18 @@ def _elsewhere(threads: int | None) -> bool:
     if threads is None or threads == cores():
         return False
     if threads > cores():
-        raise click.BadParameter(f"this process may use {cores()} cores, so at most as many threads "
-                                 f"can be compared, got {threads}", param_hint="--threads")
+        raise click.BadParameter(f"this process may use {cores()} cores, and so many threads at "
+                                 f"most, got {threads}", param_hint="--threads")
     if not hasattr(os, "sched_setaffinity"):
         raise click.BadParameter("this system cannot keep a process on some of its cores, which is "
                                  "how all libraries get the same number", param_hint="--threads")
     own = sorted(os.sched_getaffinity(0))[:threads]
     env = {**os.environ, **dict.fromkeys((*THREADS, KERNELS), str(threads))}
-    starts = f"import os, sys; os.sched_setaffinity(0, {own}); from etude.__main__ import main; main()"
+    starts = f"import os; os.sched_setaffinity(0, {own}); from etude.__main__ import main; main()"
     context = click.get_current_context()
     done = subprocess.run([sys.executable, "-c", starts, *_again(context)], env=env, check=False)
-    context.exit(done.returncode)
+    if done.returncode:
+        raise click.exceptions.Exit(done.returncode)
     return True
 
 
@@ -174,3 +170,44 @@ def _again(context: click.Context) -> list[str]:
         if given[name] is not None:
             words += [option, str(given[name])]
     return words + [f"--{flag.strip('_')}" for flag in ("quick", "json_") if given[flag]]
+
+
+# ------------------------------------------------------------------ ops
+
+
+@bench.command("ops")
+@options
+def ops_(names: tuple[str, ...], threads: int | None, seconds: float | None, quick: bool,
+         json_: bool, plot: Path | None) -> None:
+    """Ops one by one, forward and backward, at three sizes.
+
+    NAMES are those of ops; without them, all. PyTorch must be installed. The
+    ratio is PyTorch's time over Etude's; "memory" is the share of this
+    machine's bandwidth that Etude reaches.
+    """
+    if peers.missing(TORCH):
+        raise click.ClickException("etude bench ops needs PyTorch, which is not installed: "
+                                   "pip install torch")
+    if seconds is not None:
+        raise click.UsageError("ops are timed in turns of some milliseconds; --time is for steps "
+                               "and inference")
+    known = {calls.op_of(name) for name in calls.CASES}
+    for name in names:
+        if name not in known and name not in calls.CASES:
+            raise click.UsageError(f"there is no op {name!r} to time{did_you_mean(name, known)} "
+                                   f"{calls.OTHERWISE.get(name, '')}".rstrip())
+    if _elsewhere(threads):
+        return
+    with use("cpu"):
+        pass
+    peers.set_threads(cores())
+    bandwidth = peaks().of(cores()).bandwidth
+    made = Report.begin("ops", cores())
+    wanted = [n for n in calls.CASES if not names or n in names or calls.op_of(n) in names]
+    for name in wanted[:1] if quick else wanted:
+        _say(name)
+        for found in ops.race(name, cores(), bandwidth):
+            made.rows.append(found.row())
+            if not json_:
+                click.echo(str(found))
+    _end(made, json_, plot)
