@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import etude
-from etude import models, nn, optim
+from etude.bench import peers, works
 
 try:
     import torch
@@ -41,36 +41,29 @@ def small_add(library):
 
 def adamw_step(library):
     """Forward, backward and AdamW of a 64-32-10 network on a batch of 32."""
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((32, 64)).astype(np.float32)
-    labels = rng.integers(0, 10, 32)
+    work = works.STEPS[0]
     if library == "torch":
-        x, y = torch.from_numpy(images), torch.from_numpy(labels)
-        layers = torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)
-        model, loss_of = torch.nn.Sequential(*layers), torch.nn.functional.cross_entropy
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        side = peers.torch_step(work)
     else:
-        x, y = etude.tensor(images), etude.tensor(labels)
-        model, loss_of = models.mlp(64, 32, 10), nn.functional.cross_entropy
-        optimizer = optim.AdamW(model.parameters(), lr=1e-3)
-
-    def step():
-        optimizer.zero_grad()
-        loss_of(model(x), y).backward()
-        optimizer.step()
-
-    return step
+        side = works.training(work, library.removesuffix(" captured"), library.endswith("captured"))
+    side.rate(works.TIMED)
+    return side.group(1)
 
 
 SIDES = ["reference", "cpu", pytest.param("torch", marks=needs_torch)]
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("work", [small_add, adamw_step])
-def test_timing(benchmark, work, side):
-    benchmark.group = work.__doc__
+def test_timing_of_a_small_op(benchmark, side):
+    benchmark.group = small_add.__doc__
     with etude.use("reference" if side == "torch" else side):
-        benchmark(work(side))
+        benchmark(small_add(side))
+
+
+@pytest.mark.parametrize("side", [*SIDES, "cpu captured"])
+def test_timing_of_a_step(benchmark, side):
+    benchmark.group = adamw_step.__doc__
+    benchmark(adamw_step(side))
 
 
 @needs_torch
@@ -82,8 +75,7 @@ def test_a_small_op_with_a_gradient_costs_at_most_twice_pytorchs(backend):
 
 @needs_torch
 def test_a_training_step_on_the_cpu_backend_costs_less_than_pytorchs():
-    with etude.use("cpu"):
-        assert ratio(adamw_step("etude"), adamw_step("torch"), number=200) < 1
+    assert ratio(adamw_step("cpu"), adamw_step("torch"), number=200) < 1
 
 
 @pytest.mark.parametrize("n", [256, 512, 1024])

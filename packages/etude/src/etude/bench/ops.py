@@ -1,0 +1,148 @@
+"""Ops one by one, beside NumPy (the reference) and PyTorch: who is faster, and how far from the
+speed of memory is it?
+
+Both get the same arrays, and what they give is compared before it is timed. Turns are short, since
+there are hundreds of cases. With one thread the clock is the CPU time of the thread, so that
+waiting for a core does not count; with more it is the wall. "memory" is the share of the bandwidth
+that ``etude.measure.peaks`` finds here, of the bytes that an op must read and write.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import etude
+from etude.bench import calls
+from etude.bench.race import EAGER, NUMPY, TORCH, Lead, Row, Time
+from etude.core.table import TABLE
+from etude.measure import Interval, Span, median_interval, now
+
+SAMPLE = 0.003  # seconds that one side runs in one turn, at least
+SETTLE = 0.001  # seconds that it runs before, unmeasured, if there are threads that must calm down
+TURNS = 25
+RELATIVE, ABSOLUTE = 2e-4, 2e-5  # how far results may differ; the second is of the largest number
+#: At least as fast as PyTorch, give or take; or most of what memory can do.
+PASSES, PASSES_LOW, ENOUGH_OF_MEMORY = 1.0, 0.95, 0.85
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the timing of one case says."""
+
+    name: str
+    shape: tuple[int, ...]
+    seconds: dict[str, Interval]  # side -> seconds of a call
+    ratio: Interval  # PyTorch's time over ours
+    memory: float  # ours: share of the bandwidth
+    busy: str
+
+    @property
+    def passes(self) -> bool:
+        fast = self.ratio.middle >= PASSES and self.ratio.low >= PASSES_LOW
+        return fast or self.memory >= ENOUGH_OF_MEMORY
+
+    def row(self) -> Row:
+        """The same as the row of a report. A busy machine is named, and nothing judged then."""
+        why = f"This machine was busy: {self.busy}." if self.busy else ""
+        times = {n: Time(i.middle, i.low, i.high) for n, i in self.seconds.items()}
+        lead = Lead(EAGER, TORCH, self.ratio.middle, self.ratio.low, self.ratio.high, why)
+        return Row(f"{self.name} {'x'.join(map(str, self.shape))}", times, leads=[lead])
+
+    def __str__(self) -> str:
+        shape, r = "x".join(map(str, self.shape)), self.ratio
+        mark = ("" if self.passes else "SLOWER ") + ("(busy)" if self.busy else "")
+        return (f"{self.name:29} {shape:>14} {1e6 * self.seconds[EAGER].middle:9.1f} us "
+                f"{r.middle:6.2f} ({r.low:.2f} to {r.high:.2f}) {self.memory:5.0%} {mark}".rstrip())
+
+
+def sized(name: str, seed: int = 0) -> Iterator[Any]:
+    """The cases of one name at its three sizes."""
+    make, shapes = calls.CASES[name]
+    for shape in shapes.sizes:
+        yield make(np.random.default_rng([seed, *name.encode()]), shape)
+
+
+def at_a_million(name: str, seed: int, drawn: int = 3) -> Iterator[Any]:
+    """The cases of one name with about a million elements; ``drawn`` of them from the seed."""
+    make, shapes = calls.CASES[name]
+    rng = np.random.default_rng([seed, *name.encode()])
+    more = [shapes.draw(rng) for _ in range(drawn)] if shapes.draw is not None else []
+    for shape in [shapes.sizes[-1], *shapes.more, *more]:
+        yield make(rng, shape)
+
+
+def timed(name: str, case: Any, threads: int, bandwidth: float, numpy: bool = False) -> Found:
+    """All sides in turns. AssertionError if they do not agree."""
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    op = calls.op_of(name)
+    sides = {EAGER: case.ours(op), TORCH: case.theirs}
+    if numpy:
+        sides[NUMPY] = lambda: TABLE[op](*case.arrays, **case.attrs)
+    mine = sides[EAGER]()
+    agree(name, case, mine, sides[TORCH]())
+    counts = {n: _calls(side, clock) for n, side in sides.items()}
+    turns: dict[str, list[float]] = {n: [] for n in sides}
+    order, start = list(sides), now()
+    for _ in range(TURNS):
+        for side in order:
+            if threads > 1:
+                _spent(sides[side], math.ceil(counts[side] * SETTLE / SAMPLE), clock)
+            turns[side].append(_spent(sides[side], counts[side], clock))
+        order.reverse()
+    # The CPU time of a thread says as much in a crowd; the wall does not.
+    busy = "" if threads == 1 else Span.between(start, now()).busy
+    seconds = {n: median_interval(spent) for n, spent in turns.items()}
+    ratio = median_interval([b / a for a, b in zip(turns[EAGER], turns[TORCH], strict=True)])
+    share = _moved(case, mine) / seconds[EAGER].middle / bandwidth
+    return Found(name, case.shape, seconds, ratio, share, busy)
+
+
+def agree(name: str, case: Any, ours: Any, theirs: Any) -> None:
+    """AssertionError unless both give the same, in as far as it is the same thing."""
+    def listed(out: Any) -> list[Any]:
+        return list(out) if isinstance(out, (tuple, list)) else [out]
+
+    pairs = list(zip(listed(ours), listed(theirs), strict=False))
+    for got, want in pairs[: case.outputs]:
+        want = want.detach().numpy()
+        size = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
+        np.testing.assert_allclose(np.reshape(got, want.shape), want, rtol=RELATIVE,
+                                   atol=ABSOLUTE * size, err_msg=f"{name} {case.shape}")
+
+
+def _moved(case: Any, result: Any) -> int:
+    """The bytes that a call must read and write."""
+    arrays: list[Any] = list(result) if isinstance(result, tuple) else [result]
+    for part in case.arrays:
+        if part is not None:
+            arrays += part if isinstance(part, list) else [part]
+    return sum(a.nbytes for a in arrays)
+
+
+def _spent(side: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
+    start = clock()
+    for _ in range(count):
+        side()
+    return (clock() - start) / count
+
+
+def _calls(side: Callable[[], Any], clock: Callable[[], float]) -> int:
+    """How many take a sample's time."""
+    side()
+    return max(1, math.ceil(SAMPLE / max(_spent(side, 2, clock), 1e-7)))
+
+
+def race(name: str, threads: int, bandwidth: float) -> Iterator[Found]:
+    """Time one name at its three sizes, on the C kernels."""
+    import torch
+
+    made = list(sized(name))  # some keep PyTorch's tape, so they are made before it is off
+    with etude.use("cpu"), torch.no_grad():
+        for case in made:
+            yield timed(name, case, threads, bandwidth, numpy=True)
