@@ -13,8 +13,8 @@ median over the turns, and its 95 % interval (``etude.measure``). "memory" is th
 bandwidth that ``etude.measure.peaks`` finds here, of the bytes that an op must read and write.
 
 An op passes if it is at least as fast, or as fast as memory allows (``PASSES``). On a busy machine
-the line says so and nothing is judged. Matrix products and convolutions are bound by arithmetic, and
-stand elsewhere (``OTHERWISE``).
+the line says so and nothing is judged. Matrix products and convolutions are bound by arithmetic,
+and stand elsewhere (``OTHERWISE``).
 """
 
 import argparse
@@ -254,11 +254,6 @@ def loss_of_logits(name, rng, shape):
 # ------------------------------------------------------------------ along an axis
 
 
-def an_axis(rng, shape):
-    """0 or -1, as the shape has it: both are met among the fixed and the drawn ones."""
-    return -1 if shape[0] >= shape[-1] or len(shape) == 1 else 0
-
-
 @case("sum", "mean", "amax", "amin", "prod", "logsumexp", "argmax", "argmin", "var", "cumsum",
       shapes=TABLE_)
 def along_rows(name, rng, shape):
@@ -428,8 +423,8 @@ def pool(name, rng, shape):
     x = normal(rng, shape)
     (a,) = there(x)
     run = torch.ops.aten.max_pool2d_with_indices if name == "max_pool2d" else F.avg_pool2d
-    return Case(shape, (x,), lambda: run(a, (2, 2), (2, 2)), {"kernel_size": (2, 2), "stride": (2, 2)},
-                outputs=1)
+    attrs = {"kernel_size": (2, 2), "stride": (2, 2)}
+    return Case(shape, (x,), lambda: run(a, (2, 2), (2, 2)), attrs, outputs=1)
 
 
 @case("max_pool2d_backward", shapes=IMAGES)
@@ -472,7 +467,7 @@ def pad(name, rng, shape):
     x = normal(rng, shape)
     (a,) = there(x)
     return Case(shape, (x,), lambda: F.pad(a, (1, 1, 1, 1)),
-                {"padding": ((0, 0), (0, 0), (1, 1), (1, 1))})
+                {"padding": (1, 1, 1, 1)})
 
 
 # ------------------------------------------------------------------ copies and indices
@@ -496,7 +491,7 @@ def cast(name, rng, shape):
 def joined(name, rng, shape):
     xs = [normal(rng, (*shape[:-1], max(1, shape[-1] // 2))) for _ in range(2)]
     tensors = there(*xs)
-    return Case(shape, (xs,), lambda: getattr(torch, name)(tensors, 0))
+    return Case(shape, tuple(xs), lambda: getattr(torch, name)(tensors, 0))
 
 
 @case("index_select", shapes=TABLE_)
@@ -654,12 +649,13 @@ def timed(name, case, threads, bandwidth):
     agree(name, case, mine, sides[1]())
     counts = [calls(side, clock) for side in sides]
     turns, start = [], now()
-    for _ in range(TURNS):
-        turns.append([spent(side, count, clock) for side, count in zip(sides, counts)])
-        sides.reverse(), counts.reverse(), turns[-1].reverse() if len(turns) % 2 == 0 else None
+    for turn in range(TURNS):
+        seconds = [0.0, 0.0]
+        for i in (0, 1) if turn % 2 == 0 else (1, 0):
+            seconds[i] = spent(sides[i], counts[i], clock)
+        turns.append(seconds)
     span = Span.between(start, now())
-    given = [a for part in case.arrays if part is not None
-             for a in (part if isinstance(part, list) else [part])]
+    given = [a for a in case.arrays if a is not None]
     given += list(mine) if isinstance(mine, tuple) else [mine]
     ours = float(np.median([t[0] for t in turns]))
     moved = sum(a.nbytes for a in given)
