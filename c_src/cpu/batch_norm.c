@@ -137,7 +137,7 @@ static void eval_planes(void *arg, int64_t begin, int64_t end)
     int64_t k = c->inner == 1 ? 0 : begin % c->C, run = c->inner == 1 ? c->C : c->inner;
     for (int64_t plane = begin; plane < end; plane++) {
         const real *x = c->x + plane * run, *mean = c->mean_in + k, *scale = c->var_in + k;
-        real *y = c->y + plane * run, bias = c->bias ? c->bias[k] : 0;
+        real *y = c->y + plane * run, bias = c->bias && c->inner > 1 ? c->bias[k] : 0;
         if (c->inner > 1)
             ETUDE_SIMD for (int64_t i = 0; i < run; i++) y[i] = (x[i] - mean[0]) * scale[0] + bias;
         else if (c->bias)

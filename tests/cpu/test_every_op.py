@@ -5,6 +5,7 @@ import pytest
 from cpu_cases import FLOATS, agree, calls, hold
 
 from etude.backends.native.header import read_header
+from etude.commands.show import countable, reference_dtypes
 from etude.core.table import TABLE
 
 
@@ -216,3 +217,8 @@ def test_a_bool_is_no_axis_even_where_the_axis_it_equals_is_known(ops):
         column["sum"](x, dim=1, keepdim=True)
         with pytest.raises(TypeError, match="sum: keepdim must be True or False, got 1"):
             column["sum"](x, dim=1, keepdim=1)
+
+
+def test_every_op_has_a_kernel_for_each_dtype_that_the_reference_takes(ops):
+    for op in countable():
+        assert set(ops.dtypes[op.name]) == set(reference_dtypes(op)), op.name

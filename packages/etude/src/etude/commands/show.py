@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from etude.core.columns import Column
+from etude.core.layout import WORDS, Layout
 from etude.core.shapes import DOMAINS, DTYPES
 from etude.core.table import TABLE, Op
 
@@ -69,8 +70,13 @@ def countable() -> list[Op]:
 
 
 def reference_dtypes(op: Op) -> tuple[str, ...]:
-    """The dtypes the reference takes for an array that has none of its own; floats come first."""
+    """The dtypes the reference takes for an array that has none of its own; floats come first.
+    Where each array has, as the bools of ``logical_and``, that of the result.
+    """
     allowed = DOMAINS[op.domain]
+    if isinstance(op.shape, Layout) and not op.shape.arrays.keys() - op.shape.fixed.keys():
+        stated = [WORDS[word] for _, word in op.shape.results if word in WORDS]
+        allowed = tuple(d for d in stated if d is not None) or allowed
     floats, others = DTYPES[2:], DTYPES[1::-1]
     return tuple(d.name for d in (*floats, *others) if d in allowed)
 
