@@ -39,7 +39,7 @@ def class_for(source, size, seed=0, hang=0.05, crash=0.05):
     """``size`` hand-ins: a fifth solutions, a tenth starters, the rest mistakes."""
     rng = random.Random(seed)
     a = source.assignment
-    automatic = [c.id for c in a.checks if c.kind in ("call", "op")]
+    untimed = [c.id for c in a.checks if c.kind != "speed"]
     main = a.files[0]
     solved = source.solutions()
     python = {main: solved[main]}
@@ -55,7 +55,7 @@ def class_for(source, size, seed=0, hang=0.05, crash=0.05):
             made.append(Made(student, "solution in C", only_in(source, main, also[0]), ()))
         elif place < 6:
             made.append(Made(student, "starter", {main: source.starters()[main]},
-                             tuple(automatic)))
+                             tuple(untimed)))
         elif place < 12:
             mutant = a.mutants[n % len(a.mutants)]
             files = source.mutated(mutant)
