@@ -459,7 +459,7 @@ def pool(name, rng, shape):
     x = normal(rng, shape)
     (a,) = there(x)
     run = torch.ops.aten.max_pool2d_with_indices if name == "max_pool2d" else F.avg_pool2d
-    return Case(shape, (x,), lambda: run(a, (2, 2), (2, 2)), 
+    return Case(shape, (x,), lambda: run(a, (2, 2), (2, 2)),
                 {"kernel_size": (2, 2), "stride": (2, 2)}, outputs=1)
 
 
