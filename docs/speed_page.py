@@ -44,8 +44,9 @@ def ops_table(made):
              "elements:", "", "| op | small | medium | large |", "| --- | ---: | ---: | ---: |"]
     ops = {}
     for row in made.rows:
-        lead = row.leads[0]
-        cell = f"{lead.value:.2f}" if not lead.why else "not judged"
+        cell = next(iter(row.left_out.values()), "")
+        for lead in row.leads:
+            cell = "not judged" if lead.why else f"{lead.value:.2f}"
         ops.setdefault(row.work.partition(" ")[0], []).append(cell)
     lines += [f"| `{name}` | {' | '.join(cells)} |" for name, cells in ops.items()]
     return "\n".join(lines)

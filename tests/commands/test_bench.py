@@ -183,6 +183,6 @@ def test_a_report_reads_what_it_wrote(tmp_path):
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(2.5, "2.5 s"), (0.00302, "3.02 ms"),
-                                           (21.4e-6, "21.4 us"), (3e-8, "30 ns")])
+                                               (21.4e-6, "21.4 us"), (3e-8, "30 ns")])
 def test_times_are_told_in_three_digits(seconds, text):
     assert report.short(seconds) == text

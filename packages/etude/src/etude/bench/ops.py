@@ -26,6 +26,7 @@ from etude.measure import Interval, Span, median_interval, now
 SAMPLE = 0.003  # seconds that one side runs in one turn, at least
 SETTLE = 0.001  # seconds that it runs before, unmeasured, if there are threads that must calm down
 TURNS = 25
+FEWER = 15  # where there are hundreds of cases
 RELATIVE, ABSOLUTE = 2e-4, 2e-5  # how far results may differ; the second is of the largest number
 #: At least as fast as PyTorch, give or take; or most of what memory can do.
 PASSES, PASSES_LOW, ENOUGH_OF_MEMORY = 1.0, 0.95, 0.85
@@ -39,7 +40,7 @@ class Found:
     shape: tuple[int, ...]
     seconds: dict[str, Interval]  # side -> seconds of a call
     ratio: Interval  # PyTorch's time over ours
-    memory: float  # ours: share of the bandwidth
+    memory: float  # ours: share of the bandwidth; 0 where caches hold what is moved
     busy: str
 
     @property
@@ -52,13 +53,18 @@ class Found:
         why = f"This machine was busy: {self.busy}." if self.busy else ""
         times = {n: Time(i.middle, i.low, i.high) for n, i in self.seconds.items()}
         lead = Lead(EAGER, TORCH, self.ratio.middle, self.ratio.low, self.ratio.high, why)
-        return Row(f"{self.name} {'x'.join(map(str, self.shape))}", times, leads=[lead])
+        return Row(_label(self.name, self.shape), times, leads=[lead])
 
     def __str__(self) -> str:
         shape, r = "x".join(map(str, self.shape)), self.ratio
-        mark = ("" if self.passes else "SLOWER ") + ("(busy)" if self.busy else "")
+        memory = f"{self.memory:5.0%}" if self.memory else ""
         return (f"{self.name:29} {shape:>14} {1e6 * self.seconds[EAGER].middle:9.1f} us "
-                f"{r.middle:6.2f} ({r.low:.2f} to {r.high:.2f}) {self.memory:5.0%} {mark}".rstrip())
+                f"{r.middle:6.2f} ({r.low:.2f} to {r.high:.2f}) {memory} "
+                f"{'(busy)' if self.busy else ''}").rstrip()
+
+
+def _label(name: str, shape: tuple[int, ...]) -> str:
+    return f"{name} {'x'.join(map(str, shape))}"
 
 
 def sized(name: str, seed: int = 0) -> Iterator[Any]:
@@ -77,8 +83,9 @@ def at_a_million(name: str, seed: int, drawn: int = 3) -> Iterator[Any]:
         yield make(rng, shape)
 
 
-def timed(name: str, case: Any, threads: int, bandwidth: float, numpy: bool = False) -> Found:
-    """All sides in turns. AssertionError if they do not agree."""
+def timed(name: str, case: Any, threads: int, bandwidth: float, count: int = TURNS,
+          numpy: bool = False) -> Found:
+    """All sides in ``count`` turns. AssertionError if they do not agree."""
     clock = time.thread_time if threads == 1 else time.perf_counter
     op = calls.op_of(name)
     sides = {EAGER: case.ours(op), TORCH: case.theirs}
@@ -89,7 +96,7 @@ def timed(name: str, case: Any, threads: int, bandwidth: float, numpy: bool = Fa
     counts = {n: _calls(side, clock) for n, side in sides.items()}
     turns: dict[str, list[float]] = {n: [] for n in sides}
     order, start = list(sides), now()
-    for _ in range(TURNS):
+    for _ in range(count):
         for side in order:
             if threads > 1:
                 _spent(sides[side], math.ceil(counts[side] * SETTLE / SAMPLE), clock)
@@ -99,7 +106,8 @@ def timed(name: str, case: Any, threads: int, bandwidth: float, numpy: bool = Fa
     busy = "" if threads == 1 else Span.between(start, now()).busy
     seconds = {n: median_interval(spent) for n, spent in turns.items()}
     ratio = median_interval([b / a for a, b in zip(turns[EAGER], turns[TORCH], strict=True)])
-    share = _moved(case, mine) / seconds[EAGER].middle / bandwidth
+    large = math.prod(case.shape) > calls.MILLION / 2
+    share = _moved(case, mine) / seconds[EAGER].middle / bandwidth if large else 0.0
     return Found(name, case.shape, seconds, ratio, share, busy)
 
 
@@ -138,11 +146,18 @@ def _calls(side: Callable[[], Any], clock: Callable[[], float]) -> int:
     return max(1, math.ceil(SAMPLE / max(_spent(side, 2, clock), 1e-7)))
 
 
-def race(name: str, threads: int, bandwidth: float) -> Iterator[Found]:
-    """Time one name at its three sizes, on the C kernels."""
+def race(name: str, threads: int, bandwidth: float) -> Iterator[tuple[Row, str]]:
+    """Time one name at its three sizes, on the C kernels: what was found, and a line of it."""
     import torch
 
     made = list(sized(name))  # some keep PyTorch's tape, so they are made before it is off
     with etude.use("cpu"), torch.no_grad():
         for case in made:
-            yield timed(name, case, threads, bandwidth, numpy=True)
+            try:
+                found = timed(name, case, threads, bandwidth, FEWER, numpy=True)
+            except AssertionError as error:
+                differs = "it computes something else than PyTorch"
+                yield Row(_label(name, case.shape), left_out={EAGER: differs}), (
+                    f"{_label(name, case.shape)}: {differs}: {' '.join(str(error).split())}")
+            else:
+                yield found.row(), str(found)

@@ -206,8 +206,8 @@ def ops_(names: tuple[str, ...], threads: int | None, seconds: float | None, qui
     wanted = [n for n in calls.CASES if not names or n in names or calls.op_of(n) in names]
     for name in wanted[:1] if quick else wanted:
         _say(name)
-        for found in ops.race(name, cores(), bandwidth):
-            made.rows.append(found.row())
+        for row, line in ops.race(name, cores(), bandwidth):
+            made.rows.append(row)
             if not json_:
-                click.echo(str(found))
+                click.echo(line)
     _end(made, json_, plot)
