@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The C kernels rebuilt with a sanitizer and run through the conformance kit (smoke; with the thread sanitizer its
-# kind of cases "threads") and the tests of what the kit does not see, the host; `tox -e sanitizers` calls it twice:
+# kind of cases "threads") and the tests of what the kit does not see, the host and replays; `tox -e sanitizers` calls it twice:
 #   sanitize.sh address,undefined [pytest arguments]      out of bounds, use after free, overflow, bad shifts
 #   sanitize.sh thread [pytest arguments]                 data races between the threads of the pool
 # Python is not instrumented, so the sanitizer's runtime must be in memory before it starts; leaks are not
@@ -33,4 +33,4 @@ export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 [ "$kind" = thread ] && kinds=(--kinds threads) || kinds=()
 python tests/sanitize_kit.py "$kind" "$preload" "${kinds[@]}"
-LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q --capture=sys tests/cpu/test_{host,library}.py "$@"
+LD_PRELOAD=$preload python -m pytest -p no:cacheprovider -q --capture=sys tests/cpu/test_{host,library}.py tests/replay/native tests/replay/passes/test_fuse.py "$@"

@@ -14,7 +14,8 @@
    that results do not either. A share is a task; where that makes too few tasks, it is cut along
    the channels. The sums of the shares are then added in order.
 
-   Expected: TODO */
+   Expected, of the peak of a core: 60 to 70 % from 16 channels up; with fewer output channels than
+   a vector holds, only the share of the vector that they fill is of use. */
 #include <stdatomic.h>
 
 #include "canvas.h"

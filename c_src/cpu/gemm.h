@@ -62,7 +62,7 @@ enum {
 #define GEMM_FUSED(x, y, z) ((x) * (y) + (z))
 #endif
 
-/* A vector with x in every lane: a load that repeats a number costs no more than one that does not. */
+/* A vector with x in every lane: a load that repeats a number costs no more than another. */
 GEMM_INLINE vec gemm_repeat(real x)
 {
     return x - (vec){0};
@@ -84,16 +84,15 @@ GEMM_INLINE void gemm_tile_body(int mr, int nv, int placed, int64_t k, const rea
     GEMM_UNROLL for (int i = 0; i < mr; i++)
         GEMM_UNROLL for (int j = 0; j < nv; j++)
             acc[i][j] = (vec){0};
-    for (int64_t p = 0; p < k; p++) {
-        int64_t at = placed ? place[p] : p * step;
+    for (int64_t p = 0, next = 0; p < k; p++, next += step) {
+        int64_t at = placed ? place[p] : next;
+        __asm__("" : "+r"(at)); /* or GCC makes a second loop for step == 1, and both spill */
         vec row[NV];
         GEMM_UNROLL for (int j = 0; j < nv; j++)
             row[j] = *(const vec *)(b + (p * nv + j) * VL);
-        GEMM_UNROLL for (int i = 0; i < mr; i++) {
-            vec x = gemm_repeat(rows[i][at]);
+        GEMM_UNROLL for (int i = 0; i < mr; i++)
             GEMM_UNROLL for (int j = 0; j < nv; j++)
-                acc[i][j] = GEMM_FUSED(x, row[j], acc[i][j]);
-        }
+                acc[i][j] = GEMM_FUSED(gemm_repeat(rows[i][at]), row[j], acc[i][j]);
     }
     GEMM_UNROLL for (int i = 0; i < mr; i++)
         GEMM_UNROLL for (int j = 0; j < nv; j++)

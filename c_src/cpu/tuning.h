@@ -33,9 +33,16 @@
    GEMM_STRIP  most panels of B packed together, so that packing reads long runs
    GEMM_PACK_A how many panels C must have for packing A to pay; half as many where each step along
                k of A is in another page. With fewer, A is read where it lies, by one pointer a row
-   GEMM_WORK   multiply-adds below which threads do not pay: some 5 us */
+   GEMM_WORK   multiply-adds below which threads do not pay: some 5 us
+   CONV_KC     depth of a panel of weights, CONV_KC x NR in L1
+   CONV_TASK   bytes of what a task of a convolution holds, canvas and result: about a quarter to a
+               half of L2, because the next image and the weights are there too */
 #define CONV_KC 256
+#if defined(__AVX512F__)
 #define CONV_TASK (1 << 19)
+#else
+#define CONV_TASK (1 << 18)
+#endif
 #define GEMM_NV 2
 #define GEMM_KC 256
 #define GEMM_STRIP 8

@@ -41,7 +41,7 @@ def own_data(tmp_path, monkeypatch):
 
 
 def test_an_assignment_is_made_and_graded_as_the_page_says(tmp_path, own_data):
-    assert follow("teach.md", tmp_path) == 8
+    assert follow("teach.md", tmp_path) == 9
 
 
 def test_a_student_works_as_the_page_says(tmp_path, own_data):

@@ -2,7 +2,9 @@
 
 import collections
 import contextvars
+import copy
 import threading
+import tracemalloc
 import types
 import warnings
 
@@ -478,6 +480,34 @@ def test_a_loop_that_forgets_its_results_uses_the_same_memory(column):
     assert len({place for _, place in places}) == 1
 
 
+def test_a_replayed_step_allocates_no_array():
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    model = nn.Sequential(nn.Linear(64, 256), nn.GELU(), nn.Linear(256, 64))
+    opt = optim.AdamW(model.parameters())
+
+    @etude.capture
+    def step(x):
+        opt.zero_grad()
+        loss = F.mean(model(x) ** 2)
+        loss.backward()
+        opt.step()
+        return loss
+
+    x = numbers(64, 64)  # every array between is 16 kB or more
+    with etude.use("cpu"):
+        for _ in range(3):
+            loss = step(x)
+        tracemalloc.start()
+        try:
+            for _ in range(5):
+                loss = step(x)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert loss.item() > 0
+    assert peak < 8000
+
+
 def test_a_result_may_be_the_next_argument(column):
     cell = nn.GRU(3, 3)
     f = lambda x, h: cell(x, h)[1]  # noqa: E731
@@ -922,6 +952,28 @@ def test_a_tap_around_sees_every_op_call():
     assert sorted(row.op for row in r.rows()) == ["mul", "relu"]
 
 
+def test_a_tap_that_takes_many_calls_as_one_is_told_of_the_replay(column):
+    class Profile:
+        def __init__(self):
+            self.single, self.told = [], []
+
+        def __call__(self, event):
+            self.single.append(event.op)
+
+        def together(self, op, calls, column, seconds):
+            self.told.append((op, [name for name, _, _ in calls], column))
+
+    f = etude.capture(lambda x: F.relu(x) * 2)
+    x, watch = numbers(3), Profile()
+    with etude.tap(watch):
+        first, second = f(x), f(x)
+    assert same(*arrays(first, second))
+    assert watch.single == ["relu", "mul"]  # of the traced call
+    assert watch.told == [("<lambda>", ["relu", "mul"], column)]
+    assert same(*arrays(f(x), first))
+    assert f.traces == 1
+
+
 def test_check_nan_around_finds_the_op():
     f = etude.capture(lambda x: F.log(x) * 2)
     f(etude.tensor([1.0]))
@@ -1056,6 +1108,36 @@ def test_a_method_is_captured_for_each_object():
     two, three = Scale(2.0), Scale(3.0)
     x = etude.tensor([1.0])
     assert [two(x).item(), three(x).item(), two(x).item()] == [2, 3, 2]
+
+
+def test_the_forward_of_a_layer_is_captured_and_the_model_copied(column):
+    class Layer(nn.Module):
+        def __init__(self):
+            self.weight = nn.Parameter(numbers(3, 3))
+
+        @etude.capture
+        def forward(self, x):
+            return F.relu(x @ self.weight)
+
+    model = nn.Sequential(Layer(), Layer())
+    whole = etude.capture(model)
+    x = numbers(2, 3)
+    with etude.no_grad():
+        want = F.relu(F.relu(x @ model[0].weight) @ model[1].weight)
+        for _ in range(3):
+            assert same(*arrays(model(x), want))
+            assert same(*arrays(whole(x), want))
+        other = copy.deepcopy(model)
+        other[0].weight.copy_(numbers(3, 3, seed=5))
+        again = F.relu(F.relu(x @ other[0].weight) @ other[1].weight)
+        assert same(*arrays(other(x), again))
+        assert same(*arrays(model(x), want))
+    assert whole.traces == 1
+
+
+def test_what_is_captured_already_is_not_captured_again():
+    f = etude.capture(lambda x: x)
+    assert etude.capture(f) is f
 
 
 def test_as_a_decorator_it_keeps_name_and_text():

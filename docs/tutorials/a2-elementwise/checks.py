@@ -85,11 +85,11 @@ def fault_found(rng, parameters):
     yield "NaN for large numbers", ("NaN beyond", 88.0)
     yield "a dent", ("a dent", 2.125)
     yield "wrong at 0", ("wrong at 0", 0.0)
-    yield "flat for negative numbers", ("flat below", 9.0)
+    yield "flat for very negative numbers", ("flat below", 60.0)
     yield "a sigmoid, computed otherwise", ("right, another way", 0.0)
     yield "NaN at the very end", ("NaN beyond", 99.25)
     while True:
         kind, low, high = (("right", 0, 1), ("NaN beyond", 20, 99), ("mirrored", 0, 1),
-                           ("too steep", 0.05, 0.5), ("flat below", 7, 20),
+                           ("too steep", 0.05, 0.5), ("flat below", 7, 90),
                            ("a dent", -20, 20), ("rounded", 0, 1))[rng.integers(7)]
         yield kind, (kind, float(rng.uniform(low, high)))

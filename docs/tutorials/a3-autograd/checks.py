@@ -142,9 +142,11 @@ def gradcheck_verdicts(rng, parameters):
     yield "a right softmax", ("a right softmax", one)
     yield "the second of two wrong", ("the second of two wrong", two)
     yield "NaN", ("NaN", one)
+    yield "one percent off, and small", ("one percent off, and small", one)
     while True:
         kind = ("a right cube", "a right softmax", "a factor forgotten", "one percent off",
                 "only the last element wrong", "softmax with a gradient of zeros",
-                "the second of two wrong", "a right product")[rng.integers(8)]
+                "the second of two wrong", "a right product", "right, and small",
+                "one percent off, and small")[rng.integers(10)]
         count = 2 if kind in ("the second of two wrong", "a right product") else 1
         yield kind, (kind, [floats(rng, 2, 3) + 2 for _ in range(count)])

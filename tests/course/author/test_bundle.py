@@ -13,6 +13,7 @@ from etude_course.author.bundle import bundle
 from etude_course.author.make import leaks
 from etude_course.commands import course
 from etude_course.errors import CourseError
+from etude_course.source.source import Source
 
 WHEELS = ("etude-0.1.0-py3-none-any.whl", "etude_check-0.1.0-py3-none-any.whl",
           "etude_course-0.1.0-py3-none-any.whl", "numpy-2.4.0-cp311-cp311-linux_x86_64.whl")
@@ -46,6 +47,16 @@ def test_it_has_the_programs_the_wheels_and_what_to_install(small, wheels, tmp_p
             assert archive.getinfo(name).external_attr >> 16 & 0o111
         assert archive.read("requirements.txt").decode().split() == [
             "etude[cli,native]==0.1.0", "etude_check==0.1.0", "etude_course==0.1.0"]
+
+
+def test_kernels_that_use_threads_are_not_graded_without_them(written, wheels, tmp_path):
+    toml = (written() / "assignment.toml").read_text()
+    check = '  [[question.check]]\n  id = "t"\n  points = 1\n  op = "neg"\n  kinds = ["threads"]\n'
+    source = Source.read(written(toml=toml.replace("\n[[mutant]]", f"\n{check}\n[[mutant]]", 1)))
+    with pytest.raises(CourseError, match=r"no wheel of etude_cpu\. .* plugins/etude-cpu"):
+        bundle(source, "gradescope", wheels, tmp_path, "s")
+    (wheels / "etude_cpu-0.1.0-cp311-abi3-linux_x86_64.whl").write_bytes(b"a wheel")
+    assert bundle(source, "gradescope", wheels, tmp_path, "s").exists()
 
 
 def test_making_it_twice_gives_the_same_bytes(small, wheels, tmp_path):

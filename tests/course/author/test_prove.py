@@ -71,6 +71,15 @@ def test_a_mutant_that_cannot_be_named_is_refused(written):
     assert "the student is not told which mistake it is" in wrong(source)["mutant squared"]
 
 
+def test_two_mutants_that_look_alike_are_to_share_a_sentence(written):
+    text = (written() / "assignment.toml").read_text()
+    first = text[text.index("[[mutant]]"):text.rindex("[[mutant]]")]
+    twin = first.replace('"squared"', '"to-the-power"').replace('mistake = "', 'mistake = "or: ')
+    source = Source.read(written(toml=text + "\n" + twin))
+    assert "to-the-power and squared look alike in the visible cases" in (
+        wrong(source)["mutant to-the-power"])
+
+
 def test_a_check_that_no_mutant_loses_is_refused(written):
     text = (written() / "assignment.toml").read_text()
     source = Source.read(written(toml=text[: text.rindex("[[mutant]]")]))

@@ -29,6 +29,10 @@ def place(tmp_path_factory):
     said = run("grade", top / "in", "--assignment", top / "t1", "--into", top / "out", "--roster",
                top / "class.csv")
     assert "1 handed in nothing: s3" in said
+    assert ("2 have an answer that a person grades: variance-why, 1 point. Look for: says why n"
+            ) in said
+    [file] = (top / "out" / "hand-ins" / "s1").glob("*/answer.py")
+    assert f"s1: {file}" in said
     return top
 
 
@@ -94,6 +98,47 @@ def test_answers_are_graded_by_hand_one_by_one_or_from_a_file(place, tmp_path):
         "override", place / "out", "--file", toml, code=2)
 
 
+def test_whoever_handed_in_nothing_may_be_given_points_when_that_is_said(place):
+    asked = (place / "out", "s3", "variance-why", 1, "--reason", "on paper", "--by", "ab")
+    assert "--without-hand-in gives points" in run("override", *asked, code=2)
+    assert not (place / "out" / "results" / "s3.json").exists()
+    assert run("override", *asked, "--without-hand-in") == "s3: 0 -> 1 of 6"
+    made = result(place, "s3")
+    assert made["score"] == 1
+    assert {c["status"] for c in made["checks"]} == {"not written"}
+    (place / "out" / "results" / "s3.json").unlink()
+    lines = (place / "out" / "journal.jsonl").read_text().splitlines(keepends=True)
+    (place / "out" / "journal.jsonl").write_text("".join(lines[:-3]))
+
+
+def test_each_student_gets_what_failed_and_why_and_no_hidden_case(place, tmp_path):
+    run("override", place / "out", "s2", "variance-why", 0, "--reason", "first look", "--by", "cd")
+    run("override", place / "out", "s2", "variance-why", 1, "--reason", "says n", "--by", "ab")
+    assert "Wrote 2 texts" in run("feedback", place / "out", "--into", tmp_path / "told")
+    told = (tmp_path / "told" / "s2.txt").read_text()
+    assert "this is the variance with n - 1" in told
+    assert "by hand 1 of 1 points were given by ab: says n" in " ".join(told.split())
+    assert "3 of 6 points" in told
+    assert "hidden" not in told
+    run("export", place / "out", "moodle", "--to", tmp_path / "m.csv")
+    assert "this is the variance with n - 1" in (tmp_path / "m.csv").read_text()
+    run("export", place / "out", "csv", "--to", tmp_path / "r.csv")
+    table = (tmp_path / "r.csv").read_text()
+    assert "variance-why: 1 of 1 points were given by ab: says n" in table
+    run("report", place / "out", "--to", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "0 of 1: first look (cd)" in page  # all that were given
+    assert "1 of 1: says n (ab)" in page
+
+
+def test_an_export_that_is_refused_leaves_no_folder(place, tmp_path, monkeypatch):
+    for name in made_class.RUNNER:
+        monkeypatch.delenv(name, raising=False)
+    assert "made in its workflow" in run("export", place / "out", "classroom50", "--to",
+                                         tmp_path / "results", code=2)
+    assert not (tmp_path / "results").exists()
+
+
 def test_every_export_is_written(place, tmp_path, monkeypatch):
     for name, value in made_class.RUNNER.items():
         monkeypatch.setenv(name, value)
@@ -138,6 +183,26 @@ def test_a_dry_run_finds_what_grading_found_and_writes_nothing(place):
                                         place / "t1", code=2)
 
 
+def test_a_dry_run_is_as_the_grading_was_or_refused(place, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "s2.py").write_text((place / "in" / "s2.py").read_text())
+    out, late = tmp_path / "out", tmp_path / "in" / "s2.py"
+    (tmp_path / "times.csv").write_text("hand-in,submitted\ns2.py,2026-11-28T13:00:00Z\n")
+    run("grade", tmp_path / "in", "--assignment", place / "t1", "--into", out, "--course", "c",
+        "--due", "2026-11-28T12:00:00Z", "--times", tmp_path / "times.csv", "--late-percent", 20)
+    said = run("dry-run", late, "--grading", out)
+    assert "this is the variance with n - 1" in said
+    assert "1 points were taken off for 1 late day. 1 of 6 points" in said
+    for more, why in ((("--course", "d"), "graded for the course 'c', and --course says 'd'"),
+                      (("--secret", place / "out" / "secret"), "graded with another secret"),
+                      (("--assignment", tmp_path / "t2"), "is not what")):
+        made_class.assignment(tmp_path / "t2", made_class.TOML.replace("points = 3", "points = 4"))
+        assert why in run("dry-run", late, "--grading", out, *more, code=2)
+    assert "Say with which assignment" in run("dry-run", late, code=2)
+    late.write_text(late.read_text() + "# again\n")
+    assert "this is not what was graded there" in run("dry-run", late, "--grading", out)
+
+
 def test_a_corrected_assignment_says_what_changed_and_whose_points_did(place, tmp_path):
     toml = place / "t1" / "assignment.toml"
     before = toml.read_text()
@@ -153,10 +218,13 @@ def test_a_corrected_assignment_says_what_changed_and_whose_points_did(place, tm
     assert "2 hand-ins are concerned" in said
     assert "Nothing was done" in said
     run("override", tmp_path / "out", "s2", "variance-why", 1, "--reason", "says n")
+    assert "graded for the course '', and --course says 'x'" in run(
+        "regrade", *options, "--course", "x", code=2)
     said = run("regrade", *options, "--yes")
-    assert "The points of 2 hand-ins have changed" in said
+    assert "The points of 1 hand-ins have changed" in said  # s2 lost the check before and after
+    assert "The assignment has 7 points now" in said
     assert "s1: 5 of 6 -> 6 of 7 (variance-values 3 -> 4)" in said
     made = json.loads((tmp_path / "out" / "results" / "s2.json").read_text())
     assert (made["version"], made["score"]) == (2, 3)  # what a person gave stays
-    assert "The points of 2 hand-ins have changed" in run("regrade", *options, "--yes")
+    assert "The points of 1 hand-ins have changed" in run("regrade", *options, "--yes")
     toml.write_text(before)

@@ -108,3 +108,7 @@ def test_a_place_that_cannot_be_written_is_a_clear_error(started):
     status, said = started("submit", "t1", "--to", "full/x.zip")
     assert status == 2
     assert "cannot be written" in said
+    status, said = started("submit", "t1", "--to", "nowhere/deep/x.zip")
+    assert status == 2
+    assert "there is no folder 'nowhere/deep' to write x.zip into" in said
+    assert not Path("nowhere").exists()

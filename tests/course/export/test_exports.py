@@ -14,6 +14,7 @@ import pytest
 
 from etude_course.errors import CourseError
 from etude_course.export import classroom50, gradescope, prairielearn, tables
+from etude_course.export import text as text_of
 from etude_course.grade.roster import Roster, Student
 from etude_course.record import Override, Status
 
@@ -160,11 +161,29 @@ def test_a_case_that_students_do_not_have_is_not_shown():
                                             detail="expected 42", message="a case is wrong")])
     texts = [json.dumps(gradescope.document(result)), json.dumps(prairielearn.document(result)),
              json.dumps(classroom50.document(result, made.RUNNER)),
-             tables.plain([result], Roster()), tables.moodle([result], Roster())]
+             tables.plain([result], Roster()), tables.moodle([result], Roster()),
+             text_of.feedback(result)]
     for text in texts:
         assert "42" not in text
         assert "row 7" not in text
     assert "a case is wrong" in texts[0]
+    assert "case one that students do not have" in " ".join(texts[-1].split())
+
+
+def test_what_is_for_those_who_teach_is_not_told_to_students():
+    result = made.result(notes=["taken as answer.py: answer-1.py"],
+                         remarks=["started as 'bob', graded as 's001'"])
+    for said in (tables.moodle([result], Roster()), text_of.feedback(result),
+                 gradescope.document(result)["output"], prairielearn.document(result)["message"]):
+        assert "taken as answer.py" in said
+        assert "bob" not in said
+
+
+def test_what_was_found_stays_beside_points_by_hand():
+    lowered = made.result(checks=[made.check(points=0, status=Status.FAILED, message="is wrong")],
+                          overrides=[Override("variance-values", 1, "the idea", "ab")])
+    [test] = gradescope.document(lowered)["tests"]
+    assert test["output"] == "1 of 3 points were given by ab: the idea\nis wrong"
 
 
 def test_a_penalty_and_points_by_hand_are_explained():

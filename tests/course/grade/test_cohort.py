@@ -3,6 +3,7 @@
 ``cohort.py``, one folder up, does the same with 300.
 """
 
+import json
 import shutil
 import zipfile
 
@@ -138,9 +139,6 @@ def test_another_assignment_another_course_or_another_secret_is_refused(small):
     grade(small)
     toml = small / "t1" / "assignment.toml"
     before = toml.read_text()
-    toml.write_text(before.replace("points = 3", "points = 4"))
-    with pytest.raises(handins.CourseError, match=r"has changed since .* 'etude course regrade'"):
-        grade(small)
     toml.write_text(before.replace('"T1"', '"T2"'))
     with pytest.raises(handins.CourseError, match="holds T1, and the assignment is T2"):
         grade(small)
@@ -151,6 +149,42 @@ def test_another_assignment_another_course_or_another_secret_is_refused(small):
     with pytest.raises(handins.CourseError, match="graded with another secret"):
         grade(small, secret=small / "other")
     assert grade(small).graded == 0
+
+
+def test_an_edit_of_the_assignment_changes_nobodys_points_and_late_hand_ins_are_graded_alike(
+        small):
+    grade(small)
+    toml = small / "t1" / "assignment.toml"
+    toml.write_text(toml.read_text().replace("points = 3", "points = 4").replace(
+        "version = 1", "version = 2"))
+    (small / "in" / "s2.py").write_text((small / "in" / "s1" / "answer.py").read_text())
+    outcome = grade(small)
+    assert outcome.graded == 1
+    assert [(r.student, r.version, r.score, r.max_score) for r in outcome.results] == [
+        ("s1", 1, 5, 6), ("s2", 1, 5, 6)]
+    assert "Version 1 was graded, as before: 'etude course regrade' says" in outcome.pinned
+    outcome = grade(small, regrade=True)
+    assert [(r.version, r.score, r.max_score) for r in outcome.results] == [(2, 6, 7)] * 2
+    assert grade(small).pinned == ""
+
+
+def test_a_hand_in_that_was_started_as_somebody_else_is_remarked_to_those_who_teach(small):
+    toml = small / "t1" / "assignment.toml"
+    toml.write_text(toml.read_text() + "[parameters]\nslope = [0.01, 0.1, 0.2, 0.3]\n")
+    right = (small / "in" / "s1" / "answer.py").read_text()
+    for student, said in (("ben", "Bne"), ("zoe", "s1"), ("ada", "Ada"), ("cleo", "cleo")):
+        (small / "in" / student).mkdir()
+        (small / "in" / student / "answer.py").write_text(right)
+        (small / "in" / student / "assignment.json").write_text(
+            json.dumps({"version": 1, "course": "c", "student": said}))
+    found = {r.student: r for r in grade(small, course="c").results}
+    assert found["ben"].remarks == [
+        "started as 'Bne', graded as 'ben': other parameters were asked for"]
+    assert found["zoe"].remarks[0].startswith("started as 's1', graded as 'zoe'")
+    assert found["ada"].remarks in ([], [  # in capitals alone: said where it matters
+        "started as 'Ada', graded as 'ada': other parameters were asked for"])
+    assert found["cleo"].remarks == found["cleo"].notes == []
+    assert found["ben"].notes == []  # which students read
 
 
 def test_a_grader_that_fails_costs_nobody_anything(small, monkeypatch):
@@ -196,6 +230,14 @@ def test_a_missing_compiler_is_said_before_anybody_is_graded(small, monkeypatch)
     assert {r.student for r in grade(small).results} == {"s1", "s2"}
 
 
+def test_a_starter_in_c_that_nobody_touched_wants_no_compiler(small, monkeypatch):
+    starter = Source.read(small / "t1").starters()["answer.c"]
+    (small / "in" / "s1" / "answer.c").write_text(starter)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CC", raising=False)
+    assert [r.student for r in grade(small).results] == ["s1"]
+
+
 def test_what_was_packed_for_another_version_or_course_is_graded_and_said(small):
     with zipfile.ZipFile(small / "in" / "t1-s2.zip", "w") as archive:
         archive.write(small / "in" / "s1" / "answer.py", "answer.py")
@@ -205,6 +247,7 @@ def test_what_was_packed_for_another_version_or_course_is_graded_and_said(small)
     assert found["s2"].notes == [
         "started with version 7 of T1, graded with version 1",
         "started for the course 'autumn', graded for '': other parameters may have been asked for"]
+    assert found["s2"].remarks == ["started as 's1', graded as 's2'"]
     assert found["s1"].notes == []
 
 

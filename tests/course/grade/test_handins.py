@@ -40,7 +40,7 @@ def test_a_folder_an_archive_and_a_file_are_a_hand_in_each(tmp_path):
     put(tmp_path, "s3.py")
     put(tmp_path, "T1-s4.zip")
     put(tmp_path, "s5_answer.py")
-    found = collect(tmp_path, prefix="T1")
+    found = collect(tmp_path, id_="T1")
     assert [h.student for h in found.handins] == ["s1", "s2", "s3", "s4", "s5"]
     assert all(h.files == {"answer.py": b"x = 1"} for h in found.handins)
     assert all(h.notes == [] for h in found.handins)
@@ -135,15 +135,61 @@ def test_a_file_that_was_renamed_on_the_way_is_taken_and_said(tmp_path):
     assert found[1].notes == ["taken as answer.py: answer (2).py"]
 
 
+def test_a_folder_with_an_archive_in_it_is_opened_as_moodle_gives_it(tmp_path):
+    folder = tmp_path / "doe_ben_assignsubmission_file"
+    folder.mkdir()
+    put(folder, "t1-ben.zip", inner="t1/answer.py")
+    (folder / "onlinetext.html").write_text("see the archive")
+    [found] = collect(tmp_path, class_of(Student("ben"))).handins
+    assert (found.student, found.files) == ("ben", {"answer.py": b"x = 1"})
+    assert found.notes == ["not looked at: onlinetext.html"]
+
+
+def test_an_archive_in_an_archive_is_opened_once_and_by_the_same_rules(tmp_path):
+    put(tmp_path, "inner.zip", inner="../answer.py")
+    evil = (tmp_path / "inner.zip").read_bytes()
+    put(tmp_path, "inner.zip")
+    twice = (tmp_path / "inner.zip").read_bytes()
+    (tmp_path / "inner.zip").unlink()
+    put(tmp_path, "s1.zip", evil, inner="t1.zip")
+    put(tmp_path, "s2.zip", twice, inner="t1.zip")
+    one, two = collect(tmp_path).handins
+    assert one.files == {}
+    assert "leads out of the hand-in" in one.notes[0]
+    assert two.files == {"answer.py": b"x = 1"}
+    put(tmp_path, "s3.zip", (tmp_path / "s2.zip").read_bytes(), inner="t1.zip")
+    assert collect(tmp_path).unclaimed == [
+        "s3.zip: in its archive t1.zip are archives again: t1.zip"]
+
+
+def test_of_several_archives_none_is_guessed_and_nobody_gets_a_zero(tmp_path):
+    (tmp_path / "ben").mkdir()
+    for name in ("t1-ben.zip", "t1-ben-2.zip"):
+        put(tmp_path / "ben", name)
+    found = collect(tmp_path, class_of(Student("ben")))
+    assert found.handins == found.missing == []
+    assert found.unclaimed == ["ben: it holds 2 archives, and which counts is not known: "
+                               "t1-ben-2.zip, t1-ben.zip"]
+
+
+def test_the_folder_with_the_assignments_name_counts_as_nbgrader_has_it(tmp_path):
+    for name, data in (("M0", b"m"), ("T1", b"t"), ("X1", b"x")):
+        (tmp_path / "ada" / name).mkdir(parents=True)
+        (tmp_path / "ada" / name / "answer.py").write_bytes(data)
+    for name, data in (("t1", b"t"), ("m0", b"m")):
+        assert collect(tmp_path, id_=name).handins[0].files == {"answer.py": data}
+        assert collect(tmp_path, id_=name).handins[0].notes == []
+
+
 def test_of_two_files_with_the_name_none_is_taken(tmp_path):
     put(tmp_path, "s1", inner="notes.txt")
     for inner in ("old", "new"):
         (tmp_path / "s1" / inner).mkdir()
         (tmp_path / "s1" / inner / "answer.py").write_bytes(b"x")
-    [found] = collect(tmp_path).handins
-    assert found.files == {}
-    assert "several files called answer.py, and none is taken: new/answer.py, old/answer.py" in (
-        found.notes[0])
+    found = collect(tmp_path)
+    assert found.handins == []
+    assert found.unclaimed == ["s1: there are several files called answer.py, and which counts is "
+                               "not known: new/answer.py, old/answer.py"]
 
 
 def test_a_refused_hand_in_counts_as_empty_and_says_why(tmp_path):

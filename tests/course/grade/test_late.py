@@ -51,5 +51,7 @@ def test_a_time_says_its_zone():
     assert written(moment("20261128T225900Z")) == "2026-11-28T22:59:00Z"
     with pytest.raises(CourseError, match="in which time zone: write 2026-11-28T23:59Z for UTC"):
         moment("2026-11-28T23:59")
+    with pytest.raises(CourseError, match="write 2026-11-28T23:59Z for UTC, or 2026-11-28T23:59"):
+        moment("2026-11-28")
     with pytest.raises(CourseError, match="'tomorrow' is no time"):
         moment("tomorrow")

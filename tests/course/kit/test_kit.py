@@ -8,6 +8,8 @@ from etude_course.author.make import leaks, packed
 from etude_course.errors import CourseError
 from etude_course.kit.folder import Started
 from etude_course.kit.kit import Kit, installed
+from etude_course.record import Status
+from etude_course.run.run import run
 from etude_course.source.source import Source
 
 
@@ -32,6 +34,29 @@ def test_it_has_cases_and_what_is_expected_and_no_name_of_a_mutant(small):
     assert [f.mistake for f in shown.fingerprints] == ["this is x * x; asked for is x + x"]
     assert "squared" not in kit.text
     assert "x * x\\n" not in kit.text
+
+
+HAND = '[[question.check]]\nid = "why"\npoints = 2\nhand = "names the empty list"\n[[mutant]]'
+
+
+def test_what_a_person_looks_for_is_not_in_it(written):
+    toml = (written() / "assignment.toml").read_text().replace("[[mutant]]", HAND, 1)
+    source = Source.read(written(toml=toml))
+    assert source.assignment.check("why").hand == "names the empty list"
+    kit = packed(source)
+    assert "names the empty list" not in kit.text
+    read = Kit.from_json(json.loads(kit.text), "t1").assignment.check("why")
+    assert (read.kind, read.points, read.hand) == ("hand", 2, "")
+
+
+def test_an_answer_that_nobody_wrote_waits_for_nobody(written, hand_in):
+    toml = (written() / "assignment.toml").read_text().replace("[[mutant]]", HAND, 1)
+    source = Source.read(written(toml=toml))
+    starter = source.starters()["small.py"]
+    for text, waits in (("", False), (starter, False), (starter + "# the empty list\n", True)):
+        found, = run(source, hand_in(text), hidden=False, only=["why"]).checks
+        assert (found.status is Status.WAITING) == waits
+        assert waits or found.message == "nothing is written in small.py"
 
 
 def test_a_text_that_gives_the_solution_away_is_found(small):

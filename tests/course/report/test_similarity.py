@@ -2,7 +2,7 @@
 
 import random
 
-from etude_course.report.similarity import WINDOW, K, between, prints, to_ours
+from etude_course.report.similarity import WINDOW, K, between, identical, left_out, prints, to_ours
 
 STARTER = {"answer.py": "def variance(x):\n    raise NotImplementedError\n"}
 ONE = """
@@ -58,6 +58,22 @@ def test_what_the_starter_holds_counts_for_nobody():
 
 def test_what_a_third_of_the_class_wrote_counts_for_nobody():
     assert alike(**{f"s{n}": ONE for n in range(12)}) == {}
+
+
+def test_a_copy_that_has_gone_round_half_the_class_is_listed_and_who_was_left_out_is_said():
+    files = {f"s{n:02}": {"answer.py": ONE if n < 7 else OTHER + f"x{n} = [{'1, ' * n}]\n"}
+             for n in range(19)}
+    copies = tuple(f"s{n:02}" for n in range(7))
+    [same] = identical(files, STARTER)
+    assert (same.file, same.whose, same.renamed) == ("answer.py", copies, False)
+    assert set(copies) <= set(left_out(files, STARTER))
+
+
+def test_the_same_file_is_told_from_one_with_other_names_and_a_starter_is_nobodys():
+    files = {"a": ONE, "b": "# mine\n" + ONE, "c": RENAMED, "d": STARTER["answer.py"],
+             "e": STARTER["answer.py"], "f": ""}
+    found = identical({who: {"answer.py": text} for who, text in files.items()}, STARTER)
+    assert [(s.whose, s.renamed) for s in found] == [(("a", "b", "c"), True), (("a", "b"), False)]
 
 
 def test_a_shared_run_of_tokens_always_leaves_a_shared_print():

@@ -137,8 +137,18 @@ def test_an_answer_in_c_stands_behind_the_same_check(source, hand_in):
     assert (found.status, found.points) == (Status.FAILED, 0)
     found = only_check(source, hand_in(None, small_c=C.replace("-x[i]", "-x[i")))
     assert (found.status, found.points) == (Status.FAILED, 0)
-    assert "small.c does not compile" in found.message
+    assert found.message.startswith("small.c does not compile")
+    assert "small.c:" in found.detail
     assert "error" in found.detail
+    assert "does not compile" not in found.detail  # it is said once
+    assert "/etude-course-" not in found.detail  # and of folders that the student has not
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_forgotten_return_is_named_by_the_compiler(source, hand_in):
+    found = only_check(source, hand_in(None, small_c=C.replace("return ETUDE_OK;", "")))
+    assert (found.status, found.points) == (Status.FAILED, 0)
+    assert "return-type" in found.detail
 
 
 @pytest.mark.usefixtures("compiler")
@@ -150,12 +160,22 @@ def test_the_file_that_was_begun_answers(source, hand_in):
     assert found.points == 4
 
 
+def test_of_two_answers_it_is_said_which_is_judged(source, hand_in):
+    starters, solutions = source.starters(), source.solutions()
+    both = run(source, hand_in(solutions["small.py"], small_c=solutions["small.c"]), hidden=False)
+    question = source.assignment.questions[0].id
+    assert both.notes == [f"{question}: judged: small.py; small.c was not looked at"]
+    assert run(source, hand_in(solutions["small.py"], small_c=starters["small.c"]),
+               hidden=False).notes == []
+
+
 def test_without_a_compiler_c_is_not_run_and_says_so(source, hand_in, monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", "")
     found = only_check(source, hand_in(None, small_c=source.solutions()["small.c"]))
     assert (found.status, found.points) == (Status.NOT_RUN, 0)
     assert "no compiler was found" in found.message
+    assert found.detail == ""  # it is said once
 
 
 def test_an_op_that_hangs_is_given_up_after_two_time_outs(written, hand_in):

@@ -92,6 +92,16 @@ def test_a_column_that_is_not_there_times_nobody(tmp_path):
     assert (found.status, found.points) == (Status.NOT_RUN, 0)
 
 
+@pytest.mark.parametrize("body", [
+    "return np.matmul(x, y) + 1",
+    "return np.matmul(x, y) + (not x.flags.c_contiguous)"])
+def test_a_wrong_answer_is_told_why_it_is_not_timed(tmp_path, body):
+    """Also one that is wrong only where its operands are not contiguous."""
+    found = timed(CHECK, body, tmp_path)
+    assert (found.status, found.points) == (Status.FAILED, 0)
+    assert found.message.removeprefix("a wrong answer is not timed: ").strip()
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="NOT RUN: needs a C compiler")
 def test_the_plain_kernel_is_found_by_its_op():
     assert speed.plain("matmul").name == "matmul.c"

@@ -34,7 +34,8 @@ def softplus(x):
 
 def compensated_sum(x):
     """The sum of the numbers of x, float32 (N,), with additions of float32 alone: a np.float32
-    that is off by at most two units in the last place if no number is negative.
+    that is off by at most two units in the last place if no number is negative. Add them
+    yourself: sum, np.sum, np.cumsum, math and float64 may not be used here.
     """
     # BEGIN SOLUTION
     total = lost = np.float32(0)
@@ -49,7 +50,8 @@ def compensated_sum(x):
 
 def variance(x, dim):
     """The variance along the axis dim: the mean of the squared distances from the mean. x:
-    float32, any shape; the axis is gone from the result.
+    float32, any shape; the axis is gone from the result. np.var, np.std and float64 may not be
+    used here.
     """
     # BEGIN SOLUTION
     distance = x - x.mean(axis=dim, keepdims=True)

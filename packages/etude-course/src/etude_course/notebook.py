@@ -29,7 +29,7 @@ def check(assignment: str, check: str, folder: str | Path = ".") -> int | None:
     """Run one check on the files in ``folder``, and print what came of it."""
     from rich.console import Console
 
-    from etude_course.commands.check import print_result
+    from etude_course.export.text import print_result
 
     folder = Path(folder)
     kit, values = _kit(assignment, folder)

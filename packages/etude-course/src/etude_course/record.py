@@ -12,6 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 SCHEMA = 1  # of the JSON; a new number when a field changes its meaning
+CONTENDED = "contended"  # how the message of a check begins that the machine was too busy to time
+TIMED_LATER = "timed afterwards, alone on the machine"
+UNTIMED = "not timed"  # ... that lacks what it is timed against
 
 
 class Status(StrEnum):
@@ -45,6 +48,12 @@ class CheckResult:
     executed: int = 0
     declared: int = 0
     seconds: float = 0.0
+
+    @property
+    def untimed(self) -> bool:
+        """Whether nobody has timed it yet, so that it says nothing of the answer."""
+        return self.status is Status.NOT_RUN and self.message.startswith(
+            (CONTENDED, TIMED_LATER, UNTIMED))
 
     def __post_init__(self) -> None:
         self.status = Status(self.status)
@@ -83,6 +92,7 @@ class Result:
     overrides: list[Override] = field(default_factory=list)
     walls: list[str] = field(default_factory=list)  # that the sandbox could not have
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # for those who teach: in no export
     environment: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -62,8 +62,7 @@ Backend = Column
 _LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
-_LAZY |= {"capture": "replay.captured"}
-_LAZY["profile"] = "measure.profile"
+_LAZY |= {"capture": "replay.captured", "profile": "measure.profile"}
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
                        "train.checkpoint")
 

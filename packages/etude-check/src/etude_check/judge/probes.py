@@ -25,13 +25,16 @@ from etude.core.state import tap
 from etude.core.table import Op
 from etude_check.cases.case import Case, Following, cases, prepared
 from etude_check.cases.spec import Adjoint, Call, OpSpec, Refusal
-from etude_check.report.record import Record, Verdict
+from etude_check.report.record import DECLINED, Record, Verdict
 from etude_check.specs import specs
 
 if TYPE_CHECKING:
     from etude_check.judge.runner import Draft, Runner
 
 THREADS = (1, 2, 3, 8)
+RACES = 4  # calls on each number of threads: these may not have met in the first
+ALONE = (f"{DECLINED}there are no threads to try it with: kernels share those of etude-cpu, which "
+         f"is not installed here")
 STEPS = 4  # of an optimiser, one after another in the same memory
 LEAK_CALLS = (4, 40)  # in a round: at least, and at most
 LEAK_SECONDS = 5.0  # that a round may take, if at least and at most allow it
@@ -77,12 +80,16 @@ def _inner(a: Any, b: Any) -> float:
 
 
 def threads(runner: Runner, case: Case) -> Record:
-    """Whether 1, 2, 3 and 8 threads give the same bits."""
+    """Whether 1, 2, 3 and 8 threads give the same bits. A library is not asked where there are no
+    threads for it: its kernels would compute on one each time, and pass.
+    """
     record = runner.blank(case)
+    if runner.settings.candidate.kind == "library" and not _pooled(runner):
+        record.verdict, record.message = Verdict.UNSUPPORTED, ALONE
+        return record
     first: list[bytes] | None = None
-    for n in THREADS:
-        # Threads of a pool may not have started when the first call has the work done already.
-        outputs = runner.call(case.spec.op, case.call, record, threads=n, repeats=3)
+    for n in (1, *np.repeat(THREADS[1:], RACES).tolist()):
+        outputs = runner.call(case.spec.op, case.call, record, threads=n)
         if outputs is None:
             break
         bits = [y.tobytes() for y in outputs]
@@ -92,6 +99,12 @@ def threads(runner: Runner, case: Case) -> Record:
             record.message = f"{n} threads give other bits than 1"
             break
     return record
+
+
+def _pooled(runner: Runner) -> bool:
+    """Whether kernels get as many threads as they are to be asked with."""
+    return all(found.threads == n or found.error for n in THREADS
+               for found in [runner.box(n).describe()])
 
 
 def leak(runner: Runner, case: Case) -> Iterator[Record]:

@@ -32,7 +32,7 @@ Kind = Literal["backend", "module", "source", "library", "zoo", "answer"]
 COMPILERS = {".c": ("CC", ("cc", "gcc", "clang")),
              ".cpp": ("CXX", ("c++", "g++", "clang++")),
              ".cc": ("CXX", ("c++", "g++", "clang++"))}
-FLAGS = ("-O2", "-shared", "-fPIC")
+FLAGS = ("-O2", "-Wall", "-Werror=return-type", "-shared", "-fPIC")
 KERNEL = re.compile(rb"etude_\w+_(?:f32|f64|i64|b8)\b")
 LAB, CARD = "gpu-lab", "cuda"  # the devices of a CUDA source
 BUILT = "etude-check-built-"  # a folder of temporary files whose name begins so is one of ours
@@ -222,8 +222,8 @@ def _compile(path: Path) -> Path:
         raise CheckError(f"the compiler {compiler[0]!r} (from ${variable}) cannot be run: "
                          f"{error}") from None
     if done.returncode:
-        raise CheckError(f"{path.name} does not compile. {shlex.join(command)} said:\n\n"
-                         f"{(done.stderr or done.stdout).strip()}")
+        said = (done.stderr or done.stdout).strip().replace(f"{path.parent}{os.sep}", "")
+        raise CheckError(f"{path.name} does not compile, says {compiler[0]}:\n\n{said}")
     check_prototypes(path, library, compiler)
     return library
 

@@ -8,6 +8,7 @@ the cases that passed.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def suspects(op: str, arrays: Sequence[Any], attrs: dict[str, Any], outputs: Seq
 def answers(fn: Any, arrays: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...] | None:
     copies = [a.copy() if isinstance(a, np.ndarray) and 0 not in a.strides else a for a in arrays]
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # such as of a mean of nothing
             result = as_arrays(fn(*copies, **attrs))
     except Exception:  # a mutant may break on a call that it was not made for
         return None

@@ -79,7 +79,7 @@ def softplus_threshold_reached(x, *, beta=1.0, threshold=20.0):
 
 
 @mutant("relu", kills="special", where="numerics", covers="drops NaN",
-        mistake="Compiled with -ffast-math, x > 0 ? x : 0 turns a NaN into 0.")
+        mistake="x > 0 ? x : 0 makes +0 of NaN and of -0; both should pass through.")
 def relu_fast_math(x):
     return np.where(x > 0, x, x.dtype.type(0))
 

@@ -13,14 +13,17 @@ The same files make the same bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from etude_check.cases.spec import KINDS
 from etude_course.errors import CourseError
 from etude_course.kit import archive
 from etude_course.source.source import Source
 
 OURS = ("etude", "etude_check", "etude_course")
+POOL = "etude_cpu"  # without it no kernel has threads
 WHEEL = re.compile(r"([A-Za-z0-9_]+)-([^-]+)(?:-.*)?\.whl|([A-Za-z0-9_]+)-([^-]+)\.tar\.gz")
 
 
@@ -90,7 +93,8 @@ def bundle(source: Source, platform: str, wheels: Path, to: Path, secret: str,
     files = {"secret": secret.encode(), "setup.sh": SETUP.format(find=FIND).encode(),
              p.program: RUN.format(find=FIND, platform=platform, course=course,
                                    submission=p.submission, results=p.results).encode()}
-    versions = _wheels(wheels, files)
+    threads = any("threads" in (c.kinds or KINDS) for c in source.assignment.checks if c.ops)
+    versions = _wheels(wheels, files, (*OURS, POOL) if threads else OURS)
     lines = [f"{name}{'[cli,native]' if name == 'etude' else ''}=={version}\n"
              for name, version in sorted(versions.items())]
     files["requirements.txt"] = "".join(lines).encode()
@@ -103,7 +107,7 @@ def bundle(source: Source, platform: str, wheels: Path, to: Path, secret: str,
     return path
 
 
-def _wheels(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
+def _wheels(folder: Path, files: dict[str, bytes], needed: Sequence[str]) -> dict[str, str]:
     """Put what lies in the folder into ``files``; name -> version of what is ours."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
@@ -115,9 +119,10 @@ def _wheels(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
                                       f"{version}: remove one")
                 found[name] = version
             files[f"wheels/{path.name}"] = path.read_bytes()
-    if missing := [name for name in OURS if name not in found]:
+    if missing := [name for name in needed if name not in found]:
+        plugin = "plugins/etude-cpu " if POOL in missing else ""
         raise CourseError(
             f"{folder} has no wheel of {', '.join(missing)}. In Etude's folder: pip wheel "
             f"--wheel-dir {folder} packages/etude packages/etude-check packages/etude-course "
-            f"(which puts in what they need as well)")
+            f"{plugin}(which puts in what they need as well)")
     return found

@@ -4,6 +4,9 @@
     solution/     for whoever teaches               a2.json      the kit that students install
     notebook/     a2.ipynb, for Jupyter and nbgrader, and what it needs beside it
 
+Where an assignment has parameters, starter, solution and handout are an example, with the first
+value of each: a student's own come with ``etude course start`` and the kit.
+
 What students get is searched for what they must not (``leaks``) before anything is written.
 """
 
@@ -17,7 +20,7 @@ from etude_course.author.notebook import CONFIG, notebook
 from etude_course.errors import CourseError
 from etude_course.kit.kit import Kit
 from etude_course.run.pack import pack
-from etude_course.source import regions
+from etude_course.source import parameters, regions
 from etude_course.source.source import Source
 
 SHORT = 12  # characters: a shorter line of a solution stands in many a text
@@ -27,12 +30,15 @@ def build(source: Source, to: Path) -> list[Path]:
     """Write everything into the folder ``to``, and return what was written."""
     kit = packed(source)
     name = source.assignment.id.lower()
+    values = source.assignment.combinations[0]
     texts = {f"{name}.json": kit.text, "handout.md": kit.handout,
              f"notebook/{name}.json": kit.text, f"notebook/{name}.ipynb": notebook(kit),
              "notebook/nbgrader_config.py": CONFIG}
     texts |= {f"starter/{name}": text for name, text in kit.starters.items()}
     texts |= {f"solution/{name}": text for name, text in source.solutions().items()}
-    return [_write(to / name, text) for name, text in texts.items()]
+    shown = ("handout.md", "starter/", "solution/")
+    return [_write(to / name, parameters.render(text, values, name) if name.startswith(shown)
+                   else text) for name, text in texts.items()]
 
 
 def packed(source: Source) -> Kit:

@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from etude.core.errors import did_you_mean
 from etude_check.worker.values import to_plain
 from etude_course.cases.case import Case
+from etude_course.errors import CourseError
 from etude_course.kit.kit import Kit, key
-from etude_course.record import CheckResult, Result, Status
-from etude_course.run import speed
+from etude_course.record import CONTENDED, CheckResult, Result, Status
 from etude_course.run.oracle import Hidden, write
 from etude_course.run.pack import kit_of
 from etude_course.run.run import run
@@ -31,6 +32,7 @@ from etude_course.source.assignment import Mutant
 from etude_course.source.source import Source
 
 SEED, STUDENT = "prove", "prove"
+MUTANTS = 8  # the least that an assignment should have
 SYNTAX = "a syntax error"
 BROKEN = {".py": "\ndef broken(:\n", ".c": "\nint broken(;\n"}
 PRETENDED = {
@@ -72,6 +74,10 @@ def prove(source: Source, *, seed: str = SEED, only: str = "", jobs: int = 1,
     as soon as it is done. ``jobs`` processes share the work. With ``timed`` the solution is also
     held to the checks of speed, alone, at the end.
     """
+    names = [m.name for m in source.assignment.mutants]
+    if only and only not in names:
+        raise CourseError(f"{source.folder} has no mutant {only!r}{did_you_mean(only, names)} It "
+                          f"has {', '.join(names)}.")
     count = sum(t.earns == only or not only for t in trials(source))
     kit_of(source)  # made once, and found by the other processes
     proofs = []
@@ -218,8 +224,9 @@ class _Prover:
         result = self._run(trial)
         proof = Proof(trial.what, result.score, result=result)
         unable = [c.message for c in result.checks
-                  if NO_COMPILER in c.message or c.message.startswith(speed.CONTENDED)]
-        if unable and len(unable) == len(result.checks):
+                  if NO_COMPILER in c.message or c.message.startswith(CONTENDED)]
+        if unable and len(unable) == len([c for c in result.checks
+                                          if c.status is not Status.WAITING]):
             proof.not_run = unable[0]
         elif trial.timed:
             proof.wrong = [f"{c.id} gives {_told(c)}" for c in result.checks
@@ -262,6 +269,12 @@ class _Prover:
                 yield f"{c.id} is lost too, which it does not say: {_told(c)}"
         if lost and not any(c.mistake == mutant.mistake for c in lost):
             said = "; ".join(f"{c.id}: {c.mistake or 'no mistake is named'}" for c in lost)
+            others = {m.mistake: m.name for m in self.source.assignment.mutants}
+            like = [others[c.mistake] for c in lost if c.mistake in others]
+            if like:
+                yield (f"{mutant.name} and {like[0]} look alike in the visible cases ({said}): "
+                       f"give them one sentence, or draw a visible case that tells them apart")
+                return
             yield (f"the student is not told which mistake it is ({said}). It must show in a "
                    f"visible case of a check that it loses, and not only as an error")
 

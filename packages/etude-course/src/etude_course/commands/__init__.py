@@ -54,7 +54,7 @@ def course() -> None:
     """The course: assignments, their checks, and grading.
 
     Students: list, start, check, hint, submit, progress. Those who teach: new,
-    prove, build, grade, report, export.
+    prove, build, grade, override, feedback, report, export.
     """
 
 

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from etude_course.grade.cohort import Outcome, Progress, Settings
+    from etude_course.record import Result
 
 EVERY = 30.0  # seconds between lines of progress where there is no terminal
 SHOWN = 20  # names in a list
@@ -153,22 +154,57 @@ def say(outcome: Outcome, into: Path) -> int:
     if results:
         click.echo(f"Mean {mean(r.score for r in results):.1f} of "
                    f"{max(r.max_score for r in results)} points.")
-    waiting = [r.student for r in results if r.waiting]
-    for names, what in ((outcome.missing, "handed in nothing"),
-                        (waiting, "have answers that a person grades ('etude course override')")):
-        if names:
-            click.echo(f"{len(names)} {what}: {_few(names)}")
-    noted = [(r.student, n) for r in results for n in r.notes]
-    for student, note in noted[:SHOWN]:
-        click.echo(f"  {student}: {note}")
+    if outcome.missing:
+        click.echo(f"{len(outcome.missing)} handed in nothing: {_few(outcome.missing)}")
+    for line in _waiting(results, into):
+        click.echo(line)
+    noted: dict[str, list[str]] = {}
+    for r in results:
+        for note in [*r.notes, *r.remarks]:
+            noted.setdefault(note, []).append(r.student)
+    for note, students in list(noted.items())[:SHOWN]:
+        click.echo(f"  {_few(students)}: {note}")
     if len(noted) > SHOWN:
         click.echo(f"  and {len(noted) - SHOWN} more notes, in the report")
+    if outcome.pinned:
+        click.echo(outcome.pinned)
     for wall in sorted({w for r in results for w in r.walls}):
         click.echo(f"The sandbox here lacks a wall: {wall}")
     for sentence in (*outcome.unclaimed, *outcome.trouble):
         click.echo(f"NOT GRADED: {sentence}")
     click.echo(f"Results are in {into / 'results'}.")
     return int(bool(outcome.unclaimed or outcome.trouble))
+
+
+def _waiting(results: list[Result], into: Path) -> list[str]:
+    """Which answers a person grades: what to look for in them, and where they are."""
+    from etude_course.grade import journal
+    from etude_course.grade.state import State
+    from etude_course.source.assignment import read
+
+    whose: dict[str, list[Result]] = {}
+    for r in results:
+        for c in r.waiting:
+            whose.setdefault(c.id, []).append(r)
+    if not whose:
+        return []
+    digest = State.of(journal.read(into)).assignment["digest"]
+    assignment = read(into / "assignment" / digest[:16])
+    lines = []
+    for check in (c for c in assignment.checks if c.id in whose):
+        students = whose[check.id]
+        lines.append(f"{len(students)} have an answer that a person grades: {check.id}, "
+                     f"{check.points} point{'s' * (check.points != 1)}. Look for: {check.hand}")
+        question = assignment.question(check)
+        for r in students[:SHOWN]:
+            folder = into / "hand-ins" / r.student / r.submission[:16]
+            there = [f for f in (question.file, *question.also) if (folder / f).exists()]
+            lines += [f"  {r.student}: {folder / f}" for f in there or [""]]
+        if len(students) > SHOWN:
+            lines.append(f"  and {len(students) - SHOWN} more")
+        lines.append(f"  etude course override {into} {students[0].student} {check.id} POINTS "
+                     f"--reason ...")
+    return lines
 
 
 def _few(names: list[str]) -> str:

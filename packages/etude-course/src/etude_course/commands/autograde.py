@@ -47,7 +47,7 @@ def autograde(platform: str, assignment: Path, submission: Path, to: Path, secre
     with refusing():
         source = Source.read(assignment)
         who, submitted = _whose(platform, submission)
-        handed = handins.single(submission, source.assignment.sources)
+        handed = handins.single(submission, source.assignment.sources, source.assignment.id)
         result = _graded(source, handed, student or who, course, secret.read_text().strip())
         result.submitted = submitted
         try:
@@ -60,7 +60,7 @@ def autograde(platform: str, assignment: Path, submission: Path, to: Path, secre
 
 def _graded(source: Source, handed: HandIn, student: str, course: str, seed: str) -> Result:
     """The result; what is timed is run afterwards, alone."""
-    from etude_course.grade import one
+    from etude_course.grade import one, remarks
     from etude_course.record import Result, Status
 
     with tempfile.TemporaryDirectory(prefix="etude-course-") as folder:
@@ -73,7 +73,11 @@ def _graded(source: Source, handed: HandIn, student: str, course: str, seed: str
             timed = _result(one.grade(one.Job(**{**vars(job), "timed": later})))
             found = {c.id: c for c in timed.checks}
             result.checks = [found.get(c.id, c) for c in result.checks]
-    result.notes = handed.notes + result.notes
+    a = source.assignment
+    notes = [*handed.notes, *remarks.notes(handed, a, course)]
+    result.notes = notes + [handed.trouble] * bool(handed.trouble) + result.notes
+    handed.student, handed.members = student, [student]
+    result.remarks = remarks.remarks(handed, a, course)
     return Result.from_json(result.to_json())
 
 

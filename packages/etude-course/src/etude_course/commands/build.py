@@ -50,6 +50,12 @@ def build(folders: tuple[Path, ...], to: Path, all_: bool, platform: str | None,
                 continue
             for path in make.build(source, to / source.assignment.id.lower()):
                 click.echo(f"Wrote {path}")
+            values = source.assignment.combinations[0]
+            if values:
+                example = ", ".join(f"{k} {v}" for k, v in values.items())
+                click.echo(f"starter, solution and handout.md are an example ({example}), and not "
+                           f"to be handed out: each student's own come from the kit. In the "
+                           f"notebook everybody has the same.")
 
 
 def _secret(path: Path | None) -> str:

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from etude_course.record import CheckResult, Result
-
-INDENT = 13
-WIDTH = 80
 
 
 @click.command()
@@ -32,9 +23,11 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
     from etude.commands.show import console
     from etude_course.commands import refusing
     from etude_course.errors import CourseError
+    from etude_course.export.text import print_result
     from etude_course.kit import progress
     from etude_course.kit.folder import Started
     from etude_course.kit.kit import Kit
+    from etude_course.record import Status
     from etude_course.run.run import run
 
     with refusing():
@@ -51,7 +44,9 @@ def check(folder: Path, assignment: str | None, questions: tuple[str, ...], json
         click.echo(result.text(), nl=False)
     else:
         print_result(result, console())
-    raise SystemExit(int(any(c.points < c.max_points for c in result.checks)))
+    lost = [c for c in result.checks if c.points < c.max_points
+            and c.status is not Status.WAITING and not c.untimed]
+    raise SystemExit(int(bool(lost)))
 
 
 def _chosen(kit: object, questions: tuple[str, ...]) -> list[str] | None:
@@ -66,56 +61,3 @@ def _chosen(kit: object, questions: tuple[str, ...]) -> list[str] | None:
             raise CourseError(f"{kit.assignment.id} has no question {id_!r}"
                               f"{did_you_mean(id_, known)}")
     return [c.id for id_ in questions for c in known[id_].checks] or None
-
-
-def print_result(result: Result, to: Console) -> None:
-    """Every check in a line, those that failed with what helps, and the sum."""
-    from rich.text import Text
-
-    from etude_course.record import Status
-
-    colours = {Status.PASSED: "green", Status.FAILED: "bold red", Status.CRASHED: "bold magenta",
-               Status.TIMEOUT: "magenta", Status.WAITING: "cyan", Status.REFUSED: "bold red"}
-    to.print(Text(f"{result.assignment}  {result.title}", "bold"))
-    question = ""
-    for c in result.checks:
-        if c.question != question:
-            question = c.question
-            to.print(Text(f"\n{question}", "bold"))
-        ran = f"  {c.executed} of {c.declared} cases" if c.executed else ""
-        to.print(Text.assemble((f"  {c.status:12}", colours.get(c.status, "yellow")),
-                               f"{result.points(c)} of {c.max_points}  {c.title}", (ran, "dim")))
-        if c.status is not Status.PASSED:
-            _explain(c, to)
-    to.print()
-    for note in result.notes:
-        to.print(Text.assemble(("Note: ", "yellow"), note))
-    done = result.score == result.max_score
-    to.print(Text(f"{result.score} of {result.max_score} points",
-                  "bold green" if done else "bold"))
-
-
-def _explain(c: CheckResult, to: Console) -> None:
-    """The mistake by name, the smallest failing case, where to go on."""
-    from etude_course.record import Status
-
-    if c.mistake:
-        _fact(to, "mistake", c.mistake, "bold red")
-    _fact(to, "" if c.status in (Status.NOT_WRITTEN, Status.WAITING) else "wrong", c.message)
-    if c.case:
-        _fact(to, "case", c.case)
-    for line in c.detail.splitlines():
-        to.print(f"    {line}", soft_wrap=True)
-    if c.status in (Status.FAILED, Status.CRASHED, Status.TIMEOUT):
-        _fact(to, "hint", f"etude course hint {c.question}")
-
-
-def _fact(to: Console, label: str, text: str, style: str = "") -> None:
-    import textwrap
-
-    from rich.text import Text
-
-    lines = [part for line in text.splitlines()
-             for part in textwrap.wrap(line, WIDTH - 15) or [""]]
-    for i, line in enumerate(lines):
-        to.print(Text.assemble((f"    {label if not i else '':11}", "dim"), (line, style)))

@@ -38,7 +38,7 @@ def export(grading: Path, format_: str, to: str, roster: str | None) -> None:
     from etude_course.grade import roster as rosters
 
     with refusing():
-        results = _results(grading)
+        results = results_of(grading)
         people = rosters.read(roster) if roster else rosters.Roster()
         waiting = sum(bool(r.waiting) for r in results)
         try:
@@ -50,12 +50,12 @@ def export(grading: Path, format_: str, to: str, roster: str | None) -> None:
                 _write(Path(to), make(results, people))
             else:
                 single = grading.is_file()
-                Path(to).absolute().parent.mkdir(parents=True, exist_ok=True)
-                if not single:
-                    Path(to).mkdir(exist_ok=True)
-                for result in results:
-                    text = json.dumps(_document(format_, result), indent=1, sort_keys=True)
-                    _write(Path(to) if single else Path(to, f"{result.student}.json"), text + "\n")
+                texts = {r.student: json.dumps(_document(format_, r), indent=1, sort_keys=True)
+                         for r in results}  # before anything is written
+                for student, text in texts.items():
+                    path = Path(to) if single else Path(to, f"{student}.json")
+                    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+                    _write(path, text + "\n")
         except ValueError as error:
             raise CourseError(f"Nothing more is exported: {error}.") from error
         except OSError as error:
@@ -75,7 +75,8 @@ def _document(format_: str, result: Result) -> dict[str, Any]:
     return prairielearn.document(result)
 
 
-def _results(path: Path) -> list[Result]:
+def results_of(path: Path) -> list[Result]:
+    """Those of a grading, or the one in a file of it."""
     from etude_course.errors import CourseError
     from etude_course.grade import journal
     from etude_course.grade.state import State

@@ -14,12 +14,14 @@ from etude_course.commands import Refused, refusing
 @click.argument("student", required=False)
 @click.argument("check", required=False)
 @click.argument("points", required=False, type=click.IntRange(min=0))
-@click.option("--reason", default="", help="Why: it stands in the result and in every export.")
+@click.option("--reason", default="", help="Why: the student reads it.")
 @click.option("--by", default="", metavar="NAME", help="Who gives them.")
 @click.option("--file", "file", type=click.Path(path_type=Path), metavar="CSV|TOML",
               help="Many at once: student, check, points, reason, by.")
+@click.option("--without-hand-in", is_flag=True, help="Also to students who handed in nothing: it "
+              "was on paper, or they are excused.")
 def override(grading: Path, student: str | None, check: str | None, points: int | None,
-             reason: str, by: str, file: Path | None) -> None:
+             reason: str, by: str, file: Path | None, without_hand_in: bool) -> None:
     """Give points by hand: grade what waits for a person, or put a check right.
 
     GRADING is the folder that 'etude course grade' made.
@@ -39,5 +41,5 @@ def override(grading: Path, student: str | None, check: str | None, points: int 
             if not reason.strip():
                 raise Refused("Points by hand need a --reason: the student reads it.")
             given = [overrides.Given(student, check, points, reason, by)]
-        for before, after in overrides.give(grading, given):
+        for before, after in overrides.give(grading, given, without_hand_in):
             click.echo(f"{after.student}: {before.score} -> {after.score} of {after.max_score}")

@@ -30,13 +30,15 @@ def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int,
     request cannot be carried out.
     """
     from etude.commands.show import console
+    from etude_course.author.prove import MUTANTS
     from etude_course.author.prove import prove as proving
     from etude_course.commands import refusing
-    from etude_course.commands.check import print_result
+    from etude_course.export.text import print_result
     from etude_course.source.source import Source
 
     to = console()
-    wrong = 0
+    wrong = untried = 0
+    few: list[str] = []
     with refusing():
         for folder in folders:
             source = Source.read(folder)
@@ -54,7 +56,18 @@ def prove(folders: tuple[Path, ...], mutant: str, seed: str, jobs: int,
                 if show and proof.result is not None:
                     print_result(proof.result, to)
 
-            wrong += sum(bool(p.wrong) for p in proving(source, seed=seed, only=mutant, jobs=jobs,
-                                                    timed=timed, tell=tell))
-    to.print("PROVEN" if not wrong else f"NOT PROVEN: {wrong} not as they should be")
-    raise SystemExit(int(bool(wrong)))
+            proofs = proving(source, seed=seed, only=mutant, jobs=jobs, timed=timed, tell=tell)
+            wrong += sum(bool(p.wrong) for p in proofs)
+            untried += sum(bool(p.not_run) for p in proofs)
+            if len(a.mutants) < MUTANTS and not mutant:
+                few.append(f"{a.id} has {len(a.mutants)} mutants, and {MUTANTS} are the least that "
+                           f"an assignment should have")
+    for sentence in few:
+        to.print(sentence, soft_wrap=True)
+    if wrong:
+        to.print(f"NOT PROVEN: {wrong} not as they should be")
+    elif untried:
+        to.print(f"NOT PROVEN: {untried} could not be tried here, for the reasons above")
+    else:
+        to.print("PROVEN")
+    raise SystemExit(int(bool(wrong or untried)))

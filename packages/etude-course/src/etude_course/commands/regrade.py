@@ -20,6 +20,7 @@ def regrade(ctx: click.Context, /, yes: bool, **given: Any) -> None:
     everyone is graded with the assignment as it is now, and whose points have
     changed is said.
     """
+    from etude_course.errors import CourseError
     from etude_course.grade import journal, pinned
     from etude_course.grade.cohort import Cohort
     from etude_course.grade.state import State
@@ -30,6 +31,10 @@ def regrade(ctx: click.Context, /, yes: bool, **given: Any) -> None:
         state = State.of(journal.read(settings.into))
         new = read(settings.assignment)
         digest = pinned.digest(settings.assignment)
+        begun = state.assignment
+        if begun and begun["course"] != given["course"]:
+            raise CourseError(f"{settings.into} was graded for the course {begun['course']!r}, and "
+                              f"--course says {given['course']!r}. Parameters depend on it.")
         was = next((v for v in reversed(state.versions) if v["digest"] != digest), None)
         if was is None:
             click.echo("Nothing has changed: nobody has to be graded again.")
@@ -63,4 +68,7 @@ def regrade(ctx: click.Context, /, yes: bool, **given: Any) -> None:
     click.echo(f"The points of {len(lines)} hand-ins have changed" + (":" if lines else "."))
     for line in lines:
         click.echo(f"  {line}")
+    total = {r.max_score for r in before} ^ {r.max_score for r in outcome.results}
+    if total:
+        click.echo(f"The assignment has {new.points} points now.")
     ctx.exit(status)

@@ -61,6 +61,8 @@ def _compare(about: Class, state: State, grading: Path) -> None:
                                  for p in sorted(folder.glob("*")) if p.is_file()}
     ours = {"the solution": source.solutions(), **_reference(source)}
     about.alike = similarity.between(texts, starter)
+    about.same = similarity.identical(texts, starter)
+    about.left_out = [w for w in similarity.left_out(texts, starter) if texts[w]]
     about.ours = similarity.to_ours(texts, starter, ours)
     about.compared = True
 

@@ -27,6 +27,7 @@ def submit(folder: Path, to: Path | None) -> None:
     anywhere: upload the file where your teacher says.
     """
     from etude_course.commands import refusing
+    from etude_course.errors import CourseError
     from etude_course.kit import archive
     from etude_course.kit.folder import NAME, Started
     from etude_course.kit.progress import Record, kit_of
@@ -39,6 +40,9 @@ def submit(folder: Path, to: Path | None) -> None:
                                   sort_keys=True) + "\n").encode()
         unfinished = _unfinished(kit, folder, started)
         path = to or folder / _name(started)
+        if not path.parent.exists():
+            raise CourseError(f"there is no folder {str(path.parent)!r} to write {path.name} into: "
+                              f"nothing was packed")
         archive.write(path, files)
     for sentence in unfinished:
         click.echo(f"Note: {sentence}")
@@ -74,19 +78,21 @@ def _answers(kit: Kit, folder: Path) -> dict[str, bytes]:
 
 
 def _unfinished(kit: Kit, folder: Path, started: Started) -> list[str]:
-    """A sentence for each thing that cannot earn anything yet."""
+    """A sentence for each thing that cannot earn anything yet, or does not count."""
     from etude_course.run.handin import HandIn
     from etude_course.source import parameters
 
     starters = {n: parameters.render(t, started.parameters, n) for n, t in kit.starters.items()}
-    answers = {}
+    answers, twice = {}, []
     with HandIn(kit.assignment, folder, starters) as hand_in:
         for q in kit.assignment.questions:
             answer = hand_in.answer(q)
             text = answer.path.read_text(errors="replace") if answer.path.exists() else ""
             answers[answer.name] = answer.trouble or _unwritten(text, starters.get(answer.name))
-    return [f"{name}: {said}" if not said.startswith(name) else said
-            for name, said in answers.items() if said]
+            if answer.judged:
+                twice.append(f"{q.id}: {answer.judged}")
+    return twice + [f"{name}: {said}" if not said.startswith(name) else said
+                    for name, said in answers.items() if said]
 
 
 def _unwritten(text: str, starter: str | None) -> str:

@@ -26,7 +26,8 @@ def document(result: Result) -> dict[str, Any]:
         "stdout_visibility": "hidden",
         "tests": [_test(result, c) for c in result.checks],
         "extra_data": {"assignment": result.assignment, "version": result.version,
-                       "submission": result.submission},
+                       "submission": result.submission,
+                       "remarks": result.remarks},  # students do not see it
     }
 
 

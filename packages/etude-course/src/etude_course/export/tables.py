@@ -14,7 +14,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from etude_course.export import words
+from etude_course.export import text, words
 from etude_course.grade.roster import Roster, Student
 from etude_course.record import Result
 
@@ -25,7 +25,7 @@ def plain(results: Sequence[Result], roster: Roster) -> str:
     """Everything that is a number, and each check."""
     checks = list(dict.fromkeys(c.id for r in results for c in r.checks))
     rows = [["student", "name", "group", "assignment", "version", "score", "max score", "penalty",
-             "late days", "waiting", "submitted", *checks]]
+             "late days", "waiting", "submitted", *checks, "by hand"]]
     for student, result in _everyone(results, roster):
         who = [student.id, student.name, student.group]
         if result is None:
@@ -35,13 +35,19 @@ def plain(results: Sequence[Result], roster: Roster) -> str:
         rows.append([*who, result.assignment, str(result.version), str(result.score),
                      str(result.max_score), str(result.penalty), str(result.late_days),
                      str(len(result.waiting)), result.submitted,
-                     *[points.get(c, "") for c in checks]])
+                     *[points.get(c, "") for c in checks], _by_hand(result)])
     return _text(rows)
 
 
+def _by_hand(result: Result) -> str:
+    """The points that a person gave, with the reasons."""
+    said = [(c.id, words.given(result, c)) for c in result.checks]
+    return "; ".join(f"{id_}: {given}" for id_, given in said if given)
+
+
 def canvas(results: Sequence[Result], roster: Roster) -> str:
-    """For the gradebook of Canvas. The columns "canvas id", "sis id", "login" and "section" of the
-    roster are used where it has them.
+    """For the gradebook of Canvas, which imports points alone: no comment or reason. The columns
+    "canvas id", "sis id", "login" and "section" of the roster are used where it has them.
     """
     title, points = _column(results)
     rows = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title],
@@ -55,13 +61,15 @@ def canvas(results: Sequence[Result], roster: Roster) -> str:
 
 
 def moodle(results: Sequence[Result], roster: Roster) -> str:
-    """For the grade import of Moodle. The column "email" of the roster is used if it has one."""
+    """For the grade import of Moodle, with all that a student is told. The column "email" of the
+    roster is used if it has one.
+    """
     title, _ = _column(results)
     rows = [["ID number", "Email address", title, f"{title} (feedback)"]]
     for student, result in _everyone(results, roster):
         if result is not None:
             rows.append([student.id, student.other.get("email", ""), str(result.score),
-                         words.summary(result)])
+                         text.feedback(result)])
     return _text(rows)
 
 

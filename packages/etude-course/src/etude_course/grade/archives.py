@@ -8,6 +8,7 @@ Pickles are left out: to load one is to run it.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -69,22 +70,30 @@ def read(path: Path) -> Content:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         raise RefusedError(f"{path.name!r} is a symbolic link")
+    if stat.S_ISDIR(mode):
+        _folder(path, content)
+        return content
+    if not stat.S_ISREG(mode):
+        raise RefusedError(f"{path.name!r} is neither a file nor a folder")
+    with path.open("rb") as file:
+        if stem(path.name)[1]:
+            return _archive(path.name, file)
+        content.add(path.name, file)
+    return content
+
+
+def inner(name: str, data: bytes) -> Content:
+    """The files of an archive that lay in a hand-in, by the same rules. Raises RefusedError."""
+    return _archive(name, io.BytesIO(data))
+
+
+def _archive(name: str, file: IO[bytes]) -> Content:
+    content = Content()
     try:
-        if stat.S_ISDIR(mode):
-            _folder(path, content)
-        elif not stat.S_ISREG(mode):
-            raise RefusedError(f"{path.name!r} is neither a file nor a folder")
-        elif not stem(path.name)[1]:
-            with path.open("rb") as file:
-                content.add(path.name, file)
-        elif path.name.lower().endswith(".zip"):
-            _zip(path, content)
-        else:
-            _tar(path, content)
+        (_zip if name.lower().endswith(".zip") else _tar)(file, content)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError,
             RuntimeError, UnicodeDecodeError, ValueError) as error:
-        raise RefusedError(f"{path.name!r} is damaged, or no archive of this kind: "
-                           f"{error}") from error
+        raise RefusedError(f"{name!r} is damaged, or no archive of this kind: {error}") from error
     return content
 
 
@@ -109,9 +118,9 @@ def _inner(path: Path, inner: Path) -> str:
     return inner.relative_to(path).as_posix()
 
 
-def _zip(path: Path, content: Content) -> None:
+def _zip(source: IO[bytes], content: Content) -> None:
     count = 0
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(source) as archive:
         for info in archive.infolist():
             count = _counted(count)
             mode = info.external_attr >> 16
@@ -126,9 +135,9 @@ def _zip(path: Path, content: Content) -> None:
                 content.add(name, file)
 
 
-def _tar(path: Path, content: Content) -> None:
+def _tar(source: IO[bytes], content: Content) -> None:
     """Read as a stream, so that what is refused is not decompressed first."""
-    with tarfile.open(path, "r|*") as archive:
+    with tarfile.open(fileobj=source, mode="r|*") as archive:
         for info in _counting(archive):
             if info.issym() or info.islnk():
                 raise RefusedError(f"{info.name!r} is a link")

@@ -25,16 +25,16 @@ from typing import Any
 from etude.data.files import write_atomically
 from etude_check.worker.candidate import COMPILERS
 from etude_course.errors import CourseError
-from etude_course.grade import handins, late, one, pinned
+from etude_course.grade import handins, late, one, pinned, remarks
+from etude_course.grade import journal as journals
 from etude_course.grade.executors import executor
 from etude_course.grade.journal import Journal
 from etude_course.grade.roster import Roster
 from etude_course.grade.state import State
-from etude_course.kit import hints
-from etude_course.record import Result
+from etude_course.record import CONTENDED, Result
 from etude_course.source.assignment import Assignment, read
+from etude_course.source.source import Source
 
-CONTENDED = "contended"  # how the message of a speed check begins that was refused, not judged
 TRIES = 2
 
 
@@ -78,6 +78,7 @@ class Outcome:
     missing: list[str] = field(default_factory=list)
     unclaimed: list[str] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
+    pinned: str = ""  # a sentence, where the assignment has changed and its copy was graded with
 
 
 def ignore(progress: Progress) -> None:
@@ -91,6 +92,8 @@ class Cohort:
                  regrade: bool = False) -> None:
         self.settings, self.progress, self.regrade = settings, progress, regrade
         self.assignment: Assignment = read(settings.assignment)
+        self.source = settings.assignment  # its folder, or that of the copy that was begun with
+        self.pinned = ""
         self.state = State()
 
     def run(self) -> Outcome:
@@ -104,7 +107,7 @@ class Cohort:
 
     def _run(self) -> Outcome:
         s = self.settings
-        # `doe-a2_s001.zip` may have the assignment's name in it.
+        self._choose()
         found = handins.collect(s.folder, s.roster, self.assignment.sources, s.times,
                                 self.assignment.id)
         with Journal(s.into) as journal:
@@ -113,8 +116,8 @@ class Cohort:
             self.seed = _seed(s)
             self._open()
             outcome = Outcome([], cut=journal.cut, missing=found.missing,
-                              unclaimed=found.unclaimed)
-            _compilers(found.handins)
+                              unclaimed=found.unclaimed, pinned=self.pinned)
+            self._compilers(found.handins)
             for handin in found.handins:
                 self._hand(handin)
             with executor(s.executor, s.jobs, s.scheduler) as pool, one.at_work():
@@ -131,10 +134,24 @@ class Cohort:
         self.journal.add(event, **fields)
         self.state.add(self.journal.events[-1])
 
+    def _choose(self) -> None:
+        """Go on with the copy that was begun with, where the assignment has changed since."""
+        s = self.settings
+        if self.regrade or not (s.into / journals.NAME).exists():
+            return
+        begun = State.of(journals.read(s.into)).assignment
+        if not begun or begun["assignment"] != self.assignment.id \
+                or begun["digest"] == pinned.digest(s.assignment):
+            return
+        self.source = s.into / "assignment" / begun["digest"][:16]
+        self.assignment = read(self.source)
+        self.pinned = (f"The assignment in {s.assignment} has changed since {s.into} was begun. "
+                       f"Version {begun['version']} was graded, as before: 'etude course regrade' "
+                       f"says what changed and who is concerned.")
+
     def _open(self) -> None:
         """Pin the assignment, or find that it is the one of the journal."""
         s, before = self.settings, self.state.assignment
-        digest = pinned.digest(s.assignment)
         seed = hashlib.sha256(self.seed.encode()).hexdigest()
         if before and before["seed"] != seed:
             raise CourseError(f"{s.into} was graded with another secret. Hidden cases depend on "
@@ -145,22 +162,32 @@ class Cohort:
         if before and before["assignment"] != self.assignment.id:
             raise CourseError(f"{s.into} holds {before['assignment']}, and the assignment is "
                               f"{self.assignment.id}: give another folder with --into.")
-        if before and before["digest"] != digest and not self.regrade:
-            raise CourseError(
-                f"The assignment in {s.assignment} has changed since {s.into} was begun with "
-                f"version {before['version']}. 'etude course regrade' says what changed and who "
-                f"is concerned.")
-        digest, self.copy = pinned.pin(s.assignment, s.into)
+        digest, self.copy = pinned.pin(self.source, s.into)
         self.kit = pinned.kit(self.copy)
         if not before or before["digest"] != digest:
             speed = [c.id for c in self.assignment.checks if c.kind == "speed"]
             self._add("opened", assignment=self.assignment.id, version=self.assignment.version,
                       digest=digest, seed=seed, course=s.course, speed=speed)
 
+    def _compilers(self, found: list[handins.HandIn]) -> None:
+        """CourseError where answers in C came in and nothing here compiles C: without it they
+        would earn nothing, and be graded. A file as it was handed out is no answer.
+        """
+        starters = {n: t.strip().encode() for n, t in Source.read(self.copy).starters().items()}
+        for suffix, (variable, names) in COMPILERS.items():
+            whose = [h.student for h in found if any(
+                f.endswith(suffix) and data.strip() != starters.get(f)
+                for f, data in h.files.items())]
+            if whose and not os.environ.get(variable) and not any(map(shutil.which, names)):
+                raise CourseError(f"{len(whose)} hand-ins have answers in {suffix} files "
+                                  f"({whose[0]} is one), and no compiler was found (tried "
+                                  f"{', '.join(names)}). Nobody was graded. Install one, or name "
+                                  f"it in ${variable}.")
+
     def _hand(self, handin: handins.HandIn) -> None:
         """Store the files, and note who handed them in and how late."""
         s = self.settings
-        notes = [*handin.notes, *self._remarks(handin)]
+        notes = [*handin.notes, *remarks.notes(handin, self.assignment, s.course)]
         used = max(s.used.get(m, 0) for m in handin.members)
         lateness = late.lateness(s.policy, handin.submitted, s.roster.extra(handin.student),
                                  self.assignment.points, used)
@@ -168,27 +195,12 @@ class Cohort:
         who = min(handin.members)
         fields = {"who": who, "student": handin.student, "members": handin.members,
                   "submission": handin.submission, "submitted": handin.submitted,
-                  "notes": notes, "late_days": lateness.days, "late_free": lateness.free,
+                  "notes": notes, "remarks": remarks.remarks(
+                      handin, self.assignment, s.course, s.policy.due is not None),
+                  "late_days": lateness.days, "late_free": lateness.free,
                   "penalty": lateness.penalty}
         if self.state.handed.get(who) != {"event": "handed", **fields}:
             self._add("handed", **fields)
-
-    def _remarks(self, handin: handins.HandIn) -> list[str]:
-        notes = []
-        if self.settings.policy.due is not None and not handin.submitted:
-            notes.append("the collector gave no time, so that it does not count as late")
-        version = handin.started.get("version", self.assignment.version)
-        if version != self.assignment.version:
-            notes.append(f"started with version {version!r:.20} of {self.assignment.id}, graded "
-                         f"with version {self.assignment.version}")
-        cost = hints.cost(self.assignment, handin.started.get("hints"))
-        if cost:
-            notes.append(f"hints were shown that cost {cost} points, not taken off yet")
-        course = handin.started.get("course", self.settings.course)
-        if course != self.settings.course:
-            notes.append(f"started for the course {course!r:.60}, graded for "
-                         f"{self.settings.course!r}: other parameters may have been asked for")
-        return notes
 
     # -------------------------------------------------------------- grading
 
@@ -280,24 +292,17 @@ def _answer(future: Future[dict[str, Any]]) -> tuple[Result | None, str]:
         return None, f"the grader's answer is no result: {error}"
 
 
-def _compilers(handins: list[handins.HandIn]) -> None:
-    """CourseError where answers in C came in and nothing here compiles C: without it they would
-    earn nothing, and be graded.
-    """
-    for suffix, (variable, names) in COMPILERS.items():
-        whose = [h.student for h in handins if any(f.endswith(suffix) for f in h.files)]
-        if whose and not os.environ.get(variable) and not any(map(shutil.which, names)):
-            raise CourseError(f"{len(whose)} hand-ins have answers in {suffix} files ({whose[0]} "
-                              f"is one), and no compiler was found (tried {', '.join(names)}). "
-                              f"Nobody was graded. Install one, or name it in ${variable}.")
-
-
 def _seed(settings: Settings) -> str:
     """The secret that hidden cases are drawn from: a file, made when there is none."""
     path = settings.secret or settings.into / "secret"
     if not path.exists() and settings.secret is None:
         write_atomically(path, (secrets.token_hex(16) + "\n").encode())
         path.chmod(0o600)
+    return text_of(path)
+
+
+def text_of(path: Path) -> str:
+    """The text of a secret."""
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -5,8 +5,9 @@ Whose it is stands in the name: the student's id alone ("s001.zip"), or with oth
 CSV file of times (``times``), or a time after an @ in the name ("s001@20261128T225900Z.zip"). The
 dates of the files themselves are not looked at.
 
-Only the files that the assignment asks for are taken. Each hand-in is stored under the hash of its
-files, so that what was graded stays what it was.
+Only the files that the assignment asks for are taken: where a hand-in has a folder named after the
+assignment, those in it, and where it holds an archive and no such file, those of the archive. Each
+hand-in is stored under the hash of its files, so that what was graded stays what it was.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class HandIn:
     files: dict[str, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     started: dict[str, Any] = field(default_factory=dict)  # what its STARTED says
+    trouble: str = ""  # why nobody can tell which files are meant: a person has to look
 
     @property
     def submission(self) -> str:
@@ -72,14 +74,14 @@ class Collected:
     """All of a class."""
 
     handins: list[HandIn]
-    unclaimed: list[str]  # sentences about entries that belong to nobody
+    unclaimed: list[str]  # sentences about entries that cannot be graded
     missing: list[str]  # students without a hand-in
 
 
 def collect(folder: str | Path, roster: Roster, wanted: Sequence[str],
-            times: dict[str, str] | None = None, prefix: str = "") -> Collected:
-    """The latest hand-in of every student or group. ``wanted``: the files of the assignment.
-    ``prefix``: a word before the id, which no roster tells from it ("a2-s001.zip").
+            times: dict[str, str] | None = None, id_: str = "") -> Collected:
+    """The latest hand-in of every student or group. ``wanted``: the files of the assignment, whose
+    ``id_`` may stand before the student's ("a2-s001.zip"), and name a folder in the hand-in.
     """
     entries = _entries(folder)
     times = dict(times or {})
@@ -87,7 +89,7 @@ def collect(folder: str | Path, roster: Roster, wanted: Sequence[str],
     unclaimed = []
     for entry in entries:
         name, at = _timed(entry)
-        student, sentence = _owner(name, roster, prefix, wanted)
+        student, sentence = _owner(name, roster, id_, wanted)
         if sentence:
             unclaimed.append(f"{entry.name}: {sentence}")
             continue
@@ -98,17 +100,23 @@ def collect(folder: str | Path, roster: Roster, wanted: Sequence[str],
     if stray:
         raise CourseError(f"The times name {_few(stray)}, and neither a hand-in nor a student is "
                           f"called that.")
-    handins = [_latest(group, roster, wanted) for group in _together(whose, roster)]
+    handins = [_latest(group, roster, wanted, id_) for group in _together(whose, roster)]
     there = {m for h in handins for m in h.members}
-    return Collected(sorted(handins, key=lambda h: h.student), unclaimed,
+    unclaimed += [f"{h.entry}: {h.trouble}" for h in handins if h.trouble]
+    return Collected(sorted((h for h in handins if not h.trouble), key=lambda h: h.student),
+                     unclaimed,
                      [s for s in roster.students if s not in there])
 
 
-def single(entry: Path, wanted: Sequence[str]) -> HandIn:
-    """One hand-in by itself, whoever it is by."""
+def single(entry: Path, wanted: Sequence[str], id_: str = "", roster: Roster | None = None
+           ) -> HandIn:
+    """One hand-in by itself. Whose it is follows from its name where the roster has such a student.
+    """
     if not entry.exists():
         raise CourseError(f"There is no hand-in {str(entry)!r}.")
-    return _latest([(_timed(entry)[0], entry, "")], Roster(), wanted)
+    roster, (name, at) = roster or Roster(), _timed(entry)
+    student, _ = _owner(name, roster, id_, wanted)
+    return _latest([(student or name, entry, at)], roster, wanted, id_)
 
 
 def read_times(path: str | Path) -> dict[str, str]:
@@ -162,11 +170,11 @@ def _timed(entry: Path) -> tuple[str, str]:
     return name, ""
 
 
-def _owner(name: str, roster: Roster, prefix: str, wanted: Sequence[str]) -> tuple[str, str]:
+def _owner(name: str, roster: Roster, id_: str, wanted: Sequence[str]) -> tuple[str, str]:
     """The student, or a sentence about why there is none."""
     if not roster.given:  # then the id is what is left of the name
-        if prefix:
-            name = re.sub(rf"\A{re.escape(prefix)}[-_]", "", name, flags=re.IGNORECASE)
+        if id_:
+            name = re.sub(rf"\A{re.escape(id_)}[-_]", "", name, flags=re.IGNORECASE)
         for stem in (PurePosixPath(w).stem for w in wanted):
             name = re.sub(rf"[-_]{re.escape(stem)}\Z", "", name)
         return (name, "") if re.match(r"[\w.@+-]+\Z", name) else ("", "the name is no id of a "
@@ -196,8 +204,8 @@ def _together(whose: dict[str, list[tuple[Path, str]]],
 # ------------------------------------------------------------------ what
 
 
-def _latest(group: list[tuple[str, Path, str]], roster: Roster,
-            wanted: Sequence[str]) -> HandIn:
+def _latest(group: list[tuple[str, Path, str]], roster: Roster, wanted: Sequence[str],
+            id_: str) -> HandIn:
     notes = []
     if len(group) > 1:
         names = ", ".join(sorted(e.name for _, e, _ in group))
@@ -214,14 +222,49 @@ def _latest(group: list[tuple[str, Path, str]], roster: Roster,
     made = HandIn(student, entry.name, roster.members(student), submitted, notes=notes)
     try:
         content = archives.read(entry)
+        there = _opened(made, _of_assignment(content.files, id_), wanted)
     except archives.RefusedError as error:
         made.notes.append(f"the hand-in {entry.name} is refused, and counts as empty: {error}")
         return made
     except OSError as error:
         raise CourseError(f"The hand-in {entry.name} cannot be read: {error.strerror}.") from error
     made.notes += content.notes
-    _take(made, _with_cells(made, content.files), wanted)
+    _take(made, _with_cells(made, _of_assignment(there, id_)), wanted)
     return made
+
+
+def _of_assignment(there: dict[str, bytes], id_: str) -> dict[str, bytes]:
+    """The files in the folder that is named after the assignment; all, where there is none. A
+    student's folder at nbgrader holds every assignment of the term.
+    """
+    inside = {p: data for p, data in there.items()
+              if id_.casefold() in (f.casefold() for f in PurePosixPath(p).parts[:-1])}
+    return inside or there
+
+
+def _opened(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> dict[str, bytes]:
+    """The files; of the single archive among them, where no other is an answer: Moodle gives a
+    folder for each student, with what was uploaded in it. Raises RefusedError.
+    """
+    packed = [p for p in there if archives.stem(p)[1]]
+    if not packed or any(_is_answer(p, wanted) for p in there):
+        return there
+    if len(packed) > 1:
+        made.trouble = f"it holds {len(packed)} archives, and which counts is not known: " \
+                       f"{_few(packed)}"
+        return there
+    content = archives.inner(packed[0], there[packed[0]])
+    made.notes += content.notes
+    again = [p for p in content.files if archives.stem(p)[1]]
+    if again and not any(_is_answer(p, wanted) for p in content.files):
+        made.trouble = f"in its archive {packed[0]} are archives again: {_few(again)}"
+    rest = {p: data for p, data in there.items() if p != packed[0]}
+    return {**rest, **content.files}
+
+
+def _is_answer(path: str, wanted: Sequence[str]) -> bool:
+    return path.endswith(".ipynb") or any(PurePosixPath(path).name == w or _renamed(path, w)
+                                          for w in wanted)
 
 
 def _with_cells(made: HandIn, there: dict[str, bytes]) -> dict[str, bytes]:
@@ -240,8 +283,8 @@ def _with_cells(made: HandIn, there: dict[str, bytes]) -> dict[str, bytes]:
 
 def _take(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> None:
     """The wanted files of those that are there, and a note for each surprise."""
-    taken = {STARTED} & set(there)
-    made.started = _started(there.get(STARTED, b""))
+    taken = {p for p in there if PurePosixPath(p).name == STARTED}
+    made.started = _started(there[min(taken, key=len)] if taken else b"")
     for name in wanted:
         found = [name] if name in there else [p for p in there if p.endswith("/" + name)]
         if not found:
@@ -253,8 +296,8 @@ def _take(made: HandIn, there: dict[str, bytes], wanted: Sequence[str]) -> None:
             if len(found) == 1 and found[0] not in called:
                 made.notes.append(f"taken as {name}: {found[0]}")
         if len(found) > 1:
-            made.notes.append(f"there are several files called {name}, and none is taken: "
-                              f"{_few(found)}")
+            made.trouble = (f"there are several files called {name}, and which counts is not "
+                            f"known: {_few(found)}")
         elif found:
             made.files[name] = there[found[0]]
         taken.update(found)

@@ -43,8 +43,11 @@ def moment(text: str) -> datetime:
         raise CourseError(f"{text!r} is no time: write it like 2026-11-28T23:59:00+01:00, or "
                           f"with a Z at the end for UTC.") from error
     if when.tzinfo is None:
-        raise CourseError(f"{text!r} does not say in which time zone: write "
-                          f"{text.strip()}Z for UTC, or {text.strip()}+01:00.")
+        if not set("T: ") & set(text.strip()):  # a day alone
+            when = when.replace(hour=23, minute=59)
+        time = when.isoformat(timespec="auto" if when.second else "minutes")
+        raise CourseError(f"{text!r} does not say in which time zone: write {time}Z for UTC, or "
+                          f"{time}+01:00.")
     return when.astimezone(UTC)
 
 

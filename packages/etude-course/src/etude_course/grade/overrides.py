@@ -7,7 +7,8 @@
                                            reason = "names the n"
 
 A check that waits for a person is graded so, and a check that was graded wrongly is put right so.
-What was found stays in the result beside it. A file is taken whole or not at all.
+What was found stays in the result beside it. A file is taken whole or not at all. Somebody who
+handed in nothing (it was on paper, or is excused) is graded so too, when that is said.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from typing import Any
 from etude.core.errors import did_you_mean
 from etude_course.errors import CourseError
 from etude_course.grade.cohort import write_result
-from etude_course.grade.journal import Journal
+from etude_course.grade.handins import HandIn
+from etude_course.grade.journal import Event, Journal
 from etude_course.grade.journal import read as read_journal
+from etude_course.grade.roster import ID
 from etude_course.grade.state import State
-from etude_course.record import Result
+from etude_course.record import CheckResult, Result, Status
+from etude_course.source.assignment import read as read_assignment
 
 FIELDS = ("student", "check", "points", "reason", "by")
 
@@ -89,16 +93,26 @@ def _given(where: str, row: dict[str, Any]) -> Given:
                  where)
 
 
-def give(into: Path, given: list[Given]) -> list[tuple[Result, Result]]:
-    """Write them to the journal: each result concerned, before and after. All or none."""
+def give(into: Path, given: list[Given], absent: bool = False) -> list[tuple[Result, Result]]:
+    """Write them to the journal: each result concerned, before and after. All or none. ``absent``:
+    students without a hand-in are given an empty one.
+    """
     read_journal(into)  # CourseError where there is none, before one is made
     with Journal(into) as journal:
         state = State.of(journal.events)
+        added = []
+        if absent:
+            unknown = [g.student for g in given if not state.who(g.student)]
+            added = [e for s in dict.fromkeys(unknown) for e in _empty(into, state, s)]
+            for event in added:
+                state.add(event)
         wrong = [f"{g.where or g.student}: {_wrong(state, g)}" for g in given if _wrong(state, g)]
         if wrong:
             raise CourseError("No points were given, since:\n  " + "\n  ".join(wrong))
         concerned = list(dict.fromkeys(state.who(g.student) for g in given))
         before = [state.result(who) for who in concerned]
+        for event in added:
+            journal.add(event.pop("event"), **event)
         for g in given:
             journal.add("override", who=state.who(g.student), check=g.check, points=g.points,
                         reason=g.reason, by=g.by)
@@ -110,6 +124,26 @@ def give(into: Path, given: list[Given]) -> list[tuple[Result, Result]]:
     return pairs
 
 
+def _empty(into: Path, state: State, student: str) -> list[Event]:
+    """The events of a hand-in that has nothing in it."""
+    digest = state.assignment["digest"]
+    assignment = read_assignment(into / "assignment" / digest[:16])
+    if not ID.match(student):
+        raise CourseError(f"{student!r} is no id of a student.")
+    handin = HandIn(student, "", [student])
+    handin.store(into / "hand-ins")
+    checks = [CheckResult(c.id, q.id, c.title, 0, c.points, Status.NOT_WRITTEN,
+                          "nothing was handed in", declared=1)
+              for q in assignment.questions for c in q.checks]
+    result = Result(assignment.id, assignment.version, student, checks, title=assignment.title)
+    return [{"event": "handed", "who": student, "student": student, "members": [student],
+             "submission": handin.submission, "submitted": "", "notes": [], "remarks": [
+                 "handed in nothing, and was given points by hand"],
+             "late_days": 0, "late_free": 0, "penalty": 0},
+            {"event": "graded", "who": student, "submission": handin.submission,
+             "digest": digest, "result": result.to_json()}]
+
+
 def _wrong(state: State, given: Given) -> str:
     """Why these points cannot be given; "" if they can."""
     who = state.who(given.student)
@@ -117,7 +151,8 @@ def _wrong(state: State, given: Given) -> str:
     if result is None:
         everyone = [m for h in state.handed.values() for m in h["members"]]
         return (f"nothing by {given.student!r} was graded"
-                f"{did_you_mean(given.student, everyone)}")
+                f"{did_you_mean(given.student, everyone)} --without-hand-in gives points to "
+                f"somebody who handed in nothing")
     check = next((c for c in result.checks if c.id == given.check), None)
     if check is None:
         return (f"{result.assignment} has no check {given.check!r}"

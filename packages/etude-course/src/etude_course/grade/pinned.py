@@ -1,8 +1,9 @@
 """An assignment as it was when grading began: a copy in the grading's folder, named by its hash.
 
-Hand-ins are graded with the copy, so that an edit of the source in mid-term changes nobody's points
-behind their back. ``etude course regrade`` takes the edited source over: it says which checks are
-different (``changed``), grades everyone again, and says what that changed (``differences``).
+Hand-ins are graded with the copy, late ones too, so that an edit of the source in mid-term changes
+nobody's points behind their back. ``etude course regrade`` takes the edited source over: it says
+which checks are different (``changed``), grades everyone again, and says what that changed
+(``differences``).
 """
 
 from __future__ import annotations
@@ -128,8 +129,8 @@ def differences(before: list[Result], after: list[Result]) -> list[str]:
         then = {c.id: was.points(c) for c in was.checks}
         now = {c.id: result.points(c) for c in result.checks}
         parts = [f"{i} {then.get(i, '-')} -> {now.get(i, '-')}"
-                 for i in dict.fromkeys([*then, *now]) if then.get(i) != now.get(i)]
-        if parts or (was.score, was.max_score) != (result.score, result.max_score):
+                 for i in dict.fromkeys([*then, *now]) if then.get(i, 0) != now.get(i, 0)]
+        if parts or was.score != result.score:
             lines.append(f"{result.student}: {was.score} of {was.max_score} -> {result.score} of "
                          f"{result.max_score}{' (' if parts else ''}{', '.join(parts)}"
                          f"{')' if parts else ''}")

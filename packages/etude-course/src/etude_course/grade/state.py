@@ -87,7 +87,7 @@ class State:
         for each in digests:
             found = self.graded.get(self.key(who, each))
             if found is not None:
-                return self._whole(who, found, self.timed.get(self.key(who, each), []))
+                return self.whole(who, found, each)
         return None
 
     def ungraded(self) -> list[str]:
@@ -100,9 +100,12 @@ class State:
         found = [self.result(who, digest) for who in self.handed]
         return sorted((r for r in found if r is not None), key=lambda r: r.student)
 
-    def _whole(self, who: str, found: Result, timed: list[CheckResult]) -> Result:
+    def whole(self, who: str, found: Result, digest: str = "") -> Result:
+        """What was found, with what is known of the hand-in beside it: its time, its speed, points
+        by hand.
+        """
         handed = self.handed[who]
-        later = {c.id: c for c in timed}
+        later = {c.id: c for c in self.timed.get(self.key(who, digest), [])}
         known = {c.id: c for c in found.checks}
         given = [o for o in self.overrides.get(who, [])
                  if o.check in known and o.points <= known[o.check].max_points]
@@ -111,6 +114,7 @@ class State:
             submission=handed["submission"], submitted=handed["submitted"],
             late_days=handed["late_days"], late_free=handed["late_free"],
             penalty=handed["penalty"], overrides=given, notes=handed["notes"] + found.notes,
+            remarks=handed.get("remarks", []),
             checks=[later.get(c.id, c) for c in found.checks])
 
 

@@ -70,8 +70,8 @@ def _before(kit: Kit, folder: Path, student: str, course: str) -> Started | None
             raise CourseError(f"{folder} was started for the {name} {was or '(none)'}, and not "
                               f"for {wanted}: what is asked may differ. Use another folder")
     if before.version > a.version:
-        raise CourseError(f"{folder} was started with version {before.version} of {a.id}, and "
-                          f"installed here is version {a.version}: bring etude-course up to date")
+        raise CourseError(f"{folder} was started with version {before.version} of {a.id}, and this "
+                          f"kit is version {a.version}: get the newer kit")
     return before
 
 

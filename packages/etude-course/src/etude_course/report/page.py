@@ -17,7 +17,7 @@ from statistics import mean, median
 
 from etude_course.grade.roster import Roster
 from etude_course.record import CheckResult, Result, Status
-from etude_course.report.similarity import Pair
+from etude_course.report.similarity import Pair, Same
 
 BINS = 25  # columns of the distribution, at most
 PAIRS = 100  # rows of a table of what is alike, at most
@@ -36,6 +36,8 @@ class Class:
     ungraded: Sequence[str] = ()  # students whose hand-in has no result yet
     alike: Sequence[Pair] = ()
     ours: Sequence[Pair] = ()
+    same: Sequence[Same] = ()
+    left_out: Sequence[str] = ()  # hand-ins of which too little was left to compare
     compared: bool = False  # whether anything was compared
     anonymous: bool = False
 
@@ -187,12 +189,32 @@ class _Page:
             return ""
         text = ("The part of the smaller text whose tokens are in the other one too, in the same "
                 "order. What the starter holds, and what a third of the class wrote, does not "
-                "count. It is a reason to look at both, and no proof of anything.")
+                "count. It is a reason to look at both, and no proof of anything: short answers to "
+                "one question are alike.")
         rows = [(self.names[p.first], self.names[p.second], p.part) for p in self.about.alike]
         ours = [(self.names[p.first], p.second, p.part) for p in self.about.ours]
-        return _section("Similarity", text,
-                        _pairs("Between hand-ins", ("hand-in", "hand-in"), rows)
+        return _section("Similarity", text, self._same()
+                        + _pairs("Between hand-ins", ("hand-in", "hand-in"), rows)
+                        + self._left_out()
                         + _pairs("To texts of the course", ("hand-in", "text"), ours))
+
+    def _same(self) -> str:
+        """The groups that share a file, however many they are."""
+        if not self.about.same:
+            return "<h3>The same file</h3><p>No two hand-ins have the same file.</p>"
+        items = []
+        for s in self.about.same:
+            names = "; ".join(sorted((self.names[w] for w in s.whose), key=_natural))
+            how = "but for names, numbers and comments" if s.renamed else "word for word"
+            items.append(f"<li><b>{len(s.whose)}</b> {escape(s.file)}, {how}: {escape(names)}</li>")
+        return f"<h3>The same file</h3><ul class=notes>{''.join(items)}</ul>"
+
+    def _left_out(self) -> str:
+        n = len(self.about.left_out)
+        return f"<p>{n} of {len(self.results)} hand-ins were left out of this table: without the " \
+               f"starter and what a third of the class wrote, too little of them is left to " \
+               f"compare.</p>{_who('who', [self.names[w] for w in self.about.left_out])}" \
+               if n else ""
 
     def everyone(self) -> str:
         heads = "".join(f"<th><span>{escape(i)}</span></th>" for i in self.ids)
@@ -205,18 +227,21 @@ class _Page:
                         + "".join(_cell(r, cells.get(i)) for i in self.ids) + "</tr>")
         legend = " ".join(f'<span class="sign {_css(s)}">{escape(SIGNS[s])}</span> {s}'
                           for s in SIGNS)
-        return _section("Everyone", "", f"<p class=legend>{legend}</p><div class=box><table>"
+        return _section("Everyone", "", f"<p class=legend>{legend}</p><p class=sideways>A wide "
+                        f"table goes on to the right: scroll it sideways for all {len(self.ids)} "
+                        f"checks.</p><div class=box tabindex=0><table>"
                         f"<thead><tr><th>hand-in</th><th>points</th><th>late</th>{heads}</tr>"
                         f"</thead><tbody>{''.join(rows)}</tbody></table></div>")
 
     def notes(self) -> str:
         if self.about.anonymous:
             return ""
-        noted = [(self.names[r.student], n) for r in self.results for n in r.notes]
+        noted = [(self.names[r.student], n) for r in self.results
+                 for n in [*r.notes, *r.remarks]]
         noted += [(self.names[r.student], f"{c.id}: the points were given by hand, "
-                   f"{r.points(c)} of {c.max_points}: {o.reason}")
+                   f"{o.points} of {c.max_points}: {o.reason}{f' ({o.by})' if o.by else ''}")
                   for r in self.results for c in r.checks
-                  for o in r.overrides[-1:] if o.check == c.id]
+                  for o in r.overrides if o.check == c.id]
         noted += [("sandbox", f"it could not have a wall: {w}")
                   for w in sorted({w for r in self.results for w in r.walls})]
         if not noted:
@@ -241,7 +266,7 @@ def _who(label: str, names: Iterable[str]) -> str:
 
 def _pairs(title: str, heads: tuple[str, str], rows: Sequence[tuple[str, str, float]]) -> str:
     if not rows:
-        return f"<h3>{title}</h3><p>Nothing is alike.</p>"
+        return f"<h3>{title}</h3><p>Nothing that was compared is alike.</p>"
     lines = "".join(f"<tr><td>{escape(a)}</td><td>{escape(b)}</td>"
                     f"<td class=n>{100 * part:.0f} %</td></tr>" for a, b, part in rows[:PAIRS])
     more = (f"<p>And {len(rows) - PAIRS} more, less alike than these.</p>" if len(rows) > PAIRS

@@ -5,6 +5,9 @@ the hashes of every K tokens in a row the least in each window is kept (Schleime
 Aiken: Winnowing, SIGMOD 2003): two texts that share K + WINDOW - 1 tokens in a row always share a
 hash. What the starter has counts for nobody, and neither does what a third of the class has: that
 is how the question is answered. A number near 1 is a reason to look at both, and no proof.
+
+Copies that have gone round half the class would be lost so: files that are the same from the first
+token to the last are always listed (``identical``), and ``left_out`` says who was not compared.
 """
 
 from __future__ import annotations
@@ -37,6 +40,17 @@ class Pair:
     part: float
 
 
+@dataclass(frozen=True)
+class Same:
+    """Hand-ins with the same file, but for comments and layout, and ``renamed`` for names, numbers
+    and strings.
+    """
+
+    file: str
+    whose: tuple[str, ...]
+    renamed: bool
+
+
 def prints(files: Files) -> frozenset[int]:
     """The kept hashes of some files together."""
     kept: set[int] = set()
@@ -45,8 +59,10 @@ def prints(files: Files) -> frozenset[int]:
     return frozenset(kept)
 
 
-def _tokens(name: str, text: str) -> list[str]:
-    """Kinds of tokens, or the tokens themselves where these say what is done."""
+def _tokens(name: str, text: str, renamed: bool = True) -> list[str]:
+    """Kinds of tokens, or the tokens themselves where these say what is done; without ``renamed``
+    the tokens themselves, all.
+    """
     try:
         lexer = get_lexer_for_filename(name)
     except ClassNotFound:
@@ -55,7 +71,7 @@ def _tokens(name: str, text: str) -> list[str]:
     for kind, word in lexer.get_tokens(text):
         if kind in Token.Comment or kind in Token.Literal.String.Doc or not word.strip():
             continue
-        if kind in Token.Name or kind in Token.Literal:
+        if renamed and (kind in Token.Name or kind in Token.Literal):
             found.append(str(kind[:2]))
         else:
             found.append(word.strip())
@@ -80,6 +96,28 @@ def between(handins: Mapping[str, Files], starter: Files) -> list[Pair]:
     shared = Counter(pair for whose in holders.values() for pair in combinations(whose, 2))
     found = [Pair(a, b, n / min(len(own[a]), len(own[b]))) for (a, b), n in shared.items()]
     return _sorted(p for p in found if p.part >= ALIKE)
+
+
+def identical(handins: Mapping[str, Files], starter: Files) -> list[Same]:
+    """The groups of hand-ins whose file is the same, the largest first. A starter is nobody's."""
+    found: dict[tuple[str, tuple[str, ...]], Same] = {}
+    for renamed in (False, True):
+        groups: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+        for who, files in handins.items():
+            for name, text in files.items():
+                groups[name, tuple(_tokens(name, text, renamed))].append(who)
+        begun = {(name, tuple(_tokens(name, text, renamed))) for name, text in starter.items()}
+        for key, whose in groups.items():
+            group = key[0], tuple(sorted(whose))
+            if len(whose) > 1 and key[1] and key not in begun:
+                found.setdefault(group, Same(*group, renamed))
+    return sorted(found.values(), key=lambda s: (-len(s.whose), s.file, s.whose))
+
+
+def left_out(handins: Mapping[str, Files], starter: Files) -> list[str]:
+    """Who was not compared, since too little is left without the starter and what is common."""
+    own = _own(handins, starter)
+    return sorted(who for who in handins if who not in own)
 
 
 def to_ours(handins: Mapping[str, Files], starter: Files,

@@ -23,6 +23,7 @@ from etude_course.source.assignment import Check
 
 GIVE_UP = 2  # time-outs after which no more of a check is asked
 EMPTY = "NotImplementedError"
+DECLINED = "Unsupported"  # what a kernel that returns ETUDE_UNSUPPORTED comes to
 Judge = Callable[[Case, Any], str]
 
 
@@ -101,6 +102,8 @@ def _ended(check: Check, case: Case, driven: Driven) -> tuple[Status, str]:
         return Status.NOT_WRITTEN, f"there is no function {name} yet"
     if driven.status == "raised" and driven.exception == EMPTY:
         return Status.NOT_WRITTEN, f"not written yet: {driven.where or name} raises {EMPTY}"
+    if driven.status == "raised" and driven.exception == DECLINED:
+        return Status.NOT_WRITTEN, f"not written yet: the {name} of this file declines the call"
     if driven.status == "unloadable":
         if driven.message.startswith(EMPTY):
             return Status.NOT_WRITTEN, f"not written yet: the file raises {EMPTY} when imported"

@@ -30,10 +30,17 @@ class Answer:
     path: Path
     trouble: str = ""
     written: bool = True  # False: nobody has begun; the trouble says so
+    others: tuple[str, ...] = ()  # files of other languages with an answer, which do not count
 
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def judged(self) -> str:
+        """Which of several answers counts, in words; "" where there is one."""
+        return f"judged: {self.name}; {' and '.join(self.others)} " \
+               f"{'was' if len(self.others) == 1 else 'were'} not looked at" if self.others else ""
 
 
 @dataclass
@@ -89,7 +96,13 @@ class HandIn:
         having = [f for f in there if holds(self._text(f), f, names)] or there[:1]
         begun = [f for f in having if not self._untouched(f, names)]
         path = self.at / (begun or having)[0]
-        return Answer(path, invalid(path))
+        return Answer(path, invalid(path), others=tuple(begun[1:]))
+
+    def blank(self, question: Question) -> bool:
+        """Whether nobody has written anything into the files of a question."""
+        there = [f for f in (question.file, *question.also) if (self.at / f).exists()]
+        texts = {f: self._text(f).strip() for f in there}
+        return all(text in ("", self.starters.get(f, "").strip()) for f, text in texts.items())
 
     def _text(self, name: str) -> str:
         return (self.at / name).read_text(errors="replace")

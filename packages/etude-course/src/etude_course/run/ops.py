@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.table import TABLE
 from etude_check.engine import check as hold
 from etude_check.judge.judge import compare
-from etude_check.judge.names import find
+from etude_check.judge.names import Name, find
+from etude_check.judge.probes import ALONE
 from etude_check.report import summary
-from etude_check.report.record import Record, Report, Verdict
+from etude_check.report.record import DECLINED, Record, Report, Verdict
 from etude_check.report.terminal import facts
 from etude_check.worker.candidate import Candidate
 from etude_check.worker.sandbox import Sandbox
@@ -29,6 +31,7 @@ PUBLIC_SEED = 0  # the seed of ``etude check`` itself
 OTHERS = ("alias", "errors", "adjoint", "threads", "repeat", "bias", "load", "conduct")
 LARGEST = 4096  # elements of a case that a fingerprint is taken of
 SAMPLE = 64  # elements of an output that a fingerprint keeps
+ELEMENTWISE = ("map", "binary")  # function types
 STATUSES = {Verdict.CRASH: Status.CRASHED, Verdict.TIMEOUT: Status.TIMEOUT}
 
 
@@ -54,19 +57,48 @@ def first(found: Report) -> Record | None:
 def status(found: Report, failed: Record | None) -> Status:
     """What became of the check."""
     if failed is None:
-        return Status.NOT_WRITTEN if missing(found) else Status.NOT_RUN
+        empty = missing(found) or _declines(found)
+        return Status.NOT_WRITTEN if empty else Status.NOT_RUN
     if "NotImplementedError" in failed.message:
         return Status.NOT_WRITTEN
     return STATUSES.get(failed.verdict, Status.FAILED)
+
+
+def _declines(found: Report) -> bool:
+    """Whether it declines every call, as a starter in C does."""
+    return bool(found.records) and all(
+        r.verdict is Verdict.UNSUPPORTED and r.message.startswith(DECLINED)
+        and r.message != ALONE for r in found.records)
+
+
+def unanswered(found: Report, file: str) -> str:
+    """Which calls an answer that makes no mistake has left to others, in a sentence."""
+    if _declines(found):
+        return f"not written yet: {file} declines every call"
+    said = f"it was asked {len(found.records)} times and answered {found.executed} times"
+    reasons = [reason for _, reason, _ in summary.declined(found)]
+    return f"{said}: {reasons[0]}" if reasons else said
 
 
 def detail(found: Report, failed: Record, file: str = "") -> str:
     """What is known of a failed case, in lines; with a ``file``, the command that runs it alone."""
     shown = [(label, text) for label, text in facts(found, failed)
              if label not in ("case", "wrong", "looks like", "run again")]
+    at = next((i for i, (label, _) in enumerate(shown) if label == "expected"), len(shown))
+    shown[at:at] = _given(failed)
     if file and failed.asked:
         shown.append(("run again", failed.reproduce(file)))
     return "\n".join(f"{label:10} {text}" for label, text in shown)
+
+
+def _given(failed: Record) -> list[tuple[str, str]]:
+    """Of an elementwise op, which numbers the wrong element was computed from."""
+    if failed.index is None or TABLE[failed.op].cls not in ELEMENTWISE:
+        return []
+    case = find(failed.case)
+    arrays = np.broadcast_arrays(*case.question.arrays)
+    return [(name, f"{a[tuple(failed.index)].item()!r}")
+            for name, a in zip(case.op.arrays, arrays, strict=False)]
 
 
 def message(failed: Record) -> str:
@@ -74,9 +106,12 @@ def message(failed: Record) -> str:
 
 
 def telling(found: Report, most: int) -> list[str]:
-    """Names of cases that show a mistake: failed, small, and a single call."""
-    return [r.case for r in found.failures
-            if r.kind not in OTHERS and r.size <= LARGEST and "{" not in r.case][:most]
+    """Names of cases that show a mistake: failed, small, and a single call. Of a mistake that shows
+    only on several threads, such a case.
+    """
+    shown = [r.case for r in found.failures
+             if r.kind not in OTHERS and r.size <= LARGEST and "{" not in r.case]
+    return (shown or [r.case for r in found.failures if r.kind == "threads"][:1])[:most]
 
 
 def answers(candidate: Candidate, names: Sequence[str], timeout: float,
@@ -85,7 +120,14 @@ def answers(candidate: Candidate, names: Sequence[str], timeout: float,
     with Sandbox(candidate, timeout=timeout, walls=walls) as box:
         if box.describe().error:
             return [Answer(ended="unloadable") for _ in names]
-        return [_answer(box, name) for name in names]
+        return [_answer(box, name) if Name.parse(name).kind != "threads" else
+                _bits(candidate, name, timeout, walls) for name in names]
+
+
+def _bits(candidate: Candidate, name: str, timeout: float, walls: Walls | None) -> Answer:
+    """Whether the bits hang on the number of threads. Which ones come out differs each time."""
+    found = hold(candidate, case=name, timeout=timeout, walls=walls)
+    return Answer(ended="other bits" if found.failures else RIGHT)
 
 
 def _answer(box: Sandbox, name: str) -> Answer:

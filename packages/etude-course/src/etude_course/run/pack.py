@@ -4,11 +4,15 @@ each mistake answers them.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from contextlib import suppress
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import etude
 from etude.data.files import user_cache, write_atomically
 from etude_check.worker.answers import Driven
 from etude_check.worker.candidate import Candidate
@@ -41,7 +45,7 @@ SHOWING = 2  # cases of the conformance kit that each mistake of an op chooses
 def kit_of(source: Source) -> Kit:
     """The kit of a source: installed, or made before, if it is of this very source; else made now.
     """
-    path = user_cache() / "course" / f"{source.digest}-{SCHEMA}.json"
+    path = user_cache() / "course" / f"{source.digest}-{_made_by()}.json"
     for known in (p for p in installed() if p.stem == source.assignment.id.lower()):
         kit = Kit.load(known)
         if kit.source == source.digest:
@@ -54,6 +58,17 @@ def kit_of(source: Source) -> Kit:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, kit.text.encode())
     return kit
+
+
+@cache
+def _made_by() -> str:
+    """Stands for this Etude, and for every line of what packs: a kit that others made is not used.
+    """
+    found = hashlib.sha256(f"{etude.__version__} {SCHEMA}".encode())
+    for package in ("etude_course", "etude_check"):
+        for path in sorted(Path(str(resources.files(package))).rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def pack(source: Source) -> Kit:
@@ -116,7 +131,7 @@ def _steady(under_test: Candidate, question: Question, names: tuple[str, ...], t
             ) -> list[Answer]:
     """What a column answers twice, in two workers whose memory differs."""
     one = ops.answers(under_test, names, timeout)
-    two = ops.answers(under_test, names, timeout, provenance.walls_for(question))
+    two = ops.answers(under_test, names, timeout, provenance.walls_for(question, under_test))
     return [a if calls.alike(a, b, "") else Answer(ended=VARIES)
             for a, b in zip(one, two, strict=True)]
 

@@ -4,7 +4,8 @@
 compiled library. It is what explains to a student that a name is not for this question, and no
 wall: names can be made at run time. The wall is ``walls_for``: the worker of a question that
 forbids Etude holds no reference, no other column, no part of the conformance kit but the worker,
-and no library besides NumPy, neither in memory nor in files that it could read.
+and no library besides NumPy, neither in memory nor in files that it could read. A compiled answer
+gets the glue of etude-cpu as well, whose threads its kernel may use, without the kernels there.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ ETUDE = "etude"
 MARKS = ("implements", "Unsupported", "ShapeError", "DTypeError", "AxisError")
 NEEDED = {"numpy", "etude", "etude_check", "pluggy", "cffi", "_cffi_backend", "pycparser"}
 WORKER = ("__init__.py", "errors.py", "worker")  # of etude_check
+GLUE, CALLS, POOL = "etude_cpu", "etude_cpu.backend", ("__init__.py", "glue.py", "_glue")
 OPERATORS = {"numpy.matmul": ast.MatMult, "numpy.dot": ast.MatMult}
 
 #: Functions of the C library that a kernel may call, beside those of <math.h>.
@@ -237,13 +239,14 @@ def _ordinary(symbol: str) -> bool:
 # ------------------------------------------------------------------ the worker
 
 
-def walls_for(question: Question) -> Walls:
-    """The walls of the worker that answers a question."""
+def walls_for(question: Question, answer: Candidate | None = None) -> Walls:
+    """The walls of the worker that answers a question; without an ``answer``, one in Python."""
     names = forbidden(question)
     alone = any(_covers(rule, ETUDE) for rule in names)
     modules = tuple(n for n in names if n != ETUDE and not hasattr(builtins, n))
-    return Walls(hidden=_hidden(alone), sealed=tuple(TABLE) if alone else (),
-                 forbidden=(*modules, *_others()))
+    compiled = answer is not None and answer.kind == "library"
+    return Walls(hidden=_hidden(alone, compiled), sealed=tuple(TABLE) if alone else (),
+                 forbidden=(*modules, *_others(compiled)))
 
 
 def _covers(rule: str, name: str) -> bool:
@@ -251,14 +254,19 @@ def _covers(rule: str, name: str) -> bool:
 
 
 @cache
-def _others() -> tuple[str, ...]:
-    """Modules that are neither Python's nor needed by a worker: other columns, other libraries."""
+def _others(compiled: bool) -> tuple[str, ...]:
+    """Modules that are neither Python's nor needed by a worker: other columns, other libraries. For
+    an answer that is ``compiled``, not the threads of etude-cpu, but the way to its kernels.
+    """
     columns = {e.value.partition(":")[0].partition(".")[0] for e in entry_points(group="etude")}
-    return tuple(sorted((columns | set(packages_distributions())) - NEEDED))
+    found = (columns | set(packages_distributions())) - NEEDED
+    if compiled and GLUE in found:
+        found = found - {GLUE} | {CALLS}
+    return tuple(sorted(found))
 
 
 @cache
-def _hidden(alone: bool) -> tuple[str, ...]:
+def _hidden(alone: bool, compiled: bool) -> tuple[str, ...]:
     """Files and folders of what a worker must not read. ``alone``: without references too."""
     found = [Path(etude_course.__file__).parent]
     kit = Path(etude_check.__file__).parent
@@ -266,8 +274,10 @@ def _hidden(alone: bool) -> tuple[str, ...]:
     if alone:
         found += [p for p in (Path(etude.__file__).parent / "ops").iterdir()
                   if p.name != "__init__.py"]
-    for name in _others():
-        found += _places(name)
+    for name in _others(compiled=False):
+        for place in _places(name):
+            found += [p for p in place.iterdir() if not p.name.startswith(POOL)] if (
+                compiled and name == GLUE and place.is_dir()) else [place]
     return tuple(os.path.realpath(p) for p in found if p.exists())
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from etude_check.worker.sandbox import Sandbox
 from etude_check.worker.walls import Walls
 from etude_course.cases.case import Case
 from etude_course.kit.kit import Kit, Visible
-from etude_course.record import CheckResult, Result, Status
+from etude_course.record import TIMED_LATER, CheckResult, Result, Status
 from etude_course.run import calls, feedback, ops, provenance, speed
 from etude_course.run.calls import Clock, Fault
 from etude_course.run.handin import Answer, HandIn, candidate
@@ -38,7 +38,6 @@ from etude_course.source.assignment import Assignment, Check, Question
 from etude_course.source.source import Source
 
 START = 3  # times as long as a call may importing the answer take
-TIMED_LATER = "timed afterwards, alone on the machine"
 Progress = Callable[[CheckResult], None]
 Verdict = Callable[[], CheckResult]
 
@@ -74,8 +73,8 @@ def run(source: Source | Kit, folder: Path, *, kit: Kit | None = None, student: 
             if progress is not None:
                 progress(result)
         return Result(a.id, a.version, student, found, title=a.title, members=list(members),
-                      submission=hand_in.digest, walls=[*Walls().missing(), *provenance.missing()],
-                      environment=environment(),
+                      submission=hand_in.digest, notes=job.notes,
+                      walls=[*Walls().missing(), *provenance.missing()], environment=environment(),
                       seconds=time.monotonic() - start)
 
 
@@ -119,6 +118,7 @@ class _Run:
     files: _Files
     timed: bool | Literal["only"]
     clock: Clock
+    notes: list[str] = field(default_factory=list)  # which of several answers counts
 
     def results(self, only: Sequence[str] | None) -> Iterator[CheckResult]:
         """The result of each check. Where there are hidden cases, none before all are asked."""
@@ -138,11 +138,16 @@ class _Run:
         """Asks the checks of a question, and gives back for each who will say what came of it."""
         automatic = [c for c in checks if c.kind != "hand"]
         answer = self.hand_in.answer(question) if automatic else Answer(Path())
+        if answer.judged:
+            self.notes.append(f"{question.id}: {answer.judged}")
         refused = "" if answer.trouble else provenance.refused(question, answer.path)
         for check in checks:
             blank = CheckResult(check.id, question.id, check.title, 0, check.points,
                                 Status.NOT_RUN, declared=self._declared(check))
-            if check.kind == "hand":
+            if check.kind == "hand" and self.hand_in.blank(question):
+                yield partial(replace, blank, status=Status.NOT_WRITTEN,
+                              message=f"nothing is written in {question.file}")
+            elif check.kind == "hand":
                 yield partial(replace, blank, status=Status.WAITING, message="graded by a person")
             elif answer.trouble:
                 status = Status.FAILED if answer.written else Status.NOT_WRITTEN
@@ -173,7 +178,7 @@ class _Run:
             text = str(error)
             unable = text.startswith(("no compiler", "the compiler")) or "needs the CUDA" in text
             return partial(replace, blank, status=Status.NOT_RUN if unable else _of_file(text),
-                           message=text.splitlines()[0], detail=text)
+                           message=text.splitlines()[0], detail=text.partition("\n")[2].strip())
         return partial(_lasting, verdict, round(time.monotonic() - start, 3))
 
     # ------------------------------------------------------------------ calls
@@ -185,7 +190,7 @@ class _Run:
             cases += self.hidden.cases(check)
         call = self.assignment.limits.call
         with Sandbox(under_test, timeout=call, start_timeout=START * call,
-                     walls=provenance.walls_for(question)) as box:
+                     walls=provenance.walls_for(question, under_test)) as box:
             driven = calls.ask(box, check, cases, call, self.clock, self.files.drivers)
         return partial(self._judged, check, blank, driven)
 
@@ -229,7 +234,7 @@ class _Run:
         """Asked and judged at once: the kit computes what it expects of a case here, after the
         worker has answered it.
         """
-        walls = provenance.walls_for(question)
+        walls = provenance.walls_for(question, under_test)
         seed = ops.PUBLIC_SEED if self.hidden is None else self.hidden.op_seed(check)
         found = ops.report(under_test, check, seed, self.assignment.limits.call, self.clock.left,
                            walls)
@@ -241,7 +246,7 @@ class _Run:
         status = ops.status(found, failed)
         if failed is None:
             said = f"there is no {lacking[0]} in {answer.name} yet" if lacking else \
-                f"it was asked {blank.declared} times and answered {blank.executed} times"
+                ops.unanswered(found, answer.name)
             return partial(replace, blank, status=status, message=said)
         if status is Status.NOT_WRITTEN:
             return partial(replace, blank, status=status, message=ops.message(failed))
@@ -263,8 +268,8 @@ class _Run:
                under_test: Candidate) -> Verdict:
         if not self.timed:
             return partial(replace, blank, message=TIMED_LATER)
-        return partial(speed.timed, check, blank, under_test, provenance.walls_for(question),
-                       self.assignment.limits.call)
+        return partial(speed.timed, check, blank, under_test,
+                       provenance.walls_for(question, under_test), self.assignment.limits.call)
 
 
 def environment() -> dict[str, Any]:

@@ -47,7 +47,8 @@ from etude_check.worker.candidate import Candidate, prepare
 from etude_check.worker.sandbox import Sandbox
 from etude_check.worker.walls import Walls
 from etude_course.errors import CourseError
-from etude_course.record import CheckResult, Status
+from etude_course.record import CONTENDED, UNTIMED, CheckResult, Status
+from etude_course.run import ops
 from etude_course.source.assignment import Check
 
 BUDGET = 3.0  # seconds of turns for a check, all its cases together
@@ -57,7 +58,6 @@ PATIENCE = 3  # times its budget a case may take until enough turns are clean
 QUEUE = 0.1  # of a turn, spent waiting for a core: beyond it others were in the way
 BEST = 2.0  # times as fast as the measured peak nothing is
 CACHED = 10.0  # times as much as from memory comes from a cache, at most
-CONTENDED = "contended"  # the first word of the message of a check that is to be timed again
 PLACES = ("end", "start", "apart")  # in the arena, in turns
 
 
@@ -109,19 +109,19 @@ def timed(check: Check, blank: CheckResult, answer: Candidate, walls: Walls,
     blank = replace(blank, declared=len(cases_of(check)))
     column = column_of(check)
     if column is None:
-        return replace(blank, message=f"not timed: {check.against}, to time it against, cannot be "
+        return replace(blank, message=f"{UNTIMED}: {check.against}, to time it against, cannot be "
                                       f"had here")
-    gate = hold(answer, ops=[check.speed], kinds=["tail", "0d", "broadcast"], level="smoke",
-                dtypes=["float32"], seed=_number(), timeout=timeout, walls=walls)
+    gate = hold(answer, ops=[check.speed], kinds=["tail", "0d", "broadcast", "layout"],
+                level="smoke", dtypes=["float32"], seed=_number(), timeout=timeout, walls=walls)
     if not gate.passed:
         failed = next(iter(gate.failures), None)
         return replace(blank, status=Status.FAILED, message="a wrong answer is not timed: " + (
-            failed.message if failed else f"there is no {check.speed} in it"))
+            ops.message(failed) if failed else f"there is no {check.speed} in it"))
     threads, found = cores(), []
     with Sandbox(column, threads=threads, timeout=60) as ours, \
             Sandbox(answer, threads=threads, timeout=timeout, walls=walls) as theirs:
         if lacking := ours.describe().error:
-            return replace(blank, message=f"not timed: {check.against} cannot be had: {lacking}")
+            return replace(blank, message=f"{UNTIMED}: {check.against} cannot be had: {lacking}")
         for case in cases_of(check):
             timing = _turns(check, case, ours, theirs, BUDGET / len(cases_of(check)))
             found.append(timing)

@@ -1,8 +1,9 @@
 """assignment.toml, read and checked: questions, checks, mutants.
 
-The same document, without its mutants, is in the kit that students have; so what is read here is
-both. A check is one of four kinds: ``call`` calls a function of the answer, ``op`` sets the
-conformance kit on it, ``speed`` times it, ``hand`` waits for a person.
+The same document, without its mutants and what a person looks for in an answer, is in the kit that
+students have; so what is read here is both. A check is one of four kinds: ``call`` calls a function
+of the answer, ``op`` sets the conformance kit on it, ``speed`` times it, ``hand`` waits for a
+person.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is asked for. ``document`` is what it was read from, without the mutants."""
+    """What is asked for. ``document`` is what it was read from, as students have it."""
 
     id: str
     title: str
@@ -152,6 +153,15 @@ def of_document(document: dict[str, Any], where: str) -> Assignment:
     return reader.assignment(document)
 
 
+def public(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what students must not have: mistakes, and the rubrics of ``hand``."""
+    def check(table: dict[str, Any]) -> dict[str, Any]:
+        return {**table, "hand": ""} if "hand" in table else table
+
+    asked = [{**q, "check": [check(c) for c in q["check"]]} for q in document["question"]]
+    return {**{k: v for k, v in document.items() if k != "mutant"}, "question": asked}
+
+
 class _Reader:
     """Reads entries of the document, each with its type; ``where`` opens every complaint."""
 
@@ -211,7 +221,7 @@ class _Reader:
             files, questions, self.get(document, "chapter", str, of, ""),
             self.limits(self.get(document, "limits", dict, of, {})),
             self.parameters(self.get(document, "parameters", dict, of, {})),
-            document={k: v for k, v in document.items() if k != "mutant"})
+            document=public(document))
         self.once([q.id for q in questions], "question")
         self.once([c.id for c in found.checks], "check")
         if not questions:

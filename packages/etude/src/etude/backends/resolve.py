@@ -15,7 +15,7 @@ from etude.backends.implements import (
     column_of_module,
     must_exist,
 )
-from etude.backends.native.library import open_library
+from etude.backends.native.library import open_library, pool
 from etude.backends.plugins import registry
 from etude.core.columns import REFERENCE, Column
 from etude.core.contract import unfit
@@ -65,7 +65,8 @@ def resolve(column: Any) -> tuple[Column, ...]:
     if path.suffix in (".so", ".dylib"):
         must_exist(path)
         ops = open_library(path)
-        return (Column(path.name, "cpu", ops, isa="native", checks=True, steps=ops.steps),)
+        return (Column(path.name, "cpu", ops, isa="native", threads=pool(), checks=True,
+                       steps=ops.steps),)
     if path.suffix == ".cu":
         must_exist(path)
         return (_column_of_cuda(path),)

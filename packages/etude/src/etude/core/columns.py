@@ -338,10 +338,14 @@ class Table(dict[str, Implementation]):
         raise DeviceError(f"no backend in use for device {self.device!r} offers {which}")
 
 
-@lru_cache(maxsize=64)
 def table_of(device: str, stack: tuple[Column, ...], strict: bool = False, fallback: bool = False
              ) -> Table:
     """The table of a stack, kept: what its ops run is found once, however often it is used."""
+    return _kept_table(device, stack, strict, fallback)
+
+
+@lru_cache(maxsize=64)
+def _kept_table(device: str, stack: tuple[Column, ...], strict: bool, fallback: bool) -> Table:
     return Table(device, stack, strict=strict, fallback=fallback)
 
 

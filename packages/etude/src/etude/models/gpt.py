@@ -17,8 +17,19 @@ from etude.core.errors import ShapeError
 from etude.core.random import Generator
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
-from etude.nn import Dropout, Embedding, LayerNorm, Module, ModuleList, TransformerBlock
+from etude.nn import (
+    Dropout,
+    Embedding,
+    KeyValueCache,
+    LayerNorm,
+    Module,
+    ModuleList,
+    TransformerBlock,
+)
 from etude.nn.init import normal_, zeros_
+from etude.replay import capture
+
+MANY = 64  # tokens; for fewer it does not pay to capture a step
 
 
 class GPT(Module):
@@ -40,17 +51,31 @@ class GPT(Module):
                 residual = path.endswith(("out_proj.weight", "mlp.2.weight"))
                 normal_(p.detach(), 0.0, 0.02 / math.sqrt(2 * layers) if residual else 0.02)
 
-    def forward(self, x: Tensor) -> Any:
-        """x: (N, T) int64 with T <= block_size -> logits (N, T, V)."""
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Any:
+        """x: (N, T) int64 with T <= block_size -> logits (N, T, V).
+
+        With a ``cache`` x are the tokens that follow those in it, which take part and are not
+        computed again; x is added to it.
+        """
         length = x.shape[1]
         if length > self.block_size:
             raise ShapeError(f"gpt: {length} tokens, but the model reads at most block_size="
                              f"{self.block_size}")
-        places = arange(length, device=x.device)
+        places: Any = arange(length, device=x.device)
+        layers: Any = [None] * len(self.blocks)
+        if cache is not None:
+            places, layers = cache.coming(length)
         y = self.dropout(self.tokens(x) + self.positions(places))
-        for block in self.blocks:
-            y = block(y)
+        for block, layer in zip(self.blocks, layers, strict=True):
+            y = block(y, cache=layer)
         return F.linear(self.norm(y), self.tokens.weight)
+
+    def cache(self, n: int = 1) -> KeyValueCache:
+        """An empty cache for ``n`` sequences of up to block_size tokens."""
+        weight = self.tokens.weight
+        heads = self.blocks[0].attention.num_heads
+        return KeyValueCache(len(self.blocks), n, heads, self.block_size,
+                             weight.shape[1] // heads, weight.dtype, weight.device)
 
     def generate(self, x: Tensor, count: int, temperature: float = 1.0, top_k: int | None = None,
                  generator: Generator | None = None) -> Tensor:
@@ -58,6 +83,10 @@ class GPT(Module):
 
         Logits are divided by ``temperature`` (0: always take the likeliest); ``top_k`` keeps the
         k likeliest. Returns (N, T + count). One generator gives one text, on every backend.
+
+        Up to block_size tokens are read through a cache, each once, and where many are wanted the
+        step is captured. Beyond, the model sees the last block_size tokens: each at another place
+        for every new one, so nothing can be kept.
         """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
@@ -66,12 +95,33 @@ class GPT(Module):
         self.eval()
         try:
             with no_grad():
-                for _ in range(count):
-                    logits = self(x[:, -self.block_size :])[:, -1]
-                    x = F.cat([x, sample(logits, temperature, top_k, generator)], 1)
+                x = self._go_on(x, count, temperature, top_k, generator)
         finally:
             for m, mode in modes:
                 m.training = mode
+        return x
+
+    def _go_on(self, x: Tensor, count: int, temperature: float, top_k: int | None,
+               generator: Generator | None) -> Any:
+        cache = self.cache(x.shape[0])
+
+        def following(tokens: Any, cache: KeyValueCache | None) -> Any:
+            return sample(self(tokens, cache)[:, -1], temperature, top_k, generator)
+
+        def step(token: Any) -> Any:
+            return following(token, cache)
+
+        if count >= MANY:
+            step = capture(step)
+        token = None
+        for _ in range(count):
+            if x.shape[1] > self.block_size:
+                token = following(x[:, -self.block_size :], None)
+            elif token is None:
+                token = following(x, cache)
+            else:
+                token = step(token)
+            x = F.cat([x, token], 1)
         return x
 
 

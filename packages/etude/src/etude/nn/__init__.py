@@ -23,6 +23,7 @@ from etude.nn.activations import (
     Tanh,
 )
 from etude.nn.attention import MultiheadAttention
+from etude.nn.cache import KeyValueCache
 from etude.nn.containers import ModuleDict, ModuleList, Sequential
 from etude.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from etude.nn.dropout import Dropout
@@ -55,6 +56,7 @@ __all__ = [
     "Flatten",
     "GroupNorm",
     "Identity",
+    "KeyValueCache",
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",

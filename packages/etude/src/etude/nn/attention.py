@@ -115,6 +115,19 @@ class MultiheadAttention(Module):
         weights = F.mean(weights, dim=1) if average_attn_weights else weights
         return y, weights.squeeze(0) if alone else weights
 
+    def after(self, x: Tensor, cache: Any) -> Any:
+        """Causal self-attention of tokens that follow those in a ``KeyValueCache``; ``cache``
+        is what it has ``coming`` for this layer. x, y: (N, L, E); no weights and no dropout.
+        """
+        if not self.batch_first or self.in_proj_weight is None or self.bias_k is not None or (
+                self.add_zero_attn):
+            raise ValueError("MultiheadAttention: a cache is for self-attention with batch_first="
+                             "True, and without add_bias_kv and add_zero_attn")
+        q, k, v = [self._heads(t, False) for t in self._project(x, x, x)]
+        keys, values, mask = cache.add(k, v)
+        y = F.scaled_dot_product_attention(q, keys, values, mask)
+        return self.out_proj(self._tokens(y, False))
+
     def misfit(self, query: Any, key: Any = None, value: Any = None, *_: Any, **__: Any) -> str:
         key = query if key is None else key
         given = {"query": (query, "embed_dim", self.embed_dim), "key": (key, "kdim", self.kdim),

@@ -23,7 +23,9 @@ class TransformerBlock(Module):
 
     x, y: (N, L, E). The mlp widens to ``widen`` E with GELU in between. ``is_causal`` keeps
     tokens from looking ahead; key_padding_mask (N, L) and attn_mask (L, L) or (N H, L, L) leave
-    out more, with the meaning of MultiheadAttention. ``dropout`` acts on what either half adds.
+    out more, with the meaning of MultiheadAttention. ``cache`` is what a KeyValueCache has
+    ``coming`` for this layer: x then follows the tokens in it, and there are no other masks.
+    ``dropout`` acts on what either half adds.
     Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.3.
     """
 
@@ -41,9 +43,12 @@ class TransformerBlock(Module):
         self.is_causal = is_causal
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None,
-                key_padding_mask: Tensor | None = None) -> Any:
+                key_padding_mask: Tensor | None = None, cache: Any = None) -> Any:
         normed = self.norm1(x)
-        y, _ = self.attention(normed, normed, normed, key_padding_mask, need_weights=False,
-                              attn_mask=attn_mask, is_causal=self.is_causal)
+        if cache is not None:
+            y = self.attention.after(normed, cache)
+        else:
+            y, _ = self.attention(normed, normed, normed, key_padding_mask, need_weights=False,
+                                  attn_mask=attn_mask, is_causal=self.is_causal)
         x = x + self.dropout(y)
         return x + self.mlp(self.norm2(x))

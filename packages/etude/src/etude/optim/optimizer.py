@@ -169,9 +169,8 @@ class Optimizer:
         many = table.steps(self.op)
         waiting: dict[Any, list[Any]] = {}  # by dtype
         for p, state in rows:
-            place, moments = self._places(table, p, state)
-            g = _gradient(table, p, scale)
-            waiting.setdefault(place.dtype, []).append((p, (place, g, *moments)))
+            row = self._row(table, p, state, scale)
+            waiting.setdefault(row[0].dtype, []).append((p, row))
             p.mark_written()  # also where this step fails half-way
         for alike in waiting.values():
             declined = [row for _, row in alike]
@@ -220,18 +219,27 @@ class Optimizer:
             if watcher is not None:
                 watcher.begins(state[name].array)
 
-    def _places(self, table: Table, p: Tensor, state: dict[str, Any]) -> tuple[Any, list[Any]]:
-        """What a step writes: the memory of ``p`` and of its moments.
+    def _row(self, table: Table, p: Tensor, state: dict[str, Any], scale: float
+             ) -> tuple[Any, ...]:
+        """What the op takes of ``p``: its memory, its gradient times ``scale``, its moments.
 
-        A leaf may be a view, such as w.T.detach(); the step takes memory that lies together.
+        A leaf may be a view, such as w.T.detach(); the step takes memory that lies together. The
+        gradient lies apart from it, since it is read while that is written.
         """
+        assert p.grad is not None
+        place, g = p.array, p.grad.array
         moments = [state[name].array for name in self.moments]
-        data = p.array
-        if moments[0].device != data.device:  # the model was moved since: its moments follow
+        if moments[0].device != place.device:  # the model was moved since: its moments follow
             for name in self.moments:
-                state[name] = state[name].to(data.device)
+                state[name] = state[name].to(place.device)
             moments = [state[name].array for name in self.moments]
-        return data if is_contiguous(data) else table["contiguous"](data), moments
+        if scale != 1:
+            g = table["mul"](g, scale)
+        if not is_contiguous(g) or memory(g) == memory(place):
+            g = table["contiguous"](g)
+        if not is_contiguous(place):
+            place = table["contiguous"](place)
+        return place, g, *moments
 
     # ------------------------------------------------------------------ saving and loading
 
@@ -308,19 +316,6 @@ class Optimizer:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
-
-
-def _gradient(table: Table, p: Tensor, scale: float) -> Any:
-    """The gradient of ``p`` as a step reads it: times ``scale``, in C order, and in other memory
-    than ``p``, which is written.
-    """
-    assert p.grad is not None
-    g, place = p.grad.array, p.array
-    if scale != 1:
-        g = table["mul"](g, scale)
-    if is_contiguous(g) and memory(g) != memory(place):
-        return g
-    return table["contiguous"](g)
 
 
 def _named_lr(init: Callable[..., None]) -> Callable[..., None]:

@@ -6,10 +6,12 @@ one by running the function under a ``Trace``.
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import inspect
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,15 +20,15 @@ import numpy as np
 
 from etude.core.errors import CaptureError
 from etude.core.live import WATCHER
-from etude.core.state import STATE, State, tap
+from etude.core.state import STATE, State, Tables, tap
 from etude.core.tensor import Tensor
 from etude.inspect.draw import Graph
-from etude.replay.guards import Names, World, build, flatten, words
+from etude.replay.guards import OF_OBJECT, Names, World, build, flatten, words
 from etude.replay.memory import address, extent, owner_of
 from etude.replay.program import Program
 from etude.replay.results import Result, tensor_over
 from etude.replay.take import SHARED, Take, array_in
-from etude.replay.trace import Trace
+from etude.replay.trace import Trace, untapped
 
 MOST = 8  # takes that are kept
 
@@ -52,7 +54,7 @@ def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     ``.program`` is the program of the last call: print it, or ``.program.draw()``. ``memory`` is
     the most bytes that what is in between may take: at that price some of it is computed twice.
     """
-    return Captured(fn, memory)
+    return fn if isinstance(fn, Captured) else Captured(fn, memory)
 
 
 class Captured:
@@ -72,18 +74,22 @@ class Captured:
         self._lock = threading.RLock()
         self._kept_outside = False  # whether a trace was dropped because something was kept outside
         self._warned = False
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: of each instance a function of its own."""
         if instance is None:
             return self
-        name = f"_captured_{self._name}"
+        name = OF_OBJECT + self._name
         found = vars(instance).get(name)
         if found is None:
             found = Captured(self.fn.__get__(instance, owner), self.memory)
             object.__setattr__(instance, name, found)
         return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Captured:
+        """Of a copied object: the copy's own, which has no program yet."""
+        return Captured(copy.deepcopy(self.fn, memo), self.memory)
 
     @property
     def _name(self) -> str:
@@ -118,23 +124,56 @@ class Captured:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = STATE.get()
-        if state.tables.taps:  # whoever watches sees the function; a trace is such a one
-            return self.fn(*args, **kwargs)
+        if state.tables.taps:
+            return self._tapped(args, kwargs, state)
         with self._lock:
             takes = self._takes
             if takes and takes[0].flat and not kwargs and takes[0].fits(args, state):
                 answer = takes[0].run(args)
             else:
-                leaves, tree = _leaves(args, kwargs)
-                for take in takes:
-                    if tree == take.tree and take.fits(leaves, state):
-                        break
-                else:
+                leaves = self._find(args, kwargs, state)
+                if leaves is None:
                     return self._trace(args, kwargs, state)
-                takes.remove(take)
-                takes.insert(0, take)
-                answer = take.run(leaves)
+                answer = takes[0].run(leaves)
         return self.fn(*args, **kwargs) if answer is SHARED else answer
+
+    def _find(self, args: Any, kwargs: Any, state: State) -> list[Any] | None:
+        """Put the take that fits the call first, and give the arguments it takes; None if none is.
+        """
+        leaves, tree = _leaves(args, kwargs)
+        for take in self._takes:
+            if tree == take.tree and take.fits(leaves, state):
+                self._takes.remove(take)
+                self._takes.insert(0, take)
+                return leaves
+        return None
+
+    def _tapped(self, args: Any, kwargs: Any, state: State) -> Any:
+        """A call that somebody watches. Who wants to see every op call sees those of the function,
+        as a trace does. Who takes many calls told as one, such as a profile, is told of the replay.
+        """
+        taps = state.tables.taps
+        if not all(hasattr(t, "together") for t in taps):
+            return self.fn(*args, **kwargs)
+        plain = State(Tables({device: untapped(t) for device, t in state.tables.items()}),
+                      state.grad)
+        with self._lock:
+            leaves = self._find(args, kwargs, plain)
+            if leaves is None:
+                return self._trace(args, kwargs, plain)
+            take, token = self._takes[0], STATE.set(plain)
+            start = time.perf_counter()
+            try:
+                answer = take.run(leaves)
+            finally:
+                STATE.reset(token)
+            seconds = time.perf_counter() - start
+        if answer is SHARED:
+            return self.fn(*args, **kwargs)
+        calls, column = take.told()
+        for t in taps:
+            t.together(self._name, calls, column, seconds)  # type: ignore[attr-defined]
+        return answer
 
     # ------------------------------------------------------------------ a trace
 
@@ -162,7 +201,7 @@ class Captured:
                     result = self.fn(*positional, **named)
                 finally:
                     WATCHER.reset(token)
-            self._check_python(world, names)
+            self._check_python(trace, world, names)
             out: list[Any] = []
             result_tree = flatten(result, out)
             results = [self._result(x, trace, world, leaves, given) for x in out]
@@ -199,9 +238,10 @@ class Captured:
                       f"costs more than it saves. What changed last: {why or 'its surroundings'}. "
                       f"Numbers that change are better passed in a tensor", stacklevel=5)
 
-    def _check_python(self, world: World, names: Names) -> None:
+    def _check_python(self, trace: Trace, world: World, names: Names) -> None:
         """What the function did to Python's own variables would not be done again."""
-        what = world.changed_attribute() or names.changed()
+        modules = world.related(trace.memories(), names.modules)
+        what = world.changed_attribute(modules) or names.changed()
         if what:
             raise CaptureError(f"capture: {self._name} sets {what} while it runs, and a replay "
                                f"would not. Return what you want to keep, or copy_ it into a "

@@ -37,6 +37,7 @@ from etude.replay.memory import owner_of
 MISSING = object()
 DEEP = 8  # lists in dicts in lists ...
 SMALL = 32  # entries; longer lists and dicts are data, and only asked whether they are the same
+OF_OBJECT = "_captured_"  # begins the name under which an object has a captured method of its own
 OURS = str(Path(__file__).parents[1])
 
 GRAD: Any = Tensor.__dict__["grad"]
@@ -70,12 +71,14 @@ class World:
         """The ids of what owns the memory of all these Tensors."""
         return {id(owner_of(array)) for _, array, *_ in self.tensors}
 
-    def changed_attribute(self) -> str:
-        """An attribute of a module that is not what it was, "Dropout.p", or ""."""
+    def changed_attribute(self, modules: Iterable[Module]) -> str:
+        """An attribute of one of these that is not what it was, "Dropout.p", or ""."""
+        asked = {id(m) for m in modules}
         for module, before in self.modules:
-            now = vars(module)
+            now = vars(module) if id(module) in asked else before
             for name in now.keys() | before.keys():
-                if now.get(name, MISSING) is not before.get(name, MISSING):
+                if now.get(name, MISSING) is not before.get(name, MISSING) and (
+                        not name.startswith(OF_OBJECT)):
                     return f"{type(module).__name__}.{name}"
         return ""
 

@@ -69,7 +69,9 @@ class Take:
             g.value = None if g.value is None else next(own)
         self._result_tree = result_tree
         self._watch(world, modules, trace)
-        self._written = [t for t, *_, written in world.tensors if t.written != written]
+        known = trace.memories()
+        self._written = [t for t, array, *_, written in world.tensors
+                         if t.written != written and id(owner_of(array)) in known]
         self.use(program)
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
@@ -89,6 +91,7 @@ class Take:
         """Replay ``program`` from now on."""
         self.program = program
         self._executor: Executor | None = None
+        self._calls: tuple[list[tuple[str, tuple[Any, ...], dict[str, Any]]], str] | None = None
         self._bound: list[Any] = [None] * len(program.arguments)
         n = len(self._arrays)
         self._given = [(k, i, v.buffer) for k, (i, v) in enumerate(
@@ -244,6 +247,15 @@ class Take:
             return self._only.tensor
         answers = [self._answer(r, given) for r in self._results]
         return build(self._result_tree, iter(answers))
+
+    def told(self) -> tuple[list[tuple[str, tuple[Any, ...], dict[str, Any]]], str]:
+        """What ran, for a tap that takes many calls as one: the same list every time."""
+        if self._calls is None:
+            assert self._executor is not None
+            ran = self._executor.program.calls
+            columns = dict.fromkeys([c.column for c in ran if c.column])
+            self._calls = [(c.op, c.inputs, c.attrs) for c in ran], " + ".join(columns)
+        return self._calls
 
     def _do(self, executor: Executor, given: Sequence[Any]) -> None:
         """Effects, then calls. If one fails, what would not have happened yet is taken back."""

@@ -107,10 +107,8 @@ class Trace:
         if op.cls == "create":
             self._filled[outputs[0].buffer] = event._replace(outputs=())
             return
-        table = event.table
-        untapped = table_of(table.device, table.stack, table.strict, table.fallback)
         self.calls.append(Call(event.op, tuple(inputs), event.attrs, outputs, event.column,
-                               untapped))
+                               untapped(event.table)))
 
     def buffer_of(self, x: Any, kind: Kind = "state") -> Buffer:
         """The buffer that ``x`` lies in. Memory not seen before is a new one, of ``kind``."""
@@ -153,10 +151,10 @@ class Trace:
         buffer = self._buffer("live", array, address(array), *extent(array))
         self._sources[buffer] = array
         if not isinstance(array, np.ndarray):
-            untapped = table_of(table.device, table.stack, table.strict, table.fallback)
+            plain = untapped(table)
 
             def renew() -> None:
-                buffer.source = array_of(numbers, array.dtype.type, untapped)
+                buffer.source = array_of(numbers, array.dtype.type, plain)
 
             self.acts(Effect(renew, undo))
             return
@@ -331,6 +329,11 @@ class Trace:
         """Let go of the memory of the traced call."""
         self._owners.clear()
         self._given_out.clear()
+
+
+def untapped(table: Table) -> Table:
+    """The same columns under no tap."""
+    return table_of(table.device, table.stack, table.strict, table.fallback)
 
 
 def _as_array(owner: Any, buffer: Buffer, values: Any) -> Any:

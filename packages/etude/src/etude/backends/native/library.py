@@ -182,6 +182,17 @@ def host() -> Host:
                 True, HOST_MEMORY)
 
 
+def pool() -> int:
+    """On how many threads a kernel that is called through ``host`` may compute: without the glue of
+    etude-cpu there is no pool, and parallel_for does everything on the caller's.
+    """
+    if host().name != "glue":
+        return 1
+    from etude_cpu import glue
+
+    return int(glue.get_num_threads())
+
+
 def _record(handle: Any, kind: str, kernel: int, pointers: list[int], sizes: list[int],
             attributes: list[float], stream: int) -> Record:
     """A record as C keeps it, cut to what its function type uses."""
