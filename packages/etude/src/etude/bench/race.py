@@ -76,8 +76,8 @@ class Lead:
     side: str
     over: str
     value: float
-    low: float
-    high: float
+    low: float | None  # None where there were too few turns
+    high: float | None
     why: str  # it is not judged, as a sentence; "" if it is
 
 
@@ -167,7 +167,8 @@ def leads(found: Comparison) -> list[Lead]:
     for name in found.names:
         if name in (CAPTURED, EAGER):
             ratio = found.speed_up(name, best)
-            made.append(Lead(name, best, ratio.value, ratio.low, ratio.high, ratio.why))
+            low, high = (x if np.isfinite(x) else None for x in (ratio.low, ratio.high))
+            made.append(Lead(name, best, ratio.value, low, high, ratio.why))
     return made
 
 

@@ -48,7 +48,7 @@ class Report:
                    {k: here[k] for k in MACHINE if k in here}, _versions())
 
     def json(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False)
 
     @classmethod
     def read(cls, path: Path) -> Self:
