@@ -239,4 +239,7 @@ def save(reports: Sequence[Report], path: Path) -> None:
     written = BytesIO()
     kind = path.suffix.removeprefix(".")
     figure(reports).savefig(written, format=kind, metadata={"Date": None} if kind == "svg" else {})
-    write_atomically(path, written.getvalue())
+    drawn = written.getvalue()
+    if kind == "svg":  # without what stands before it in a file: pages hold it as it is
+        drawn = drawn[drawn.index(b"<svg"):]
+    write_atomically(path, drawn)
