@@ -503,7 +503,7 @@ def pad(name, rng, shape):
     x = normal(rng, shape)
     (a,) = there(x)
     return Case(shape, (x,), lambda: F.pad(a, (1, 1, 1, 1)),
-                {"padding": ((0, 0), (0, 0), (1, 1), (1, 1))})
+                {"padding": (1, 1, 1, 1)})
 
 
 # ------------------------------------------------------------------ copies and indices
@@ -527,7 +527,7 @@ def cast(name, rng, shape):
 def joined(name, rng, shape):
     xs = [normal(rng, (*shape[:-1], max(1, shape[-1] // 2))) for _ in range(2)]
     tensors = there(*xs)
-    return Case(shape, (xs,), lambda: getattr(torch, name)(tensors, 0))
+    return Case(shape, tuple(xs), lambda: getattr(torch, name)(tensors, 0))
 
 
 @case("index_select", shapes=TABLE_)

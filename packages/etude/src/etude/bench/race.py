@@ -17,7 +17,7 @@ import numpy as np
 
 from etude.bench import peers, works
 from etude.bench.works import Work
-from etude.measure import Comparison, compare
+from etude.measure import Comparison, Interval, compare
 
 CAPTURED, EAGER, REFERENCE = "Etude captured", "Etude", "Etude reference"
 NUMPY, TORCH, COMPILE, JAX, ONNX = "NumPy", "PyTorch", "torch.compile", "jax.jit", "onnxruntime"
@@ -61,6 +61,13 @@ class Time:
     low: float | None
     high: float | None
 
+    @classmethod
+    def of(cls, found: Interval, group: int = 1) -> Time:
+        """From the seconds of ``group`` calls."""
+        if not np.isfinite(found.width):
+            return cls(found.middle / group, None, None)
+        return cls(found.middle / group, found.low / group, found.high / group)
+
 
 @dataclass(frozen=True)
 class Lead:
@@ -69,8 +76,8 @@ class Lead:
     side: str
     over: str
     value: float
-    low: float
-    high: float
+    low: float | None  # None where there were too few turns
+    high: float | None
     why: str  # it is not judged, as a sentence; "" if it is
 
 
@@ -113,7 +120,7 @@ def _prepared(row: Row, kind: str, work: Work, wanted: Mapping[str, Maker],
         except Exception as error:
             if name == REFERENCE:  # nothing to compare with: the work itself is wrong
                 raise
-            row.left_out[name] = _in_short(error)
+            row.left_out[name] = in_short(error)
     for name, answer in answers.items():
         gap = apart(answer, answers[REFERENCE])
         if not gap <= BOUND:
@@ -143,10 +150,10 @@ def timed(row: Row, calls: Mapping[str, Callable[[], Any]], group: int, seconds:
     found = compare(together, seconds)
     for name in calls:
         if name in together:
-            row.times[name] = _time(found, name, group)
+            row.times[name] = Time.of(found.seconds(name), group)
         else:
             row.alone.append(name)
-            row.times[name] = _time(compare({name: calls[name]}, 0.0), name, group)
+            row.times[name] = Time.of(compare({name: calls[name]}, 0.0).seconds(name), group)
     row.leads = leads(found)
     return row
 
@@ -160,7 +167,8 @@ def leads(found: Comparison) -> list[Lead]:
     for name in found.names:
         if name in (CAPTURED, EAGER):
             ratio = found.speed_up(name, best)
-            made.append(Lead(name, best, ratio.value, ratio.low, ratio.high, ratio.why))
+            low, high = (x if np.isfinite(x) else None for x in (ratio.low, ratio.high))
+            made.append(Lead(name, best, ratio.value, low, high, ratio.why))
     return made
 
 
@@ -169,20 +177,13 @@ def best_of(names: Any, seconds: Callable[[str], float]) -> str:
     return min((n for n in names if not n.startswith("Etude")), key=seconds, default="")
 
 
-def _time(found: Comparison, name: str, group: int) -> Time:
-    middle = found.seconds(name)
-    if not np.isfinite(middle.width):
-        return Time(middle.middle / group, None, None)
-    return Time(middle.middle / group, middle.low / group, middle.high / group)
-
-
 def _once(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def _in_short(error: Exception) -> str:
+def in_short(error: Exception) -> str:
     """Its first line; what compilers say is long."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:200]}"

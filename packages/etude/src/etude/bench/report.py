@@ -48,7 +48,7 @@ class Report:
                    {k: here[k] for k in MACHINE if k in here}, _versions())
 
     def json(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -239,4 +239,7 @@ def save(reports: Sequence[Report], path: Path) -> None:
     written = BytesIO()
     kind = path.suffix.removeprefix(".")
     figure(reports).savefig(written, format=kind, metadata={"Date": None} if kind == "svg" else {})
-    write_atomically(path, written.getvalue())
+    drawn = written.getvalue()
+    if kind == "svg":  # without what stands before it in a file: pages hold it as it is
+        drawn = drawn[drawn.index(b"<svg"):]
+    write_atomically(path, drawn)
