@@ -37,7 +37,8 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 # Parts of other pages.
-exclude_patterns = ["_build", "kernels.md", "measured.md", "from_pytorch_table.md", "gpu_zoo_table.md",
+exclude_patterns = ["_build", "kernels.md", "measured.md", "from_pytorch_table.md",
+                    "gpu_zoo_table.md",
                     "tutorials/a*"]  # the sources of assignments
 nitpicky = False
 

@@ -74,4 +74,5 @@ def test_a_grouped_dilated_layer_trains_on_the_kernels_alone(ops):
     conv = etude.nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=4)
     x = etude.tensor(normal(2, 8, 9, 9), requires_grad=True)
     conv(x).sum().backward()  # `ops` is in use with strict=True: a call declined is an error
-    assert x.grad is not None and conv.weight.grad is not None
+    assert x.grad is not None
+    assert conv.weight.grad is not None
