@@ -23,7 +23,7 @@ import numpy as np
 import etude
 
 matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 CPU = HERE.parent / "c_src" / "cpu"
