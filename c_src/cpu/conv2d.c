@@ -27,11 +27,12 @@
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
-   Expected, of the peak of a core: 70 to 80 % from 32 channels up, 55 % at 16, 40 % with 25 taps
-   and 16 channels, where transposing the result costs half as much as the product. */
+   Expected, of the peak of a core: 60 to 80 % from 32 channels up, 50 % at 16, 30 to 40 % with 25
+   taps and 16 channels, where transposing the result costs half as much as the product. */
 #include <stdatomic.h>
 
 #include "canvas.h"
+#include "gemm.h"
 
 /* One axis of the plan. In conv2d all pixels form one class, which meets every tap. In conv2d_input
    pixel r + u S meets tap i only if S divides r + P - i D, in pixel u + (r + P - i D) / S of grad:

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "canvas.h"
+#include "gemm.h"
 
 enum {
     MOST_SHARES = 16,        /* of the images, each with sums of its own */
