@@ -112,11 +112,14 @@ static void finish_scores(const attention_call *c, real *p, int64_t which, int64
     }
 }
 
-/* p[i] = exp(p[i] - top - log_sum) for i < seen, 0 from there to n. No score is above top, unless
-   one is infinite, which row_max finds before. */
-static inline void exponentials(real *p, real top, real log_sum, int64_t seen, int64_t n)
+/* p[i] = exp(p[i] - top - log_sum) for i < seen, 0 from there to n. No score is `above` top, unless
+   one is infinite: then top is 0. */
+static inline void exponentials(real *p, real top, real log_sum, int above, int64_t seen, int64_t n)
 {
-    ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp_below_0(p[i] - top - log_sum);
+    if (above)
+        ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp(p[i] - top - log_sum);
+    else
+        ETUDE_SIMD for (int64_t i = 0; i < seen; i++) p[i] = v_exp_below_0(p[i] - top - log_sum);
     for (int64_t i = seen; i < n; i++)
         p[i] = 0;
 }
@@ -136,9 +139,7 @@ static void take_in(real *p, int64_t seen, int64_t n, real *y, int64_t E, real *
     real largest = row_max(p, seen);
     largest = largest > *top ? largest : *top;
     real shift = finite_or_0(largest), shrink = v_exp(*top - shift);
-    for (int64_t i = 0; largest == INFINITY && i < seen; i++)
-        p[i] = NAN; /* infinity less infinity */
-    exponentials(p, shift, 0, seen, n);
+    exponentials(p, shift, 0, largest == INFINITY, seen, n);
     *sum = *sum * shrink + row_sum(p, seen);
     *top = largest;
     for (int64_t e = 0; y && e < E; e++)
@@ -256,7 +257,7 @@ static int backward_one(const attention_call *c, int64_t which)
                 int64_t count = seen(c, q0 + i, k0, n);
                 finish_scores(c, p + i * KEYS, which, q0 + i, k0, count);
                 real log = log_sum[q0 + i] == -INFINITY ? 0 : log_sum[q0 + i]; /* sees nothing */
-                exponentials(p + i * KEYS, top[q0 + i], log, count, n);
+                exponentials(p + i * KEYS, top[q0 + i], log, 0, count, n);
                 score_gradient(c, p + i * KEYS, dp + i * KEYS, n, delta[q0 + i]);
             }
             multiply(1, n, E, m, p, 1, KEYS, grad_rows, c->dvalue + at * E, E);

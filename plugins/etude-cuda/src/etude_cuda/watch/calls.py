@@ -94,7 +94,8 @@ class Notes:
         self._kept: list[Array] = []  # copies: an address is worth nothing without its memory
         self._noted: list[tuple[str, str, tuple[Any, ...]]] = []
         memory = Memory(self._new, self._copy, np.array, lambda x: x)
-        host = Host("notes", self._thunk, lambda x: x, str, _nothing, list[Record], _never, memory)
+        host = Host("notes", self._thunk, lambda x: x, str, _never, list[Record], _never, _never,
+                    False, memory)
         addresses = {suffix: i for i, suffix in enumerate(SUFFIXES) if suffix in suffixes}
         kernel = Kernel(TABLE[op], header().types[TABLE[op].cls], addresses, host)
         self._call = bind(kernel)
@@ -170,12 +171,8 @@ class _UnknownError(Exception):
     """What a kernel would get is known only after another has run."""
 
 
-def _nothing() -> None:
-    """Records begin nowhere: the notes are all there is."""
-
-
-def _never(record: Record) -> int:
-    raise AssertionError(f"nothing was recorded, and so not {record}")
+def _never(*given: Any) -> Any:
+    raise AssertionError(f"the notes are all there is: no records begin or run ({given})")
 
 
 def _word(kind: str, value: Any, numbers: Mapping[int, int]) -> Any:
