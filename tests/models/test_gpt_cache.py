@@ -1,5 +1,7 @@
 """A gpt that keeps keys and values says what it says without: token by token, captured or not."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import numpy as np
@@ -114,3 +116,40 @@ def test_the_text_is_that_of_a_model_that_reads_all_of_it_anew(model, monkeypatc
             text = etude.cat([text, gpt_module.sample(logits, temperature, None, generator)], 1)
     written = model.generate(x, count, temperature, generator=etude.Generator(5))
     assert written.tolist() == text.tolist()
+
+
+def test_the_next_text_uses_the_same_cache_and_step_and_is_its_own(model, monkeypatch):
+    monkeypatch.setattr(gpt_module, "MANY", 1)
+    first = model.generate(tokens(2, 3), 8, 0)
+    reader = vars(model)["_reader"]
+    other = model.generate(tokens(2, 5, seed=1), 8, 0)
+    assert vars(model)["_reader"] is reader
+    assert reader.step.traces == 1
+    assert model.generate(tokens(2, 3), 8, 0).tolist() == first.tolist()
+    fresh = copy.deepcopy(model)
+    assert vars(fresh).get("_reader") is None
+    assert fresh.generate(tokens(2, 5, seed=1), 8, 0).tolist() == other.tolist()
+
+
+def test_new_weights_another_batch_and_another_dtype_are_seen(model, monkeypatch):
+    monkeypatch.setattr(gpt_module, "MANY", 1)
+    x = tokens(1, 3)
+    model.generate(x, 8, 0)
+    for change in (lambda: model.generate(tokens(3, 2), 8, 0), lambda: model.to("float32"),
+                   lambda: model.load_state_dict(
+                       models.gpt(V, SIZE, layers=2, heads=2, embed_dim=16).state_dict())):
+        change()
+        fresh = copy.deepcopy(model)
+        monkeypatch.setattr(gpt_module, "MANY", 10**9)
+        expected = fresh.generate(x, 8, 0).tolist()
+        monkeypatch.setattr(gpt_module, "MANY", 1)
+        assert model.generate(x, 8, 0).tolist() == expected
+
+
+def test_two_threads_write_with_one_model(model, monkeypatch):
+    monkeypatch.setattr(gpt_module, "MANY", 1)
+    starts = [tokens(2, 3, seed=s) for s in range(4)]
+    expected = [model.generate(x, 12, 0).tolist() for x in starts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: model.generate(x, 12, 0).tolist(), starts))
+    assert found == expected

@@ -85,8 +85,8 @@ class GPT(Module):
         k likeliest. Returns (N, T + count). One generator gives one text, on every backend.
 
         Up to block_size tokens are read through a cache, each once, and where many are wanted the
-        step is captured. Beyond, the model sees the last block_size tokens: each at another place
-        for every new one, so nothing can be kept.
+        step is captured; both stay with the model for the next text. Beyond, the model sees the
+        last block_size tokens: each at another place for every new one, so nothing can be kept.
         """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
@@ -103,26 +103,58 @@ class GPT(Module):
 
     def _go_on(self, x: Tensor, count: int, temperature: float, top_k: int | None,
                generator: Generator | None) -> Any:
-        cache = self.cache(x.shape[0])
-
-        def following(tokens: Any, cache: KeyValueCache | None) -> Any:
-            return sample(self(tokens, cache)[:, -1], temperature, top_k, generator)
-
-        def step(token: Any) -> Any:
-            return following(token, cache)
-
-        if count >= MANY:
-            step = capture(step)
-        token = None
+        reader = _Reader.of(self, x.shape[0])
+        seen = x
         for _ in range(count):
             if x.shape[1] > self.block_size:
-                token = following(x[:, -self.block_size :], None)
-            elif token is None:
-                token = following(x, cache)
+                logits = self(x[:, -self.block_size :])[:, -1]
             else:
-                token = step(token)
-            x = F.cat([x, token], 1)
+                logits = reader.read(seen, count)
+            seen = sample(logits, temperature, top_k, generator)
+            x = F.cat([x, seen], 1)
+        reader.keep()
         return x
+
+
+class _Reader:
+    """A cache, and the step of one token. It stays with its model from text to text, since to
+    capture the step costs as much as some dozens of tokens. Two texts at once have one each.
+    """
+
+    def __init__(self, model: GPT, n: int) -> None:
+        self.model, self.cache = model, model.cache(n)
+        self.step = capture(self._next)
+
+    @classmethod
+    def of(cls, model: GPT, n: int) -> _Reader:
+        """The one that the model has kept, if it is still right; it is the caller's now."""
+        kept = vars(model).pop("_reader", None)
+        place = model.tokens.weight
+        if kept is None or kept.model is not model or kept.of_what() != (
+                n, place.dtype, place.device):
+            return cls(model, n)
+        kept.cache.clear()
+        return kept  # type: ignore[no-any-return]
+
+    def of_what(self) -> tuple[Any, ...]:
+        key = self.cache.keys[0]
+        return key.shape[0], key.dtype, key.device
+
+    def read(self, tokens: Tensor, count: int) -> Any:
+        """What comes after ``tokens``: logits (N, V). ``count`` tokens are wanted in all."""
+        if tokens.shape[1] == 1 and (count >= MANY or self.step.traces):
+            return self.step(tokens)
+        return self._next(tokens)
+
+    def _next(self, tokens: Tensor) -> Any:
+        return self.model(tokens, self.cache)[:, -1]
+
+    def keep(self) -> None:
+        """For the next text. Not as an attribute like others: it changes nothing of the model."""
+        object.__setattr__(self.model, "_reader", self)
+
+    def __deepcopy__(self, memo: Any) -> None:
+        """A copied model makes its own."""
 
 
 def sample(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
