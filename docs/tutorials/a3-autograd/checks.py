@@ -37,9 +37,9 @@ def walk_values(rng, parameters):
 @cases("walk-once")
 def walk_once(rng, parameters):
     yield "three in a row", (3,)
-    yield "twenty in a row", (20,)
+    yield "seven in a row", (7,)
     while True:
-        yield "many in a row", (number(rng, 15, 40),)
+        yield "many in a row", (number(rng, 8, 15),)
 
 
 @cases("dtype-kept")
