@@ -120,3 +120,23 @@ def dropping_mlp(generator):
 
     return nn.Sequential(nn.Linear(12, 8), nn.Dropout(0.3, generator=generator), nn.ReLU(),
                          nn.Dropout(0.2), nn.Linear(8, 10))
+
+
+def arrays(*tensors):
+    return [t.detach().numpy().copy() for t in tensors]
+
+
+def fitted(**options):
+    """A training whose step is captured and has run twice, and its twin as written."""
+    batches = labelled(2, 6, 12)
+    written, captured = Training(mlp, batches, **options), Training(mlp, batches, **options)
+    step = etude.capture(captured.step)
+    assert same(written.run(written.step), captured.run(step))
+    return written, captured, step
+
+
+def goes_on(written, captured, step, batches=None):
+    """Both trainings do the same with more batches."""
+    for x, y in batches or labelled(3, 6, 12):
+        assert same(arrays(*written.step(x, y)), arrays(*step(x, y)))
+    assert_same(written.state(), captured.state())
