@@ -1,5 +1,5 @@
-"""What trips people up in other frameworks, around a captured function (chance, schedules, backends,
-taps, threads, failures): each has the right answer, or a clear error.
+"""What trips people up in other frameworks, around a captured function (chance, schedules,
+backends, taps, threads, failures): each has the right answer, or a clear error.
 """
 
 import collections
