@@ -5,7 +5,7 @@ A ``Case`` is one op at one shape: what it is called with, and the function that
 PyTorch, on the same memory. Each name has three sizes, about 1 thousand, 65 thousand and a million
 elements; further shapes of a million, and a way to draw more, for ``tests/bench``. Most names are
 those of ops; the others are an op called in another way (``op_of``). An op without a case stands in
-``OTHERWISE``. This file imports PyTorch where it is used, so that it can be read without.
+``OTHERWISE``. Without PyTorch the file can be imported and its lists read, and no case be made.
 """
 
 import math
@@ -241,11 +241,6 @@ def loss_of_logits(name, rng, shape):
 
 
 # ------------------------------------------------------------------ along an axis
-
-
-def an_axis(rng, shape):
-    """0 or -1, as the shape has it: both are met among the fixed and the drawn ones."""
-    return -1 if shape[0] >= shape[-1] or len(shape) == 1 else 0
 
 
 @case("sum", "mean", "amax", "amin", "prod", "logsumexp", "argmax", "argmin", "var", "cumsum",
