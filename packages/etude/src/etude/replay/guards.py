@@ -306,9 +306,6 @@ LIBRARY = str(Path(types.__file__).parent)
 
 # ------------------------------------------------------------------ arguments
 
-#: The kinds of arguments: arrays by what is known of their memory, everything else by value.
-Signature = tuple[Any, ...]
-
 
 def flatten(x: Any, leaves: list[Any]) -> Any:
     """The leaves of nested lists, tuples and dicts; returns the tree they hung on."""
