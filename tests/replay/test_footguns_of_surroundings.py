@@ -7,6 +7,7 @@ import contextvars
 import copy
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -388,6 +389,18 @@ def test_a_number_that_changes_every_time_is_warned_of_once():
     assert len(told) == 1
     assert "an argument was 7 and is 8" in str(told[0].message)
     assert told[0].filename == __file__
+
+
+def test_a_function_that_waits_for_a_trace_in_another_thread_is_told(monkeypatch):
+    monkeypatch.setattr("etude.replay.captured.PATIENCE", 0.1)
+    inner = etude.capture(lambda x: x * 2)
+
+    def outer(x):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(inner, x).result()
+
+    with pytest.raises(etude.CaptureError, match="must not wait for a thread"):
+        etude.capture(outer)(etude.tensor([1.0]))
 
 
 def test_not_more_programs_are_kept_than_are_good():

@@ -28,7 +28,9 @@ from etude.nn import (
 )
 from etude.nn.init import normal_, zeros_
 from etude.replay import capture
+from etude.replay.guards import OF_OBJECT
 
+READERS = OF_OBJECT + "readers"  # the attribute in which a model keeps them between texts
 MANY = 64  # tokens; for fewer it does not pay to capture a step
 
 
@@ -44,6 +46,7 @@ class GPT(Module):
         self.blocks = ModuleList(TransformerBlock(embed_dim, heads, dropout)
                                  for _ in range(layers))
         self.norm = LayerNorm(embed_dim)
+        setattr(self, READERS, [])
         for path, p in self.named_parameters():
             if path.endswith("bias"):
                 zeros_(p.detach())
@@ -87,6 +90,8 @@ class GPT(Module):
         Up to block_size tokens are read through a cache, each once, and where many are wanted the
         step is captured; both stay with the model for the next text. Beyond, the model sees the
         last block_size tokens: each at another place for every new one, so nothing can be kept.
+        Several threads may write with one model; call ``eval()`` first, since a text that begins
+        with a training model puts it back into training when it ends.
         """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
@@ -128,7 +133,10 @@ class _Reader:
     @classmethod
     def of(cls, model: GPT, n: int) -> _Reader:
         """The one that the model has kept, if it is still right; it is the caller's now."""
-        kept = vars(model).pop("_reader", None)
+        try:
+            kept = vars(model)[READERS].pop()
+        except IndexError:
+            kept = None
         place = model.tokens.weight
         if kept is None or kept.model is not model or kept.of_what() != (
                 n, place.dtype, place.device):
@@ -150,11 +158,12 @@ class _Reader:
         return self.model(tokens, self.cache)[:, -1]
 
     def keep(self) -> None:
-        """For the next text. Not as an attribute like others: it changes nothing of the model."""
-        object.__setattr__(self.model, "_reader", self)
+        """For the next text."""
+        vars(self.model)[READERS].append(self)
 
-    def __deepcopy__(self, memo: Any) -> None:
-        """A copied model makes its own."""
+    def __reduce__(self) -> Any:
+        """A copied model, and one that was saved, makes its own."""
+        return type(None), ()
 
 
 def sample(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,

@@ -23,7 +23,7 @@ from etude.core.live import WATCHER
 from etude.core.state import STATE, State, Tables, tap
 from etude.core.tensor import Tensor
 from etude.inspect.draw import Graph
-from etude.replay.guards import OF_OBJECT, Names, World, build, flatten, words
+from etude.replay.guards import OF_OBJECT, TRACING, Names, World, build, flatten, words
 from etude.replay.memory import address, extent, owner_of
 from etude.replay.program import Program
 from etude.replay.results import Result, tensor_over
@@ -31,6 +31,7 @@ from etude.replay.take import SHARED, Take, array_in
 from etude.replay.trace import Trace, untapped
 
 MOST = 8  # takes that are kept
+PATIENCE = 60.0  # seconds for which a trace waits for one in another thread
 
 
 def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
@@ -179,6 +180,16 @@ class Captured:
 
     def _trace(self, args: Any, kwargs: Any, state: State) -> Any:
         """Call the function under a trace, and keep the take if it can be replayed."""
+        if not TRACING.acquire(timeout=PATIENCE):
+            raise CaptureError(f"capture: {self._name} waited {PATIENCE:g} s for a trace in "
+                               f"another thread. A captured function must not wait for a thread "
+                               f"that calls one")
+        try:
+            return self._trace_alone(args, kwargs, state)
+        finally:
+            TRACING.release()
+
+    def _trace_alone(self, args: Any, kwargs: Any, state: State) -> Any:
         leaves, tree = _leaves(args, kwargs)
         self._check(leaves, state)
         self._warn_of_many(leaves)

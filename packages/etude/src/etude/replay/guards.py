@@ -20,6 +20,7 @@ from __future__ import annotations
 import dis
 import gc
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -37,8 +38,11 @@ from etude.replay.memory import owner_of
 MISSING = object()
 DEEP = 8  # lists in dicts in lists ...
 SMALL = 32  # entries; longer lists and dicts are data, and only asked whether they are the same
-OF_OBJECT = "_captured_"  # begins the name under which an object has a captured method of its own
+OF_OBJECT = "_captured_"  # begins the names under which objects keep captured functions
 OURS = str(Path(__file__).parents[1])
+
+#: Held by the one thread that traces.
+TRACING = threading.RLock()
 
 GRAD: Any = Tensor.__dict__["grad"]
 
@@ -48,24 +52,21 @@ class World:
 
     The garbage collector knows them all. So memory is found to be a Tensor's however the function
     gets at it, and what the function changed is found by looking again.
+
+    Make one only while holding ``TRACING``: it keeps the Tensors of other threads alive, and would
+    make a trace in one of them believe that its results are kept.
     """
 
     def __init__(self) -> None:
         self.tensors: list[tuple[Tensor, Any, Any, bool, int]] = []
         self.modules: list[tuple[Module, dict[str, Any]]] = []
-        kinds: dict[type, int] = {}
-        for x in gc.get_objects():
-            kind = kinds.get(type(x))
-            if kind is None:
-                t = type(x)
-                kind = kinds[t] = 1 if issubclass(t, Tensor) else 2 if issubclass(t, Module) else 0
-            if kind == 1:
-                try:
-                    self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x.written))
-                except AttributeError:
-                    continue  # another thread is making it
-            elif kind == 2:
-                self.modules.append((x, dict(vars(x))))
+        for x in living(Tensor):
+            try:
+                self.tensors.append((x, x.array, grad_of(x), x.requires_grad, x.written))
+            except AttributeError:
+                continue  # another thread is making it
+        for m in living(Module):
+            self.modules.append((m, dict(vars(m))))
 
     def memories(self) -> set[int]:
         """The ids of what owns the memory of all these Tensors."""
@@ -101,6 +102,18 @@ class World:
                     todo.append(id(module))
         every = {id(m): m for i in found if i in by_id for m in by_id[i].modules()}
         return list(every.values())
+
+
+def living(kind: type) -> list[Any]:
+    """Every object of this class and of those below it.
+
+    An object refers to its class. ``gc.get_objects`` would hand out what another thread is still
+    making as well: a tuple that somebody else holds cannot be finished (a SystemError in CPython).
+    """
+    classes = [kind]
+    for c in classes:
+        classes.extend(set(c.__subclasses__()).difference(classes))
+    return [x for x in gc.get_referrers(*classes) if issubclass(type(x), kind)]
 
 
 def grad_of(t: Tensor) -> Any:
@@ -161,7 +174,7 @@ class Names:
         """
         mine = vars(module)
         if not is_users_class(type(module)):
-            return dict(mine)
+            return {k: v for k, v in mine.items() if not k.startswith(OF_OBJECT)}
         return {k: v for k, v in mine.items()
                 if k in self.named or k == "training" or isinstance(v, (Module, Tensor))}
 

@@ -10,7 +10,6 @@ Four numbers come first, since each asks for another remedy:
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -34,6 +33,7 @@ from etude.measure.machine import Span, cores, now
 from etude.measure.profile.sums import OUTSIDE, PHASES, Line, Slice, Spent, Sums, Work
 from etude.measure.profile.watch import Memory, Watch, most_resident
 from etude.measure.roof import THREADS, Peak, Peaks, peaks
+from etude.replay.guards import living
 
 if TYPE_CHECKING:
     from etude.measure.profile.flame import Flame
@@ -97,7 +97,7 @@ class Profile:
         self.name = name
         self.begun = perf_counter()
         self._sums = Sums(perf_counter(), wrapper_cost())
-        self._watch = Watch(self._sums.add, base, living())
+        self._watch = Watch(self._sums.add, base, bytes_of_tensors())
         self._most_before = most_resident()
         self._start = now()
         self._sums.start = perf_counter()
@@ -315,15 +315,14 @@ def profile(name: str = "") -> Iterator[Profile]:
             found.close()
 
 
-def living() -> int:
+def bytes_of_tensors() -> int:
     """Bytes of memory under the Tensors that there are."""
     owners: dict[int, int] = {}
-    for thing in gc.get_objects():
-        if issubclass(type(thing), Tensor):
-            array = getattr(thing, "array", None)  # none in one that is being made
-            if array is not None:
-                at = memory(array)
-                owners[at] = max(owners.get(at, 0), array.nbytes)
+    for tensor in living(Tensor):
+        array = getattr(tensor, "array", None)  # none in one that is being made
+        if array is not None:
+            at = memory(array)
+            owners[at] = max(owners.get(at, 0), array.nbytes)
     return sum(owners.values())
 
 
