@@ -71,5 +71,7 @@ def export(source: Path, model: str | None, changes: tuple[str, ...], tokenizer:
         from etude.train.trained import Trained
 
         trained = Trained.read(source, model, dict(map(changed, changes)), tokenizer)
+        if any(path.resolve() == trained.path.resolve() for path in wanted.values()):
+            raise click.UsageError(f"{trained.path} is what is read, and would be written over")
         for name, path in wanted.items():
             click.echo(FORMATS[name].write(trained, path))

@@ -96,7 +96,8 @@ def _made(path: Path, name: str, given: dict[str, Any], weights: Mapping[str, An
         model: Module = MODELS[name](**given)
     except (ValueError, TypeError, MemoryError) as error:
         raise ConfigError(f"{path}: {name} cannot be made: {error}") from error
-    return model.to(next(a.dtype for a in weights.values() if a.dtype.kind == "f"))
+    floats = [a.dtype for a in weights.values() if a.dtype.kind == "f"]
+    return model.to(floats[0]) if floats else model
 
 
 def _if_there(path: Path) -> Path | None:
