@@ -18,7 +18,7 @@ from etude.core.random import Generator, manual_seed
 from etude.data.tokenizers import CharTokenizer
 from etude.train.trained import Trained
 
-STRICT = "-std=c11 -Wall -Wextra -Werror -pedantic".split()
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 CHECKED = [*STRICT, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 

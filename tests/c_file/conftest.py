@@ -22,7 +22,8 @@ def mlp_checked(tmp_path_factory):
     """A mlp under the sanitizers, whose classes have names."""
     from c_programs import classifier_of, compiled
 
-    names = ["naught", 'the "one"', "two??/", "three", "four", "five", "six", "seven", "\u00e9", "9"]
+    names = ["naught", 'the "one"', "two??/", "three", "four", "five", "six", "seven", "\u00e9",
+             "9"]
     _, source = classifier_of("mlp", tmp_path_factory.mktemp("checked"), names)
     return compiled(source, sanitized=True)
 

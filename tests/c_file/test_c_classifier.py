@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from c_programs import as_text, compiled, digits_to_test, layers_as_c, logits, run
+from c_programs import as_text, compiled, digits_to_test, layers_as_c, logits, run, trained
 
 import etude
 from etude import models, nn
-from etude.c_file.classifier import LAYERS, NotInC, classifier
+from etude.c_file import write
+from etude.c_file.classifier import LAYERS, CFileError, classifier
+from etude.c_file.source import comment, quoted
 from etude.core.random import manual_seed
 
 
@@ -37,11 +39,10 @@ def test_the_bound_is_small_and_another_weight_breaks_it(digits_program, tmp_pat
     name, model, source, _ = digits_program
     assert 0 < stated(source) < 0.01
     text = source.read_text()
-    first = text.index('    "', text.index("const char weights[][97] = {\n"))
-    digits = text[first + 5 : first + 13]
-    exponent = f"{int(digits[:2], 16) ^ 1:02x}"  # the weight times 4, or a quarter of it
+    at = text.rindex('    "') + 5  # the last row is the bias of the last layer
+    exponent = f"{int(text[at : at + 2], 16) ^ 1:02x}"  # the first times 4, or a quarter of it
     other = tmp_path / f"{name}.c"
-    other.write_text(text[: first + 5] + exponent + text[first + 7 :])
+    other.write_text(text[:at] + exponent + text[at + 2 :])
     images = digits_to_test()
     found = logits(run(compiled(other), given=as_text(images)))
     assert np.abs(found - of_reference(model, images)).max() > stated(source)
@@ -53,7 +54,7 @@ def test_the_file_says_what_it_is(digits_program):
     assert first.startswith(f"/* {name}.c: a")
     assert "trained with Etude" in first
     assert "Legend:" in first
-    assert all(len(line) <= 100 for line in source.read_text().splitlines() if '    "' not in line)
+    assert not [line for line in source.read_text().splitlines() if len(line) > 100]
     source.read_text().encode("ascii")
 
 
@@ -157,6 +158,16 @@ def test_good_images_run_clean_under_the_sanitizers(mlp_checked, digits_program,
     assert run(checked, given=text) == run(digits_program[3], given=text)
 
 
+def test_no_name_gets_out_of_its_comment_or_string(tmp_path):
+    assert comment("*/ int x; /* \u00e9 \\\n") == "* / int x; / * /xe9 ///n"
+    assert quoted(b'"; ??/ \\ \n1\xff') == r'"\042; \077\077/ \134 \0121\377"'
+    source = tmp_path / 'a "%s" \\.c'
+    weights = tmp_path / 'w" %d \\'
+    write(trained(models.mlp(2, 2), "mlp", {"inputs": 2, "classes": 2}, weights), source)
+    assert 'from w" %d //' in source.read_text()
+    assert run(compiled(source), "nothing", code=1).startswith("a___s___: nothing cannot be")
+
+
 # ------------------------------------------------------------------ every layer
 
 
@@ -167,10 +178,10 @@ def every_layer():
         "gelu": nn.GELU(), "nothing": nn.Identity(), "leaky": nn.LeakyReLU(0.1),
         "max": nn.MaxPool2d(3, 2, 1), "inner": nn.Sequential(nn.Conv2d(5, 4, 1, bias=False),
                                                              nn.ELU(0.7), nn.Tanh()),
-        "bins": nn.AdaptiveAvgPool2d((1, 2)), "flat": nn.Flatten(), "head": nn.Linear(8, 6),
+        "bins": nn.AdaptiveAvgPool2d((1, 3)), "flat": nn.Flatten(), "head": nn.Linear(12, 6),
         "norm": nn.BatchNorm1d(6, affine=False), "gate": nn.GELU("tanh"),
         "drop": nn.Dropout(0.5), "last": nn.Linear(6, 3, bias=False), "end": nn.Sigmoid(),
-        "relu": nn.ReLU(), "adaptive": nn.Identity()})
+        "relu": nn.ReLU()})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -209,14 +220,14 @@ def test_a_model_may_be_one_layer(tmp_path, model, shape):
     (nn.MaxPool2d(2, ceil_mode=True), "has dilation, ceil_mode or return_indices"),
     (nn.AvgPool2d(2, padding=1, count_include_pad=False), "leaves out its padding"),
     (nn.AdaptiveAvgPool2d(4), "into bins of several sizes"),
-    (nn.Linear(7, 2), "reads 7 numbers, and here come (4, 6, 6)"),
+    (nn.Linear(7, 2), "reads 7 numbers, and here come [4, 6, 6]"),
     (nn.Flatten(2), "keeps some of the axes"),
     (nn.LeakyReLU(-1.0), "falls where x < 0"),
     (nn.BatchNorm2d(4, track_running_stats=False), "has no running statistics"),
 ])
 def test_what_a_c_file_does_not_have_is_refused_by_its_path_and_name(layer, words):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), layer)
-    with pytest.raises(NotInC) as refused:
+    with pytest.raises(CFileError) as refused:
         classifier(model, (1, 8, 8), None, "", "layers")
     assert words in str(refused.value)
     assert "Known are AdaptiveAvgPool2d, AvgPool2d" in str(refused.value)
@@ -227,5 +238,5 @@ def test_a_layer_that_is_a_subclass_is_not_taken_for_its_base():
         def forward(self, input):
             return -super().forward(input)
 
-    with pytest.raises(NotInC, match="the layer 0, Other"):
+    with pytest.raises(CFileError, match="the layer 0, Other"):
         classifier(nn.Sequential(Other(2, 2)), (2,), None, "", "layers")

@@ -7,7 +7,7 @@ from c_programs import compiled, gpt_of, run, written
 import etude
 from etude import data, models, nn
 from etude.c_file import write
-from etude.c_file.classifier import NotInC
+from etude.c_file.classifier import CFileError
 from etude.c_file.gpt import gpt, reach
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
 
@@ -127,7 +127,8 @@ def byte_pairs(tmp_path_factory):
 
 
 CUTS = ["a", "to be  or\n\n not", "  x", " ", "   ", "\n x", "a \n", "don't!?", "_x_1", " ?!x",
-        "\u00e9t\u00e9 l'\u00e9t\u00e9", "\u4e16\u754c\u3000\u4e16", "\U0001f600 \U0001f600", "\x1f\x85 z",
+        "\u00e9t\u00e9 l'\u00e9t\u00e9", "\u4e16\u754c\u3000\u4e16", "\U0001f600 \U0001f600",
+        "\x1f\x85 z",
         "e\u0301", "the" * 40, "?" * 70, " " * 70 + "x", " " * 64 + "x", " " * 65, "x " * 40,
         "\u00b2\u2460x", "\u200b", "\t\tif"]
 
@@ -144,8 +145,9 @@ def test_text_of_byte_pairs_is_that_of_etude(byte_pairs):
     assert found == written(model, tokenizer, "To be", 60, 0) + "\n"
 
 
-@pytest.mark.parametrize("prompt", [b"\xff", b"a\xc3", b"\xc3(", b"\xed\xa0\x80", b"\xf9\x80\x80\x80",
-                                    b"\xc0\x80", b"\x80", b"\xf4\x90\x80\x80", b"\xf0\x9f"])
+@pytest.mark.parametrize("prompt", [
+    b"\xff", b"a\xc3", b"\xc3(", b"\xed\xa0\x80", b"\xf9\x80\x80\x80", b"\xc0\x80", b"\x80",
+    b"\xf4\x90\x80\x80", b"\xf0\x9f"])
 def test_a_prompt_that_is_no_utf_8_is_refused(byte_pairs, prompt):
     word = prompt.decode("utf-8", "surrogateescape")
     assert "the prompt is not UTF-8" in run(byte_pairs[2], word, code=1)
@@ -160,7 +162,7 @@ def test_a_gpt_that_is_not_the_usual_one_is_refused_by_the_layer():
     def made(change):
         model = models.gpt(3, 4, 2, 2, 8)
         change(model)
-        with pytest.raises(NotInC) as refused:
+        with pytest.raises(CFileError) as refused:
             gpt(model, tokenizer, "", "gpt")
         return str(refused.value)
 
@@ -178,10 +180,10 @@ def test_a_gpt_that_is_not_the_usual_one_is_refused_by_the_layer():
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path):
-    with pytest.raises(NotInC, match="the tokenizer knows 2 tokens, and the model 3"):
+    with pytest.raises(CFileError, match="the tokenizer knows 2 tokens, and the model 3"):
         gpt(models.gpt(3, 4, 1, 1, 4), CharTokenizer("ab"), "", "gpt")
     from c_programs import trained
 
-    with pytest.raises(NotInC, match="a gpt needs its tokenizer"):
+    with pytest.raises(CFileError, match="a gpt needs its tokenizer"):
         write(trained(models.gpt(3, 4, 1, 1, 4), "gpt", {}, tmp_path / "w"), tmp_path / "gpt.c")
     assert not (tmp_path / "gpt.c").exists()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from etude import __version__
-from etude.c_file.classifier import NotInC, classifier
+from etude.c_file.classifier import CFileError, classifier
 from etude.c_file.gpt import gpt
 from etude.c_file.source import comment
 from etude.data.files import write_atomically
@@ -29,7 +29,7 @@ from etude.train.trained import Trained
 
 ABOUT_NUMBERS = """\
 Bound: its logits lie at most @BOUND@ from those of Etude's reference. That is proven, layer by \
-layer, for inputs from 0 to 1, and the worst case; most are nearer by a factor of 100 or more.
+layer, for inputs from 0 to 1, and the worst case: what is measured is a hundred times smaller.
 
 Legend: x what a layer reads, y what it writes, w its weights, b its bias; n numbers in, m out; \
 images are (C, H, W): channels, rows, columns; o an output, O of them."""
@@ -46,14 +46,14 @@ model sees at once; WIDE numbers in the middle of a block; t the place of a toke
 def write(trained: Trained, path: Path) -> str:
     """Write the program, whole or not at all; returns how to compile it, and its bound.
 
-    Raises NotInC for a model that a C file cannot have, and OSError.
+    Raises CFileError for a model that a C file cannot have, and OSError.
     """
     program = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem) or "model"
     first = _first(trained, program)
     if type(trained.model) is GPT:
         if trained.tokenizer is None:
-            raise NotInC(f"{trained.path}: a gpt needs its tokenizer, and there is no "
-                         f"tokenizer.json beside the weights; give it: --tokenizer FILE")
+            raise CFileError(f"{trained.path}: a gpt needs its tokenizer, and there is no "
+                             f"tokenizer.json beside the weights; give it: --tokenizer FILE")
         text, bound = gpt(trained.model, trained.tokenizer, first, program)
         of = f"within {bound:.1e} of the largest"
     else:
@@ -73,8 +73,8 @@ def _shape(trained: Trained) -> tuple[int, ...]:
         return (given["inputs"],)
     if trained.name == "lenet":
         return given["channels"], given["size"], given["size"]
-    raise NotInC(f"{trained.path}: a {trained.name} cannot be written as a C file; mlp, lenet and "
-                 f"gpt can")
+    raise CFileError(f"{trained.path}: a {trained.name} cannot be written as a C file; mlp, lenet "
+                     f"and gpt can")
 
 
 def _first(trained: Trained, program: str) -> str:

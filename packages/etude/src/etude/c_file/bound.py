@@ -49,7 +49,7 @@ class Range:
 
     def shaped(self, of: Callable[[Array], Array]) -> Range:
         """After a layer that moves numbers, or takes the largest of some, and rounds nothing."""
-        return Range(*(of(a) for a in (self.low, self.high, self.etude, self.c)), self.u)
+        return Range(of(self.low), of(self.high), of(self.etude), of(self.c), self.u)
 
     def affine(self, product: Callable[[Array, Array], Array], weight: Array, bias: Array,
                terms: int) -> Range:

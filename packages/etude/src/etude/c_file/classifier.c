@@ -65,8 +65,10 @@ static int read_size(Source *from, int most, const char *what)
             c = getc(from->file);
         c = ahead(from);
     }
-    for (c = getc(from->file); c >= '0' && c <= '9' && value <= most; c = getc(from->file), digits++)
+    for (c = getc(from->file); c >= '0' && c <= '9' && value <= most; c = getc(from->file)) {
         value = 10 * value + c - '0';
+        digits++;
+    }
     if (digits == 0 || value < 1 || value > most)
         fail("%s: image %ld is no PGM picture: it has no %s from 1 to %d", from->name, from->image,
              what, most);
@@ -92,7 +94,8 @@ static void read_picture(Source *from, number *x)
         else {
             int high = most > 255 ? getc(from->file) : 0, low = getc(from->file);
             if (high == EOF || low == EOF)
-                fail("%s: image %ld ends after %d of %d pixels", from->name, from->image, i, INPUTS);
+                fail("%s: image %ld ends after %d of %d pixels", from->name, from->image, i,
+                     INPUTS);
             value = (number)(256 * high + low);
         }
         if (value < 0 || value > (number)most)
@@ -140,9 +143,9 @@ int main(int count, char **words)
             puts("Usage: @PROGRAM@ [--invert] [FILE ...]\n\n"
                  "Reads images, of stdin where there is no FILE, and prints a line for each:\n"
                  "the class, and the logits, one for each class.\n\n"
-                 "An image is @SHAPE@, as numbers in text with spaces or commas\n"
-                 "between them, or as a grey PGM picture: white is 1, black 0, and with\n"
-                 "--invert the other way round.");
+                 "An image is @SHAPE@: as text, with spaces or commas between them,\n"
+                 "or as a grey PGM picture, where white is 1, black 0, and with --invert\n"
+                 "the other way round.");
             return EXIT_SUCCESS;
         }
         if (!strcmp(words[i], "--invert")) {

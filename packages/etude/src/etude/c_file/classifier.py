@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,14 +24,15 @@ from etude.core.tensor import Tensor
 from etude.nn.module import Module
 
 
-class NotInC(ValueError):
+class CFileError(ValueError):
     """A layer, or a setting of one, that a C file does not have."""
 
 
-def refuse(path: str, layer: Module, why: str = "is not among the layers that a C file may have"
-           ) -> NotInC:
+def refuse(path: str, layer: Module,
+           why: str = "is not among the layers that a C file may have") -> CFileError:
     known = ", ".join(sorted(kind.__name__ for kind in LAYERS))
-    return NotInC(f"the layer {path or '(the model itself)'!s}, {layer!r}, {why}. Known are {known}")
+    return CFileError(f"the layer {path or 'that is the model'}, {layer!r}, {why}. Known are "
+                      f"{known}")
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Walk:
     shape: tuple[int, ...]
     range: Range
     at: str = "x"  # the array that holds it
+    between: set[str] = field(default_factory=set)  # such arrays, but for x
     largest: int = 1
     lines: list[str] = field(default_factory=list)
     store: list[str] = field(default_factory=list)
@@ -60,9 +63,9 @@ class Walk:
     def into(self, layer: str, arguments: str, shape: tuple[int, ...]) -> None:
         """A layer that reads one array and writes another. ``arguments`` begin after y and x."""
         to = "b" if self.at == "a" else "a"
-        self.lines.append(f"{self.source.call(layer, f'{to}, {self.at}, {arguments}')} "
-                          f"/* {' x '.join(map(str, shape))} */")
+        self.lines.append(self.source.call(layer, f"{to}, {self.at}, {arguments}"))
         self.at, self.shape = to, shape
+        self.between.add(to)
         self.largest = max(self.largest, math.prod(shape))
 
     def within(self, layer: str, *arguments: object) -> None:
@@ -71,13 +74,18 @@ class Walk:
             n = math.prod(self.shape)
             self.lines.append(f"    memcpy(a, x, {n} * sizeof *a);")
             self.at, self.largest = "a", max(self.largest, n)
+            self.between.add("a")
         self.lines.append(self.source.call(layer, ", ".join(map(str, (self.at, *arguments)))))
 
     def walk(self, path: str, layer: Module) -> None:
         step = LAYERS.get(type(layer))
         if step is None:
             raise refuse(path, layer)
+        here = len(self.lines)
         step(self, path, layer)
+        if step is not _row:
+            about = comment(f"{path}: {layer!r}".lstrip(": "))
+            self.lines.insert(here, f"    /* {about}, {' x '.join(map(str, self.shape))} */")
 
 
 def array(t: Any) -> Array:
@@ -108,7 +116,7 @@ def _linear(walk: Walk, path: str, layer: Any) -> None:
     weight = array(layer.weight)
     m, n = weight.shape
     if walk.shape != (n,):
-        raise refuse(path, layer, f"reads {n} numbers, and here come {walk.shape}")
+        raise refuse(path, layer, f"reads {n} numbers, and here come {list(walk.shape)}")
     bias = zeros_without(layer.bias, m)
     w, b = walk.weight(f"{path}.weight", weight.T), walk.weight(f"{path}.bias", bias)
     walk.into("linear", f"{w}, {b}, {n}, {m}", (m,))
@@ -126,8 +134,9 @@ def _window(walk: Walk, kernel: Any, stride: Any, padding: Any) -> tuple[str, tu
                           ("OH OW", out)):
         sizes |= dict(zip(letters.split(), pair, strict=True))
     walk.source.used.add("Window")
-    text = ", ".join(f".{k} = {v}" for k, v in sizes.items())
-    return f"(Window){{{text}}}", (out[0], out[1])
+    fields = ", ".join(f".{k}={v}" for k, v in sizes.items() if v)
+    text = textwrap.indent(textwrap.fill(fields, 66), " " * 8).replace("=", " = ")
+    return f"(Window){{\n{text}}}", (out[0], out[1])
 
 
 def _image(walk: Walk, path: str, layer: Any) -> None:
@@ -142,7 +151,7 @@ def _conv2d(walk: Walk, path: str, layer: Any) -> None:
         raise refuse(path, layer, "has groups, dilation, a padding of another kind than zeros, or "
                                   "one that is not a number")
     weight = array(layer.weight)
-    outputs, channels, *kernel = weight.shape
+    outputs, kernel = weight.shape[0], weight.shape[2:]
     padding = (0, 0) if layer.padding == "valid" else layer.padding
     bias = zeros_without(layer.bias, outputs)
     window, out = _window(walk, kernel, layer.stride, padding)
@@ -256,15 +265,14 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
     with np.errstate(over="ignore"):  # e^-x of a range that no input reaches
         walk.walk("", model)
     if len(walk.shape) != 1:
-        raise NotInC(f"the model gives {walk.shape} for a sample, and a C file prints one row of "
-                     f"numbers; end it with Flatten")
+        raise CFileError(f"the model gives {list(walk.shape)} for a sample, and a C file prints "
+                         f"one row of numbers; end it with Flatten")
     outputs = walk.shape[0]
     names = names if names is not None and len(names) == outputs else [
         str(i) for i in range(outputs)]
     inputs = math.prod(shape)
     image = len(shape) == 3 and shape[0] == 1
-    between = [name for name in "ab" if any(f"({name}, " in line for line in walk.lines)]
-    lines = [f"    static number {', '.join(f'{name}[LARGEST]' for name in between)};"] * bool(between)
+    lines = [f"    static number {name}[LARGEST];" for name in sorted(walk.between)]
     lines += [*walk.lines, f"    memcpy(y, {walk.at}, OUTPUTS * sizeof *y);"]
     if len(shape) == 1:
         misfit, words = "(long long)width * height != INPUTS", f"{inputs} numbers"

@@ -33,14 +33,14 @@ static void read_token(int token, int t, number *x)
     for (int i = 0; i < E; i++)
         x[i] = model.tokens[token][i] + model.positions[t][i];
     for (int l = 0; l < LAYERS; l++) {
-        layer_norm(h, x, model.block[l].norm1_w, model.block[l].norm1_b, E, EPS);
+        layer_norm(h, x, model.block[l].norm1_w, model.block[l].norm1_b, E, @EPS@);
         linear(qkv, h, model.block[l].in_w, model.block[l].in_b, E, 3 * E);
         memcpy(keys[l][t], qkv + E, sizeof keys[l][t]);
         memcpy(values[l][t], qkv + 2 * E, sizeof values[l][t]);
         attention(y, qkv, keys[l], values[l], t);
         linear(h, y, model.block[l].out_w, model.block[l].out_b, E, E);
         add(x, h);
-        layer_norm(h, x, model.block[l].norm2_w, model.block[l].norm2_b, E, EPS);
+        layer_norm(h, x, model.block[l].norm2_w, model.block[l].norm2_b, E, @EPS@);
         linear(wide, h, model.block[l].up_w, model.block[l].up_b, E, WIDE);
         gelu_tanh(wide, WIDE);
         linear(h, wide, model.block[l].down_w, model.block[l].down_b, WIDE, E);
@@ -68,7 +68,7 @@ static void predict(number *logits)
     static number x[E], h[E];
     for (; done < length; done++)
         read_token(window[done], done, x);
-    layer_norm(h, x, model.norm_w, model.norm_b, E, EPS);
+    layer_norm(h, x, model.norm_w, model.norm_b, E, @EPS@);
     for (int v = 0; v < V; v++) {
         double sum = 0;
         for (int i = 0; i < E; i++)

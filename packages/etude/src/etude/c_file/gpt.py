@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etude import nn
-from etude.c_file.classifier import NotInC, array, zeros_without
+from etude.c_file.classifier import CFileError, array, zeros_without
 from etude.c_file.source import Source, fill, quoted, template
 from etude.data.bpe import PIECE
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
@@ -29,26 +29,26 @@ def gpt(model: GPT, tokenizer: Tokenizer, first: str, program: str) -> tuple[str
     for i, layer in enumerate(layers):
         _usual(f"blocks.{i}", layer, E, layers[0])
     if model.norm.eps != layers[0].norm1.eps or model.norm.weight is None:
-        raise NotInC("the layer norm has another eps than those of the blocks, or no weight")
+        raise CFileError("the layer norm has another eps than those of the blocks, or no weight")
     if tokenizer.vocab_size != V:
-        raise NotInC(f"the tokenizer knows {tokenizer.vocab_size} tokens, and the model {V}; "
-                     f"give the one that it was trained with: --tokenizer FILE")
+        raise CFileError(f"the tokenizer knows {tokenizer.vocab_size} tokens, and the model {V}; "
+                         f"give the one that it was trained with: --tokenizer FILE")
     source = Source(np.dtype(model.tokens.weight.dtype))
     wide = layers[0].mlp[0].weight.shape[0]
     heads = layers[0].attention.num_heads
     _store(source, model, layers)
     source.used |= {"linear", "layer_norm", "gelu_tanh", "attention"}
     float32 = source.dtype == np.float32
-    sizes = {"V": V, "E": E, "HEADS": heads, "D": f"{E // heads}, /* numbers of a head */\n",
-             "LAYERS": len(layers), "BLOCK": block, "WIDE": wide, "WIDEST": max(3 * E, wide)}
-    sizes["D"] = E // heads
+    sizes = {"V": V, "E": E, "HEADS": heads, "D": E // heads, "LAYERS": len(layers),
+             "BLOCK": block, "WIDE": wide, "WIDEST": max(3 * E, wide)}
     bound = reach(len(layers), wide, source.dtype)
     text = source.text(
         first.replace("@BOUND@", f"{bound:.1e}"), program, sizes, "gpt.c", {
-            "TOKENIZER": _tokenizer(tokenizer), "START": _start(tokenizer),
+            "EPS": repr(model.norm.eps), "TOKENIZER": _tokenizer(tokenizer),
+            "START": _start(tokenizer),
             "UNIFORM": "(number)(a >> 8 & 0xFFFFFF) * 0x1p-24f" if float32 else
                        "(number)(a >> 11) * 0x1p-53"})
-    return text.replace("EPS)", f"{model.norm.eps!r})"), bound
+    return text, bound
 
 
 def reach(layers: int, wide: int, dtype: np.dtype[Any]) -> float:
@@ -64,21 +64,22 @@ def reach(layers: int, wide: int, dtype: np.dtype[Any]) -> float:
 
 
 def _usual(path: str, layer: Any, E: int, first: Any) -> None:
-    """NotInC for a block that is not as GPT makes it."""
+    """CFileError for a block that is not as GPT makes it."""
     if type(layer) is not nn.TransformerBlock:
-        raise NotInC(f"the layer {path}, a {type(layer).__name__}, is no TransformerBlock, and a "
-                     f"C file has no other")
+        raise CFileError(f"the layer {path}, a {type(layer).__name__}, is no TransformerBlock, and "
+                         f"a C file has no other")
     attention, kinds = layer.attention, [type(inner) for inner in layer.mlp]
     if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
-        raise NotInC(f"the layer {path}.attention, {attention!r}, is not plain self-attention")
+        raise CFileError(f"the layer {path}.attention, {attention!r}, is not plain self-attention")
     if kinds != [nn.Linear, nn.GELU, nn.Linear, nn.Dropout] or (
             layer.mlp[1].approximate != "tanh"):
-        raise NotInC(f"the layer {path}.mlp is not Linear, GELU('tanh'), Linear, Dropout")
+        raise CFileError(f"the layer {path}.mlp is not Linear, GELU('tanh'), Linear, Dropout")
     same = (layer.norm1.eps == layer.norm2.eps == first.norm1.eps and layer.is_causal
             and layer.mlp[0].weight.shape == first.mlp[0].weight.shape
             and attention.num_heads == first.attention.num_heads)
     if not same or layer.norm1.weight is None or layer.norm2.weight is None:
-        raise NotInC(f"the layer {path} differs from the first in heads, width, eps or causality")
+        raise CFileError(f"the layer {path} differs from the first in heads, width, eps or "
+                         f"causality")
 
 
 def _store(source: Source, model: GPT, layers: list[Any]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-ROW = 96  # digits in a row of weights: 12 floats, or 6 doubles
+ROW = 80  # digits in a row of weights: 10 floats, or 5 doubles
 
 #: dtype -> what C calls it, its bits, and how text becomes one
 TYPES = {np.dtype(np.float32): ("float", "uint32_t", "strtof", 9),
@@ -90,5 +90,5 @@ class Source:
             "LAYERS": "\n\n".join(code for key, code in layers().items() if key in self.used),
             "LOAD": "\n".join(self.loads), "PARSE": parse, "DIGITS": digits, **values}
         parts = [f"/* {first} */", fill(template("frame.c"), values), fill(template(body), values)]
-        rows = ["const char weights[][97] = {", *self.rows, "};"]
-        return "\n".join(parts) + "\n" + "\n".join(rows) + "\n"
+        rows = [f"const char weights[][{ROW} + 1] = {{", *self.rows, "};"]
+        return "\n".join([*parts, *rows]) + "\n"

@@ -59,8 +59,10 @@ class Trained:
         load_into(path, model, weights)
         model.eval()
         beside = path.parent
-        words = tokenizer or _if_there(beside / TOKENIZER)
-        return cls(model, name, given, path, words and load_tokenizer(words),
+        if tokenizer is None and (beside / TOKENIZER).is_file():
+            tokenizer = beside / TOKENIZER
+        return cls(model, name, given, path,
+                   None if tokenizer is None else load_tokenizer(tokenizer),
                    _classes(beside / CLASSES), _result(beside / HISTORY))
 
 
@@ -98,10 +100,6 @@ def _made(path: Path, name: str, given: dict[str, Any], weights: Mapping[str, An
         raise ConfigError(f"{path}: {name} cannot be made: {error}") from error
     floats = [a.dtype for a in weights.values() if a.dtype.kind == "f"]
     return model.to(floats[0]) if floats else model
-
-
-def _if_there(path: Path) -> Path | None:
-    return path if path.is_file() else None
 
 
 def _classes(path: Path) -> list[str] | None:
