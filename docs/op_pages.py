@@ -110,7 +110,8 @@ def _finder(theirs):
     """A field that leaves the rows whose op has a name with these letters, here or in PyTorch."""
     names = {op: " ".join(theirs.get(op, ())) for op in TABLE}
     return (f'<input class="op-finder" type="search" '
-            f'placeholder="Find an op, also by its PyTorch name" data-names="{escape(json.dumps(names))}" hidden>')
+            f'placeholder="Find an op, also by its PyTorch name" '
+            f'data-names="{escape(json.dumps(names))}" hidden>')
 
 
 def _family(name, ops, columns, theirs):
