@@ -285,6 +285,7 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
              "WIDEST": (walk.widest, "outputs of a linear layer, at most")}
     bound = walk.range.apart()
     text = source.text(first.replace("@BOUND@", f"{bound:.1e}"), program, sizes, "classifier.c", {
-        "STORE": "\n".join(walk.store), "LOAD": "\n".join(walk.loads), "FORWARD": "\n".join(lines), "SHAPE": words,
-        "MISFIT": misfit, "NAMES": ", ".join(quoted(name.encode()) for name in names)})
+        "STORE": "\n".join(walk.store), "LOAD": "\n".join(walk.loads),
+        "FORWARD": "\n".join(lines), "SHAPE": words, "MISFIT": misfit,
+        "NAMES": ", ".join(quoted(name.encode()) for name in names)})
     return text, bound
