@@ -193,6 +193,7 @@ def _as_main(file: str, which: Chapter, cells: list[Cell]) -> Iterator[dict[str,
         lines[cell.line - 1 : cell.line - 1 + len(part)] = part
     linecache.cache[file] = (1, None, [f"{line}\n" for line in lines], file)
     module, before = ModuleType("__main__"), sys.modules["__main__"]
+    module.__file__ = file  # where inspect looks for a class
     sys.modules["__main__"] = module
     try:
         yield vars(module)
