@@ -36,7 +36,7 @@ def entry(chapter):
     """Who, what is shown, and what fails with the idea switched off."""
     return (f"[{chapter.system}](tutorials/gallery/{chapter.path.name}) ({chapter.year}, "
             f"{chapter.makers})\n"
-            f": Shown: {chapter.figure}. Switched off: {chapter.off}.\n")
+            f": Shown: {chapter.figure}. Switched off: {chapter.without}.\n")
 
 
 def timeline(chapters):

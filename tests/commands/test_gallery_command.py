@@ -21,7 +21,7 @@ def test_the_list_has_every_chapter_with_its_year_and_its_idea():
 def test_the_list_is_there_for_programs():
     read = json.loads(run("gallery", "--json"))
     assert [c["name"] for c in read] == [c.name for c in gallery.chapters()]
-    assert {"system", "year", "makers", "idea", "figure", "off", "path"} <= set(read[0])
+    assert {"system", "year", "makers", "idea", "figure", "without", "path"} <= set(read[0])
 
 
 def test_run_shows_what_the_cells_print_and_ends_with_the_figures():

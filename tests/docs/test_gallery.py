@@ -45,7 +45,7 @@ def test_the_front_matter_says_whose_idea_it_is(path):
     chapter = gallery.read(path)
     assert 2005 <= chapter.year <= 2026
     assert chapter.name == re.sub(r"\W+", "-", chapter.system).lower()
-    for sentence in (chapter.idea, chapter.figure, chapter.off):
+    for sentence in (chapter.idea, chapter.figure, chapter.without):
         assert sentence == sentence.strip()
         assert len(sentence.split()) >= 5
 
@@ -127,5 +127,5 @@ def test_the_list_of_the_page_has_each_chapter_with_its_figure(page, tmp_path):
     for chapter in gallery.chapters():
         assert f"(tutorials/gallery/{chapter.path.name})" in text
         assert chapter.figure in text
-        assert chapter.off in text
+        assert chapter.without in text
     assert (tmp_path / "gallery.svg").read_text().startswith("<svg")

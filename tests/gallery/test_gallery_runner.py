@@ -20,7 +20,7 @@ gallery:
   idea: An idea that needs
     two lines.
   figure: seven
-  off: six
+  without: six
 ---
 """
 ENDING = """\
@@ -64,9 +64,9 @@ def test_the_front_matter_is_read_without_quotes_and_comments(tmp_path):
 @pytest.mark.parametrize(("change", "told"), [
     (("  year: 2013  # of the first release\n", ""), "does not say year"),
     (("year: 2013", "year: soon"), "the year is a number, got 'soon'"),
-    (("  off: six", "  of: six"), "line 10: below 'gallery:' stands each of system, year"),
-    (("  off: six", "  off: six\n  off: five"), "line 11: below 'gallery:'"),
-    (("gallery:", "galery:"), "does not say system, year, makers, idea, figure, off"),
+    (("  without: six", "  off: six"), "line 10: below 'gallery:' stands each of system, year"),
+    (("  without: six", "  without: six\n  without: five"), "line 11: below 'gallery:'"),
+    (("gallery:", "galery:"), "does not say system, year, makers, idea, figure, without"),
     (("---\nfile", "file"), "a chapter begins with its front matter"),
 ])
 def test_wrong_front_matter_is_named_with_file_and_line(tmp_path, change, told):

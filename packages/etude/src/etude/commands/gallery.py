@@ -61,7 +61,7 @@ def run_(name: str) -> None:
         table.add_row(str(key), Text(f"{value:,}" if type(value) is int else str(value)))
     to.print()
     to.print(table)
-    to.print(f"\nThe idea holds: {which.figure}.\nSwitched off, it does not: {which.off}.")
+    to.print(f"\nThe idea holds: {which.figure}.\nSwitched off, it does not: {which.without}.")
 
 
 @gallery.command()

@@ -10,7 +10,7 @@ an installed Etude has them too. The documentation executes them, and ``etude ga
       makers: who made it
       idea: the idea, in a sentence
       figure: what the last cells assert
-      off: what fails when the idea is switched off
+      without: what happens with the idea switched off
 
 Here they are read and run. A cell is plain Python, and running needs neither IPython nor YAML.
 """
@@ -33,7 +33,8 @@ from etude.core.errors import ChapterError, did_you_mean
 __all__ = ["Cell", "Chapter", "chapter", "chapters", "read", "run"]
 
 FOLDER = Path(__file__).with_name("chapters")
-FIELDS = ("system", "year", "makers", "idea", "figure", "off")
+#: No field is called "off" or "no", which YAML takes for False, and then the page does not build.
+FIELDS = ("system", "year", "makers", "idea", "figure", "without")
 
 _FIELD = re.compile(r"  (\w+): *(.*)")
 _FENCE = "```{code-cell}"
@@ -57,7 +58,7 @@ class Chapter:
     makers: str
     idea: str
     figure: str
-    off: str
+    without: str
 
     @property
     def name(self) -> str:
@@ -137,7 +138,7 @@ def read(path: Path) -> Chapter:
     if not values["year"].isdecimal():
         raise ChapterError(f"{path}: the year is a number, got {values['year']!r}")
     return Chapter(path, values["system"], int(values["year"]), values["makers"], values["idea"],
-                   values["figure"], values["off"])
+                   values["figure"], values["without"])
 
 
 def _block(path: Path) -> Iterator[tuple[int, str]]:
