@@ -14,8 +14,10 @@ TOP, LINE, GAP = 14, 18, 16  # the first row, a line of text, what lies between 
 YEAR = 34  # the right edge of the years
 
 STYLE = """
-  .g-name { font: 600 16px var(--font-stack, sans-serif); fill: var(--color-brand-content, #0a4bff); }
-  .g-say { font: 14px var(--font-stack, sans-serif); fill: var(--color-foreground-secondary, #5a5c63); }
+  .g-name { font: 600 16px var(--font-stack, sans-serif);
+            fill: var(--color-brand-content, #0a4bff); }
+  .g-say { font: 14px var(--font-stack, sans-serif);
+           fill: var(--color-foreground-secondary, #5a5c63); }
   .g-year { font: 13px var(--font-stack, sans-serif); fill: var(--color-foreground-muted, #6b6f76);
             text-anchor: end; }
   .g-line { stroke: var(--color-foreground-muted, #6b6f76); fill: none; stroke-width: 1.2; }

@@ -1,8 +1,9 @@
 """The gallery: one idea of each of the frameworks before this one, as a chapter that runs.
 
-A chapter is a text with cells, ``chapters/NAME.md``: a link to ``docs/tutorials/gallery/``, so that
-an installed Etude has them too. The documentation executes them, and ``etude gallery``
-(``commands/gallery.py``) lists them and runs one. Its front matter says whose idea it is:
+A chapter is a text with cells, a file in ``chapters/``, which is a link to
+``docs/tutorials/gallery/`` and a folder in an installed Etude. The documentation executes them, and
+``etude gallery`` (``commands/gallery.py``) lists them and runs one. Its front matter says whose
+idea it is:
 
     gallery:
       system: Caffe
