@@ -9,7 +9,7 @@ from etude import gallery
 from op_pages import replace
 
 WIDTH, LEFT = 400, 92  # of the picture; where the names begin
-LETTERS = 44  # that fit between there and the right edge
+LETTERS = 39  # that fit between there and the right edge, in a wide font too
 TOP, LINE, GAP = 14, 18, 16  # the first row, a line of text, what lies between two rows
 YEAR = 34  # the right edge of the years
 
@@ -42,40 +42,54 @@ def entry(chapter):
 
 
 def timeline(chapters):
-    """The systems from top to bottom, each led to its place on a scale of years."""
+    """The systems from top to bottom, beside their years; a year without any has its dot too."""
     ideas = [textwrap.wrap(c.idea, LETTERS) for c in chapters]
-    rows, y = [], TOP
-    for lines in ideas:
-        rows.append(y)
-        y += LINE * (1 + len(lines)) + GAP
-    place = scale(chapters, rows)
+    rows, bottom = places(chapters, ideas)
+    at = scale(chapters, rows)
     first, last = chapters[0].year, chapters[-1].year
-    out = [f'<svg viewBox="0 0 {WIDTH} {y}" role="img" aria-labelledby="gallery-title" '
+    out = [f'<svg viewBox="0 0 {WIDTH} {bottom}" role="img" aria-labelledby="gallery-title" '
            f'xmlns="http://www.w3.org/2000/svg">',
            f'<title id="gallery-title">{len(chapters)} systems from {first} to {last}, each with '
            f'its idea</title>', f"<style>{STYLE}</style>",
-           f'<path class="g-line" d="M{YEAR + 10} {place[first]:.0f} V{place[last]:.0f}"/>']
-    for year, at in place.items():
-        out.append(f'<text class="g-year" x="{YEAR}" y="{at + 5:.0f}">{year}</text>'
-                   f'<circle class="g-dot" cx="{YEAR + 10}" cy="{at:.0f}" r="3.5"/>')
+           f'<path class="g-line" d="M{YEAR + 10} {at[first]:.0f} V{at[last]:.0f}"/>']
+    for year, y in at.items():
+        out.append(f'<text class="g-year" x="{YEAR}" y="{y + 5:.0f}">{year}</text>'
+                   f'<circle class="g-dot" cx="{YEAR + 10}" cy="{y:.0f}" r="3.5"/>')
     for c, lines, top in zip(chapters, ideas, rows):
-        out += row(c, lines, top, place[c.year])
+        out += row(c, lines, top, at[c.year])
     return "\n".join([*out, "</svg>"]) + "\n"
 
 
-def scale(chapters, rows):
-    """Year -> its height on the scale. A year lies as far down as time says, and no nearer to the
-    year before it than its text needs.
+def places(chapters, ideas):
+    """The height of each row, and the end of the last one. Between two years is room for those
+    that have no system.
     """
-    years = range(chapters[0].year, chapters[-1].year + 1)
-    step = (rows[-1] - rows[0]) / max(len(years) - 1, 1)
-    return {year: rows[0] + i * step for i, year in enumerate(years)}
+    rows, y, year = [], TOP, chapters[0].year
+    for c, lines in zip(chapters, ideas):
+        rows.append(max([y, *[top + LINE * (c.year - year) for top in rows[-1:]]]))
+        y, year = rows[-1] + LINE * (1 + len(lines)) + GAP, c.year
+    return rows, y
+
+
+def scale(chapters, rows):
+    """Year -> its height: the middle of its rows, and in even steps between two such years."""
+    own = {}
+    for c, top in zip(chapters, rows):
+        own.setdefault(c.year, []).append(top)
+    known = {year: sum(tops) / len(tops) for year, tops in own.items()}
+    at = {}
+    for year, following in zip(known, [*list(known)[1:], None]):
+        at[year] = known[year]
+        if following is not None:
+            step = (known[following] - known[year]) / (following - year)
+            at |= {year + i: known[year] + i * step for i in range(1, following - year)}
+    return at
 
 
 def row(chapter, lines, top, at):
     """The name of a system, a link to its chapter, its idea in lines, and the way to its year."""
     x, middle = YEAR + 10, LEFT - 10
-    yield (f'<path class="g-lead" d="M{x} {at:.0f} C{x + 22} {at:.0f} {x + 12} {top} {middle} '
+    yield (f'<path class="g-lead" d="M{x} {at:.0f} C{x + 22} {at:.0f} {x + 16} {top} {middle} '
            f'{top}"/>')
     yield (f'<a href="tutorials/gallery/{chapter.name}.html"><text class="g-name" x="{LEFT}" '
            f'y="{top + 5}">{escape(chapter.system)}</text></a>')
