@@ -48,8 +48,8 @@ def gallery(ctx: click.Context, json_: bool) -> None:
 def run_(name: str) -> None:
     """Run the cells of the chapter NAME and show what they print.
 
-    Pictures are drawn and not shown; they are in the documentation, and in a
-    notebook.
+    Pictures are drawn and not shown: they are in the documentation, and in
+    the notebooks that 'make notebooks' writes.
     """
     os.environ.setdefault("MPLBACKEND", "Agg")  # before a cell imports matplotlib
     which = _found(named, name)
