@@ -3,7 +3,7 @@
 A chapter is a text with cells, a file in ``chapters/``, which is a link to
 ``docs/tutorials/gallery/`` and a folder in an installed Etude. The documentation executes them, and
 ``etude gallery`` (``commands/gallery.py``) lists them and runs one. Its front matter says whose
-idea it is:
+idea it is::
 
     gallery:
       system: Caffe
