@@ -1,0 +1,10 @@
+"""Weights that travel: PyTorch's files in and out, and GGUF for llama.cpp.
+
+``source.py`` reads a dict of tensors, a .pt file (``pt.py``, ``pickled.py``) or a .safetensors
+file; ``layouts.py`` knows the names that others use; ``fit.py`` puts all in its place, or says in a
+table what does not fit. ``torch_write.py`` is the way back, ``gguf_write.py`` the one to llama.cpp.
+"""
+
+from etude.weights.load import load_torch
+
+__all__ = ["load_torch"]
