@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         save_checkpoint,
         save_weights,
     )
-    from etude.weights import load_torch
+    from etude.weights import load_torch, save_gguf, save_torch
 
 try:
     __version__ = version("etude")
@@ -66,7 +66,7 @@ _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_ba
 _LAZY |= {"capture": "replay.captured", "profile": "measure.profile"}
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
                        "train.checkpoint")
-_LAZY |= dict.fromkeys(("load_torch",), "weights")
+_LAZY |= dict.fromkeys(("load_torch", "save_gguf", "save_torch"), "weights")
 
 #: Names that people know from PyTorch and NumPy, and that did_you_mean would not find.
 _ELSEWHERE = {

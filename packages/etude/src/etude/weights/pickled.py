@@ -5,7 +5,7 @@ and call it. That is how a file can run code. Here is the machine again with the
 ``torch.save`` writes for dicts of tensors, and a list of the names that those need. A name becomes
 a ``Name``, which is text; "calling" one makes a ``Storage`` or a ``View``, which say where numbers
 lie. Everything else is refused by name. The file around it: ``pt.py``; what writes it:
-``torch_write.py``. The instructions: the module ``pickletools`` of the standard library.
+``pt_write.py``. The instructions: the module ``pickletools`` of the standard library.
 """
 
 from __future__ import annotations
