@@ -323,7 +323,20 @@ def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str]
             if not _same_bits(a, found[name]):
                 raise _unlike(path, f"{name} differs")
 
-    write_atomically(path, _safetensors().numpy.save(arrays, metadata), verify)
+    write_atomically(path, _in_order(_safetensors().numpy.save(arrays, metadata)), verify)
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their keys. safetensors writes them in
+    a new order each time, so equal weights would be different files. The header is padded to a
+    multiple of 8 bytes, and offsets count from its end.
+    """
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 def _same_bits(a: Array, b: Array) -> bool:
