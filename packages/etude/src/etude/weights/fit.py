@@ -33,6 +33,7 @@ def fitted(where: str, found: Mapping[str, Array], model: Module,
                               f"{type(model).__name__}. Without names= they are found out")
     wanted = {k: tuple(t.shape) for k, t in model.state_dict().items()}
     layout, rows = max(candidates, key=lambda c: _score(c[1], wanted, found))
+    found = _copies_used(layout, rows, found)
     lines = _differences(layout, rows, wanted, found)
     if lines:
         raise CheckpointError(_told(where, model, layout, lines, wanted, found))
@@ -54,6 +55,15 @@ def _score(rows: list[Row], wanted: Mapping[str, Any], found: Mapping[str, Array
     there = [row for row in rows if row.theirs in found]
     fit = [r for r in there if found[r.theirs].shape == shape_there(r, wanted[r.ours])]
     return len(fit), len(there)
+
+
+def _copies_used(layout: Layout, rows: list[Row], found: Mapping[str, Array]) -> dict[str, Array]:
+    """With a shared weight under the name that the model asks for: safetensors writes it once,
+    under either name.
+    """
+    theirs = {row.ours: row.theirs for row in rows}
+    twins = {theirs[ours]: copy for copy, ours in layout.copies.items() if copy in found}
+    return {name: found[copy] for name, copy in twins.items()} | dict(found)
 
 
 def _check_copies(where: str, layout: Layout, rows: list[Row], found: Mapping[str, Array]) -> None:
