@@ -1,4 +1,4 @@
-"""Files as ``torch.save`` lays them out, made by hand: one can say in them what PyTorch never would.
+"""Files as ``torch.save`` lays them out, made by hand, which can say what PyTorch never would.
 
 ``archive(state({"w": tensor("0", "FloatStorage", (2, 3))}), {"0": bytes})`` is a valid one.
 """

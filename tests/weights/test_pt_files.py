@@ -122,7 +122,7 @@ def test_a_part_of_a_checkpoint(load):
             r"holds a dict of 2: model \(a dict of 1 entries with tensors\), epoch \(int\)\. Say "
             r"which are the weights: load_torch\(\.\.\., part='model'\)")):
         load(data)
-    with pytest.raises(CheckpointError, match="has no part 'net'. It holds a dict of 2: model"):
+    with pytest.raises(CheckpointError, match=r"has no part 'net'\. It holds a dict of 2: model"):
         load(data, part="net")
 
 

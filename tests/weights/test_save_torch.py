@@ -1,5 +1,6 @@
 """Files for PyTorch: what is written is read back equal, and equal weights are equal files."""
 
+import io
 import zipfile
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import etude
 from etude import models, nn
+from etude.weights.pt import read_pt
 from etude.weights.pt_write import pt_bytes
 
 MODELS = {"mlp": lambda: models.mlp(6, 4, 3), "lenet": models.lenet,
@@ -67,10 +69,6 @@ def test_a_pt_file_is_laid_out_as_torch_lays_it_out(tmp_path):
 def test_arrays_of_every_shape():
     arrays = {"0-d": np.array(2.5), "empty": np.zeros((0, 3), "f4"), "no columns": np.zeros((2, 0)),
               "bool": np.array([True, False]), "h\u00e9": np.arange(3)}
-    import io
-
-    from etude.weights.pt import read_pt
-
     found = read_pt(io.BytesIO(pt_bytes(arrays)))
     assert list(found) == list(arrays)
     for name, a in arrays.items():

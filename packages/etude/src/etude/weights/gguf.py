@@ -129,6 +129,11 @@ def vocabulary(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     if isinstance(tokenizer, BPETokenizer):
         parts = tokenizer.vocabulary
         merges = [f"{printed(parts[a])} {printed(parts[b])}" for a, b in tokenizer.merges]
+        twice = next((i for i, part in enumerate(parts) if part in parts[:i]), None)
+        if twice is not None:  # two ways to it, each with a token of its own
+            raise ValueError(f"save_gguf: tokens {parts.index(parts[twice])} and {twice} of the "
+                             f"tokenizer are both {parts[twice]!r}, and llama.cpp knows a token by "
+                             f"its bytes. Train the tokenizer on more text, or with fewer tokens")
         return [printed(token) for token in parts], merges
     spelt = [c.encode("utf-8", "surrogatepass") for c in tokenizer.characters]
     steps = [(token[:i], token[i : i + 1]) for i in (1, 2, 3) for token in spelt if len(token) > i]

@@ -55,4 +55,5 @@ def gpt2(config: str | os.PathLike[str] | Mapping[str, Any], dropout: float = 0.
     if wide not in (None, 4 * sizes["n_embd"]):
         raise ValueError(f"{where}: n_inner is {wide!r}, and Etude's gpt widens to 4 n_embd = "
                          f"{4 * sizes['n_embd']}")
-    return gpt(*sizes.values(), dropout=dropout)
+    vocab, block_size, layers, heads, embed_dim = sizes.values()
+    return gpt(vocab, block_size, layers, heads, embed_dim, dropout)
