@@ -268,7 +268,7 @@ def test_what_pytorch_writes_beside_state_dicts_is_refused(tmp_path):
         with pytest.raises(ValueError, match=words):
             etude.load_torch(path)
     torch.save(model.state_dict(), path, _use_new_zipfile_serialization=False)
-    with pytest.raises(ValueError, match="was written before PyTorch 1.6"):
+    with pytest.raises(ValueError, match=r"was written before PyTorch 1\.6"):
         etude.load_torch(path)
     with pytest.warns(FutureWarning, match="deprecated"):
         torch.jit.save(torch.jit.script(model), path)
@@ -276,7 +276,7 @@ def test_what_pytorch_writes_beside_state_dicts_is_refused(tmp_path):
         etude.load_torch(path)
     for wrong in ({"w": torch.zeros(2, device="meta")}, {"w": torch.zeros(2).to_sparse()},
                   {"w": torch.zeros(2, dtype=torch.complex64)}):
-        with pytest.raises(ValueError, match="w.*(does not lend its memory|no exact place)"):
+        with pytest.raises(ValueError, match=r"w.*(does not lend its memory|no exact place)"):
             etude.load_torch(wrong)
 
 
