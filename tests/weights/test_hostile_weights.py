@@ -151,6 +151,16 @@ def packed_twice(key):
     return file.getvalue()
 
 
+def claiming(size):
+    """A valid archive whose list of contents says that each entry has ``size`` bytes."""
+    data = bytearray(archive(state({"w": tensor("0", "FloatStorage", (1,))}), ONE))
+    at = data.find(b"PK\1\2")
+    while at >= 0:
+        data[at + 20 : at + 28] = size.to_bytes(4, "little") * 2
+        at = data.find(b"PK\1\2", at + 1)
+    return bytes(data)
+
+
 VALID = archive(state({"w": tensor("0", "FloatStorage", (1,))}), ONE)
 BROKEN = {
     "the name of an entry twice": (lambda: packed_twice("data/0"), "comes twice"),
@@ -175,6 +185,7 @@ BROKEN = {
     "a tensor without a storage": (lambda: archive(state({
         "w": name("torch._utils", "_rebuild_tensor_v2") + pickle.MARK + number(0) + number(0)
         + numbers(()) + numbers(()) + pickle.TUPLE + pickle.REDUCE})), "without a storage"),
+    "an entry of 4 GB": (lambda: claiming(2**32 - 2), "4294967294 bytes is larger than the file"),
     "a changed number": (lambda: VALID.replace(ONE["0"], b"\0\0\0\0"), "Bad CRC-32"),
 }
 

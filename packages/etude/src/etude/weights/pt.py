@@ -12,6 +12,7 @@ a small file cannot ask for much memory.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -35,21 +36,23 @@ def read_pt(file: BinaryIO) -> Any:
 
     RefusedError for what is no dict of tensors, ValueError for damage.
     """
+    length = file.seek(0, os.SEEK_END)
     try:
         with zipfile.ZipFile(file) as archive:
-            return _read(archive)
+            return _read(archive, length)
     except RefusedError:
         raise
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError,
             zipfile.LargeZipFile, UnicodeDecodeError, OverflowError) as error:
-        raise ValueError(f"no whole zip archive: {error}") from None
+        raise ValueError(f"no whole zip archive ({str(error) or 'an entry ends too early'})"
+                         ) from None
 
 
 class BFloat16(np.ndarray[Any, Any]):
     """The bits of bfloat16 numbers, as uint16: NumPy has no such dtype."""
 
 
-def _read(archive: zipfile.ZipFile) -> Any:
+def _read(archive: zipfile.ZipFile, length: int) -> Any:
     entries = {e.filename: e for e in archive.infolist()}
     if len(entries) != len(archive.infolist()):
         raise ValueError("an entry of the archive comes twice")
@@ -69,14 +72,16 @@ def _read(archive: zipfile.ZipFile) -> Any:
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             raise ValueError(f"the entry {root + name!r} is compressed or encrypted, and "
                              f"torch.save stores entries as they are")
+        if entry.file_size > length or entry.compress_size != entry.file_size:
+            raise ValueError(f"the entry {root + name!r} of {entry.file_size} bytes is larger than "
+                             f"the file")
         return archive.read(entry)
 
     order = content("byteorder") if root + "byteorder" in entries else b"little"
     if order != b"little":
         raise RefusedError(f"was written on a machine of byte order {order[:20]!r}; load and save "
                            f"it there as safetensors, which has one order everywhere")
-    size = sum(entry.file_size for entry in entries.values())
-    return _Arrays(content, MOST * size).filled(unpickled(content("data.pkl")))
+    return _Arrays(content, MOST * length).filled(unpickled(content("data.pkl")))
 
 
 class _Arrays:
