@@ -34,7 +34,7 @@ from etude.train.form import Each, checked
 FORMAT = "etude-checkpoint"
 VERSION = 1
 MODEL, OPTIMIZER, STATE = "model.", "optimizer.", "state."
-ABOUT = "etude-weights"  # the only key of their metadata: safetensors writes several in any order
+ABOUT = "etude-weights"  # the key of their metadata
 
 PathLike = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
