@@ -62,6 +62,6 @@ def test_what_cannot_go_out_is_told(model):
     assert "there is no layout 'gpt5'" in refused(
         "w.safetensors", *WHICH, "--pt", "a.pt", "--names", "gpt5")
     etude.save_weights("w.safetensors", models.mlp(4, 8, 3))
-    assert "--gguf is for a gpt, which llama.cpp runs; w.safetensors is of the model mlp" in refused(
-        "w.safetensors", "--model", "mlp", "--set", "inputs=4", "--set", "hidden=[8]",
-        "--set", "classes=3", "--gguf", "w.gguf")
+    told = refused("w.safetensors", "--model", "mlp", "--set", "inputs=4", "--set", "hidden=[8]",
+                   "--set", "classes=3", "--gguf", "w.gguf")
+    assert "--gguf is for a gpt, which llama.cpp runs; w.safetensors is of the model mlp" in told

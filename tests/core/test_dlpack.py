@@ -182,7 +182,7 @@ def test_memory_of_a_gpu_is_copied_where_a_copy_is_asked_for():
     lender = OnAGPU(np.arange(3, dtype=np.float32))
     assert etude.from_dlpack(lender, copy=True).tolist() == [0, 1, 2]
     assert lender.asked == [((1, 0), True)]
-    with pytest.raises(BufferError, match="it lies on a GPU.*First move it to the host"):
+    with pytest.raises(BufferError, match=r"it lies on a GPU.*First move it to the host"):
         etude.from_dlpack(lender)
 
 

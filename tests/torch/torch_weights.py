@@ -4,6 +4,8 @@ For each model here and the same written in PyTorch, and for the layouts of GPT-
 torchvision's ResNet, written here as those write them.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -278,6 +280,15 @@ def test_what_pytorch_writes_beside_state_dicts_is_refused(tmp_path):
                   {"w": torch.zeros(2, dtype=torch.complex64)}):
         with pytest.raises(ValueError, match=r"w.*(does not lend its memory|no exact place)"):
             etude.load_torch(wrong)
+
+
+def test_what_the_page_on_weights_does_in_pytorch(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs/howto/weights.md").read_text()
+    block = page.partition(":caption: in_pytorch.py\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    etude.save_torch("gpt2.pt", models.gpt(27, 16, 1, 2, 32), "gpt2")
+    exec(compile(block, "in_pytorch.py", "exec"), {})
+    assert capsys.readouterr().out == "OrderedDict (27, 32)\n"
 
 
 def test_names_of_wrappers_are_taken_off():

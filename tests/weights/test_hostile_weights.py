@@ -255,6 +255,14 @@ def test_a_safetensors_file_that_cannot_be(tmp_path, what):
 
 
 @pytest.mark.usefixtures("safetensors")
+def test_a_name_twice_is_refused_by_load_weights_too(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(SAFE["a name twice"])
+    with pytest.raises(DamagedError, match=r"w\.safetensors: damaged.*the name 'w' comes twice"):
+        etude.load_weights(path, nn.Linear(1, 1))
+
+
+@pytest.mark.usefixtures("safetensors")
 def test_a_dtype_that_etude_has_no_place_for(tmp_path):
     for dtype, size in (("F8_E4M3", 1), ("C64", 8), ("U64", 8)):
         data = safe({"w": spec([1], [0, size], dtype)}, bytes(size))

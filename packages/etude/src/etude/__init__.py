@@ -71,7 +71,8 @@ _LAZY |= dict.fromkeys(("load_torch", "save_gguf", "save_torch"), "weights")
 #: Names that people know from PyTorch and NumPy, and that did_you_mean would not find.
 _ELSEWHERE = {
     "save": "etude.save_weights(path, model), or etude.save_checkpoint for all of a training",
-    "load": "etude.load_weights(path, model), or etude.load_checkpoint for all of a training",
+    "load": "etude.load_weights(path, model), or etude.load_checkpoint for all of a training; "
+            "etude.load_torch reads PyTorch's files",
     "Module": "etude.nn.Module", "Parameter": "etude.nn.Parameter",
     "DataLoader": "etude.data.DataLoader", "array": "etude.tensor(...)",
 }

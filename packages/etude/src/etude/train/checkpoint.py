@@ -349,7 +349,7 @@ def _in_order(file: bytes) -> bytes:
     multiple of 8 bytes, and offsets count from its end.
     """
     size = int.from_bytes(file[:8], "little")
-    header = json.loads(file[8 : 8 + size])
+    header = _header(file)
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
@@ -394,7 +394,7 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     data = Path(path).read_bytes()
     try:
         arrays = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = _header(data)
     except KeyError as error:  # how safetensors 0.8.0 answers a dtype that NumPy lacks
         raise CheckpointError(f"{path}: holds an array of dtype {error.args[0]}, which NumPy does "
                               f"not have. Convert it to F32 with the program that wrote it; "
@@ -402,6 +402,25 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     except (safetensors.SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     return arrays, header.get("__metadata__") or {}  # null is allowed there too
+
+
+def _header(file: bytes) -> dict[str, Any]:
+    """The JSON at the beginning of a safetensors file. ValueError for a name that comes twice, of
+    which safetensors takes one.
+    """
+    size = int.from_bytes(file[:8], "little")
+    found: dict[str, Any] = json.loads(file[8 : 8 + size], object_pairs_hook=_once)
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of a JSON object. ValueError for a name that comes twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} comes twice")
+    return found
 
 
 def _damaged(path: PathLike, why: str) -> CheckpointError:

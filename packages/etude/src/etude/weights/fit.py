@@ -31,14 +31,16 @@ def fitted(where: str, found: Mapping[str, Array], model: Module,
     if not candidates:
         raise CheckpointError(f"{where}: the layout {names!r} has no place for the weights of this "
                               f"{type(model).__name__}. Without names= they are found out")
-    wanted = {k: tuple(t.shape) for k, t in model.state_dict().items()}
+    state = model.state_dict()
+    wanted = {k: tuple(t.shape) for k, t in state.items()}
     layout, rows = max(candidates, key=lambda c: _score(c[1], wanted, found))
     found = _copies_used(layout, rows, found)
     lines = _differences(layout, rows, wanted, found)
     if lines:
         raise CheckpointError(_told(where, model, layout, lines, wanted, found))
     _check_copies(where, layout, rows, found)
-    return {row.ours: _converted(where, row, found[row.theirs], model) for row in rows}
+    return {row.ours: _converted(where, row, found[row.theirs], np.dtype(state[row.ours].dtype))
+            for row in rows}
 
 
 def _unwrapped(found: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -76,9 +78,8 @@ def _check_copies(where: str, layout: Layout, rows: list[Row], found: Mapping[st
                                   f"of its own, which gpt has not. Nothing was loaded")
 
 
-def _converted(where: str, row: Row, array: Array, model: Module) -> Array:
+def _converted(where: str, row: Row, array: Array, kind: np.dtype[Any]) -> Array:
     """The array in the layout and dtype of the model. A dtype that would lose digits is refused."""
-    kind = np.dtype(model.state_dict()[row.ours].dtype)
     if not np.can_cast(array.dtype, kind, "safe"):
         hint = ("Convert the model first: model.double()" if array.dtype == np.float64 else
                 "Convert it in the program that it comes from")

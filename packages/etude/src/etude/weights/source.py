@@ -7,7 +7,6 @@ place for is refused by name.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from etude.core.shapes import DTYPES
 from etude.core.tensor import Tensor
-from etude.train.checkpoint import CheckpointError, DamagedError, _safetensors
+from etude.train.checkpoint import CheckpointError, DamagedError, _header, _safetensors
 from etude.weights.pickled import RefusedError
 from etude.weights.pt import BFloat16, read_pt
 
@@ -85,7 +84,7 @@ def _from_safetensors(path: Path, data: bytes) -> dict[str, Array]:
     safetensors = _safetensors()
     try:
         found = safetensors.deserialize(data)
-        json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_once)
+        _header(data)  # safetensors takes a name that comes twice
     except (safetensors.SafetensorError, ValueError, OverflowError, RecursionError) as error:
         raise DamagedError(f"{path}: damaged, cut short, or neither a .pt nor a .safetensors file "
                            f"({error}). Use another copy; nothing was loaded") from None
@@ -104,16 +103,6 @@ def _from_safetensors(path: Path, data: bytes) -> dict[str, Array]:
             raise DamagedError(f"{path}: {name} has the shape {spec['shape']} ({error}); nothing "
                                f"was loaded") from None
     return arrays
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict of a JSON object. ValueError for a name that comes twice; safetensors takes it."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} comes twice")
-    return found
 
 
 # ------------------------------------------------------------------ which of it are the weights
