@@ -62,6 +62,7 @@ html_theme = "furo"
 html_title = f"Etude {release}"
 html_static_path = ["static"]
 html_css_files = ["etude.css"]
+html_js_files = ["calculator.js", "finder.js"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -137,7 +138,7 @@ def _on_the_first_page(module, name):
 
 
 def _write_pages(app):
-    op_pages.write(Path(app.srcdir) / "ops")
+    op_pages.write(Path(app.srcdir) / "ops", pytorch_page.names())
     table = Path(app.srcdir) / "from_pytorch_table.md"
     op_pages.replace(table, pytorch_page.tables())
     op_pages.replace(Path(app.srcdir) / "gpu_zoo_table.md", gpu_zoo_page.table())
