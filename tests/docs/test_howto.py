@@ -1,4 +1,4 @@
-"""The pages on data of one's own, on serving and on exporting a model, followed as a reader would."""
+"""The pages on data of one's own, on serving and exporting a model, followed as a reader would."""
 
 import importlib
 import shutil

@@ -1,6 +1,8 @@
 """A gpt as GGUF: its own reader finds the sizes, the vocabulary and every weight as they were."""
 
+import json
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -139,3 +141,36 @@ def test_without_gguf_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(ImportError, match=r"pip install 'etude\[gguf\]'"):
         etude.save_gguf(tmp_path / "m.gguf", gpt(5))
+
+
+# ------------------------------------------------------------------ llama.cpp itself
+
+
+@pytest.mark.parametrize("kind", ["characters", "byte pairs"])
+def test_llama_cpp_writes_what_etude_writes(kind, gguf, tmp_path):
+    """20 tokens at temperature 0, after a start with characters of several bytes."""
+    llama = pytest.importorskip("xllamacpp", reason="NOT RUN: needs the package xllamacpp")
+    text = TEXT.replace("dog", "d\u00f6g \u20ac")
+    tokenizer = (data.CharTokenizer.train(text) if kind == "characters"
+                 else data.BPETokenizer.train(text, 270, progress=False))
+    etude.manual_seed(0)
+    model = models.gpt(tokenizer.vocab_size, 64, 2, 4, 32)
+    with etude.no_grad():
+        for p in model.parameters():  # so far from 0 that no two tokens are about equally likely
+            p.copy_(p * 5)
+    path = tmp_path / "m.gguf"
+    etude.save_gguf(path, model, tokenizer)
+    start = "the d\u00f6g \u20ac"
+    tokens = tokenizer.encode(start)
+    ours = model.generate(etude.tensor(tokens[None]), 20, temperature=0).tolist()[0][len(tokens):]
+    assert len(set(ours)) > 3
+    settings = llama.CommonParams()
+    settings.model.path = str(path)
+    settings.n_ctx, settings.n_parallel, settings.cpuparams.n_threads = 64, 1, 1
+    server = llama.Server(settings)
+    ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    for prompt in (start, tokens.tolist()):
+        question = {"prompt": prompt, "n_predict": 20, "temperature": 0.0, "top_k": 1,
+                    "ignore_eos": True, "return_tokens": True}
+        with ask(f"{server.listening_address}/completion", json.dumps(question).encode()) as answer:
+            assert json.load(answer)["tokens"] == ours
