@@ -32,8 +32,9 @@ PROJECTS = sorted(p.parent for p in ROOT.glob("p*/*/pyproject.toml"))
 #: What no distribution holds.
 UNWANTED = ("/tests/", "/__pycache__/", ".o", ".pyc", "/.git")
 TARGETS = ("aarch64-linux-gnu", "aarch64-macos", "x86_64-macos")
-FLAGS = ("-std=gnu11 -O3 -fPIC -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp-simd "
-         "-Wall -Wextra").split()  # as in plugins/etude-cpu/CMakeLists.txt
+#: As in plugins/etude-cpu/CMakeLists.txt.
+FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
+         "-ffp-contract=off", "-fopenmp-simd", "-Wall", "-Wextra"]
 #: Warnings are errors, but for clang's of a loop that it leaves as it is.
 FLAGS += ["-Werror", "-Wno-pass-failed"]
 NOT_RUN: list[str] = []

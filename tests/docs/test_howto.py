@@ -78,6 +78,11 @@ def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkey
             sys.modules.pop(name, None)
 
 
+def test_weights_go_out_and_come_back_as_the_page_says(tmp_path):
+    pytest.importorskip("gguf", reason="NOT RUN: needs the package gguf")
+    assert follow("weights.md", tmp_path) == 5
+
+
 def quiet(handler):
     """The same handler without its line for each request."""
     return type("Quiet", (handler,), {"log_message": lambda self, *words: None})

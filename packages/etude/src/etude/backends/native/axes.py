@@ -14,9 +14,11 @@ import numpy as np
 
 from etude.backends.native.dense import bind_dense
 from etude.backends.native.geometry import (
+    NEEDED,
     Plans,
     check_apart,
     check_out,
+    refuse,
 )
 from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes
@@ -154,23 +156,26 @@ def bind_scatter_add(kernel: Kernel) -> Call:
     """The result starts as a copy of x, and the kernel adds src to it in place."""
     ident, op, memory, plans = kernel.host.ident, kernel.op, kernel.host.memory, Plans()
 
-    def prepare(arrays: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    def prepare(arrays: tuple[Any, ...], dim: Any) -> Any:
         """Kernel and result, the parts of x and src that index reaches, and the numbers."""
-        spec = op.check(arrays, attrs)
+        spec = op.check(arrays, {"dim": dim})
         x, index, src = arrays
-        dim = axis(op.name, attrs["dim"], x.ndim)
+        dim = axis(op.name, dim, x.ndim)
         reached = _within(x.shape, index.shape, dim)
         outer, _, inner = along(index.shape, dim)
         return (*kernel.pick(spec.dtype), spec.shape, spec.dtype, reached,
                 _within(src.shape, index.shape, -1), (outer, x.shape[dim], index.shape[dim], inner))
 
-    def call(x: Any, index: Any, src: Any, *, out: Any = None, **attrs: Any) -> Any:
+    def call(x: Any, index: Any, src: Any, *, out: Any = None, dim: Any = NEEDED,
+             **unknown: Any) -> Any:
+        if unknown or dim is NEEDED:
+            refuse(op, (x, index, src), {"dim": dim, **unknown})
         try:
-            key = (x.shape, x.dtype, index.shape, index.dtype, src.shape, src.dtype, attrs["dim"],
-                   attrs["dim"].__class__)
+            key = (x.shape, x.dtype, index.shape, index.dtype, src.shape, src.dtype, dim,
+                   dim.__class__)
             plan = plans[key]
         except (AttributeError, KeyError, TypeError):  # the first of its kind, or none at all
-            plan = plans[key] = prepare((x, index, src), attrs)
+            plan = plans[key] = prepare((x, index, src), dim)
         thunk, fn, shape, dtype, reached, used, numbers = plan
         index = memory.dense(np.asarray(index))
         src = memory.dense(src if used is None else src[used])
@@ -186,7 +191,7 @@ def bind_scatter_add(kernel: Kernel) -> Call:
         sums = memory.dense(part)  # where index is smaller than x, a copy of what it reaches
         status = thunk(fn, ident(index), ident(src), ident(sums), *numbers)
         if status:
-            kernel.fail(status, (x, index, src), attrs)
+            kernel.fail(status, (x, index, src), {"dim": dim})
         if sums is not part:
             keep(sums)
             memory.copy(sums, part)
