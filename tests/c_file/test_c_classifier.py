@@ -96,10 +96,13 @@ def test_a_picture_is_read_as_its_numbers_would_be(digits_program, kind, most):
     assert run(program, given=picture) == run(program, given=as_text(values))
 
 
-def test_a_picture_of_dark_ink_is_inverted(digits_program):
+def test_a_picture_of_dark_ink_is_inverted_wherever_the_option_stands(digits_program, tmp_path):
     program = digits_program[3]
     picture, values = pictures(1 - digits_to_test()[:2], 5)
     assert run(program, "--invert", given=picture) == run(program, given=as_text(1 - values))
+    path = tmp_path / "dark.pgm"
+    path.write_bytes(picture)
+    assert run(program, path, "--invert") == run(program, "--invert", path)
 
 
 def test_classes_have_their_names(mlp_checked):
@@ -237,6 +240,7 @@ def test_a_model_may_be_one_layer(tmp_path, model, shape):
     (nn.Flatten(2), "keeps some of the axes"),
     (nn.LeakyReLU(-1.0), "falls where x < 0"),
     (nn.BatchNorm2d(4, track_running_stats=False), "has no running statistics"),
+    (nn.BatchNorm2d(3), "reads 3 channels, and here come 4"),
 ])
 def test_what_a_c_file_does_not_have_is_refused_by_its_path_and_name(layer, words):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), layer)
@@ -244,6 +248,11 @@ def test_what_a_c_file_does_not_have_is_refused_by_its_path_and_name(layer, word
         classifier(model, (1, 8, 8), None, "", "layers")
     assert words in str(refused.value)
     assert "Known are AdaptiveAvgPool2d, AvgPool2d" in str(refused.value)
+
+
+def test_a_model_without_weights_is_refused():
+    with pytest.raises(CFileError, match="the model, a Sequential, has no weights"):
+        classifier(nn.Sequential(nn.Flatten()), (2,), None, "", "layers")
 
 
 def test_a_layer_that_is_a_subclass_is_not_taken_for_its_base():

@@ -122,8 +122,37 @@ def test_nothing_is_written_where_nothing_is_asked_for_or_the_source_is_no_model
         run, "--c", "nowhere/a.c")
     weights = run / "weights.safetensors"
     before = weights.read_bytes()
-    assert "is what is read, and would be written over" in refused(run, "--c", weights)
+    assert "is what is read, and would be written over" in refused(run, "--safetensors", weights)
     assert weights.read_bytes() == before
+
+
+def test_the_ending_is_that_of_the_format_so_that_no_other_file_is_written_over(run):
+    for format in ("c", "gguf", "safetensors", "pt"):
+        assert f"--{format} writes a file whose name ends in .{format}, got 'run.toml'" in refused(
+            run, f"--{format}", "run.toml")
+    assert "--pt writes a file" in refused(run, "--c", "a.c", "--pt", "b.c")  # nor is a.c written
+
+
+def test_what_the_file_says_is_not_changed_by_a_single_setting(run):
+    assert ("says hidden = (16,), and --set (8,). Leave --set away, or say all of it anew, with "
+            "--model mlp" in refused(run, "--c", "a.c", "--set", "hidden=[8]"))
+    call("export", str(run), "--c", "a.c", "--set", "hidden=[16]")
+    etude.save_weights("g.safetensors", models.gpt(3, 8, 1, 4, 16), {
+        "model": "gpt", "arguments": {"vocab": 3, "block_size": 8, "layers": 1, "embed_dim": 16}})
+    assert "says heads = 4, and --set 2." in refused("g.safetensors", "--pt", "a.pt", "--set",
+                                                     "heads=2")
+
+
+def test_a_file_of_pytorch_is_called_so(here):
+    etude.save_torch("w.pt", models.mlp(4, 3))
+    assert "etude.load_torch reads those of torch.save" in refused("w.pt", "--c", "a.c")
+
+
+def test_the_commands_that_it_prints_work_as_they_stand(run):
+    out = call("export", str(run), "--c", str(Path("my model.c").absolute()))
+    made = str(Path("my model").absolute())
+    assert f"cc -O2 '{made}.c' -o '{made}' -lm" in out
+    assert f"\n  '{made}' --help" in out
 
 
 def test_a_damaged_file_is_an_error_and_leaves_the_c_file_that_was_there(run):

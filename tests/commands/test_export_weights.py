@@ -59,7 +59,7 @@ def test_what_cannot_go_out_is_told(model):
         "w.safetensors", *WHICH, "--names", "gpt2", "--gguf", "w.gguf")
     assert "--pt writes a file whose name ends in .pt, got 'w.bin'" in refused(
         "w.safetensors", *WHICH, "--pt", "w.bin")
-    assert "there is no layout 'gpt5'" in refused(
+    assert "there is no layout 'gpt5'. Did you mean 'gpt2'? Known are" in refused(
         "w.safetensors", *WHICH, "--pt", "a.pt", "--names", "gpt5")
     etude.save_weights("w.safetensors", models.mlp(4, 8, 3))
     told = refused("w.safetensors", "--model", "mlp", "--set", "inputs=4", "--set", "hidden=[8]",

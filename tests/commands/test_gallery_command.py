@@ -44,3 +44,8 @@ def test_show_prints_the_text():
 def test_an_unknown_chapter_suggests_the_one_that_was_meant(command):
     text = words(run("gallery", command, "cafe", code=1))
     assert "the gallery has no chapter 'cafe'. Did you mean 'caffe'?" in text
+
+
+def test_a_chapter_in_the_place_of_a_command_is_told_how_to_run_it():
+    assert "To run this chapter: etude gallery run caffe" in words(run("gallery", "caffe", code=2))
+    assert "No such command 'cafe'" in words(run("gallery", "cafe", code=2))

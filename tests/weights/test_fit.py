@@ -116,6 +116,28 @@ def plain(*names):
             f"{second}.weight": np.ones((2, 4), "f4"), f"{second}.bias": np.ones(2, "f4")}
 
 
+def test_the_name_of_a_weight_goes_before_that_of_its_layer():
+    found = named_there(models.mlp(3, 4, 2), {"fc": "1", "w": "1.weight"})
+    assert list(found) == ["w", "fc.bias", "3.weight", "3.bias"]
+
+
+@pytest.mark.parametrize(("names", "words"), [
+    ({"fc1": 1}, "all of them text; got 'fc1': 1"),
+    ({"fc1": "1", "fc2": "1"}, "names gives '1', a name here, more than one name there"),
+    ({"3": "1"}, "with these names 1.weight and 3.weight are both 3.weight there"),
+    ({"1": "fc1"}, "this Sequential has no weight of that name. names is a dict of {name there"),
+])
+def test_names_under_which_a_weight_would_be_lost_are_refused(tmp_path, names, words):
+    model = models.mlp(3, 4, 2)
+    with pytest.raises(ValueError) as refused:
+        etude.save_torch(tmp_path / "a.pt", model, names)
+    assert words in str(refused.value)
+    with pytest.raises(ValueError) as refused:
+        etude.load_torch(plain("1", "3"), model, names)
+    assert words in str(refused.value)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_names_of_layers_and_of_weights():
     for names in ({"fc1": "1", "out": "3"},
                   {"fc1.weight": "1.weight", "fc1.bias": "1.bias", "out": "3"}):

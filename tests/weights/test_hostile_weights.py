@@ -98,7 +98,8 @@ def test_the_forms_that_cannot_be_read_without_running_them(tmp_path):
     refused(tmp_path, legacy, "was written before PyTorch 1.6, and reading that form means running")
     refused(tmp_path, pickle.dumps({"w": 1}), "was written by pickle itself")
     data = archive(state({}), {"constants.pkl": b""}, more={"constants.pkl": b""})
-    refused(tmp_path, data, "is a TorchScript program, with code in it; save its state_dict")
+    refused(tmp_path, data, "is a TorchScript program, with code in it; a state_dict has no")
+    refused(tmp_path, b"version https://git-lfs.github.com/spec/v1", "it begins with b'version ht")
     refused(tmp_path, archive(state({}), byteorder=b"big"), "a machine of byte order b'big'")
 
 

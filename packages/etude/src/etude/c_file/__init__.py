@@ -10,9 +10,9 @@ It is no compiler: what it does not know it refuses, by the layer's path and nam
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 import re
+import shlex
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from etude.c_file.source import comment
 from etude.data.files import write_atomically
 from etude.models.gpt import GPT
 from etude.train.catalog import MODELS
+from etude.train.settings import with_defaults
 from etude.train.trained import Trained
 
 ABOUT_NUMBERS = """\
@@ -60,15 +61,15 @@ def write(trained: Trained, path: Path) -> str:
         text, bound = classifier(trained.model, _shape(trained), trained.classes, first, program)
         of = f"within {bound:.1e}"
     write_atomically(path, text.encode("ascii"))
+    made = path.with_suffix("")
     return (f"{path}: {len(text):,} bytes; its logits are Etude's {of}. Compile and run it:\n"
-            f"  cc -O2 {path} -o {path.with_suffix('')} -lm\n"
-            f"  ./{path.with_suffix('')} --help")
+            f"  {shlex.join(['cc', '-O2', str(path), '-o', str(made), '-lm'])}\n"
+            f"  {shlex.quote(str(made) if made.is_absolute() else f'./{made}')} --help")
 
 
 def _shape(trained: Trained) -> tuple[int, ...]:
     """Of one sample."""
-    given = {name: p.default for name, p in
-             inspect.signature(MODELS[trained.name]).parameters.items()} | trained.arguments
+    given = with_defaults(MODELS[trained.name], trained.arguments)
     if trained.name == "mlp":
         return (given["inputs"],)
     if trained.name == "lenet":

@@ -137,8 +137,7 @@ static void classify(Source *from)
 int main(int count, char **words)
 {
     int files = 0, invert = 0;
-    load();
-    for (int i = 1; i < count; i++) {
+    for (int i = 1; i < count; i++) /* an option holds for all files, wherever it stands */
         if (!strcmp(words[i], "--help")) {
             puts("Usage: @PROGRAM@ [--invert] [FILE ...]\n\n"
                  "Reads images, of stdin where there is no FILE, and prints a line for each:\n"
@@ -147,13 +146,14 @@ int main(int count, char **words)
                  "or as a grey PGM picture, where white is 1, black 0, and with --invert\n"
                  "the other way round.");
             return EXIT_SUCCESS;
-        }
-        if (!strcmp(words[i], "--invert")) {
+        } else if (!strcmp(words[i], "--invert"))
             invert = 1;
-            continue;
-        }
-        if (words[i][0] == '-')
+        else if (words[i][0] == '-')
             fail("there is no option %s; see --help", words[i]);
+    load();
+    for (int i = 1; i < count; i++) {
+        if (words[i][0] == '-')
+            continue;
         Source from = {fopen(words[i], "rb"), words[i], 0, invert};
         if (!from.file)
             fail("%s cannot be opened: %s", words[i], strerror(errno));

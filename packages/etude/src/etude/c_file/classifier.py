@@ -198,6 +198,8 @@ def _batch_norm(walk: Walk, path: str, layer: Any) -> None:
     if not layer.track_running_stats or len(walk.shape) not in (1, 3):
         raise refuse(path, layer, "has no running statistics, or follows a sequence")
     channels, per = walk.shape[0], math.prod(walk.shape[1:])
+    if layer.num_features != channels:
+        raise refuse(path, layer, f"reads {layer.num_features} channels, and here come {channels}")
     mean, var = array(layer.running_mean), array(layer.running_var)
     weight = np.ones(channels) if layer.weight is None else array(layer.weight)
     bias = zeros_without(layer.bias, channels)
@@ -260,8 +262,11 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
     """(the C file, its bound) for a model that reads a sample of ``shape`` and gives logits.
     ``first`` is what the file says about the model, with @BOUND@ in it.
     """
-    dtype = next(iter(model.parameters())).dtype
-    source = Source(np.dtype(dtype))
+    weights = list(model.parameters())
+    if not weights:
+        raise CFileError(f"the model, a {type(model).__name__}, has no weights; give one that was "
+                         f"trained")
+    source = Source(np.dtype(weights[0].dtype))
     walk = Walk(source, shape, Range.of_input(shape, source.dtype))
     with np.errstate(over="ignore"):  # e^-x of a range that no input reaches
         walk.walk("", model)

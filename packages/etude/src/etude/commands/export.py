@@ -41,20 +41,13 @@ def _gguf(trained: Any, path: Path, names: str | None) -> str:
     return f"{path}: GGUF of the architecture gpt2, in float32, with {vocabulary}"
 
 
-def _torch(ending: str) -> Callable[[Any, Path, str | None], str]:
-    """A writer of the format of PyTorch that has this ending."""
+def _torch(trained: Any, path: Path, names: str | None) -> str:
+    """In the format of PyTorch that the name of the path ends in."""
+    from etude.weights import save_torch
 
-    def write(trained: Any, path: Path, names: str | None) -> str:
-        from etude.weights import save_torch
-
-        if path.suffix != ending:
-            raise click.UsageError(f"--{ending[1:]} writes a file whose name ends in {ending}, got "
-                                   f"{str(path)!r}")
-        save_torch(path, trained.model, names)
-        whose = f"the layout {names!r}" if names else "Etude, as in state_dict()"
-        return f"{path}: the weights of this {trained.name}, with the names of {whose}"
-
-    return write
+    save_torch(path, trained.model, names)
+    whose = f"the layout {names!r}" if names else "Etude, as in state_dict()"
+    return f"{path}: the weights of this {trained.name}, with the names of {whose}"
 
 
 @dataclass(frozen=True)
@@ -67,13 +60,12 @@ class Format:
     write: Callable[[Any, Path, str | None], str]
 
 
-#: Name of the option -> format.
+#: Name of the option, and of the ending -> format.
 FORMATS = {
     "c": Format("One C file with main(), which needs nothing but libc and libm.", _c),
     "gguf": Format("A gpt for llama.cpp.", _gguf),
-    "safetensors": Format("Weights for PyTorch, and all that reads safetensors.",
-                          _torch(".safetensors")),
-    "pt": Format("Weights for torch.load.", _torch(".pt")),
+    "safetensors": Format("Weights for PyTorch, and all that reads safetensors.", _torch),
+    "pt": Format("Weights for torch.load.", _torch),
 }
 
 
@@ -106,6 +98,10 @@ def export(source: Path, model: str | None, changes: tuple[str, ...], tokenizer:
     wanted = {name: path for name, path in paths.items() if path is not None}
     if not wanted:
         raise click.UsageError(f"Say what to write: {' or '.join(f'--{n} FILE' for n in FORMATS)}")
+    for name, path in wanted.items():
+        if path.suffix != f".{name}":
+            raise click.UsageError(f"--{name} writes a file whose name ends in .{name}, got "
+                                   f"{str(path)!r}")
     if names and not {"safetensors", "pt"} & wanted.keys():
         raise click.UsageError("--names is for --safetensors and --pt")
     with worded():

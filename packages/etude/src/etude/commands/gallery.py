@@ -24,7 +24,17 @@ Examples:
 """
 
 
-@click.group(epilog=EPILOG, invoke_without_command=True)
+class Gallery(click.Group):
+    """A group that knows what to say when the name of a chapter stands where a command should."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]
+                        ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands and any(args[0].lower() == c.name for c in _found(chapters)):
+            raise click.UsageError(f"To run this chapter: etude gallery run {args[0]}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Gallery, epilog=EPILOG, invoke_without_command=True)
 @click.option("--json", "json_", is_flag=True, help="For programs.")
 @click.pass_context
 def gallery(ctx: click.Context, json_: bool) -> None:

@@ -215,6 +215,8 @@ def _run(which: Chapter, cell: Cell, space: dict[str, Any], say: Callable[[str],
             value = eval(compile(expression, file, "eval", dont_inherit=True, optimize=0), space)
             if value is not None:
                 say(repr(value))
+    except BrokenPipeError:  # who reads what the cell prints has left
+        raise
     except Exception as error:
         line = _line(error, file, cell)
         source = linecache.getline(file, line).strip()

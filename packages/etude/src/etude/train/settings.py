@@ -178,6 +178,13 @@ def missing(make: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
             if p.default is p.empty and p.name not in given]
 
 
+def with_defaults(make: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given``, and the default of every other argument that has one."""
+    usual = {p.name: p.default for p in inspect.signature(make).parameters.values()
+             if p.default is not p.empty}
+    return usual | dict(given)
+
+
 # ------------------------------------------------------------------ writing
 
 

@@ -19,7 +19,7 @@ from etude.train.catalog import MODELS
 from etude.train.checkpoint import CheckpointError, load_into, read_weights
 from etude.train.experiment import CLASSES, HISTORY, TOKENIZER, WEIGHTS
 from etude.train.form import checked as of_form
-from etude.train.settings import ConfigError, arguments, chosen, missing
+from etude.train.settings import ConfigError, arguments, chosen, missing, with_defaults
 
 #: The JSON about a model, in the metadata of its weights.
 MODEL = {"model": str, "arguments": dict}
@@ -68,8 +68,10 @@ class Trained:
 
 def _which(path: Path, about: Any, name: str | None, options: Mapping[str, Any]
            ) -> tuple[str, dict[str, Any]]:
-    """The name of the model, and the arguments to make it with, each checked."""
-    given = dict(options)
+    """The name of the model, and the arguments to make it with, each checked. What the file says
+    holds, unless ``name`` is given and everything is said anew.
+    """
+    said: dict[str, Any] = {}
     if name is None:
         try:
             of_form(about, MODEL, "the metadata")
@@ -77,9 +79,16 @@ def _which(path: Path, about: Any, name: str | None, options: Mapping[str, Any]
             raise CheckpointError(f"{path}: does not say which model it is, as the weights of "
                                   f"'etude train' do. Say so: --model gpt --set heads=4 and so "
                                   f"on; there are {', '.join(MODELS)}") from None
-        name, given = about["model"], about["arguments"] | given
+        name, said = about["model"], about["arguments"]
     make = chosen(f"{path}: model.name", "model", name, MODELS)
-    return name, arguments(f"{path}: model", make, given)
+    given = arguments(f"{path}: model", make, said | dict(options))
+    if said:
+        known = with_defaults(make, arguments(f"{path}: model", make, said))
+        for key in options:
+            if key in known and known[key] != given[key]:
+                raise ConfigError(f"{path}: says {key} = {known[key]!r}, and --set {given[key]!r}. "
+                                  f"Leave --set away, or say all of it anew, with --model {name}")
+    return name, given
 
 
 def _made(path: Path, name: str, given: dict[str, Any], weights: Mapping[str, Any]) -> Module:

@@ -139,7 +139,7 @@ def layouts(model: Module, names: str | Mapping[str, str] | None = None) -> list
     if isinstance(names, Mapping):
         return [(Layout("yours", ""), _of_user(names, model))]
     if names is not None and names not in NAMES:
-        raise ValueError(f"load_torch: there is no layout {names!r}. Known are "
+        raise ValueError(f"there is no layout {names!r}{did_you_mean(str(names), NAMES)} Known are "
                          f"{', '.join(map(repr, NAMES))}; a dict of {{name there: name here}} says "
                          f"it for yours, and without names they are those of Etude")
     found = [(layout, layout.rows(model)) for layout in LAYOUTS if names in (None, layout.name)]
@@ -149,14 +149,29 @@ def layouts(model: Module, names: str | Mapping[str, str] | None = None) -> list
 
 
 def _of_user(names: Mapping[str, str], model: Module) -> list[Row]:
-    """ValueError for a name here that the model has not."""
-    table = [[ours, theirs] for theirs, ours in names.items()]
-    rows = [_row(k, table, "") or Row(k, k) for k in model.state_dict()]
-    for line in table:
-        if not any(_row(k, [line], "") for k in model.state_dict()):
-            raise ValueError(f"load_torch: names says {line[1]!r} is {line[0]!r} here, but this "
+    """ValueError for a name here that the model has not, or that comes twice, and for two weights
+    that would have one name there.
+    """
+    weights = list(model.state_dict())
+    heres = list(names.values())
+    for there, here in names.items():
+        if not (isinstance(there, str) and isinstance(here, str)):
+            raise ValueError(f"names is a dict of {{name there: name here}}, all of them text; got "
+                             f"{there!r}: {here!r}")
+        if heres.count(here) > 1:
+            raise ValueError(f"names gives {here!r}, a name here, more than one name there")
+        if not any(_row(weight, [[here, there]], "") for weight in weights):
+            raise ValueError(f"names says {there!r} is {here!r} here, but this "
                              f"{type(model).__name__} has no weight of that name"
-                             f"{did_you_mean(line[0], model.state_dict())}")
+                             f"{did_you_mean(here, weights)} names is a dict of {{name there: name "
+                             f"here}}")
+    table = sorted(([here, there] for there, here in names.items()), key=lambda row: -len(row[0]))
+    rows = [_row(weight, table, "") or Row(weight, weight) for weight in weights]
+    whose: dict[str, str] = {}
+    for row in rows:
+        if whose.setdefault(row.theirs, row.ours) != row.ours:
+            raise ValueError(f"with these names {whose[row.theirs]} and {row.ours} are both "
+                             f"{row.theirs} there; each needs a name of its own")
     return rows
 
 

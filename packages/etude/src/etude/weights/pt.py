@@ -27,7 +27,6 @@ Array = np.ndarray[Any, Any]
 OTHERS = {"constants.pkl": "a TorchScript program", "archive_format": "an exported program (.pt2)",
           "models/model.json": "an exported program (.pt2)"}
 MOST = 16  # times the size of the file: what its tensors may take together
-SAVE = "save its state_dict instead: torch.save(model.state_dict(), path)"
 
 
 def read_pt(file: BinaryIO) -> Any:
@@ -59,7 +58,7 @@ def _read(archive: zipfile.ZipFile, length: int) -> Any:
     roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
     for entry, what in OTHERS.items():
         if any(name.partition("/")[2] == entry for name in entries):
-            raise RefusedError(f"is {what}, with code in it; {SAVE}")
+            raise RefusedError(f"is {what}, with code in it")
     if len(roots) != 1:
         raise ValueError(f"a zip archive with {len(roots) or 'no'} data.pkl, so it is none of "
                          f"torch.save's")

@@ -86,8 +86,9 @@ def _from_safetensors(path: Path, data: bytes) -> dict[str, Array]:
         found = safetensors.deserialize(data)
         _header(data)  # safetensors takes a name that comes twice
     except (safetensors.SafetensorError, ValueError, OverflowError, RecursionError) as error:
+        begins = f"it begins with {data[:24]!r}" if data else "it is empty"
         raise DamagedError(f"{path}: damaged, cut short, or neither a .pt nor a .safetensors file "
-                           f"({error}). Use another copy; nothing was loaded") from None
+                           f"({begins}; {error}). Use another copy; nothing was loaded") from None
     arrays = {}
     for name, spec in found:
         if spec["dtype"] not in DTYPE_NAMES:
