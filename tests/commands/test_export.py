@@ -145,7 +145,7 @@ def test_what_the_file_says_is_not_changed_by_a_single_setting(run):
 
 def test_a_file_of_pytorch_is_called_so(here):
     etude.save_torch("w.pt", models.mlp(4, 3))
-    assert "etude.load_torch reads those of torch.save" in refused("w.pt", "--c", "a.c")
+    assert "if torch.save wrote it, etude.load_torch reads it" in refused("w.pt", "--c", "a.c")
 
 
 def test_the_commands_that_it_prints_work_as_they_stand(run):

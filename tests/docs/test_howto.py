@@ -36,7 +36,7 @@ def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
 def test_models_become_c_files_as_the_page_says(tmp_path):
     if shutil.which("cc") is None:
         pytest.skip("NOT RUN: needs a C compiler")
-    assert follow("c-export.md", tmp_path) == 9
+    assert follow("c-export.md", tmp_path) == 12
 
 
 @pytest.fixture

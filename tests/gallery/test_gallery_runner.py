@@ -136,6 +136,12 @@ def test_a_cell_that_fails_is_named_with_its_line(tmp_path):
     assert isinstance(caught.value.__cause__, IndexError)
 
 
+def test_a_reader_who_leaves_is_no_fault_of_the_chapter(tmp_path):
+    path = write(tmp_path, "raise BrokenPipeError\n", ENDING)  # as print does in a pipe to head
+    with pytest.raises(BrokenPipeError):
+        gallery.run(gallery.read(path))
+
+
 def test_a_figure_that_does_not_hold_is_an_error_with_the_figures(tmp_path):
     path = write(tmp_path, ENDING.replace("7 if", "8 if"))
     with pytest.raises(ChapterError, match=r"AssertionError: \{'answer': 8\}\n    assert holds"):

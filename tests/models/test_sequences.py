@@ -178,6 +178,7 @@ def test_texts_of_a_batch_do_not_see_each_other():
     (lambda m: m.generate(tokens(1, 2), 1, temperature=math.nan), ValueError, "must be >= 0"),
     (lambda m: m.generate(tokens(1, 2), 1, top_k=0), ValueError, "top_k >= 1, got 1.0 and 0"),
     (lambda m: m.generate(tokens(1, 0), 1), ValueError, r"at least one token .*, got \[1, 0\]"),
+    (lambda m: m.generate("ab", 1), TypeError, "x must be a Tensor of tokens, got str; of a text"),
     (lambda m: m.generate(tokens(3), 1), ValueError, r"x must be \(N, T\) with .*, got \[3\]"),
     (lambda m: m(etude.tensor([[V]])), IndexError, "got the token 7; its tokens run from 0 to 6"),
 ])

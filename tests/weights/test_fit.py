@@ -129,12 +129,10 @@ def test_the_name_of_a_weight_goes_before_that_of_its_layer():
 ])
 def test_names_under_which_a_weight_would_be_lost_are_refused(tmp_path, names, words):
     model = models.mlp(3, 4, 2)
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=re.escape(words)):
         etude.save_torch(tmp_path / "a.pt", model, names)
-    assert words in str(refused.value)
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=re.escape(words)):
         etude.load_torch(plain("1", "3"), model, names)
-    assert words in str(refused.value)
     assert not [*tmp_path.iterdir()]
 
 

@@ -1,5 +1,5 @@
-"""A trained model as one C file with main(): ``write(trained, path)``. The command is ``etude
-export --c`` (``commands/export.py``).
+"""A trained model as one C file with main(): ``write(trained, path)``, or ``classifier`` for layers
+of your own. The command is ``etude export --c`` (``commands/export.py``).
 
 The C stands in templates beside this file: ``frame.c``, then ``layers.c``, of which a file gets the
 layers that its model has, then ``classifier.c`` or ``gpt.c``. ``classifier.py`` and ``gpt.py`` say
@@ -27,6 +27,8 @@ from etude.models.gpt import GPT
 from etude.train.catalog import MODELS
 from etude.train.settings import with_defaults
 from etude.train.trained import Trained
+
+__all__ = ["CFileError", "classifier", "gpt", "write"]
 
 ABOUT_NUMBERS = """\
 Bound: its logits lie at most @BOUND@ from those of Etude's reference. That is proven, layer by \

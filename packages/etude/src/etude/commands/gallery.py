@@ -29,8 +29,9 @@ class Gallery(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]
                         ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands and any(args[0].lower() == c.name for c in _found(chapters)):
-            raise click.UsageError(f"To run this chapter: etude gallery run {args[0]}", ctx)
+        name = args[0].lower()
+        if name not in self.commands and name in [c.name for c in _found(chapters)]:
+            raise click.UsageError(f"To run this chapter: etude gallery run {name}", ctx)
         return super().resolve_command(ctx, args)
 
 

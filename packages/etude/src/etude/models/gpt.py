@@ -93,6 +93,9 @@ class GPT(Module):
         Several threads may write with one model; call ``eval()`` first, since a text that begins
         with a training model puts it back into training when it ends.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"generate: x must be a Tensor of tokens, got {type(x).__name__}; of a "
+                            f"text it is etude.tensor([tokenizer.encode(text)])")
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
                              f"got {list(x.shape)}")

@@ -400,11 +400,9 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
                               f"not have. Convert it to F32 with the program that wrote it; "
                               f"nothing was loaded") from None
     except (safetensors.SafetensorError, ValueError) as error:
-        if data[:4] == b"PK\3\4":
-            raise CheckpointError(f"{path}: is a zip archive, such as torch.save writes, and no "
-                                  f"safetensors file. etude.load_torch reads those of torch.save; "
-                                  f"nothing was loaded") from None
-        raise _damaged(path, str(error)) from None
+        archive = data.startswith(b"PK\3\4")
+        raise _damaged(path, "it is a zip archive; if torch.save wrote it, etude.load_torch reads "
+                             "it" if archive else str(error)) from None
     return arrays, header.get("__metadata__") or {}  # null is allowed there too
 
 
