@@ -1,6 +1,7 @@
 """What a run writes for TensorBoard, read back by TensorBoard's own reader."""
 
 import math
+import signal
 import subprocess
 import sys
 
@@ -68,6 +69,28 @@ def test_without_classes_there_is_no_accuracy(tmp_path):
     train.fit(model, loader, optimizer, nn.functional.mse_loss, progress=False,
               callbacks=[train.TensorBoard(tmp_path)])
     assert "step/accuracy" not in events(tmp_path).Tags()["scalars"]
+
+
+def test_ctrl_c_waits_until_an_event_is_written(tmp_path, monkeypatch):
+    import tensorboardX
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    write = tensorboardX.SummaryWriter.add_scalar
+
+    def pressed(self, tag, value, step):
+        if (tag, step) == ("step/loss", 2):
+            signal.raise_signal(signal.SIGINT)
+        write(self, tag, value, step)
+
+    monkeypatch.setattr(tensorboardX.SummaryWriter, "add_scalar", pressed)
+    model, loader, optimizer = made()
+    try:
+        history = train.fit(model, loader, optimizer, epochs=2, progress=False,
+                            callbacks=[train.TensorBoard(tmp_path)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert history.interrupted
+    assert [step for step, _ in values(tmp_path, "step/lr")] == [1, 2]
 
 
 class Pulled(train.Callback):

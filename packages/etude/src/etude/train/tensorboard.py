@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from etude.data.files import uninterrupted
 from etude.train.callbacks import Callback
 from etude.train.record import Evaluation
 from etude.train.run import Run
@@ -22,7 +23,8 @@ class TensorBoard(Callback):
 
     ``histograms=True`` adds the distribution of every parameter after each epoch, by its name. A
     run that is resumed goes on in the same folder, and TensorBoard hides what a stopped run wrote
-    beyond its last checkpoint. Raises ModuleNotFoundError without tensorboardX.
+    beyond its last checkpoint. Ctrl-C waits for an event that is being written: it could leave the
+    queue of tensorboardX locked for ever. Raises ModuleNotFoundError without tensorboardX.
     """
 
     only_watches = True
@@ -37,6 +39,7 @@ class TensorBoard(Callback):
         self._make = tensorboardX.SummaryWriter
         self._writer: Any = None
 
+    @uninterrupted()
     def on_step(self, run: Run) -> None:
         history = run.history
         self._scalars(run, "step", {"loss": history.loss[-1], "accuracy": history.accuracy[-1],
@@ -45,6 +48,7 @@ class TensorBoard(Callback):
             name = "lr" if i == 0 else f"lr of group {i + 1}"
             self._scalars(run, "step", {name: group["lr"]})
 
+    @uninterrupted()
     def on_epoch(self, run: Run) -> None:
         epoch = run.history.epochs[-1]
         trained = Evaluation(epoch.loss, epoch.accuracy, 0, epoch.metrics)
@@ -58,6 +62,7 @@ class TensorBoard(Callback):
                 self._open(run).add_histogram(path, p.detach().to("cpu").numpy(), run.step)
         self._open(run).flush()
 
+    @uninterrupted()
     def on_end(self, run: Run) -> None:
         if run.history.test is not None:
             found = run.history.test
