@@ -49,6 +49,10 @@ class CaptureError(RuntimeError):
     """A function that cannot be captured, because a replay would not do what it does."""
 
 
+class FileError(ValueError):
+    """A file that is damaged, unsafe to read, or not of the kind that was asked for."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a refusal, not an error: the dispatcher catches it
     """Raised by a column to decline one call (a dtype, a stride). The reference then runs it.
 
