@@ -9,7 +9,7 @@ third one finds what only looks even, such as half of the batch, rounded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Graph:
     calls: list[Recorded]
     inputs: list[int]
     results: list[tuple[str, int]]
-    batches: list[int] = field(default_factory=list)
+    weights: dict[str, np.ndarray[Any, Any]]  # parameters and buffers, by name
 
 
 class _Uneven(Exception):  # noqa: N818 - caught here, where the op is known
@@ -82,7 +82,8 @@ def merged(runs: Sequence[Run], batches: Sequence[int], inputs: int) -> Graph:
     for name, number in first.results:
         if number in first.hidden:
             raise Refused(f"the result {name} is a hidden output of {first.hidden[number]}")
-    graph = Graph(values, calls, list(range(inputs)), first.results, list(batches))
+    weights = {name: as_numpy(first, i) for i, name in first.names.items() if i >= inputs}
+    graph = Graph(values, calls, list(range(inputs)), first.results, weights)
     _fold(graph, first)
     _prune(graph)
     return graph

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from etude.onnx.table import differs
+
 # ------------------------------------------------------------------ From ONNX
 
 
@@ -16,3 +18,6 @@ from __future__ import annotations
 
 
 # ------------------------------------------------------------------ To ONNX
+
+differs("rand, randn, dropout", "draws by a generator of the runtime's own",
+        "Philox, the same numbers everywhere", "refused: export the model in eval mode")

@@ -205,7 +205,7 @@ def _at(graph: Graph, model: Any, axes: Mapping[str, int], opset: int,
         build.nodes.append(helper.make_node("Identity", [source], [name], name=name))
     _without_copies(build, set(results))
     used = {x for node in build.nodes for x in node.input}
-    weights = _weights(graph, used)
+    weights = {name: w for name, w in graph.weights.items() if name in used}
     weights.update({k: v for k, v in build.constants.items() if k in used})
     made = helper.make_graph(
         build.nodes, type(model).__name__ if isinstance(model, Module) else model.__name__,
@@ -307,13 +307,6 @@ def _result_names(graph: Graph, given: Sequence[str] | None) -> list[str]:
         raise ValueError(f"export: output_names needs {count} different names that no input or "
                          f"parameter has, got {list(given)}")
     return list(given)
-
-
-def _weights(graph: Graph, used: set[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Name -> numbers of the parameters and buffers that the graph reads."""
-    inputs = {graph.values[i].name for i in graph.inputs}
-    return {v.name: v.data for v in graph.values
-            if v.name in used and v.name not in inputs and v.name}
 
 
 def _dims(v: Value) -> list[int | str]:
