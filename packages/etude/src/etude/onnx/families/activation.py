@@ -37,7 +37,7 @@ differs("softplus", "Softplus has neither beta nor threshold", "has both",
         "handled: written with Mul, Div and a Where")
 
 
-def _exact(value: float, dtype: np.dtype[Any]) -> bool:
+def exact(value: float, dtype: np.dtype[Any]) -> bool:
     """Whether an attribute of ONNX, which is a float32, can be ``value`` for data of ``dtype``."""
     return dtype == np.float32 or float(np.float32(value)) == value
 
@@ -64,7 +64,7 @@ def silu(call: Call, build: Build) -> str:
 @writes("leaky_relu")
 def leaky_relu(call: Call, build: Build) -> str:
     (x,), slope = call.inputs, call.attrs["negative_slope"]
-    if _exact(slope, call.dtype):
+    if exact(slope, call.dtype):
         return build.node("LeakyRelu", x, alpha=float(slope))
     below = build.node("Mul", x, build.constant(slope, call.dtype))
     above = build.node("Greater", x, build.constant(0, call.dtype))
@@ -74,7 +74,7 @@ def leaky_relu(call: Call, build: Build) -> str:
 @writes("elu")
 def elu(call: Call, build: Build) -> str:
     (x,), alpha = call.inputs, call.attrs["alpha"]
-    if _exact(alpha, call.dtype):
+    if exact(alpha, call.dtype):
         return build.node("Elu", x, alpha=float(alpha))
     zero = build.constant(0, call.dtype)
     unit = build.node("Mul", build.node("Elu", x, alpha=1.0), build.constant(alpha, call.dtype))

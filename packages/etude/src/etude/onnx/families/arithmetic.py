@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etude.onnx.table import differs, writes
+import numpy as np
+
+from etude.onnx.table import Refused, differs, writes
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -28,13 +30,15 @@ if TYPE_CHECKING:
 SAME = {"neg": "Neg", "abs": "Abs", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "sin": "Sin",
         "cos": "Cos", "tanh": "Tanh", "erf": "Erf", "floor": "Floor", "ceil": "Ceil",
         "round": "Round", "reciprocal": "Reciprocal", "add": "Add", "sub": "Sub", "mul": "Mul",
-        "div": "Div", "pow": "Pow", "maximum": "Max", "minimum": "Min"}
+        "div": "Div", "maximum": "Max", "minimum": "Min"}
 
 differs("sign", "says nothing of Sign(NaN)", "NaN", "handled: written with a Where over IsNaN")
 differs("expm1", "has no such op", "e^x - 1 without the cancellation near 0",
         "handled: written as tanh(x / 2) (e^x + 1)")
 differs("log1p", "has no such op", "ln(1 + x), exact near 0",
         "handled: written as ln(u) x / (u - 1), where u = 1 + x as it is rounded")
+differs("pow", "Pow of int64 is computed in floats by runtimes", "exact, modulo 2^64",
+        "handled: a constant exponent is written as products; another one is refused")
 differs("floor_divide", "Div of integers rounds towards 0; floats have no such op",
         "rounds down, from the remainder: 1 // 0.1 is 9",
         "handled: written with Mod and the correction for signs")
@@ -52,6 +56,22 @@ def _same(op: str, kind: str) -> None:
 
 for _op, _kind in SAME.items():
     _same(_op, _kind)
+
+
+@writes("pow")
+def pow_(call: Call, build: Build) -> str:
+    if call.dtype.kind == "f":
+        return build.node("Pow", *call.inputs)
+    power = call.constant[1]
+    if power is None or np.ptp(power):
+        raise Refused("powers of int64 are computed in floats by runtimes, which is wrong beyond "
+                      "2^53. An exponent that is one number is written as products")
+    y, square = build.constant(1, call.dtype), call.inputs[0]
+    for bit in reversed(f"{int(power.flat[0]):b}"):
+        if bit == "1":
+            y = build.node("Mul", y, square)
+        square = build.node("Mul", square, square)
+    return y
 
 
 @writes("rsqrt")

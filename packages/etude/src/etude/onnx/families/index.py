@@ -61,7 +61,10 @@ def scatter_add(call: Call, build: Build) -> str:
 @writes("one_hot")
 def one_hot(call: Call, build: Build) -> str:
     depth = build.constant(call.attrs["num_classes"], np.int64)
-    return build.node("OneHot", call.inputs[0], depth, build.ints(0, 1))
+    if call.shapes[0]:
+        return build.node("OneHot", call.inputs[0], depth, build.ints(0, 1))
+    one = build.unsqueeze(call.inputs[0], 0)  # ONNX has no OneHot of a single number
+    return build.squeeze(build.node("OneHot", one, depth, build.ints(0, 1)), 0)
 
 
 @writes("topk")

@@ -33,6 +33,8 @@ def reshape(call: Call, build: Build) -> str:
 @writes("permute")
 def permute(call: Call, build: Build) -> str:
     n = len(call.shapes[0])
+    if n < 2:
+        return str(call.inputs[0])
     return build.node("Transpose", call.inputs[0], perm=[d % n for d in call.attrs["dims"]])
 
 
