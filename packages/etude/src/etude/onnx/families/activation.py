@@ -91,6 +91,11 @@ def _swish(node: Node, x: Tensor) -> Any:
     return F.silu(x) if alpha == 1 else x * F.sigmoid(x * alpha)
 
 
+@reads("SwiGLU", since=28)
+def _swiglu(node: Node, gate: Tensor, x: Tensor) -> Any:
+    return _swish(node, gate) * x
+
+
 @reads("ThresholdedRelu", since=10)
 def _thresholded_relu(node: Node, x: Tensor) -> Any:
     return F.where(x > node.get("alpha", 1.0), x, 0.0)
