@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude.onnx.table import writes
+from etude import functional as F
+from etude.core.tensor import Tensor
+from etude.onnx.graph import Node
+from etude.onnx.table import differs, reads, writes
+from etude.onnx.values import like, one_of
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -14,14 +19,84 @@ if TYPE_CHECKING:
 # ------------------------------------------------------------------ From ONNX
 
 
+reads("Equal", since=7)(lambda node, x, y: F.eq(x, y))
+reads("Greater", since=7)(lambda node, x, y: F.gt(x, y))
+reads("Less", since=7)(lambda node, x, y: F.lt(x, y))
+reads("GreaterOrEqual", since=12)(lambda node, x, y: F.ge(x, y))
+reads("LessOrEqual", since=12)(lambda node, x, y: F.le(x, y))
+reads("And", since=7)(lambda node, x, y: F.logical_and(x, y))
+reads("Or", since=7)(lambda node, x, y: F.logical_or(x, y))
+reads("Xor", since=7)(lambda node, x, y: F.ne(x, y))
+reads("Not")(lambda node, x: F.logical_not(x))
+reads("Where", since=9)(lambda node, condition, x, y: F.where(condition, x, y))
+reads("IsNaN", since=9)(lambda node, x: F.isnan(x))
 
 
+@reads("IsInf", since=10)
+def _is_inf(node: Node, x: Tensor) -> Any:
+    above, below = node.get("detect_positive", 1), node.get("detect_negative", 1)
+    found = F.ne(x, x) & False
+    if above:
+        found = found | (x == math.inf)
+    return found | (x == -math.inf) if below else found
 
 
+# ---- bits: an integer is a sum of powers of two, and in two's complement the last one is negative
 
 
+def _width(node: Node, x: Tensor) -> tuple[int, bool]:
+    """(bits, whether one is the sign) of the type that ONNX has the numbers in."""
+    dtype = node.narrow[0] or x.dtype
+    return dtype.itemsize * 8, dtype.kind == "i"
 
 
+def _bits(x: Tensor, width: int) -> Any:
+    """(..., width) of 0 and 1. The division rounds down, so those of -1 are all 1."""
+    powers = like(x, [1 << i for i in range(min(width, 63))])
+    found = F.remainder(F.floor_divide(x.unsqueeze(-1), powers), 2)
+    top = (x < 0).long().unsqueeze(-1)
+    return found if width < 64 else F.cat([found, top], dim=-1)
+
+
+def _whole(bits: Any, width: int, signed: bool) -> Any:
+    powers = [1 << i for i in range(width)]
+    if signed:
+        powers[-1] = -powers[-1]
+    return F.sum(bits * like(bits, powers), dim=-1)
+
+
+def _bitwise(join: Any) -> Any:
+    def rule(node: Node, x: Tensor, y: Tensor) -> Any:
+        width, signed = _width(node, x)
+        return _whole(join(_bits(x, width), _bits(y, width)), width, signed)
+
+    return rule
+
+
+reads("BitwiseAnd", since=18)(_bitwise(F.mul))
+reads("BitwiseOr", since=18)(_bitwise(F.maximum))
+reads("BitwiseXor", since=18)(_bitwise(lambda x, y: F.ne(x, y).long()))
+
+
+@reads("BitwiseNot", since=18)
+def _bitwise_not(node: Node, x: Tensor) -> Any:
+    width, signed = _width(node, x)
+    return F.neg(x) - 1 if signed else F.neg(x) + ((1 << width) - 1)
+
+
+@reads("BitShift", since=11)
+def _bit_shift(node: Node, x: Tensor, y: Tensor) -> Any:
+    """Of unsigned numbers: times or by a power of two, without what does not fit."""
+    direction = one_of(node, "direction", "", "LEFT", "RIGHT")
+    width, _ = _width(node, x)
+    factor = F.pow(like(y, 2), F.clamp(y, max=width))
+    if direction == "RIGHT":
+        return F.floor_divide(x, factor)
+    return F.remainder(x * factor, 1 << width)
+
+
+differs("Equal, Less, ... of NaN", "false, and true for not equal", "the same",
+        "handled: they agree")
 
 
 # ------------------------------------------------------------------ To ONNX

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etude.onnx.table import differs, writes
+from etude import functional as F
+from etude.core.shapes import axis, bool_, int64, reduced
+from etude.core.tensor import Tensor
+from etude.onnx.graph import Node
+from etude.onnx.table import Refused, differs, reads, writes
+from etude.onnx.values import axes_of, number
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -15,14 +21,129 @@ if TYPE_CHECKING:
 # ------------------------------------------------------------------ From ONNX
 
 
+def _empty(value: float) -> Any:
+    """What a reduction gives of no elements at all, where Etude's op refuses."""
+    return lambda x, dims, keep: F.full(reduced(x.shape, dims, keep), value, x.dtype,
+                                        device=x.device)
 
 
+def _bool_as_numbers(op: Any) -> Any:
+    """amax or amin, of bools too."""
+    def rule(x: Tensor, dim: Any, keepdim: bool) -> Any:
+        if x.dtype == bool_:
+            return op(x.long(), dim, keepdim).to(bool_)
+        return op(x, dim, keepdim)
+
+    return rule
 
 
+def _norm(x: Tensor, dim: Any, keepdim: bool) -> Any:
+    if x.dtype == int64:
+        return F.norm(x.double(), 2, dim, keepdim).to(int64)
+    return F.norm(x, 2, dim, keepdim)
 
 
+def _log_sum(x: Tensor, dim: Any, keepdim: bool) -> Any:
+    return F.log(F.sum(x, dim, keepdim))
 
 
+def _log_sum_exp(x: Tensor, dim: Any, keepdim: bool) -> Any:
+    return F.logsumexp(x, dim, keepdim)
+
+
+def _mean(x: Tensor, dim: Any, keepdim: bool) -> Any:
+    if x.dtype == int64:
+        raise Refused("the mean of integers, whose rounding ONNX does not define")
+    return F.mean(x, dim, keepdim)
+
+
+#: Op -> the function, and what it gives of an empty axis where that function refuses one.
+REDUCTIONS: dict[str, tuple[Any, Any]] = {
+    "ReduceSum": (F.sum, None), "ReduceProd": (F.prod, None),
+    "ReduceMean": (_mean, _empty(0.0)),
+    "ReduceMax": (_bool_as_numbers(F.amax), _empty(-math.inf)),
+    "ReduceMin": (_bool_as_numbers(F.amin), _empty(math.inf)),
+    "ReduceL1": (lambda x, dim, keepdim: F.sum(F.abs(x), dim, keepdim), None),
+    "ReduceL2": (_norm, None),
+    "ReduceSumSquare": (lambda x, dim, keepdim: F.sum(F.square(x), dim, keepdim), None),
+    "ReduceLogSum": (_log_sum, None),
+    "ReduceLogSumExp": (_log_sum_exp, _empty(-math.inf)),
+}
+
+
+def _reduced(node: Node, x: Tensor, axes: Any) -> Any:
+    fn, empty = REDUCTIONS[node.op]
+    keep, noop = bool(node.get("keepdims", 1)), node.get("noop_with_empty_axes", 0)
+    numbers = () if axes is None else axes_of(node, x, axes)
+    if not numbers and noop:
+        return fn(x.unsqueeze(-1), x.ndim, False)  # a reduction of single elements
+    dims = numbers or tuple(range(x.ndim))
+    if empty is not None and any(x.shape[d] == 0 for d in dims):
+        if x.dtype == int64 or x.dtype == bool_:
+            raise Refused(f"{node.op} of no elements of {x.dtype.name}, which have no infinity")
+        return empty(x, dims, keep)
+    return fn(x, dims, keep)
+
+
+def _by_attribute(node: Node, x: Tensor) -> Any:
+    return _reduced(node, x, node.get("axes"))
+
+
+def _by_input(node: Node, x: Tensor, axes: Tensor | None = None) -> Any:
+    return _reduced(node, x, axes)
+
+
+for _op in REDUCTIONS:
+    _change = 13 if _op == "ReduceSum" else 18  # from here on the axes are an input
+    reads(_op, to=_change - 1)(_by_attribute)
+    reads(_op, since=_change)(_by_input)
+
+differs("ReduceMean, ReduceMax, ... of an empty axis", "0, -inf, inf, -inf (log-sum-exp)",
+        "ShapeError", "handled: the reader gives ONNX's values; integers are refused")
+differs("ReduceMax, ReduceMin of NaN", "not said: onnxruntime drops NaN unless it is first",
+        "NaN", "handled: NaN, as in onnx's reference evaluator")
+
+
+def _extreme(op: Any) -> Any:
+    def rule(node: Node, x: Tensor) -> Any:
+        dim, keep = node.get("axis", 0), bool(node.get("keepdims", 1))
+        if not node.get("select_last_index", 0):
+            return op(x, dim, keep)
+        return F.neg(op(F.flip(x, axis(node.op, dim, x.ndim)), dim, keep)) + (x.shape[dim] - 1)
+
+    return rule
+
+
+reads("ArgMax")(_extreme(F.argmax))
+reads("ArgMin")(_extreme(F.argmin))
+
+
+@reads("CumSum", since=11)
+def _cumsum(node: Node, x: Tensor, dim: Tensor) -> Any:
+    return _running(node, x, dim, lambda z, d: F.cumsum(z, d), 0)
+
+
+@reads("CumProd", since=26)
+def _cumprod(node: Node, x: Tensor, dim: Tensor) -> Any:
+    def scan(z: Tensor, d: int) -> Any:
+        rows = list(F.unbind(z, d))
+        for i in range(1, len(rows)):
+            rows[i] = rows[i - 1] * rows[i]
+        return F.stack(rows, d) if rows else z
+
+    return _running(node, x, dim, scan, 1)
+
+
+def _running(node: Node, x: Tensor, dim: Tensor, scan: Any, first: int) -> Any:
+    """A scan along an axis, in either direction; "exclusive" ones begin with nothing."""
+    exclusive, reverse = node.get("exclusive", 0), node.get("reverse", 0)
+    d = axis(node.op, number(dim), x.ndim)
+    x = F.flip(x, d) if reverse else x
+    if exclusive and x.shape[d]:
+        ahead = x[(*[slice(None)] * d, slice(0, 1))] * 0 + first
+        x = F.cat([ahead, x[(*[slice(None)] * d, slice(0, x.shape[d] - 1))]], d)
+    y = scan(x, d)
+    return F.flip(y, d) if reverse else y
 
 
 # ------------------------------------------------------------------ To ONNX
