@@ -192,11 +192,11 @@ def _normed(centred: str, var: str, weight: str | None, bias: str | None, call: 
     deviation = build.node("Add", var, build.constant(call.attrs["eps"], call.dtype))
     y = build.node("Div", centred, build.node("Sqrt", deviation))
     if weight is not None:
-        y = build.node("Mul", y, _column(weight, call, build))
-    return y if bias is None else build.node("Add", y, _column(bias, call, build))
+        y = build.node("Mul", y, _lined_up(weight, call, build))
+    return y if bias is None else build.node("Add", y, _lined_up(bias, call, build))
 
 
-def _column(vector: str, call: Call, build: Build) -> str:
+def _lined_up(vector: str, call: Call, build: Build) -> str:
     """(C) lined up with the channels of x: (N, C, ...)."""
     rest = range(1, len(call.shapes[0]) - 1)
     return build.unsqueeze(vector, *rest) if len(rest) else vector
@@ -207,8 +207,8 @@ def batch_norm_eval(call: Call, build: Build) -> str:
     x, mean, var, weight, bias = (*call.inputs, None, None)[:5]
     channels = call.shapes[1]
     if not exact(call.attrs["eps"], call.dtype):
-        centred = build.node("Sub", x, _column(mean, call, build))
-        return _normed(centred, _column(var, call, build), weight, bias, call, build)
+        centred = build.node("Sub", x, _lined_up(mean, call, build))
+        return _normed(centred, _lined_up(var, call, build), weight, bias, call, build)
     if weight is None:
         weight = build.constant(np.ones(channels), call.dtype)
     if bias is None:

@@ -289,7 +289,7 @@ def slice_(call: Call, build: Build) -> str:
     ranges = [(d, entry) for d, entry in enumerate(taken)
               if isinstance(entry, tuple) and entry != (None, None, None)]
     if ranges:
-        x = _cut(x, ranges, build)
+        x = _ranges(x, ranges, build)
     for d, entry in reversed(list(enumerate(taken))):
         if not isinstance(entry, tuple):
             place = build.squeeze(build.shape([entry]), 0)
@@ -299,7 +299,7 @@ def slice_(call: Call, build: Build) -> str:
     return build.unsqueeze(x, *new) if new else x
 
 
-def _cut(x: str, ranges: list[tuple[int, Any]], build: Build) -> str:
+def _ranges(x: str, ranges: list[tuple[int, Any]], build: Build) -> str:
     """Slice's bounds are Python's, but for None, which is the end where a step begins or stops."""
     from etude.onnx.build import FIRST, LAST
 
@@ -323,7 +323,7 @@ def split(call: Call, build: Build) -> list[str]:
 @writes("flip")
 def flip(call: Call, build: Build) -> str:
     axes = call.axes(call.attrs["dims"])
-    return _cut(call.inputs[0], [(d, (None, None, -1)) for d in axes], build) if axes else (
+    return _ranges(call.inputs[0], [(d, (None, None, -1)) for d in axes], build) if axes else (
         call.inputs[0])
 
 
