@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, ModelProto, NodeProto, defs
 from onnx import IR_VERSION as NEWEST_IR
+from onnx import AttributeProto, ModelProto, NodeProto, defs
 from onnx import __version__ as onnx_version
 
 from etude.core.errors import FileError
