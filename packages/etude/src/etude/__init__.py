@@ -39,7 +39,7 @@ from etude.inspect.receipt import Receipt, check_nan, receipt
 from etude.inspect.summary import summary
 
 if TYPE_CHECKING:
-    from etude import backends, data, models, nn, optim, train
+    from etude import backends, data, models, nn, onnx, optim, train
     from etude.backends import BackendInfo, hookimpl, implements, set_default_backend, use
     from etude.measure.profile import profile
     from etude.replay.captured import capture
@@ -59,7 +59,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 Backend = Column
 
 #: Imported when first used: packages, and names with the package they are in.
-_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train"), "")
+_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "onnx", "optim", "train"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
 _LAZY |= {"capture": "replay.captured", "profile": "measure.profile"}

@@ -27,7 +27,7 @@ def load(path: str | os.PathLike[str]) -> OnnxModel:
 
 
 def export(model: Any, example: Any, path: str | os.PathLike[str], **options: Any) -> Any:
-    """Write a model as an ONNX file: see ``etude.onnx.export``'s module for the options."""
-    from etude.onnx.export import export as write
+    """Write a model as an ONNX file: see ``write.py`` for the options."""
+    from etude.onnx.write import export as write
 
     return write(model, example, path, **options)

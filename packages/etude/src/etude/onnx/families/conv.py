@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etude import functional as F
 from etude.core.errors import ShapeError
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
-from etude.onnx.table import Refused, differs, reads
+from etude.onnx.table import Refused, differs, reads, writes
 from etude.onnx.values import one_of
+
+if TYPE_CHECKING:
+    from etude.onnx.build import Build, Call
 
 # ------------------------------------------------------------------ From ONNX
 
@@ -134,3 +137,11 @@ def _conv_integer(node: Node, x: Tensor, weight: Tensor, x_zero: Tensor | None =
 
 
 # ------------------------------------------------------------------ To ONNX
+
+
+@writes("conv2d")
+def conv2d(call: Call, build: Build) -> str:
+    attrs = call.attrs
+    return build.node("Conv", *call.inputs, kernel_shape=list(call.shapes[1][2:]),
+                      strides=list(attrs["stride"]), pads=[*attrs["padding"], *attrs["padding"]],
+                      dilations=list(attrs["dilation"]), group=attrs["groups"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etude import functional as F
 from etude.core.shapes import int64
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
-from etude.onnx.table import reads
+from etude.onnx.table import differs, reads, writes
+
+if TYPE_CHECKING:
+    from etude.onnx.build import Build, Call
 
 # ------------------------------------------------------------------ From ONNX
 
@@ -59,3 +62,20 @@ def _matmul_integer(node: Node, a: Tensor, b: Tensor, a_zero: Tensor | None = No
 
 
 # ------------------------------------------------------------------ To ONNX
+
+differs("matmul, linear, conv2d", "says nothing of the order of a sum",
+        "float32 in blocks that are added up in float64", "handled: within the bound of float32")
+
+
+@writes("matmul")
+def matmul(call: Call, build: Build) -> str:
+    return build.node("MatMul", *call.inputs)
+
+
+@writes("linear")
+def linear(call: Call, build: Build) -> str:
+    x, weight, bias = (*call.inputs, None)[:3]
+    if len(call.shapes[0]) == 2:
+        return build.node("Gemm", x, weight, bias, transB=1)
+    y = build.node("MatMul", x, build.node("Transpose", weight, perm=[1, 0]))
+    return y if bias is None else build.node("Add", y, bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +10,11 @@ from etude import functional as F
 from etude.core.shapes import axis
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
-from etude.onnx.table import Refused, differs, reads
+from etude.onnx.table import Refused, differs, reads, writes
 from etude.onnx.values import dtype_numbered, like
+
+if TYPE_CHECKING:
+    from etude.onnx.build import Build, Call
 
 # ------------------------------------------------------------------ From ONNX
 
@@ -96,3 +99,13 @@ def _quantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) 
 
 
 # ------------------------------------------------------------------ To ONNX
+
+differs("embedding, index_select, gather, scatter_add, one_hot",
+        "an index below 0 counts from the end", "IndexError",
+        "handled: written for indices that Etude takes; what it raises an error for, a runtime "
+        "may take")
+
+
+@writes("cast")
+def cast(call: Call, build: Build) -> str:
+    return build.cast(call.inputs[0], call.attrs["dtype"])

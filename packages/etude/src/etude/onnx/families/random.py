@@ -77,3 +77,6 @@ def _bernoulli(node: Node, x: Tensor) -> Any:
 
 
 # ------------------------------------------------------------------ To ONNX
+
+differs("rand, randn, dropout", "draws by a generator of the runtime's own",
+        "Philox, the same numbers everywhere", "refused: export the model in eval mode")

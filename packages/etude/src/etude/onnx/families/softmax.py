@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from etude import functional as F
 from etude.core.shapes import axis
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
-from etude.onnx.table import differs, reads
+from etude.onnx.table import differs, reads, writes
+
+if TYPE_CHECKING:
+    from etude.onnx.build import Build, Call
 
 # ------------------------------------------------------------------ From ONNX
 
@@ -45,3 +50,21 @@ differs("Softmax, LogSoftmax, Hardmax below opset 13",
 
 
 # ------------------------------------------------------------------ To ONNX
+
+differs("log_softmax", "LogSoftmax of float64 passes over NaN in onnxruntime", "the row is NaN",
+        "handled: float64 is written out, unless finite=True")
+
+
+@writes("softmax")
+def softmax(call: Call, build: Build) -> str:
+    return build.node("Softmax", call.inputs[0], axis=call.attrs["dim"])
+
+
+@writes("log_softmax")
+def log_softmax(call: Call, build: Build) -> str:
+    (x,), axis = call.inputs, call.axis(call.attrs["dim"])
+    if call.dtype == np.float32 or build.finite:
+        return build.node("LogSoftmax", x, axis=call.attrs["dim"])
+    shifted = build.node("Sub", x, build.reduce("ReduceMax", x, [axis], True))
+    whole = build.reduce("ReduceSum", build.node("Exp", shifted), [axis], True)
+    return build.node("Sub", shifted, build.node("Log", whole))
