@@ -25,6 +25,7 @@ from onnx import __version__ as onnx_version
 
 from etude.core.errors import FileError
 from etude.data.files import naming
+from etude.onnx.flow import FLOW
 from etude.onnx.graph import Graph, Node, Sizes, Value, shown
 from etude.onnx.table import NEWEST, OLDEST, Refused, fill, reader
 from etude.onnx.tensors import NARROW, OURS, STORED, array_of, dtype_name
@@ -34,8 +35,6 @@ from etude.onnx.types import result_types
 MOST_NODES = 200_000
 #: Functions in functions, and graphs in graphs.
 DEEPEST = 32
-#: Control flow, which the model runs itself.
-FLOW = {"If", "Loop"}
 
 
 def read(path: str | os.PathLike[str]) -> Graph:

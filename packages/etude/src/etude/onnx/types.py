@@ -34,7 +34,7 @@ def result_types(node: Node, schema: Any, given: list[int | None],
     stated = _stated(node, given, tensors)
     if stated is not None:
         return [stated, *[None] * (len(node.outputs) - 1)]
-    if node.op in ("If", "Loop"):
+    if node.op in ("If", "Loop", "Scan"):
         return [None] * len(node.outputs)
     bound: dict[str, int | None] = {}
     for i, kind in enumerate(given):
