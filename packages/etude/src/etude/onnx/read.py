@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, ModelProto, NodeProto, defs
 from onnx import IR_VERSION as NEWEST_IR
 from onnx import __version__ as onnx_version
@@ -55,6 +55,7 @@ def parsed(data: bytes) -> Any:
         model = ModelProto.FromString(data)
     except DecodeError:
         raise FileError("this is no ONNX file, or it is damaged or cut short") from None
+    _check_texts(model)
     if not model.HasField("graph"):
         raise FileError("this is no ONNX model: it holds no graph")
     if not 1 <= model.ir_version <= NEWEST_IR:
@@ -62,6 +63,17 @@ def parsed(data: bytes) -> Any:
                         f"{onnx_version} knows 1 to {NEWEST_IR}. If the file is in order, a newer "
                         f"onnx may read it")
     return model
+
+
+def _check_texts(message: Any) -> None:
+    """FileError for a name that is no UTF-8. Protobuf hands it over as bytes."""
+    for field, value in message.ListFields():
+        many = [value] if isinstance(value, (str, bytes, Message)) else value
+        if field.type == field.TYPE_MESSAGE:
+            for part in many:
+                _check_texts(part)
+        elif field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in many):
+            raise FileError(f"a text in its field {field.name!r} is no UTF-8; the file is damaged")
 
 
 class _Scope:
