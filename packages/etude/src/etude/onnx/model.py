@@ -21,8 +21,8 @@ from etude.core.shapes import FLOATS, Spec
 from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
 from etude.onnx.flow import FLOW
-from etude.onnx.graph import Graph, Node, Value, shown
-from etude.onnx.table import Refused
+from etude.onnx.graph import Graph, Node, Value
+from etude.onnx.table import Refused, shown
 
 #: Inputs of ops that are never trained, whatever their dtype: statistics, bounds, sizes, scales.
 NOT_TRAINED = {
