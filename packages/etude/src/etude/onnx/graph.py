@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.onnx.table import Reader
+from etude.onnx.table import Reader, shown
 
 #: Sizes of a declared shape: a number, the name of a size that is the same wherever it stands, or
 #: None where nothing is known.
@@ -106,9 +106,3 @@ def outer_names(node: Node) -> set[str]:
                 used |= {*inner.inputs, *outer_names(inner)}
             found |= used - own
     return found
-
-
-def shown(name: str) -> str:
-    """A name out of a file, for a message: quoted, in ASCII, and not longer than a line."""
-    text = ascii(name if len(name) <= 60 else f"{name[:57]}...")
-    return text if len(text) <= 200 else f"{text[:197]}...'"

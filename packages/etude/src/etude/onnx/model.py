@@ -20,8 +20,9 @@ from etude.core.errors import DTypeError, ShapeError
 from etude.core.shapes import FLOATS, Spec
 from etude.core.tensor import Tensor, tensor
 from etude.nn.module import Module, Parameter
-from etude.onnx.graph import Graph, Node, Value, shown
-from etude.onnx.table import Refused
+from etude.onnx.flow import FLOW
+from etude.onnx.graph import Graph, Node, Value
+from etude.onnx.table import Refused, shown
 
 #: Inputs of ops that are never trained, whatever their dtype: statistics, bounds, sizes, scales.
 NOT_TRAINED = {
@@ -96,7 +97,7 @@ class OnnxModel(Module):
                 owner.add_module(part, Part())
             owner, parts[i] = vars(owner)[part], part
         last = parts[-1]
-        while hasattr(owner, last) or last in vars(owner):
+        while hasattr(owner, last):
             last += "_"
         return owner, last, ".".join([*parts[:-1], last])
 
@@ -146,7 +147,7 @@ class OnnxModel(Module):
 
     def _results(self, node: Node, given: list[Any], values: dict[str, Any]) -> tuple[Any, ...]:
         if node.reader is None:
-            return tuple(_FLOW[node.op](self, node, given, values))
+            return tuple(FLOW[node.op](self._branch, node, given, values))
         node.training = self.training
         found = node.reader.rule(node, *given)
         if node.unread:
@@ -160,9 +161,6 @@ class OnnxModel(Module):
         return self._run(graph, inner)
 
     # ------------------------------------------------------------------ for people
-
-    def misfit(self, *inputs: Any, **named: Any) -> str:
-        return ""
 
     def extra_repr(self) -> str:
         counts = ", ".join(f"{op} {n}" for op, n in sorted(self.graph.counts().items()))
@@ -225,37 +223,3 @@ def _within(y: Tensor, narrow: np.dtype[Any]) -> Tensor:
             raise Refused(f"a number leaves the range of {narrow.name}, {low} to {high}; ONNX "
                           f"would wrap it round, and Etude computes in int64")
     return y
-
-
-# ------------------------------------------------------------------ control flow
-
-
-def _if(model: OnnxModel, node: Node, given: list[Any], values: dict[str, Any]) -> list[Any]:
-    taken = node.get("then_branch" if bool(given[0]) else "else_branch")
-    return model._branch(taken, values)
-
-
-def _loop(model: OnnxModel, node: Node, given: list[Any], values: dict[str, Any]) -> list[Any]:
-    """Run the body while its condition holds and for at most so many times."""
-    most, go_on, *carried = given
-    body: Graph = node.get("body")
-    rows: list[list[Any]] = [[] for _ in body.outputs[1 + len(carried) :]]
-    times, condition = 0, go_on is None or bool(go_on)
-    while condition and (most is None or times < int(most)):
-        found = model._branch(body, values, tensor(times), tensor(True), *carried)
-        condition, carried = bool(found[0]), found[1 : 1 + len(carried)]
-        for row, y in zip(rows, found[1 + len(carried) :], strict=True):
-            row.append(y)
-        times += 1
-    if rows and not times:
-        raise Refused("a loop that never runs has scan outputs, whose shape nobody knows")
-    return [*carried, *[_stacked(row) for row in rows]]
-
-
-def _stacked(row: list[Any]) -> Any:
-    from etude.functional import stack
-
-    return stack(row)
-
-
-_FLOW = {"If": _if, "Loop": _loop}

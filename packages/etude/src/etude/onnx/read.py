@@ -14,28 +14,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
-from onnx import IR_VERSION as NEWEST_IR
+from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, ModelProto, NodeProto, defs
+from onnx import IR_VERSION as NEWEST_IR
 from onnx import __version__ as onnx_version
 
 from etude.core.errors import FileError
 from etude.data.files import naming
-from etude.onnx.graph import Graph, Node, Sizes, Value, shown
-from etude.onnx.table import NEWEST, OLDEST, Refused, fill, reader
+from etude.onnx.flow import FLOW
+from etude.onnx.graph import Graph, Node, Sizes, Value
+from etude.onnx.table import NEWEST, OLDEST, Refused, fill, reader, shown
 from etude.onnx.tensors import NARROW, OURS, STORED, array_of, dtype_name
 from etude.onnx.types import result_types
 
 #: Nodes after inlining. Ten functions that each call the next ten times are 10^10 nodes.
-MOST_NODES = 200_000
-#: Functions in functions, and graphs in graphs.
+MOST_NODES = 50_000
+#: Functions in functions. Graphs in graphs end at about as many: protobuf sees to that.
 DEEPEST = 32
-#: Control flow, which the model runs itself.
-FLOW = {"If", "Loop"}
 
 
 def read(path: str | os.PathLike[str]) -> Graph:
@@ -56,6 +56,7 @@ def parsed(data: bytes) -> Any:
         model = ModelProto.FromString(data)
     except DecodeError:
         raise FileError("this is no ONNX file, or it is damaged or cut short") from None
+    _check_texts(model)
     if not model.HasField("graph"):
         raise FileError("this is no ONNX model: it holds no graph")
     if not 1 <= model.ir_version <= NEWEST_IR:
@@ -63,6 +64,17 @@ def parsed(data: bytes) -> Any:
                         f"{onnx_version} knows 1 to {NEWEST_IR}. If the file is in order, a newer "
                         f"onnx may read it")
     return model
+
+
+def _check_texts(message: Any) -> None:
+    """FileError for a name that is no UTF-8. Protobuf hands it over as bytes."""
+    for field, value in message.ListFields():
+        many = [value] if isinstance(value, (str, bytes, Message)) else value
+        if field.type == field.TYPE_MESSAGE:
+            for part in many:
+                _check_texts(part)
+        elif field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in many):
+            raise FileError(f"a text in its field {field.name!r} is no UTF-8; the file is damaged")
 
 
 class _Scope:
@@ -104,15 +116,13 @@ class _Reading:
         graph = self.read_graph(self.model.graph, _Scope(), self.opsets, 0)
         if self.missing:
             first, *others = self.missing.values()
-            more = f". Nor are these read: {', '.join(list(self.missing)[1:21])}" if others else ""
-            raise Refused(first + more)
+            names = ", ".join(map(shown, list(self.missing)[1:11]))
+            raise Refused(f"{first}. Nor are these read: {names}" if others else first)
         return graph
 
     # -------------------------------------------------------------- graphs
 
     def read_graph(self, proto: Any, scope: _Scope, opsets: dict[str, int], depth: int) -> Graph:
-        if depth > DEEPEST:
-            raise FileError(f"graphs lie in graphs, more than {DEEPEST} deep")
         if proto.sparse_initializer:
             raise Refused("the file has sparse initialisers, which Etude does not have; convert "
                           "them to dense ones")
@@ -185,15 +195,15 @@ class _Reading:
             raise FileError(f"the file states no opset of the domain {shown(node.domain)}")
         if node.op not in FLOW or node.domain:
             node.reader = reader(node.domain, node.op, node.opset)
-        schema = _schema(node)
+        schema = _schema(node.op, node.opset, node.domain)
         _check_counts(node, schema)
         tensors = self.read_attributes(node, call, scope, schema)
         given = [scope.type_of(name) if name else None for name in node.inputs]
-        kinds = result_types(node, schema, given, tensors)
         for name, kind in zip(node.inputs, given, strict=True):
             if kind in STORED and node.op not in ("Cast", "CastLike"):
                 raise Refused(f"{shown(name)} is {dtype_name(kind)}, in which Etude does not "
                               f"compute; convert the model to float32")
+        kinds = result_types(node, schema, given, tensors)
         for name, kind in zip(node.outputs, kinds, strict=True):
             stored = node.op == "Constant" and kind in STORED
             if kind is not None and kind not in OURS and kind not in NARROW and not stored:
@@ -332,11 +342,12 @@ def _opsets(entries: Iterable[Any]) -> dict[str, int]:
     return found
 
 
-def _schema(node: Node) -> Any:
+@cache
+def _schema(op: str, opset: int, domain: str) -> Any:
     try:
-        return defs.get_schema(node.op, node.opset, node.domain)
+        return defs.get_schema(op, opset, domain)
     except defs.SchemaError:
-        raise FileError(f"ONNX has no op {shown(node.op)} in opset {node.opset}") from None
+        raise FileError(f"ONNX has no op {shown(op)} in opset {opset}") from None
 
 
 def _check_names(node: Node, call: _Call, scope: _Scope) -> None:

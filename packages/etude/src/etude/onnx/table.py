@@ -115,9 +115,10 @@ def reader(domain: str, op: str, opset: int) -> Reader:
     found = READERS.get((domain, op))
     if not found:
         own = [name for where, name in READERS if where == domain]
-        where = f"the domain {domain!r}" if domain else "ONNX"
-        raise Refused(f"Etude has no reader for the op {op!r} of {where}{did_you_mean(op, own)} "
-                      f"One is a function under @reads({op!r}) in etude/onnx/families")
+        where = f"the domain {shown(domain)}" if domain else "ONNX"
+        raise Refused(f"Etude has no reader for the op {shown(op)} of {where}"
+                      f"{did_you_mean(op[:60], own)} One is a function under @reads in "
+                      f"etude/onnx/families")
     return _at(found, opset, f"read the op {op!r}")
 
 
@@ -161,6 +162,12 @@ def _enter(entries: list[Entry], entry: Entry) -> None:
 
 def _family(rule: Callable[..., Any]) -> str:
     return rule.__module__.rpartition(".")[2]
+
+
+def shown(name: str) -> str:
+    """A name out of a file, for a message: quoted, in ASCII, and not longer than a line."""
+    text = ascii(name if len(name) <= 60 else f"{name[:57]}...")
+    return text if len(text) <= 200 else f"{text[:197]}...'"
 
 
 def fill() -> None:

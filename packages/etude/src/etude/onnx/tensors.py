@@ -16,8 +16,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from etude.core.errors import FileError
-from etude.onnx.graph import shown
-from etude.onnx.table import Refused
+from etude.onnx.table import Refused, shown
 
 Array = np.ndarray[Any, Any]
 

@@ -12,7 +12,10 @@ from typing import Any
 
 from onnx import TensorProto
 
+from etude.core.errors import FileError
 from etude.onnx.graph import Node
+from etude.onnx.table import shown
+from etude.onnx.tensors import dtype_name
 
 #: Ops that state the dtype of their result in an attribute -> its name.
 _STATED = {"Cast": "to", "EyeLike": "dtype", "RandomNormalLike": "dtype",
@@ -31,16 +34,19 @@ def result_types(node: Node, schema: Any, given: list[int | None],
     """The dtype of each result, as ONNX numbers them; None where it cannot be known.
     tensors: the dtypes of attributes that are tensors.
     """
-    stated = _stated(node, given, tensors)
-    if stated is not None:
-        return [stated, *[None] * (len(node.outputs) - 1)]
-    if node.op in ("If", "Loop"):
+    if node.op in ("If", "Loop", "Scan"):
         return [None] * len(node.outputs)
-    bound: dict[str, int | None] = {}
-    for i, kind in enumerate(given):
-        bound.setdefault(_formal(schema.inputs, i).type_str, kind)
-        if bound[_formal(schema.inputs, i).type_str] is None:
-            bound[_formal(schema.inputs, i).type_str] = kind
+    bound: dict[str, int] = {}
+    first: dict[str, str] = {}  # type variable -> the input that bound it
+    for i, (name, kind) in enumerate(zip(node.inputs, given, strict=True)):
+        formal = _formal(schema.inputs, i)
+        if kind is None or not (formal.is_homogeneous or formal.option != formal.option.Variadic):
+            continue
+        known = bound.setdefault(formal.type_str, kind)
+        if known != kind:
+            raise FileError(f"{shown(first[formal.type_str])} is {dtype_name(known)} and "
+                            f"{shown(name)} is {dtype_name(kind)}, and must be the same")
+        first.setdefault(formal.type_str, name)
     only = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     found = []
     for i in range(len(node.outputs)):
@@ -48,7 +54,8 @@ def result_types(node: Node, schema: Any, given: list[int | None],
         allowed = only.get(text, [text])
         kind = _number(allowed[0]) if len(allowed) == 1 else bound.get(text)
         found.append(kind)
-    return found
+    stated = _stated(node, given, tensors)
+    return found if stated is None else [stated, *found[1:]]
 
 
 def _stated(node: Node, given: list[int | None], tensors: dict[str, int]) -> int | None:

@@ -10,7 +10,7 @@ import numpy as np
 from etude import functional as F
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
-from etude.onnx.table import differs, reads, writes
+from etude.onnx.table import Refused, differs, reads, writes
 from etude.onnx.values import like, one_of
 
 if TYPE_CHECKING:
@@ -86,13 +86,28 @@ def _bitwise_not(node: Node, x: Tensor) -> Any:
 
 @reads("BitShift", since=11)
 def _bit_shift(node: Node, x: Tensor, y: Tensor) -> Any:
-    """Of unsigned numbers: times or by a power of two, without what does not fit."""
+    """By a power of two: the division rounds down, so the sign is what fills up from the left.
+    A shift by less than no bits, or by all of them, leaves the sign alone, or 0.
+    """
     direction = one_of(node, "direction", "", "LEFT", "RIGHT")
-    width, _ = _width(node, x)
-    factor = F.pow(like(y, 2), F.clamp(y, max=width))
+    width, signed = _width(node, x)
+    beyond = (y < 0) | (y >= width)
+    power = F.pow(like(y, 2), F.clamp(y, 0, min(width - 1, 62)))
     if direction == "RIGHT":
-        return F.floor_divide(x, factor)
-    return F.remainder(x * factor, 1 << width)
+        half = F.where(y == 63, 2, 1)  # 2^63 is no int64
+        by = F.floor_divide(F.floor_divide(x, power), half)
+        return F.where(beyond, F.neg((x < 0).long()), by)
+    if width == 64:
+        return F.where(beyond, 0, _doubled(x, y, power))
+    z = F.remainder(x * power, 1 << width)
+    z = F.where(z >= 1 << (width - 1), z - (1 << width), z) if signed else z
+    return F.where(beyond, 0, z)
+
+
+def _doubled(x: Tensor, y: Tensor, power: Any) -> Any:
+    if bool(F.any((F.abs(x.double()) * power.double() >= 2.0**63) | (y == 63))):
+        raise Refused("a shift that pushes bits out of 64")
+    return x * power
 
 
 differs("Equal, Less, ... of NaN", "false, and true for not equal", "the same",
