@@ -19,25 +19,37 @@ EPILOG = """\b
 Examples:
   etude export runs/digits --c digits.c    and then: cc -O2 digits.c -o digits -lm
   etude export gpt.safetensors --c gpt.c --model gpt --set heads=4
+  etude export runs/digits --onnx digits.onnx
 """
 
 
-def _c(trained: Any, path: Path) -> str:
+def _c(trained: Any, path: Path, shape: tuple[int, ...] | None) -> str:
     from etude.c_file import write
 
+    if shape is not None:
+        raise ValueError("--shape is for --onnx: a C file takes samples of the model's own size")
     return write(trained, path)
+
+
+def _onnx(trained: Any, path: Path, shape: tuple[int, ...] | None) -> str:
+    from etude.onnx.trained import write
+
+    return write(trained, path, shape)
 
 
 @dataclass(frozen=True)
 class Format:
-    """``write`` takes a ``Trained`` and a path, makes the file, and returns a sentence about it."""
+    """``write`` takes a ``Trained``, a path and the shape of a sample or None, makes the file, and
+    returns a sentence about it.
+    """
 
     help: str
-    write: Callable[[Any, Path], str]
+    write: Callable[[Any, Path, tuple[int, ...] | None], str]
 
 
 #: Name of the option -> format.
-FORMATS = {"c": Format("One C file with main(), which needs nothing but libc and libm.", _c)}
+FORMATS = {"c": Format("One C file with main(), which needs nothing but libc and libm.", _c),
+           "onnx": Format("An ONNX file, for other frameworks and runtimes.", _onnx)}
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,6 +58,16 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         command = click.option(f"--{name}", metavar="FILE", help=format.help,
                                type=click.Path(path_type=Path, dir_okay=False))(command)
     return command
+
+
+def _sizes(context: Any, option: Any, text: str | None) -> tuple[int, ...] | None:
+    """"3,32,32" as numbers."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"sizes are numbers from 1, such as 3,32,32; got {text!r}")
+    return tuple([int(part) for part in parts])
 
 
 @click.command(epilog=EPILOG)
@@ -57,8 +79,10 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
               help="An argument of that model, such as heads=4.")
 @click.option("--tokenizer", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Of a text.  [default: tokenizer.json beside the weights]")
+@click.option("--shape", metavar="N,...", callback=_sizes, help="Of a sample, for --onnx, where "
+              "the model takes several: 3,32,32, or the length of a text.")
 def export(source: Path, model: str | None, changes: tuple[str, ...], tokenizer: Path | None,
-           **paths: Path | None) -> None:
+           shape: tuple[int, ...] | None, **paths: Path | None) -> None:
     """Write a trained model as a file for other programs.
 
     SOURCE is the folder of a run of 'etude train', or a .safetensors file. Several
@@ -74,4 +98,4 @@ def export(source: Path, model: str | None, changes: tuple[str, ...], tokenizer:
         if any(path.resolve() == trained.path.resolve() for path in wanted.values()):
             raise click.UsageError(f"{trained.path} is what is read, and would be written over")
         for name, path in wanted.items():
-            click.echo(FORMATS[name].write(trained, path))
+            click.echo(FORMATS[name].write(trained, path, shape))
