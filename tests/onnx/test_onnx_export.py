@@ -170,7 +170,8 @@ class Two(nn.Module):
         self.scale = nn.Parameter(etude.tensor([2.0, 3.0, 4.0]))
 
     def forward(self, left, right):
-        return {"total": left * self.scale + right, "larger": (left > right, F.maximum(left, right))}
+        larger = left > right, F.maximum(left, right)
+        return {"total": left * self.scale + right, "larger": larger}
 
 
 def test_inputs_and_results_have_names(tmp_path):

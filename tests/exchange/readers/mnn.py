@@ -13,8 +13,6 @@ model, inputs, outputs = sys.argv[1:]
 made = str(Path(outputs).with_suffix(".mnn"))
 subprocess.run([str(Path(sys.executable).with_name("mnnconvert")), "-f", "ONNX", "--modelFile",
                 model, "--MNNModel", made, "--bizCode", "etude"], check=True)
-import onnx
-
 graph = onnx.load(model).graph
 given = dict(np.load(inputs))
 net = nn.load_module_from_file(made, list(given), [y.name for y in graph.output])

@@ -1,5 +1,6 @@
 """Paddle reads what x2paddle makes of ONNX. python paddle.py MODEL INPUTS OUTPUTS"""
 
+import importlib
 import sys
 
 import numpy as np
@@ -13,9 +14,7 @@ given = dict(np.load(inputs))
 folder = outputs + ".paddle"
 onnx2paddle(model, folder, enable_onnx_checker=False, disable_feedback=True)
 sys.path.insert(0, folder)
-from x2paddle_code import ONNXModel
-
-net = ONNXModel()
+net = importlib.import_module("x2paddle_code").ONNXModel()
 net.set_dict(paddle.load(folder + "/model.pdparams"), use_structured_name=True)
 net.eval()
 found = net(*[paddle.to_tensor(x) for x in given.values()])
