@@ -34,6 +34,7 @@ from etude.train.form import Each, checked
 FORMAT = "etude-checkpoint"
 VERSION = 1
 MODEL, OPTIMIZER, STATE = "model.", "optimizer.", "state."
+ABOUT = "etude-weights"  # the only key of their metadata: safetensors writes several in any order
 
 PathLike = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
@@ -198,13 +199,14 @@ class Saved:
         return saved  # type: ignore[no-any-return]
 
 
-def save_weights(path: PathLike, model: Module) -> None:
+def save_weights(path: PathLike, model: Module, about: Mapping[str, Any] | None = None) -> None:
     """Write the parameters and buffers of ``model`` alone, as a safetensors file that other
-    programs read too: its keys are those of ``state_dict``. Errors as ``save_checkpoint``.
+    programs read too: its keys are those of ``state_dict``. ``about``, JSON that says more, goes
+    into its metadata. Errors as ``save_checkpoint``.
     """
     _path_first("save_weights", path, model)
     arrays = {k: _host(t) for k, t in model.state_dict().items()}
-    _write(path, arrays, {"format": "etude-weights"})
+    _write(path, arrays, {ABOUT: json.dumps(about or {}, sort_keys=True)})
 
 
 def load_weights(path: PathLike, model: Module) -> None:
@@ -214,9 +216,24 @@ def load_weights(path: PathLike, model: Module) -> None:
     model is as before.
     """
     _path_first("load_weights", path, model)
+    load_into(path, model, read_weights(path)[0])
+
+
+def read_weights(path: PathLike) -> tuple[dict[str, Array], Any]:
+    """(arrays, about): what ``save_weights`` wrote. ``about`` is any JSON, and {} where the file,
+    a checkpoint for one, says nothing. Errors as ``load_weights``.
+    """
     arrays, metadata = _unpacked(path)
     if metadata.get("format") == FORMAT:
-        arrays = Saved(path).weights
+        return Saved(path).weights, {}
+    try:
+        return arrays, json.loads(metadata.get(ABOUT, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its metadata {ABOUT!r} is no JSON: {error}") from None
+
+
+def load_into(path: PathLike, model: Module, arrays: Mapping[str, Array]) -> None:
+    """Copy ``arrays``, read from ``path``, into ``model``; all or nothing, as ``load_weights``."""
     try:
         with uninterrupted():
             model.load_state_dict(arrays)

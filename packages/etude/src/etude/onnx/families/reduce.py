@@ -155,6 +155,11 @@ differs("argmax, argmin", "says nothing of NaN; runtimes pass over it",
         "handled: it is looked for in IsNaN(x) first, unless finite=True")
 differs("logsumexp", "ReduceLogSumExp says nothing of infinities", "inf and -inf as the limits are",
         "handled: written with ReduceMax, Exp, ReduceSum and Log")
+#: Terms of 32 bits whose sum a float64 holds.
+MOST_INTS = 2**21
+
+differs("sum", "ReduceSum of int64 adds in float64 in onnxruntime", "exact, modulo 2^64",
+        "handled: high and low halves are added up apart, unless finite=True")
 differs("all, any", "reductions of bools begin in opset 20", "from opset 13 on",
         "handled: counted by ReduceSum of int64")
 differs("sum, mean, prod, var, cumsum", "adds in the dtype of x", "adds float32 up in float64",
@@ -168,8 +173,24 @@ def _reduction(op: str, kind: str) -> None:
         return build.reduce(kind, call.inputs[0], axes, call.attrs["keepdim"])
 
 
-for _op, _kind in {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd"}.items():
+for _op, _kind in {"mean": "ReduceMean", "prod": "ReduceProd"}.items():
     _reduction(_op, _kind)
+
+
+@writes("sum")
+def sum_(call: Call, build: Build) -> str:
+    """Of int64 in two halves of 32 bits: a sum of each is exact in float64 too."""
+    (x,), axes, keepdim = call.inputs, call.axes(call.attrs["dim"]), call.attrs["keepdim"]
+    if build.finite or call.dtype.kind == "f" or not axes:
+        return build.reduce("ReduceSum", x, axes, keepdim)
+    fixed = [n for n in (call.shapes[0][d] for d in axes) if isinstance(n, int)]
+    if math.prod(fixed) > MOST_INTS:
+        raise Refused(f"runtimes add int64 up in float64, which is wrong beyond {MOST_INTS} terms")
+    half = build.constant(2**32, call.dtype)
+    low = build.node("Mod", x, half)
+    high = build.node("Div", build.node("Sub", x, low), half)
+    sums = [build.reduce("ReduceSum", part, axes, keepdim) for part in (high, low)]
+    return build.node("Add", build.node("Mul", sums[0], half), sums[1])
 
 
 def extreme(kind: str, x: str, axes: Sequence[int], keepdims: bool, dtype: np.dtype[np.generic],

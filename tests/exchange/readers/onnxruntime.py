@@ -1,0 +1,12 @@
+"""onnxruntime reads ONNX itself. python onnxruntime.py MODEL INPUTS OUTPUTS"""
+
+import sys
+
+import numpy as np
+
+sys.path.pop(0)
+import onnxruntime
+
+model, inputs, outputs = sys.argv[1:]
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+np.savez(outputs, *session.run(None, dict(np.load(inputs))))

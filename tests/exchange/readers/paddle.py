@@ -1,0 +1,23 @@
+"""Paddle reads what x2paddle makes of ONNX. python paddle.py MODEL INPUTS OUTPUTS"""
+
+import sys
+
+import numpy as np
+
+sys.path.pop(0)
+import paddle
+from x2paddle.convert import onnx2paddle
+
+model, inputs, outputs = sys.argv[1:]
+given = dict(np.load(inputs))
+folder = outputs + ".paddle"
+onnx2paddle(model, folder, enable_onnx_checker=False, disable_feedback=True)
+sys.path.insert(0, folder)
+from x2paddle_code import ONNXModel
+
+net = ONNXModel()
+net.set_dict(paddle.load(folder + "/model.pdparams"), use_structured_name=True)
+net.eval()
+found = net(*[paddle.to_tensor(x) for x in given.values()])
+found = found if isinstance(found, (tuple, list)) else [found]
+np.savez(outputs, *[y.numpy() for y in found])
