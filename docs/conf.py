@@ -22,6 +22,7 @@ from sphinx.errors import ExtensionError
 import etude
 import gpu_zoo_page
 import links
+import onnx_page
 import op_pages
 import pytorch_page
 import speed_page
@@ -39,7 +40,7 @@ extensions = [
 ]
 # Parts of other pages.
 exclude_patterns = ["_build", "kernels.md", "measured.md", "from_pytorch_table.md",
-                    "gpu_zoo_table.md", "speed_table.md",
+                    "gpu_zoo_table.md", "onnx_tables.md", "speed_table.md",
                     "tutorials/a*"]  # the sources of assignments
 nitpicky = False
 
@@ -141,6 +142,7 @@ def _write_pages(app):
     table = Path(app.srcdir) / "from_pytorch_table.md"
     op_pages.replace(table, pytorch_page.tables())
     op_pages.replace(Path(app.srcdir) / "gpu_zoo_table.md", gpu_zoo_page.table())
+    op_pages.replace(Path(app.srcdir) / "onnx_tables.md", onnx_page.tables())
     speed_page.write(Path(app.srcdir))
     for name, text in _package_pages():
         op_pages.replace(Path(app.srcdir) / "api" / f"{name}.md", text)
