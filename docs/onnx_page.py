@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from etude.core.table import TABLE
-from etude.onnx import flow, table
+from etude.onnx import flow, record, table
 from op_pages import page
 
 COUNTS = tomllib.loads(Path(__file__).with_name("onnx_counts.toml").read_text(encoding="ascii"))
@@ -64,8 +64,10 @@ def _read():
 
 def _written():
     lines = ["| Etude's op | opsets in which it is written |", "| --- | --- |"]
-    return "\n".join(lines + [f"| {_linked(op)} | {opsets(entries)} |"
-                              for op, entries in sorted(table.WRITERS.items())])
+    rows = {op: opsets(entries) for op, entries in table.WRITERS.items()}
+    for op in record.EXPANDED:
+        rows[op] = f"{rows[op]}; else by its definition" if op in rows else "by its definition"
+    return "\n".join(lines + [f"| {_linked(op)} | {rows[op]} |" for op in sorted(rows)])
 
 
 def _linked(op):

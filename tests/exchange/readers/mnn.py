@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.pop(0)
+import onnx
 from MNN import expr, nn
 
 model, inputs, outputs = sys.argv[1:]

@@ -7,7 +7,9 @@ Both go through one table (``table.py``, ``families/``) and refuse by name what 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from etude.onnx.write import export
 
 if TYPE_CHECKING:
     from etude.onnx.model import OnnxModel
@@ -24,10 +26,3 @@ def load(path: str | os.PathLike[str]) -> OnnxModel:
     from etude.onnx.model import load as load_model
 
     return load_model(path)
-
-
-def export(model: Any, example: Any, path: str | os.PathLike[str], **options: Any) -> Any:
-    """Write a model as an ONNX file: see ``write.py`` for the options."""
-    from etude.onnx.write import export as write
-
-    return write(model, example, path, **options)
