@@ -108,8 +108,9 @@ def tried(python, runtime, name, folder, wanted):
     reasons = {}
     for way in WAYS:
         outputs = folder / f"{stem(name, way)}.{runtime}.npz"
-        command = [python, HERE / "readers" / f"{runtime}.py", folder / f"{stem(name, way)}.onnx",
-                   folder / f"{stem(name)}.npz", outputs]
+        # -I: neither this checkout nor the reader's own folder is on its path.
+        reader, model = HERE / "readers" / f"{runtime}.py", folder / f"{stem(name, way)}.onnx"
+        command = [python, "-I", reader, model, folder / f"{stem(name)}.npz", outputs]
         try:
             run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS,
                                  cwd=folder)

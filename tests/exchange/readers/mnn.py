@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-sys.path.pop(0)
 import onnx
 from MNN import expr, nn
 

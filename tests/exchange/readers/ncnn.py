@@ -7,10 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
-sys.path.pop(0)
 import ncnn
+import numpy as np
 
 model, inputs, outputs = sys.argv[1:]
 given = dict(np.load(inputs))

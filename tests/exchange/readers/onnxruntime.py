@@ -3,8 +3,6 @@
 import sys
 
 import numpy as np
-
-sys.path.pop(0)
 import onnxruntime
 
 model, inputs, outputs = sys.argv[1:]

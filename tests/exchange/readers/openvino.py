@@ -3,8 +3,6 @@
 import sys
 
 import numpy as np
-
-sys.path.pop(0)  # this file has the name of the package
 import openvino as ov
 
 model, inputs, outputs = sys.argv[1:]

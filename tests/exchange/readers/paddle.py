@@ -4,8 +4,6 @@ import importlib
 import sys
 
 import numpy as np
-
-sys.path.pop(0)
 import paddle
 from x2paddle.convert import onnx2paddle
 

@@ -3,8 +3,6 @@
 import sys
 
 import numpy as np
-
-sys.path.pop(0)
 import onnx2tf
 import tensorflow as tf
 

@@ -6,10 +6,9 @@ they are used; shapes may hold a ``Size``, and become nodes that read the batch 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
@@ -80,7 +79,6 @@ class Build:
         self.opset, self.finite = opset, finite
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
-        self.prefix = ""
         self._batch, self._taken = batch, taken
         self._known: dict[Any, str] = {}
         self._counts: dict[str, int] = {}
@@ -101,20 +99,18 @@ class Build:
 
     # ------------------------------------------------------------------ nodes
 
-    @overload
-    def node(self, kind: str, *inputs: str | None, **attrs: Any) -> str: ...
-    @overload
-    def node(self, kind: str, *inputs: str | None, outputs: int, **attrs: Any) -> list[str]: ...
+    def node(self, kind: str, *inputs: str | None, **attrs: Any) -> str:
+        """A node of ONNX with one result; its name."""
+        return self.several(kind, *inputs, outputs=1, **attrs)[0]
 
-    def node(self, kind: str, *inputs: str | None, outputs: int | None = None, **attrs: Any) -> Any:
-        """A node of ONNX; the name of its result, or with ``outputs`` a list of that many."""
-        stem = f"{self.prefix}{kind}"
-        made = [self.name(stem) for _ in range(outputs or 1)]
+    def several(self, kind: str, *inputs: str | None, outputs: int, **attrs: Any) -> list[str]:
+        """A node with so many results; their names."""
+        made = [self.name(kind) for _ in range(outputs)]
         given = ["" if x is None else x for x in inputs]
         while given and not given[-1]:
             given.pop()
         self.nodes.append(helper.make_node(kind, given, made, name=made[0], **attrs))
-        return made[0] if outputs is None else made
+        return made
 
     def constant(self, value: Any, dtype: Any) -> str:
         """Numbers of the graph, such as the 2 of x / 2."""
@@ -161,8 +157,8 @@ class Build:
     def reshape(self, x: str, dims: Sequence[int | Size]) -> str:
         """``x`` in another shape. One size that depends on the batch is the rest, -1."""
         moving = [isinstance(n, Size) for n in dims]
-        fixed = [n for n in dims if not isinstance(n, Size)]
-        if sum(moving) == 1 and math.prod(fixed):
+        fixed: list[int] = [n for n in dims if not isinstance(n, Size)]
+        if sum(moving) == 1 and 0 not in fixed:
             dims = [-1 if isinstance(n, Size) else n for n in dims]
         elif not any(moving) and 0 in fixed:  # a 0 would mean the size that x has there
             self.needs(14)
@@ -186,6 +182,6 @@ class Build:
     def count(self, dims: Sequence[int | Size], dtype: Any) -> str:
         """The product of ``dims`` as one number."""
         if not any(isinstance(n, Size) for n in dims):
-            return self.constant(math.prod([int(n) for n in dims]), dtype)  # type: ignore[arg-type]
+            return self.constant(np.prod(dims, dtype=np.int64), dtype)  # type: ignore[arg-type]
         product = self.reduce("ReduceProd", self.shape(dims), [0])
         return self.cast(product, dtype)

@@ -14,7 +14,7 @@ from etude.onnx.families.arithmetic import log_of_more
 from etude.onnx.graph import Node
 from etude.onnx.table import differs, reads, writes
 from etude.onnx.values import one_of
-from etude.ops.activation import _whole
+from etude.ops import activation
 from etude.ops.map import GELU_CUBE, SQRT_2_OVER_PI
 
 if TYPE_CHECKING:
@@ -187,10 +187,11 @@ def softplus(call: Call, build: Build) -> str:
 
 @writes("clamp")
 def clamp(call: Call, build: Build) -> str:
-    (x,), least, most = call.inputs, call.attrs["min"], call.attrs["max"]
+    x: str = call.inputs[0]
+    least, most = call.attrs["min"], call.attrs["max"]
     if call.dtype.kind == "i":
-        least, most = _whole(least, np.ceil), _whole(most, np.floor)
-        least, most = [None if b is None else int(b) for b in (least, most)]
+        whole: Any = activation
+        least, most = whole._whole(least, math.ceil), whole._whole(most, math.floor)
     bounds = [b for b in (least, most) if b is not None]
     low, high = [None if b is None else build.constant(b, call.dtype) for b in (least, most)]
     if all(b == b for b in bounds) and not (len(bounds) == 2 and bounds[0] > bounds[1]):

@@ -282,14 +282,14 @@ def topk(call: Call, build: Build) -> list[str]:
     (x,), axis, largest = call.inputs, call.axis(call.attrs["dim"]), call.attrs["largest"]
     k, how = build.shape([call.attrs["k"]]), {"axis": axis, "largest": int(largest)}
     if build.finite or call.dtype.kind != "f":
-        return build.node("TopK", x, k, outputs=2, **how)
+        return build.several("TopK", x, k, outputs=2, **how)
     # Both sorts keep the order of equals, so the second one moves NaN and leaves the rest.
     is_nan = build.node("IsNaN", x)
     numbers = build.node("Where", is_nan, build.constant(0, call.dtype), x)
     everything = build.shape([call.shapes[0][axis]])
-    order = build.node("TopK", numbers, everything, outputs=2, **how)[1]
+    order = build.several("TopK", numbers, everything, outputs=2, **how)[1]
     flags = build.node("GatherElements", build.cast(is_nan, np.float32), order, axis=axis)
-    again = build.node("TopK", flags, k, outputs=2, **how)[1]
+    again = build.several("TopK", flags, k, outputs=2, **how)[1]
     index = build.node("GatherElements", order, again, axis=axis)
     return [build.node("GatherElements", x, index, axis=axis), index]
 

@@ -13,7 +13,7 @@ from etude.onnx.families.conv import Window, as_image, window
 from etude.onnx.graph import Node
 from etude.onnx.table import differs, reads, writes
 from etude.onnx.values import ints, like
-from etude.ops.pool2d import _bins, _count, _divisors
+from etude.ops import pool2d
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -153,6 +153,9 @@ differs("adaptive_avg_pool2d", "has no such op, but for one bin", "bins of any n
         "handled: AveragePool where bins are equal; else means of slices")
 
 
+GEOMETRY: Any = pool2d  # the reference, which says where windows and bins are
+
+
 def _pads(call: Call, dilation: tuple[int, int]) -> tuple[list[int], bool]:
     """(the pads of a pool, whether the end's are longer than ``padding``): what ceil_mode means."""
     from etude.onnx.build import numbers
@@ -162,7 +165,7 @@ def _pads(call: Call, dilation: tuple[int, int]) -> tuple[list[int], bool]:
     ends = []
     for n, k, s, p, d in zip(size, attrs["kernel_size"], attrs["stride"], attrs["padding"],
                              dilation, strict=True):
-        last = (_count(n, k, s, p, d, attrs["ceil_mode"]) - 1) * s - p + d * (k - 1) + 1
+        last = (GEOMETRY._count(n, k, s, p, d, attrs["ceil_mode"]) - 1) * s - p + d * (k - 1) + 1
         ends.append(max(p, last - n))
     return [*attrs["padding"], *ends], tuple(ends) != tuple(attrs["padding"])
 
@@ -176,13 +179,13 @@ def max_pool2d(call: Call, build: Build) -> list[str]:
     if tuple(attrs["dilation"]) != (1, 1):
         how["dilations"] = list(attrs["dilation"])
     indexed = call.used[1]
-    made = build.node("MaxPool", x, outputs=2 if indexed else 1, **how)
+    made = build.several("MaxPool", x, outputs=2 if indexed else 1, **how)
     y, index = made[0], made[-1]
     if not build.finite:
         # One MaxPool of flags: where a window has a NaN, and its first one. Where it has none,
         # all flags are 0, so the index is that of its first pixel.
         flags = build.cast(build.node("IsNaN", x), np.float32)
-        seen = build.node("MaxPool", flags, outputs=2 if indexed else 1, **how)
+        seen = build.several("MaxPool", flags, outputs=2 if indexed else 1, **how)
         some = build.node("Greater", seen[0], build.constant(0, np.float32))
         y = build.node("Where", some, build.constant(np.nan, call.dtype), y)
         if indexed:
@@ -208,8 +211,9 @@ def avg_pool2d(call: Call, build: Build) -> str:
         amounts = build.ints(0, 0, top, left, 0, 0, below, right)
         x = build.node("Pad", x, amounts, build.constant(0, call.dtype))
     mean = build.node("AveragePool", x, **how)
-    by = _divisors(call.shapes[0][2:], attrs["kernel_size"], attrs["stride"], attrs["padding"],
-                   attrs["ceil_mode"], counted, attrs["divisor_override"])
+    by = GEOMETRY._divisors(
+        call.shapes[0][2:], attrs["kernel_size"], attrs["stride"], attrs["padding"],
+        attrs["ceil_mode"], counted, attrs["divisor_override"])
     whole = attrs["kernel_size"][0] * attrs["kernel_size"][1]
     return build.node("Mul", mean, build.constant(whole / np.asarray(by, np.float64), call.dtype))
 
@@ -225,9 +229,10 @@ def adaptive_avg_pool2d(call: Call, build: Build) -> str:
     if 0 not in wanted and all(n % count == 0 for n, count in zip(size, wanted, strict=True)):
         window = [n // count for n, count in zip(size, wanted, strict=True)]
         return build.node("AveragePool", x, kernel_shape=window, strides=window)
+    y: str = x
     for axis, n, count in zip((2, 3), size, wanted, strict=True):
-        x = _binned(x, axis, _bins(n, count), build)
-    return x
+        y = _binned(y, axis, GEOMETRY._bins(n, count), build)
+    return y
 
 
 def _binned(x: str, axis: int, bins: list[slice], build: Build) -> str:

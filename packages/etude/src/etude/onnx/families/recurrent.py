@@ -261,7 +261,7 @@ def _layer_node(kind: str, call: Call, x: str, first: list[str | None], weights:
     if kind == "RNN" and attrs["nonlinearity"] == "relu":
         how["activations"] = ["Relu"] * ways
     states = first if kind == "LSTM" else first[:1]
-    y, *last = build.node(kind, x, w, r, b, None, *states, outputs=1 + len(states), **how)
+    y, *last = build.several(kind, x, w, r, b, None, *states, outputs=1 + len(states), **how)
     if ways == 1:
         return build.squeeze(y, 1), last
     y = build.node("Transpose", y, perm=[0, 2, 1, 3])  # T, N, B, H
@@ -274,7 +274,7 @@ def _in_order(weight: str, call: Call, build: Build) -> str:
     if len(blocks) == 1:
         return weight
     sizes = build.ints(*[call.attrs["hidden"]] * len(blocks))
-    parts = build.node("Split", weight, sizes, outputs=len(blocks), axis=0)
+    parts = build.several("Split", weight, sizes, outputs=len(blocks), axis=0)
     return build.node("Concat", *[parts[i] for i in blocks], axis=0)
 
 

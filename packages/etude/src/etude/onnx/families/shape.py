@@ -316,7 +316,7 @@ def _ranges(x: str, ranges: list[tuple[int, Any]], build: Build) -> str:
 @writes("split")
 def split(call: Call, build: Build) -> list[str]:
     sizes = call.attrs["sizes"]
-    return build.node("Split", call.inputs[0], build.shape(sizes), outputs=len(sizes),
+    return build.several("Split", call.inputs[0], build.shape(sizes), outputs=len(sizes),
                       axis=call.axis(call.attrs["dim"]))
 
 
