@@ -21,10 +21,11 @@ import numpy as np
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "onnx"))
+from exported import computes  # noqa: E402
+
 import etude  # noqa: E402
 import etude.onnx  # noqa: E402
 from etude import models  # noqa: E402
-from exported import computes  # noqa: E402
 
 SECONDS = 300  # for one model in one runtime
 BOUND = 1e-5  # of the largest number, in float32: these runtimes order their sums otherwise

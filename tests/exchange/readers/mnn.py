@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 sys.path.pop(0)
-import MNN
 from MNN import expr, nn
 
 model, inputs, outputs = sys.argv[1:]
