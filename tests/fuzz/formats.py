@@ -161,10 +161,10 @@ def _onnx():
 
 def _lines(message, path=""):
     """graph 0 node 0 op_type 0 = "Conv": the number counts what a field has several of."""
-    for field, value in message.ListFields():
+    for known, value in message.ListFields():
         many = [value] if hasattr(value, "ListFields") or np.isscalar(value) else value
         for i, part in enumerate(many):
-            where = f"{path}{field.name} {i} "
+            where = f"{path}{known.name} {i} "
             if hasattr(part, "ListFields"):
                 yield from _lines(part, where)
             else:
@@ -188,8 +188,8 @@ def _binary(lines):
 
 def _set(message, path, value):
     *steps, name, _ = path
-    for field, number in zip(steps[::2], map(int, steps[1::2])):
-        message = getattr(message, field)
+    for step, number in zip(steps[::2], map(int, steps[1::2])):
+        message = getattr(message, step)
         if hasattr(message, "add"):
             while len(message) <= number < 50:
                 message.add()

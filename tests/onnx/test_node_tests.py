@@ -1,4 +1,4 @@
-"""ONNX's own tests of its ops: each that Etude can say is right, and the others are refused by name.
+"""ONNX's own tests of its ops: each that Etude can say is right, the others are refused by name.
 
 onnx makes the cases itself (``onnx.backend.test.loader``); there are no files of them. What ran is
 counted, because a loader that finds nothing would pass, and docs/onnx_counts.toml, which the page
@@ -165,8 +165,6 @@ def test_every_attribute_of_a_node_that_ran_was_read(outcomes, tmp_path):
     """A reader that ignores an attribute would compute something else than the file says."""
     from onnx import TensorProto, helper
 
-    from etude.onnx.table import READERS as readers
-
     fill()
     x, y = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2, 2]) for n in "xy"]
     node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
@@ -175,7 +173,7 @@ def test_every_attribute_of_a_node_that_ran_was_read(outcomes, tmp_path):
     path = tmp_path / "softmax.onnx"
     path.write_bytes(model.SerializeToString())
     loaded = load(path)
-    entry = next(r for r in readers["", "Softmax"] if r.since == 13)
+    entry = next(r for r in READERS["", "Softmax"] if r.since == 13)
     forgetful = type(entry)(entry.op, "", 13, None, entry.family, lambda node, x: x)
     loaded.graph.nodes[0].reader = forgetful
     with pytest.raises(Refused, match=r"softmax.onnx: .*Softmax.*does not read its attribute "

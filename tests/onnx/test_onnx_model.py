@@ -197,7 +197,8 @@ def test_dropout_drops_in_training_and_its_mask_says_what(made):
                  {"ratio": np.float32(0.25)})
     x = np.ones(1000, np.float32)
     y, kept = model(x)
-    assert y.tolist() == x.tolist() and all(kept.tolist())
+    assert y.tolist() == x.tolist()
+    assert all(kept.tolist())
     model.train()
     y, kept = model(x)
     np.testing.assert_allclose(y.numpy(), np.where(kept.numpy(), 1 / 0.75, 0), rtol=1e-6)
@@ -252,7 +253,8 @@ def branch(op, name):
 
 
 def test_if_runs_the_branch_that_the_data_takes_and_gradients_follow(made):
-    model = made([node("ReduceSum", ["x"], ["s"], keepdims=0), node("Greater", ["s", "zero"], ["c"]),
+    model = made([node("ReduceSum", ["x"], ["s"], keepdims=0),
+                  node("Greater", ["s", "zero"], ["c"]),
                   node("If", ["c"], ["y"], then_branch=branch("Identity", "same"),
                        else_branch=branch("Neg", "less"))],
                  [value("x", 2)], [value("y", 2)], {"zero": np.float32(0)})

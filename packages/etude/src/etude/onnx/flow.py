@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from etude import functional as F
 from etude.core.shapes import axis
 from etude.core.tensor import tensor
-from etude.functional import flip, stack, unbind
 from etude.onnx.graph import Graph, Node
 from etude.onnx.table import Refused, differs
 
@@ -25,7 +25,7 @@ def _if(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> list[
 
 def _loop(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> list[Any]:
     """Run the body while its condition holds and for at most so many times."""
-    most, go_on, *carried = [*given, *[None] * (2 - len(given))]
+    most, go_on, carried = given[0], given[1], given[2:]
     body: Graph = node.get("body")
     rows: list[list[Any]] = [[] for _ in body.outputs[1 + len(carried) :]]
     times, condition = 0, go_on is None or bool(go_on)
@@ -37,7 +37,7 @@ def _loop(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> lis
         times += 1
     if rows and not times:
         raise Refused("a loop that never runs has scan outputs, whose shape nobody knows")
-    return [*carried, *[stack(row) for row in rows]]
+    return [*carried, *[F.stack(row) for row in rows]]
 
 
 def _scan(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> list[Any]:
@@ -58,7 +58,7 @@ def _scan(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> lis
         raise Refused("a scan over nothing, whose results have a shape that nobody knows")
     dims = node.get("scan_output_axes", (0,) * len(rows))
     backwards = node.get("scan_output_directions", (0,) * len(rows))
-    return [*states, *[stack(row[::-1] if back else row, dim)
+    return [*states, *[F.stack(row[::-1] if back else row, dim)
                        for row, dim, back in zip(rows, dims, backwards, strict=True)]]
 
 
@@ -66,8 +66,9 @@ def _slices(x: Any, node: Node, i: int, count: int) -> tuple[Any, ...]:
     """The slices of one scanned input, in the order in which they are seen."""
     dim = axis("Scan", node.get("scan_input_axes", (0,) * count)[i], x.ndim)
     if node.get("scan_input_directions", (0,) * count)[i]:
-        x = flip(x, dim)
-    return unbind(x, dim)
+        x = F.flip(x, dim)
+    found: tuple[Any, ...] = F.unbind(x, dim)
+    return found
 
 
 FLOW = {"If": _if, "Loop": _loop, "Scan": _scan}

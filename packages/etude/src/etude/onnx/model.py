@@ -195,7 +195,8 @@ def _declared(value: Value) -> str:
 
 def _fitting(value: Value, x: Any, sizes: dict[str, int]) -> Tensor:
     """An input as a Tensor, held against what the file declares."""
-    x = x if isinstance(x, Tensor) else tensor(np.asarray(x))
+    if not isinstance(x, Tensor):
+        return _fitting(value, tensor(np.asarray(x)), sizes)
     wanted = value.dtype if value.dtype.kind in "fb" else np.dtype(np.int64)
     if x.dtype != wanted:
         raise DTypeError(f"the input {shown(value.name)} is {value.dtype.name} in the file, got "
@@ -209,8 +210,8 @@ def _fitting(value: Value, x: Any, sizes: dict[str, int]) -> Tensor:
         known = sizes.setdefault(declared, n) if isinstance(declared, str) else declared
         fits = fits and known in (None, n)
     if not fits:
-        known = {k: n for k, n in sizes.items() if k in value.shape}
-        where = f", where {', '.join(f'{k} = {n}' for k, n in known.items())}" if known else ""
+        said = ", ".join(f"{k} = {n}" for k, n in sizes.items() if k in value.shape)
+        where = f", where {said}" if said else ""
         raise ShapeError(f"the input {_declared(value)}{where} got {Spec(x.shape, x.dtype)}")
     return x
 

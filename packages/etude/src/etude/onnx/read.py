@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
-from onnx import AttributeProto, ModelProto, NodeProto, defs
 from onnx import IR_VERSION as NEWEST_IR
+from onnx import AttributeProto, ModelProto, NodeProto, defs
 from onnx import __version__ as onnx_version
 
 from etude.core.errors import FileError
@@ -103,7 +103,7 @@ class _Reading:
     def __init__(self, model: Any, folder: Path) -> None:
         self.model, self.folder = model, folder
         self.opsets = _opsets(model.opset_import)
-        self.functions = {}
+        self.functions: dict[tuple[str, str, str], Any] = {}
         for f in model.functions:
             key = (_domain(f.domain), f.name, getattr(f, "overload", ""))
             if key in self.functions:
@@ -200,7 +200,7 @@ class _Reading:
         tensors = self.read_attributes(node, call, scope, schema)
         given = [scope.type_of(name) if name else None for name in node.inputs]
         for name, kind in zip(node.inputs, given, strict=True):
-            if kind in STORED and node.op not in ("Cast", "CastLike"):
+            if kind is not None and kind in STORED and node.op not in ("Cast", "CastLike"):
                 raise Refused(f"{shown(name)} is {dtype_name(kind)}, in which Etude does not "
                               f"compute; convert the model to float32")
         kinds = result_types(node, schema, given, tensors)

@@ -83,6 +83,6 @@ def _formal(formals: Any, place: int) -> Any:
 def _number(text: str) -> int | None:
     """tensor(int64) -> its number."""
     match = re.fullmatch(r"tensor\((\w+)\)", text)
-    return None if match is None else TensorProto.DataType.Value(match[1].upper())
+    return None if match is None else int(TensorProto.DataType.Value(match[1].upper()))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.creation import full
 from etude.core.shapes import axis as axis_of
 from etude.core.tensor import Tensor, tensor
 from etude.onnx.graph import Node
@@ -25,6 +26,11 @@ def number(x: Tensor | None, default: Any = None) -> Any:
 def like(x: Tensor, values: Any, dtype: Any = None) -> Tensor:
     """``values`` as a Tensor where x is, and of its dtype unless given."""
     return tensor(np.asarray(values, x.dtype if dtype is None else dtype)).to(x.device)
+
+
+def filled(x: Tensor, shape: Any, value: float) -> Tensor:
+    """``value`` everywhere, of the dtype of x, and where x is."""
+    return full(shape, value, x.dtype, device=x.device)
 
 
 def dtype_numbered(kind: int) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ from etude.core.shapes import bool_
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, differs, reads, writes
-from etude.onnx.values import dtype_numbered, ints, like, one_of
+from etude.onnx.values import dtype_numbered, filled, ints, like, one_of
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -153,7 +153,7 @@ def _causal_conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = No
     after = one_of(node, "activation", "none", "none", "silu", "swish")
     keep = weight.shape[-1] - 1
     if past is None:
-        past = F.full((*x.shape[:2], keep), 0.0, x.dtype, device=x.device)
+        past = filled(x, (*x.shape[:2], keep), 0.0)
     whole = F.cat([past, x], 2)
     y = F.conv1d(whole, weight, bias, groups=x.shape[1])
     return (y if after == "none" else F.silu(y)), whole[:, :, whole.shape[2] - keep :]

@@ -37,8 +37,8 @@ def _is_inf(node: Node, x: Tensor) -> Any:
     above, below = node.get("detect_positive", 1), node.get("detect_negative", 1)
     found = F.ne(x, x) & False
     if above:
-        found = found | (x == math.inf)
-    return found | (x == -math.inf) if below else found
+        found = found | F.eq(x, math.inf)
+    return found | F.eq(x, -math.inf) if below else found
 
 
 # ---- bits: an integer is a sum of powers of two, and in two's complement the last one is negative
@@ -94,7 +94,7 @@ def _bit_shift(node: Node, x: Tensor, y: Tensor) -> Any:
     beyond = (y < 0) | (y >= width)
     power = F.pow(like(y, 2), F.clamp(y, 0, min(width - 1, 62)))
     if direction == "RIGHT":
-        half = F.where(y == 63, 2, 1)  # 2^63 is no int64
+        half = F.where(F.eq(y, 63), 2, 1)  # 2^63 is no int64
         by = F.floor_divide(F.floor_divide(x, power), half)
         return F.where(beyond, F.neg((x < 0).long()), by)
     if width == 64:
@@ -105,7 +105,7 @@ def _bit_shift(node: Node, x: Tensor, y: Tensor) -> Any:
 
 
 def _doubled(x: Tensor, y: Tensor, power: Any) -> Any:
-    if bool(F.any((F.abs(x.double()) * power.double() >= 2.0**63) | (y == 63))):
+    if bool(F.any((F.abs(x.double()) * power.double() >= 2.0**63) | F.eq(y, 63))):
         raise Refused("a shift that pushes bits out of 64")
     return x * power
 

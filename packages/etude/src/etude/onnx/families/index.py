@@ -12,7 +12,7 @@ from etude.core.shapes import axis, bool_, int64
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, differs, reads, writes
-from etude.onnx.values import ints, like, number, one_of
+from etude.onnx.values import filled, ints, like, number, one_of
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -109,8 +109,9 @@ def _put(x: Any, rows: Any, values: Any) -> Any:
         return _put(x.long(), rows, values.long()).to(bool_)
     there = F.scatter_add(like(x, np.zeros(x.shape[0]), int64), 0, rows,
                           like(x, np.ones(rows.shape), int64)).to(bool_).unsqueeze(1)
-    zeros = F.full(x.shape, 0, x.dtype, device=x.device)
-    return F.where(there, F.scatter_add(zeros, 0, rows.unsqueeze(1).expand(values.shape), values), x)
+    zeros = filled(x, x.shape, 0)
+    places = rows.unsqueeze(1).expand(values.shape)
+    return F.where(there, F.scatter_add(zeros, 0, places, values), x)
 
 
 @reads("ScatterND", since=11)

@@ -12,7 +12,7 @@ from etude.onnx.families.arithmetic import log_of_more
 from etude.onnx.graph import Node
 from etude.onnx.record import expands
 from etude.onnx.table import differs, reads, writes
-from etude.onnx.values import one_of
+from etude.onnx.values import filled, one_of
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -31,7 +31,7 @@ def _picked(x: Tensor, target: Tensor, weight: Tensor | None, node: Node) -> Any
     at = F.where(counts, target, 0)
     costs = F.neg(F.gather(x, 1, at.unsqueeze(1)).squeeze(1))
     shares = F.index_select(weight, 0, at.reshape(-1)).reshape(at.shape) if weight is not None \
-        else F.full(at.shape, 1.0, x.dtype, device=x.device)
+        else filled(x, at.shape, 1.0)
     shares = F.where(counts, shares, 0.0)
     costs = F.where(counts, costs * shares, 0.0)
     if reduction == "none":

@@ -69,10 +69,10 @@ def _instance_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> Any:
 
 def _stage(node: Node, x: Tensor) -> None:
     """Refused where the file wants a precision that Etude does not change to by itself."""
-    if node.get("stash_type", 1) != 1 or x.dtype != float32:
-        if not (node.get("stash_type", 1) == 11 and x.dtype == float64):
-            raise Refused(f"stash_type {node.get('stash_type', 1)} for {x.dtype.name}; Etude "
-                          f"computes in the dtype of the input")
+    kind = node.get("stash_type", 1)
+    if (kind, x.dtype) not in ((1, float32), (11, float64)):
+        raise Refused(f"stash_type {kind} for {x.dtype.name}; Etude computes in the dtype of the "
+                      f"input")
 
 
 @reads("GroupNormalization", since=21)

@@ -12,7 +12,7 @@ from etude.core.tensor import Tensor
 from etude.onnx.families.conv import Window, as_image, window
 from etude.onnx.graph import Node
 from etude.onnx.table import differs, reads, writes
-from etude.onnx.values import ints, like
+from etude.onnx.values import filled, ints, like
 from etude.ops import pool2d
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ differs("MaxPool with indices", "of the whole array, of the unpadded image", "of
 def _sums(image: Any, w: Window) -> Any:
     """The sum over each window, as a convolution with ones, plane by plane."""
     planes = image.reshape(-1, 1, *image.shape[2:])
-    ones = F.full((1, 1, *w.kernel), 1.0, image.dtype, device=image.device)
+    ones = filled(image, (1, 1, *w.kernel), 1.0)
     y = F.conv2d(planes, ones, None, w.strides, 0, w.apart)
     return y.reshape(*image.shape[:2], *y.shape[2:])
 
@@ -90,7 +90,7 @@ def _average_pool(node: Node, x: Tensor) -> Any:
     image = as_image(x)
     if w.apart == (1, 1) and not any((*w.before, *w.after, *beyond)):
         return _as_given(F.avg_pool2d(image, w.kernel, w.strides), x)
-    ones = F.full((1, 1, *image.shape[2:]), 1.0, x.dtype, device=x.device)
+    ones = filled(x, (1, 1, *image.shape[2:]), 1.0)
     padded = _bordered(ones, w, (0, 0), 1.0 if whole else 0.0)
     counted = _sums(F.pad(padded, (0, beyond[1], 0, beyond[0])), w)
     return _as_given(_sums(_bordered(image, w, beyond, 0.0), w) / counted, x)
@@ -128,7 +128,7 @@ def _max_unpool(node: Node, x: Tensor, index: Tensor, shape: Tensor | None = Non
     least = [(n - 1) * s + k - a - b for n, s, k, a, b in zip(
         x.shape[2:], w.strides, w.kernel, w.before, w.after, strict=True)]
     small = (*x.shape[:2], *least)
-    zeros = F.full((math.prod(small),), 0.0, x.dtype, device=x.device)
+    zeros = filled(x, (math.prod(small),), 0.0)
     y = F.scatter_add(zeros, 0, index.reshape(-1), x.reshape(-1)).reshape(small)
     if shape is None:
         return y

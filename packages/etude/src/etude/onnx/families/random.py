@@ -8,7 +8,7 @@ from etude import functional as F
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, differs, reads
-from etude.onnx.values import dtype_numbered, number
+from etude.onnx.values import dtype_numbered, filled, number
 
 # ------------------------------------------------------------------ From ONNX
 
@@ -29,7 +29,7 @@ def _dropout_by_attribute(node: Node, x: Tensor) -> Any:
 def _dropped(node: Node, x: Tensor, share: float, active: bool) -> Any:
     if not node.wants(1):
         return F.dropout(x, share, active)
-    ones = F.full(x.shape, 1.0, x.dtype, device=x.device)
+    ones = filled(x, x.shape, 1.0)
     kept = F.ne(F.dropout(ones, share, active), 0.0)
     return (F.where(kept, x / (1.0 - share), 0.0) if active and share < 1 else
             F.where(kept, x, 0.0)), kept

@@ -12,7 +12,7 @@ from etude.nn.recurrent import GRU, LSTM, RNN
 from etude.onnx.graph import Node
 from etude.onnx.record import whole
 from etude.onnx.table import Refused, differs, reads, writes
-from etude.onnx.values import ints, like, one_of
+from etude.onnx.values import filled, ints, like, one_of
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -70,7 +70,7 @@ class _Layer:
 
     def first(self, x: Any, state: Tensor | None, d: int) -> Any:
         if state is None:
-            return F.full((x.shape[1], self.size), 0.0, x.dtype, device=x.device)
+            return filled(x, (x.shape[1], self.size), 0.0)
         return state[:, d] if self.batch_first else state[d]
 
     def walk(self, d: int, x: Any, own: list[Any], lengths: Tensor | None, states: list[Any],

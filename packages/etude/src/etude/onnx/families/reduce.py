@@ -13,7 +13,7 @@ from etude.core.shapes import axis, bool_, int64, reduced
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, differs, reads, writes
-from etude.onnx.values import axes_of, number
+from etude.onnx.values import axes_of, filled, number
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def _empty(value: float) -> Any:
     """What a reduction gives of no elements at all, where Etude's op refuses."""
-    return lambda x, dims, keep: F.full(reduced(x.shape, dims, keep), value, x.dtype,
-                                        device=x.device)
+    return lambda x, dims, keep: filled(x, reduced(x.shape, dims, keep), value)
 
 
 def _bool_as_numbers(op: Any) -> Any:

@@ -62,7 +62,8 @@ def _transpose(node: Node, x: Tensor) -> Any:
 
 
 def _squeezed(node: Node, x: Tensor, given: Any) -> Any:
-    dims = [d for d, n in enumerate(x.shape) if n == 1] if given is None else axes_of(node, x, given)
+    ones = [d for d, n in enumerate(x.shape) if n == 1]
+    dims = ones if given is None else axes_of(node, x, given)
     for d in dims:
         if x.shape[d] != 1:
             raise ShapeError(f"Squeeze: axis {d} of {list(x.shape)} is not 1")
@@ -155,7 +156,7 @@ def _tile(node: Node, x: Tensor, repeats: Tensor) -> Any:
 def _constant_of_shape(node: Node, shape: Tensor) -> Any:
     value = node.get("value")
     one = np.zeros(1, np.float32) if value is None else value.reshape(-1)
-    return F.full(ints(shape), one[0].item(), one.dtype, device=shape.device)
+    return like(shape, np.full(ints(shape), one[0]), one.dtype)
 
 
 @reads("Range", since=11)
@@ -170,7 +171,8 @@ def _range(node: Node, start: Tensor, limit: Tensor, delta: Tensor) -> Any:
 def _eye_like(node: Node, x: Tensor) -> Any:
     kind = node.get("dtype")
     dtype = x.dtype if kind is None else dtype_numbered(kind)
-    return like(x, np.eye(*x.shape, node.get("k", 0)), dtype)
+    rows, columns = x.shape
+    return like(x, np.eye(rows, columns, node.get("k", 0)), dtype)
 
 
 # ---- borders
