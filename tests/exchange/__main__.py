@@ -11,6 +11,7 @@ docs/howto/onnx.md. The exit status is 1 where it is not what EXPECTED says, or 
 """
 
 import datetime
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ RUNTIMES = {
     "openvino": ["openvino"],
     "mnn": ["MNN", "onnx"],
     "ncnn": ["ncnn", "pnnx"],
-    "tensorflow": ["onnx2tf", "tensorflow-cpu", "tf_keras", "onnx", "onnx_graphsurgeon",
+    "tensorflow": ["onnx2tf", "tensorflow-cpu", "tf_keras", "onnx<1.20", "onnx_graphsurgeon",
                    "sng4onnx", "ai_edge_litert", "psutil"],
     "paddle": ["x2paddle", "paddlepaddle", "onnx", "setuptools"],
 }
@@ -92,13 +93,14 @@ def installed(runtime, folder):
     venv.create(home, with_pip=True, clear=True)
     python = home / "bin" / "python"
     packages = RUNTIMES[runtime]
-    asked = subprocess.run([python, "-m", "pip", "install", "-q", *packages],
+    free = {k: v for k, v in os.environ.items() if k not in ("PIP_CONSTRAINT", "PYTHONPATH")}
+    asked = subprocess.run([python, "-m", "pip", "install", "-q", *packages], env=free,
                            capture_output=True, text=True)
     if asked.returncode:
         return python, "-", (asked.stderr.strip().splitlines() or ["pip failed"])[-1]
     shown = [subprocess.run([python, "-c", f"from importlib.metadata import version as v;"
                                            f"print(v({package!r}))"],
-                            capture_output=True, text=True).stdout.strip()
+                            env=free, capture_output=True, text=True).stdout.strip()
              for package in packages[:2]]
     return python, " + ".join(f"{p} {v}" for p, v in zip(packages, shown)), ""
 
