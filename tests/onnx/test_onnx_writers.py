@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from exported import off, session
+from exported import BOUND, off, session
 
 import etude
 from etude import TABLE
@@ -94,6 +94,16 @@ def allowed(case, i):
     return case.spec.model_of(name).bound(case.question, i).certain
 
 
+def slack(case, i, dtype, who):
+    """What a result may be off beside the bound."""
+    if dtype.kind != "f":
+        return 0.0
+    more = BOUND[dtype.name] if case.op.name in OF_ONE else 0.0
+    if who == "evaluator" and (case.op.name, "*") in EVALUATOR:
+        more = BOUND["float32"]
+    return allowed(case, i) + more
+
+
 def wrong(case, path, feeds, wanted):
     """What is wrong with the results, in words; None if nothing is. And who ran it."""
     op = case.op.name
@@ -110,9 +120,7 @@ def wrong(case, path, feeds, wanted):
     for i, (y, want) in enumerate(zip(found, map(np.asarray, wanted), strict=False)):
         if (y.shape, y.dtype) != (want.shape, want.dtype):
             return f"{case.id}: {y.dtype}{y.shape}, not {want.dtype}{want.shape}", who
-        more = allowed(case, i) if want.dtype.kind == "f" else 0.0
-        more = more + 4e-6 * (op in OF_ONE or (who == "evaluator" and (op, "*") in EVALUATOR))
-        bad = off(y, want, more)
+        bad = off(y, want, slack(case, i, want.dtype, who))
         if case.declared and i < len(case.declared):
             bad &= ~left_open(case.declared[i])
         if bad.any():
