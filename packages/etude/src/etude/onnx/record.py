@@ -221,7 +221,9 @@ def _in_use(model: Any) -> Iterator[None]:
 
 @contextmanager
 def _layers_whole(layers: Iterable[Module], run: Run) -> Iterator[None]:
-    """Those ``layers`` that are in ``WHOLE`` tell ``run`` of their calls, by a ``forward`` of their own."""
+    """Those ``layers`` that are in ``WHOLE`` tell ``run`` of their calls, by a ``forward`` of their
+    own.
+    """
     told: list[Module] = []
     for layer in layers:
         when, says = WHOLE.get(type(layer), (None, None))

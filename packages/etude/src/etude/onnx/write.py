@@ -47,8 +47,8 @@ def export(model: Callable[..., Any], example: Any, path: str | os.PathLike[str]
     axis says otherwise; False keeps the shapes of the example. finite: no NaN or infinity will
     come, so what keeps them as Etude has them (as in max_pool2d) is left out, for small runtimes
     and speed. unrolled: recurrent layers are written step by step, for runtimes that do not read
-    ONNX's LSTM and GRU. external_above: with more bytes of weights than that, these lie in ``path`` + ".data"
-    beside it.
+    ONNX's LSTM and GRU. external_above: with more bytes of weights than that, these lie in
+    ``path`` + ".data" beside it.
 
     Raises ``Refused`` (ValueError), naming the op and the line, for what ONNX cannot say exactly;
     then nothing is written. ImportError without the package onnx.
