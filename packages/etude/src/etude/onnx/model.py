@@ -26,7 +26,7 @@ from etude.onnx.table import Refused, shown
 
 #: Inputs of ops that are never trained, whatever their dtype: statistics, bounds, sizes, scales.
 NOT_TRAINED = {
-    "BatchNormalization": (3, 4), "Clip": (1, 2), "Pad": (2,), "Resize": (1, 2), "OneHot": (2,),
+    "BatchNormalization": (3, 4), "Clip": (1, 2), "Pad": (2,), "Resize": (1, 2), "Upsample": (1,), "OneHot": (2,),
     "Dropout": (1,), "Range": (0, 1, 2), "QuantizeLinear": (1, 2), "DequantizeLinear": (1, 2),
     "Attention": (3,), "RotaryEmbedding": (1, 2), "Pow": (1,),
 }
