@@ -310,6 +310,14 @@ def test_a_recurrent_layer_of_float64_is_written_step_by_step(tmp_path):
     assert "forward" not in vars(layer)
 
 
+def test_unrolled_writes_recurrent_layers_step_by_step(tmp_path):
+    model, made = MODELS["char_rnn lstm"]()
+    proto = export(model, made(2), tmp_path / "m.onnx", unrolled=True)
+    assert "LSTM" not in kinds(proto)
+    x = made(3)
+    assert_same(runs(tmp_path / "m.onnx", x), computes(model.eval(), x))
+
+
 # ------------------------------------------------------------------ conventions
 
 

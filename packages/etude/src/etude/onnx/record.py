@@ -10,7 +10,7 @@ layer that ONNX has as a whole is recorded as one call of its own (``whole``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -183,15 +183,18 @@ def _key(x: Any) -> Any:
 
 
 def record(model: Callable[..., Any], arguments: Sequence[Tensor], names: Sequence[str],
-           opset: int | None) -> Run:
-    """Run ``model`` in eval mode without gradients, and write down what it does."""
+           opset: int | None, unrolled: bool = False) -> Run:
+    """Run ``model`` in eval mode without gradients, and write down what it does. ``unrolled``: no
+    layer is one call.
+    """
     given: list[tuple[str, Any]] = [(name, x.array)
                                     for name, x in zip(names, arguments, strict=True)]
     if isinstance(model, Module):
         given += [(path, p.array) for path, p in model.named_parameters()]
         given += [(path, b.array) for path, b in model.named_buffers()]
     run = Run(given, opset)
-    with TRACING, _in_use(model), no_grad(), tap(run), _layers_whole(model, run):
+    layers = model.modules() if isinstance(model, Module) and not unrolled else ()
+    with TRACING, _in_use(model), no_grad(), tap(run), _layers_whole(layers, run):
         token = WATCHER.set(run)
         try:
             result = model(*arguments)
@@ -217,10 +220,10 @@ def _in_use(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _layers_whole(model: Any, run: Run) -> Iterator[None]:
-    """The layers of ``WHOLE`` tell ``run`` of their calls, by a ``forward`` of their own."""
+def _layers_whole(layers: Iterable[Module], run: Run) -> Iterator[None]:
+    """Those ``layers`` that are in ``WHOLE`` tell ``run`` of their calls, by a ``forward`` of their own."""
     told: list[Module] = []
-    for layer in model.modules() if isinstance(model, Module) else ():
+    for layer in layers:
         when, says = WHOLE.get(type(layer), (None, None))
         if when is not None and says is not None and when(layer):
             vars(layer)["forward"] = _telling(layer, says, run)

@@ -35,7 +35,7 @@ SMALL = 1024  # bytes; what is smaller stays in the model's own file
 def export(model: Callable[..., Any], example: Any, path: str | os.PathLike[str], *,
            opset: int | None = None, dynamic: bool | Mapping[str, int] = True,
            input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None,
-           finite: bool = False, external_above: int = LARGE) -> None:
+           finite: bool = False, unrolled: bool = False, external_above: int = LARGE) -> None:
     """Write what ``model`` computes in eval mode as an ONNX file.
 
     model: a Module, or a function of Tensors. example: what it is called with, a Tensor or a NumPy
@@ -46,7 +46,8 @@ def export(model: Callable[..., Any], example: Any, path: str | os.PathLike[str]
     the first axis of every input is the batch and may have any size later; a dict of input and
     axis says otherwise; False keeps the shapes of the example. finite: no NaN or infinity will
     come, so what keeps them as Etude has them (as in max_pool2d) is left out, for small runtimes
-    and speed. external_above: with more bytes of weights than that, these lie in ``path`` + ".data"
+    and speed. unrolled: recurrent layers are written step by step, for runtimes that do not read
+    ONNX's LSTM and GRU. external_above: with more bytes of weights than that, these lie in ``path`` + ".data"
     beside it.
 
     Raises ``Refused`` (ValueError), naming the op and the line, for what ONNX cannot say exactly;
@@ -61,7 +62,7 @@ def export(model: Callable[..., Any], example: Any, path: str | os.PathLike[str]
     names = _input_names(model, len(arguments), input_names)
     axes = _axes(dynamic, names, arguments)
     try:
-        graph = _graph(model, arguments, names, axes, opset)
+        graph = _graph(model, arguments, names, axes, opset, unrolled)
         proto = _written(graph, model, axes, opset, most, output_names, finite)
     except Refused as why:
         raise Refused(f"export: {why}") from None
@@ -144,14 +145,15 @@ def _axes(dynamic: bool | Mapping[str, int], names: Sequence[str], arguments: Se
 
 
 def _graph(model: Any, arguments: Sequence[Tensor], names: Sequence[str], axes: Mapping[str, int],
-           opset: int | None) -> Graph:
+           opset: int | None, unrolled: bool) -> Graph:
     if not axes:
-        return merged([record(model, arguments, names, opset)], [0], len(names))
+        return merged([record(model, arguments, names, opset, unrolled)], [0], len(names))
     n = next(x.shape[axes[name]] for name, x in zip(names, arguments, strict=True) if name in axes)
     n = max(n, 2)  # of one sample much looks like no batch at all
     batches = [n, n + 1, n + 3]
     runs = [record(model, [_of_batch(x, axes.get(name), size)
-                           for name, x in zip(names, arguments, strict=True)], names, opset)
+                           for name, x in zip(names, arguments, strict=True)], names, opset,
+                   unrolled)
             for size in batches]
     return merged(runs, batches, len(names))
 
