@@ -116,6 +116,45 @@ Format("weights that say which model they are of", "w.safetensors", needs=("safe
 Format("checkpoint", "step-00000001.safetensors", needs=("safetensors",), seal=_with_checksum,
        make=lambda: _parted(_checkpoint()), read=_resume)
 
+def _pt_parted(valid):
+    """The pickle and the numbers of a .pt file, parted by MARK."""
+    with zipfile.ZipFile(io.BytesIO(valid)) as archive:
+        return MARK.join(archive.read(f"archive/{name}") for name in PT_ENTRIES)
+
+
+def _pt_whole(parted):
+    """The archive of a pickle and numbers, with the checksums of what is now in them."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in zip(PT_ENTRIES, parted.split(MARK)):
+            archive.writestr(f"archive/{name}", content)
+    return file.getvalue()
+
+
+PT_ENTRIES = ("data.pkl", "byteorder", *(f"data/{i}" for i in range(9)))
+
+
+def _of_torch(ending):
+    return _saved(lambda path: etude.save_torch(path, _parts()[0]), ending)
+
+
+def _load_torch(path):
+    """Into a model, which must be as before where the file is refused."""
+    model = _parts(2)[0]
+    before = [t.numpy().tobytes() for t in model.state_dict().values()]
+    try:
+        etude.load_torch(path, model)
+    except BaseException:
+        if before != [t.numpy().tobytes() for t in model.state_dict().values()]:
+            raise AssertionError(f"{path}: half loaded") from None
+        raise
+
+
+Format("weights of PyTorch", "w.pt", lambda: [_pt_parted(f) for f in _of_torch(".pt")],
+       _load_torch, _pt_whole)
+Format("weights of PyTorch in safetensors", "w.safetensors", needs=("safetensors",),
+       seal=_with_length, make=lambda: _parted(_of_torch(".safetensors")), read=_load_torch)
+
 # ------------------------------------------------------------------ ONNX
 
 
@@ -214,46 +253,6 @@ def _read_onnx(path):
 
 
 Format("ONNX", "model.onnx", _onnx, _read_onnx, _binary, ("onnx",))
-
-
-def _pt_parted(valid):
-    """The pickle and the numbers of a .pt file, parted by MARK."""
-    with zipfile.ZipFile(io.BytesIO(valid)) as archive:
-        return MARK.join(archive.read(f"archive/{name}") for name in PT_ENTRIES)
-
-
-def _pt_whole(parted):
-    """The archive of a pickle and numbers, with the checksums of what is now in them."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in zip(PT_ENTRIES, parted.split(MARK)):
-            archive.writestr(f"archive/{name}", content)
-    return file.getvalue()
-
-
-PT_ENTRIES = ("data.pkl", "byteorder", *(f"data/{i}" for i in range(9)))
-
-
-def _of_torch(ending):
-    return _saved(lambda path: etude.save_torch(path, _parts()[0]), ending)
-
-
-def _load_torch(path):
-    """Into a model, which must be as before where the file is refused."""
-    model = _parts(2)[0]
-    before = [t.numpy().tobytes() for t in model.state_dict().values()]
-    try:
-        etude.load_torch(path, model)
-    except BaseException:
-        if before != [t.numpy().tobytes() for t in model.state_dict().values()]:
-            raise AssertionError(f"{path}: half loaded") from None
-        raise
-
-
-Format("weights of PyTorch", "w.pt", lambda: [_pt_parted(f) for f in _of_torch(".pt")],
-       _load_torch, _pt_whole)
-Format("weights of PyTorch in safetensors", "w.safetensors", needs=("safetensors",),
-       seal=_with_length, make=lambda: _parted(_of_torch(".safetensors")), read=_load_torch)
 
 # ------------------------------------------------------------------ images
 

@@ -120,7 +120,7 @@ def test_a_node_of_an_older_opset_is_what_onnxruntime_has(op, opset, case, tmp_p
 
 def kind_of(op, i, own, attributes, others):
     """The dtype of a result, as ONNX numbers it."""
-    if op == "ArgMax" or i == 1 and op in ("TopK", "MaxPool"):
+    if op == "ArgMax" or (i == 1 and op in ("TopK", "MaxPool")):
         return onnx.TensorProto.INT64
     if op == "OneHot":
         return helper.np_dtype_to_tensor_dtype(others[1].dtype)

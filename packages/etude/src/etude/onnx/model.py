@@ -28,8 +28,8 @@ from etude.onnx.values import Known, host
 #: Inputs of ops that are never trained, whatever their dtype: statistics, bounds, sizes, scales.
 NOT_TRAINED = {
     "BatchNormalization": (3, 4), "Clip": (1, 2), "Pad": (2,), "Resize": (1, 2), "Upsample": (1,),
-    "OneHot": (2,), "Dropout": (1,), "Range": (0, 1, 2), "QuantizeLinear": (1, 2), "DequantizeLinear": (1, 2),
-    "Attention": (3,), "RotaryEmbedding": (1, 2), "Pow": (1,),
+    "OneHot": (2,), "Dropout": (1,), "Range": (0, 1, 2), "QuantizeLinear": (1, 2),
+    "DequantizeLinear": (1, 2), "Attention": (3,), "RotaryEmbedding": (1, 2), "Pow": (1,),
 }
 
 
@@ -67,7 +67,7 @@ class OnnxModel(Module):
         self.graph = graph
         self.paths: dict[str, str] = {}
         fixed = _not_trained(graph)
-        self.known = frozenset()  # names of constants that nothing changes
+        self.known: frozenset[str] = frozenset()  # names of constants that nothing changes
         for name, array in graph.constants.items():
             trained = array.dtype in FLOATS and array.ndim > 0 and array.size > 1
             trained = trained and name not in fixed and bool(np.isfinite(array).all())
