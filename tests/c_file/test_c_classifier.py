@@ -1,5 +1,8 @@
 """The C file of a classifier: its logits are Etude's within the bound it states; what it reads."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 from c_programs import as_text, compiled, digits_to_test, layers_as_c, logits, run, trained
@@ -146,6 +149,16 @@ def test_files_and_options_that_are_not_there(mlp_checked, tmp_path):
     assert "cannot be read: Is a directory" in run(mlp_checked, tmp_path, code=1)
     assert "there is no option --fast; see --help" in run(mlp_checked, "--fast", code=1)
     assert "Usage: mlp [--invert] [FILE ...]" in run(mlp_checked, "--help")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT RUN: needs /dev/full")
+def test_a_full_disk_is_an_error(digits_program, gpt_program):
+    for program, word in ((digits_program[3], "--invert"), (gpt_program[3], "A")):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([program, word], input=as_text(digits_to_test()[:1]).encode(),
+                                  stdout=full, stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 1
+        assert b"the output cannot be written: No space left on device" in done.stderr
 
 
 def test_good_images_run_clean_under_the_sanitizers(mlp_checked, digits_program, tmp_path):

@@ -31,6 +31,11 @@ def test_a_sampled_text_is_that_of_etude_for_the_same_seed(gpt_program, temperat
     assert found == written(model, tokenizer, "What", 200, temperature, top_k, seed) + "\n"
 
 
+def test_a_temperature_near_0_takes_the_likeliest(gpt_program):
+    found = run(gpt_program[3], "What", "--temperature", "1e-30", "--top-k", 3)
+    assert found == run(gpt_program[3], "What", "--temperature", 0)
+
+
 def test_without_options_it_writes_200_tokens_of_seed_0(gpt_program):
     model, tokenizer, _, program = gpt_program
     assert run(program, "A") == written(model, tokenizer, "A", 200, 1.0) + "\n"

@@ -1,4 +1,4 @@
-"""The pages on data of one's own, on serving and on exporting a model, followed as a reader would."""
+"""The pages on data of one's own and on what becomes of a model, followed as a reader would."""
 
 import importlib
 import shutil
@@ -76,6 +76,11 @@ def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkey
         server.server_close()
         for name in ("serve", "sample"):
             sys.modules.pop(name, None)
+
+
+def test_weights_go_out_and_come_back_as_the_page_says(tmp_path):
+    pytest.importorskip("gguf", reason="NOT RUN: needs the package gguf")
+    assert follow("weights.md", tmp_path) == 5
 
 
 def quiet(handler):

@@ -219,6 +219,26 @@ def test_shapes_are_worked_out_as_it_runs(made):
     assert model(np.ones((4, 2, 3), np.float32)).shape == (4, 6)
 
 
+def test_a_captured_model_knows_its_shapes_and_constants_and_nothing_else(made):
+    """What follows from the shape of x may be read in a capture; what follows from x may not."""
+    model = made(
+        [node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"], axis=0),
+         node("Add", ["n", "n"], ["twice"]), node("Concat", ["x", "x"], ["xx"], axis=0),
+         node("Concat", ["twice", "rest"], ["shape"], axis=0),
+         node("Reshape", ["xx", "shape"], ["y"])],
+        [value("x", "n", 2, 3)], [value("y", "m", 6)], {"zero": np.array([0]),
+                                                        "rest": np.array([-1])})
+    step = etude.capture(model)
+    for n in (2, 2, 3):
+        x = rows(2 * n).reshape(n, 2, 3)
+        y = step(etude.tensor(x)).numpy()
+        assert y.tolist() == np.concatenate([x, x]).reshape(2 * n, 6).tolist()
+    model = made([node("Reshape", ["x", "shape"], ["y"])],
+                 [value("x", 4), value("shape", 2, kind=INT64)], [value("y", "a", "b")])
+    with pytest.raises(etude.CaptureError, match="reads the values"):
+        etude.capture(model)(etude.zeros(4), etude.tensor([2, 2]))
+
+
 def test_integers_that_would_wrap_round_are_refused(made):
     kind = TensorProto.UINT8
     model = made([node("Add", ["x", "x"], ["y"])], [value("x", 2, kind=kind)],

@@ -39,8 +39,8 @@ Bound: its logits lie at most @BOUND@ of the largest one from those of Etude's r
 how far independent roundings reach; it is measured and not proven. So a text is the one that \
 Etude writes, unless two tokens were nearer to each other than that.
 
-Legend: V tokens, E numbers for each, in HEADS heads of D; LAYERS blocks; BLOCK tokens that the \
-model sees at once; WIDE numbers in the middle of a block; t the place of a token, v its number."""
+Legend: x what a layer reads, y what it writes, w its weights, b its bias; n numbers in, m out; \
+t the place of a token, v its number; the sizes are explained where they are set."""
 
 
 def write(trained: Trained, path: Path) -> str:

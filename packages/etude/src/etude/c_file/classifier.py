@@ -47,17 +47,18 @@ class Walk:
     largest: int = 1
     lines: list[str] = field(default_factory=list)
     store: list[str] = field(default_factory=list)
+    loads: list[str] = field(default_factory=list)
     widest: int = 1  # outputs of a linear layer
 
     def weight(self, path: str, array: Array) -> str:
         """Store an array; returns the name that it has in C."""
         path = path.lstrip(".")  # of a model that is one layer
         name = "w_" + re.sub(r"[^A-Za-z0-9_]", "_", path)
-        name += f"_{len(self.store)}" if any(f" {name}[" in line for line in self.store) else ""
-        path = comment(path)
-        about = f"{path}: {' x '.join(map(str, array.shape))}"
-        self.store.append(f"static number {name}[{array.size}]; /* {about} */")
-        self.source.weight(name, array, about)
+        if any(f" {name}[" in line for line in self.store):  # "a.b" and "a_b"
+            name += f"_{len(self.store)}"
+        self.store.append(f"static number {name}[{array.size}];")
+        self.loads.append(f"    take({name}, {array.size});")
+        self.source.weight(path, array)
         return name
 
     def into(self, layer: str, arguments: str, shape: tuple[int, ...]) -> None:
@@ -279,10 +280,12 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
     else:
         misfit = f"width != {shape[2]} || height != {shape[1]}" if image else "INPUTS"
         words = " x ".join(map(str, shape[1:] if image else shape)) + " numbers"
-    sizes = {"INPUTS": inputs, "OUTPUTS": outputs, "LARGEST": max(walk.largest, inputs),
-             "WIDEST": walk.widest}
+    sizes = {"INPUTS": (inputs, words), "OUTPUTS": (outputs, "classes, a logit for each"),
+             "LARGEST": (walk.largest, "numbers between two layers, at most"),
+             "WIDEST": (walk.widest, "outputs of a linear layer, at most")}
     bound = walk.range.apart()
     text = source.text(first.replace("@BOUND@", f"{bound:.1e}"), program, sizes, "classifier.c", {
-        "STORE": "\n".join(walk.store), "FORWARD": "\n".join(lines), "SHAPE": words,
-        "MISFIT": misfit, "NAMES": ", ".join(quoted(name.encode()) for name in names)})
+        "STORE": "\n".join(walk.store), "LOAD": "\n".join(walk.loads),
+        "FORWARD": "\n".join(lines), "SHAPE": words, "MISFIT": misfit,
+        "NAMES": ", ".join(quoted(name.encode()) for name in names)})
     return text, bound

@@ -13,7 +13,7 @@ _Static_assert(sizeof(number) == sizeof(bits), "a number has as many bits as its
 @SIZES@
 
 /* The weights stand at the end of the file, in rows of text: each number as the hexadecimal digits
-   of its bits (3f800000 is 1), which a compiler reads twenty times faster than an array. */
+   of its bits (3f800000 is 1), which a compiler reads ten times faster than an array. */
 extern const char weights[][@ROW@ + 1];
 
 /* Print what is wrong and end the program with status 1. */

@@ -3,18 +3,35 @@
 
 /* ------------------------------------------------------------------ the model */
 
+typedef struct {
+    number norm1_w[E], norm1_b[E], in_w[E * 3 * E], in_b[3 * E], out_w[E * E], out_b[E];
+    number norm2_w[E], norm2_b[E], up_w[E * WIDE], up_b[WIDE], down_w[WIDE * E], down_b[E];
+} Block;
+
 static struct {
     number tokens[V][E], positions[BLOCK][E];
-    struct {
-        number norm1_w[E], norm1_b[E], in_w[E * 3 * E], in_b[3 * E], out_w[E * E], out_b[E];
-        number norm2_w[E], norm2_b[E], up_w[E * WIDE], up_b[WIDE], down_w[WIDE * E], down_b[E];
-    } block[LAYERS];
+    Block block[LAYERS];
     number norm_w[E], norm_b[E];
 } model;
 
+static const double epsilon = @EPS@; /* of the layer norms */
+
 static void load(void)
 {
-@LOAD@
+    for (int v = 0; v < V; v++)
+        take(model.tokens[v], E);
+    for (int t = 0; t < BLOCK; t++)
+        take(model.positions[t], E);
+    for (int l = 0; l < LAYERS; l++) {
+        Block *block = &model.block[l];
+        take(block->norm1_w, E), take(block->norm1_b, E);
+        take(block->in_w, E * 3 * E), take(block->in_b, 3 * E);
+        take(block->out_w, E * E), take(block->out_b, E);
+        take(block->norm2_w, E), take(block->norm2_b, E);
+        take(block->up_w, E * WIDE), take(block->up_b, WIDE);
+        take(block->down_w, WIDE * E), take(block->down_b, E);
+    }
+    take(model.norm_w, E), take(model.norm_b, E);
 }
 
 /* What attention keeps of the tokens it has read, so that each is read once. */
@@ -26,24 +43,26 @@ static void add(number *x, const number *y)
         x[i] += y[i];
 }
 
-/* Read the token at place t of the window: x (E) is what the blocks make of it. */
+/* Read the token at place t of the window: x (E) is what the blocks make of it. qkv (3 E) has its
+   query, key and value for attention. */
 static void read_token(int token, int t, number *x)
 {
     static number h[E], y[E], qkv[3 * E], wide[WIDE];
     for (int i = 0; i < E; i++)
         x[i] = model.tokens[token][i] + model.positions[t][i];
     for (int l = 0; l < LAYERS; l++) {
-        layer_norm(h, x, model.block[l].norm1_w, model.block[l].norm1_b, E, @EPS@);
-        linear(qkv, h, model.block[l].in_w, model.block[l].in_b, E, 3 * E);
+        const Block *block = &model.block[l];
+        layer_norm(h, x, block->norm1_w, block->norm1_b, E, epsilon);
+        linear(qkv, h, block->in_w, block->in_b, E, 3 * E);
         memcpy(keys[l][t], qkv + E, sizeof keys[l][t]);
         memcpy(values[l][t], qkv + 2 * E, sizeof values[l][t]);
         attention(y, qkv, keys[l], values[l], t);
-        linear(h, y, model.block[l].out_w, model.block[l].out_b, E, E);
+        linear(h, y, block->out_w, block->out_b, E, E);
         add(x, h);
-        layer_norm(h, x, model.block[l].norm2_w, model.block[l].norm2_b, E, @EPS@);
-        linear(wide, h, model.block[l].up_w, model.block[l].up_b, E, WIDE);
+        layer_norm(h, x, block->norm2_w, block->norm2_b, E, epsilon);
+        linear(wide, h, block->up_w, block->up_b, E, WIDE);
         gelu_tanh(wide, WIDE);
-        linear(h, wide, model.block[l].down_w, model.block[l].down_b, WIDE, E);
+        linear(h, wide, block->down_w, block->down_b, WIDE, E);
         add(x, h);
     }
 }
@@ -68,7 +87,7 @@ static void predict(number *logits)
     static number x[E], h[E];
     for (; done < length; done++)
         read_token(window[done], done, x);
-    layer_norm(h, x, model.norm_w, model.norm_b, E, @EPS@);
+    layer_norm(h, x, model.norm_w, model.norm_b, E, epsilon);
     for (int v = 0; v < V; v++) {
         double sum = 0;
         for (int i = 0; i < E; i++)
@@ -124,7 +143,7 @@ static int sample(const number *logits, double temperature, int top_k, uint64_t 
         if (logits[v] > logits[best])
             best = v;
     }
-    if (temperature == 0)
+    if (temperature < 1e-6) /* below, a quotient might overflow */
         return best;
     if (top_k > 0) {
         compared = logits;

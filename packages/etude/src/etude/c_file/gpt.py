@@ -39,8 +39,12 @@ def gpt(model: GPT, tokenizer: Tokenizer, first: str, program: str) -> tuple[str
     _store(source, model, layers)
     source.used |= {"linear", "layer_norm", "gelu_tanh", "attention"}
     float32 = source.dtype == np.float32
-    sizes = {"V": V, "E": E, "HEADS": heads, "D": E // heads, "LAYERS": len(layers),
-             "BLOCK": block, "WIDE": wide, "WIDEST": max(3 * E, wide)}
+    sizes = {"V": (V, "tokens in the vocabulary"), "E": (E, "numbers that stand for a token"),
+             "HEADS": (heads, "of attention"), "D": (E // heads, "numbers of a head"),
+             "LAYERS": (len(layers), "blocks, one after another"),
+             "BLOCK": (block, "tokens that the model sees at once"),
+             "WIDE": (wide, "numbers in the middle of a block"),
+             "WIDEST": (max(3 * E, wide), "outputs of a linear layer, at most")}
     bound = reach(len(layers), wide, source.dtype)
     text = source.text(
         first.replace("@BOUND@", f"{bound:.1e}"), program, sizes, "gpt.c", {
@@ -83,27 +87,26 @@ def _usual(path: str, layer: Any, E: int, first: Any) -> None:
 
 
 def _store(source: Source, model: GPT, layers: list[Any]) -> None:
-    """All weights, in the order of the struct ``model``; matrices of linear layers input first."""
+    """All weights, in the order in which ``load`` of gpt.c takes them. The matrix of a linear layer
+    lies input by input there.
+    """
 
-    def keep(place: str, path: str, a: Any) -> None:
-        source.weight(f"model.{place}", a, f"{path}: {' x '.join(map(str, a.shape))}")
+    def keep(path: str, weight: Any, bias: Any) -> None:
+        source.weight(f"{path}.weight", array(weight).T)
+        source.weight(f"{path}.bias", zeros_without(bias, weight.shape[0]))
 
-    keep("tokens[0]", "tokens.weight", array(model.tokens.weight))
-    keep("positions[0]", "positions.weight", array(model.positions.weight))
+    source.weight("tokens.weight", array(model.tokens.weight))
+    source.weight("positions.weight", array(model.positions.weight))
     for i, layer in enumerate(layers):
-        attention, up, down = layer.attention, layer.mlp[0], layer.mlp[2]
-        parts = {
-            "norm1": ("norm1", layer.norm1.weight, layer.norm1.bias),
-            "in": ("attention.in_proj", attention.in_proj_weight, attention.in_proj_bias),
-            "out": ("attention.out_proj", attention.out_proj.weight, attention.out_proj.bias),
-            "norm2": ("norm2", layer.norm2.weight, layer.norm2.bias),
-            "up": ("mlp.0", up.weight, up.bias), "down": ("mlp.2", down.weight, down.bias)}
-        for name, (path, weight, bias) in parts.items():
-            outputs = weight.shape[0]
-            keep(f"block[{i}].{name}_w", f"blocks.{i}.{path}.weight", array(weight).T)
-            keep(f"block[{i}].{name}_b", f"blocks.{i}.{path}.bias", zeros_without(bias, outputs))
-    keep("norm_w", "norm.weight", array(model.norm.weight))
-    keep("norm_b", "norm.bias", zeros_without(model.norm.bias, len(array(model.norm.weight))))
+        attention, path = layer.attention, f"blocks.{i}"
+        keep(f"{path}.norm1", layer.norm1.weight, layer.norm1.bias)
+        keep(f"{path}.attention.in_proj", attention.in_proj_weight, attention.in_proj_bias)
+        keep(f"{path}.attention.out_proj", attention.out_proj.weight, attention.out_proj.bias)
+        keep(f"{path}.norm2", layer.norm2.weight, layer.norm2.bias)
+        for at in ("0", "2"):
+            linear = getattr(layer.mlp, at)
+            keep(f"{path}.mlp.{at}", linear.weight, linear.bias)
+    keep("norm", model.norm.weight, model.norm.bias)
 
 
 # ------------------------------------------------------------------ text and tokens

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 ROW = 80  # digits in a row of weights: 10 floats, or 5 doubles
 
-#: dtype -> what C calls it, its bits, and how text becomes one
+#: dtype -> what C calls it, its bits, how text becomes one, and the digits that tell it exactly
 TYPES = {np.dtype(np.float32): ("float", "uint32_t", "strtof", 9),
          np.dtype(np.float64): ("double", "uint64_t", "strtod", 17)}
 
@@ -27,7 +27,7 @@ TYPES = {np.dtype(np.float32): ("float", "uint32_t", "strtof", 9),
 def template(name: str) -> str:
     """A file of this folder, without its first comment, which is about the template."""
     text = Path(__file__).with_name(name).read_text("ascii")
-    return re.sub(r"\A/\*.*?\*/\n+", "", text, flags=re.S)
+    return re.sub(r"\A/\*.*?\*/\n+", "", text, flags=re.S).rstrip()
 
 
 @cache
@@ -62,7 +62,6 @@ class Source:
         self.dtype = dtype
         self.used = {"take"}
         self.rows: list[str] = []
-        self.loads: list[str] = []
 
     def call(self, layer: str, arguments: str) -> str:
         """A call of a layer of layers.c, which the file then has."""
@@ -70,25 +69,25 @@ class Source:
         name = "tanh_of" if layer == "tanh" else layer
         return f"    {name}({arguments});"
 
-    def weight(self, place: str, array: Any, about: str) -> None:
-        """Store an array at the end of the file; ``load`` copies it to ``place``."""
-        flat = np.ascontiguousarray(array.detach().numpy() if hasattr(array, "detach") else array,
-                                    self.dtype).reshape(-1)
-        digits = flat.astype(self.dtype.newbyteorder(">")).tobytes().hex()
-        self.rows.append(f"    /* {about} */")
+    def weight(self, path: str, array: Array) -> None:
+        """Put an array at the end of the file, where ``take`` reads one after another."""
+        digits = array.astype(self.dtype.newbyteorder(">")).tobytes().hex()
+        self.rows.append(f"    /* {comment(path)}: {' x '.join(map(str, array.shape))} */")
         self.rows += [f'    "{digits[i : i + ROW]}",' for i in range(0, len(digits), ROW)]
-        self.loads.append(f"    take({place}, {flat.size});")
 
-    def text(self, first: str, program: str, sizes: Mapping[str, object], body: str,
+    def text(self, first: str, program: str, sizes: Mapping[str, tuple[int, str]], body: str,
              values: Mapping[str, object]) -> str:
-        """The whole file: ``first`` is its first comment, ``body`` the template after the frame."""
+        """The whole file: ``first`` is its first comment, ``body`` the template after the frame.
+        ``sizes`` are its constants, each a number and what it is.
+        """
         name, bits, parse, digits = TYPES[self.dtype]
-        lines = [f"    {key} = {value}," for key, value in sizes.items()]
+        lines = [f"    {f'{key} = {value},':<20} /* {about} */"
+                 for key, (value, about) in sizes.items()]
         values = {
             "TYPES": f"typedef {name} number;\ntypedef {bits} bits;",
             "SIZES": "\n".join(["enum {", *lines, "};"]), "ROW": ROW, "PROGRAM": program,
             "LAYERS": "\n\n".join(code for key, code in layers().items() if key in self.used),
-            "LOAD": "\n".join(self.loads), "PARSE": parse, "DIGITS": digits, **values}
+            "PARSE": parse, "DIGITS": digits, **values}
         parts = [f"/* {first} */", fill(template("frame.c"), values), fill(template(body), values)]
         rows = [f"const char weights[][{ROW} + 1] = {{", *self.rows, "};"]
         return "\n".join([*parts, *rows]) + "\n"

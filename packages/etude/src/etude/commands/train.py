@@ -33,9 +33,11 @@ Examples:
 @click.option("--backend", metavar="NAME", help="As --set training.backend=NAME.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
               help="Another value for one setting, such as optimizer.lr=0.01.")
+@click.option("--tensorboard", is_flag=True,
+              help="Write event files for TensorBoard into the folder tensorboard of the run.")
 @click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
 def train(config: Path | None, example: bool, out: Path | None, resume: bool,
-          backend: str | None, changes: tuple[str, ...], dry_run: bool) -> None:
+          backend: str | None, changes: tuple[str, ...], tensorboard: bool, dry_run: bool) -> None:
     """Train the model that a TOML file describes.
 
     The folder of the run gets the config, checkpoints, history.json, the weights,
@@ -57,7 +59,7 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
             _rehearse(chosen, folder, resume)
         else:
             try:
-                interrupted = _run(chosen, folder, resume, config)
+                interrupted = _run(chosen, folder, resume, config, tensorboard)
             except KeyboardInterrupt:
                 raise stopped(_how_to_go_on(folder, config)) from None
             if interrupted:
@@ -120,11 +122,12 @@ def _how_to_go_on(folder: Path, path: Path) -> str:
     return "Stopped before the first checkpoint; the same command begins anew"
 
 
-def _run(config: Any, folder: Path, resume: bool, path: Path) -> bool:
+def _run(config: Any, folder: Path, resume: bool, path: Path, tensorboard: bool) -> bool:
     """Train, and fill the folder. Returns whether Ctrl-C ended it early."""
-    from etude.train import experiment
+    from etude.train import TensorBoard, experiment
     from etude.train.lock import hold
 
+    watching = [TensorBoard(folder / "tensorboard")] if tensorboard else []
     with experiment.backend(config.training.backend) as (device, fallbacks):
         made = experiment.build(config, device)
         made.try_batch()
@@ -134,7 +137,7 @@ def _run(config: Any, folder: Path, resume: bool, path: Path) -> bool:
                 click.echo(f"There is no run in {folder} to resume; this one starts from the "
                            f"beginning")
             click.echo(_plan(made, config))
-            history = made.fit(folder, resume)
+            history = made.fit(folder, resume, watching)
             experiment.finish(made, history, folder)
             missing = drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
         lines = [f"{op} ({dtype}) {n} times: {why}" for (op, dtype, why), n in fallbacks.items()]
@@ -147,6 +150,8 @@ def _run(config: Any, folder: Path, resume: bool, path: Path) -> bool:
         files.append(experiment.TOKENIZER)
     if not missing:
         files.append("loss.png")
+    if tensorboard:
+        files.append("tensorboard/")
     click.echo(f"\nIn {folder}: {', '.join(files)}")
     if missing:
         click.echo(missing)

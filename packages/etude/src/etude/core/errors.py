@@ -53,6 +53,10 @@ class FileError(ValueError):
     """A file that is damaged, unsafe to read, or not of the kind that was asked for."""
 
 
+class ChapterError(RuntimeError):
+    """A chapter of the gallery that is not there or not complete, or a cell of it that failed."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a refusal, not an error: the dispatcher catches it
     """Raised by a column to decline one call (a dtype, a stride). The reference then runs it.
 

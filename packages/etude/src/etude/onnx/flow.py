@@ -14,13 +14,14 @@ from etude.core.shapes import axis
 from etude.core.tensor import tensor
 from etude.onnx.graph import Graph, Node
 from etude.onnx.table import Refused, differs
+from etude.onnx.values import Known, host
 
 #: Runs a graph among the values around it, with its inputs: the module's own method.
 Run = Callable[..., list[Any]]
 
 
 def _if(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> list[Any]:
-    return run(node.get("then_branch" if bool(given[0]) else "else_branch"), values)
+    return run(node.get("then_branch" if bool(host(given[0])) else "else_branch"), values)
 
 
 def _loop(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> list[Any]:
@@ -28,10 +29,11 @@ def _loop(run: Run, node: Node, given: list[Any], values: dict[str, Any]) -> lis
     most, go_on, carried = given[0], given[1], given[2:]
     body: Graph = node.get("body")
     rows: list[list[Any]] = [[] for _ in body.outputs[1 + len(carried) :]]
-    times, condition = 0, go_on is None or bool(go_on)
-    while condition and (most is None or times < int(most)):
-        found = run(body, values, tensor(times), tensor(True), *carried)
-        condition, carried = bool(found[0]), found[1 : 1 + len(carried)]
+    times, condition = 0, go_on is None or bool(host(go_on))
+    while condition and (most is None or times < int(host(most))):
+        turn = Known(tensor(times).array)
+        found = run(body, values, turn, Known(tensor(True).array), *carried)
+        condition, carried = bool(host(found[0])), found[1 : 1 + len(carried)]
         for row, y in zip(rows, found[1 + len(carried) :], strict=True):
             row.append(y)
         times += 1

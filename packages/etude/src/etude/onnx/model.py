@@ -23,12 +23,13 @@ from etude.nn.module import Module, Parameter
 from etude.onnx.flow import FLOW
 from etude.onnx.graph import Graph, Node, Value
 from etude.onnx.table import Refused, shown
+from etude.onnx.values import Known, host
 
 #: Inputs of ops that are never trained, whatever their dtype: statistics, bounds, sizes, scales.
 NOT_TRAINED = {
-    "BatchNormalization": (3, 4), "Clip": (1, 2), "Pad": (2,), "Resize": (1, 2), "OneHot": (2,),
-    "Dropout": (1,), "Range": (0, 1, 2), "QuantizeLinear": (1, 2), "DequantizeLinear": (1, 2),
-    "Attention": (3,), "RotaryEmbedding": (1, 2), "Pow": (1,),
+    "BatchNormalization": (3, 4), "Clip": (1, 2), "Pad": (2,), "Resize": (1, 2), "Upsample": (1,),
+    "OneHot": (2,), "Dropout": (1,), "Range": (0, 1, 2), "QuantizeLinear": (1, 2),
+    "DequantizeLinear": (1, 2), "Attention": (3,), "RotaryEmbedding": (1, 2), "Pow": (1,),
 }
 
 
@@ -66,12 +67,16 @@ class OnnxModel(Module):
         self.graph = graph
         self.paths: dict[str, str] = {}
         fixed = _not_trained(graph)
+        self.known: frozenset[str] = frozenset()  # names of constants that nothing changes
         for name, array in graph.constants.items():
             trained = array.dtype in FLOATS and array.ndim > 0 and array.size > 1
             trained = trained and name not in fixed and bool(np.isfinite(array).all())
             self._keep(name, tensor(array), trained)
+            if not trained and name not in _statistics(graph):
+                self.known |= {name}
         for name, array in graph.literals.items():
             self._keep(name, tensor(array), False, persistent=False)
+            self.known |= {name}
         graph.constants = dict.fromkeys(graph.constants, np.empty(0))  # the module has them now
         graph.literals = dict.fromkeys(graph.literals, np.empty(0))
 
@@ -105,6 +110,7 @@ class OnnxModel(Module):
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         values = {name: _at(self, path) for name, path in self.paths.items()}
+        values |= {name: Known(values[name].array) for name in self.known}
         values |= self._inputs(inputs, named)
         found = self._run(self.graph, values)
         return found[0] if len(found) == 1 else tuple(found)
@@ -130,6 +136,8 @@ class OnnxModel(Module):
             given = [values[name] if name else None for name in node.inputs]
             try:
                 results = self._results(node, given, values)
+                if _is_known(node, given):
+                    results = tuple([Known(y.array) for y in results])
                 for name, y, narrow in zip(node.outputs, results, node.narrow, strict=False):
                     if name:
                         values[name] = y if narrow is None else _within(y, narrow)
@@ -157,7 +165,7 @@ class OnnxModel(Module):
     def _branch(self, graph: Graph, values: dict[str, Any], *given: Any) -> list[Any]:
         """Run a subgraph, which sees the values around it."""
         inner = values | dict(zip([v.name for v in graph.inputs], given, strict=True))
-        inner |= {n: tensor(a) for n, a in (graph.constants | graph.literals).items()}
+        inner |= {n: Known(tensor(a).array) for n, a in (graph.constants | graph.literals).items()}
         return self._run(graph, inner)
 
     # ------------------------------------------------------------------ for people
@@ -167,6 +175,13 @@ class OnnxModel(Module):
         ends = [", ".join(map(_declared, values))
                 for values in (self.graph.inputs, self.graph.outputs)]
         return f"{self.source}: {ends[0]} -> {ends[1]}; {len(self.graph.nodes)} nodes: {counts}"
+
+
+def _is_known(node: Node, given: list[Any]) -> bool:
+    """Whether the results follow from shapes and constants alone."""
+    drawn = node.reader is not None and node.reader.family == "random"
+    from_known = given != [] and all(x is None or isinstance(x, Known) for x in given)
+    return node.op in ("Shape", "Size") or (from_known and not drawn)
 
 
 def _at(module: Any, path: str) -> Any:
@@ -182,6 +197,12 @@ def _not_trained(graph: Graph) -> set[str]:
         places = NOT_TRAINED.get(node.op, ())
         found |= {node.inputs[i] for i in places if i < len(node.inputs)}
     return found
+
+
+def _statistics(graph: Graph) -> set[str]:
+    """Names of the running statistics, which training moves."""
+    return {name for node in graph.nodes if node.op == "BatchNormalization"
+            for name in node.inputs[3:5]}
 
 
 def _declared(value: Value) -> str:
@@ -219,8 +240,8 @@ def _fitting(value: Value, x: Any, sizes: dict[str, int]) -> Tensor:
 def _within(y: Tensor, narrow: np.dtype[Any]) -> Tensor:
     """y, whose integers ONNX has in a smaller type; Refused where that would have wrapped."""
     if y.numel() and y.dtype == np.int64:
-        low, high = np.iinfo(narrow).min, np.iinfo(narrow).max
-        if int(y.amin().item()) < low or int(y.amax().item()) > high:
+        low, high, numbers = np.iinfo(narrow).min, np.iinfo(narrow).max, host(y)
+        if numbers.min() < low or numbers.max() > high:
             raise Refused(f"a number leaves the range of {narrow.name}, {low} to {high}; ONNX "
                           f"would wrap it round, and Etude computes in int64")
     return y

@@ -65,7 +65,7 @@ def _stated(node: Node, given: list[int | None], tensors: dict[str, int]) -> int
         return int(node.attributes[attribute])
     if node.op in ("Constant", "ConstantOfShape"):
         whole = "value_int" in node.attributes or "value_ints" in node.attributes
-        return tensors.get("value", TensorProto.INT64 if whole else TensorProto.FLOAT)
+        return int(tensors.get("value", TensorProto.INT64 if whole else TensorProto.FLOAT))
     if node.op == "CastLike":
         return given[1]
     if node.op == "QuantizeLinear":

@@ -7,20 +7,37 @@ from typing import Any
 import numpy as np
 
 from etude.core.creation import full
+from etude.core.live import unwatched
 from etude.core.shapes import axis as axis_of
 from etude.core.tensor import Tensor, tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused
 
 
+class Known(Tensor):
+    """A value that follows from shapes and constants alone. Python may look at it in a captured
+    step as well: a replay of that step, which has the same shapes, would see the same numbers.
+    """
+
+    __slots__ = ()
+
+
+def host(x: Tensor) -> np.ndarray[Any, Any]:
+    """The numbers in a Tensor, for Python to look at."""
+    if not isinstance(x, Known):
+        return x.detach().numpy()
+    with unwatched():
+        return x.numpy()
+
+
 def ints(x: Tensor) -> list[int]:
     """The integers of a Tensor of one axis or none, such as a shape."""
-    return [int(n) for n in x.detach().numpy().reshape(-1)]
+    return [int(n) for n in host(x).reshape(-1)]
 
 
 def number(x: Tensor | None, default: Any = None) -> Any:
     """The one number in a Tensor, which may stand in an axis of its own, or a default."""
-    return default if x is None else x.detach().reshape(()).item()
+    return default if x is None else host(x).reshape(()).item()
 
 
 def like(x: Tensor, values: Any, dtype: Any = None) -> Tensor:

@@ -85,6 +85,9 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
                 run.history.interrupted = True
                 report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model "
                              f"keeps what it learned")
+            finally:
+                for callback in run.callbacks:
+                    callback.on_end(run)
     return run.history
 
 

@@ -78,8 +78,8 @@ def _which(path: Path, about: Any, name: str | None, options: Mapping[str, Any]
                                   f"'etude train' do. Say so: --model gpt --set heads=4 and so "
                                   f"on; there are {', '.join(MODELS)}") from None
         name, given = about["model"], about["arguments"] | given
-    make = chosen("model.name", "model", name, MODELS)
-    return name, arguments("model", make, given)
+    make = chosen(f"{path}: model.name", "model", name, MODELS)
+    return name, arguments(f"{path}: model", make, given)
 
 
 def _made(path: Path, name: str, given: dict[str, Any], weights: Mapping[str, Any]) -> Module:

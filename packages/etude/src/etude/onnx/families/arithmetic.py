@@ -28,7 +28,7 @@ reads("Mul", since=7)(lambda node, x, y: F.mul(x, y))
 for _op, _fn in {"Neg": F.neg, "Abs": F.abs, "Sign": F.sign, "Reciprocal": F.reciprocal,
                  "Sqrt": F.sqrt, "Exp": F.exp, "Log": F.log, "Floor": F.floor, "Ceil": F.ceil,
                  "Sin": F.sin, "Cos": F.cos, "Erf": F.erf}.items():
-    reads(_op)(lambda node, x, _fn=_fn: _fn(x))
+    reads(_op, since=9 if _op in ("Sign", "Erf") else 1)(lambda node, x, _fn=_fn: _fn(x))
 
 
 @reads("Round", since=11)

@@ -159,6 +159,43 @@ def _causal_conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = No
     return (y if after == "none" else F.silu(y)), whole[:, :, whole.shape[2] - keep :]
 
 
+def _by_head(x: Tensor, heads: Any) -> Any:
+    """Numbers for each head, or one for all of them, as (N, H or 1, L, D or 1)."""
+    return _heads(x, 1 if x.shape[2] == 1 else heads)
+
+
+@reads("LinearAttention", since=27)
+def _linear_attention(node: Node, q: Tensor, k: Tensor, v: Tensor, state: Tensor | None = None,
+                      decay: Tensor | None = None, beta: Tensor | None = None) -> Any:
+    """Attention whose memory is one matrix S (N, H, D, E), step by step:
+    S = e^decay S + beta k (v - S' k)^T, y = scale S' q; each rule leaves out what is not its own.
+    """
+    rule = one_of(node, "update_rule", "gated_delta", "linear", "gated", "delta", "gated_delta")
+    node.get("chunk_size")  # how another implementation may cut the work up
+    counts = node.get("q_num_heads"), node.get("kv_num_heads")
+    q, k, v = _heads(q, counts[0]), _heads(k, counts[1]), _heads(v, counts[1])
+    times, scale = q.shape[1] // k.shape[1], node.get("scale", 0.0) or 1 / math.sqrt(q.shape[-1])
+    if state is None:
+        state = filled(q, (*k.shape[:2], k.shape[3], v.shape[3]), 0.0)
+    gate = None if decay is None or "gated" not in rule else F.exp(_by_head(decay, counts[1]))
+    rate = None if beta is None or "delta" not in rule else _by_head(beta, counts[1])
+    rows = []
+    for t in range(q.shape[2]):
+        key, value = k[:, :, t].unsqueeze(-1), v[:, :, t].unsqueeze(-2)
+        if gate is not None:
+            state = state * gate[:, :, t].unsqueeze(-1)
+        if "delta" in rule:
+            value = value - F.sum(state * key, 2, True)
+        if rate is not None:
+            value = value * rate[:, :, t].unsqueeze(-1)
+        state = state + key * value
+        seen = state if times == 1 else state.unsqueeze(2).expand(
+            *state.shape[:2], times, *state.shape[2:]).reshape(-1, q.shape[1], *state.shape[2:])
+        rows.append(F.sum(seen * q[:, :, t].unsqueeze(-1), 2) * scale)
+    y = F.stack(rows, 1)  # (N, L, H, E)
+    return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3]), state
+
+
 # ------------------------------------------------------------------ To ONNX
 
 differs("scaled_dot_product_attention",

@@ -12,7 +12,7 @@ from etude.core.shapes import axis, bool_, int64
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, differs, reads, writes
-from etude.onnx.values import filled, ints, like, number, one_of
+from etude.onnx.values import filled, host, ints, like, number, one_of
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -212,19 +212,19 @@ def _compress(node: Node, x: Tensor, condition: Tensor) -> Any:
     """The rows for which the condition holds: how many there are depends on the data."""
     d = node.get("axis")
     y = x.reshape(-1) if d is None else x
-    places = np.flatnonzero(condition.numpy())
+    places = np.flatnonzero(host(condition))
     return F.index_select(y, 0 if d is None else d, like(x, places, int64))
 
 
 @reads("NonZero", since=9)
 def _non_zero(node: Node, x: Tensor) -> Any:
-    return like(x, np.array(np.nonzero(x.detach().numpy())), int64)
+    return like(x, np.array(np.nonzero(host(x))), int64)
 
 
 @reads("Unique", since=11)
 def _unique(node: Node, x: Tensor) -> Any:
     d, is_sorted = node.get("axis"), node.get("sorted", 1)
-    values = x.detach().numpy()
+    values = host(x)
     _, first, inverse, counts = np.unique(values, True, True, True, axis=d)
     inverse = inverse.reshape(-1)
     if not is_sorted:  # in the order in which they come first

@@ -11,7 +11,7 @@ from etude.core.shapes import axis
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, differs, reads, writes
-from etude.onnx.values import dtype_numbered, like
+from etude.onnx.values import dtype_numbered, host, like
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -34,7 +34,7 @@ def _constant(node: Node) -> np.ndarray[Any, Any]:
 def _converted(x: Tensor, kind: int) -> Any:
     dtype = dtype_numbered(kind)
     if dtype.kind == "i" and x.dtype.kind == "f":
-        values = x.detach().numpy()
+        values = host(x)
         if values.size and not (np.abs(values) < 2.0**63).all():
             raise Refused("a float that is no integer of 64 bits becomes one: ONNX does not say "
                           "which")

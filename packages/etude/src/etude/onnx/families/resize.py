@@ -18,7 +18,7 @@ from etude.core.shapes import int64
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
 from etude.onnx.table import Refused, reads
-from etude.onnx.values import axes_of, ints, like, one_of
+from etude.onnx.values import axes_of, host, ints, like, one_of
 
 # ------------------------------------------------------------------ From ONNX
 
@@ -57,7 +57,7 @@ def _resize(node: Node, x: Tensor, roi: Tensor | None = None, scales: Tensor | N
     crop = rule.place == "tf_crop_and_resize"
     cuts = [(0.0, 1.0)] * len(dims)
     if crop and roi is not None:
-        ends = [float(v) for v in roi.numpy()]
+        ends = [float(v) for v in host(roi)]
         cuts = list(zip(ends[: len(dims)], ends[len(dims) :], strict=True))
     lengths = [x.shape[d] for d in dims]
     if sizes is not None and sizes.numel():
@@ -68,7 +68,7 @@ def _resize(node: Node, x: Tensor, roi: Tensor | None = None, scales: Tensor | N
             wanted = [math.floor(factor * n + 0.5) for n in lengths]
             factors = [factor] * len(dims)
     elif scales is not None:
-        factors = [float(v) for v in scales.numpy()]
+        factors = [float(v) for v in host(scales)]
         wanted = [math.floor(n * (b - a) * f) for n, (a, b), f in zip(
             lengths, cuts, factors, strict=True)]
     else:
@@ -82,7 +82,7 @@ def _resize(node: Node, x: Tensor, roi: Tensor | None = None, scales: Tensor | N
 def _upsample(node: Node, x: Tensor, scales: Tensor) -> Any:
     mode = one_of(node, "mode", "nearest", "nearest", "linear")
     rule = Rule(mode, "asymmetric", "floor", -0.75, False, False, 0.0)
-    for d, factor in enumerate(scales.numpy()):
+    for d, factor in enumerate(host(scales)):
         x = _axis(x, d, math.floor(x.shape[d] * float(factor)), float(factor), (0.0, 1.0), rule)
     return x
 

@@ -162,6 +162,7 @@ def _constant_of_shape(node: Node, shape: Tensor) -> Any:
 @reads("Range", since=11)
 def _range(node: Node, start: Tensor, limit: Tensor, delta: Tensor) -> Any:
     """start + i delta, as ONNX writes it: not a running sum."""
+    node.get("stash_type")  # of float16, which is refused
     first, last, step = number(start), number(limit), number(delta)
     count = max(math.ceil((last - first) / step), 0)
     return like(start, np.arange(count)) * delta.reshape(()) + start.reshape(())
@@ -173,6 +174,23 @@ def _eye_like(node: Node, x: Tensor) -> Any:
     dtype = x.dtype if kind is None else dtype_numbered(kind)
     rows, columns = x.shape
     return like(x, np.eye(rows, columns, node.get("k", 0)), dtype)
+
+
+# ---- windows of a signal, which follow from their length
+
+
+def _window(node: Node, size: Tensor, shares: tuple[float, ...]) -> Any:
+    """The sum of shares[k] cos(2 pi k i / N), with N one less unless the window is periodic."""
+    count = int(number(size))
+    turns = count if node.get("periodic", 1) else count - 1
+    angle = np.arange(count) * (2 * np.pi / max(turns, 1))
+    values = sum(share * np.cos(k * angle) for k, share in enumerate(shares))
+    return like(size, values, dtype_numbered(node.get("output_datatype", 1)))
+
+
+for _op, _shares in {"HannWindow": (0.5, -0.5), "HammingWindow": (25 / 46, -21 / 46),
+                     "BlackmanWindow": (0.42, -0.5, 0.08)}.items():
+    reads(_op, since=17)(lambda node, size, _shares=_shares: _window(node, size, _shares))
 
 
 # ---- borders
