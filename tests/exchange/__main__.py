@@ -5,8 +5,9 @@
 
 For each runtime a virtual environment is made in a temporary folder and its packages installed
 from PyPI. Each model is exported in five ways (``WAYS``), each of which asks for less than the one
-before, and a runtime gets them in this order until one gives Etude's results. What comes out is a
-table with the versions and the date, the one of docs/howto/onnx.md. The exit status is 1 where it is not what EXPECTED says, or nothing ran.
+before, and a runtime gets them in this order until one gives Etude's results. What comes out is
+the table of docs/howto/onnx.md, with versions and date. The exit status is 1 where it is not what
+EXPECTED says, or where nothing ran.
 """
 
 import datetime
