@@ -448,3 +448,27 @@ def test_two_exports_of_a_model_are_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         export(model, made(2), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_backend_leaves_no_trace_in_a_file(name, tmp_path):
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs the package etude-cpu")
+    model, made = MODELS[name]()
+    export(model, made(2), tmp_path / "a")
+    with etude.use("cpu"):
+        export(model, made(2), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_model_on_the_gpu_of_the_lab_is_exported_as_well(tmp_path):
+    pytest.importorskip("etude_cuda.lab.build", reason="NOT RUN: needs etude-cuda")
+    model, made = MODELS["mlp"]()
+    export(model, made(2), tmp_path / "a")
+    try:
+        using = etude.use("gpu-lab")
+    except etude.BackendError as why:
+        pytest.skip(f"NOT RUN: {why}")
+    with using:
+        device = "gpu-lab"
+        export(model.to(device), etude.tensor(made(2)).to(device), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
