@@ -49,7 +49,13 @@ def opsets(entries):
             ranges[-1] = (ranges[-1][0], entry.to)
         else:
             ranges.append((first, entry.to))
-    return ", ".join(f"{a} on" if b is None else f"{a} to {b}" for a, b in ranges)
+    return ", ".join(_range(first, last) for first, last in ranges)
+
+
+def _range(first, last):
+    if last is None:
+        return f"{first} on"
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _read():
@@ -63,11 +69,15 @@ def _read():
 
 
 def _written():
-    lines = ["| Etude's op | opsets in which it is written |", "| --- | --- |"]
+    lines = ["| opsets | Etude's ops that are written in them |", "| --- | --- |"]
     rows = {op: opsets(entries) for op, entries in table.WRITERS.items()}
     for op in record.EXPANDED:
         rows[op] = f"{rows[op]}; else by its definition" if op in rows else "by its definition"
-    return "\n".join(lines + [f"| {_linked(op)} | {rows[op]} |" for op in sorted(rows)])
+    together = {}
+    for op in sorted(rows):
+        together.setdefault(rows[op], []).append(_linked(op))
+    return "\n".join(lines + [f"| {opset} | {', '.join(ops)} |"
+                              for opset, ops in sorted(together.items())])
 
 
 def _linked(op):
@@ -78,8 +88,10 @@ def _linked(op):
 
 def _differences():
     lines = ["| op | ONNX | Etude | answer |", "| --- | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {d.op} | {d.onnx} | {d.etude} | {_answer(d.answer)} |"
-                              for d in sorted(table.DIFFERENCES, key=lambda d: d.op.lower())])
+    for d in sorted(table.DIFFERENCES, key=lambda d: d.op.lower()):
+        cells = (d.op, d.onnx, d.etude, _answer(d.answer))
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
 
 
 def _answer(text):

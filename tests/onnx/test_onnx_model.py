@@ -149,6 +149,20 @@ def test_its_gradients_are_those_of_the_same_layers(perceptron):
         np.testing.assert_allclose(mine.grad.numpy(), p.grad.numpy(), rtol=1e-6)
 
 
+def test_it_is_checked_like_any_model(made):
+    """Gradients by differences, and a receipt of what ran."""
+    double = TensorProto.DOUBLE
+    model = made([node("MatMul", ["x", "w"], ["a"]), node("Tanh", ["a"], ["b"]),
+                  node("Softmax", ["b"], ["y"])],
+                 [value("x", "n", 3, kind=double)], [value("y", "n", 4, kind=double)],
+                 {"w": DRAW.normal(size=(3, 4))})
+    x = etude.tensor(DRAW.normal(size=(2, 3)), requires_grad=True)
+    etude.gradcheck(lambda x: model(x) * model(x), [x])
+    with etude.receipt() as ran:
+        model(x)
+    assert "softmax" in str(ran)
+
+
 def test_it_learns(perceptron):
     x, target = etude.tensor(rows(16)), etude.tensor(rows(16, 2))
     optimizer, losses = optim.SGD(perceptron.parameters(), lr=0.05), []
