@@ -96,13 +96,13 @@ def load(path: Path, backend: str | None, changes: tuple[str, ...]) -> Any:
     from etude.train.config import RunConfig
 
     config = RunConfig.read(path)
-    values = dict(map(_change, changes))
+    values = dict(map(changed, changes))
     if backend is not None:
         values["training.backend"] = backend
     return config.override(values) if values else config
 
 
-def _change(text: str) -> tuple[str, Any]:
+def changed(text: str) -> tuple[str, Any]:
     """("optimizer.lr", 0.01) from "optimizer.lr=0.01"; a value that is no TOML is text."""
     key, equals, value = text.partition("=")
     if not equals:
