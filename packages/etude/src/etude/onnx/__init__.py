@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from etude.onnx.write import export
 
+from etude.onnx.table import Refused
+
 if TYPE_CHECKING:
     from etude.onnx.model import OnnxModel
 
-__all__ = ["export", "load"]
+__all__ = ["Refused", "export", "load"]
 
 
 def load(path: str | os.PathLike[str]) -> OnnxModel:
