@@ -22,6 +22,7 @@ from etude.core.errors import (
     CaptureError,
     DeviceError,
     DTypeError,
+    FileError,
     ShapeError,
     Unsupported,
     no_such_name,

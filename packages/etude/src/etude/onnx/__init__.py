@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from etude.onnx.write import export
-
 from etude.onnx.table import Refused
+from etude.onnx.write import export
 
 if TYPE_CHECKING:
     from etude.onnx.model import OnnxModel
