@@ -404,7 +404,7 @@ def _value(proto: Any, what: str, inner: bool) -> tuple[Value, int | None]:
 
 
 def _numpy(kind: int | None) -> np.dtype[Any]:
-    return np.dtype({**OURS, **NARROW}.get(kind, np.float32))
+    return np.dtype(np.float32 if kind is None else {**OURS, **NARROW}.get(kind, np.float32))
 
 
 def _size(dim: Any, title: str) -> int | str | None:

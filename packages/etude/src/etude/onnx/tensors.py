@@ -21,18 +21,18 @@ from etude.onnx.table import Refused, shown
 Array = np.ndarray[Any, Any]
 
 #: ONNX's dtypes that are Etude's.
-OURS = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64,
-        TensorProto.INT64: np.int64, TensorProto.BOOL: np.bool_}
+OURS: dict[int, Any] = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64,
+                        TensorProto.INT64: np.int64, TensorProto.BOOL: np.bool_}
 #: Integers that int64 holds. A result that leaves their range is refused where it comes up.
-NARROW = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8, TensorProto.INT16: np.int16,
-          TensorProto.UINT16: np.uint16, TensorProto.INT32: np.int32}
+NARROW: dict[int, Any] = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8,
+                          TensorProto.INT16: np.int16, TensorProto.UINT16: np.uint16,
+                          TensorProto.INT32: np.int32}
 #: Floats that float32 holds. They are stored so; nothing is computed in them.
-STORED = {TensorProto.FLOAT16: np.dtype(np.float16), TensorProto.BFLOAT16: None}
+STORED: dict[int, Any] = {TensorProto.FLOAT16: np.dtype(np.float16), TensorProto.BFLOAT16: None}
 
-#: The field that holds the numbers of a tensor which has no ``raw_data``, and how many fields of
-#: it make one element.
-_FIELDS = {TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data",
-           TensorProto.INT64: "int64_data"}
+#: The field with the numbers of a tensor that has no ``raw_data``; of all others ``int32_data``.
+_FIELDS: dict[int, str] = {TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data",
+                           TensorProto.INT64: "int64_data"}
 
 
 def dtype_name(kind: int) -> str:
