@@ -5,7 +5,9 @@ Legend: x is (N, C, ...) on each rank, n = the number of values of a channel on 
     mean = sum x / n,   var = sum (x - mean)^2 / n,   y = (x - mean) / sqrt(var + eps) weight + bias
 
 where each sum goes over the ranks. The gradient of such a sum is a sum over the ranks again, of
-what each makes of it; so the rest is the ops that Etude has. A layer costs two messages in
+what each makes of it; so the rest is the ops that Etude has. Each rank differentiates the loss of
+its own samples, which counts in the whole with the weight of that rank, its share of the samples
+(``parallel.py`` multiplies by it at the end); so that is what is summed here, too. A layer costs two messages in
 forward and two in backward, of C numbers, and each is waited for: that is what BatchNorm costs here.
 """
 
@@ -17,7 +19,9 @@ import numpy as np
 
 import etude
 from etude import functional as F
+from etude.core.dispatch import OPS
 from etude.core.errors import ShapeError
+from etude.core.random import PART
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
 from etude.nn import BatchNorm1d, BatchNorm2d, Module
@@ -28,12 +32,17 @@ _RANKS: list[Ranks] = []
 
 
 @etude.op("map", flops=1, internal=True)
-def sum_over_ranks(x):  # type: ignore[no-untyped-def]
-    """y = the sum of x over the ranks, the same bits on each."""
+def sum_over_ranks(x, *, weight):  # type: ignore[no-untyped-def]
+    """y = the sum of x over the ranks, the same bits on each. ``weight`` is that of this rank's loss
+    in the loss of the whole, of which a gradient comes back.
+    """
     return _RANKS[-1].total(x)
 
 
-sum_over_ranks.gradient(lambda F, grad, **_: (F.sum_over_ranks(grad),))
+@sum_over_ranks.gradient
+def _(F, grad, *, weight, **_):  # type: ignore[no-untyped-def]
+    whole = F.sum_over_ranks(F.mul(grad, weight), weight=weight)
+    return (F.mul(whole, 1 / weight if weight else 0.0),)  # without samples there is no gradient
 
 
 class _SyncBatchNorm:
@@ -51,9 +60,11 @@ class _SyncBatchNorm:
         if count < 2:
             raise ShapeError(f"{type(self).__name__}: in training each channel needs more than one "
                              f"value, and the whole batch has {count}")
-        mean = _all(F.sum(input, dim=axes)) / count
+        part = PART.get()
+        weight = 1 / _RANKS[-1].size if part is None else part.count / part.whole
+        mean = _all(F.sum(input, dim=axes), weight) / count
         centred = input - mean.reshape(column)
-        var = _all(F.sum(centred * centred, dim=axes)) / count
+        var = _all(F.sum(centred * centred, dim=axes), weight) / count
         y = centred / F.sqrt(var + self.eps).reshape(column)
         if self.weight is not None:
             y = y * self.weight.reshape(column)
@@ -85,8 +96,8 @@ class SyncBatchNorm2d(_SyncBatchNorm, BatchNorm2d):
 SYNCHRONISED = {BatchNorm1d: SyncBatchNorm1d, BatchNorm2d: SyncBatchNorm2d}
 
 
-def _all(x: Tensor) -> Any:
-    return etude.core.dispatch.OPS["sum_over_ranks"](x)
+def _all(x: Tensor, weight: float) -> Any:
+    return OPS["sum_over_ranks"](x, weight=weight)
 
 
 def synchronise(module: Module, ranks: Ranks) -> None:

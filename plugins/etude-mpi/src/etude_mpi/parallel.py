@@ -142,7 +142,7 @@ class Counters:
     @property
     def hidden(self) -> float:
         """The share of the time on the way that passed behind backward, 0 to 1."""
-        return 1 - self.waited / self.on_the_way if self.on_the_way > 0 else 0.0
+        return max(0.0, 1 - self.waited / self.on_the_way) if self.on_the_way > 0 else 0.0
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def _set_gradient(p: Tensor, array: Any) -> None:
 def _from_rank_0(ranks: Ranks, module: Module) -> None:
     """Parameters, buffers and the random generator of rank 0, on every rank."""
     for _, t in [*module.named_parameters(), *module.named_buffers()]:
-        array = np.ascontiguousarray(t.detach().to("cpu").numpy()).copy()
+        array = np.array(t.detach().to("cpu").numpy(), order="C")
         ranks.broadcast(array)
         with no_grad():
             t.copy_(Tensor(array).to(t.device))

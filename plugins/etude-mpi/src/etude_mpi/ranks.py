@@ -77,7 +77,7 @@ class Ranks:
 
     def total(self, numbers: Array) -> Array:
         """The sum of ``numbers``, float or int64, over the ranks, the same bits on each."""
-        array = np.ascontiguousarray(numbers).copy()
+        array = np.array(numbers, order="C")
         self.wait([self._small.Iallreduce(_in_place(), array)])
         return array
 

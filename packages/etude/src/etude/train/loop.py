@@ -78,7 +78,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     with nullcontext() if checkpoints is None or not team.leads else hold(checkpoints.folder):
         origin = _start(run, checkpoints, resume)
         team.begin(run)
-        with show(epochs, steps, progress and team.leads, run.step) as report:
+        with show(epochs, steps, progress and team.leads, run.step, team.size == 1) as report:
             if origin is not None:
                 report.epoch(f"resumed from {origin}, after step {run.step}")
                 if run.epoch > epochs and not run.stop:
