@@ -5,7 +5,8 @@ every exchange here is non-blocking, and ``Ranks.wait`` looks at three things un
 the message come; has another rank said that it failed; is the time up. A rank that fails tells
 rank 0 why, which prints it, once, and ends all of them (``MPI_Abort``). A rank that is killed says
 nothing: then mpirun ends the others, and the first that is left says which one is missing. A rank
-that hangs is found by asking who is waiting: it does not answer.
+that hangs is found by asking who is waiting: it does not answer, and the first that waits prints
+it.
 
 Ranks count from 0. MPI sees no accelerator here: what travels lies in the host's memory.
 """
@@ -29,10 +30,10 @@ from etude.core.errors import BackendError
 
 SECONDS = 300.0  # the longest wait for another rank; ETUDE_MPI_SECONDS changes it
 LOOK = 0.02  # seconds between two looks at what others say
-TOLD = 3.0  # seconds that rank 0 has to print what another rank told it
+TOLD = 3.0  # seconds that a rank has to print what another one told it
+GATHER = 0.5  # seconds in which it hears whether others have failed alike
 ANSWER = 2.0  # seconds that a rank has to say that it waits, too
 FAILED, WAITS, ENDS = 1, 2, 3  # tags: a sentence about a failure; "I am waiting"; all is said
-KILLED = 128 + signal.SIGTERM
 
 Array = np.ndarray[Any, Any]
 
@@ -68,6 +69,7 @@ class Ranks:
         self._sent: list[Any] = []  # what is on its way must stay alive
         self._waiting: set[int] = set()  # ranks that said so, during a search for one that hangs
         self._said = False  # a failure was reported; nothing is to be added
+        self._reporter = 0  # the rank that reports one
         #: A sentence about how to go on after a failure.
         self.advice: Callable[[], str] = lambda: ""
         places = self.exchange((socket.gethostname(), os.getpid()))
@@ -150,7 +152,9 @@ class Ranks:
         while time.perf_counter() - begin < ANSWER:
             self.look()
             time.sleep(LOOK)
-        absent = sorted(set(range(self.size)) - self._waiting - {self.rank})
+        there = self._waiting | {self.rank}
+        self._reporter = min(there)
+        absent = sorted(set(range(self.size)) - there)
         if not absent:
             return (f"the ranks wait for each other since {waited:.0f} s: they do not make the "
                     f"same calls in the same order")
@@ -167,50 +171,56 @@ class Ranks:
 
     def failed(self, text: str) -> None:
         """This rank cannot go on, because of ``text``: end all ranks. Does not return."""
-        if self.rank:
-            self._said = True
-            self._tell(0, FAILED, text)
-            begin = time.perf_counter()
-            while time.perf_counter() - begin < TOLD:  # rank 0 ends this process meanwhile
-                with suppress(Exception):
-                    self._sent[-1][0].Test()
-                time.sleep(LOOK)
-            self._end([(self.rank, text)])
-        told = {0: text}
-        begin = time.perf_counter()
-        while len(told) < self.size and time.perf_counter() - begin < TOLD / 6:
+        told = {self.rank: text}
+        begin, patience = time.perf_counter(), GATHER
+        if self.rank != self._reporter:  # that one ends this process meanwhile
+            self._said, patience = True, TOLD
+            self._tell(self._reporter, FAILED, text)
+        while time.perf_counter() - begin < patience:
             told |= {source: said for source, tag, said in self._heard() if tag == FAILED}
+            if len(told) == self.size:
+                break
             time.sleep(LOOK)
         self._end(sorted(told.items()))
 
     def _end(self, told: list[tuple[int, str]]) -> None:
         """Print what failed, and end every process."""
         texts = list(dict.fromkeys(text for _, text in told))
-        if len(texts) == 1 and len(told) == self.size:
+        if len(texts) == 1 and len(told) > 1:  # it is no matter of one rank
             lines = [f"Error: {texts[0]}"]
         else:
             lines = [f"Error: rank {rank} of {self.size} failed: {text}" for rank, text in told]
-        _say([*lines, self.advice()])
+        self._report([*lines, self.advice()])
+        self._control.Abort(1)
+
+    def _report(self, lines: list[str]) -> None:
+        """Print, and tell the others that this is done."""
+        _say(lines)
         self._said = True
         for rank in range(self.size):
             if rank != self.rank:
                 self._tell(rank, ENDS, "")
         time.sleep(LOOK)
-        self._control.Abort(1)
 
     def on_signal(self, *_: Any) -> None:
         """SIGTERM: mpirun ends this process, because another one died or because it was told to.
         The first rank that is left says which.
         """
-        for _, tag, _ in self._heard():
-            self._said |= tag == ENDS
+        begin = time.perf_counter()
+        while not self._said and time.perf_counter() - begin < GATHER / 5:
+            self._said = any(tag == ENDS for _, tag, _ in self._heard())
+            time.sleep(LOOK)
         host = self.places[self.rank][0]
         dead = [r for r, (where, pid) in enumerate(self.places)
                 if where == host and r != self.rank and not _alive(pid)]
-        if not self._said and all(r in dead for r in range(self.rank)):
-            what = (f"{self.names(dead)} died" if dead else "it was told to stop")
-            _say([f"Error: the run of {self.size} ranks was ended: {what}.", self.advice()])
-        os._exit(KILLED)
+        if self._said or not all(r in dead for r in range(self.rank)):
+            time.sleep(GATHER)  # or the one that speaks would count this rank among the dead
+        else:
+            what = (f"{self.names(dead)} died" if dead else
+                    f"{self.names([self.rank])} was told to stop")
+            self._report([f"Error: the run of {self.size} ranks was ended: {what}", self.advice()])
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _in_place() -> Any:

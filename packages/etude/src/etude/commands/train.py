@@ -55,7 +55,7 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
         raise click.UsageError("Give a config file; 'etude train --example > run.toml' makes one")
     folder = out if out is not None else Path("runs") / config.stem
     with _team(distributed) as team, worded():
-        team.advice = lambda: _how_to_go_on(folder, config)
+        team.advice = lambda: _how_to_go_on(folder, config, team.size)
         chosen = load(config, backend, changes)
         if dry_run:
             _rehearse(chosen, folder, resume)
@@ -131,12 +131,17 @@ def _change(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _how_to_go_on(folder: Path, path: Path) -> str:
-    """After Ctrl-C outside of the training itself, while data are loaded or results written."""
+def _how_to_go_on(folder: Path, path: Path, processes: int = 1) -> str:
+    """After Ctrl-C outside of the training itself, while data are loaded or results written; or
+    after one of several processes failed.
+    """
     from etude.train import Checkpoints
 
     if Checkpoints(folder / "checkpoints").paths():
-        return f"Stopped. Go on with: etude train {path} --out {folder} --resume"
+        command = f"etude train {path} --out {folder} --resume"
+        if processes > 1:
+            command = f"mpirun -n {processes} {command} --distributed"
+        return f"Stopped. Go on with: {command}"
     return "Stopped before the first checkpoint; the same command begins anew"
 
 
