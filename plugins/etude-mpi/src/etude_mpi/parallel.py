@@ -62,7 +62,7 @@ class DistributedDataParallel(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if not (self.training and is_grad_enabled()):
             return self.module(*args, **kwargs)
-        if self._requests:
+        if any(b.waiting != set(b.members) for b in self._buckets):
             raise RuntimeError("the gradients of the last backward are not all summed: a parameter "
                                "takes no part in the loss. Call finish() after backward()")
         counts = self.ranks.counts(len(args[0]))
