@@ -101,8 +101,8 @@ BROKEN = {
         @etude.hookimpl
         def etude_backend():
             return []
-     """, "there is no hook called 'etude_backend'; known are etude_backends, etude_commands, etude_teams. "
-              "Did you mean 'etude_backends'?"),
+     """, "there is no hook called 'etude_backend'; known are etude_backends, etude_commands, "
+              "etude_teams. Did you mean 'etude_backends'?"),
     "t_strange": ("""
         import etude
         @etude.hookimpl

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 from conftest import wait_for
 
@@ -30,9 +31,9 @@ def ready(folder):
 
 def rank_of(process, rank):
     """The process number of a rank, a child of mpirun."""
-    children = os.popen(f"ps -o pid= --ppid {process.pid}").read().split()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return next(int(child) for child in children if f"OMPI_COMM_WORLD_RANK={rank}\0" in
-                open(f"/proc/{child}/environ").read())
+                Path(f"/proc/{child}/environ").read_text())
 
 
 def sent(mpirun, rank, number, **env):

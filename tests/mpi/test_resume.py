@@ -46,7 +46,7 @@ def test_one_rank_prints_and_the_result_is_that_of_one_process(mpirun, config):
     assert mpirun.alone("run.toml", "--out", "alone").returncode == 0
     out, _ = mpirun.train(2, "run.toml", "--out", "two")
     assert out.count("epoch 1: loss") == out.count("\nIn two: ") == 1
-    assert "2 ranks: 0.25 MB of gradients per rank and step" in out
+    assert "2 ranks: 0.05 MB of gradients per rank and step" in out
     assert "behind backward" in out
     assert sorted(p.name for p in (config / "two").iterdir()) == sorted(
         p.name for p in (config / "alone").iterdir())
@@ -57,7 +57,8 @@ def test_one_rank_prints_and_the_result_is_that_of_one_process(mpirun, config):
 @pytest.mark.parametrize("n", [2, 3])
 def test_a_killed_run_resumed_equals_one_that_was_not_stopped(mpirun, config, n):
     """Two ranks are killed after a checkpoint; the run goes on with the same number, or three."""
-    long = [*"run.toml --set training.epochs=14 --set data.batch_size=300 --out".split()]
+    long = ["run.toml", "--set", "model.name=mlp", "--set", "training.epochs=50", "--set",
+            "training.checkpoint_epochs=0", "--set", "training.checkpoint_steps=20", "--out"]
     process = mpirun.start(2, "-m", "etude", "train", *long, "run", "--distributed")
     wait_for(lambda: ready(config), "checkpoint")
     os.kill(rank_of(process, 1), signal.SIGKILL)

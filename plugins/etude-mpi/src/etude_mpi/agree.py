@@ -69,12 +69,16 @@ def same_data(ranks: Ranks, name: str, loader: DataLoader) -> None:
          "Give every rank the same files, and the loader a seed")
 
 
+def same_config(ranks: Ranks, run: Any) -> None:
+    """The settings that a run was made of, where it knows them."""
+    same(ranks, "config", run.config or {}, "Give every rank the same file")
+
+
 def same_state(ranks: Ranks, run: Any) -> None:
     """Everything that a step depends on, after a start or a resume."""
     weights = {name: digest(t) for name, t in [*run.model.named_parameters(),
                                                *run.model.named_buffers()]}
     scheduler = None if run.scheduler is None else run.scheduler.state_dict()
-    same(ranks, "config", run.config or {}, "Give every rank the same file")
     same(ranks, "point to start from",
          {"step": run.step, "epoch": run.epoch, "batch": run.batch},
          "The folder of the run must be one that all machines see")

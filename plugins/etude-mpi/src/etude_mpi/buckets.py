@@ -19,7 +19,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-BYTES = 4 << 20  # of a bucket, unless one gradient alone is larger
+BYTES = 1 << 20  # of a bucket, unless one gradient alone is larger
 
 
 class Bucket:

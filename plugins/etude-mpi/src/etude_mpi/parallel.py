@@ -43,7 +43,7 @@ class DistributedDataParallel(Module):
     gradient, which the layer waits for, never comes. RankError for models that differ.
     """
 
-    def __init__(self, module: Module, ranks: Ranks, bucket_mb: float = 4.0,
+    def __init__(self, module: Module, ranks: Ranks, bucket_mb: float = 1.0,
                  overlap: bool = True) -> None:
         norm.synchronise(module, ranks)
         same_model(ranks, module)
