@@ -315,8 +315,8 @@ def test_arrays_in_the_place_of_a_dataset_are_refused_by_what_makes_one(given):
 def test_the_parts_of_a_batch_make_the_batch(ranks):
     """In the order of one process; of a last batch of one sample all but one part are empty."""
     def loader(part=(0, 1)):
-        made = data.DataLoader(data.TensorDataset(etude.arange(13), etude.zeros(13, 2)), 4, shuffle=True,
-                          seed=3)
+        samples = data.TensorDataset(etude.arange(13), etude.zeros(13, 2))
+        made = data.DataLoader(samples, 4, shuffle=True, seed=3)
         made.part = part
         return made
 

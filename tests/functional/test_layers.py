@@ -88,23 +88,23 @@ def test_what_embedding_has_not_is_refused_by_name():
     assert F.embedding(etude.tensor([0]), table, sparse=False).shape == (1, 2)
 
 
-@pytest.mark.parametrize(("shape", "samples"), [((5, 3), 0), ((5, 2, 3), 0), ((4, 5, 3), 1)])
+@pytest.mark.parametrize(("shape", "axis"), [((5, 3), 0), ((5, 2, 3), 0), ((4, 5, 3), 1)])
 @pytest.mark.parametrize("p", [0.3, 0.0])
-def test_a_part_of_a_batch_has_the_dropout_of_the_whole(shape, samples, p):
+def test_a_part_of_a_batch_has_the_dropout_of_the_whole(shape, axis, p):
     x = etude.tensor(np.random.default_rng(0).normal(size=shape))
-    whole = dropped(x, p, Generator(7), samples)
+    whole = dropped(x, p, Generator(7), axis)
     assert whole.tolist() == OPS["dropout"](x, etude.tensor([7, 0]), p=p).tolist()
     for first, end in ((0, 2), (2, 5), (1, 4), (3, 3)):
-        place = (slice(None),) * samples + (slice(first, end),)
+        place = (slice(None),) * axis + (slice(first, end),)
         mine = x.detach()[place].clone().requires_grad_()
         token = PART.set(Part(first, end - first, 5))
         try:
-            y = dropped(mine, p, Generator(7), samples)
+            y = dropped(mine, p, Generator(7), axis)
         finally:
             PART.reset(token)
         assert y.tolist() == whole[place].tolist()
         y.sum().backward()
-        assert np.allclose((mine.grad * mine).numpy(), y.detach().numpy(), rtol=1e-15)
+        assert np.allclose((mine.grad * mine.detach()).numpy(), y.detach().numpy(), rtol=1e-15)
 
 
 def test_dropout_in_a_part_wants_a_row_for_each_sample_and_other_noise_is_refused():

@@ -73,8 +73,8 @@ def adamw(p):
 
 
 #: Name -> (model, data, loss, optimiser, batch size, largest norm of the gradient). 23 samples in
-#: batches of 11 leave a last one of 1, of which all ranks but one have none; batches of 7 leave one of
-#: 2, which a BatchNorm needs.
+#: batches of 11 leave a last one of 1, of which all ranks but one have none; batches of 7 leave one
+#: of 2, which a BatchNorm needs.
 CASES = {
     "dropout": (mlp, rows, F.cross_entropy, adamw, 11, 0.5),
     "lenet": (lambda: models.lenet(channels=1, classes=4, size=8), images, F.cross_entropy, sgd, 5,

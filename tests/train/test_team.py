@@ -12,7 +12,7 @@ from etude.train.team import Team
 
 
 class Watched(Team):
-    """A team of two, of which this process is the one that does not lead: the other gives nothing."""
+    """A team of two, of which this process does not lead; the other one gives nothing."""
 
     size, leads = 2, False
 

@@ -29,7 +29,7 @@ _HOMES = {"join": "ranks", "Ranks": "ranks", "RankError": "ranks", "shared": "pa
           "DistributedDataParallel": "parallel", "SyncBatchNorm1d": "norm",
           "SyncBatchNorm2d": "norm", "MPITeam": "team"}
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 @hookimpl

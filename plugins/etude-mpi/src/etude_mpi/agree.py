@@ -29,12 +29,16 @@ def same(ranks: Ranks, what: str, mine: Mapping[str, Any], remedy: str) -> None:
     """RankError unless every rank has ``mine``, a document such as a config."""
     answers = ranks.exchange(dict(mine))
     for rank, answer in enumerate(answers):
-        found = [change.replace(" was ", " is ").replace(", is ", f" on rank 0, and on rank {rank} ")
-                 for change in differences(answers[0], answer)]
+        found = [_between_ranks(change, rank) for change in differences(answers[0], answer)]
         if found:
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
             raise RankError(f"rank {rank} has another {what} than rank 0: "
                             f"{'; '.join(found[:3])}{more}. {remedy}")
+
+
+def _between_ranks(change: str, rank: int) -> str:
+    """"lr was 1, is 2", as two ranks have it."""
+    return change.replace(" was ", " is ").replace(", is ", f" on rank 0, and on rank {rank} ")
 
 
 def same_versions(ranks: Ranks) -> None:

@@ -7,8 +7,8 @@ Legend: x is (N, C, ...) on each rank, n = the number of values of a channel on 
 where each sum goes over the ranks. The gradient of such a sum is a sum over the ranks again, of
 what each makes of it; so the rest is the ops that Etude has. Each rank differentiates the loss of
 its own samples, which counts in the whole with the weight of that rank, its share of the samples
-(``parallel.py`` multiplies by it at the end); so that is what is summed here, too. A layer costs two messages in
-forward and two in backward, of C numbers, and each is waited for: that is what BatchNorm costs here.
+(``parallel.py`` multiplies by it at the end); so that is what is summed here, too. A layer costs
+two messages in forward and two in backward, of C numbers, and each is waited for.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _RANKS: list[Ranks] = []
 
 @etude.op("map", flops=1, internal=True)
 def sum_over_ranks(x, *, weight):  # type: ignore[no-untyped-def]
-    """y = the sum of x over the ranks, the same bits on each. ``weight`` is that of this rank's loss
-    in the loss of the whole, of which a gradient comes back.
+    """y = the sum of x over the ranks, the same bits on each. ``weight`` is that of this rank's
+    loss in the loss of the whole, of which a gradient comes back.
     """
     return _RANKS[-1].total(x)
 
@@ -61,7 +61,7 @@ class _SyncBatchNorm:
             raise ShapeError(f"{type(self).__name__}: in training each channel needs more than one "
                              f"value, and the whole batch has {count}")
         part = PART.get()
-        weight = 1 / _RANKS[-1].size if part is None else part.count / part.whole
+        weight = 1 / _RANKS[-1].size if part is None else part.samples / part.whole
         mean = _all(F.sum(input, dim=axes), weight) / count
         centred = input - mean.reshape(column)
         var = _all(F.sum(centred * centred, dim=axes), weight) / count
@@ -101,9 +101,9 @@ def _all(x: Tensor, weight: float) -> Any:
 
 
 def synchronise(module: Module, ranks: Ranks) -> None:
-    """Let the BatchNorm layers inside look at all ranks. Each stays the object it is, wherever it is
-    referred to, with its parameters, so only its class changes. RankError for a kind of BatchNorm
-    that is not Etude's own.
+    """Let the BatchNorm layers inside look at all ranks. Each stays the object it is, wherever it
+    is referred to, with its parameters, so only its class changes. RankError for a kind of
+    BatchNorm that is not Etude's own.
     """
     _RANKS[:] = [ranks]
     for name, layer in module.named_modules():

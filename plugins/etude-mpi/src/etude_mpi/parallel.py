@@ -7,8 +7,8 @@ batch that cannot be divided evenly is right, too, and so is a rank that has no 
 ``backward`` tells when the gradient of a parameter is complete (a hook of ``Tensor``). It goes into
 its bucket (``buckets.py``), and a bucket that is full sets out, while backward works on the layers
 before. Buckets set out in one order on every rank, whatever order their gradients come in: MPI
-matches messages of this kind by their order. MPI moves them on only when it is called, so every hook
-asks whether something has arrived.
+matches messages of this kind by their order. MPI moves them on only when it is called, so every
+hook asks whether something has arrived.
 """
 
 from __future__ import annotations

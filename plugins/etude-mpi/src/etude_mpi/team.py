@@ -97,9 +97,10 @@ class MPITeam(Team):
         counters = self.parallel.counters
         if not counters.steps or self.size == 1:
             return []
-        return [f"{self.size} ranks: {counters.bytes / counters.steps / 1e6:.2f} MB of gradients "
-                f"per rank and step, {counters.bytes / 1e6:.1f} MB in all. They were on the way for "
-                f"{counters.on_the_way:.2f} s, {counters.hidden:.0%} of that behind backward"]
+        each, whole = counters.bytes / counters.steps / 1e6, counters.bytes / 1e6
+        return [f"{self.size} ranks: {each:.2f} MB of gradients per rank and step, {whole:.1f} MB "
+                f"in all. They were on the way for {counters.on_the_way:.2f} s, "
+                f"{counters.hidden:.0%} of that behind backward"]
 
 
 @contextmanager

@@ -84,10 +84,10 @@ class Generator:
 
 
 class Part(NamedTuple):
-    """The samples ``first`` to ``first + count - 1`` of a batch of ``whole`` samples."""
+    """The samples ``first`` to ``first + samples - 1`` of a batch of ``whole`` samples."""
 
     first: int
-    count: int
+    samples: int
     whole: int
 
 

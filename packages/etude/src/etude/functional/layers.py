@@ -171,30 +171,31 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     return dropped(x, share, generator)
 
 
-def dropped(x: Tensor, p: float, generator: Generator | None = None, samples: int = 0) -> Any:
-    """The op ``dropout``, 0 <= p < 1. In a part of a batch, whose axis is ``samples``, each sample
+def dropped(x: Tensor, p: float, generator: Generator | None = None, axis: int = 0) -> Any:
+    """The op ``dropout``, 0 <= p < 1. In a part of a batch, which lies along ``axis``, each sample
     has the mask that it has in the whole batch.
     """
     key, part = key_tensor(generator, x.device), PART.get()
     if part is None:
         return OPS["dropout"](x, key, p=p)
-    keep = tensor(_kept(key.detach().to("cpu").numpy(), x.shape, p, part, samples)).to(x.device)
+    keep = tensor(_kept(key.detach().to("cpu").numpy(), x.shape, p, part, axis)).to(x.device)
     return OPS["where"](keep, x * float(x.dtype.type(1 / (1 - p))), 0.0)
 
 
-def _kept(key: Any, shape: tuple[int, ...], p: float, part: Part, samples: int) -> Any:
+def _kept(key: Any, shape: tuple[int, ...], p: float, part: Part, axis: int) -> Any:
     """Which elements dropout keeps in a part of a batch, bool of ``shape``: those that the whole
-    batch, which is longer along the axis ``samples``, keeps there.
+    batch, which is longer along ``axis``, keeps there.
     """
-    rows = shape[samples] if shape else 0  # of the part; a sample may have several, of tokens
-    if not shape or rows % max(part.count, 1) or (rows and not part.count):
-        raise ShapeError(f"dropout in a part of a batch, of {part.count} samples: x has the shape "
-                         f"{list(shape)}, and axis {samples} is no row, or several, for each")
-    if not part.count:
+    rows = shape[axis] if shape else 0  # of the part; a sample may have several, of tokens
+    if not shape or rows % max(part.samples, 1) or (rows and not part.samples):
+        raise ShapeError(f"dropout in a part of a batch, of {part.samples} samples: x has the shape "
+                         f"{list(shape)}, and axis {axis} is no row, or several, for each")
+    if not part.samples:
         return np.empty(shape, bool)
-    inner = rows // part.count * math.prod(shape[samples + 1:])  # numbers of a sample
-    runs = [uniform(key, part.count * inner, float32, (i * part.whole + part.first) * inner)
-            for i in range(math.prod(shape[:samples]))]
+    inner = rows // part.samples * math.prod(shape[axis + 1:])  # numbers of a sample
+    runs = [uniform(key, part.samples * inner, float32,  # type: ignore[no-untyped-call]
+                    (i * part.whole + part.first) * inner)
+            for i in range(math.prod(shape[:axis]))]
     return np.concatenate(runs).reshape(shape) >= np.float32(p) if runs else np.empty(shape, bool)
 
 

@@ -99,7 +99,7 @@ class _Recurrent(Module):
                 last.append(state)
             y = outputs[0] if len(outputs) == 1 else F.cat(outputs, -1)
             if i < self.num_layers - 1 and self.dropout and self.training:
-                y = dropped(y, self.dropout, samples=1)  # y is (T, N, D)
+                y = dropped(y, self.dropout, axis=1)  # y is (T, N, D)
         states = tuple([F.stack(part) for part in zip(*last, strict=True)])
         if alone:
             return y.squeeze(1), tuple([t.squeeze(1) for t in states])
