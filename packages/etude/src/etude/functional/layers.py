@@ -188,8 +188,8 @@ def _kept(key: Any, shape: tuple[int, ...], p: float, part: Part, axis: int) -> 
     """
     rows = shape[axis] if shape else 0  # of the part; a sample may have several, of tokens
     if not shape or rows % max(part.samples, 1) or (rows and not part.samples):
-        raise ShapeError(f"dropout in a part of a batch, of {part.samples} samples: x has the shape "
-                         f"{list(shape)}, and axis {axis} is no row, or several, for each")
+        raise ShapeError(f"dropout in a part of a batch, of {part.samples} samples: x has the "
+                         f"shape {list(shape)}, and axis {axis} is no row, or several, for each")
     if not part.samples:
         return np.empty(shape, bool)
     inner = rows // part.samples * math.prod(shape[axis + 1:])  # numbers of a sample
