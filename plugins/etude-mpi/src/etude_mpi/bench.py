@@ -6,8 +6,10 @@ long. Efficiency is the share of that which is reached: t(1) / (p t(p)), and t(1
 
 Rank 0 measures the step of one process first, while the others wait asleep. Each time is the median
 of the steps. On a machine that does other work, too, the wall clock says little; so the CPU time is
-shown as well, that of all ranks together: what it is above that of one process is the price of
-working together (messages, waiting in short naps, and a smaller batch, which is slower per sample).
+shown as well, that of all ranks together. What it is above that of one process is the price of
+working together: messages, waiting in short naps, a smaller batch, which is slower per sample, and
+the optimiser, which every rank runs over all parameters. "By CPU" is the efficiency that this
+price allows.
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ import etude
 from etude import functional as F
 from etude import models, optim
 from etude.train.catalog import token_loss
+from etude_mpi.buckets import MB
 from etude_mpi.parallel import DistributedDataParallel
 from etude_mpi.ranks import Ranks, join
 
 Batch = tuple[Any, Any]
 HEAD = (f"{'model':8}{'':8}{'one':>9}{'together':>10}{'efficiency':>12}{'CPU one':>10}"
-        f"{'CPU all':>10}{'MB/step':>9}{'hidden':>8}{'no overlap':>12}")
+        f"{'CPU all':>10}{'by CPU':>8}{'MB/step':>9}{'hidden':>8}{'no overlap':>12}")
 
 
 def _mlp(n: int) -> tuple[Any, Batch, Any]:
@@ -85,7 +88,7 @@ def _part(ranks: Ranks, batch: Batch) -> Batch:
     return batch[0][mine], batch[1][mine]
 
 
-def measured(ranks: Ranks, name: str, count: int) -> list[str]:
+def measured(ranks: Ranks, name: str, count: int, bucket_mb: float) -> list[str]:
     """The two lines of a model."""
     make, n = WORKS[name]
     model, batch, loss = make(n)
@@ -94,16 +97,18 @@ def measured(ranks: Ranks, name: str, count: int) -> list[str]:
     lines = []
     for kind in ("strong", "weak"):
         mine = _part(ranks, batch) if kind == "strong" else batch
-        parallel = DistributedDataParallel(make(n)[0], ranks)
+        parallel = DistributedDataParallel(make(n)[0], ranks, bucket_mb)
         together = steps(parallel.module, parallel, mine, loss, count)
-        late = DistributedDataParallel(make(n)[0], ranks, overlap=False)
+        late = DistributedDataParallel(make(n)[0], ranks, bucket_mb, overlap=False)
         after = steps(late.module, late, mine, loss, count)
         cpu = sum(t.cpu for t in ranks.exchange(together))
         fair = ranks.size if kind == "strong" else 1
+        price = cpu * fair / (one.cpu * ranks.size)
         counters = parallel.counters
+        sent = counters.bytes / counters.steps / 1e6
         lines.append(f"{name:8}{kind:8}{one.wall * 1e3:6.1f} ms{together.wall * 1e3:7.1f} ms"
                      f"{one.wall / (fair * together.wall):12.0%}{one.cpu * 1e3:7.1f} ms"
-                     f"{cpu * 1e3:7.1f} ms{counters.bytes / counters.steps / 1e6:9.2f}"
+                     f"{cpu * 1e3:7.1f} ms{1 / price:8.0%}{sent:9.2f}"
                      f"{counters.hidden:8.0%}{after.wall * 1e3:9.1f} ms")
     return lines
 
@@ -113,12 +118,14 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", choices=[*WORKS, []], help="by default all")
     parser.add_argument("--steps", type=int, default=30, help="how many are timed (30)")
+    parser.add_argument("--bucket-mb", type=float, default=MB,
+                        help=f"size of a message, in 2^20 bytes ({MB})")
     given = parser.parse_args()
     with join() as ranks:
         if ranks.rank == 0:
             print(f"{ranks.size} ranks, {given.steps} steps, medians\n\n{HEAD}", flush=True)
         for name in given.models or WORKS:
-            lines = measured(ranks, name, given.steps)
+            lines = measured(ranks, name, given.steps, given.bucket_mb)
             if ranks.rank == 0:
                 print("\n".join(lines), flush=True)
 

@@ -36,14 +36,14 @@ class DistributedDataParallel(Module):
 
     The loss must be a mean over the samples; the first axis of the first input counts them. The
     parameters, buffers and the random generator of rank 0 are taken by all at the start. BatchNorm
-    layers become those of ``norm.py``. ``bucket_mb`` is the size of a message, in MB; with
+    layers become those of ``norm.py``. ``bucket_mb`` is the size of a message, in 2^20 bytes; with
     ``overlap=False`` all set out after backward, for comparison.
 
     Where a parameter takes part in no rank's loss, call ``finish()`` after backward: the last
     gradient, which the layer waits for, never comes. RankError for models that differ.
     """
 
-    def __init__(self, module: Module, ranks: Ranks, bucket_mb: float = 1.0,
+    def __init__(self, module: Module, ranks: Ranks, bucket_mb: float = buckets.MB,
                  overlap: bool = True) -> None:
         norm.synchronise(module, ranks)
         same_model(ranks, module)

@@ -266,14 +266,10 @@ def join(seconds: float | None = None) -> Iterator[Ranks]:
         same_versions(ranks)
         yield ranks
         ranks.counts(0)  # nobody leaves before all are done
-    except SystemExit as error:
-        if error.code not in (None, 0):
-            ranks.failed(f"it left with the status {error.code}")
-        raise
     except BaseException as error:
-        if ranks.size == 1:
-            raise
-        ranks.failed(_worded(error))
+        if ranks.size > 1 and _status(error):
+            ranks.failed(_worded(error))
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -291,6 +287,12 @@ def _seconds(given: float | None) -> float:
     return seconds
 
 
+def _status(error: BaseException) -> Any:
+    """With which status an error ends a process; click has an exception of its own for leaving."""
+    status = getattr(error, "exit_code", 1)
+    return error.code if isinstance(error, SystemExit) else status
+
+
 def _worded(error: BaseException) -> str:
     """An error in words: those of the command line and of disagreement are whole sentences, of
     any other the place matters, too.
@@ -301,4 +303,6 @@ def _worded(error: BaseException) -> str:
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "it was interrupted by Ctrl-C"
+    if isinstance(error, SystemExit) or hasattr(error, "exit_code"):
+        return f"it left with the status {_status(error)}"
     return "".join(traceback.format_exception(error)).rstrip()

@@ -22,6 +22,7 @@ from etude.train.record import Mean, measure
 from etude.train.run import Run
 from etude.train.team import Team
 from etude_mpi.agree import same_config, same_data, same_state, same_weights
+from etude_mpi.buckets import MB
 from etude_mpi.parallel import DistributedDataParallel, shared
 from etude_mpi.ranks import Ranks, join
 
@@ -32,7 +33,7 @@ STARTED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_PROCID")
 class MPITeam(Team):
     """The ranks as a team: ``fit(..., team=MPITeam(ranks))``, called alike on every rank."""
 
-    def __init__(self, ranks: Ranks, bucket_mb: float = 1.0) -> None:
+    def __init__(self, ranks: Ranks, bucket_mb: float = MB) -> None:
         self.ranks, self.size, self.leads = ranks, ranks.size, ranks.rank == 0
         self.bucket_mb = bucket_mb
         self.parallel: Any = None  # the model of the run, once that has begun
