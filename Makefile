@@ -23,7 +23,7 @@ CUDA := $(wildcard $(addprefix plugins/etude-cuda/,pyproject.toml CMakeLists.txt
 
 say = @echo "==> $(1)"
 
-.PHONY: help tour notebooks test lower check lint types docs sanitizers bench gpu-wheels gpu-check lock clean cpu no-compiler cuda no-lab
+.PHONY: help tour notebooks test lower check lint types docs sanitizers bench dist gpu-wheels gpu-check lock clean cpu no-compiler cuda no-lab
 
 help: ## This list
 	@echo "make TARGET, where TARGET is one of"
@@ -59,6 +59,9 @@ bench: ## Timings beside NumPy (and PyTorch where it is installed)
 lint types docs sanitizers bench: $(VENV)/tox # each in an environment of its own: see tox.ini
 	$(call say,Running the check named $@)
 	@$(BIN)/tox run -q -e $@
+
+dist: $(VENV)/made ## Every package as sdist and wheel, tried in a clean environment; into dist/
+	@$(BIN)/python tests/dist.py
 
 gpu-wheels: ## Into WHEELS=dir what gpu-check installs from, where there is a network
 	@python3 tests/gpu/check.py --fill --wheels "$(WHEELS)"

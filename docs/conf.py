@@ -20,6 +20,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.errors import ExtensionError
 
 import etude
+import gallery_page
 import gpu_zoo_page
 import links
 import op_pages
@@ -39,7 +40,7 @@ extensions = [
 ]
 # Parts of other pages.
 exclude_patterns = ["_build", "kernels.md", "measured.md", "from_pytorch_table.md",
-                    "gpu_zoo_table.md", "speed_table.md",
+                    "gallery_list.md", "gpu_zoo_table.md", "speed_table.md",
                     "tutorials/a*"]  # the sources of assignments
 nitpicky = False
 
@@ -62,6 +63,7 @@ html_theme = "furo"
 html_title = f"Etude {release}"
 html_static_path = ["static"]
 html_css_files = ["etude.css"]
+html_js_files = ["calculator.js", "finder.js"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -137,11 +139,12 @@ def _on_the_first_page(module, name):
 
 
 def _write_pages(app):
-    op_pages.write(Path(app.srcdir) / "ops")
+    op_pages.write(Path(app.srcdir) / "ops", pytorch_page.names())
     table = Path(app.srcdir) / "from_pytorch_table.md"
     op_pages.replace(table, pytorch_page.tables())
     op_pages.replace(Path(app.srcdir) / "gpu_zoo_table.md", gpu_zoo_page.table())
     speed_page.write(Path(app.srcdir))
+    gallery_page.write(Path(app.srcdir))
     for name, text in _package_pages():
         op_pages.replace(Path(app.srcdir) / "api" / f"{name}.md", text)
 

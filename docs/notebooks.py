@@ -20,22 +20,25 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ROOT / "docs" / "tutorials"
 NOTEBOOKS = ROOT / "notebooks"
+GALLERY = "gallery"  # the folder of those about other frameworks, here and there
 
 SOLUTION = re.compile(r"<details.*?</details>", re.S)
 CELL = re.compile(r"```\{code-cell\} ipython3\n(:tags: [^\n]*\n\n)?")
-CHAPTER_LINK = re.compile(r"\]\(([\w-]+)\.md(?=[)#])")
+CHAPTER_LINK = re.compile(r"\]\(((?:\.\./)?[\w-]+)\.md(?=[)#])")
 
 
 # ------------------------------------------------------------------ one chapter
 
 
-def notebook(text: str) -> nbformat.NotebookNode:
-    """The notebook of a chapter, without outputs, with its own fingerprint."""
+def notebook(text: str, up: str = "../") -> nbformat.NotebookNode:
+    """The notebook of a chapter, without outputs, with its own fingerprint. ``up`` is the way from
+    the chapter to docs/.
+    """
     text = text.split("---\n", 2)[2]  # what stands on top is for Sphinx
     # A solution stays folded, its code with it: to be read, not to run before one has tried.
     text = SOLUTION.sub(lambda found: CELL.sub("```python\n", found[0]), text)
+    text = text.replace(f"]({up}", f"]({up}docs/")  # other pages, as seen from notebooks/
     text = CHAPTER_LINK.sub(r"](\1.ipynb", text)
-    text = text.replace("](../", "](../docs/")  # other pages, as seen from notebooks/
     made = jupytext.reads(text, fmt="md:myst")
     for cell in made.cells:
         if "hide-input" in cell.metadata.get("tags", ()):
@@ -55,7 +58,8 @@ def fingerprint(cells_of: nbformat.NotebookNode) -> str:
 def write(chapter: Path, folder: Path) -> str:
     """Bring the notebook of a chapter up to date; returns what was done, "" for nothing."""
     path = folder / f"{chapter.stem}.ipynb"
-    new = notebook(chapter.read_text(encoding="utf-8"))
+    up = "../../" if chapter.parent.name == GALLERY else "../"
+    new = notebook(chapter.read_text(encoding="utf-8"), up)
     if path.exists():
         made_with, now = _origin(path)
         if now != made_with:
@@ -85,8 +89,10 @@ def _origin(path: Path) -> tuple[str, str]:
 
 def write_all(folder: Path) -> list[str]:
     """The notebooks of all chapters; returns a line for each about which there is one to say."""
-    folder.mkdir(exist_ok=True)
+    (folder / GALLERY).mkdir(parents=True, exist_ok=True)
     said = [write(chapter, folder) for chapter in sorted(CHAPTERS.glob("*.md"))]
+    said += [write(chapter, folder / GALLERY)
+             for chapter in sorted(CHAPTERS.glob(f"{GALLERY}/*.md"))]
     return [line for line in said if line]
 
 

@@ -5,6 +5,7 @@ installed backends. A new op appears with the next build; there is no list to ed
 """
 
 import inspect
+import json
 import math
 import re
 import sys
@@ -15,6 +16,7 @@ from html import escape
 
 import numpy as np
 
+import calculator
 from etude.backends import plugins
 from etude.backends.native import signature as native
 from etude.backends.native.kernel import SUFFIX
@@ -24,22 +26,22 @@ from etude.core.table import TABLE
 from etude.functional import signature
 
 
-def write(folder):
+def write(folder, theirs):
     """Write ``folder``.md, the table, and a page for each family into ``folder``; leave unchanged
-    pages alone.
+    pages alone. ``theirs``: name of an op -> its names in PyTorch.
     """
     families = defaultdict(list)
     for op in TABLE.values():
         families[op.family].append(op)
     columns = _columns()
-    pages = {page(name): _family(name, ops, columns) for name, ops in families.items()}
+    pages = {page(name): _family(name, ops, columns, theirs) for name, ops in families.items()}
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
         if old.stem not in pages:
             old.unlink()
     for name, text in pages.items():
         replace(folder / f"{name}.md", text)
-    replace(folder.with_suffix(".md"), _index(families, columns, folder.name))
+    replace(folder.with_suffix(".md"), _index(families, columns, folder.name, theirs))
 
 
 def page(family):
@@ -64,7 +66,7 @@ def _columns():
     return columns
 
 
-def _index(families, columns, folder):
+def _index(families, columns, folder, theirs):
     public = sum(not op.internal for op in TABLE.values())
     lines = [
         "# Ops",
@@ -73,6 +75,8 @@ def _index(families, columns, folder):
         "ops behind them, one row each. The reference is always there and is the definition; a dot "
         "marks a backend that brings its own version. Where there is none, the reference stands in "
         "and the receipt says so.",
+        "",
+        _finder(theirs),
         "",
         "```{toctree}",
         ":hidden:",
@@ -102,14 +106,24 @@ def _index(families, columns, folder):
     return "\n".join(lines) + "\n"
 
 
-def _family(name, ops, columns):
+def _finder(theirs):
+    """A field that leaves the rows whose op has a name with these letters, here or in PyTorch."""
+    names = {op: " ".join(theirs.get(op, ())) for op in TABLE}
+    return (f'<input class="op-finder" type="search" '
+            f'placeholder="Find an op, also by its PyTorch name" '
+            f'data-names="{escape(json.dumps(names))}" hidden>')
+
+
+def _family(name, ops, columns, theirs):
     module = sys.modules[ops[0].reference.__module__]
     lines = [f"# {name} ops", "", _prose(inspect.getdoc(module))]
     for op in ops:
         lines += ["", f"({_anchor(op)})=", f"## {op.name}", ""]
         lines += [_prose(inspect.getdoc(op.reference)), ""]
         lines += [f"`{'etude.ops' if op.internal else 'etude.functional'}.{signature(op)}`", ""]
-        lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns)]
+        lines += [f"{key}\n: {value}\n" for key, value in _facts(op, columns, theirs)]
+        if not op.internal:
+            lines += [calculator.box(op), ""]
         if op.conventions:
             lines += ["By convention:", "", "```python", *map(str, op.conventions), "```", ""]
         lines += ["```python", _source(op.reference)]
@@ -121,8 +135,10 @@ def _family(name, ops, columns):
     return "\n".join(lines) + "\n"
 
 
-def _facts(op, columns):
+def _facts(op, columns, theirs):
     """What the table knows of the op, as (what, markdown)."""
+    if names := theirs.get(op.name):
+        yield "In PyTorch", ", ".join(f"`{name}`" for name in names)
     yield "Differentiable", _linked(facts.differentiable(op))
     if example := facts.example(op):
         call = ", ".join(f"{name} `{spec}`" for name, spec in example.arrays.items())

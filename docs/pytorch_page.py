@@ -18,6 +18,7 @@ from op_pages import page
 _DATA = tomllib.loads(Path(__file__).with_name("from_pytorch.toml").read_text(encoding="ascii"))
 ROWS = _DATA["difference"]
 COUNTERPARTS = _DATA["counterparts"]
+FURTHER = _DATA["names"]
 FUNCTIONAL = set(_DATA["functional"])
 KINDS = ("lacks", "adds", "default", "order", "dtypes", "says", "shows")
 #: Files of core whose functions make tensors; they are public as ``etude.zeros`` and so on.
@@ -81,6 +82,12 @@ def counterpart(name, thing):
     return f"torch.{name}"
 
 
+def names():
+    """Name of a function -> all that PyTorch calls it, "torch.softmax" among them."""
+    return {name: [n for n in (counterpart(name, thing), *FURTHER.get(name, ())) if n]
+            for name, thing in functions().items()}
+
+
 def parameters(name, thing):
     """Its parameters under the names that PyTorch has for them, which it takes as well."""
     found = list(inspect.signature(thing).parameters.values())
@@ -114,6 +121,7 @@ def tables():
         parts.append(f"## {title}\n\n{_table(find())}")
         if title == "Methods of Tensor":
             parts.append(f"Of indexing and operators:\n\n{operators}")
+    parts.append(f"## Names that Etude has once\n\n{_further_names()}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -126,6 +134,13 @@ def _table(things):
             said = "the same" if theirs else "Etude's own"
         short = theirs.replace("torch.nn.functional.", "F.")
         lines.append(f"| {_linked(name, thing)} | {f'`{short}`' if short else ''} | {said} |")
+    return "\n".join(lines)
+
+
+def _further_names():
+    lines = ["| Etude | PyTorch |", "| --- | --- |"]
+    for name, theirs in sorted(FURTHER.items()):
+        lines.append(f"| `{name}` | {', '.join(f'`{n}`' for n in theirs)} |")
     return "\n".join(lines)
 
 

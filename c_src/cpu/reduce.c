@@ -114,9 +114,33 @@ INLINE real along(kind kind, const real *x, int64_t n)
     return kind == PROD ? product(x, n) : kind == MAX ? largest(x, n) : smallest(x, n);
 }
 
+/* Rows shorter than a vector: one vector holds an element of each of LANES rows. */
+INLINE void short_rows(kind kind, const real *x, real *y, int64_t rows, int64_t n)
+{
+    for (int64_t o = 0; o < rows; o += LANES) {
+        int64_t count = ETUDE_MIN(rows - o, LANES);
+        const real *first = x + o * n;
+        if (count == LANES) {
+            real best[LANES];
+            ETUDE_SIMD for (int k = 0; k < LANES; k++) best[k] = first[k * n];
+            for (int64_t j = 1; j < n; j++)
+                ETUDE_SIMD for (int k = 0; k < LANES; k++)
+                    best[k] = combine(kind, best[k], first[k * n + j]);
+            memcpy(y + o, best, sizeof best);
+        } else
+            for (int64_t k = 0; k < count; k++) {
+                y[o + k] = first[k * n];
+                for (int64_t j = 1; j < n; j++)
+                    y[o + k] = combine(kind, y[o + k], first[k * n + j]);
+            }
+    }
+}
+
 INLINE void rows_of_kind(kind kind, const reduce_call *c, int64_t begin, int64_t end)
 {
-    if (c->blocks == 1)
+    if (c->n < LANES && (kind == MAX || kind == MIN))
+        short_rows(kind, c->x + begin * c->n, c->y + begin, end - begin, c->n);
+    else if (c->blocks == 1)
         for (int64_t o = begin; o < end; o++)
             c->y[o] = along(kind, c->x + o * c->n, c->n);
     else

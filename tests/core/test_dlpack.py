@@ -76,12 +76,15 @@ def read_only():
 
 
 @pytest.mark.parametrize("make", [read_only, lambda: etude.ones(1, 3).expand(2, 3)])
-def test_what_must_not_be_written_is_copied_for_who_cannot_be_told(make):
+def test_what_must_not_be_written_is_copied_unless_who_can_be_told_insists(make):
     t = make()
-    a = borrowed(t)
-    assert a.tolist() == t.tolist()
-    assert not np.shares_memory(a, t.data)
-    assert np.shares_memory(borrowed(t, max_version=(1, 0)), t.data)
+    for options in ({}, {"max_version": (1, 0)}):
+        a = borrowed(t, **options)
+        assert a.tolist() == t.tolist()
+        assert not np.shares_memory(a, t.data)
+    a = borrowed(t, max_version=(1, 0), copy=False)
+    assert np.shares_memory(a, t.data)
+    assert not a.flags.writeable
     with pytest.raises(BufferError, match=r"cannot be lent without a copy: .* or it is read-only"):
         t.__dlpack__(copy=False)
 
@@ -150,6 +153,39 @@ def test_read_only_memory_stays_so():
         etude.from_dlpack(a).copy_(etude.zeros(3, dtype=float64))
 
 
+def test_memory_in_which_one_number_stands_for_several_is_not_written():
+    wide = np.lib.stride_tricks.as_strided(np.zeros(1), (3,), (0,))
+    assert wide.flags.writeable
+    t = etude.from_dlpack(Lender(lambda **asked: wide.__dlpack__(**asked)))
+    assert t.tolist() == [0, 0, 0]
+    with pytest.raises(RuntimeError, match="copy_ into an expanded view"):
+        t.copy_(etude.ones(3, dtype=float64))
+
+
+class OnAGPU:
+    """Lends as CuPy does: its own memory, or with ``dl_device`` a copy on the host."""
+
+    def __init__(self, values):
+        self.values, self.asked = values, []
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        self.asked.append((dl_device, copy))
+        if dl_device != (1, 0):
+            raise BufferError("it lies on a GPU")
+        return self.values.__dlpack__(max_version=max_version)
+
+
+def test_memory_of_a_gpu_is_copied_where_a_copy_is_asked_for():
+    lender = OnAGPU(np.arange(3, dtype=np.float32))
+    assert etude.from_dlpack(lender, copy=True).tolist() == [0, 1, 2]
+    assert lender.asked == [((1, 0), True)]
+    with pytest.raises(BufferError, match=r"it lies on a GPU.*First move it to the host"):
+        etude.from_dlpack(lender)
+
+
 def test_a_copy_takes_the_nearest_dtype():
     a = np.arange(3, dtype=np.int32)
     with pytest.raises(DTypeError, match=r"from_dlpack\(\): int32 cannot be shared, because Etude "
@@ -192,6 +228,42 @@ def test_pytorch_shares_memory_both_ways(torch):
     for wrong in (theirs.bfloat16(), theirs.clone().requires_grad_(), theirs.to("meta")):
         with pytest.raises(BufferError, match=r"this torch\.Tensor of dtype torch\.b?float"):
             etude.from_dlpack(wrong)
+
+
+def test_pytorch_does_not_write_into_what_is_read_only(torch):
+    a = np.arange(3.0)
+    a.flags.writeable = False
+    for t in (etude.from_numpy(a), etude.ones(1, 3).expand(2, 3), etude.from_numpy(a)[:0]):
+        theirs = torch.from_dlpack(t)
+        assert theirs.tolist() == t.tolist()
+        before = t.tolist()
+        theirs.fill_(7)
+        assert t.tolist() == before
+    wide = etude.from_dlpack(torch.zeros(1).expand(3))
+    with pytest.raises(RuntimeError, match="copy_ into an expanded view"):
+        wide.copy_(etude.ones(3))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_dtype_and_shape_goes_to_pytorch_and_back(torch, dtype):
+    x = etude.tensor(GRID, dtype=dtype)
+    for t in (x, x.T, x[:, ::2], x[0, 0], x[:0], x[:, :0]):
+        theirs = torch.from_dlpack(t)
+        assert (theirs.tolist(), tuple(theirs.shape)) == (t.tolist(), t.shape)
+        back = etude.from_dlpack(theirs)
+        assert (back.tolist(), back.shape, back.dtype) == (t.tolist(), t.shape, dtype)
+
+
+@pytest.mark.parametrize("dtype", [bool_, float32], ids=str)  # jax has no 64 bits unless asked
+def test_every_shape_goes_to_jax_and_back(jax, dtype):
+    x = etude.tensor(GRID, dtype=dtype)
+    for t in (x, x.T, x[0, 0], x[:0], x[:, :0], x[::-1]):
+        theirs = jax.numpy.from_dlpack(t)
+        assert (theirs.tolist(), theirs.shape) == (t.tolist(), t.shape)
+        back = etude.from_dlpack(theirs)
+        assert (back.tolist(), back.shape, back.dtype) == (t.tolist(), t.shape, dtype)
+    with pytest.raises(RuntimeError, match="copy_ into memory that is read-only"):
+        etude.from_dlpack(jax.numpy.ones(3)).copy_(etude.ones(3))
 
 
 def test_jax_takes_a_tensor_and_gives_one(jax):

@@ -69,4 +69,9 @@ def test_a_row_says_one_thing_of_names_there_are(row):
 
 
 def test_counterparts_are_of_names_there_are():
-    assert page.COUNTERPARTS.keys() | page.FUNCTIONAL <= NAMES
+    assert page.COUNTERPARTS.keys() | page.FUNCTIONAL | page.FURTHER.keys() <= NAMES
+
+
+def test_no_name_of_pytorch_leads_to_two_functions():
+    theirs = [name for names in page.names().values() for name in names]
+    assert len(theirs) == len(set(theirs))

@@ -1,6 +1,7 @@
-"""The pages on data of one's own and on serving a model, followed as a reader would."""
+"""The pages on data of one's own and on what becomes of a model, followed as a reader would."""
 
 import importlib
+import shutil
 import sys
 import threading
 import urllib.error
@@ -30,6 +31,12 @@ def follow(page, folder):
 
 def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
     assert follow("own-data.md", tmp_path) == 5
+
+
+def test_models_become_c_files_as_the_page_says(tmp_path):
+    if shutil.which("cc") is None:
+        pytest.skip("NOT RUN: needs a C compiler")
+    assert follow("c-export.md", tmp_path) == 9
 
 
 @pytest.fixture
@@ -69,6 +76,11 @@ def test_a_model_is_trained_sampled_and_served_as_the_page_says(tmp_path, monkey
         server.server_close()
         for name in ("serve", "sample"):
             sys.modules.pop(name, None)
+
+
+def test_weights_go_out_and_come_back_as_the_page_says(tmp_path):
+    pytest.importorskip("gguf", reason="NOT RUN: needs the package gguf")
+    assert follow("weights.md", tmp_path) == 5
 
 
 def quiet(handler):

@@ -33,7 +33,7 @@ def markdown():
 def written(tmp_path_factory):
     """The op pages, as a build writes them: path -> text."""
     folder = tmp_path_factory.mktemp("docs")
-    op_pages.write(folder / "ops")
+    op_pages.write(folder / "ops", {})
     return {ROOT / "docs" / path.relative_to(folder): path.read_text()
             for path in folder.rglob("*.md")}
 

@@ -142,6 +142,23 @@ def test_solutions_are_folded_with_their_code_and_links_lead_to_files(notebooks,
     assert "```python\nprint(x)\n```" in last.source
 
 
+def test_links_of_a_chapter_of_the_gallery_lead_to_files_too(notebooks):
+    text = ("---\n---\n[a](caffe.md#b) [c](../06-autograd.md) [d](../../howto/capture.md) "
+            "[e](../../gallery.md)\n")
+    first, = notebooks.notebook(text, "../../").cells
+    assert first.source == ("[a](caffe.ipynb#b) [c](../06-autograd.ipynb) "
+                            "[d](../../docs/howto/capture.md) [e](../../docs/gallery.md)")
+
+
+def test_every_chapter_is_written_those_of_the_gallery_in_a_folder_of_their_own(notebooks,
+                                                                                 tmp_path):
+    said = notebooks.write_all(tmp_path / "notebooks")
+    assert {p.stem for p in (tmp_path / "notebooks").glob("*.ipynb")} == {p.stem for p in CHAPTERS}
+    made = {p.stem for p in (tmp_path / "notebooks" / "gallery").glob("*.ipynb")}
+    assert {"caffe", "keras"} <= made
+    assert len(said) == len(CHAPTERS) + len(made)
+
+
 def test_a_second_time_nothing_is_written(notebooks, chapter, folder):
     assert notebooks.write(chapter, folder) == "01-short.ipynb: written"
     before = (folder / "01-short.ipynb").read_bytes()

@@ -11,6 +11,7 @@ import json
 import sqlite3
 import struct
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import closing
@@ -22,7 +23,8 @@ from typing import Any
 import numpy as np
 
 import etude
-from etude import data, nn, optim
+from etude import data, models, nn, optim
+from etude.train.trained import Trained
 
 DRAW = np.random.default_rng(0)
 GREY = DRAW.integers(0, 256, (9, 11), np.uint8)
@@ -57,9 +59,9 @@ def _parts(seed=1):
     return model, optim.AdamW(model.parameters(), lr=1e-2)
 
 
-def _saved(save):
+def _saved(save, ending=""):
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "saved"
+        path = Path(folder) / f"saved{ending}"
         save(path)
         return [path.read_bytes()]
 
@@ -107,8 +109,53 @@ def _resume(path):
 Format("safetensors weights", "w.safetensors", needs=("safetensors",), seal=_with_length,
        make=lambda: _parted(_saved(lambda path: etude.save_weights(path, _parts()[0]))),
        read=lambda path: etude.load_weights(path, _parts(2)[0]))
+Format("weights that say which model they are of", "w.safetensors", needs=("safetensors",),
+       seal=_with_length, read=Trained.read, make=lambda: _parted(_saved(
+           lambda path: etude.save_weights(path, models.mlp(3, 4, 2), {
+               "model": "mlp", "arguments": {"inputs": 3, "hidden": [4], "classes": 2}}))))
 Format("checkpoint", "step-00000001.safetensors", needs=("safetensors",), seal=_with_checksum,
        make=lambda: _parted(_checkpoint()), read=_resume)
+
+
+
+def _pt_parted(valid):
+    """The pickle and the numbers of a .pt file, parted by MARK."""
+    with zipfile.ZipFile(io.BytesIO(valid)) as archive:
+        return MARK.join(archive.read(f"archive/{name}") for name in PT_ENTRIES)
+
+
+def _pt_whole(parted):
+    """The archive of a pickle and numbers, with the checksums of what is now in them."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in zip(PT_ENTRIES, parted.split(MARK)):
+            archive.writestr(f"archive/{name}", content)
+    return file.getvalue()
+
+
+PT_ENTRIES = ("data.pkl", "byteorder", *(f"data/{i}" for i in range(9)))
+
+
+def _of_torch(ending):
+    return _saved(lambda path: etude.save_torch(path, _parts()[0]), ending)
+
+
+def _load_torch(path):
+    """Into a model, which must be as before where the file is refused."""
+    model = _parts(2)[0]
+    before = [t.numpy().tobytes() for t in model.state_dict().values()]
+    try:
+        etude.load_torch(path, model)
+    except BaseException:
+        if before != [t.numpy().tobytes() for t in model.state_dict().values()]:
+            raise AssertionError(f"{path}: half loaded") from None
+        raise
+
+
+Format("weights of PyTorch", "w.pt", lambda: [_pt_parted(f) for f in _of_torch(".pt")],
+       _load_torch, _pt_whole)
+Format("weights of PyTorch in safetensors", "w.safetensors", needs=("safetensors",),
+       seal=_with_length, make=lambda: _parted(_of_torch(".safetensors")), read=_load_torch)
 
 # ------------------------------------------------------------------ images
 

@@ -14,6 +14,7 @@ from forms import EMPTY, differences, forms, plain
 import etude
 from etude import functional
 from pytorch_page import (
+    FURTHER,
     ROWS,
     SECTIONS,
     counterpart,
@@ -47,6 +48,12 @@ def refuses(function, mine, parameter):
     except Exception as error:
         return f"{parameter.name}=True is not in Etude" in str(error)
     return False
+
+
+def test_further_names_are_of_pytorchs_functions():
+    for theirs in FURTHER.values():
+        for name in theirs:
+            assert callable(attrgetter(name.removeprefix("torch."))(torch)), name
 
 
 @pytest.mark.parametrize("name", [

@@ -52,14 +52,17 @@ def test_one_that_does_not_lead_prints_and_writes_nothing(tmp_path, capsys):
         def on_step(self, run):
             self.steps += 1
 
-    team, saw = Watched(), Saw()
+    class Writes(Saw):
+        only_watches = True
+
+    team, saw, writes = Watched(), Saw(), Writes()
     model, loader, optimizer = parts()
-    history = fit(model, loader, optimizer, F.cross_entropy, 2, loader, callbacks=[saw],
+    history = fit(model, loader, optimizer, F.cross_entropy, 2, loader, callbacks=[saw, writes],
                   checkpoints=Checkpoints(tmp_path / "run", every_steps=1), team=team)
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "run").exists()
     assert team.asked == [("begin", 0), ("finish", 6)]
-    assert saw.steps == 6
+    assert (saw.steps, writes.steps) == (6, 0)
     assert history.loss == [7.0] * 6
     assert history.epochs[0].loss == 7.0
     assert history.epochs[0].test.samples == 20

@@ -5,6 +5,7 @@ do not read back, links, pipes, and the leftovers of writers that were killed.
 import fcntl
 import importlib
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -301,3 +302,18 @@ def test_the_path_comes_first_and_then_the_model(name, path):
     with pytest.raises(TypeError, match=f"{name}: got a dict, such as state_dict.. gives"):
         call(path, model.state_dict())
     assert not path.exists()
+
+
+def test_equal_checkpoints_are_equal_files(tmp_path):
+    """Also in another process: safetensors orders metadata by a hash of its own."""
+    model = nn.Linear(2, 1)
+    files = set()
+    for i in range(12):
+        etude.save_checkpoint(tmp_path / f"{i}", model, state={"b": 1, "a": [2], "x": np.ones(2)})
+        files.add((tmp_path / f"{i}").read_bytes())
+    assert len(files) == 1
+    header = files.pop()
+    size = int.from_bytes(header[:8], "little")
+    assert size % 8 == 0
+    keys = [m.decode() for m in re.findall(rb'"(format|sha256|state|version)":"', header[:size])]
+    assert keys == ["format", "sha256", "state", "version"]

@@ -39,7 +39,7 @@ from etude.inspect.receipt import Receipt, check_nan, receipt
 from etude.inspect.summary import summary
 
 if TYPE_CHECKING:
-    from etude import backends, data, models, nn, optim, train
+    from etude import backends, data, models, nn, optim, train, weights
     from etude.backends import BackendInfo, hookimpl, implements, set_default_backend, use
     from etude.measure.profile import profile
     from etude.replay.captured import capture
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         save_checkpoint,
         save_weights,
     )
+    from etude.weights import load_torch, save_gguf, save_torch
 
 try:
     __version__ = version("etude")
@@ -59,17 +60,19 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 Backend = Column
 
 #: Imported when first used: packages, and names with the package they are in.
-_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train"), "")
+_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train", "weights"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
 _LAZY |= {"capture": "replay.captured", "profile": "measure.profile"}
 _LAZY |= dict.fromkeys(("load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
                        "train.checkpoint")
+_LAZY |= dict.fromkeys(("load_torch", "save_gguf", "save_torch"), "weights")
 
 #: Names that people know from PyTorch and NumPy, and that did_you_mean would not find.
 _ELSEWHERE = {
     "save": "etude.save_weights(path, model), or etude.save_checkpoint for all of a training",
-    "load": "etude.load_weights(path, model), or etude.load_checkpoint for all of a training",
+    "load": "etude.load_weights(path, model), or etude.load_checkpoint for all of a training; "
+            "etude.load_torch reads PyTorch's files",
     "Module": "etude.nn.Module", "Parameter": "etude.nn.Parameter",
     "DataLoader": "etude.data.DataLoader", "array": "etude.tensor(...)",
 }

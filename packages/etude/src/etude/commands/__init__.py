@@ -38,6 +38,7 @@ Examples:
   etude profile job.py   where the time of a script goes
   etude roofline         what this machine can do at most
   etude bench steps      training steps beside PyTorch and JAX
+  etude gallery          an idea of each framework before this one, run
 
 ETUDE_BACKEND=cpu chooses a backend for a whole run; ETUDE_PLUGINS=a,b loads only the plugins
 named, each within ETUDE_PLUGIN_SECONDS.

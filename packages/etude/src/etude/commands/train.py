@@ -34,11 +34,14 @@ Examples:
 @click.option("--backend", metavar="NAME", help="As --set training.backend=NAME.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
               help="Another value for one setting, such as optimizer.lr=0.01.")
+@click.option("--tensorboard", is_flag=True,
+              help="Write event files for TensorBoard into the folder tensorboard of the run.")
 @click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
 @click.option("--distributed", is_flag=True,
               help="Train together with the other processes that mpirun started (etude-mpi).")
 def train(config: Path | None, example: bool, out: Path | None, resume: bool,
-          backend: str | None, changes: tuple[str, ...], dry_run: bool, distributed: bool) -> None:
+          backend: str | None, changes: tuple[str, ...], tensorboard: bool, dry_run: bool,
+          distributed: bool) -> None:
     """Train the model that a TOML file describes.
 
     The folder of the run gets the config, checkpoints, history.json, the weights,
@@ -61,7 +64,7 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
             _rehearse(chosen, folder, resume)
         else:
             try:
-                interrupted = _run(chosen, folder, resume, config, team)
+                interrupted = _run(chosen, folder, resume, config, tensorboard, team)
             except KeyboardInterrupt:
                 raise stopped(_how_to_go_on(folder, config)) from None
             if interrupted:
@@ -114,13 +117,13 @@ def load(path: Path, backend: str | None, changes: tuple[str, ...]) -> Any:
     from etude.train.config import RunConfig
 
     config = RunConfig.read(path)
-    values = dict(map(_change, changes))
+    values = dict(map(changed, changes))
     if backend is not None:
         values["training.backend"] = backend
     return config.override(values) if values else config
 
 
-def _change(text: str) -> tuple[str, Any]:
+def changed(text: str) -> tuple[str, Any]:
     """("optimizer.lr", 0.01) from "optimizer.lr=0.01"; a value that is no TOML is text."""
     key, equals, value = text.partition("=")
     if not equals:
@@ -145,11 +148,13 @@ def _how_to_go_on(folder: Path, path: Path, processes: int = 1) -> str:
     return "Stopped before the first checkpoint; the same command begins anew"
 
 
-def _run(config: Any, folder: Path, resume: bool, path: Path, team: Any) -> bool:
+def _run(config: Any, folder: Path, resume: bool, path: Path, tensorboard: bool, team: Any
+         ) -> bool:
     """Train, and fill the folder. Returns whether Ctrl-C ended it early."""
-    from etude.train import experiment
+    from etude.train import TensorBoard, experiment
     from etude.train.lock import hold
 
+    watching = [TensorBoard(folder / "tensorboard")] if tensorboard and team.leads else []
     with experiment.backend(config.training.backend) as (device, fallbacks):
         made = experiment.build(config, device)
         made.try_batch()
@@ -163,7 +168,7 @@ def _run(config: Any, folder: Path, resume: bool, path: Path, team: Any) -> bool
                 click.echo(f"There is no run in {folder} to resume; this one starts from the "
                            f"beginning")
             click.echo(_plan(made, config))
-            history = made.fit(folder, resume, team=team)
+            history = made.fit(folder, resume, watching, team=team)
             experiment.finish(made, history, folder)
             missing = drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
         lines = [f"{op} ({dtype}) {n} times: {why}" for (op, dtype, why), n in fallbacks.items()]
@@ -176,6 +181,8 @@ def _run(config: Any, folder: Path, resume: bool, path: Path, team: Any) -> bool
         files.append(experiment.TOKENIZER)
     if not missing:
         files.append("loss.png")
+    if tensorboard:
+        files.append("tensorboard/")
     click.echo(f"\nIn {folder}: {', '.join(files)}")
     if missing:
         click.echo(missing)

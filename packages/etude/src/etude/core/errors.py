@@ -49,6 +49,10 @@ class CaptureError(RuntimeError):
     """A function that cannot be captured, because a replay would not do what it does."""
 
 
+class ChapterError(RuntimeError):
+    """A chapter of the gallery that is not there or not complete, or a cell of it that failed."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a refusal, not an error: the dispatcher catches it
     """Raised by a column to decline one call (a dtype, a stride). The reference then runs it.
 

@@ -149,10 +149,11 @@ class Tensor:
                    dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> Any:
         """The memory for another library, as a DLPack capsule; ``copy`` makes it a copy.
 
-        For whoever reads ``max_version`` 1.0 the capsule is read-only, as ``numpy()`` is. Older
-        ones cannot say so: they lend memory that may be written, and a copy of what may not. So
-        it is with steps backwards, at which PyTorch ends the process. BufferError for what cannot
-        be lent. Source: the Python array API standard, 2024.12.
+        For whoever reads ``max_version`` 1.0 the capsule says read-only, as ``numpy()`` is. Older
+        ones cannot say so, and PyTorch does not listen. So memory that may not be written, such as
+        JAX's or a file's, is copied, unless ``copy=False`` asks for itself. So it is with steps
+        backwards, at which PyTorch ends the process. BufferError for what cannot be lent. Source:
+        the Python array API standard, 2024.12.
         """
         wanted = self.__dlpack_device__() if dl_device is None else tuple(dl_device)
         if wanted != _KDL_CPU or (self.device != "cpu" and copy is False):
@@ -164,9 +165,11 @@ class Tensor:
                               f"{stream!r}")
         x = self.numpy()
         says_read_only = max_version is not None and max_version[0] >= 1
-        if not says_read_only and self.device == "cpu":
-            x = self.array
-        lent = (says_read_only or x.flags.writeable) and min(x.strides, default=0) >= 0
+        array = self.array if self.device == "cpu" else x
+        if not says_read_only:
+            x = array
+        may_be_written = array.flags.writeable or (says_read_only and copy is False)
+        lent = may_be_written and min(x.strides, default=0) >= 0
         if copy is False and not lent:
             raise BufferError("__dlpack__: this memory cannot be lent without a copy: it is "
                               "stepped through backwards, or it is read-only, which capsules "
@@ -404,7 +407,8 @@ def from_dlpack(ext_tensor: Any, *, copy: bool | None = None) -> Tensor:
     """A tensor over the memory of an array of another library: PyTorch's, JAX's, NumPy's.
 
     ``ext_tensor`` lends its memory by ``__dlpack__``: memory of the host, in one of Etude's four
-    dtypes. With ``copy`` the values are copied, and other dtypes take the nearest of these.
+    dtypes. With ``copy`` the values are copied, from a GPU too if it lends to the host as CuPy and
+    PyTorch do, and other dtypes take the nearest of these. What is read-only stays so.
     TypeError for what lends nothing; BufferError, or DTypeError, if this memory cannot be shared.
     """
     x = ext_tensor
@@ -413,7 +417,8 @@ def from_dlpack(ext_tensor: Any, *, copy: bool | None = None) -> Tensor:
         raise TypeError(f"from_dlpack(): needs an array that has __dlpack__, such as those of "
                         f"NumPy, PyTorch and JAX, got {kind}; etude.tensor takes lists and numbers")
     try:
-        array = np.from_dlpack(x)
+        away = bool(copy) and x.__dlpack_device__()[0] != _KDL_CPU[0]
+        array = np.from_dlpack(x, device="cpu", copy=True) if away else np.from_dlpack(x)
     except (BufferError, RuntimeError, ValueError, TypeError) as error:
         raise BufferError(f"from_dlpack(): this {kind} of dtype {getattr(x, 'dtype', 'unknown')} "
                           f"does not lend its memory ({error}). First move it to the host, detach "

@@ -248,3 +248,13 @@ class BPETokenizer(_Tokenizer):
 def _is_pair(given: Any) -> bool:
     """Whether a value of a JSON file is two integers. True and 1.0 are none, though equal to 1."""
     return isinstance(given, list) and len(given) == 2 and all(type(t) is int for t in given)
+
+
+def load_tokenizer(path: str | os.PathLike[str]) -> CharTokenizer | BPETokenizer:
+    """Read what ``save`` of either wrote. ValueError for a file that is damaged."""
+    try:
+        state = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError):
+        state = None  # CharTokenizer says what is wrong
+    bpe = isinstance(state, dict) and state.get("tokenizer") == BPETokenizer.kind
+    return BPETokenizer.load(path) if bpe else CharTokenizer.load(path)

@@ -22,14 +22,20 @@ class Callback:
     """``fit`` calls it after each step and each epoch; a subclass does what it likes there.
 
     ``run.history`` has what was recorded, ``run.stop = "why"`` ends the run. What a subclass
-    remembers must be in ``state_dict`` (as JSON), or a resumed run would not be the same.
+    remembers must be in ``state_dict`` (as JSON), or a resumed run would not be the same. One that
+    ``only_watches`` changes nothing of the run, and may come and go when it is resumed.
     """
+
+    only_watches = False
 
     def on_step(self, run: Run) -> None:
         """A step is done, and recorded."""
 
     def on_epoch(self, run: Run) -> None:
         """An epoch is done, the model evaluated: see ``run.history.epochs[-1]``."""
+
+    def on_end(self, run: Run) -> None:
+        """The run is over: to its end, by ``stop``, by Ctrl-C or by an error."""
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -34,6 +34,7 @@ from etude.train.form import Each, checked
 FORMAT = "etude-checkpoint"
 VERSION = 1
 MODEL, OPTIMIZER, STATE = "model.", "optimizer.", "state."
+ABOUT = "etude-weights"  # the key of their metadata
 
 PathLike = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
@@ -198,13 +199,14 @@ class Saved:
         return saved  # type: ignore[no-any-return]
 
 
-def save_weights(path: PathLike, model: Module) -> None:
+def save_weights(path: PathLike, model: Module, about: Mapping[str, Any] | None = None) -> None:
     """Write the parameters and buffers of ``model`` alone, as a safetensors file that other
-    programs read too: its keys are those of ``state_dict``. Errors as ``save_checkpoint``.
+    programs read too: its keys are those of ``state_dict``. ``about``, JSON that says more, goes
+    into its metadata. Errors as ``save_checkpoint``.
     """
     _path_first("save_weights", path, model)
     arrays = {k: _host(t) for k, t in model.state_dict().items()}
-    _write(path, arrays, {"format": "etude-weights"})
+    _write(path, arrays, {ABOUT: json.dumps(about or {}, sort_keys=True)})
 
 
 def load_weights(path: PathLike, model: Module) -> None:
@@ -214,9 +216,24 @@ def load_weights(path: PathLike, model: Module) -> None:
     model is as before.
     """
     _path_first("load_weights", path, model)
+    load_into(path, model, read_weights(path)[0])
+
+
+def read_weights(path: PathLike) -> tuple[dict[str, Array], Any]:
+    """(arrays, about): what ``save_weights`` wrote. ``about`` is any JSON, and {} where the file,
+    a checkpoint for one, says nothing. Errors as ``load_weights``.
+    """
     arrays, metadata = _unpacked(path)
     if metadata.get("format") == FORMAT:
-        arrays = Saved(path).weights
+        return Saved(path).weights, {}
+    try:
+        return arrays, json.loads(metadata.get(ABOUT, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its metadata {ABOUT!r} is no JSON: {error}") from None
+
+
+def load_into(path: PathLike, model: Module, arrays: Mapping[str, Array]) -> None:
+    """Copy ``arrays``, read from ``path``, into ``model``; all or nothing, as ``load_weights``."""
     try:
         with uninterrupted():
             model.load_state_dict(arrays)
@@ -323,7 +340,20 @@ def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str]
             if not _same_bits(a, found[name]):
                 raise _unlike(path, f"{name} differs")
 
-    write_atomically(path, _safetensors().numpy.save(arrays, metadata), verify)
+    write_atomically(path, _in_order(_safetensors().numpy.save(arrays, metadata)), verify)
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their keys. safetensors writes them in
+    a new order each time, so equal weights would be different files. The header is padded to a
+    multiple of 8 bytes, and offsets count from its end.
+    """
+    size = int.from_bytes(file[:8], "little")
+    header = _header(file)
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 def _same_bits(a: Array, b: Array) -> bool:
@@ -364,7 +394,7 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     data = Path(path).read_bytes()
     try:
         arrays = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = _header(data)
     except KeyError as error:  # how safetensors 0.8.0 answers a dtype that NumPy lacks
         raise CheckpointError(f"{path}: holds an array of dtype {error.args[0]}, which NumPy does "
                               f"not have. Convert it to F32 with the program that wrote it; "
@@ -372,6 +402,25 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     except (safetensors.SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     return arrays, header.get("__metadata__") or {}  # null is allowed there too
+
+
+def _header(file: bytes) -> dict[str, Any]:
+    """The JSON at the beginning of a safetensors file. ValueError for a name that comes twice, of
+    which safetensors takes one.
+    """
+    size = int.from_bytes(file[:8], "little")
+    found: dict[str, Any] = json.loads(file[8 : 8 + size], object_pairs_hook=_once)
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of a JSON object. ValueError for a name that comes twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} comes twice")
+    return found
 
 
 def _damaged(path: PathLike, why: str) -> CheckpointError:

@@ -5,7 +5,7 @@ The folder of a run:
     config.toml          the settings, every one of them
     checkpoints/         the last few, to go on from
     history.json         at the end: what was recorded
-    weights.safetensors  at the end: what was learned
+    weights.safetensors  at the end: what was learned, and by which model
     classes.json         at the end, where classes have names: the list of them, class 0 first
     tokenizer.json       at the end, of a text: what its characters are as numbers
     run.lock             while it is at work: who works there (``lock.py``)
@@ -15,11 +15,10 @@ Each file is written whole or not at all. The command is ``etude train`` (``comm
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ from etude.train.catalog import Data
 from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
 from etude.train.run import Run, differences, same_settings
-from etude.train.settings import ConfigError, parameters
+from etude.train.settings import ConfigError, missing, parameters
 from etude.train.team import ALONE, Team
 
 CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
@@ -59,6 +58,7 @@ class Experiment:
     config: RunConfig
     data: Data
     model: Module
+    arguments: dict[str, Any]  # that the model was made with
     optimizer: Optimizer
     scheduler: Any
     loader: DataLoader
@@ -108,7 +108,7 @@ def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> E
     with _section("data"):
         if data is None:
             make = catalog.DATA[wanted.name]
-            for key in _missing(make, wanted.options):
+            for key in missing(make, wanted.options):
                 raise ConfigError(f"data.{key} is missing: {wanted.name} needs it")
             data = make(**wanted.options)
         train, held = data.hold_out(wanted.validation)
@@ -116,7 +116,8 @@ def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> E
                             seed=seed, device=device, workers=wanted.workers)
     manual_seed(seed)
     with _section("model"):
-        model = _model(config, data).to(device)
+        given = _arguments(config, data)
+        model: Module = catalog.MODELS[config.model.name](**given).to(device)
     with _section("optimizer"):
         make = catalog.OPTIMIZERS[config.optimizer.name]
         optimizer = make(model.parameters(), **config.optimizer.options)
@@ -127,28 +128,21 @@ def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> E
         size = max(size, 256)
     validation = None if held is None else DataLoader(held, size, device=device)
     test = DataLoader(data.test, size, device=device)
-    return Experiment(config, data, model, optimizer, scheduler, loader, validation, test)
+    return Experiment(config, data, model, given, optimizer, scheduler, loader, validation, test)
 
 
-def _model(config: RunConfig, data: Data) -> Module:
-    """The model, made of what the data say and what the config says; the config comes first."""
+def _arguments(config: RunConfig, data: Data) -> dict[str, Any]:
+    """What the model is made with: what the data say and what the config says, which wins."""
     name = config.model.name
     make = catalog.MODELS[name]
     known = {k: v for k, v in data.facts.items() if k in parameters(make)}
     given = known | config.model.options
-    needed = _missing(make, given)
+    needed = missing(make, given)
     if needed:
         raise ConfigError(f"[model] {name} needs {' and '.join(needed)}, and the data "
                           f"{config.data.name!r} only say {', '.join(data.facts) or 'nothing'}. "
                           f"Give it, or take data of another kind")
-    model: Module = make(**given)
-    return model
-
-
-def _missing(make: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
-    """The arguments that ``make`` needs and that are not given."""
-    return [p.name for p in inspect.signature(make).parameters.values()
-            if p.default is p.empty and p.name not in given]
+    return given
 
 
 def _scheduler(config: RunConfig, optimizer: Optimizer, steps: int) -> Any:
@@ -296,7 +290,8 @@ def finish(experiment: Experiment, history: History, folder: Path) -> None:
     """
     text = json.dumps(as_json(history), indent=1, allow_nan=False)
     write_atomically(folder / HISTORY, text.encode())
-    save_weights(folder / WEIGHTS, experiment.model)
+    save_weights(folder / WEIGHTS, experiment.model, {
+        "model": experiment.config.model.name, "arguments": experiment.arguments})
     classes = class_names(experiment.data)
     if classes is not None:
         write_atomically(folder / CLASSES, json.dumps(classes, ensure_ascii=False).encode())

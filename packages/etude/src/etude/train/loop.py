@@ -68,7 +68,8 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     epochs = integer("fit: epochs", epochs, 0)
     if clip_norm is not None:
         clip_norm = above_zero("fit: clip_norm", clip_norm)
-    callbacks = in_order("fit: callbacks", callbacks)
+    callbacks = [callback for callback in in_order("fit: callbacks", callbacks)
+                 if team.leads or not callback.only_watches]
     _parts(model, loader, optimizer, loss)
     for name, given in (("loader", loader), ("test", test), ("validation", validation)):
         check_batches(f"fit: {name}", given)
@@ -92,6 +93,9 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
                 run.history.interrupted = True
                 report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model "
                              f"keeps what it learned")
+            finally:
+                for callback in run.callbacks:
+                    callback.on_end(run)
             for sentence in team.finish(run):
                 report.epoch(sentence)
     return run.history

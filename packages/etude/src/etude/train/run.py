@@ -172,10 +172,14 @@ class Run:
             "sums": self.mean.sums, "samples": self.mean.samples,
             **{name: self._position(loader) for name, loader in self._loaders().items()},
             "callbacks": [{"kind": type(c).__name__, "state": c.state_dict()}
-                          for c in self.callbacks],
+                          for c in self._remembering()],
             "config": self.config,
         }
         save_checkpoint(path, self.model, self.optimizer, self.scheduler, state)
+
+    def _remembering(self) -> list[Callback]:
+        """The callbacks that a checkpoint is about."""
+        return [c for c in self.callbacks if not c.only_watches]
 
     def _loaders(self) -> dict[str, Batches | None]:
         return {name: getattr(self, name) for name in LOADERS}
@@ -197,7 +201,8 @@ class Run:
         saved, history = saved_run(path)
         self._accept(path, saved.state)
         with uninterrupted(), ExitStack() as undo:
-            for callback, kept in zip(self.callbacks, saved.state["callbacks"], strict=True):
+            for callback, kept in zip(self._remembering(), saved.state["callbacks"],
+                                      strict=True):
                 saved.hand(kept["state"], callback, undo)
             saved.load_into(self.model, self.optimizer, self.scheduler, undo)
             self._take(saved.state, history)
@@ -208,7 +213,7 @@ class Run:
         if state["config"] is not None and self.config is not None:
             same_settings(path, state["config"], self.config)
         kinds = [c["kind"] for c in state["callbacks"]]
-        mine = [type(c).__name__ for c in self.callbacks]
+        mine = [type(c).__name__ for c in self._remembering()]
         if kinds != mine:
             raise CheckpointError(f"{path}: the run had the callbacks {kinds}, this one has "
                                   f"{mine}; resume it with the same")

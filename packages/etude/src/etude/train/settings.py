@@ -172,6 +172,12 @@ def arguments(section: str, make: Callable[..., Any], options: Mapping[str, Any]
             for name, value in options.items()}
 
 
+def missing(make: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+    """The arguments that ``make`` needs and that are not given."""
+    return [p.name for p in inspect.signature(make).parameters.values()
+            if p.default is p.empty and p.name not in given]
+
+
 # ------------------------------------------------------------------ writing
 
 

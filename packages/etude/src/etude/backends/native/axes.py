@@ -14,9 +14,11 @@ import numpy as np
 
 from etude.backends.native.dense import bind_dense
 from etude.backends.native.geometry import (
+    NEEDED,
     Plans,
     check_apart,
     check_out,
+    refuse,
 )
 from etude.backends.native.kernel import Kernel, keep
 from etude.backends.native.numbers import along, passes
@@ -125,44 +127,74 @@ def bind_together(kernel: Kernel) -> Call:
 
 def bind_gather(kernel: Kernel) -> Call:
     """x is cut to the size of index along every axis but ``dim``, as the kernel wants it."""
-    cut, op = bind_dense(kernel), kernel.op
+    cut, op, cuts = bind_dense(kernel), kernel.op, Plans()
     if op.name != "gather":  # index_select: a row of indices for the whole axis
         return cut
 
     def call(x: Any, index: Any, *, out: Any = None, **attrs: Any) -> Any:
-        op.check((x, index), attrs)
-        dim = attrs["dim"] % x.ndim
-        within = tuple([slice(None) if i == dim else slice(n) for i, n in enumerate(index.shape)])
-        return cut(x[within], index, out=out, dim=dim)
+        try:
+            key = x.shape, x.dtype, index.shape, index.dtype, attrs["dim"], attrs["dim"].__class__
+            within = cuts[key]
+        except (AttributeError, KeyError, TypeError):  # the first of its kind, or none at all
+            op.check((x, index), attrs)
+            within = cuts[key] = _within(x.shape, index.shape, axis(op.name, attrs["dim"], x.ndim))
+        return cut(x if within is None else x[within], index, out=out, **attrs)
 
     return call
 
 
+def _within(shape: tuple[int, ...], smaller: tuple[int, ...], dim: int) -> Any:
+    """The index of the part of ``shape`` that has the ``smaller`` sizes along all axes but ``dim``;
+    None if that is all of it.
+    """
+    if all(n == m or i == dim for i, (n, m) in enumerate(zip(shape, smaller, strict=True))):
+        return None
+    return tuple([slice(None) if i == dim else slice(n) for i, n in enumerate(smaller)])
+
+
 def bind_scatter_add(kernel: Kernel) -> Call:
     """The result starts as a copy of x, and the kernel adds src to it in place."""
-    ident, op, memory = kernel.host.ident, kernel.op, kernel.host.memory
+    ident, op, memory, plans = kernel.host.ident, kernel.op, kernel.host.memory, Plans()
 
-    def call(x: Any, index: Any, src: Any, *, out: Any = None, **attrs: Any) -> Any:
-        spec = op.check((x, index, src), attrs)
-        dim = axis(op.name, attrs["dim"], x.ndim)
-        thunk, fn = kernel.pick(spec.dtype)
+    def prepare(arrays: tuple[Any, ...], dim: Any) -> Any:
+        """Kernel and result, the parts of x and src that index reaches, and the numbers."""
+        spec = op.check(arrays, {"dim": dim})
+        x, index, src = arrays
+        dim = axis(op.name, dim, x.ndim)
+        reached = _within(x.shape, index.shape, dim)
+        outer, _, inner = along(index.shape, dim)
+        return (*kernel.pick(spec.dtype), spec.shape, spec.dtype, reached,
+                _within(src.shape, index.shape, -1), (outer, x.shape[dim], index.shape[dim], inner))
+
+    def call(x: Any, index: Any, src: Any, *, out: Any = None, dim: Any = NEEDED,
+             **unknown: Any) -> Any:
+        if unknown or dim is NEEDED:
+            refuse(op, (x, index, src), {"dim": dim, **unknown})
+        try:
+            key = (x.shape, x.dtype, index.shape, index.dtype, src.shape, src.dtype, dim,
+                   dim.__class__)
+            plan = plans[key]
+        except (AttributeError, KeyError, TypeError):  # the first of its kind, or none at all
+            plan = plans[key] = prepare((x, index, src), dim)
+        thunk, fn, shape, dtype, reached, used, numbers = plan
         index = memory.dense(np.asarray(index))
-        src = memory.dense(src[tuple([slice(n) for n in index.shape])])
-        y = memory.empty(spec.shape, spec.dtype) if out is None else out
-        check_out(op.name, y, spec.shape, spec.dtype)
-        check_apart(op, (y,), (index, src))
-        if y is not x:
-            memory.copy(x, y)
-        part = y[tuple([slice(n) if i != dim else slice(None) for i, n in enumerate(index.shape)])]
-        reached = memory.dense(part)  # where index is smaller than x, a copy of what it reaches
-        outer, n, inner = along(reached.shape, dim)
-        status = thunk(fn, ident(index), ident(src), ident(reached), outer, n, index.shape[dim],
-                       inner)
+        src = memory.dense(src if used is None else src[used])
+        if out is None:
+            y = memory.copy(x, None)
+        else:
+            y = out
+            check_out(op.name, y, shape, dtype)
+            check_apart(op, (y,), (index, src))
+            if y is not x:
+                memory.copy(x, y)
+        part = y if reached is None else y[reached]
+        sums = memory.dense(part)  # where index is smaller than x, a copy of what it reaches
+        status = thunk(fn, ident(index), ident(src), ident(sums), *numbers)
         if status:
-            kernel.fail(status, (x, index, src), attrs)
-        if reached is not part:
-            keep(reached)
-            memory.copy(reached, part)
+            kernel.fail(status, (x, index, src), {"dim": dim})
+        if sums is not part:
+            keep(sums)
+            memory.copy(sums, part)
         return y
 
     return call
