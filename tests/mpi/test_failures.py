@@ -4,9 +4,8 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
 
-from conftest import wait_for
+from launched import rank_of, ready, wait_for
 
 CONFIG = """
 [model]
@@ -22,18 +21,6 @@ epochs = 4000
 checkpoint_steps = 5
 checkpoint_epochs = 0
 """
-
-
-def ready(folder):
-    """Whether some checkpoints are there."""
-    return len(list(folder.glob("run/checkpoints/step-*.safetensors"))) > 1
-
-
-def rank_of(process, rank):
-    """The process number of a rank, a child of mpirun."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return next(int(child) for child in children if f"OMPI_COMM_WORLD_RANK={rank}\0" in
-                Path(f"/proc/{child}/environ").read_text())
 
 
 def sent(mpirun, rank, number, **env):

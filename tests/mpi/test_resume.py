@@ -6,9 +6,8 @@ import signal
 
 import numpy as np
 import pytest
-from conftest import wait_for
+from launched import rank_of, ready, wait_for
 from safetensors.numpy import load_file
-from test_failures import rank_of, ready
 
 CONFIG = """
 [model]
