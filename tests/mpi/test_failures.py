@@ -116,6 +116,16 @@ def test_another_config_data_or_version_is_an_error(mpirun):
     assert "rank 1 has another version of a package than rank 0: numpy is '0' on rank 0" in err
 
 
+def test_other_numbers_in_the_data_are_an_error(mpirun):
+    body = ("from etude import data, optim, train\n    layer = nn.Linear(2, 2)\n    samples = "
+            "data.TensorDataset(etude.full((9, 2), float(ranks.rank)), etude.arange(9) % 2)\n    "
+            "train.fit(layer, data.DataLoader(samples, 4), optim.SGD(layer.parameters(), 0.1), "
+            "team=etude_mpi.MPITeam(ranks))")
+    _, err = mpirun(2, script(mpirun, body), status=1)
+    assert len(errors(err)) == 1, err
+    assert "rank 1 has another data set (loader) than rank 0: digest is " in errors(err)[0]
+
+
 def test_batch_norm_of_a_strange_kind_is_refused_by_name(mpirun):
     body = ("class Mine(nn.BatchNorm1d):\n        pass\n    etude_mpi.DistributedDataParallel("
             "nn.Sequential(nn.Linear(2, 2), Mine(2)), ranks)")
