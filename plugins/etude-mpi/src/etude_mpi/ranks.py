@@ -33,7 +33,8 @@ LOOK = 0.02  # seconds between two looks at what others say
 TOLD = 3.0  # seconds that a rank has to print what another one told it
 GATHER = 0.5  # seconds in which it hears whether others have failed alike
 ANSWER = 2.0  # seconds that a rank has to say that it waits, too
-FAILED, WAITS, ENDS = 1, 2, 3  # tags: a sentence about a failure; "I am waiting"; all is said
+#: Tags: "I failed", and why; what is wrong among the ranks; "I am waiting"; "the failure is told".
+FAILED, AMONG, WAITS, TELLS = 1, 2, 3, 4
 
 Array = np.ndarray[Any, Any]
 
@@ -122,9 +123,9 @@ class Ranks:
     def look(self) -> None:
         """Hear what others say of failures: rank 0 ends the run."""
         for source, tag, text in self._heard():
-            if tag == FAILED:
-                self._end([(source, text)])
-            elif tag == ENDS:
+            if tag in (FAILED, AMONG):
+                self._end({source: (tag, text)})
+            elif tag == TELLS:
                 self._said = True
             elif source not in self._waiting:
                 self._waiting.add(source)
@@ -158,7 +159,7 @@ class Ranks:
         if not absent:
             return (f"the ranks wait for each other since {waited:.0f} s: they do not make the "
                     f"same calls in the same order")
-        return (f"{self.names(absent)} did not come within {waited:.0f} s, and says nothing: it "
+        return (f"{self.names(absent)} did not come within {waited:.0f} s and gave no answer: it "
                 f"hangs, or its step takes longer than that. ETUDE_MPI_SECONDS sets how long to "
                 f"wait")
 
@@ -169,28 +170,30 @@ class Ranks:
 
     # ------------------------------------------------------------------ failures
 
-    def failed(self, text: str) -> None:
+    def failed(self, text: str, tag: int = FAILED) -> None:
         """This rank cannot go on, because of ``text``: end all ranks. Does not return."""
-        told = {self.rank: text}
+        told = {self.rank: (tag, text)}
         begin, patience = time.perf_counter(), GATHER
         if self.rank != self._reporter:  # that one ends this process meanwhile
             self._said, patience = True, TOLD
-            self._tell(self._reporter, FAILED, text)
+            self._tell(self._reporter, tag, text)
         while time.perf_counter() - begin < patience:
-            told |= {source: said for source, tag, said in self._heard() if tag == FAILED}
+            told |= {source: (tag, said) for source, tag, said in self._heard()
+                     if tag in (FAILED, AMONG)}
             if len(told) == self.size:
                 break
             time.sleep(LOOK)
-        self._end(sorted(told.items()))
+        self._end(told)
 
-    def _end(self, told: list[tuple[int, str]]) -> None:
-        """Print what failed, and end every process."""
-        texts = list(dict.fromkeys(text for _, text in told))
-        if len(texts) == 1 and len(told) > 1:  # it is no matter of one rank
-            lines = [f"Error: {texts[0]}"]
-        else:
-            lines = [f"Error: rank {rank} of {self.size} failed: {text}" for rank, text in told]
-        self._report([*lines, self.advice()])
+    def _end(self, told: dict[int, tuple[int, str]]) -> None:
+        """Print what failed, each thing once, and end every process."""
+        lines = []
+        texts = [text for _, text in told.values()]
+        for rank, (tag, text) in sorted(told.items()):
+            own = tag == FAILED and texts.count(text) == 1
+            lines.append(f"Error: rank {rank} of {self.size} failed: {text}" if own
+                         else f"Error: {text}")
+        self._report([*dict.fromkeys(lines), self.advice()])
         self._control.Abort(1)
 
     def _report(self, lines: list[str]) -> None:
@@ -199,7 +202,7 @@ class Ranks:
         self._said = True
         for rank in range(self.size):
             if rank != self.rank:
-                self._tell(rank, ENDS, "")
+                self._tell(rank, TELLS, "")
         time.sleep(LOOK)
 
     def on_signal(self, *_: Any) -> None:
@@ -208,7 +211,7 @@ class Ranks:
         """
         begin = time.perf_counter()
         while not self._said and time.perf_counter() - begin < GATHER / 5:
-            self._said = any(tag == ENDS for _, tag, _ in self._heard())
+            self._said = any(tag == TELLS for _, tag, _ in self._heard())
             time.sleep(LOOK)
         host = self.places[self.rank][0]
         dead = [r for r, (where, pid) in enumerate(self.places)
@@ -268,7 +271,7 @@ def join(seconds: float | None = None) -> Iterator[Ranks]:
         ranks.counts(0)  # nobody leaves before all are done
     except BaseException as error:
         if ranks.size > 1 and _status(error):
-            ranks.failed(_worded(error))
+            ranks.failed(_worded(error), AMONG if isinstance(error, RankError) else FAILED)
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
