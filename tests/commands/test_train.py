@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from runs_cases import RUN, call, files, invoke
+from shell import MAIN, python
 
 import etude
 from etude.data import CharTokenizer
@@ -70,6 +71,12 @@ def test_a_dry_run_checks_everything_and_writes_nothing(here):
     assert "the run goes into runs/run" in out
     assert "lr = 0.5" in out
     assert not Path("runs").exists()
+
+
+def test_several_processes_need_a_plugin(here):
+    status, out, err = python(MAIN, "train", "run.toml", "--distributed", ETUDE_PLUGINS="none")
+    assert (status, out) == (2, "")
+    assert "--distributed needs etude-mpi, which is not installed, or did not load: pip" in err
 
 
 def test_settings_are_changed_on_the_command_line(here):

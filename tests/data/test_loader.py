@@ -309,3 +309,46 @@ def test_arrays_in_the_place_of_a_dataset_are_refused_by_what_makes_one(given):
     with pytest.raises(TypeError, match=r"DataLoader takes a dataset, got .*; write DataLoader\("
                                         r"TensorDataset\(tensor\(X\), tensor\(Y\)\)"):
         data.DataLoader(*given)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_the_parts_of_a_batch_make_the_batch(ranks):
+    """In the order of one process; of a last batch of one sample all but one part are empty."""
+    def loader(part=(0, 1)):
+        samples = data.TensorDataset(etude.arange(13), etude.zeros(13, 2))
+        made = data.DataLoader(samples, 4, shuffle=True, seed=3)
+        made.part = part
+        return made
+
+    whole = [x.tolist() for x, _ in loader()]
+    parts = [list(loader((rank, ranks))) for rank in range(ranks)]
+    for batch, *found in zip(whole, *parts, strict=True):
+        assert [i for x, _ in found for i in x.tolist()] == batch
+        sizes = [len(x) for x, _ in found]
+        assert max(sizes) - min(sizes) <= 1
+        assert all(y.shape == (n, 2) for (_, y), n in zip(found, sizes, strict=True))
+
+
+def test_a_part_has_the_numbers_that_a_transform_drew_for_the_whole():
+    def noisy(x, rng):
+        return x + rng.normal(size=x.shape)
+
+    def batches(part):
+        made = data.DataLoader(data.TensorDataset(etude.zeros(5, 2)), 5, transform=noisy, seed=1)
+        made.part = part
+        return next(iter(made))[0].tolist()
+
+    assert batches((0, 2)) + batches((1, 2)) == batches((0, 1))
+
+
+def test_samples_that_come_one_by_one_have_parts_too():
+    class Plain:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            return np.full(2, i, np.float32), i
+
+    made = data.DataLoader(Plain(), 2)
+    made.part = (0, 2)
+    assert [(x.shape, y.tolist()) for x, y in made] == [((1, 2), [0]), ((0, 2), [])]

@@ -14,6 +14,7 @@ from etude.core.table import TABLE
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "docs" / "howto" / "scipy-plugin"
+sys.path.insert(0, str(ROOT / "docs"))  # what makes the pages imports its neighbours
 
 
 def load(path):

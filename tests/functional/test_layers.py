@@ -9,6 +9,8 @@ import etude
 from etude import ShapeError, gradcheck
 from etude import functional as F
 from etude.core.dispatch import OPS
+from etude.core.random import PART, Generator, Part
+from etude.functional.layers import dropped
 
 
 def draw(*shape, seed=0):
@@ -84,3 +86,34 @@ def test_what_embedding_has_not_is_refused_by_name():
         with pytest.raises(TypeError, match=f"embedding: {next(iter(setting))}=.* is not in Etude"):
             F.embedding(etude.tensor([0]), table, **setting)
     assert F.embedding(etude.tensor([0]), table, sparse=False).shape == (1, 2)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((5, 3), 0), ((5, 2, 3), 0), ((4, 5, 3), 1)])
+@pytest.mark.parametrize("p", [0.3, 0.0])
+def test_a_part_of_a_batch_has_the_dropout_of_the_whole(shape, axis, p):
+    x = etude.tensor(np.random.default_rng(0).normal(size=shape))
+    whole = dropped(x, p, Generator(7), axis)
+    assert whole.tolist() == OPS["dropout"](x, etude.tensor([7, 0]), p=p).tolist()
+    for first, end in ((0, 2), (2, 5), (1, 4), (3, 3)):
+        place = (slice(None),) * axis + (slice(first, end),)
+        mine = x.detach()[place].clone().requires_grad_()
+        token = PART.set(Part(first, end - first, 5))
+        try:
+            y = dropped(mine, p, Generator(7), axis)
+        finally:
+            PART.reset(token)
+        assert y.tolist() == whole[place].tolist()
+        y.sum().backward()
+        assert np.allclose((mine.grad * mine.detach()).numpy(), y.detach().numpy(), rtol=1e-15)
+
+
+def test_dropout_in_a_part_wants_a_row_for_each_sample_and_other_noise_is_refused():
+    token = PART.set(Part(0, 2, 4))
+    try:
+        with pytest.raises(etude.ShapeError, match=r"of 2 samples: x has the shape \[3, 4\]"):
+            F.dropout(etude.zeros(3, 4), 0.5)
+        for draw in (etude.rand, etude.randn):
+            with pytest.raises(RuntimeError, match="each would draw the same numbers"):
+                draw(2)
+    finally:
+        PART.reset(token)

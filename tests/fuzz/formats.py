@@ -116,8 +116,6 @@ Format("weights that say which model they are of", "w.safetensors", needs=("safe
 Format("checkpoint", "step-00000001.safetensors", needs=("safetensors",), seal=_with_checksum,
        make=lambda: _parted(_checkpoint()), read=_resume)
 
-
-
 def _pt_parted(valid):
     """The pickle and the numbers of a .pt file, parted by MARK."""
     with zipfile.ZipFile(io.BytesIO(valid)) as archive:
@@ -156,6 +154,105 @@ Format("weights of PyTorch", "w.pt", lambda: [_pt_parted(f) for f in _of_torch("
        _load_torch, _pt_whole)
 Format("weights of PyTorch in safetensors", "w.safetensors", needs=("safetensors",),
        seal=_with_length, make=lambda: _parted(_of_torch(".safetensors")), read=_load_torch)
+
+# ------------------------------------------------------------------ ONNX
+
+
+def _onnx():
+    """Models with most of what a file can hold: a convolution and its kin; a local function with
+    an attribute of its caller, a subgraph, a constant, and numbers in fields instead of bytes.
+    Field by field, as ``_binary`` reads them: in the file everything has its length before it, and
+    hardly anything that is changed there is a file still.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    def value(name, *shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    def model(nodes, inputs, outputs, initialisers=(), **more):
+        graph = helper.make_graph(nodes, "g", inputs, outputs, initialisers)
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+        made = helper.make_model(graph, ir_version=9, opset_imports=opsets, **more)
+        return "\n".join(_lines(made)).encode()
+
+    node = helper.make_node
+    weights = [numpy_helper.from_array(DRAW.normal(size=shape).astype(np.float32), name)
+               for name, shape in (("c.weight", (2, 1, 3, 3)), ("c.bias", (2,)), ("mean", (2,)),
+                                   ("var", (2,)), ("f.weight", (3, 8)))]
+    image = model(
+        [node("Conv", ["x", "c.weight", "c.bias"], ["a"], pads=[1, 1, 1, 1]),
+         node("BatchNormalization", ["a", "c.bias", "c.bias", "mean", "var"], ["b"]),
+         node("MaxPool", ["b"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+         node("Constant", [], ["s"], value=numpy_helper.from_array(np.array([0, -1]))),
+         node("Reshape", ["p", "s"], ["r"]), node("Gemm", ["r", "f.weight"], ["y"], transB=1)],
+        [value("x", "batch", 1, 4, 4)], [value("y", "batch", 3)], weights)
+    branches = [helper.make_graph([node(op, ["x"], [op])], op, [], [value(op, "n")])
+                for op in ("Relu", "Neg")]
+    scaled = helper.make_function(
+        "own", "Scaled", ["a"], ["b"],
+        [node("Constant", [], ["k"], value_float=2.0),
+         node("LeakyRelu", ["a"], ["l"], alpha=0.5), node("Mul", ["l", "k"], ["b"])],
+        [helper.make_opsetid("", 17)], ["alpha"])
+    scaled.node[1].attribute[0].ClearField("f")
+    scaled.node[1].attribute[0].ref_attr_name = "alpha"
+    flow = model(
+        [node("Scaled", ["x"], ["z"], domain="own", alpha=0.25),
+         node("ReduceSum", ["z"], ["t"], keepdims=0), node("Greater", ["t", "zero"], ["if"]),
+         node("If", ["if"], ["y"], then_branch=branches[0], else_branch=branches[1])],
+        [value("x", "n")], [value("y", "n")],
+        [helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])], functions=[scaled])
+    return [image, flow]
+
+
+def _lines(message, path=""):
+    """graph 0 node 0 op_type 0 = "Conv": the number counts what a field has several of."""
+    for known, value in message.ListFields():
+        many = [value] if hasattr(value, "ListFields") or np.isscalar(value) else value
+        for i, part in enumerate(many):
+            where = f"{path}{known.name} {i} "
+            if hasattr(part, "ListFields"):
+                yield from _lines(part, where)
+            else:
+                text = part.decode("latin-1") if isinstance(part, bytes) else part
+                yield f"{where}= {json.dumps(text)}"
+
+
+def _binary(lines):
+    """The file that the lines describe. A line that no model can hold is left out."""
+    from onnx import ModelProto
+
+    model = ModelProto()
+    for line in lines.decode("latin-1").split("\n"):
+        path, _, text = line.partition("= ")
+        try:
+            _set(model, path.split(), json.loads(text))
+        except Exception:  # of whatever a line can say
+            continue
+    return model.SerializeToString()
+
+
+def _set(message, path, value):
+    *steps, name, _ = path
+    for step, number in zip(steps[::2], map(int, steps[1::2])):
+        message = getattr(message, step)
+        if hasattr(message, "add"):
+            while len(message) <= number < 50:
+                message.add()
+            message = message[number]
+    kind, known = message.DESCRIPTOR.fields_by_name[name], getattr(message, name)
+    value = value.encode("latin-1") if kind.type == kind.TYPE_BYTES else value
+    if hasattr(known, "append"):
+        known.append(value)
+    else:
+        setattr(message, name, value)
+
+
+def _read_onnx(path):
+    model = etude.onnx.load(path)
+    repr(model), model.state_dict()
+
+
+Format("ONNX", "model.onnx", _onnx, _read_onnx, _binary, ("onnx",))
 
 # ------------------------------------------------------------------ images
 

@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from damage import mutant
 from formats import FORMATS
 
+from etude.core.errors import FileError
+
 MEMORY = 1 << 30  # bytes beside what the process has when it begins
 SECONDS = 5.0  # of the processor, for one file
 PATIENCE = 60.0  # of the processor, until a call that does not return is interrupted
@@ -39,11 +41,14 @@ def ours():
     """The classes an error of ours may have, and none made from them: UnicodeDecodeError and
     JSONDecodeError are ValueErrors too, and mean that a library's error was let through.
     """
-    found = [ValueError]
+    found = [ValueError, FileError]
     with contextlib.suppress(ImportError):
         from etude.train.checkpoint import CheckpointError, DamagedError
         from etude.train.settings import ConfigError
         found += [CheckpointError, ConfigError, DamagedError]
+    with contextlib.suppress(ImportError):
+        from etude.onnx.table import Refused
+        found.append(Refused)
     with contextlib.suppress(ImportError):
         from etude_check.errors import CheckError
         found.append(CheckError)

@@ -22,6 +22,7 @@ from etude.core.errors import (
     CaptureError,
     DeviceError,
     DTypeError,
+    FileError,
     ShapeError,
     Unsupported,
     no_such_name,
@@ -39,7 +40,7 @@ from etude.inspect.receipt import Receipt, check_nan, receipt
 from etude.inspect.summary import summary
 
 if TYPE_CHECKING:
-    from etude import backends, data, models, nn, optim, train, weights
+    from etude import backends, data, models, nn, onnx, optim, train, weights
     from etude.backends import BackendInfo, hookimpl, implements, set_default_backend, use
     from etude.measure.profile import profile
     from etude.replay.captured import capture
@@ -60,7 +61,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 Backend = Column
 
 #: Imported when first used: packages, and names with the package they are in.
-_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "optim", "train", "weights"), "")
+_LAZY = dict.fromkeys(("backends", "data", "models", "nn", "onnx", "optim", "train", "weights"), "")
 _LAZY |= dict.fromkeys(("BackendInfo", "hookimpl", "implements", "set_default_backend", "use"),
                        "backends")
 _LAZY |= {"capture": "replay.captured", "profile": "measure.profile"}

@@ -1,4 +1,4 @@
-"""Plugins: what they may offer (two hooks), and how they are found.
+"""Plugins: what they may offer (three hooks), and how they are found.
 
 A distribution announces itself with an entry point in the group ``etude``. Each is loaded under
 its own guard (``guard.py``), when backends are first asked for and never by ``import etude``: one
@@ -25,7 +25,7 @@ from etude.core.errors import BackendError, did_you_mean
 
 GROUP = "etude"
 #: Distributions of this project that are plugins. They come first: nobody takes a name from them.
-OWN = ("etude-check", "etude-course", "etude-cpu", "etude-cuda")
+OWN = ("etude-check", "etude-course", "etude-cpu", "etude-cuda", "etude-mpi")
 INTERFACE = (2, 1)  # of the op interface; a plugin must have the major number and no newer minor
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -42,6 +42,12 @@ class Hooks:
     @hookspec
     def etude_commands(self) -> list[Any]:  # type: ignore[empty-body]
         """Add subcommands (click commands) to the command line."""
+
+    @hookspec
+    def etude_teams(self) -> list[Any]:  # type: ignore[empty-body]
+        """Offer ways to train on several processes: functions without arguments that give a
+        context manager, in which this process belongs to a ``train.team.Team``.
+        """
 
 
 @dataclass
@@ -68,6 +74,7 @@ class Plugin:
     detail: str = ""  # a traceback, where there is one
     backends: list[BackendInfo] = field(default_factory=list)
     commands: list[Any] = field(default_factory=list)
+    teams: list[Any] = field(default_factory=list)
     origin: str = ""  # the distribution and its version
     module: Any = None
     #: name of a backend that did not load -> (state, reason, traceback), of each its own
@@ -82,6 +89,7 @@ class Answers:
     wrong: str = ""  # a sentence about a hook that is misspelt or not marked
     infos: list[Any] = field(default_factory=list)
     commands: list[Any] = field(default_factory=list)
+    teams: list[Any] = field(default_factory=list)
 
 
 class Registry:
@@ -121,7 +129,7 @@ class Registry:
             plugin.state, plugin.reason = "broken", wrong
         for info in answers.infos:
             self._offer(info, plugin)
-        plugin.commands = answers.commands
+        plugin.commands, plugin.teams = answers.commands, answers.teams
 
     def _offer(self, info: Any, plugin: Plugin) -> None:
         wrong = _unfit(info)
@@ -233,6 +241,7 @@ def _ask(point: EntryPoint, answers: Answers) -> None:
     answers.wrong = _misspelt(manager, module)
     answers.infos = [item for answer in manager.hook.etude_backends() for item in answer]
     answers.commands = [item for answer in manager.hook.etude_commands() for item in answer]
+    answers.teams = [item for answer in manager.hook.etude_teams() for item in answer]
 
 
 def _unfit(info: Any) -> str:

@@ -39,9 +39,9 @@ class Gallery(click.Group):
 @click.option("--json", "json_", is_flag=True, help="For programs.")
 @click.pass_context
 def gallery(ctx: click.Context, json_: bool) -> None:
-    """Some twenty frameworks, and what each of them thought of first.
+    """Some twenty frameworks, and an idea of each that was worth keeping.
 
-    A chapter tells who made a system and why, builds its idea in about a
+    A chapter tells who made a system and why, builds its idea in one to two
     hundred lines on Etude, and ends with a figure that fails when the idea is
     switched off.
     """

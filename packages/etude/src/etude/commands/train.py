@@ -6,7 +6,7 @@ import errno
 import os
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ Examples:
   etude train digits.toml
   etude train digits.toml --set optimizer.lr=0.01 --out runs/faster
   etude train digits.toml --resume         go on after a stop, bit for bit
+  mpirun -n 2 etude train digits.toml --distributed
 """
 
 
@@ -36,8 +37,11 @@ Examples:
 @click.option("--tensorboard", is_flag=True,
               help="Write event files for TensorBoard into the folder tensorboard of the run.")
 @click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
+@click.option("--distributed", is_flag=True,
+              help="Train together with the other processes that mpirun started (etude-mpi).")
 def train(config: Path | None, example: bool, out: Path | None, resume: bool,
-          backend: str | None, changes: tuple[str, ...], tensorboard: bool, dry_run: bool) -> None:
+          backend: str | None, changes: tuple[str, ...], tensorboard: bool, dry_run: bool,
+          distributed: bool) -> None:
     """Train the model that a TOML file describes.
 
     The folder of the run gets the config, checkpoints, history.json, the weights,
@@ -52,18 +56,35 @@ def train(config: Path | None, example: bool, out: Path | None, resume: bool,
         return
     if config is None:
         raise click.UsageError("Give a config file; 'etude train --example > run.toml' makes one")
-    with worded():
+    folder = out if out is not None else Path("runs") / config.stem
+    with _team(distributed) as team, worded():
+        team.advice = lambda: _how_to_go_on(folder, config, team.size)
         chosen = load(config, backend, changes)
-        folder = out if out is not None else Path("runs") / config.stem
         if dry_run:
             _rehearse(chosen, folder, resume)
         else:
             try:
-                interrupted = _run(chosen, folder, resume, config, tensorboard)
+                interrupted = _run(chosen, folder, resume, config, tensorboard, team)
             except KeyboardInterrupt:
                 raise stopped(_how_to_go_on(folder, config)) from None
             if interrupted:
                 raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _team(distributed: bool) -> AbstractContextManager[Any]:
+    """The team this process trains in: itself, or those that a plugin finds."""
+    from etude.backends.plugins import registry
+    from etude.train.team import Team
+
+    if not distributed:
+        return nullcontext(Team())
+    found = [join for plugin in registry().plugins for join in plugin.teams]
+    if not found:
+        raise click.UsageError(f"--distributed needs etude-mpi, which is not installed, or did not "
+                               f"load: pip install 'etude-mpi[mpi]', or in a clone of Etude pip "
+                               f"install 'plugins/etude-mpi[mpi]'{registry().troubles()}")
+    joined: AbstractContextManager[Any] = found[0]()
+    return joined
 
 
 @contextmanager
@@ -113,31 +134,41 @@ def changed(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _how_to_go_on(folder: Path, path: Path) -> str:
-    """After Ctrl-C outside of the training itself, while data are loaded or results written."""
+def _how_to_go_on(folder: Path, path: Path, processes: int = 1) -> str:
+    """After Ctrl-C outside of the training itself, while data are loaded or results written; or
+    after one of several processes failed.
+    """
     from etude.train import Checkpoints
 
     if Checkpoints(folder / "checkpoints").paths():
-        return f"Stopped. Go on with: etude train {path} --out {folder} --resume"
+        command = f"etude train {path} --out {folder} --resume"
+        if processes > 1:
+            command = f"mpirun -n {processes} {command} --distributed"
+        return f"Stopped. Go on with: {command}"
     return "Stopped before the first checkpoint; the same command begins anew"
 
 
-def _run(config: Any, folder: Path, resume: bool, path: Path, tensorboard: bool) -> bool:
+def _run(config: Any, folder: Path, resume: bool, path: Path, tensorboard: bool, team: Any
+         ) -> bool:
     """Train, and fill the folder. Returns whether Ctrl-C ended it early."""
     from etude.train import TensorBoard, experiment
     from etude.train.lock import hold
 
-    watching = [TensorBoard(folder / "tensorboard")] if tensorboard else []
+    watching = [TensorBoard(folder / "tensorboard")] if tensorboard and team.leads else []
     with experiment.backend(config.training.backend) as (device, fallbacks):
         made = experiment.build(config, device)
         made.try_batch()
+        if not team.leads:  # the one that leads prints and writes
+            experiment.prepare(config, folder, resume)
+            made.fit(folder, resume, team=team)
+            return False
         with hold(folder):
             going_on = experiment.prepare(config, folder, resume)
             if resume and not going_on:
                 click.echo(f"There is no run in {folder} to resume; this one starts from the "
                            f"beginning")
             click.echo(_plan(made, config))
-            history = made.fit(folder, resume, watching)
+            history = made.fit(folder, resume, watching, team=team)
             experiment.finish(made, history, folder)
             missing = drawn(lambda plots: plots.losses(history, folder / "loss.png"), "loss.png")
         lines = [f"{op} ({dtype}) {n} times: {why}" for (op, dtype, why), n in fallbacks.items()]

@@ -49,6 +49,10 @@ class CaptureError(RuntimeError):
     """A function that cannot be captured, because a replay would not do what it does."""
 
 
+class FileError(ValueError):
+    """A file that is damaged, unsafe to read, or not of the kind that was asked for."""
+
+
 class ChapterError(RuntimeError):
     """A chapter of the gallery that is not there or not complete, or a cell of it that failed."""
 

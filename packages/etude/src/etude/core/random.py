@@ -7,7 +7,8 @@ generator's state is two integers.
 
 from __future__ import annotations
 
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,6 +81,19 @@ class Generator:
             watcher.refuses("spawn() of a generator draws numbers that a replay would not draw")
         first, second = np.random.Philox(key=self.key().view(np.uint64)).random_raw(2)
         return Generator(int(first ^ second))
+
+
+class Part(NamedTuple):
+    """The samples ``first`` to ``first + samples - 1`` of a batch of ``whole`` samples."""
+
+    first: int
+    samples: int
+    whole: int
+
+
+#: What this process has of the batch whose forward pass is at work, where several processes share
+#: it; None: all of it. Each sample then gets the dropout that it has in one process.
+PART: ContextVar[Part | None] = ContextVar("PART", default=None)
 
 
 default_generator = Generator(0)

@@ -45,6 +45,11 @@ class DataLoader:
     ``device``. The batches and their order stay the same. Threads help where batches wait for
     files, for NumPy or for a copy, because all of these let other threads run.
 
+    Where several processes train together, set ``loader.part`` to (rank, ranks): each then gets its
+    part of every batch, in the order of the whole; the parts differ by one sample at most, and may
+    be empty in a last batch. A transform is given the whole batch, whose numbers are drawn in one
+    process, too.
+
     ``wait_share`` is the share of the latest epoch's time, 0 to 1, that the caller waited for
     data; near 0 the loader keeps up. An error in a dataset gets a note that names the sample.
     """
@@ -71,6 +76,7 @@ class DataLoader:
         self.workers = workers
         self.epoch = 0
         self.start = 0
+        self.part = (0, 1)
         self.wait_share = math.nan
         if seed is not None:
             self.seed = random.Generator(seed).seed  # checked
@@ -105,7 +111,7 @@ class DataLoader:
         def make(i: int) -> tuple[Tensor, ...]:
             number = first + i
             picked = order[number * self.batch_size : (number + 1) * self.batch_size]
-            fields = self._transformed(self._fields(picked), epoch, number)
+            fields = self._of_part(picked, epoch, number)
             upload = STATE.get().tables[self.device].upload
             return tuple([Tensor(upload(supported(np.asarray(f)))) for f in fields])
 
@@ -120,6 +126,16 @@ class DataLoader:
                 tell(asked, now, tuple([t.array for t in tensors]))
                 yield tensors
         self.wait_share = waited / max(perf_counter() - begin, TICK)
+
+    def _of_part(self, picked: Array, epoch: int, number: int) -> tuple[Array, ...]:
+        """The fields of this process's part of batch ``number``, the samples ``picked``."""
+        mine = slice(*part_of(len(picked), *self.part))
+        if self.part == (0, 1) or self.transform is not None:
+            fields = self._transformed(self._fields(picked), epoch, number)
+            return fields if self.part == (0, 1) else tuple([f[mine] for f in fields])
+        if len(picked[mine]):
+            return self._fields(picked[mine])
+        return tuple([f[:0] for f in self._fields(picked[:1])])  # none, of the right shape
 
     def _fields(self, picked: Array) -> tuple[Array, ...]:
         """The fields of the samples ``picked``."""
@@ -152,6 +168,11 @@ class DataLoader:
         if not isinstance(changed, tuple):
             changed = (changed,)
         return (*_fields("the transform", changed), *fields[1:])
+
+
+def part_of(n: int, rank: int, ranks: int) -> tuple[int, int]:
+    """(first, end) of the part of n samples that a rank has: they differ by one at most."""
+    return n * rank // ranks, n * (rank + 1) // ranks
 
 
 def _fields(source: str, given: Any) -> tuple[Array, ...]:

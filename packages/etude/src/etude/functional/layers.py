@@ -10,11 +10,12 @@ import numpy as np
 from etude.core.dispatch import OPS
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import integer, real, whole
-from etude.core.random import Generator, key_tensor
+from etude.core.random import PART, Generator, Part, key_tensor
 from etude.core.shapes import check_shape, float32, int64, varargs
 from etude.core.state import STATE
 from etude.core.tensor import Tensor, tensor
 from etude.functional.calls import as_tensor, per_channel, refused
+from etude.ops.random import uniform
 
 __all__ = ["batch_norm", "dropout", "embedding", "group_norm", "one_hot", "rand", "randn",
            "scaled_dot_product_attention"]
@@ -167,12 +168,52 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         return x
     if share == 1:
         return x * 0.0
-    return OPS["dropout"](x, key_tensor(generator, x.device), p=share)
+    return dropped(x, share, generator)
+
+
+def dropped(x: Tensor, p: float, generator: Generator | None = None, axis: int = 0) -> Any:
+    """The op ``dropout``, 0 <= p < 1. In a part of a batch, which lies along ``axis``, each sample
+    has the mask that it has in the whole batch.
+    """
+    key, part = key_tensor(generator, x.device), PART.get()
+    if part is None:
+        return OPS["dropout"](x, key, p=p)
+    keep = tensor(_kept(key.detach().to("cpu").numpy(), x.shape, p, part, axis)).to(x.device)
+    return OPS["where"](keep, x * float(x.dtype.type(1 / (1 - p))), 0.0)
+
+
+def _kept(key: Any, shape: tuple[int, ...], p: float, part: Part, axis: int) -> Any:
+    """Which elements dropout keeps in a part of a batch, bool of ``shape``: those that the whole
+    batch, which is longer along ``axis``, keeps there.
+    """
+    rows = shape[axis] if shape else 0  # of the part; a sample may have several, of tokens
+    if not shape or rows % max(part.samples, 1) or (rows and not part.samples):
+        raise ShapeError(f"dropout in a part of a batch, of {part.samples} samples: x has the "
+                         f"shape {list(shape)}, and axis {axis} is no row, or several, for each")
+    if not part.samples:
+        return np.empty(shape, bool)
+    inner = rows // part.samples * math.prod(shape[axis + 1:])  # numbers of a sample
+    runs = [uniform(key, part.samples * inner, float32,  # type: ignore[no-untyped-call]
+                    (i * part.whole + part.first) * inner)
+            for i in range(math.prod(shape[:axis]))]
+    return np.concatenate(runs).reshape(shape) >= np.float32(p) if runs else np.empty(shape, bool)
+
+
+def _of_all(name: str) -> None:
+    """RuntimeError in a part of a batch, where each process would draw the same numbers for other
+    samples.
+    """
+    if PART.get() is not None:
+        raise RuntimeError(f"{name} in a forward pass that several processes share: each would "
+                           f"draw the same numbers for other samples, so the result would not be "
+                           f"that of one process. Dropout is drawn by sample; make other noise "
+                           f"with the data, or train in one process")
 
 
 def rand(*size: Any, generator: Generator | None = None, dtype: Any = float32,
          device: str = "cpu", requires_grad: bool = False, **named: Any) -> Any:
     """Uniform numbers in [0, 1), from ``generator`` or the one ``manual_seed`` sets."""
+    _of_all("rand")
     sizes = check_shape("rand", varargs(size, "rand", named, "size"))
     x = OPS["rand"](key_tensor(generator, device), shape=sizes, dtype=dtype)
     return x.requires_grad_() if requires_grad else x
@@ -181,6 +222,7 @@ def rand(*size: Any, generator: Generator | None = None, dtype: Any = float32,
 def randn(*size: Any, generator: Generator | None = None, dtype: Any = float32,
           device: str = "cpu", requires_grad: bool = False, **named: Any) -> Any:
     """Normal numbers of mean 0 and variance 1, from ``generator`` or ``manual_seed``'s."""
+    _of_all("randn")
     sizes = check_shape("randn", varargs(size, "randn", named, "size"))
     x = OPS["randn"](key_tensor(generator, device), shape=sizes, dtype=dtype)
     return x.requires_grad_() if requires_grad else x

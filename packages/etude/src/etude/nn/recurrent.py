@@ -16,6 +16,7 @@ from etude.core.creation import zeros
 from etude.core.errors import ShapeError
 from etude.core.given import integer, real
 from etude.core.tensor import Tensor
+from etude.functional.layers import dropped
 from etude.nn.init import uniform_
 from etude.nn.module import Module, parameter, tensor_of
 
@@ -97,8 +98,8 @@ class _Recurrent(Module):
                 outputs.append(hidden)
                 last.append(state)
             y = outputs[0] if len(outputs) == 1 else F.cat(outputs, -1)
-            if i < self.num_layers - 1:
-                y = F.dropout(y, self.dropout, self.training)
+            if i < self.num_layers - 1 and self.dropout and self.training:
+                y = dropped(y, self.dropout, axis=1)  # y is (T, N, D)
         states = tuple([F.stack(part) for part in zip(*last, strict=True)])
         if alone:
             return y.squeeze(1), tuple([t.squeeze(1) for t in states])

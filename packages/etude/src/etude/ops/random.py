@@ -13,18 +13,21 @@ from etude.core.shapes import float32
 from etude.core.table import op
 
 
-def words(key, n):
-    """The first n 64-bit words of the stream that ``key`` names."""
-    return np.random.Philox(key=key.astype(np.int64).view(np.uint64)).random_raw(n)
+def words(key, n, first=0):
+    """n 64-bit words of the stream that ``key`` names, from word ``first`` on."""
+    philox = np.random.Philox(key=key.astype(np.int64).view(np.uint64))
+    blocks, skipped = divmod(first, 4)  # Philox makes four words at a time
+    return philox.advance(blocks).random_raw(skipped + n)[skipped:]
 
 
-def uniform(key, n, dtype):
-    """n numbers in [0, 1): a float32 from each half of a word, low half first, a float64 from each
-    whole word.
+def uniform(key, n, dtype, first=0):
+    """n numbers in [0, 1), from number ``first`` of the stream on: a float32 from each half of a
+    word, low half first, a float64 from each whole word.
     """
     if dtype == np.float64:
-        return (words(key, n) >> np.uint64(11)) * 2.0**-53
-    halves = words(key, (n + 1) // 2).astype("<u8").view("<u4")[:n]
+        return (words(key, n, first) >> np.uint64(11)) * 2.0**-53
+    at, skipped = divmod(first, 2)
+    halves = words(key, (skipped + n + 1) // 2, at).astype("<u8").view("<u4")[skipped:skipped + n]
     return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 

@@ -159,10 +159,11 @@ class Checkpoints:
 
     def save(self, run: Run) -> Path:
         path = self.folder / f"step-{run.step:08d}.safetensors"
-        run.save(path)
+        if run.team.leads:
+            run.save(path)
+            for old in self.paths()[: -self.keep]:
+                old.unlink(missing_ok=True)
         self._latest = run.step, run.epoch
-        for old in self.paths()[: -self.keep]:
-            old.unlink(missing_ok=True)
         return path
 
 

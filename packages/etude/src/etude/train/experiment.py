@@ -38,6 +38,7 @@ from etude.train.checkpoint import save_weights
 from etude.train.config import RunConfig
 from etude.train.run import Run, differences, same_settings
 from etude.train.settings import ConfigError, missing, parameters
+from etude.train.team import ALONE, Team
 
 CONFIG, CHECKPOINTS, STUDY = "config.toml", "checkpoints", "study.db"
 HISTORY, WEIGHTS = "history.json", "weights.safetensors"
@@ -81,7 +82,8 @@ class Experiment:
         return x, loss
 
     def fit(self, folder: Path | None = None, resume: bool = False,
-            callbacks: Sequence[Callback] = (), progress: bool = True) -> History:
+            callbacks: Sequence[Callback] = (), progress: bool = True, team: Team = ALONE
+            ) -> History:
         """Train as the config says; with a folder, config.toml and checkpoints go into it."""
         training, scheduler = self.config.training, self.config.scheduler
         watching = list(callbacks)
@@ -93,7 +95,7 @@ class Experiment:
                    validation=self.validation, scheduler=self.scheduler,
                    schedule="epoch" if scheduler is None else scheduler.by,
                    clip_norm=training.clip_norm, callbacks=watching, checkpoints=checkpoints,
-                   resume=resume, config=_without(FREE, self.config))
+                   resume=resume, config=_without(FREE, self.config), team=team)
 
 
 def build(config: RunConfig, device: str = "cpu", data: Data | None = None) -> Experiment:
@@ -198,7 +200,8 @@ class RunFolder(Checkpoints):
 
     def start(self, run: Run, resume: bool | str | Path) -> Path | None:
         origin = super().start(run, resume)
-        write_atomically(self.path, self.config.toml().encode())
+        if run.team.leads:
+            write_atomically(self.path, self.config.toml().encode())
         return origin
 
 

@@ -29,6 +29,7 @@ from etude.train.lock import hold
 from etude.train.progress import Report, show
 from etude.train.record import Epoch, Evaluation, History, Mean, Metrics, measure, words
 from etude.train.run import Batches, Loss, Run, check_batches
+from etude.train.team import ALONE, Team
 
 
 def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cross_entropy,
@@ -37,7 +38,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
         scheduler: optim.Scheduler | None = None, schedule: str = "epoch",
         clip_norm: float | None = None, callbacks: Sequence[Callback] = (),
         checkpoints: Checkpoints | None = None, resume: bool | str | Path = False,
-        config: dict[str, Any] | None = None) -> History:
+        config: dict[str, Any] | None = None, team: Team = ALONE) -> History:
     """Train ``model`` on the batches (x, y) of ``loader``, and evaluate it on ``test`` after each
     epoch. ``validation`` takes its place, and then ``test`` is used once, at the end: data that
     choose when to stop or which rate to take cannot also say how good the model is.
@@ -55,6 +56,9 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     as they were before; then the resumed run equals one that was never stopped, bit for bit.
     ``config`` is JSON of yours that is kept in them; a run with another one is not resumed.
 
+    ``team`` are the processes that share the work, each of which calls ``fit`` alike: see
+    ``train/team.py``. One of them prints and writes. Ctrl-C ends the program there.
+
     Raises FloatingPointError for a loss that is not finite, before that batch changes the model;
     ValueError if the loader gives no batch; CheckpointError for a checkpoint that does not fit;
     FileExistsError for checkpoints of another run, FolderInUseError while that one is at work.
@@ -64,16 +68,18 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     epochs = integer("fit: epochs", epochs, 0)
     if clip_norm is not None:
         clip_norm = above_zero("fit: clip_norm", clip_norm)
-    callbacks = in_order("fit: callbacks", callbacks)
+    callbacks = [callback for callback in in_order("fit: callbacks", callbacks)
+                 if team.leads or not callback.only_watches]
     _parts(model, loader, optimizer, loss)
     for name, given in (("loader", loader), ("test", test), ("validation", validation)):
         check_batches(f"fit: {name}", given)
     run = Run(model, loader, optimizer, loss, epochs, test, validation, metrics or {}, scheduler,
-              callbacks, config)
+              callbacks, config, team)
     steps = len(loader) if isinstance(loader, Sized) else None
-    with nullcontext() if checkpoints is None else hold(checkpoints.folder):
+    with nullcontext() if checkpoints is None or not team.leads else hold(checkpoints.folder):
         origin = _start(run, checkpoints, resume)
-        with show(epochs, steps, progress, run.step) as report:
+        team.begin(run)
+        with show(epochs, steps, progress and team.leads, run.step, team.size == 1) as report:
             if origin is not None:
                 report.epoch(f"resumed from {origin}, after step {run.step}")
                 if run.epoch > epochs and not run.stop:
@@ -82,12 +88,16 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
             try:
                 _epochs(run, schedule, clip_norm, checkpoints, report)
             except KeyboardInterrupt:
+                if team.size > 1:  # the others would wait for this one
+                    raise
                 run.history.interrupted = True
                 report.epoch(f"stopped in epoch {run.epoch}, after {run.step} steps; the model "
                              f"keeps what it learned")
             finally:
                 for callback in run.callbacks:
                     callback.on_end(run)
+            for sentence in team.finish(run):
+                report.epoch(sentence)
     return run.history
 
 
@@ -134,7 +144,7 @@ def _epochs(run: Run, schedule: str, clip_norm: float | None, checkpoints: Check
     if checkpoints is not None:
         checkpoints.finish(run)
     if run.validation is not None and run.test is not None:
-        run.history.test = evaluate(run.model, run.test, run.loss, run.metrics)
+        run.history.test = evaluate(run.model, run.test, run.loss, run.metrics, run.team)
         report.epoch(words(run.history.test, "test "))
 
 
@@ -164,23 +174,22 @@ def _step(run: Run, x: Any, y: Any, scheduler: optim.Scheduler | None, clip_norm
           start: float) -> float:
     """One step, recorded in ``run`` as begun at ``start``. Returns its loss."""
     model, optimizer, history = run.model, run.optimizer, run.history
-    output = model(x)
-    value = run.loss(output, y)
-    now = float(value.item())
+    # A metric that raises, raises before anything changes.
+    value, found, samples = run.team.forward(run, x, y)
+    now = found["loss"]
     if not math.isfinite(now):
         raise FloatingPointError(
             f"the loss is {now} in epoch {run.epoch}, step {run.batch + 1}. Try a smaller "
             f"learning rate; 'with etude.check_nan():' around the training names the first op "
             f"that makes a NaN")
-    found = measure(output, y, run.metrics)  # a metric that raises, raises before anything changes
     optimizer.zero_grad()
-    value.backward()
+    run.team.backward(value)
     if clip_norm is not None:
         optim.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     if scheduler is not None:
         scheduler.step()
-    run.mean.add({"loss": now, **found}, len(x))
+    run.mean.add(found, samples)
     run.batch += 1
     history.loss.append(now)
     history.accuracy.append(found["accuracy"])
@@ -195,7 +204,7 @@ def _end_epoch(run: Run) -> Epoch:
     watched = run.test if run.validation is None else run.validation
     found = None
     if watched is not None:
-        found = evaluate(run.model, watched, run.loss, run.metrics)
+        found = evaluate(run.model, watched, run.loss, run.metrics, run.team)
     epoch = Epoch(number=run.epoch, loss=trained.loss, accuracy=trained.accuracy,
                   seconds=run.seconds, metrics=trained.metrics,
                   test=found if run.validation is None else None,
@@ -208,10 +217,10 @@ def _end_epoch(run: Run) -> Epoch:
 
 
 def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
-             metrics: Metrics | None = None) -> Evaluation:
+             metrics: Metrics | None = None, team: Team = ALONE) -> Evaluation:
     """The loss, accuracy and ``metrics`` of ``model`` over the batches (x, y) of ``loader``, in
-    eval mode and without gradients; the mode is as before afterwards. ValueError if there is no
-    batch.
+    eval mode and without gradients; the mode is as before afterwards. Each process of ``team``
+    gives its part of the batches. ValueError if there is no batch.
     """
     check_batches("evaluate: loader", loader)
     modes = [(m, m.training) for m in model.modules()]
@@ -220,13 +229,15 @@ def evaluate(model: Module, loader: Batches, loss: Loss = F.cross_entropy,
     try:
         with no_grad():
             for x, y in loader:
+                if team.size > 1 and not len(x):  # the others have a sample of it, this one none
+                    continue
                 output = model(x)
                 now = loss(output, y).item()
                 mean.add({"loss": now, **measure(output, y, metrics or {})}, len(x))
     finally:
         for m, mode in modes:
             m.training = mode
-    return mean.result("evaluate")
+    return team.gathered(mean).result("evaluate")
 
 
 def _start(run: Run, checkpoints: Checkpoints | None, resume: bool | str | Path

@@ -51,12 +51,17 @@ class Bar(Report):
 
 
 @contextmanager
-def show(epochs: int, steps: int | None, progress: bool, done: int = 0) -> Iterator[Report]:
+def show(epochs: int, steps: int | None, progress: bool, done: int = 0, live: bool = True
+         ) -> Iterator[Report]:
     """The report for a run of ``epochs`` of ``steps`` each (None: not known). A run that is resumed
-    has ``done`` steps behind it.
+    has ``done`` steps behind it. Without ``live`` there is no bar: mpirun gives its processes a
+    terminal, also where what they print goes into a file.
     """
     if not progress:
         yield Report()
+        return
+    if not live:
+        yield Lines()
         return
     try:
         from rich.console import Console

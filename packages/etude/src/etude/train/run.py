@@ -23,6 +23,7 @@ from etude.optim.scheduler import Scheduler
 from etude.train.checkpoint import CheckpointError, DamagedError, Saved, save_checkpoint
 from etude.train.form import Each, checked
 from etude.train.record import EPOCH, History, Mean, Metrics
+from etude.train.team import ALONE, Team
 
 if TYPE_CHECKING:
     from etude.train.callbacks import Callback
@@ -131,6 +132,7 @@ class Run:
     scheduler: Scheduler | None = None
     callbacks: Sequence[Callback] = ()
     config: dict[str, Any] | None = None  # JSON, kept in checkpoints: a resume must have the same
+    team: Team = ALONE
 
     history: History = field(default_factory=History)
     epoch: int = 1  # the one at work, or the next
