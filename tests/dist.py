@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 PROJECTS = sorted(p.parent for p in ROOT.glob("p*/*/pyproject.toml"))
 #: What no distribution holds.
-UNWANTED = ("/tests/", "/__pycache__/", ".o", ".pyc", "/.git")
+UNWANTED = ("/tests/", "/__pycache__/", "/.git/", ".o", ".pyc")
 TARGETS = ("aarch64-linux-gnu", "aarch64-macos", "x86_64-macos")
 #: As in plugins/etude-cpu/CMakeLists.txt.
 FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
