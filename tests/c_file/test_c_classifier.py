@@ -10,8 +10,8 @@ from c_programs import as_text, compiled, digits_to_test, layers_as_c, logits, r
 import etude
 from etude import models, nn
 from etude.c_file import write
-from etude.c_file.classifier import LAYERS, CFileError, classifier
-from etude.c_file.source import comment, quoted
+from etude.c_file.classifier import LAYERS, classifier
+from etude.c_file.source import CFileError, comment, quoted
 from etude.core.random import manual_seed
 
 

@@ -89,7 +89,7 @@ def rewrite(path, arrays, text, **metadata):
     metadata = {"format": checkpoint.FORMAT, "version": "1", "state": text, **metadata}
     arrays = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     metadata["sha256"] = checkpoint._digest(arrays, text)
-    path.write_bytes(checkpoint._safetensors().numpy.save(arrays, metadata))
+    path.write_bytes(checkpoint.safetensors_module().numpy.save(arrays, metadata))
 
 
 class Fresh:

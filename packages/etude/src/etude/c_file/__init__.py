@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from etude import __version__
-from etude.c_file.classifier import CFileError, classifier
+from etude.c_file.classifier import classifier
 from etude.c_file.gpt import gpt
-from etude.c_file.source import comment
+from etude.c_file.source import CFileError, comment
 from etude.data.files import write_atomically
 from etude.models.gpt import GPT
 from etude.train.catalog import MODELS
@@ -32,7 +32,7 @@ __all__ = ["CFileError", "classifier", "gpt", "write"]
 
 ABOUT_NUMBERS = """\
 Bound: its logits lie at most @BOUND@ from those of Etude's reference. That is proven, layer by \
-layer, for inputs from 0 to 1, and the worst case: what is measured is a hundred times smaller.
+layer, for inputs from 0 to 1, and the worst case: what is measured is hundreds of times smaller.
 
 Legend: x what a layer reads, y what it writes, w its weights, b its bias; n numbers in, m out; \
 images are (C, H, W): channels, rows, columns; o an output, O of them."""

@@ -19,13 +19,9 @@ import numpy as np
 from etude import functional as F
 from etude import nn
 from etude.c_file.bound import Range
-from etude.c_file.source import Array, Source, comment, quoted
+from etude.c_file.source import Array, CFileError, Source, comment, quoted
 from etude.core.tensor import Tensor
 from etude.nn.module import Module
-
-
-class CFileError(ValueError):
-    """A layer, or a setting of one, that a C file does not have."""
 
 
 def refuse(path: str, layer: Module,
@@ -78,7 +74,7 @@ class Walk:
             self.between.add("a")
         self.lines.append(self.source.call(layer, ", ".join(map(str, (self.at, *arguments)))))
 
-    def walk(self, path: str, layer: Module) -> None:
+    def visit(self, path: str, layer: Module) -> None:
         step = LAYERS.get(type(layer))
         if step is None:
             raise refuse(path, layer)
@@ -99,7 +95,7 @@ def zeros_without(bias: Any, n: int) -> Array:
 
 def _row(walk: Walk, path: str, layer: Any) -> None:
     for name, inner in layer.named_children():
-        walk.walk(f"{path}.{name}" if path else name, inner)
+        walk.visit(f"{path}.{name}" if path else name, inner)
 
 
 def _nothing(walk: Walk, path: str, layer: Any) -> None:
@@ -269,7 +265,7 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
     source = Source(np.dtype(weights[0].dtype))
     walk = Walk(source, shape, Range.of_input(shape, source.dtype))
     with np.errstate(over="ignore"):  # e^-x of a range that no input reaches
-        walk.walk("", model)
+        walk.visit("", model)
     if len(walk.shape) != 1:
         raise CFileError(f"the model gives {list(walk.shape)} for a sample, and a C file prints "
                          f"one row of numbers; end it with Flatten")

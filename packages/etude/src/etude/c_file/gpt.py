@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from etude import nn
-from etude.c_file.classifier import CFileError, array, zeros_without
-from etude.c_file.source import Source, fill, quoted, template
+from etude.c_file.classifier import array, zeros_without
+from etude.c_file.source import CFileError, Source, fill, quoted, template
 from etude.data.bpe import PIECE
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
 from etude.models.gpt import GPT

@@ -23,6 +23,10 @@ TYPES = {np.dtype(np.float32): ("float", "uint32_t", "strtof", 9),
          np.dtype(np.float64): ("double", "uint64_t", "strtod", 17)}
 
 
+class CFileError(ValueError):
+    """A layer, or a setting of one, that a C file does not have."""
+
+
 @cache
 def template(name: str) -> str:
     """A file of this folder, without its first comment, which is about the template."""

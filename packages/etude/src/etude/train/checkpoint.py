@@ -68,8 +68,8 @@ def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
     JSON or numbers, CheckpointError if the new file does not read back as it was given,
     ImportError without safetensors (the extra ``etude[checkpoint]``).
     """
-    _path_first("save_checkpoint", path, model)
-    arrays = {MODEL + k: _host(t) for k, t in model.state_dict().items()}
+    path_first("save_checkpoint", path, model)
+    arrays = {MODEL + k: host_array(t) for k, t in model.state_dict().items()}
     document: State = {"generators": {k: g.get_state() for k, g in _generators(model).items()},
                        "optimizer": None, "scheduler": None, "state": {}}
     if optimizer is not None:
@@ -89,7 +89,7 @@ def save_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
         raise TypeError(f"save_checkpoint: JSON cannot hold {where}, a {type(value).__name__}: "
                         f"{value!r}. Give numbers, text, lists, dicts, or NumPy arrays of numbers "
                         f"as values of state itself") from None
-    _write(path, arrays, {"format": FORMAT, "version": str(VERSION)}, text)
+    write_arrays(path, arrays, {"format": FORMAT, "version": str(VERSION)}, text)
 
 
 def _no_json(path: str, value: Any) -> tuple[str, Any]:
@@ -115,7 +115,7 @@ def load_checkpoint(path: PathLike, model: Module, optimizer: Optimizer | None =
     CheckpointError for a file that is damaged, of another kind, of a newer Etude, or of another
     model or optimiser. After an error all is as it was before.
     """
-    _path_first("load_checkpoint", path, model)
+    path_first("load_checkpoint", path, model)
     saved = Saved(path)
     with uninterrupted(), ExitStack() as undo:
         saved.load_into(model, optimizer, scheduler, undo)
@@ -204,9 +204,9 @@ def save_weights(path: PathLike, model: Module, about: Mapping[str, Any] | None 
     programs read too: its keys are those of ``state_dict``. ``about``, JSON that says more, goes
     into its metadata. Errors as ``save_checkpoint``.
     """
-    _path_first("save_weights", path, model)
-    arrays = {k: _host(t) for k, t in model.state_dict().items()}
-    _write(path, arrays, {ABOUT: json.dumps(about or {}, sort_keys=True)})
+    path_first("save_weights", path, model)
+    arrays = {k: host_array(t) for k, t in model.state_dict().items()}
+    write_arrays(path, arrays, {ABOUT: json.dumps(about or {}, sort_keys=True)})
 
 
 def load_weights(path: PathLike, model: Module) -> None:
@@ -215,7 +215,7 @@ def load_weights(path: PathLike, model: Module) -> None:
     Raises FileNotFoundError, and CheckpointError if it is damaged or of another model; then the
     model is as before.
     """
-    _path_first("load_weights", path, model)
+    path_first("load_weights", path, model)
     load_into(path, model, read_weights(path)[0])
 
 
@@ -241,7 +241,7 @@ def load_into(path: PathLike, model: Module, arrays: Mapping[str, Array]) -> Non
         raise _unfitting(path, error) from error
 
 
-def _path_first(name: str, path: Any, model: Any) -> None:
+def path_first(name: str, path: Any, model: Any) -> None:
     """TypeError unless the path of a file comes first, then a model."""
     if isinstance(model, Mapping):
         raise TypeError(f"{name}: got a dict, such as state_dict() gives, in the place of the "
@@ -255,7 +255,7 @@ def _path_first(name: str, path: Any, model: Any) -> None:
 # ------------------------------------------------------------------ what goes in
 
 
-def _host(t: Tensor) -> Array:
+def host_array(t: Tensor) -> Array:
     return np.asarray(t.detach().to("cpu").numpy())
 
 
@@ -275,7 +275,7 @@ def _optimizer_state(optimizer: Optimizer, arrays: dict[str, Array]) -> State:
     plain: list[State] = []
     for i, state in enumerate(saved["state"]):
         plain.append({k: v for k, v in state.items() if not isinstance(v, Tensor)})
-        arrays.update({f"{OPTIMIZER}{i}.{k}": _host(v) for k, v in state.items()
+        arrays.update({f"{OPTIMIZER}{i}.{k}": host_array(v) for k, v in state.items()
                        if isinstance(v, Tensor)})
     return {"kind": type(optimizer).__name__, "param_groups": saved["param_groups"],
             "state": plain}
@@ -317,7 +317,7 @@ def _plain(name: str, a: Array) -> Array:
     return np.asarray(a, dtype, order="C")
 
 
-def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str],
+def write_arrays(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str],
            text: str | None = None) -> None:
     """Every safetensors file is written here. ``text`` is the JSON of a checkpoint; the SHA-256
     over it and the arrays goes with it.
@@ -340,7 +340,7 @@ def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str]
             if not _same_bits(a, found[name]):
                 raise _unlike(path, f"{name} differs")
 
-    write_atomically(path, _in_order(_safetensors().numpy.save(arrays, metadata)), verify)
+    write_atomically(path, _in_order(safetensors_module().numpy.save(arrays, metadata)), verify)
 
 
 def _in_order(file: bytes) -> bytes:
@@ -349,7 +349,7 @@ def _in_order(file: bytes) -> bytes:
     multiple of 8 bytes, and offsets count from its end.
     """
     size = int.from_bytes(file[:8], "little")
-    header = _header(file)
+    header = header_of(file)
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
@@ -390,11 +390,11 @@ def _text(path: PathLike, arrays: Mapping[str, Array], metadata: Mapping[str, st
 
 def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     """(arrays, metadata) of any safetensors file."""
-    safetensors = _safetensors()
+    safetensors = safetensors_module()
     data = Path(path).read_bytes()
     try:
         arrays = safetensors.numpy.load(data)
-        header = _header(data)
+        header = header_of(data)
     except KeyError as error:  # how safetensors 0.8.0 answers a dtype that NumPy lacks
         raise CheckpointError(f"{path}: holds an array of dtype {error.args[0]}, which NumPy does "
                               f"not have. Convert it to F32 with the program that wrote it; "
@@ -406,7 +406,7 @@ def _unpacked(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     return arrays, header.get("__metadata__") or {}  # null is allowed there too
 
 
-def _header(file: bytes) -> dict[str, Any]:
+def header_of(file: bytes) -> dict[str, Any]:
     """The JSON at the beginning of a safetensors file. ValueError for a name that comes twice, of
     which safetensors takes one.
     """
@@ -450,7 +450,7 @@ def _digest(arrays: Mapping[str, Array], text: str) -> str:
     return found.hexdigest()
 
 
-def _safetensors() -> Any:
+def safetensors_module() -> Any:
     try:
         import safetensors
         import safetensors.numpy

@@ -19,7 +19,7 @@ import numpy as np
 from etude.data.files import write_atomically
 from etude.data.tokenizers import BPETokenizer, CharTokenizer
 from etude.models.gpt import GPT
-from etude.train.checkpoint import CheckpointError, _host, _path_first
+from etude.train.checkpoint import CheckpointError, host_array, path_first
 from etude.weights.layouts import Layout
 
 PathLike = str | os.PathLike[str]
@@ -49,14 +49,14 @@ def save_gguf(path: PathLike, model: GPT, tokenizer: Tokenizer | None = None,
     TypeError for another model or tokenizer; ValueError if the tokenizer is not the model's, or the
     weights are float64; OSError as from ``open``; ImportError without gguf (``etude[gguf]``).
     """
-    _path_first("save_gguf", path, model)
+    path_first("save_gguf", path, model)
     if not isinstance(model, GPT):
         raise TypeError(f"save_gguf: GGUF is for language models; this is a {type(model).__name__},"
                         f" and of Etude's models the gpt is what llama.cpp runs")
     if not isinstance(tokenizer, (CharTokenizer, BPETokenizer, type(None))):
         raise TypeError(f"save_gguf: the tokenizer must be a CharTokenizer or BPETokenizer, got "
                         f"{type(tokenizer).__name__}")
-    arrays = {row.theirs: _host(model.state_dict()[row.ours]) for row in TENSORS.rows(model)}
+    arrays = {row.theirs: host_array(model.state_dict()[row.ours]) for row in TENSORS.rows(model)}
     other = next((a.dtype for a in arrays.values() if a.dtype != np.float32), None)
     if other is not None:
         raise ValueError(f"save_gguf: the weights are {other}, and llama.cpp computes in float32; "

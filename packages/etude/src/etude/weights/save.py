@@ -12,7 +12,7 @@ import numpy as np
 from etude.core.errors import did_you_mean
 from etude.data.files import write_atomically
 from etude.nn.module import Module
-from etude.train.checkpoint import _host, _path_first, _write
+from etude.train.checkpoint import host_array, path_first, write_arrays
 from etude.weights.layouts import Layout, Row, layouts
 from etude.weights.pt_write import pt_bytes
 
@@ -29,7 +29,7 @@ def save_torch(path: PathLike, model: Module, names: str | Mapping[str, str] | N
     ValueError for another ending, or a layout that is not for this model; OSError as from ``open``;
     ImportError for .safetensors without safetensors. The file is the old or the whole new one.
     """
-    _path_first("save_torch", path, model)
+    path_first("save_torch", path, model)
     ending = Path(path).suffix
     if ending not in (".safetensors", ".pt", ".pth", ".bin"):
         raise ValueError(f"save_torch: {os.fspath(path)!r} ends in {ending!r}, and the ending says "
@@ -37,7 +37,7 @@ def save_torch(path: PathLike, model: Module, names: str | Mapping[str, str] | N
                          f"{did_you_mean(ending, ['.safetensors', '.pt', '.pth', '.bin'])}")
     arrays = named_there(model, names)
     if ending == ".safetensors":
-        _write(path, arrays, {"format": "pt"})  # what Hugging Face's loaders ask for
+        write_arrays(path, arrays, {"format": "pt"})  # what Hugging Face's loaders ask for
     else:
         write_atomically(path, pt_bytes(arrays))
 
@@ -49,7 +49,7 @@ def named_there(model: Module, names: str | Mapping[str, str] | None) -> dict[st
         raise ValueError(f"save_torch: the layout {names!r} has no place for the weights of this "
                          f"{type(model).__name__}")
     layout, rows = found[0]
-    return _there(layout, rows, {k: _host(t) for k, t in model.state_dict().items()})
+    return _there(layout, rows, {k: host_array(t) for k, t in model.state_dict().items()})
 
 
 def _there(layout: Layout, rows: list[Row], ours: Mapping[str, Array]) -> dict[str, Array]:

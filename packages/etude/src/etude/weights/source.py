@@ -16,7 +16,7 @@ import numpy as np
 
 from etude.core.shapes import DTYPES
 from etude.core.tensor import Tensor
-from etude.train.checkpoint import CheckpointError, DamagedError, _header, _safetensors
+from etude.train.checkpoint import CheckpointError, DamagedError, header_of, safetensors_module
 from etude.weights.pickled import RefusedError
 from etude.weights.pt import BFloat16, read_pt
 
@@ -81,10 +81,10 @@ def _pt(path: Path, file: Any) -> Any:
 
 
 def _from_safetensors(path: Path, data: bytes) -> dict[str, Array]:
-    safetensors = _safetensors()
+    safetensors = safetensors_module()
     try:
         found = safetensors.deserialize(data)
-        _header(data)  # safetensors takes a name that comes twice
+        header_of(data)  # safetensors takes a name that comes twice
     except (safetensors.SafetensorError, ValueError, OverflowError, RecursionError) as error:
         begins = f"it begins with {data[:24]!r}" if data else "it is empty"
         raise DamagedError(f"{path}: damaged, cut short, or neither a .pt nor a .safetensors file "
