@@ -92,9 +92,10 @@ static inline __attribute__((always_inline)) real power(real x, real y)
     t = t > 600 ? 600 : t < -600 ? -600 : t;
     real z = (real)short_exp(t), half = y * 0.5f;
     int whole = rintf(y) == y;
-    real sign = whole & (rintf(half) != half) ? x : 1; /* a power of an odd number has that of x */
-    z = (x < 0) & (x > -INFINITY) & !whole ? NAN : copysignf(z, sign);
-    return (x == 1) | (y == 0) ? 1 : z;
+    /* A power with an odd exponent has the sign of x. */
+    real sign = (whole & (rintf(half) != half)) ? x : 1;
+    z = ((x < 0) & (x > -INFINITY) & !whole) ? NAN : copysignf(z, sign);
+    return ((x == 1) | (y == 0)) ? 1 : z;
 }
 
 #endif

@@ -55,7 +55,7 @@ lerp_steps(char *const *p, int64_t xs, int64_t ys, int64_t ws, int64_t n)
         real v = x[i * xs], end = y[i * ys], weight = w[i * ws];
         real whole = v + weight * (end - v);
         real half = v / 2 + weight * (end / 2 - v / 2); /* where the difference overflows */
-        z[i] = (whole - whole == 0) | (weight - weight != 0) ? whole : 2 * half;
+        z[i] = ((whole - whole == 0) | (weight - weight != 0)) ? whole : 2 * half;
     }
 }
 
