@@ -226,13 +226,15 @@ def test_a_library_cut_short_is_refused_and_does_not_end_the_process(tmp_path):
 
 
 def test_every_library_of_this_machine_is_taken_for_whole():
-    """Those that a process here has opened: none is cut short, whoever linked it."""
+    """Those that a process here has opened: none is cut short, whoever linked it. A test before this
+    one may have removed its own since.
+    """
     from etude_cpu import glue
 
     folders = [Path(glue.COMPILED).parent, *Path(np.__file__).parents[1].glob("numpy*/")]
     found = [path for folder in folders for path in folder.rglob("*.so*")]
     found += [Path(line.split()[-1]) for line in MAPS.read_text().splitlines()
-              if ".so" in line] if MAPS.exists() else []
+              if ".so" in line and not line.endswith("(deleted)")] if MAPS.exists() else []
     assert len(set(found)) > 5
     assert {path: missing(path) for path in set(found)} == dict.fromkeys(found, "")
 
