@@ -233,8 +233,9 @@ def test_every_library_of_this_machine_is_taken_for_whole():
 
     folders = [Path(glue.COMPILED).parent, *Path(np.__file__).parents[1].glob("numpy*/")]
     found = [path for folder in folders for path in folder.rglob("*.so*")]
-    found += [Path(line.split()[-1]) for line in MAPS.read_text().splitlines()
-              if ".so" in line and not line.endswith("(deleted)")] if MAPS.exists() else []
+    maps = MAPS.read_text().splitlines() if MAPS.exists() else []
+    found += [Path(line.split()[-1]) for line in maps
+              if ".so" in line and not line.endswith("(deleted)")]
     assert len(set(found)) > 5
     assert {path: missing(path) for path in set(found)} == dict.fromkeys(found, "")
 
