@@ -226,8 +226,8 @@ def test_a_library_cut_short_is_refused_and_does_not_end_the_process(tmp_path):
 
 
 def test_every_library_of_this_machine_is_taken_for_whole():
-    """Those that a process here has opened: none is cut short, whoever linked it. A test before this
-    one may have removed its own since.
+    """Those that a process here has opened: none is cut short, whoever linked it. A test before
+    this one may have removed its own since.
     """
     from etude_cpu import glue
 
