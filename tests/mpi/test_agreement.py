@@ -100,3 +100,8 @@ except Exception as error:
 def test_the_plugin_is_asked_what_it_offers_without_mpi4py():
     assert python("import sys, etude_mpi\nprint(len(etude_mpi.etude_teams()), "
                   "'mpi4py' in sys.modules)") == "1 False\n"
+
+
+def test_the_table_has_the_ops_that_it_has_without_the_plugin():
+    assert python("import etude, etude_mpi\nbefore = set(etude.TABLE)\netude_mpi.etude_teams()\n"
+                  "print(set(etude.TABLE) - before)") == "set()\n"

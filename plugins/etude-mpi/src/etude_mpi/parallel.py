@@ -25,7 +25,7 @@ from etude.core.state import STATE, is_grad_enabled, no_grad
 from etude.core.tensor import Tensor
 from etude.data import DataLoader
 from etude.nn import Module
-from etude_mpi import buckets, norm
+from etude_mpi import buckets
 from etude_mpi.agree import same_model
 from etude_mpi.ranks import Ranks
 
@@ -45,6 +45,8 @@ class DistributedDataParallel(Module):
 
     def __init__(self, module: Module, ranks: Ranks, bucket_mb: float = buckets.MB,
                  overlap: bool = True) -> None:
+        from etude_mpi import norm  # it enters an op into the table: not before it is needed
+
         norm.synchronise(module, ranks)
         same_model(ranks, module)
         _from_rank_0(ranks, module)
