@@ -41,7 +41,7 @@ extensions = [
 ]
 # Parts of other pages.
 exclude_patterns = ["_build", "kernels.md", "measured.md", "from_pytorch_table.md",
-                    "gallery_list.md", "gpu_zoo_table.md", "onnx_tables.md", "speed_table.md",
+                    "gallery_list.md", "gpu_zoo_table.md", "howto/onnx_tables.md", "speed_table.md",
                     "tutorials/a*"]  # the sources of assignments
 nitpicky = False
 
@@ -144,7 +144,7 @@ def _write_pages(app):
     table = Path(app.srcdir) / "from_pytorch_table.md"
     op_pages.replace(table, pytorch_page.tables())
     op_pages.replace(Path(app.srcdir) / "gpu_zoo_table.md", gpu_zoo_page.table())
-    op_pages.replace(Path(app.srcdir) / "onnx_tables.md", onnx_page.tables())
+    op_pages.replace(Path(app.srcdir) / "howto" / "onnx_tables.md", onnx_page.tables())
     speed_page.write(Path(app.srcdir))
     gallery_page.write(Path(app.srcdir))
     for name, text in _package_pages():
