@@ -228,6 +228,15 @@ def test_a_model_may_be_one_layer(tmp_path, model, shape):
     assert np.abs(logits(run(program, given=as_text(x))) - of_reference(model, x)).max() <= bound
 
 
+@pytest.mark.parametrize(("channels", "pictures"), [(1, True), (3, False)])
+def test_the_help_offers_pictures_to_a_model_that_can_read_them(tmp_path, channels, pictures):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(channels * 4, 2))
+    program, _ = layers_as_c(model, (channels, 2, 2), tmp_path / "layers.c")
+    said = run(program, "--help")
+    assert ("PGM picture" in said) is pictures
+    assert said.endswith(("the other way round.\n", "commas between them.\n"))
+
+
 @pytest.mark.parametrize(("layer", "words"), [
     (nn.Softmax(), "the layer 1, Softmax(dim=-1), is not among the layers that a C file may have"),
     (nn.Sequential(nn.GroupNorm(1, 4)), "the layer 1.0, GroupNorm"),

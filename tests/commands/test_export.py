@@ -13,6 +13,7 @@ from runs_cases import GPT, call, invoke
 
 import etude
 from etude import models
+from etude.data.tokenizers import CharTokenizer
 from etude.train.checkpoint import ABOUT, read_weights
 
 pytestmark = pytest.mark.usefixtures("safetensors")
@@ -100,6 +101,14 @@ def test_a_gpt_comes_with_the_characters_of_its_run(here):
     call("export", str(alone), "--c", "a.c", "--tokenizer", "runs/names/tokenizer.json")
     assert "not a tokenizer's JSON file" in refused(
         alone, "--c", "b.c", "--tokenizer", "names.toml")
+
+
+def test_a_tokenizer_for_a_model_of_numbers_is_a_mistake_and_said_to_be_one(run):
+    tokenizer = Path("tokenizer.json")
+    CharTokenizer.train("ab").save(tokenizer)
+    assert "--tokenizer is for a model of text (char_rnn or gpt); " in refused(
+        run, "--c", "mlp.c", "--tokenizer", tokenizer)
+    assert not Path("mlp.c").exists()
 
 
 def test_what_cannot_be_a_c_file_is_refused_by_name(here):

@@ -53,6 +53,14 @@ def test_callbacks_come_from_any_iterable_that_has_an_order():
         train.fit(model, loader, optimizer, progress=False, callbacks={log})
 
 
+@pytest.mark.parametrize(("given", "called"), [([Log], "the class Log"), ("tb", "'t'"),
+                                               ([print], "builtin_function_or_method")])
+def test_what_is_no_callback_is_an_error_before_the_first_step(given, called):
+    model, loader, optimizer = parts()
+    with pytest.raises(TypeError, match=f"fit: callbacks: give objects of subclasses .* {called}"):
+        train.fit(model, loader, optimizer, progress=False, callbacks=given)
+
+
 def test_a_callback_ends_a_run_with_a_reason(capsys):
     model, loader, optimizer = parts()
     history = train.fit(model, loader, optimizer, epochs=2, callbacks=[Log(stop_at=11)])

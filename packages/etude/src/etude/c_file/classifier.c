@@ -142,9 +142,7 @@ int main(int count, char **words)
             puts("Usage: @PROGRAM@ [--invert] [FILE ...]\n\n"
                  "Reads images, of stdin where there is no FILE, and prints a line for each:\n"
                  "the class, and the logits, one for each class.\n\n"
-                 "An image is @SHAPE@: as text, with spaces or commas between them,\n"
-                 "or as a grey PGM picture, where white is 1, black 0, and with --invert\n"
-                 "the other way round.");
+                 "An image is @SHAPE@: as text, with spaces or commas between them@PICTURE@.");
             return EXIT_SUCCESS;
         } else if (!strcmp(words[i], "--invert"))
             invert = 1;

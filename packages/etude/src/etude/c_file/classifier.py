@@ -253,6 +253,12 @@ LAYERS: dict[type[Module], Callable[[Walk, str, Any], None]] = {
 }
 
 
+#: What --help says of pictures, in C, where the model reads one channel.
+PICTURE = r""",\n"
+                 "or as a grey PGM picture, where white is 1, black 0, and with --invert\n"
+                 "the other way round"""
+
+
 def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, first: str,
                program: str) -> tuple[str, float]:
     """(the C file, its bound) for a model that reads a sample of ``shape`` and gives logits.
@@ -274,6 +280,7 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
         str(i) for i in range(outputs)]
     inputs = math.prod(shape)
     image = len(shape) == 3 and shape[0] == 1
+    grey = image or len(shape) == 1  # a picture of one channel fits
     lines = [f"    static number {name}[LARGEST];" for name in sorted(walk.between)]
     lines += [*walk.lines, f"    memcpy(y, {walk.at}, OUTPUTS * sizeof *y);"]
     if len(shape) == 1:
@@ -288,5 +295,6 @@ def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, f
     text = source.text(first.replace("@BOUND@", f"{bound:.1e}"), program, sizes, "classifier.c", {
         "STORE": "\n".join(walk.store), "LOAD": "\n".join(walk.loads),
         "FORWARD": "\n".join(lines), "SHAPE": words, "MISFIT": misfit,
+        "PICTURE": PICTURE if grey else "",
         "NAMES": ", ".join(quoted(name.encode()) for name in names)})
     return text, bound

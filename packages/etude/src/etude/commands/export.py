@@ -134,9 +134,12 @@ def export(source: Path, model: str | None, changes: tuple[str, ...], tokenizer:
     if shape is not None and "onnx" not in wanted:
         raise click.UsageError("--shape is for --onnx")
     with worded():
-        from etude.train.trained import Trained
+        from etude.train.trained import TEXT, Trained
 
         trained = Trained.read(source, model, dict(map(changed, changes)), tokenizer)
+        if tokenizer is not None and trained.name not in TEXT:
+            raise click.UsageError(f"--tokenizer is for a model of text ({' or '.join(TEXT)}); "
+                                   f"{trained.path} is of the model {trained.name}")
         if any(path.resolve() == trained.path.resolve() for path in wanted.values()):
             raise click.UsageError(f"{trained.path} is what is read, and would be written over")
         for name, path in wanted.items():

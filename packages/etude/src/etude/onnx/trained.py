@@ -11,6 +11,7 @@ import numpy as np
 
 from etude.onnx.write import export, package
 from etude.train.catalog import MODELS
+from etude.train.trained import TEXT
 
 #: Where nothing else is said: the side of an image, and the length of a text.
 SIDE, LENGTH = 32, 64
@@ -32,7 +33,7 @@ def write(trained: Any, path: Path, shape: tuple[int, ...] | None) -> str:
     onnx = package("export")
     if shape is None:
         shape = _shape(trained)
-    text = trained.name in ("char_rnn", "gpt")
+    text = trained.name in TEXT
     floats = next(p.dtype for p in trained.model.parameters())
     export(trained.model, np.zeros((2, *shape), np.int64 if text else floats), path)
     graph = onnx.load(path, load_external_data=False)

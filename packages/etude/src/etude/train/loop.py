@@ -68,7 +68,7 @@ def fit(model: Module, loader: Batches, optimizer: Optimizer, loss: Loss = F.cro
     epochs = integer("fit: epochs", epochs, 0)
     if clip_norm is not None:
         clip_norm = above_zero("fit: clip_norm", clip_norm)
-    callbacks = [callback for callback in in_order("fit: callbacks", callbacks)
+    callbacks = [callback for callback in _watching(callbacks)
                  if team.leads or not callback.only_watches]
     _parts(model, loader, optimizer, loss)
     for name, given in (("loader", loader), ("test", test), ("validation", validation)):
@@ -114,6 +114,16 @@ def _parts(model: Any, loader: Any, optimizer: Any, loss: Any) -> None:
     if not callable(loss) or isinstance(loss, type):
         raise TypeError(f"fit: loss is a function, got {_called(loss)}; write "
                         f"loss=etude.functional.cross_entropy, or loss=nn.CrossEntropyLoss()")
+
+
+def _watching(callbacks: Any) -> list[Callback]:
+    """The callbacks as a list. TypeError for something else among them, such as a class."""
+    found = in_order("fit: callbacks", callbacks)
+    for one in found:
+        if not isinstance(one, Callback):
+            raise TypeError(f"fit: callbacks: give objects of subclasses of etude.train.Callback, "
+                            f"such as EarlyStopping(patience=3); got {_called(one)}")
+    return found
 
 
 def _called(given: Any) -> str:

@@ -21,6 +21,8 @@ from etude.train.experiment import CLASSES, HISTORY, TOKENIZER, WEIGHTS
 from etude.train.form import checked as of_form
 from etude.train.settings import ConfigError, arguments, chosen, missing, with_defaults
 
+#: The models that read tokens.
+TEXT = ("char_rnn", "gpt")
 #: The JSON about a model, in the metadata of its weights.
 MODEL = {"model": str, "arguments": dict}
 
