@@ -2,8 +2,8 @@
 # ONNX's own evaluator computes Erf of float64 to float32's precision, and Gelu in float64 with it.
 #
 # Versions   onnx 1.23.2 (onnx.reference), numpy 2.4.6.
-# Expected   Erf of float64 numbers is right to about 1e-16, as every other elementwise op of the
-#            evaluator is in float64 (Tanh: 1e-16 in the same run).
+# Expected   Erf of float64 numbers is right to about 1e-16, as Tanh of the same numbers is in the
+#            same run.
 # Seen       The result is float64, and up to 3e-8 from math.erf on [-4, 4]. Gelu with
 #            approximate="none", which is 0.5 x (1 + Erf(x / sqrt 2)), is off by up to 6e-8.
 # Matters    Who checks a float32 kernel against the evaluator in float64, to have an oracle nine
