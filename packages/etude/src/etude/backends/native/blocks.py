@@ -50,7 +50,9 @@ def blocks(group: Group, calls: list[Call], records: list[Record],
 
 
 def _member(rows: int, record: Record, places_of: dict[int, tuple[int, int]]) -> Member | None:
-    found = [places_of.get(p, (0, -1)) for p in record.pointers]
+    whole = record.attributes if record.type == GENERATED else [0.0] * len(record.pointers)
+    found = [(0, -1) if all_of_it else places_of.get(p, (0, -1))
+             for p, all_of_it in zip(record.pointers, whole, strict=True)]
     steps, inside = zip(*found, strict=True)
     counted = _counted(rows, record, steps)
     return None if counted is None else Member(steps, inside, *counted)

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -44,10 +45,11 @@ def compiled(text: str, flags: Sequence[str], folders: Sequence[Path]) -> Path:
     if command is None:
         raise BackendError("no C compiler was found")
     kept = user_cache() / "generated" / f"{_digest(text, command, flags, folders)}.so"
-    if kept.exists() and not missing(kept):
-        return kept
-    source, part = kept.with_suffix(".c"), kept.with_suffix(f".{os.urandom(4).hex()}.part")
+    source = kept.with_suffix(".c")
+    part = kept.with_suffix(f".{os.urandom(4).hex()}.part")  # each process writes one of its own
     try:
+        if kept.exists() and not missing(kept):
+            return kept
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(source, text.encode())
         _compile([*command, *flags, *(f"-I{f}" for f in folders), "-shared", "-fPIC", str(source),
@@ -57,7 +59,8 @@ def compiled(text: str, flags: Sequence[str], folders: Sequence[Path]) -> Path:
         raise BackendError(f"what is generated is kept in {kept.parent}, and that fails: {error}. "
                            f"Name another folder in $XDG_CACHE_HOME") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return kept
 
 

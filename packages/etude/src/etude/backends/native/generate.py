@@ -16,6 +16,7 @@ Loops are written while calls are bound (``replay.py``) and compiled together (`
 from __future__ import annotations
 
 import ctypes
+import math
 import shlex
 import warnings
 from collections.abc import Callable
@@ -95,9 +96,11 @@ class Generator:
         loop.close(lambda b: b.kind != "temporary" or self._read.get(b, -1) >= last)
         pointers = [begin(v.buffer) + v.offset * v.dtype.itemsize for v in loop.pointers]
         pointers += [begin(b) for b in loop.stored]
+        shared = [float(math.prod(v.shape) < loop.size) for v in loop.pointers]
         self.loops.append(loop)
         return [Record(GENERATED, len(self.loops) - 1, tuple(pointers),
-                       (loop.size // loop.row, max(LEAST_WORK // loop.row, 1)), (), 0, None)]
+                       (loop.size // loop.row, max(LEAST_WORK // loop.row, 1)),
+                       (*shared, *[0.0] * len(loop.stored)), 0, None)]
 
     # ------------------------------------------------------------------ afterwards
 

@@ -15,6 +15,7 @@ An operand that all rows share, such as a bias, makes it two loops, over rows an
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from etude.replay.passes.fuse import ELEMENTS
 from etude.replay.program import Buffer, Call, Operand, Value
 
 MOST_POINTERS = 12  # of a record: c_src/cpu/host/record.h
-REALS = {"f32": float32, "f64": float64}
+REALS: dict[str, np.dtype[Any]] = {"f32": float32, "f64": float64}
 
 
 class Step(NamedTuple):
@@ -128,7 +129,7 @@ class Loop:
     def _operand(self, x: Operand, kind: str, y: Value) -> str:
         """``x`` as C has it; what is in memory is loaded at its first use."""
         if not isinstance(x, Value):
-            return literal(float(x), self.suffix)  # type: ignore[arg-type]
+            return literal(x or 0, self.suffix)  # None was refused
         if x.buffer in self._values:
             return self._values[x.buffer][1]
         key = self._key(x, y)
@@ -144,7 +145,9 @@ class Loop:
 
     def _fresh(self, name: str) -> str:
         """``name``, or with a number behind it: memory that is written again holds another value.
+        The t5' of recomputation is t5_again here.
         """
+        name = re.sub(r"\W", "_again", name)
         names = [name, *[f"{name}_{k}" for k in range(2, len(self._names) + 3)]]
         found = next(n for n in names if n not in self._names)
         self._names.add(found)
@@ -182,7 +185,7 @@ class Loop:
 
 def literal(x: float, suffix: str) -> str:
     """A number in C, rounded as an array of that dtype rounds it."""
-    number = np.float32(x) if suffix == "f32" else np.float64(x)
+    number = np.array(x, REALS[suffix])[()]
     if np.isnan(number):
         return "NAN"
     if np.isinf(number):
