@@ -21,7 +21,6 @@ from etude.replay.passes import optimised
 pytest.importorskip("etude_cpu._glue", reason="NOT RUN: needs etude-cpu", exc_type=ImportError)
 
 import etude_cpu
-
 from etude.backends.native.compiled import compiled, compiler
 from etude.backends.native.formulas import formulas
 from etude.backends.native.loops import literal
@@ -43,6 +42,7 @@ CHAINS = {
     "a bias": lambda x, y, b: F.gelu(x + b) * y,
     "a number for all": lambda x, y, b: etude.exp(x - b[:1]) + y,
     "a part of a bias": lambda x, y, b: (x[:, :16].clone() + b[16:32]) * 2.0,
+    "minus zero": lambda x, y, b: (x + -0.0) * -0.0 - 1e-42,
     "where": lambda x, y, b: etude.where(x > y, x * 2.0, y) + 1.0,
     "two results": lambda x, y, b: ((x + y) * 3.0, -(x + y)),
     "a condition is a result": lambda x, y, b: (x * 2.0 > y, etude.abs(x) - y),

@@ -54,8 +54,8 @@ def capture(fn: Callable[..., Any], memory: int | None = None, generate: bool = 
     numbers, files read), the inside of long lists and dicts, and objects of installed packages.
     ``.program`` is the program of the last call: print it, or ``.program.draw()``. ``memory`` is
     the most bytes that what is in between may take: at that price some of it is computed twice.
-    With ``generate`` chains of elementwise calls become loops in C, compiled by your compiler at the
-    first replay; ``.source()`` is their text. Without a compiler a warning says what is missing.
+    With ``generate`` chains of elementwise calls become loops in C, compiled by your compiler at
+    the first replay; ``.source()`` is their text. Without a compiler a warning says what lacks.
     """
     return fn if isinstance(fn, Captured) else Captured(fn, memory, generate)
 

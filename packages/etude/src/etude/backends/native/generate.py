@@ -6,7 +6,8 @@ work. A *loop* (``loops.py``) is what a person would write instead.
 
 Neighbours in a group become a loop if they are pointwise, of one size and of one dtype, float32 or
 float64, and if their kernels are in a library that ships its text (``formulas.py``). The formula of
-each call is its kernel's, compiled with the kernel's flags, so the bits are the kernel's too. All
+each call is its kernel's, compiled with the kernel's flags, so the bits are the kernel's too; of a
+NaN only that it is one, for its other bits come from the operand that a compiler puts first. All
 else stays in blocks: int64, sin and cos, pow, softmax and the norms. A loop between such calls is
 one member of their group, and runs on a block of rows like the others.
 

@@ -129,7 +129,8 @@ class Loop:
     def _operand(self, x: Operand, kind: str, y: Value) -> str:
         """``x`` as C has it; what is in memory is loaded at its first use."""
         if not isinstance(x, Value):
-            return literal(x or 0, self.suffix)  # None was refused
+            assert x is not None
+            return literal(x, self.suffix)
         if x.buffer in self._values:
             return self._values[x.buffer][1]
         key = self._key(x, y)
