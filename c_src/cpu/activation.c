@@ -50,23 +50,10 @@ static void activation_body(void *arg, int64_t begin, int64_t end)
 
 #if !defined(ETUDE_INT)
 
-VMATH real elu_of(real v, real alpha)
-{
-    real below = alpha * v_expm1_of_all(v > 0 ? 0 : v); /* -0 stays -0 */
-    return v > 0 ? v : v <= 0 ? below : v;
-}
-
-VMATH real softplus_of(real v, real beta, real threshold)
-{
-    real z = v * beta;
-    real y = ((z < 0 ? 0 : z) + v_log1p_to_1(v_exp_minus(absolute(z)))) / beta; /* NaN stays */
-    return z > threshold ? v : y;
-}
-
 ACTIVATION(leaky_relu, ETUDE_GRAIN_MEMORY, v > 0 ? v : v * a, (real)a, 0)
-ACTIVATION(elu, ETUDE_GRAIN_MATH, elu_of(v, a), (real)a, 0)
+ACTIVATION(elu, ETUDE_GRAIN_MATH, v_elu(v, a), (real)a, 0)
 ACTIVATION(silu, ETUDE_GRAIN_MATH, v *v_sigmoid(v), 0, 0)
-ACTIVATION(softplus, ETUDE_GRAIN_MATH, softplus_of(v, a, b), (real)a, (real)b)
+ACTIVATION(softplus, ETUDE_GRAIN_MATH, v_softplus(v, a, b), (real)a, (real)b)
 
 #define LEAST(bound) (real)(bound)
 #define MOST(bound) (real)(bound)
@@ -88,12 +75,6 @@ static real whole(double bound, real none)
 #endif
 
 /* NaN compares false: as a bound it bounds nothing, and as v it stays. */
-static inline real clamp_of(real v, real low, real high)
-{
-    v = v < low ? low : v;
-    return v > high ? high : v;
-}
-
-ACTIVATION(clamp, ETUDE_GRAIN_MEMORY, clamp_of(v, a, b), LEAST(a), MOST(b))
+ACTIVATION(clamp, ETUDE_GRAIN_MEMORY, (v < a ? a : v) > b ? b : v < a ? a : v, LEAST(a), MOST(b))
 
 #endif

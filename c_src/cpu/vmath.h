@@ -302,6 +302,19 @@ VMATH real v_log1p_to_1(real x)
     return v_log_of_ordinary(u) + quotient(lost, u);
 }
 
+VMATH real v_elu(real v, real alpha)
+{
+    real below = alpha * v_expm1_of_all(v > 0 ? 0 : v); /* -0 stays -0 */
+    return v > 0 ? v : v <= 0 ? below : v;
+}
+
+VMATH real v_softplus(real v, real beta, real threshold)
+{
+    real z = v * beta;
+    real y = ((z < 0 ? 0 : z) + v_log1p_to_1(v_exp_minus(absolute(z)))) / beta; /* NaN stays */
+    return z > threshold ? v : y;
+}
+
 #if ETUDE_REAL == 64
 #define v_erf erf
 #else

@@ -50,11 +50,13 @@ typedef struct {
     const etude_member *members;
 } etude_group;
 void glue_group(etude_record *record, etude_group *group);
+void glue_generated(etude_record *record);
 void glue_point(etude_record *records, const etude_patch *patches, int64_t n, uintptr_t array);
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
 """
 
 PREAMBLE = """
+#include "generated.h"
 #include "group.h"
 #include "host.h"
 #include "record.h"
@@ -82,6 +84,13 @@ static void glue_point(etude_record *records, const etude_patch *patches, int64_
 static void glue_group(etude_record *record, etude_group *group)
 {
     *record = (etude_record){.type = "group", .run = etude_run_group, .kernel = group};
+}
+
+/* Make a record, whose kernel, pointers and sizes are filled in, that of a generated loop. */
+static void glue_generated(etude_record *record)
+{
+    record->type = "generated";
+    record->run = etude_run_generated;
 }
 
 /* Why the last kernel of this thread declined. */

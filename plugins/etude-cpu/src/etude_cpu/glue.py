@@ -95,6 +95,17 @@ def run_record(record):
     return lib.etude_run(record)
 
 
+def generated(loop, pointers, steps, grain):
+    """The record of a generated loop: its address, the arrays it takes, how many steps it has, and
+    the least of them that are worth a thread (c_src/cpu/host/generated.h).
+    """
+    record = ffi.new("etude_record *", {
+        "kernel": ffi.cast("void *", loop), "sizes": [steps, grain],
+        "pointers": [ffi.cast("void *", p) for p in pointers]})
+    lib.glue_generated(record)
+    return record
+
+
 def _group(blocks):
     """A ``Blocks`` as C has it, and what must stay alive for it."""
     room = len(ffi.new("etude_member *").step)

@@ -34,7 +34,7 @@ MOST = 8  # takes that are kept
 PATIENCE = 60.0  # seconds for which a trace waits for one in another thread
 
 
-def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
+def capture(fn: Callable[..., Any], memory: int | None = None, generate: bool = False) -> Captured:
     """``fn`` traced at its first call and replayed at later ones: the op calls alone, without the
     Python between them. Also a decorator.
 
@@ -54,14 +54,17 @@ def capture(fn: Callable[..., Any], memory: int | None = None) -> Captured:
     numbers, files read), the inside of long lists and dicts, and objects of installed packages.
     ``.program`` is the program of the last call: print it, or ``.program.draw()``. ``memory`` is
     the most bytes that what is in between may take: at that price some of it is computed twice.
+    With ``generate`` chains of elementwise calls become loops in C, compiled by your compiler at
+    the first replay; ``.source()`` is their text. Without a compiler a warning says what lacks.
     """
-    return fn if isinstance(fn, Captured) else Captured(fn, memory)
+    return fn if isinstance(fn, Captured) else Captured(fn, memory, generate)
 
 
 class Captured:
     """What ``capture`` returns. ``traces`` counts how often the function was traced."""
 
-    def __init__(self, fn: Callable[..., Any], memory: int | None = None) -> None:
+    def __init__(self, fn: Callable[..., Any], memory: int | None = None, generate: bool = False
+                 ) -> None:
         if not callable(fn):
             raise TypeError(f"capture takes a function, got {type(fn).__name__}; write "
                             f"step = etude.capture(step), and call step(x, y)")
@@ -69,7 +72,7 @@ class Captured:
                 inspect.isgeneratorfunction(fn)):
             raise TypeError("capture takes a function that returns its results, no class, no "
                             "generator and no async function")
-        self.fn, self.memory = fn, memory
+        self.fn, self.memory, self.generate = fn, memory, generate
         self.traces = 0
         self._takes: list[Take] = []
         self._lock = threading.RLock()
@@ -84,13 +87,13 @@ class Captured:
         name = OF_OBJECT + self._name
         found = vars(instance).get(name)
         if found is None:
-            found = Captured(self.fn.__get__(instance, owner), self.memory)
+            found = Captured(self.fn.__get__(instance, owner), self.memory, self.generate)
             object.__setattr__(instance, name, found)
         return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Captured:
         """Of a copied object: the copy's own, which has no program yet."""
-        return Captured(copy.deepcopy(self.fn, memo), self.memory)
+        return Captured(copy.deepcopy(self.fn, memo), self.memory, self.generate)
 
     @property
     def _name(self) -> str:
@@ -113,6 +116,17 @@ class Captured:
             if not self._takes:
                 raise CaptureError(f"capture: {self._name} has no program yet; call it once")
             self._takes[0].use(program)
+
+    def source(self) -> str:
+        """The C that was generated for the program of the last call; "" where there can be none.
+        CaptureError if nobody asked for any.
+        """
+        if not self.generate:
+            raise CaptureError(f"capture: no C is generated for {self._name}; write "
+                               f"etude.capture({self._name}, generate=True)")
+        with self._lock:
+            _ = self.program  # which there is after a call
+            return self._takes[0].source()
 
     def draw(self, limit: int = 24) -> Graph:
         """The program of the last call as a graph."""
@@ -220,7 +234,7 @@ class Captured:
             answer = build(result_tree, iter(answers))
             del positional, named, result, out, answers
             take = Take(trace, world, names, leaves, tree, state, results, result_tree,
-                        self.memory)
+                        self.memory, self.generate)
             _copy_back(leaves, given, take.program)
             if not self._escaped(trace):
                 self._takes.insert(0, take)

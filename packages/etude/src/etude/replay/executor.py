@@ -28,12 +28,18 @@ class Executor(Protocol):
         """All calls, in order."""
 
 
-def executor_for(program: Program, memory: int | None = None) -> Executor:
+def executor_for(program: Program, memory: int | None = None, generate: bool = False) -> Executor:
     """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
-    temporaries, at the price of computing some of them twice.
+    temporaries, at the price of computing some of them twice; ``generate``: pointwise chains as C,
+    compiled here.
     """
+    from etude.backends.native.generate import can_generate
     from etude.backends.native.replay import Native, takes
     from etude.replay.passes import optimised
 
     program = optimised(program, memory=memory)
-    return Native(program) if takes(program) else Reference(program)
+    if takes(program):
+        return Native(program, generate=generate)
+    if generate:
+        can_generate(None)  # which says what is missing
+    return Reference(program)

@@ -46,9 +46,9 @@ class Take:
     """One trace of a function, and all that a replay of it needs."""
 
     def __init__(self, trace: Trace, world: World, names: Names, leaves: Sequence[Any], tree: Any,
-                 state: State, results: list[Result], result_tree: Any, memory: int | None
-                 ) -> None:
-        self._memory = memory
+                 state: State, results: list[Result], result_tree: Any, memory: int | None,
+                 generate: bool) -> None:
+        self._memory, self._generate = memory, generate
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
         self._tests, self._fit = [test_of(x) for x in leaves], test_of_all(leaves)
         self._said = [words(x) for x in leaves]
@@ -209,11 +209,7 @@ class Take:
         """Replay the program with these arguments; SHARED, before anything is done, where one lies
         in memory that the program writes, so that only the function itself is right.
         """
-        executor = self._executor
-        if executor is None:
-            executor = self._executor = executor_for(self.program, self._memory)
-            for b, few in self._copied.items():
-                executor.bind(b, few.array)
+        executor = self._executor or self._made()
         if self._writes_arguments and self._overlap(given):
             return SHARED
         bound = self._bound
@@ -247,6 +243,19 @@ class Take:
             return self._only.tensor
         answers = [self._answer(r, given) for r in self._results]
         return build(self._result_tree, iter(answers))
+
+    def _made(self) -> Executor:
+        """The executor, which is made at the first replay."""
+        executor = executor_for(self.program, self._memory, self._generate)
+        for b, few in self._copied.items():
+            executor.bind(b, few.array)
+        self._executor = executor
+        return executor
+
+    def source(self) -> str:
+        """The C that was generated for the program; "" if none was."""
+        made = getattr(self._executor or self._made(), "generated", None)
+        return "" if made is None else str(made.source())
 
     def told(self) -> tuple[list[tuple[str, tuple[Any, ...], dict[str, Any]]], str]:
         """What ran, for a tap that takes many calls as one: the same list every time."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from etude.backends.native.geometry import Geometry
 from etude.backends.native.header import places, read_header
-from etude.backends.native.kernel import Blocks, Member, Record
+from etude.backends.native.kernel import GENERATED, Blocks, Member, Record
 from etude.replay.passes.fuse import roles_of
 from etude.replay.program import Buffer, Call, Group
 
@@ -24,18 +24,20 @@ ROUND = 64  # rows of a block are a multiple, where they are many
 
 def blocks(group: Group, calls: list[Call], records: list[Record],
            begin: Callable[[Buffer], int]) -> Blocks | None:
-    """The group of these calls and their records, one each; None where one cannot be cut down.
-    ``begin`` says where a buffer is.
+    """The group of these calls and their records, one for each call or for the several calls of a
+    loop; None where a record cannot be cut down. ``begin`` says where a buffer is.
     """
     by_rows: dict[Buffer, int] = {}  # buffer -> bytes of a row
     for call in calls:
         roles = roles_of(call)
         assert roles is not None
         by_rows.update({v.buffer: v.buffer.nbytes // group.rows for v in roles.by_rows})
+    touched = {p for r in records for p in r.pointers}  # not what is in registers of a loop
+    by_rows = {b: step for b, step in by_rows.items() if begin(b) in touched}
     block = max(CACHE // max(sum(by_rows.values()), 1), 1)
     block = min(block // ROUND * ROUND if block > ROUND else block, group.rows)
     scratch, room = {}, 0
-    for b in sorted(group.inside, key=lambda b: b.name):
+    for b in sorted(group.inside & by_rows.keys(), key=lambda b: b.name):
         scratch[b] = room
         room += -(-block * by_rows[b] // ROUND) * ROUND
     places_of = {begin(b): (step, scratch.get(b, -1)) for b, step in by_rows.items()}
@@ -48,7 +50,9 @@ def blocks(group: Group, calls: list[Call], records: list[Record],
 
 
 def _member(rows: int, record: Record, places_of: dict[int, tuple[int, int]]) -> Member | None:
-    found = [places_of.get(p, (0, -1)) for p in record.pointers]
+    whole = record.attributes if record.type == GENERATED else [0.0] * len(record.pointers)
+    found = [(0, -1) if all_of_it else places_of.get(p, (0, -1))
+             for p, all_of_it in zip(record.pointers, whole, strict=True)]
     steps, inside = zip(*found, strict=True)
     counted = _counted(rows, record, steps)
     return None if counted is None else Member(steps, inside, *counted)
@@ -57,6 +61,8 @@ def _member(rows: int, record: Record, places_of: dict[int, tuple[int, int]]) ->
 def _counted(rows: int, record: Record, steps: Any) -> tuple[int, int, int, int] | None:
     """(how many for each row, place in sizes, geometry, axis) of the number that counts rows."""
     kind = record.type.rpartition("_")[0]
+    if record.type == GENERATED:
+        return None if record.sizes[0] % rows else (record.sizes[0] // rows, 0, 0, 0)
     geometry = None
     for p, where, i in places(read_header().types[kind]):
         if where == "sizes" and p.name in ("n", "rows"):

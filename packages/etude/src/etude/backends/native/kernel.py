@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from etude.backends.native.memory import Memory
 
 SUFFIX = {float32: "f32", float64: "f64", int64: "i64", bool_: "b8"}
+#: The type of a record whose kernel is a loop (generate.py). Its sizes are how many steps there are
+#: and the least worth a thread; its attributes say of each pointer whether all rows share it.
+GENERATED = "generated"
 OK, BAD_INDEX, NO_MEMORY, UNSUPPORTED, FAILED = range(5)  # the status codes of etude.h
 
 Thunk = Callable[..., int]
@@ -119,6 +122,8 @@ class Host:
     chain: Callable[[list[Record | Blocks], list[Patch]], Chain]  # many, in one call
     blocks: bool  # whether a chain may hold groups
     memory: Memory  # where the arrays of its calls are
+    #: code, pointers, how many steps, the least worth a thread -> the record of a generated loop
+    loop: Callable[[int, tuple[int, ...], int, int], Record] | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,16 @@ from etude.backends.native.header import (
     read_header,
 )
 from etude.backends.native.image import missing
-from etude.backends.native.kernel import OK, SUFFIX, Host, Kernel, Patch, Record, Thunk
+from etude.backends.native.kernel import (
+    GENERATED,
+    OK,
+    SUFFIX,
+    Host,
+    Kernel,
+    Patch,
+    Record,
+    Thunk,
+)
 from etude.backends.native.memory import HOST_MEMORY, Memory
 from etude.backends.native.steps import bind_steps, is_step
 from etude.core.errors import BackendError
@@ -164,6 +173,14 @@ def _begin(address: int | None) -> int | None:
     return begin
 
 
+def symbol_at(address: int) -> tuple[Path, str] | None:
+    """(the library, the symbol) that an address of code is; None where the system cannot tell."""
+    place = _Place()
+    if not _process().dladdr(ctypes.c_void_p(address), ctypes.byref(place)) or not place.symbol:
+        return None
+    return Path(os.fsdecode(place.file)), place.symbol.decode()
+
+
 # ------------------------------------------------------------------ the two hosts
 
 
@@ -179,7 +196,10 @@ def host() -> Host:
                 lambda record: int(glue.run_record(record.handle)),
                 lambda records, patches: glue.Chain([getattr(r, "handle", r) for r in records],
                                                     patches),
-                True, HOST_MEMORY)
+                True, HOST_MEMORY,
+                lambda loop, pointers, steps, grain: Record(
+                    GENERATED, loop, pointers, (steps, grain), (), 0,
+                    glue.generated(loop, pointers, steps, grain)))
 
 
 def pool() -> int:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from etude.backends.native.blocks import blocks
+from etude.backends.native.generate import Generator, can_generate
 from etude.backends.native.geometry import Geometry
 from etude.backends.native.kernel import (
     NO_MEMORY,
@@ -66,17 +67,19 @@ class Native:
     """``program`` bound to the columns that its calls name.
 
     ``bind`` every argument and result buffer to memory, then ``run``; the caller sees to it that
-    one thread runs it at a time. ``poison`` is for tests: calls run one by one, and memory that
-    nobody needs any more is overwritten, so that a plan which is wrong shows.
+    one thread runs it at a time. With ``generate`` pointwise chains become loops in C, which
+    ``generated`` has (``generate.py``). ``poison`` is for tests: calls run one by one, and memory
+    that nobody needs any more is overwritten, so that a plan which is wrong shows.
     """
 
-    def __init__(self, program: Program, poison: bool = False) -> None:
+    def __init__(self, program: Program, poison: bool = False, generate: bool = False) -> None:
         self.program = program
         self._poison = poison
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
         host = next((h for t in self._tables if (h := _host(t)) is not None), None)
         groups = program.groups if host is not None and host.blocks else []
+        self._generate = generate and can_generate(host)
         while not self._bound(groups, host):
             groups = [g for g in groups if g not in self._refused]
 
@@ -171,9 +174,12 @@ class Native:
         self._in_python: set[int] = set()  # calls that no kernel takes
         self._groups = {i: g for g in groups for i in range(g.first, g.last)}
         self._refused: list[Group] = []
+        self.generated = Generator(program) if self._generate else None
         records = self._all_records()
         if self._refused:
             return False
+        if self.generated is not None and host is not None:
+            records = self.generated.compiled(records, host)
         for record in records:  # sizes and strides belong to plans, which may be forgotten
             if isinstance(record, Record):
                 self._kept.extend([Geometry.alive.get(p) for p in record.pointers])
@@ -207,16 +213,25 @@ class Native:
         return records
 
     def _together(self, group: Group, records: list[Record | Blocks]) -> None:
-        """Put before the records of a group, which are the last ones, how they run together."""
-        mine = records[-(group.last - group.first) :]
-        calls = self.program.calls[group.first : group.last]
-        made = blocks(group, calls, mine, lambda b: address(self._memory[b]))  # type: ignore[arg-type]
-        if made is None:
-            self._refused.append(group)
-            return
-        records.insert(len(records) - len(mine), made)
-        for i in range(group.first + 1, group.last + 1):
-            self._records_before[i] += 1
+        """Put before the records of a group, which are the last ones, how they run together. A loop
+        that is all of the group needs nobody to run it.
+        """
+        count = group.last - group.first
+        mine: list[Any] = records[-count:]
+
+        def begin(b: Buffer) -> int:
+            return address(self._memory[b])
+
+        if self.generated is not None:
+            mine = self.generated.shortened(group, mine, begin)
+        made = None
+        if len(mine) > 1:
+            made = blocks(group, self.program.calls[group.first : group.last], mine, begin)
+            if made is None:
+                self._refused.append(group)
+                return
+        records[-count:] = mine if made is None else [made, *mine]
+        self._records_before[group.first + 1 :] = [len(records)] * count
 
     def _records(self, call: Call, table: Table) -> list[Record] | None:
         """What the first column that takes the call would run; None if that is no kernel."""
