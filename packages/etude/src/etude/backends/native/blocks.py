@@ -17,9 +17,21 @@ from etude.backends.native.kernel import Blocks, Member, Record
 from etude.replay.passes.fuse import roles_of
 from etude.replay.program import Buffer, Call, Group
 
-CACHE = 24 << 10  # bytes of a block, of all arrays: less than the smallest L1
+NEAR = 24 << 10  # bytes of a block, of all arrays: less than the smallest L1,
+CACHE = 256 << 10  # and less than the smallest L2
+BLOCKS = 32  # of so many, any number of threads has enough; fewer and larger ones cost less
 LEAST_WORK = 16 << 10  # elements worth a thread
 ROUND = 64  # rows of a block are a multiple, where they are many
+
+
+def worthwhile(group: Group, calls: list[Call]) -> bool:
+    """Whether there is more than one block: what fits into the nearest cache stays there anyway."""
+    return sum(b.nbytes for b in _by_rows(calls[group.first : group.last])) > NEAR
+
+
+def _by_rows(calls: list[Call]) -> set[Buffer]:
+    """What the calls of a group take or make by rows."""
+    return {v.buffer for call in calls if (roles := roles_of(call)) for v in roles.by_rows}
 
 
 def blocks(group: Group, calls: list[Call], records: list[Record],
@@ -27,12 +39,9 @@ def blocks(group: Group, calls: list[Call], records: list[Record],
     """The group of these calls and their records, one each; None where one cannot be cut down.
     ``begin`` says where a buffer is.
     """
-    by_rows: dict[Buffer, int] = {}  # buffer -> bytes of a row
-    for call in calls:
-        roles = roles_of(call)
-        assert roles is not None
-        by_rows.update({v.buffer: v.buffer.nbytes // group.rows for v in roles.by_rows})
-    block = max(CACHE // max(sum(by_rows.values()), 1), 1)
+    by_rows = {b: b.nbytes // group.rows for b in _by_rows(calls)}  # -> bytes of a row
+    row = max(sum(by_rows.values()), 1)
+    block = max(min(max(NEAR, row * group.rows // BLOCKS), CACHE) // row, 1)
     block = min(block // ROUND * ROUND if block > ROUND else block, group.rows)
     scratch, room = {}, 0
     for b in sorted(group.inside, key=lambda b: b.name):

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.backends.native.blocks import blocks
+from etude.backends.native.blocks import blocks, worthwhile
 from etude.backends.native.geometry import Geometry
 from etude.backends.native.kernel import (
     NO_MEMORY,
@@ -76,7 +76,8 @@ class Native:
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
         host = next((h for t in self._tables if (h := _host(t)) is not None), None)
-        groups = program.groups if host is not None and host.blocks else []
+        groups = [g for g in program.groups if host is not None and host.blocks
+                  and worthwhile(g, program.calls)]
         while not self._bound(groups, host):
             groups = [g for g in groups if g not in self._refused]
 
