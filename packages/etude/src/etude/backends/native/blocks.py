@@ -17,9 +17,10 @@ from etude.backends.native.kernel import Blocks, Member, Record
 from etude.replay.passes.fuse import roles_of
 from etude.replay.program import Buffer, Call, Group
 
-NEAR = 24 << 10  # bytes of a block, of all arrays: less than the smallest L1,
-CACHE = 256 << 10  # and less than the smallest L2
-BLOCKS = 32  # of so many, any number of threads has enough; fewer and larger ones cost less
+#: Bytes of a block, of all arrays. What passes inside is a part of it, and stays in L1. Where
+#: nothing is inside, each call walks through memory anyway; blocks may be as large as L2 holds, since
+#: longer walks are faster, as long as so many blocks are left for threads to share.
+NEAR, FAR, BLOCKS = 48 << 10, 256 << 10, 32
 LEAST_WORK = 16 << 10  # elements worth a thread
 ROUND = 64  # rows of a block are a multiple, where they are many
 
@@ -41,7 +42,8 @@ def blocks(group: Group, calls: list[Call], records: list[Record],
     """
     by_rows = {b: b.nbytes // group.rows for b in _by_rows(calls)}  # -> bytes of a row
     row = max(sum(by_rows.values()), 1)
-    block = max(min(max(NEAR, row * group.rows // BLOCKS), CACHE) // row, 1)
+    most = NEAR if group.inside else min(max(NEAR, row * group.rows // BLOCKS), FAR)
+    block = max(most // row, 1)
     block = min(block // ROUND * ROUND if block > ROUND else block, group.rows)
     scratch, room = {}, 0
     for b in sorted(group.inside, key=lambda b: b.name):

@@ -16,8 +16,8 @@ them one by one. One that does runs the same kernels on fewer rows at a time, so
 same.
 
 What is gained are trips to memory: a chain of seven elementwise calls on 16 MB takes a third of the
-time. Arrays that all fit into the cache that cores share gain little, for there the trips cost
-little.
+time. Where all arrays fit into the cache that cores share, trips are short, and the gain is
+smaller; two calls may have none.
 
 A product with an activation behind it is not cut, though it treats rows apart too: each block would
 pack the matrix again. Nor is the activation run on the rows that the product's own tasks have just
