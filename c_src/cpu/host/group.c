@@ -1,10 +1,10 @@
 /* group.c: runs the records of a group block by block.
 
-   Plan. A block is as many rows as stay in the cache of a core with all that the members touch. Every
-   member's record is copied and cut down: pointers to what only passes between members lead into
-   this thread's scratch memory. For each block the pointers that go by rows are set to it, the number
-   that counts rows becomes that of the block, and the member's own kernel runs, the one that would
-   have run on all rows at once: the bits are the same. Threads share the blocks.
+   Plan. A block is as many rows as stay in the cache of a core with all that the members touch.
+   Every member's record is copied and cut down: pointers to what only passes between members lead
+   into this thread's scratch memory. For each block the pointers that go by rows are set to it, the
+   number that counts rows becomes that of the block, and the member's own kernel runs, the one that
+   would have run on all rows at once: the bits are the same. Threads share the blocks.
 
    A thread copies the records once for all blocks that it gets together, since a member may be done
    with a small block in 100 ns, and a copy takes 20. */

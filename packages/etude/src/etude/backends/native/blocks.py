@@ -18,8 +18,8 @@ from etude.replay.passes.fuse import roles_of
 from etude.replay.program import Buffer, Call, Group
 
 #: Bytes of a block, of all arrays. What passes inside is a part of it, and stays in L1. Where
-#: nothing is inside, each call walks through memory anyway; blocks may be as large as L2 holds, since
-#: longer walks are faster, as long as so many blocks are left for threads to share.
+#: nothing is inside, each call walks through memory anyway. Then blocks may be as large as L2
+#: holds, since longer walks are faster, while so many blocks are left for threads to share.
 NEAR, FAR, BLOCKS = 48 << 10, 256 << 10, 32
 LEAST_WORK = 16 << 10  # elements worth a thread
 ROUND = 64  # rows of a block are a multiple, where they are many

@@ -21,9 +21,8 @@ smaller; two calls may have none.
 
 A product with an activation behind it is not cut, though it treats rows apart too: each block would
 pack the matrix again. Nor is the activation run on the rows that the product's own tasks have just
-finished. It was tried, for convolutions and batch norms as well: what the kernel had in the cache
-for its next task gives way to the activation's arrays, and that cost as much as the trips, or more.
-(The bias of a product is in it anyway: ``linear`` starts its sums there.)
+finished: that was tried, for convolutions and batch norms as well, and cost as much as the trips
+that it saved, or more. (The bias of a product is in it anyway: ``linear`` starts its sums there.)
 """
 
 from __future__ import annotations
