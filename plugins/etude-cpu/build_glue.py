@@ -46,9 +46,10 @@ typedef struct {
     int32_t size, geometry, axis;
 } etude_member;
 typedef struct {
-    int64_t count, rows, block, grain, scratch;
+    int64_t count, failed, rows, block, grain, scratch;
     const etude_member *members;
 } etude_group;
+enum { ETUDE_GROUP_MEMBERS, ... };
 void glue_group(etude_record *record, etude_group *group);
 void glue_generated(etude_record *record);
 void glue_point(etude_record *records, const etude_patch *patches, int64_t n, uintptr_t array);

@@ -5,6 +5,8 @@
 
 #include "record.h"
 
+enum { ETUDE_GROUP_MEMBERS = 16 }; /* most of a group */
+
 /* How a record is cut down to some of its rows. */
 typedef struct {
     int64_t step[ETUDE_RECORD_POINTERS];   /* bytes from row to row; 0: all rows share it */
@@ -16,7 +18,9 @@ typedef struct {
 } etude_member;
 
 typedef struct {
-    int64_t count;         /* of members; their records follow that of the group */
+    int64_t count;         /* of members, at most ETUDE_GROUP_MEMBERS; their records follow that of
+                              the group */
+    int64_t failed;        /* which of them did, in the last run that ended badly */
     int64_t rows, block;   /* rows in all, and at a time */
     int64_t grain;         /* the least blocks worth a thread */
     int64_t scratch;       /* bytes for what passes between the members, of a block */
@@ -25,6 +29,12 @@ typedef struct {
 
 /* Runs the records behind `record`, as the group says to which record->kernel points. */
 int etude_run_group(etude_context *ctx, const etude_record *record);
+
+/* How far behind this record, whose run ended badly, is the one that did it. */
+static inline int64_t etude_failed(const etude_record *record)
+{
+    return record->run == etude_run_group ? 1 + ((const etude_group *)record->kernel)->failed : 0;
+}
 
 /* How many records behind this one belong to it. */
 static inline int64_t etude_members(const etude_record *record)

@@ -77,6 +77,6 @@ int etude_run_all(const etude_record *records, int64_t first, int64_t last, int6
     int64_t i = first;
     while (i < last && (status = records[i].run(ctx, &records[i])) == ETUDE_OK)
         i += 1 + etude_members(&records[i]);
-    *done = i;
+    *done = status == ETUDE_OK ? i : i + etude_failed(&records[i]);
     return status;
 }

@@ -47,7 +47,7 @@ typedef struct {
 void etude_point(etude_record *records, const etude_patch *patches, int64_t n, void *begin);
 
 /* Run records [first, last) in order, in this thread's context. The first status that is not
-   ETUDE_OK ends the run; *done counts the records before it. */
+   ETUDE_OK ends the run; *done counts the records before the one that gave it. */
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
 
 #endif

@@ -1,11 +1,12 @@
 """Fusion: calls that treat rows apart run together, block by block, with the bits of one by one."""
 
+import numpy as np
 import pytest
 from programs import numbers, ops, program_of, results
 
 import etude
 from etude.nn import functional as F
-from etude.replay.passes.fuse import fusion
+from etude.replay.passes.fuse import MOST_CALLS, fusion
 
 CHAINS = {
     "elementwise": lambda x, y, b: etude.relu((x + y) * 0.5 - y) * x,
@@ -29,7 +30,7 @@ def test_chains_are_one_group_whose_inner_values_are_nowhere(name):
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.parametrize("rows", [3, 700, 5000])
+@pytest.mark.parametrize("rows", [129, 700, 5000])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_group_in_blocks_has_the_bits_of_its_calls(name, rows, threads):
     etude_cpu = pytest.importorskip("etude_cpu", reason="NOT RUN: needs etude-cpu")
@@ -49,6 +50,61 @@ def test_a_group_in_blocks_has_the_bits_of_its_calls(name, rows, threads):
                     == results(plain, x, y, b, executor=Native))
     finally:
         etude_cpu.set_num_threads(before)
+
+
+def test_a_group_that_is_one_block_runs_call_by_call():
+    pytest.importorskip("etude_cpu", reason="NOT RUN: needs etude-cpu")
+    from etude.backends.native.replay import Native
+
+    x, y, b = numbers(3, 48), numbers(3, 48, seed=1), numbers(48, seed=2)
+    with etude.use("cpu"):
+        plain = program_of(CHAINS["elementwise"], x, y, b)
+        fused = fusion(plain)
+        assert fused.groups
+        assert Native(fused)._groups == {}
+        assert (results(fused, x, y, b, executor=Native)
+                == results(plain, x, y, b, executor=Native))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_kernel_that_fails_in_a_group_is_named(threads):
+    etude_cpu = pytest.importorskip("etude_cpu", reason="NOT RUN: needs etude-cpu")
+    from etude.backends.native.replay import Native
+    from etude.core.errors import BackendError
+
+    x, y = [etude.tensor(np.arange(1, 1 + 64 * 512).reshape(64, 512)) for _ in range(2)]
+    before = etude_cpu.get_num_threads()
+    etude_cpu.set_num_threads(threads)
+    try:
+        with etude.use("cpu"):
+            fused = fusion(program_of(lambda x, y: (x + 1) // y - 2, x, y))
+            executor = Native(fused)
+            assert executor._groups
+            bad = y.array.copy()
+            bad[40, 7] = 0
+            result, = fused.results
+            for v, array in zip([*fused.arguments, result],
+                                [x.array, bad, np.empty((64, 512), np.int64)], strict=True):
+                executor.bind(v.buffer, array)
+            with pytest.raises(BackendError, match="call 1 of the program, floor_divide"):
+                executor.run()
+            assert fused.calls[executor.at].op == "floor_divide"
+    finally:
+        etude_cpu.set_num_threads(before)
+
+
+def test_a_chain_is_cut_where_the_host_has_room_for_no_more():
+    lib = pytest.importorskip("etude_cpu._glue", reason="NOT RUN: needs etude-cpu",
+                              exc_type=ImportError).lib
+
+    def f(x):
+        for _ in range(MOST_CALLS + 3):
+            x = etude.exp(x * 0.5)
+        return x
+
+    program = fusion(program_of(f, numbers(64, 8)))
+    assert [(g.first, g.last) for g in program.groups] == [(0, 16), (16, 32), (32, 38)]
+    assert lib.ETUDE_GROUP_MEMBERS == MOST_CALLS
 
 
 def test_a_sum_over_rows_ends_a_group():

@@ -17,9 +17,22 @@ from etude.backends.native.kernel import GENERATED, Blocks, Member, Record
 from etude.replay.passes.fuse import roles_of
 from etude.replay.program import Buffer, Call, Group
 
-CACHE = 24 << 10  # bytes of a block, of all arrays: less than the smallest L1
+#: Bytes of a block, of all arrays. What passes inside is a part of it, and stays in L1. Where
+#: nothing is inside, each call walks through memory anyway. Then blocks may be as large as L2
+#: holds, since longer walks are faster, while so many blocks are left for threads to share.
+NEAR, FAR, BLOCKS = 48 << 10, 256 << 10, 32
 LEAST_WORK = 16 << 10  # elements worth a thread
 ROUND = 64  # rows of a block are a multiple, where they are many
+
+
+def worthwhile(group: Group, calls: list[Call]) -> bool:
+    """Whether there is more than one block: what fits into the nearest cache stays there anyway."""
+    return sum(b.nbytes for b in _by_rows(calls[group.first : group.last])) > NEAR
+
+
+def _by_rows(calls: list[Call]) -> set[Buffer]:
+    """What the calls of a group take or make by rows."""
+    return {v.buffer for call in calls if (roles := roles_of(call)) for v in roles.by_rows}
 
 
 def blocks(group: Group, calls: list[Call], records: list[Record],
@@ -27,14 +40,13 @@ def blocks(group: Group, calls: list[Call], records: list[Record],
     """The group of these calls and their records, one for each call or for the several calls of a
     loop; None where a record cannot be cut down. ``begin`` says where a buffer is.
     """
-    by_rows: dict[Buffer, int] = {}  # buffer -> bytes of a row
-    for call in calls:
-        roles = roles_of(call)
-        assert roles is not None
-        by_rows.update({v.buffer: v.buffer.nbytes // group.rows for v in roles.by_rows})
+    by_rows = {b: b.nbytes // group.rows for b in _by_rows(calls)}  # -> bytes of a row
     touched = {p for r in records for p in r.pointers}  # not what is in registers of a loop
     by_rows = {b: step for b, step in by_rows.items() if begin(b) in touched}
-    block = max(CACHE // max(sum(by_rows.values()), 1), 1)
+    row = max(sum(by_rows.values()), 1)
+    most = NEAR if group.inside & by_rows.keys() else min(max(NEAR, row * group.rows // BLOCKS),
+                                                          FAR)
+    block = max(most // row, 1)
     block = min(block // ROUND * ROUND if block > ROUND else block, group.rows)
     scratch, room = {}, 0
     for b in sorted(group.inside & by_rows.keys(), key=lambda b: b.name):

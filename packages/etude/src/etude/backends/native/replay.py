@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.backends.native.blocks import blocks
+from etude.backends.native.blocks import blocks, worthwhile
 from etude.backends.native.generate import Generator, can_generate
 from etude.backends.native.geometry import Geometry
 from etude.backends.native.kernel import (
@@ -78,8 +78,9 @@ class Native:
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
         host = next((h for t in self._tables if (h := _host(t)) is not None), None)
-        groups = program.groups if host is not None and host.blocks else []
         self._generate = generate and can_generate(host)
+        groups = [g for g in program.groups if host is not None and host.blocks
+                  and (self._generate or worthwhile(g, program.calls))]
         while not self._bound(groups, host):
             groups = [g for g in groups if g not in self._refused]
 

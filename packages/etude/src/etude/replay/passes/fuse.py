@@ -3,7 +3,7 @@
 add, then relu: two calls walk the whole array twice. If it does not fit into the cache, the second
 one waits for memory that the first one had in its hands a moment ago. Fused, both run on a block of
 rows, then on the next, and what only passes between them is never in memory at all: a block of it
-lies in scratch memory that stays in L1.
+lies in scratch memory that stays in the cache of a core.
 
 Which calls can run in blocks? Those that treat *rows* alike and apart: row r of the result comes
 from row r of some inputs, and from others as a whole. Elementwise ops do, and a bias or a number
@@ -16,9 +16,13 @@ them one by one. One that does runs the same kernels on fewer rows at a time, so
 same.
 
 What is gained are trips to memory: a chain of seven elementwise calls on 16 MB takes a third of the
-time. A product with an activation behind it gains nothing, though it treats rows apart too: each
-block would pack the matrix again, and that costs more than the trips. (Its bias is in the product
-anyway: ``linear`` starts its sums there.)
+time. Where all arrays fit into the cache that cores share, trips are short, and the gain is
+smaller; two calls may have none.
+
+A product with an activation behind it is not cut, though it treats rows apart too: each block would
+pack the matrix again. Nor is the activation run on the rows that the product's own tasks have just
+finished: that was tried, for convolutions and batch norms as well, and cost as much as the trips
+that it saved, or more. (The bias of a product is in it anyway: ``linear`` starts its sums there.)
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from etude.replay.program import Buffer, Call, Group, Program, Value
 ELEMENTS = (*IN_PLACE, "compare", "map_bool")
 ROWS = ("rows", "rows_backward", "norm", "rms_norm")
 MOST_BYTES = 1 << 14  # of an array, in one row: a few of them must fit into the nearest cache
+MOST_CALLS = 16  # in a group: as many as the host has room for
 
 
 def fusion(program: Program) -> Program:
@@ -131,6 +136,8 @@ class _Run:
                            joined=self.joined or bool(self.by_rows & by_rows),
                            by_rows=self.by_rows | by_rows, shared=self.shared | shared,
                            written=self.written | roles.written)
+        if together.count > MOST_CALLS:
+            return None
         if together.written & together.shared or largest > rows * MOST_BYTES:
             return None
         if any(b.nbytes % rows for b in together.by_rows):
