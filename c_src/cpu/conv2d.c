@@ -20,17 +20,30 @@
                       stride, one such product for each remainder of a pixel's position, so that no
                       zero is multiplied.
 
-   With few output channels a vector of them would be mostly empty, so there vectors go along the
-   pixels of a line instead, read from the canvas as they lie.
+   Where vectors fit the lines of the result they go along the pixels instead (conv2d_lines.h): then
+   nothing is transposed. `choose` says which way, for conv2d and conv2d_input alike.
    Memory is asked for what comes next: the image of the next task, and the place of the result.
 
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
-   Expected, of the peak of a core: 60 to 80 % from 32 channels up, 50 % at 16, 30 to 40 % with 25
-   taps and 16 channels, where transposing the result costs half as much as the product. */
+   Expected, of the peak of a core: 75 to 85 % from 16 channels and 9 taps up, either way; 65 % for
+   three channels. */
+#include "canvas.h"
 #include "conv2d_lines.h"
+#include "gemm.h"
 
+/* n taps whose weights follow each other; one may have few neighbours, so it is packed by hand. */
+static void pack_run(const conv *q, real *to, const real *weight, int64_t n, int64_t width,
+                     int64_t padded)
+{
+    if (n > 1) {
+        gemm_pack(to, weight, 1, q->w_O, n, width, padded);
+        return;
+    }
+    for (int64_t i = 0; i < padded; i++)
+        to[i] = i < width ? weight[i * q->w_O] : 0;
+}
 
 /* Packs panel j of the weights of group g, for every class and depth; item = g * panels + j. */
 static void pack_weights(void *arg, int64_t begin, int64_t end)
@@ -49,14 +62,8 @@ static void pack_weights(void *arg, int64_t begin, int64_t end)
                 int64_t p1 = first + gemm_cut(taps, depths, d + 1);
                 real *to = q->packed + q->OP * (g * all + p0) + o * (p1 - p0);
                 for (int64_t p = p0, n; p < p1; p += n, to += n * padded) {
-                    if (together == 1) {
-                        n = 1;
-                        for (int64_t i = 0; i < padded; i++)
-                            to[i] = i < width ? weight[q->w_place[p] + i * q->w_O] : 0;
-                        continue;
-                    }
                     n = ETUDE_MIN(p1, first + ((p - first) / together + 1) * together) - p;
-                    gemm_pack(to, weight + q->w_place[p], 1, q->w_O, n, width, padded);
+                    pack_run(q, to, weight + q->w_place[p], n, width, padded);
                 }
             }
         }
@@ -231,15 +238,19 @@ static void share_out(etude_context *ctx, conv *q)
     q->height = ceil_ratio(all, q->parts);
 }
 
-/* Which way the vectors go: along the pixels where they fit the lines, or where a vector of
-   channels would be mostly empty. It depends on the sizes of one image alone. */
+/* Which way the vectors go: along the pixels, unless that computes too many numbers that nobody
+   wants. It depends on the sizes of one image alone. */
 static void choose(conv *q, int64_t width)
 {
-    int64_t all = ceil_ratio(q->YH, q->row_step), taps = q->C * q->KH * q->KW;
+    int64_t all = ceil_ratio(q->YH, q->row_step), area = q->KH * q->KW;
     int64_t flat = vectors_of(q, 1, all, width), as_lines = vectors_of(q, 0, all, width);
     q->flat = q->column_step > 1 || width < VL || 8 * flat < 7 * as_lines ||
-              (width % VL && depths_of(taps) > 1); /* an overlap would be added to twice */
-    q->lines = q->SW == 1 && (!q->flat || q->O * flat * VL < q->OP * all * width);
+              (width % VL && depths_of(q->C * area) > 1); /* an overlap would be added to twice */
+    int64_t numbers = (q->flat ? flat : as_lines) * VL * q->O;
+    int64_t limit = (q->flat ? 100 : CONV_LINES_GAIN) * q->OP * all * width;
+    /* A weight of each channel, half a page apart: they would share a few sets of L1. */
+    int apart = area == 1 && q->w_C * (int64_t)sizeof(real) >= 2048;
+    q->lines = q->SW == 1 && !apart && 100 * numbers < limit;
 }
 
 /* conv2d, or with `back` conv2d_input: x is grad then. */
@@ -247,8 +258,9 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
                     int64_t PW, int64_t DH, int64_t DW)
 {
     int64_t taps = q->C * q->KH * q->KW;
-    if (q->KH * q->KW == 1 && SH * SW == 1 && PH + PW == 0 && q->H * q->W % VL == 0) {
-        q->H = q->YH = q->H * q->W / VL; /* pixels that do not meet: any lines will do */
+    if (q->KH * q->KW == 1 && PH + PW == 0 && q->H == q->YH && q->W == q->YW &&
+        q->H * q->W % VL == 0) {
+        q->H = q->YH = q->H * q->W / VL; /* no pixel meets another: any lines will do */
         q->W = q->YW = VL;
     }
     q->OP = round_up(q->O, VL);
@@ -264,8 +276,7 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     share_out(ctx, q);
     q->view = make_canvas(q->C, q->H, q->W, top, left,
                           (ceil_ratio(q->YH, q->row_step) - 1) * q->SH + tall,
-                          (q->height - 1) * q->SH + tall, q->view.line,
-                          q->lines && q->flat);
+                          (q->height - 1) * q->SH + tall, q->view.line, q->lines && q->flat);
 
     int64_t beside = q->height * q->row_step * q->YW * q->OP;
     if (q->lines)

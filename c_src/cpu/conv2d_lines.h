@@ -1,21 +1,23 @@
-/* conv2d_lines.h: the product of conv2d.c with vectors along the pixels, for few channels.
+/* conv2d_lines.h: the product of conv2d.c with vectors along the pixels.
 
-   Plan. The canvas is NCHW, and so is the result: nothing is transposed and no weight is packed. A
-   tile is LINES_MR channels x LINES_NV vectors of pixels, all of its sums in registers; for each tap
-   it reads LINES_NV vectors of the canvas, wherever they begin, and repeats LINES_MR weights, from
-   where they lie. Where the vectors of a task begin (here VL = 8, three taps wide, padding 1):
+   Plan. The canvas is NCHW, and so is the result: nothing is transposed and no weight is packed.
+   A tile is mr channels x nv vectors of pixels, all of its sums in registers. For each tap it reads
+   nv vectors of the canvas, wherever they begin, and repeats mr weights, from where they lie. Where
+   the vectors of a task begin (here 8 pixels each; three taps wide, padding 1):
 
-       as lines: the last vector of a line overlaps the one before   flat: margins are computed too
+       as lines: the last of a line overlaps      flat: the margins are computed too
 
-           0 x x x x x x x x x x x x 0                                   0 x x x x x 0
-             |-------------|                                               |-------------|
-                   |-------------|                                       0 x x x x x 0
-           0 x x x x x x x x x x x x 0                                   -|-------------|
-             |-------------|                                             0 x x x x x 0
-                   |-------------|                                       ----|
+           0 x x x x x x x x x x x x 0                0 x x x x x 0
+             |-------------|                            |-------------|
+                   |-------------|                    0 x x x x x 0
+           0 x x x x x x x x x x x x 0                   -|-------------|
+             |-------------|                          0 x x x x x 0
+                   |-------------|                          -|-------------|
 
-   As lines, a tile is written into y at once. Flat, it goes to a place beside, C lines of its own,
-   and from there into y without the margins, or with a stride between the pixels.
+   As lines, a tile is written into y at once. Flat, it goes to a place beside, as long as the
+   canvas, and from there into y, without the margins or with a stride between the pixels.
+   A tile takes all of its taps, block by block, before the next one begins: the part of y that is
+   being made stays in L1.
 
    Expected, of the peak of a core: 80 % at 16 channels and lines of 32. */
 #ifndef ETUDE_CONV2D_LINES_H
@@ -104,7 +106,7 @@ static void place_vectors(conv *q)
     for (int64_t i = 0; i < vectors; i++) {
         int64_t u = i / in_line, v = ETUDE_MIN(i % in_line * VL, width - VL);
         q->pixel[i] = q->flat ? i * VL : u * q->SH * q->view.line + v;
-        out[i] = q->flat ? i * VL : u * q->YW + v;
+        out[i] = q->flat ? i * VL : u * q->row_step * q->YW + v;
     }
 }
 

@@ -35,11 +35,20 @@
                k of A is in another page. With fewer, A is read where it lies, by one pointer a row
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us
    CONV_KC     depth of a panel of weights, CONV_KC x NR in L1
-   CONV_LINES  tiles of conv2d_lines.h: mr channels x nv vectors, at most MR x NV; (mr + 1) nv of the
-               registers hold the sums and a line of the image, one or two more a weight
+   CONV_LINES  conv2d_lines.h: tiles of mr channels x nv vectors, at most MR x NV. Sums and vectors
+               of the image take (mr + 1) nv of the REGISTERS, a weight the one or two that are left
+               out of these. GAIN: so many numbers as lines take the time of 100 along the channels
+               (on AArch64 not measured)
    CONV_TASK   bytes of what a task of a convolution holds, canvas and result: about a quarter to a
                half of L2, because the next image and the weights are there too */
 #define CONV_KC 256
+#if defined(__AVX512F__)
+#define CONV_LINES_GAIN 120
+#elif defined(__AVX2__) || defined(__aarch64__)
+#define CONV_LINES_GAIN 110
+#else
+#define CONV_LINES_GAIN 90
+#endif
 #define CONV_LINES_NV 4
 #define CONV_LINES_2(T, mr) T(mr, 1) T(mr, 2)
 #define CONV_LINES_3(T, mr) CONV_LINES_2(T, mr) T(mr, 3)
