@@ -48,29 +48,36 @@ static canvas make_canvas(int64_t C, int64_t H, int64_t W, int64_t top, int64_t 
 
 static inline int64_t canvas_size(const canvas *v)
 {
-    return v->copied ? round_up(v->C * v->plane, 64) : 0;
+    return v->copied ? round_up(v->C * v->plane + VL, 64) : 0;
+}
+
+/* n zeros, in whole vectors: what lies behind them is written afterwards, or room to spare. */
+static inline real *canvas_zeros(real *to, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VL)
+        *(vec *)(to + i) = (vec){0};
+    return to + n;
 }
 
 /* The canvas whose row 0 is `first` rows further down: made in `to`, or the image itself. */
 static const real *paint(const canvas *v, real *to, const real *x, int64_t first)
 {
+    int64_t top = v->top + first;
     if (!v->copied)
-        return x + (v->top + first) * v->W + v->left;
+        return x + top * v->W + v->left;
     int64_t begin = ETUDE_MIN(ETUDE_MAX(-v->left, 0), v->line);
-    int64_t end = ETUDE_MAX(begin, ETUDE_MIN(v->line, v->W - v->left));
-    real *line = to;
-    for (int64_t c = 0; c < v->C; c++, x += v->H * v->W)
-        for (int64_t row = 0; row < v->rows; row++, line += v->line) {
-            int64_t h = v->top + first + row;
-            int inside = h >= 0 && h < v->H;
-            int64_t from = inside ? begin : v->line, until = inside ? end : v->line;
-            for (int64_t i = 0; i < from; i++)
-                line[i] = 0;
-            if (inside)
-                gemm_copy(line + begin, x + h * v->W + v->left + begin, end - begin);
-            for (int64_t i = until; i < v->line; i++)
-                line[i] = 0;
+    int64_t width = ETUDE_MAX(0, ETUDE_MIN(v->line, v->W - v->left) - begin);
+    int64_t above = ETUDE_MIN(ETUDE_MAX(-top, 0), v->rows);
+    int64_t lines = ETUDE_MAX(0, ETUDE_MIN(v->rows, v->H - top) - above);
+    for (int64_t c = 0; c < v->C; c++) {
+        const real *from = x + (c * v->H + top + above) * v->W + v->left + begin;
+        real *at = canvas_zeros(to + c * v->plane, above * v->line + begin);
+        for (int64_t i = 0; i < lines; i++, from += v->W) {
+            gemm_copy(at, from, width);
+            at = canvas_zeros(at + width, v->line - width);
         }
+        canvas_zeros(at, (v->rows - above - lines) * v->line - begin);
+    }
     return to;
 }
 

@@ -20,74 +20,37 @@
                       stride, one such product for each remainder of a pixel's position, so that no
                       zero is multiplied.
 
-   With few output channels a vector of them would be mostly empty, so there vectors go along the
-   pixels of a line instead, read from the canvas as they lie.
+   Where vectors fit the lines of the result they go along the pixels instead (conv2d_lines.h): then
+   nothing is transposed. `choose` says which way, for conv2d and conv2d_input alike.
    Memory is asked for what comes next: the image of the next task, and the place of the result.
 
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
-   Expected, of the peak of a core: 60 to 80 % from 32 channels up, 50 % at 16, 30 to 40 % with 25
-   taps and 16 channels, where transposing the result costs half as much as the product. */
-#include <stdatomic.h>
-
+   Expected, of the peak of a core: 75 to 85 % from 16 channels and 9 taps up, either way; 65 % for
+   three channels. */
 #include "canvas.h"
+#include "conv2d_lines.h"
 #include "gemm.h"
 
-/* One axis of the plan. In conv2d all pixels form one class, which meets every tap. In conv2d_input
-   pixel r + u S meets tap i only if S divides r + P - i D, in pixel u + (r + P - i D) / S of grad:
-   so there is a class for each r < S. */
-typedef struct {
-    int64_t pixels;       /* r, r + S, r + 2 S, ... */
-    int64_t taps, before; /* how many, and how many the classes before it have */
-} class;
-
-enum { LINE = 64 / sizeof(real) }; /* numbers in a line of cache */
-
-typedef struct {
-    int64_t N, G, C, H, W, O, OP, KH, KW; /* C and O of one group */
-    const real *x, *bias;
-    real *y;                  /* N x G x O x YH x YW */
-    int64_t YH, YW, SH, SW;   /* steps in x from pixel to pixel of y */
-    int64_t row_step, column_step; /* so many classes of rows, of columns */
-    int few;                  /* channels: vectors go along the pixels instead */
-
-    class *rows, *columns;
-    int64_t *row_tap, *column_tap; /* the taps of the kernel, class by class */
-    int64_t *row, *column;    /* where these are in the canvas */
-    int64_t *place, *w_place; /* of each tap of each class, in the canvas and in the weights */
-    int64_t *pixel;           /* of each pixel of a task (of one line, with several classes) */
-    canvas view;              /* of one task */
-
-    const real *weight;       /* of one group; then by these strides */
-    int64_t w_O, w_C;
-    real *packed;             /* weights: group, class, depth, panel */
-    real *start;              /* G x OP: the bias, or zeros */
-    int64_t parts, lines;     /* tasks of an image, and the most lines of a class in one */
-    int64_t slots, slot_size;
-    int64_t fetch;            /* lines of cache of the next image asked for with a tile */
-    real *space;
-    atomic_llong next;
-} conv;
-
-/* Where the taps of class (r, s) begin in `place`, and how many there are. */
-static int64_t class_taps(const conv *q, int64_t r, int64_t s, int64_t *taps)
+/* n taps whose weights follow each other; one may have few neighbours, so it is packed by hand. */
+static void pack_run(const conv *q, real *to, const real *weight, int64_t n, int64_t width,
+                     int64_t padded)
 {
-    const class *rows = &q->rows[r], *columns = &q->columns[s];
-    *taps = q->C * rows->taps * columns->taps;
-    return q->C * (rows->before * q->KW + rows->taps * columns->before);
-}
-
-static int64_t depths_of(int64_t taps)
-{
-    return ETUDE_MAX(1, ceil_ratio(taps, CONV_KC));
+    if (n > 1) {
+        gemm_pack(to, weight, 1, q->w_O, n, width, padded);
+        return;
+    }
+    for (int64_t i = 0; i < padded; i++)
+        to[i] = i < width ? weight[i * q->w_O] : 0;
 }
 
 /* Packs panel j of the weights of group g, for every class and depth; item = g * panels + j. */
 static void pack_weights(void *arg, int64_t begin, int64_t end)
 {
     const conv *q = arg;
-    int64_t panels = ceil_ratio(q->O, NR), all = q->C * q->KH * q->KW;
+    int64_t panels = ceil_ratio(q->O, NR), area = q->KH * q->KW, all = q->C * area;
+    int64_t together = q->row_step * q->column_step > 1 ? 1 : q->w_C == area ? all : area;
     for (int64_t item = begin; item < end; item++) {
         int64_t g = item / panels, o = item % panels * NR, taps;
         int64_t width = ETUDE_MIN(NR, q->O - o), padded = gemm_vectors(width) * VL;
@@ -98,22 +61,14 @@ static void pack_weights(void *arg, int64_t begin, int64_t end)
                 int64_t p0 = first + gemm_cut(taps, depths, d);
                 int64_t p1 = first + gemm_cut(taps, depths, d + 1);
                 real *to = q->packed + q->OP * (g * all + p0) + o * (p1 - p0);
-                for (int64_t p = p0; p < p1; p++, to += padded) {
-                    for (int64_t i = 0; i < width; i++)
-                        to[i] = weight[q->w_place[p] + i * q->w_O];
-                    for (int64_t i = width; i < padded; i++)
-                        to[i] = 0;
+                for (int64_t p = p0, n; p < p1; p += n, to += n * padded) {
+                    n = ETUDE_MIN(p1, first + ((p - first) / together + 1) * together) - p;
+                    pack_run(q, to, weight + q->w_place[p], n, width, padded);
                 }
             }
         }
     }
 }
-
-/* The image after this one, asked of memory a few lines of cache at a time. */
-typedef struct {
-    const real *x, *end;
-    int64_t lines;
-} lookahead;
 
 /* y[pixel][o] += the taps p0 .. p0 + kc of `pixels` pixels, for one panel of weights. `out` is
    where the result will go, asked of memory with the tile that is the last to change it; or NULL. */
@@ -130,8 +85,7 @@ static void run_product(const conv *q, const real *image, int64_t pixels, int64_
         real *c = y + i0 * ldy;
         gemm_places_tiles[mr - 1][nv - 1](kc, rows, q->place + p0, panel, from ? from : c,
                                           from ? 0 : ldy, c, ldy);
-        for (int64_t i = 0; i < next->lines && next->x < next->end; i++, next->x += LINE)
-            __builtin_prefetch(next->x, 0, 2);
+        look_ahead(next);
         for (int64_t j = 0; out && j < nv * VL; j++)
             __builtin_prefetch(out + j * q->YH * q->YW + i0, 1);
     }
@@ -164,83 +118,6 @@ static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
     }
 }
 
-/* ---- Few channels: vectors along the pixels of a line ---------------------------------------- */
-
-enum { FEW = 4 }; /* channels, and vectors of pixels, in a tile */
-
-typedef void few_tile(int64_t taps, const real *weight, int64_t ldw, const real *image,
-                      const int64_t *place, const real *start, real *to);
-
-/* to[o][v] = start[o] + sum_tap weight[tap][o] image[place[tap] + v], mr x nv vectors. */
-GEMM_INLINE void few_body(int mr, int nv, int64_t taps, const real *weight, int64_t ldw,
-                          const real *image, const int64_t *place, const real *start, real *to)
-{
-    vec acc[FEW][FEW];
-    GEMM_UNROLL for (int i = 0; i < mr; i++)
-        GEMM_UNROLL for (int j = 0; j < nv; j++)
-            acc[i][j] = (vec){0};
-    for (int64_t p = 0; p < taps; p++) {
-        const real *at = image + place[p];
-        vec row[FEW];
-        GEMM_UNROLL for (int j = 0; j < nv; j++)
-            row[j] = *(const vec *)(at + j * VL);
-        GEMM_UNROLL for (int i = 0; i < mr; i++) {
-            vec w = gemm_repeat(weight[p * ldw + i]);
-            GEMM_UNROLL for (int j = 0; j < nv; j++)
-                acc[i][j] = GEMM_FUSED(w, row[j], acc[i][j]);
-        }
-    }
-    GEMM_UNROLL for (int i = 0; i < mr; i++)
-        GEMM_UNROLL for (int j = 0; j < nv; j++)
-            *(vec *)(to + (i * FEW + j) * VL) = start[i] + acc[i][j];
-}
-
-#define FEW_INSTANCE(mr, nv)                                                                      \
-    static void few_##mr##x##nv(int64_t taps, const real *weight, int64_t ldw, const real *image, \
-                                const int64_t *place, const real *start, real *to)                \
-    {                                                                                             \
-        few_body(mr, nv, taps, weight, ldw, image, place, start, to);                             \
-    }
-#define FEW_ROW(mr) FEW_INSTANCE(mr, 1) FEW_INSTANCE(mr, 2) FEW_INSTANCE(mr, 3) FEW_INSTANCE(mr, 4)
-FEW_ROW(1) FEW_ROW(2) FEW_ROW(3) FEW_ROW(4)
-#define FEW_ENTRY(mr) {few_##mr##x1, few_##mr##x2, few_##mr##x3, few_##mr##x4}
-static few_tile *const few_tiles[FEW][FEW] = {FEW_ENTRY(1), FEW_ENTRY(2), FEW_ENTRY(3),
-                                              FEW_ENTRY(4)};
-
-/* Line u of class (r, s) from its line `image` of the canvas; y is the image's first channel. */
-static void few_line(const conv *q, int64_t g, int64_t r, int64_t s, const real *image, int64_t u,
-                     real *y)
-{
-    int64_t taps, first = class_taps(q, r, s, &taps), V = q->columns[s].pixels;
-    const real *weight = q->packed + q->OP * (g * q->C * q->KH * q->KW + first);
-    real tile[FEW * FEW * VL];
-    y += (r + u * q->row_step) * q->YW + s;
-    for (int64_t v = 0; v < V; v += FEW * VL)
-        for (int64_t o = 0; o < q->O; o += FEW) {
-            int64_t width = ETUDE_MIN(FEW * VL, V - v), channels = ETUDE_MIN(FEW, q->O - o);
-            few_tiles[channels - 1][gemm_vectors(width) - 1](
-                taps, weight + o, q->OP, image + v, q->place + first, q->start + g * q->OP + o,
-                tile);
-            for (int64_t i = 0; i < channels; i++) {
-                real *to = y + (o + i) * q->YH * q->YW + v * q->column_step;
-                const real *from = tile + i * FEW * VL;
-                if (q->column_step == 1)
-                    gemm_copy(to, from, width);
-                else
-                    for (int64_t k = 0; k < width; k++)
-                        to[k * q->column_step] = from[k];
-            }
-        }
-}
-
-static void few_task(const conv *q, int64_t g, const real *image, int64_t u0, int64_t u1, real *y)
-{
-    for (int64_t r = 0; r < q->row_step; r++)
-        for (int64_t s = 0; s < q->column_step; s++)
-            for (int64_t u = u0; u < ETUDE_MIN(u1, q->rows[r].pixels); u++)
-                few_line(q, g, r, s, image + (u - u0) * q->SH * q->view.line, u, y);
-}
-
 /* ---- Tasks ----------------------------------------------------------------------------------- */
 
 /* A task: lines u0 .. u1 of every class, of one group of one image. */
@@ -249,19 +126,20 @@ static void conv_task(const conv *q, int64_t task, real *space)
     int64_t plane = task / q->parts, part = task % q->parts, g = plane % q->G; /* n * G + g */
     int64_t all = ceil_ratio(q->YH, q->row_step);
     int64_t u0 = gemm_cut(all, q->parts, part), u1 = gemm_cut(all, q->parts, part + 1);
-    real *beside = space + canvas_size(&q->view);
-    const real *image = paint(&q->view, space, q->x + plane * q->C * q->H * q->W, u0 * q->SH);
-
-    if (q->few) {
-        few_task(q, g, image, u0, u1, q->y + plane * q->O * q->YH * q->YW);
-        return;
-    }
-    int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
-    real *y = q->y + plane * q->O * q->YH * q->YW + begin;
     int64_t size = q->C * q->H * q->W, last = q->N * q->G * size;
     int64_t from = (plane + 1) * size + part * size / q->parts;
+    const real *x = q->x + plane * size;
     lookahead next = {q->x + ETUDE_MIN(last, from), q->x + ETUDE_MIN(last, from + size / q->parts),
                       q->fetch};
+    real *y = q->y + plane * q->O * q->YH * q->YW;
+    if (q->lines) {
+        lines_task(q, g, x, u0, u1, space, y, &next);
+        return;
+    }
+    real *beside = space + canvas_size(&q->view);
+    const real *image = paint(&q->view, space, x, u0 * q->SH);
+    int64_t begin = u0 * q->row_step * q->YW, end = ETUDE_MIN(u1 * q->row_step, q->YH) * q->YW;
+    y += begin;
     for (int64_t r = 0; r < q->row_step; r++)
         for (int64_t s = 0; s < q->column_step; s++)
             class_product(q, g, r, s, image, ETUDE_MIN(u1, q->rows[r].pixels) - u0, beside, y,
@@ -322,14 +200,17 @@ static void place_all(conv *q)
                 }
     }
     int64_t width = q->columns[0].pixels;
-    for (int64_t i = 0; i < q->lines * width; i++)
+    if (q->lines)
+        place_vectors(q);
+    for (int64_t i = 0; i < (q->lines ? 0 : q->height * width); i++)
         q->pixel[i] = i / width * q->SH * q->view.line + i % width * q->SW;
 }
 
 /* The arrays of it, one after the other; returns how many numbers that takes. */
 static int64_t give_out(conv *q, int64_t *at)
 {
-    int64_t taps = q->C * q->KH * q->KW, *begin = at;
+    int64_t taps = q->C * q->KH * q->KW, width = ceil_ratio(q->YW, q->column_step), *begin = at;
+    int64_t vectors = vectors_of(q, q->flat, q->height, width);
     q->rows = (class *)at, at += q->row_step * (int64_t)(sizeof(class) / sizeof *at);
     q->columns = (class *)at, at += q->column_step * (int64_t)(sizeof(class) / sizeof *at);
     q->row_tap = at, at += q->KH;
@@ -338,7 +219,7 @@ static int64_t give_out(conv *q, int64_t *at)
     q->column = at, at += q->KW;
     q->place = at, at += taps;
     q->w_place = at, at += taps;
-    q->pixel = at, at += q->lines * ceil_ratio(q->YW, q->column_step);
+    q->pixel = at, at += q->lines ? 2 * vectors : q->height * width;
     return at - begin;
 }
 
@@ -346,14 +227,30 @@ static int64_t give_out(conv *q, int64_t *at)
 static void share_out(etude_context *ctx, conv *q)
 {
     int64_t all = ceil_ratio(q->YH, q->row_step);
-    int64_t line = q->C * q->SH * q->view.line + q->row_step * q->YW * q->OP;
+    int64_t result = q->lines && !q->flat ? 0 : q->row_step * q->YW * q->OP;
+    int64_t line = q->C * q->SH * q->view.line + result;
     int64_t work = q->N * q->G * q->O * q->C * q->KH * q->KW * all * (q->YW / q->column_step);
     q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
     q->parts = all * line * (int64_t)sizeof(real) / CONV_TASK + 1;
     if (q->N * q->G < 4 * q->slots) /* few images: the same number of tasks for every thread */
         q->parts = round_up(q->parts, q->slots);
     q->parts = ETUDE_MIN(q->parts, all);
-    q->lines = ceil_ratio(all, q->parts);
+    q->height = ceil_ratio(all, q->parts);
+}
+
+/* Which way the vectors go: along the pixels, unless that computes too many numbers that nobody
+   wants. It depends on the sizes of one image alone. */
+static void choose(conv *q, int64_t width)
+{
+    int64_t all = ceil_ratio(q->YH, q->row_step), area = q->KH * q->KW;
+    int64_t flat = vectors_of(q, 1, all, width), as_lines = vectors_of(q, 0, all, width);
+    q->flat = q->column_step > 1 || width < VL || 8 * flat < 7 * as_lines ||
+              (width % VL && depths_of(q->C * area) > 1); /* an overlap would be added to twice */
+    int64_t numbers = (q->flat ? flat : as_lines) * VL * q->O;
+    int64_t limit = (q->flat ? 100 : CONV_LINES_GAIN) * q->OP * all * width;
+    /* A weight of each channel, half a page apart: they would share a few sets of L1. */
+    int apart = area == 1 && q->w_C * (int64_t)sizeof(real) >= 2048;
+    q->lines = q->SW == 1 && !apart && 100 * numbers < limit;
 }
 
 /* conv2d, or with `back` conv2d_input: x is grad then. */
@@ -361,6 +258,11 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
                     int64_t PW, int64_t DH, int64_t DW)
 {
     int64_t taps = q->C * q->KH * q->KW;
+    if (q->KH * q->KW == 1 && PH + PW == 0 && q->H == q->YH && q->W == q->YW &&
+        q->H * q->W % VL == 0) {
+        q->H = q->YH = q->H * q->W / VL; /* no pixel meets another: any lines will do */
+        q->W = q->YW = VL;
+    }
     q->OP = round_up(q->O, VL);
     q->row_step = back ? SH : 1, q->column_step = back ? SW : 1;
     q->SH = back ? 1 : SH, q->SW = back ? 1 : SW;
@@ -370,15 +272,18 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     int64_t wide = meets(back, back ? 0 : q->KW - 1, SW, PW, DW) - left + 1;
     int64_t width = ceil_ratio(q->YW, q->column_step);
     q->view.line = (width - 1) * q->SW + wide;
-    q->few = q->SW == 1 && q->O * round_up(width, VL) < width * VL;
+    choose(q, width);
     share_out(ctx, q);
     q->view = make_canvas(q->C, q->H, q->W, top, left,
                           (ceil_ratio(q->YH, q->row_step) - 1) * q->SH + tall,
-                          (q->lines - 1) * q->SH + tall, q->view.line, q->few);
+                          (q->height - 1) * q->SH + tall, q->view.line, q->lines && q->flat);
 
-    int64_t beside = q->few ? FEW * VL : q->lines * q->row_step * q->YW * q->OP;
+    int64_t beside = q->height * q->row_step * q->YW * q->OP;
+    if (q->lines)
+        beside = q->flat ? q->O * VL * vectors_of(q, 1, q->height, width) : 0;
     q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
-    int64_t weights = round_up(q->G * q->OP * taps, 64), starts = round_up(q->G * q->OP, 64);
+    int64_t weights = q->lines ? 0 : round_up(q->G * q->OP * taps, 64);
+    int64_t starts = round_up(q->G * q->OP, 64);
     size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts) * sizeof(real);
     int64_t numbers = give_out(q, NULL);
     char *space = etude_scratch(ctx, bytes + (size_t)numbers * sizeof(int64_t));
@@ -396,12 +301,15 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     divide(back, q->columns, q->column_tap, q->column, left, q->YW, q->KW, SW, PW, DW);
     place_all(q);
 
-    int64_t tiles = ceil_ratio(q->lines * q->YW, MR) * ceil_ratio(q->O, NR) * depths_of(taps);
+    int64_t tiles = q->lines ? lines_tiles_of(q, width)
+                             : ceil_ratio(q->height * q->YW, MR) * ceil_ratio(q->O, NR);
+    tiles *= depths_of(taps);
     q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
 
     atomic_init(&q->next, 0);
-    etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
-                       ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
+    if (!q->lines)
+        etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
+                           ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
     if (q->slots > 1)
         etude_parallel_for(ctx, conv_body, q, q->slots, 1);
     else

@@ -35,9 +35,42 @@
                k of A is in another page. With fewer, A is read where it lies, by one pointer a row
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us
    CONV_KC     depth of a panel of weights, CONV_KC x NR in L1
+   CONV_LINES  conv2d_lines.h: tiles of mr channels x nv vectors, at most MR x NV. Sums and vectors
+               of the image take (mr + 1) nv of the REGISTERS, a weight the one or two that are left
+               out of these. GAIN: so many numbers as lines take the time of 100 along the channels
+               (on AArch64 not measured)
    CONV_TASK   bytes of what a task of a convolution holds, canvas and result: about a quarter to a
                half of L2, because the next image and the weights are there too */
 #define CONV_KC 256
+#if defined(__AVX512F__)
+#define CONV_LINES_GAIN 120
+#elif defined(__AVX2__) || defined(__aarch64__)
+#define CONV_LINES_GAIN 110
+#else
+#define CONV_LINES_GAIN 90
+#endif
+#define CONV_LINES_NV 4
+#define CONV_LINES_2(T, mr) T(mr, 1) T(mr, 2)
+#define CONV_LINES_3(T, mr) CONV_LINES_2(T, mr) T(mr, 3)
+#define CONV_LINES_4(T, mr) CONV_LINES_3(T, mr) T(mr, 4)
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define CONV_LINES_MR 8
+#define CONV_LINES_REGISTERS 31
+#define CONV_LINES_TILES(T)                                                                       \
+    CONV_LINES_4(T, 1) CONV_LINES_4(T, 2) CONV_LINES_4(T, 3) CONV_LINES_4(T, 4)                   \
+    CONV_LINES_4(T, 5) CONV_LINES_4(T, 6) CONV_LINES_3(T, 7) CONV_LINES_3(T, 8)
+#elif defined(__AVX2__)
+#define CONV_LINES_MR 4
+#define CONV_LINES_REGISTERS 15
+#define CONV_LINES_TILES(T)                                                                       \
+    CONV_LINES_4(T, 1) CONV_LINES_4(T, 2) CONV_LINES_3(T, 3) CONV_LINES_3(T, 4)
+#else
+#define CONV_LINES_MR 6
+#define CONV_LINES_REGISTERS 14
+#define CONV_LINES_TILES(T)                                                                       \
+    CONV_LINES_4(T, 1) CONV_LINES_4(T, 2) CONV_LINES_3(T, 3) CONV_LINES_2(T, 4)                   \
+    CONV_LINES_2(T, 5) CONV_LINES_2(T, 6)
+#endif
 #if defined(__AVX512F__)
 #define CONV_TASK (1 << 19)
 #else

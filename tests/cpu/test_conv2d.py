@@ -30,6 +30,22 @@ LAYERS = {
     "small images, several to a panel": (
         (19, 6, 3, 2), (18, 6, 2, 2), (1, 1), (1, 0), (1, 1), 1),
     "padding wider than the image": ((1, 2, 3, 2), (3, 2, 3, 3), (2, 2), (4, 5), (1, 1), 1),
+    "lines of whole vectors": ((2, 5, 9, 32), (18, 5, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "lines whose last vector overlaps": ((2, 3, 9, 30), (9, 3, 5, 5), (1, 1), (2, 2), (1, 1), 1),
+    "overlaps in y, which several blocks of taps add to": (
+        (1, 40, 7, 31), (9, 40, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "lines shorter than a vector, their margins computed too": (
+        (3, 30, 7, 7), (3, 30, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "a stride between rows alone": ((2, 5, 13, 32), (9, 5, 3, 3), (2, 1), (0, 1), (1, 1), 1),
+    "one tap, lines as long as a vector whatever they were": (
+        (2, 20, 8, 8), (33, 20, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    "one tap that meets one pixel of many": (
+        (2, 3, 4, 4), (5, 3, 1, 1), (4, 4), (0, 0), (1, 1), 1),
+    "one tap, padded": ((2, 3, 6, 14), (5, 3, 1, 1), (1, 1), (1, 1), (1, 1), 1),
+    "weights half a page apart on the way back": (
+        (1, 600, 4, 4), (17, 600, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    "few channels in several tasks": (
+        (1, 16, 90, 96), (16, 16, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "an image in several tasks": ((1, 40, 60, 61), (17, 40, 3, 3), (1, 1), (1, 1), (1, 1), 1),
 }
 
@@ -55,7 +71,10 @@ def test_it_agrees_with_the_reference_and_declines_nothing(ops, name, dtype):
 
 
 @pytest.mark.parametrize("name", ["a stride", "groups", "a channel a group",
-                                  "small images, several to a panel", "an image in several tasks"])
+                                  "small images, several to a panel", "an image in several tasks",
+                                  "overlaps in y, which several blocks of taps add to",
+                                  "lines shorter than a vector, their margins computed too",
+                                  "few channels in several tasks"])
 def test_any_number_of_threads_gives_the_same_bits(ops, threads, name):
     image, weight, bias, attrs = layer(name, "float32")
     image = np.concatenate([image] * 12)
@@ -68,6 +87,21 @@ def test_any_number_of_threads_gives_the_same_bits(ops, threads, name):
     for other in attempts[1:]:
         for found, wanted in zip(other, attempts[0], strict=True):
             assert found.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("name", ["plain", "lines of whole vectors", "a stride",
+                                  "lines whose last vector overlaps",
+                                  "lines shorter than a vector, their margins computed too"])
+def test_an_infinity_and_a_nan_reach_the_pixels_that_see_them_and_no_others(ops, name):
+    image, weight, bias, attrs = layer(name, "float32")
+    image[0, 1, 2, 3], image[-1, 0, -1, -1] = np.inf, np.nan
+    with np.errstate(invalid="ignore"):
+        y = hold(ops, "conv2d", image, weight, bias, terms=weight[0].size, **attrs)
+        assert 0 < np.isfinite(y).sum() < y.size
+        grad = normal(*y.shape, dtype="float32", seed=3)
+        grad[0, 1, 2, 3], grad[-1, 0, -1, -1] = -np.inf, np.nan
+        hold(ops, "conv2d_input", grad, weight, input_size=image.shape[2:],
+             terms=weight.size, **attrs)
 
 
 def test_a_grouped_dilated_layer_trains_on_the_kernels_alone(ops):
