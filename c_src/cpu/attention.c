@@ -344,53 +344,80 @@ static inline void score_gradient(real *p, real *dp, int64_t n, real top, real l
         }
 }
 
+/* Where one problem of the batch has its numbers, and the room for its tiles and panels. */
+typedef struct {
+    const real *query, *grad, *top, *log_sum;
+    real *dquery, *p, *dp, *delta, *panels;
+} backward_room;
+
+/* Makes p and dp of m queries from q0 on and n keys from k0 on: the probabilities and the gradients
+   of the scores. */
+static void backward_tile(const attention_call *c, const backward_room *r, int64_t which,
+                          int64_t q0, int64_t m, int64_t k0, int64_t n, const real *key_panels,
+                          const real *value_panels)
+{
+    int64_t D = c->D, E = c->E, reach = reach_of(c, q0, k0);
+    multiply(COLUMNS, reach, 0, m, n, D, r->query + q0 * D, D, 1, key_panels, r->p, LDP);
+    multiply(COLUMNS, reach, 0, m, n, E, r->grad + q0 * E, E, 1, value_panels, r->dp, LDP);
+    for (int64_t i = 0; i < m; i++) {
+        real *p = r->p + i * LDP, *dp = r->dp + i * LDP, log = r->log_sum[q0 + i];
+        int64_t count = seen(i, reach, n);
+        finish_scores(c, p, which, q0 + i, k0, count);
+        log = log == -INFINITY ? 0 : log; /* sees nothing */
+        score_gradient(p, dp, whole_vectors(count), r->top[q0 + i], log, r->delta[q0 + i],
+                       c->scale);
+        clear(p, count, n);
+        clear(dp, count, n);
+    }
+}
+
+/* dkey and dvalue of n keys from k0 on, and what these add to dquery. */
+static void backward_keys(const attention_call *c, const backward_room *r, int64_t which,
+                          int64_t k0, int64_t n)
+{
+    int64_t D = c->D, E = c->E, at = which * c->S + k0, tiles = (c->L + QUERIES - 1) / QUERIES;
+    const real *key = c->key + at * D, *value = c->value + at * E;
+    real *dkey = c->dkey + at * D, *dvalue = c->dvalue + at * E;
+    real *value_panels = pack_panels(r->panels, key, 1, D, D, n);
+    real *key_rows = pack_panels(value_panels, value, 1, E, E, n);
+    real *grad_rows = pack_panels(key_rows, key, D, 1, n, D);
+    int begun = 0; /* the first tile whose queries see a key begins the sums */
+    for (int64_t t = 0; t < tiles; t++) {
+        int64_t q0 = gemm_cut(c->L, tiles, t), m = gemm_cut(c->L, tiles, t + 1) - q0;
+        int64_t reach = reach_of(c, q0, k0);
+        if (m - 1 + reach < 0)
+            continue;
+        real *query_rows = pack_panels(grad_rows, r->grad + q0 * E, E, 1, m, E);
+        pack_panels(query_rows, r->query + q0 * D, D, 1, m, D);
+        backward_tile(c, r, which, q0, m, k0, n, r->panels, value_panels);
+        multiply(START_OF_SUM, reach, begun, n, E, m, r->p, 1, LDP, grad_rows, dvalue, E);
+        multiply(START_OF_SUM, reach, begun, n, D, m, r->dp, 1, LDP, query_rows, dkey, D);
+        multiply(END_OF_SUM, reach, k0 > 0, m, D, n, r->dp, LDP, 1, key_rows, r->dquery + q0 * D,
+                 D);
+        begun = 1;
+    }
+    if (!begun) {
+        memset(dkey, 0, (size_t)(n * D) * sizeof(real));
+        memset(dvalue, 0, (size_t)(n * E) * sizeof(real));
+    }
+}
+
 static int backward_one(const attention_call *c, int64_t which)
 {
-    int64_t L = c->L, S = c->S, D = c->D, E = c->E;
+    int64_t L = c->L, D = c->D, E = c->E;
     int64_t room = packed_size(KEYS, D) + packed_size(KEYS, E) + packed_size(D, KEYS) +
                    packed_size(E, QUERIES) + packed_size(D, QUERIES) + 2 * QUERIES * LDP + L;
     real *p = etude_scratch(c->ctx, (size_t)room * sizeof(real));
     if (!p)
         return 0;
-    real *dp = p + QUERIES * LDP, *delta = dp + QUERIES * LDP, *panels = delta + L;
-    const real *query = c->query + which * L * D, *grad = c->grad + which * L * E;
-    const real *top = c->top_in + which * L, *log_sum = c->log_sum_in + which * L;
-    real *dquery = c->dquery + which * L * D;
-    memset(dquery, 0, (size_t)(L * D) * sizeof(real));
-    memset(c->dkey + which * S * D, 0, (size_t)(S * D) * sizeof(real));
-    memset(c->dvalue + which * S * E, 0, (size_t)(S * E) * sizeof(real));
+    backward_room r = {.query = c->query + which * L * D, .grad = c->grad + which * L * E,
+                       .top = c->top_in + which * L, .log_sum = c->log_sum_in + which * L,
+                       .dquery = c->dquery + which * L * D, .p = p, .dp = p + QUERIES * LDP,
+                       .delta = p + 2 * QUERIES * LDP, .panels = p + 2 * QUERIES * LDP + L};
     for (int64_t l = 0; l < L; l++)
-        delta[l] = row_dot(grad + l * E, c->y_in + (which * L + l) * E, E);
-    int64_t tiles = (L + QUERIES - 1) / QUERIES;
-    for (int64_t k0 = 0; k0 < S; k0 += KEYS) {
-        int64_t n = ETUDE_MIN(KEYS, S - k0), at = which * S + k0;
-        const real *key = c->key + at * D, *value = c->value + at * E;
-        real *value_panels = pack_panels(panels, key, 1, D, D, n);
-        real *key_rows = pack_panels(value_panels, value, 1, E, E, n);
-        real *grad_rows = pack_panels(key_rows, key, D, 1, n, D);
-        for (int64_t t = 0; t < tiles; t++) {
-            int64_t q0 = gemm_cut(L, tiles, t), m = gemm_cut(L, tiles, t + 1) - q0;
-            int64_t reach = reach_of(c, q0, k0);
-            if (m - 1 + reach < 0)
-                continue; /* no query of the tile sees a key */
-            real *query_rows = pack_panels(grad_rows, grad + q0 * E, E, 1, m, E);
-            pack_panels(query_rows, query + q0 * D, D, 1, m, D);
-            multiply(COLUMNS, reach, 0, m, n, D, query + q0 * D, D, 1, panels, p, LDP);
-            multiply(COLUMNS, reach, 0, m, n, E, grad + q0 * E, E, 1, value_panels, dp, LDP);
-            for (int64_t i = 0; i < m; i++) {
-                int64_t count = seen(i, reach, n), whole = whole_vectors(count);
-                finish_scores(c, p + i * LDP, which, q0 + i, k0, count);
-                real log = log_sum[q0 + i] == -INFINITY ? 0 : log_sum[q0 + i]; /* sees nothing */
-                score_gradient(p + i * LDP, dp + i * LDP, whole, top[q0 + i], log, delta[q0 + i],
-                               c->scale);
-                clear(p + i * LDP, count, n);
-                clear(dp + i * LDP, count, n);
-            }
-            multiply(START_OF_SUM, reach, 1, n, E, m, p, 1, LDP, grad_rows, c->dvalue + at * E, E);
-            multiply(START_OF_SUM, reach, 1, n, D, m, dp, 1, LDP, query_rows, c->dkey + at * D, D);
-            multiply(END_OF_SUM, reach, 1, m, D, n, dp, LDP, 1, key_rows, dquery + q0 * D, D);
-        }
-    }
+        r.delta[l] = row_dot(r.grad + l * E, c->y_in + (which * L + l) * E, E);
+    for (int64_t k0 = 0; k0 < c->S; k0 += KEYS)
+        backward_keys(c, &r, which, k0, ETUDE_MIN(KEYS, c->S - k0));
     return 1;
 }
 
