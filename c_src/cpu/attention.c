@@ -202,16 +202,19 @@ static inline real finite_or_0(real x)
    unless one is infinite: then shift is 0. */
 static inline real exponentials(real *p, real shift, int above, int64_t n)
 {
-    lanes sum = {0};
     if (above)
-        for (int64_t i = 0; i < n; i++)
-            p[i] = v_exp(p[i] - shift);
-    for (int64_t i = 0; i < n; i += VL) {
-        if (!above)
-            ETUDE_SIMD for (int j = 0; j < VL; j++) p[i + j] = v_exp_below_0(p[i + j] - shift);
-        sum += lanes_at(p + i);
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) p[i] = v_exp(p[i] - shift);
+    else
+        ETUDE_SIMD for (int64_t i = 0; i < n; i++) p[i] = v_exp_below_0(p[i] - shift);
+    lanes sum[2] = {{0}};
+    int64_t i = 0;
+    for (; i + VL < n; i += 2 * VL) {
+        sum[0] += lanes_at(p + i);
+        sum[1] += lanes_at(p + i + VL);
     }
-    return lanes_sum(sum);
+    if (i < n)
+        sum[0] += lanes_at(p + i);
+    return lanes_sum(sum[0] + sum[1]);
 }
 
 /* One query meets a block of n keys. Its scores p become exponentials, top (the largest score so
@@ -335,13 +338,11 @@ ETUDE_KERNEL(attention, scaled_dot_product_attention)(etude_context *ctx, const 
 static inline void score_gradient(real *p, real *dp, int64_t n, real top, real log_sum, real delta,
                                   real scale)
 {
-    for (int64_t i = 0; i < n; i += VL)
-        ETUDE_SIMD for (int j = 0; j < VL; j++)
-        {
-            real share = v_exp_below_0(p[i + j] - top - log_sum);
-            p[i + j] = share;
-            dp[i + j] = share * (dp[i + j] - delta) * scale;
-        }
+    ETUDE_SIMD for (int64_t i = 0; i < n; i++)
+    {
+        p[i] = v_exp_below_0(p[i] - top - log_sum);
+        dp[i] = p[i] * (dp[i] - delta) * scale;
+    }
 }
 
 /* Where one problem of the batch has its numbers, and the room for its tiles and panels. */
