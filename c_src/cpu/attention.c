@@ -11,12 +11,13 @@
    query the maximum so far and the sum of exponentials; where the maximum grows, what was added up
    before shrinks in proportion (the online softmax). Only that maximum, top, and log_sum =
    log sum exp(score - top) are kept, from which backward makes the probabilities again: apart,
-   because their sum rounds log_sum away under a mask of -1e9. Backward: an item is one of the batch,
-   because all its queries add to dkey and dvalue. The order of all sums depends on the sizes alone.
+   because their sum rounds log_sum away under a mask of -1e9. Backward: an item is one of the
+   batch, because all its queries add to dkey and dvalue. The order of all sums depends on the sizes
+   alone.
 
    With is_causal a query sees the keys up to its own place. The products leave out what no query of
-   a register tile sees, about half of them; the exponentials, whole vectors of keys, all but the one
-   in which the row ends. A mask has for each score a bool (true: the key takes part) or a number to
+   a register tile sees, about half of them, and the exponentials the vectors of keys that the query
+   does not see. A mask has for each score a bool (true: the key takes part) or a number to
    add, at strides that are 0 where it is broadcast. A query that sees no key has y = 0, top = 0 and
    log_sum = -infinity; one with a score of NaN or infinity is NaN. */
 #include <math.h>
@@ -29,7 +30,7 @@ enum {
     QUERIES = 64,     /* most of a tile */
     KEYS = 128,       /* most of a tile */
     LDP = KEYS + VL,  /* from row to row of a tile: no power of two, or columns share sets of L1 */
-    BLOCK = 192,      /* most queries of an item, forward: to pack its keys is a few percent of it */
+    BLOCK = 192,      /* most queries of an item, forward: packing its keys is a small part */
     LEAST_BLOCK = 48, /* where there are too few items for threads */
     ITEMS = 16        /* enough items for threads */
 };
@@ -80,9 +81,9 @@ static real *pack_panels(real *to, const real *b, int64_t row, int64_t column, i
 /* What a product may leave out: query i of a tile sees its keys up to i + reach, and of the others
    scores are not needed, and probabilities and their gradients are 0. */
 enum leave_out {
-    COLUMNS,    /* C is a tile: keys that none of its rows, queries, sees */
-    END_OF_SUM, /* A is a tile: the same, of the sum over keys */
-    START_OF_SUM /* A is a tile transposed: of the sum over queries those that see none of its rows */
+    COLUMNS,     /* C is a tile: keys that none of its rows, queries, sees */
+    END_OF_SUM,  /* A is a tile: the same, of the sum over keys */
+    START_OF_SUM /* A is a tile transposed: of the sum over queries, those that see no row */
 };
 
 /* C = A B, or C += A B where `add` says so. A is m x k at the strides row and step, B is packed,
@@ -262,7 +263,8 @@ static int forward_block(const attention_call *c, int64_t item)
     real *key_panels = etude_scratch(c->ctx, (size_t)room * sizeof(real));
     if (!key_panels)
         return 0;
-    real *value_panels = key_panels + packed_size(KEYS, D), *p = value_panels + packed_size(E, KEYS);
+    real *value_panels = key_panels + packed_size(KEYS, D);
+    real *p = value_panels + packed_size(E, KEYS);
     real top[BLOCK], sum[BLOCK];
     for (int64_t i = 0; i < m; i++)
         top[i] = -INFINITY, sum[i] = 0;

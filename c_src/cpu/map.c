@@ -87,7 +87,7 @@ MAP(rsqrt, ETUDE_GRAIN_MATH, v_rsqrt(v))
 MAP(expm1, ETUDE_GRAIN_MATH, v_expm1_of_all(v))
 MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
 
-/* Numbers whose result is subnormal, infinite or none are rare, and asked for block by block: blocks
+/* Numbers that are special, or whose result is, are rare, and asked for block by block: blocks
    without one take a shorter formula, which gives the same bits. */
 #define MOSTLY_ORDINARY(op, ordinary, value, short_value)                                         \
     static void op##_run(const real *x, const real *y, real *z, int64_t n)                        \
