@@ -75,7 +75,6 @@ enum { BLOCK = 256 }; /* numbers looked over for rare ones before they are compu
 
 MAP(neg, ETUDE_GRAIN_MEMORY, -v)
 MAP(relu, ETUDE_GRAIN_MEMORY, v < 0 ? 0 : v) /* NaN stays */
-MAP(exp, ETUDE_GRAIN_MATH, v_exp(v))
 MAP(sqrt, ETUDE_GRAIN_MATH, sizeof(real) == 8 ? sqrt(v) : sqrtf(v))
 MAP(tanh, ETUDE_GRAIN_MATH, v_tanh(v))
 MAP(sigmoid, ETUDE_GRAIN_MATH, v_sigmoid(v))
@@ -88,27 +87,32 @@ MAP(rsqrt, ETUDE_GRAIN_MATH, v_rsqrt(v))
 MAP(expm1, ETUDE_GRAIN_MATH, v_expm1_of_all(v))
 MAP(log1p, ETUDE_GRAIN_MATH, v_log1p(v))
 
-/* log: subnormal numbers and what has no logarithm are rare, and asked for block by block. */
-static void log_run(const real *x, const real *y, real *z, int64_t n)
-{
-    (void)y;
-    for (int64_t from = 0; from < n; from += BLOCK) {
-        int64_t to = ETUDE_MIN(n, from + BLOCK);
-        int rare = 0;
-        ETUDE_PRAGMA(omp simd reduction(| : rare)) for (int64_t i = from; i < to; i++)
-            rare |= !is_ordinary(x[i]);
-        if (rare)
-            ETUDE_SIMD for (int64_t i = from; i < to; i++) z[i] = v_log(x[i]);
-        else
-            ETUDE_SIMD for (int64_t i = from; i < to; i++) z[i] = v_log_of_ordinary(x[i]);
+/* Numbers that are special, or whose result is, are rare, and asked for block by block: blocks
+   without one take a shorter formula, which gives the same bits. */
+#define MOSTLY_ORDINARY(op, ordinary, value, short_value)                                         \
+    static void op##_run(const real *x, const real *y, real *z, int64_t n)                        \
+    {                                                                                             \
+        (void)y;                                                                                  \
+        for (int64_t from = 0; from < n; from += BLOCK) {                                         \
+            int64_t to = ETUDE_MIN(n, from + BLOCK);                                              \
+            int rare = 0;                                                                         \
+            ETUDE_PRAGMA(omp simd reduction(| : rare)) for (int64_t i = from; i < to; i++)        \
+                rare |= !ordinary(x[i]);                                                          \
+            if (rare)                                                                             \
+                ETUDE_SIMD for (int64_t i = from; i < to; i++) z[i] = value(x[i]);                \
+            else                                                                                  \
+                ETUDE_SIMD for (int64_t i = from; i < to; i++) z[i] = short_value(x[i]);          \
+        }                                                                                         \
+    }                                                                                             \
+    ETUDE_KERNEL(map, op)(etude_context *ctx, const real *x, real *y, int64_t n, double a,        \
+                          double b)                                                               \
+    {                                                                                             \
+        (void)a, (void)b;                                                                         \
+        return map(ctx, op##_run, x, NULL, y, n, ETUDE_GRAIN_MATH);                               \
     }
-}
 
-ETUDE_KERNEL(map, log)(etude_context *ctx, const real *x, real *y, int64_t n, double a, double b)
-{
-    (void)a, (void)b;
-    return map(ctx, log_run, x, NULL, y, n, ETUDE_GRAIN_MATH);
-}
+MOSTLY_ORDINARY(log, is_ordinary, v_log, v_log_of_ordinary)
+MOSTLY_ORDINARY(exp, has_ordinary_exp, v_exp, v_exp_of_ordinary)
 
 /* Where angles are too large for trig.h, the C library has the last word. */
 #define ANGLE(op, value, library)                                                                 \

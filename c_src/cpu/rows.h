@@ -25,10 +25,20 @@ static inline int64_t rows_in_sum(int64_t cols)
     return ETUDE_MAX(rows_grain(cols), ETUDE_ROWS_OF_SUM);
 }
 
+/* The largest of lanes of which none is NaN. */
+static inline real lanes_max(lanes a)
+{
+    real part[LANES], top = -INFINITY;
+    memcpy(part, &a, sizeof part);
+    ETUDE_PRAGMA(omp simd reduction(max : top)) for (int k = 0; k < LANES; k++)
+        top = part[k] > top ? part[k] : top;
+    return top;
+}
+
 /* The largest element that is no NaN; -infinity if there is none. */
 static inline real row_max(const real *x, int64_t n)
 {
-    real part[LANES], top = -INFINITY;
+    real top = -INFINITY;
     if (n < LANES) {
         for (int64_t i = 0; i < n; i++)
             top = x[i] > top ? x[i] : top;
@@ -45,11 +55,7 @@ static inline real row_max(const real *x, int64_t n)
     }
     if (i + LANES <= n)
         a = lanes_where(lanes_at(x + i) > a, lanes_at(x + i), a);
-    a = lanes_where(b > a, b, a);
-    memcpy(part, &a, sizeof part);
-    ETUDE_PRAGMA(omp simd reduction(max : top)) for (int k = 0; k < LANES; k++)
-        top = part[k] > top ? part[k] : top;
-    return top;
+    return lanes_max(lanes_where(b > a, b, a));
 }
 
 /* For the rows of a block: top[k] = max_c x[k][c] and sum[k] = sum_c exp(x[k][c] - top[k]). The

@@ -161,6 +161,21 @@ VMATH real v_exp(real x)
     return fused(fused(r * r, exp_tail(r), r), scale, scale) * power_of_two(i - half);
 }
 
+/* Whether e^x, and every power of two on the way to it, is a normal number. NaN compares false. */
+VMATH int has_ordinary_exp(real x)
+{
+    return absolute(x) <= (sizeof(real) == 8 ? R(708.0) : R(87.0));
+}
+
+/* v_exp for these, to the same bits: 2^i in one factor, and nothing to bound. */
+VMATH real v_exp_of_ordinary(real x)
+{
+    real n;
+    real_bits i;
+    real r = reduce_exp(x, &n, &i), scale = power_of_two(i);
+    return fused(fused(r * r, exp_tail(r), r), scale, scale);
+}
+
 /* e^x - 1 for 0 <= x <= 40 or so, accurate near 0 */
 VMATH real v_expm1(real x)
 {
@@ -405,7 +420,7 @@ VMATH real v_within_60(real x)
 /* z with (1 + tanh(z / 2)) / 2 = sigmoid(z) = Phi(x), approximately. */
 VMATH real v_gelu_bend(real x)
 {
-    return R(2.0) * SQRT_2_OVER_PI * (x + GELU_CUBE * x * x * x);
+    return x * fused(R(2.0) * SQRT_2_OVER_PI * GELU_CUBE, x * x, R(2.0) * SQRT_2_OVER_PI);
 }
 
 VMATH real v_gelu_tanh(real x)
@@ -419,11 +434,14 @@ VMATH real v_gelu_slope(real x)
     return v_phi(x) + x * density;
 }
 
+/* With e = e^-|z| and r = 1 / (1 + e), sigmoid(z) is r or, for negative z, e r, and its derivative
+   sigmoid(z) sigmoid(-z) is e r^2 for both: one exponential and one division. */
 VMATH real v_gelu_tanh_slope(real x)
 {
-    real c = v_within_60(x), z = v_gelu_bend(c), phi = v_sigmoid(z);
-    real slope = R(2.0) * SQRT_2_OVER_PI * (R(1.0) + R(3.0) * GELU_CUBE * c * c);
-    return phi + x * (phi * v_sigmoid(-z) * slope);
+    real c = v_within_60(x), z = v_gelu_bend(c), e = v_exp_minus(absolute(z));
+    real r = quotient(R(1.0), R(1.0) + e), below = e * r, phi = z < R(0.0) ? below : r;
+    real slope = R(2.0) * SQRT_2_OVER_PI * fused(R(3.0) * GELU_CUBE * c, c, R(1.0));
+    return fused(x, below * r * slope, phi);
 }
 
 #endif

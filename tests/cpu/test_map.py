@@ -95,6 +95,20 @@ def test_infinities_nan_and_subnormals_come_out_as_from_numpy(ops, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["exp", "log"])
+def test_a_rare_number_leaves_the_bits_of_its_neighbours_alone(ops, dtype, name):
+    x = np.abs(normal(600, dtype=dtype)) + 1
+    want = ops[name](x)
+    for rare in (np.nan, np.inf, -np.inf, -1000, 0):
+        given = x.copy()
+        given[300] = rare
+        with np.errstate(all="ignore"):
+            got = ops[name](given)
+        others = np.arange(600) != 300
+        np.testing.assert_array_equal(got[others], want[others])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_activations_and_rounding_of_infinities_and_nan_are_the_references(ops, dtype):
     with np.errstate(all="ignore"):
         x = np.array(SPECIAL * 3).astype(dtype)

@@ -309,3 +309,14 @@ def test_a_mask_of_integers_is_refused():
 def test_what_cannot_attend_is_refused_with_a_reason(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_queries_keys_values_and_their_gradients_are_copied_once():
+    model, x = layer(), etude.tensor(tokens(), requires_grad=True)
+    with etude.profile() as p:
+        y, _ = model(x, need_weights=False, is_causal=True)
+        y.sum().backward()
+    copies = {(r.op, r.phase): r.calls for r in p.rows() if r.op in ("contiguous", "cat", "stack")}
+    assert copies["contiguous", "forward"] == 4  # q, k, v, and y as tokens
+    assert copies["cat", "backward"] == 1  # the gradients of q, k and v
+    assert copies.get(("contiguous", "backward"), 0) <= 1  # that of y

@@ -100,7 +100,8 @@ class MultiheadAttention(Module):
                              f"three without N, got {list(query.shape)}, {list(key.shape)} and "
                              f"{list(value.shape)}")
         alone = query.ndim == 2
-        q, k, v = [self._heads(x, alone) for x in self._project(query, key, value)]
+        # Contiguous, or attention and its gradient would copy each for themselves.
+        q, k, v = [x.contiguous() for x in self._heads(query, key, value, alone)]
         masks = self._masks(q, k, attn_mask, key_padding_mask, alone)
         more = self.bias_k is not None or self.add_zero_attn
         if is_causal and (masks or more):  # else the op needs no mask for it
@@ -123,7 +124,7 @@ class MultiheadAttention(Module):
                 self.add_zero_attn):
             raise ValueError("MultiheadAttention: a cache is for self-attention with batch_first="
                              "True, and without add_bias_kv and add_zero_attn")
-        q, k, v = [self._heads(t, False) for t in self._project(x, x, x)]
+        q, k, v = self._heads(x, x, x, False)
         keys, values, mask = cache.add(k, v)
         y = F.scaled_dot_product_attention(q, keys, values, mask)
         return self.out_proj(self._tokens(y, False))
@@ -143,24 +144,31 @@ class MultiheadAttention(Module):
     # ------------------------------------------------------------------ the steps of forward
 
     def _project(self, query: Tensor, key: Tensor, value: Tensor) -> list[Any]:
-        """Query, key and value, (..., E) each."""
+        """Query, key and value, (..., E) each, or one behind the other, (..., 3E)."""
         E, b = self.embed_dim, self.in_proj_bias
         if self.in_proj_weight is None:
             weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
         elif query is key is value:  # one matrix product makes all three
-            return list(F.split(F.linear(query, self.in_proj_weight, b), E, -1))
+            return [F.linear(query, self.in_proj_weight, b)]
         else:
             weights = list(F.split(self.in_proj_weight, E, 0))
         biases = [None] * 3 if b is None else list(F.split(b, E, 0))
         return [F.linear(x, w, b)
                 for x, w, b in zip((query, key, value), weights, biases, strict=True)]
 
-    def _heads(self, x: Any, alone: bool) -> Any:
-        """(L, N, E), in whatever order and without N or not, -> (N, H, L, E/H)."""
-        x = x.unsqueeze(0) if alone else x if self.batch_first else x.transpose(0, 1)
-        n, length, _ = x.shape
-        size = self.embed_dim // self.num_heads
-        return x.reshape(n, length, self.num_heads, size).permute(0, 2, 1, 3)
+    def _heads(self, query: Tensor, key: Tensor, value: Tensor, alone: bool) -> list[Any]:
+        """(L, N, E), in whatever order and without N or not, -> q, k and v, (N, H, L, E/H), views.
+
+        Heads are cut out of all three at once, so that the gradients of q, k and v go back to their
+        places in one copy each.
+        """
+        size, found = self.embed_dim // self.num_heads, []
+        for x in self._project(query, key, value):
+            x = x.unsqueeze(0) if alone else x if self.batch_first else x.transpose(0, 1)
+            n, length, width = x.shape
+            heads = x.reshape(n, length, width // size, size)
+            found += F.split(heads, self.num_heads, 2)
+        return [x.permute(0, 2, 1, 3) for x in found]
 
     def _tokens(self, y: Any, alone: bool) -> Any:
         """(N, H, L, E/H) -> (L, N, E), in the order and with the axes of the query."""
