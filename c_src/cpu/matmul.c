@@ -64,13 +64,17 @@ static int is_few(const product *g)
     return g->b_row == 1 && g->a_col == 1 && (g->m <= FEW_DOTS || g->k >= GEMM_FEW_DEPTH);
 }
 
+/* What takes time is reading B, so a thread is worth some of B, whatever the number of rows. */
 static void run_few(etude_context *ctx, const product *g, int64_t batch, int64_t a_batch,
                     int64_t b_batch)
 {
     few q = {.g = *g, .a_batch = a_batch, .b_batch = b_batch, .unit = g->b_col == 1 ? VL : DOT};
     q.units = ETUDE_MAX(1, g->n / q.unit);
-    int64_t work = g->m * g->k * q.unit, least = g->m == 1 ? GEMM_WORK / 4 : GEMM_WORK / 2;
-    etude_parallel_for(ctx, few_body, &q, batch * q.units, ETUDE_MAX(1, least / work));
+    int64_t total = batch * q.units, grain = ETUDE_MAX(1, GEMM_FEW_READ / (g->k * q.unit));
+    if (total < 2 * grain)
+        few_body(&q, 0, total);
+    else
+        etude_parallel_for(ctx, few_body, &q, total, grain);
 }
 
 /* ---- Blocks ---------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@
    GEMM_FEW_ROWS  most rows of a product that leaves B where it lies (few_rows.h); if B lies in
                columns and there are more than GEMM_FEW_DOTS rows, only from GEMM_FEW_DEPTH steps
                along k on, because the lanes of a dot product must be added up at the end
+   GEMM_FEW_READ  numbers of B that are worth a thread there: some 3 us
    GEMM_FEW_DOTS  most rows of a tile of 4 columns of dot products: 4 * DOTS accumulators
    GEMM_FEW_TALL  most rows of a tile of 2 vectors along n; up to GEMM_FEW_FULL rows have room for 4
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us
@@ -54,6 +55,7 @@
 #define GEMM_PACK_A 32
 #define GEMM_FEW_ROWS 12
 #define GEMM_FEW_DEPTH 128
+#define GEMM_FEW_READ (1 << 16)
 #if defined(__AVX512F__)
 #define GEMM_MR 12
 #define GEMM_MC 192
