@@ -18,110 +18,68 @@
    nothing; stacks of small products are cut along the batch.
    The order of the sums depends on k alone: any number of threads gives the same bits.
 
-   Expected: 85 to 90 % of the peak of all cores from n = 256 up. One row (m = 1, or n = 1 with the
-   operands exchanged) has a part of its own, which reads B once at the speed of memory. */
+   Expected: 85 to 90 % of the peak of all cores from n = 256 up. A product of few rows (or of one
+   column, with the operands exchanged) does not pack B: few_rows.h. */
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "gemm.h"
+#include "few_rows.h"
+
+/* ---- Few rows -------------------------------------------------------------------------------- */
+
+enum { PAGE = 4096 };
 
 typedef struct {
-    int64_t m, n, k;
-    const real *a, *b, *bias;
-    real *c;
-    int64_t a_row, a_col, b_row, b_col, c_row; /* strides; c's columns are contiguous */
-} product;
+    product g; /* the first product of the stack */
+    int64_t a_batch, b_batch;
+    int64_t unit, units; /* columns that stay together; how often, the last with what is left */
+} few;
 
-/* ---- One row: y[j] = bias[j] + sum_p x[p] B[p][j] ------------------------------------------- */
-
-enum {
-    ROW_STEP = 4, /* rows or columns of B in flight */
-    ROW_LANES = 2 /* vectors of each column */
-};
-
-static inline real lane_sum(vec x)
+static void few_body(void *arg, int64_t begin, int64_t end)
 {
-    real lanes[VL];
-    *(vec *)lanes = x;
-    for (int half = VL / 2; half; half /= 2)
-        for (int l = 0; l < half; l++)
-            lanes[l] += lanes[l + half];
-    return lanes[0];
-}
-
-/* y[j] for `count` columns from j on: dot products of two runs. */
-GEMM_INLINE void dot_columns(int count, const product *g, int64_t j)
-{
-    const real *w = g->b + j * g->b_col;
-    vec acc[ROW_STEP][ROW_LANES];
-    int64_t p = 0;
-    GEMM_UNROLL for (int i = 0; i < count; i++)
-        GEMM_UNROLL for (int l = 0; l < ROW_LANES; l++)
-            acc[i][l] = (vec){0};
-    for (; p + ROW_LANES * VL <= g->k; p += ROW_LANES * VL)
-        GEMM_UNROLL for (int i = 0; i < count; i++)
-            GEMM_UNROLL for (int l = 0; l < ROW_LANES; l++)
-                acc[i][l] += *(const vec *)(g->a + p + l * VL) *
-                             *(const vec *)(w + i * g->b_col + p + l * VL);
-    for (; p + VL <= g->k; p += VL)
-        GEMM_UNROLL for (int i = 0; i < count; i++)
-            acc[i][0] += *(const vec *)(g->a + p) * *(const vec *)(w + i * g->b_col + p);
-    GEMM_UNROLL for (int i = 0; i < count; i++) {
-        real sum = lane_sum(acc[i][0] + acc[i][1]);
-        for (int64_t q = p; q < g->k; q++)
-            sum += g->a[q] * w[i * g->b_col + q];
-        g->c[j + i] = g->bias ? sum + g->bias[j + i] : sum;
+    const few *q = arg;
+    while (begin < end) {
+        int64_t which = begin / q->units, u0 = begin % q->units;
+        int64_t u1 = ETUDE_MIN(q->units, u0 + end - begin);
+        int64_t j1 = u1 == q->units ? q->g.n : u1 * q->unit;
+        product g = q->g;
+        g.a += which * q->a_batch, g.b += which * q->b_batch, g.c += which * g.m * g.n;
+        if (g.b_col == 1)
+            few_by_rows(&g, u0 * q->unit, j1);
+        else
+            few_by_columns(&g, u0 * q->unit, j1);
+        begin += u1 - u0;
     }
 }
 
-/* B's columns are contiguous (a Linear's weight). */
-static void row_by_columns(const product *g, int64_t begin, int64_t end)
+/* Whether this part takes the product: what it reads in vectors is contiguous, and packing B would
+   not pay. Where each row of B is in another page, B must be read once and in long runs. */
+static int is_few(const product *g)
 {
-    int64_t j = begin;
-    for (; j + ROW_STEP <= end; j += ROW_STEP)
-        dot_columns(ROW_STEP, g, j);
-    for (; j < end; j++)
-        dot_columns(1, g, j);
-}
-
-/* B's rows are contiguous: y += x[p] B[p], ROW_STEP rows at a time while y is in L1. */
-static void row_by_rows(const product *g, int64_t begin, int64_t end)
-{
-    real *y = g->c;
-    for (int64_t j = begin; j < end; j++)
-        y[j] = g->bias ? g->bias[j] : 0;
-    int64_t p = 0;
-    for (; p + ROW_STEP <= g->k; p += ROW_STEP) {
-        const real *w = g->b + p * g->b_row, *x = g->a + p * g->a_col;
-        real x0 = x[0], x1 = x[g->a_col], x2 = x[2 * g->a_col], x3 = x[3 * g->a_col];
-        const real *w1 = w + g->b_row, *w2 = w1 + g->b_row, *w3 = w2 + g->b_row;
-        for (int64_t j = begin; j < end; j++)
-            y[j] += (x0 * w[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j]);
-    }
-    for (; p < g->k; p++)
-        for (int64_t j = begin; j < end; j++)
-            y[j] += g->a[p * g->a_col] * g->b[p * g->b_row + j];
-}
-
-static void row_body(void *arg, int64_t begin, int64_t end)
-{
-    const product *g = arg;
+    int far = g->b_row * (int64_t)sizeof(real) >= PAGE;
+    if (g->m > GEMM_FEW_ROWS)
+        return 0;
     if (g->b_col == 1)
-        row_by_rows(g, begin, end);
-    else
-        row_by_columns(g, begin, end);
+        return g->m == 1 || (g->n >= VL && (g->m <= FEW_FULL || !far));
+    return g->b_row == 1 && g->a_col == 1 && (g->m <= FEW_DOTS || g->k >= GEMM_FEW_DEPTH);
 }
 
-/* Whether this part takes the product: one row, and what it reads in vectors is contiguous. */
-static int is_row(const product *g)
+/* What takes time is reading B, so a thread is worth some of B, whatever the number of rows. */
+static void run_few(etude_context *ctx, const product *g, int64_t batch, int64_t a_batch,
+                    int64_t b_batch)
 {
-    return g->m == 1 && (g->b_col == 1 || (g->b_row == 1 && g->a_col == 1));
+    few q = {.g = *g, .a_batch = a_batch, .b_batch = b_batch, .unit = g->b_col == 1 ? VL : DOT};
+    q.units = ETUDE_MAX(1, g->n / q.unit);
+    int64_t total = batch * q.units, grain = ETUDE_MAX(1, GEMM_FEW_READ / (g->k * q.unit));
+    if (total < 2 * grain)
+        few_body(&q, 0, total);
+    else
+        etude_parallel_for(ctx, few_body, &q, total, grain);
 }
 
 /* ---- Blocks ---------------------------------------------------------------------------------- */
 
 enum {
-    PAGE = 4096,
     PREFETCH_ROWS = 8,      /* how far packing looks ahead */
     SLAB_BYTES = 1 << 25,   /* most memory for packed B: wider products are cut along n */
     WHOLE = 32 * GEMM_WORK  /* multiply-adds up to which a product of a stack is one task */
@@ -302,16 +260,8 @@ static int run_stack(etude_context *ctx, product g, int64_t batch, int64_t a_bat
                      int64_t b_batch)
 {
     int64_t work = g.m * g.n * g.k, threads = ETUDE_MAX(1, ctx->threads);
-    if (is_row(&g)) {
-        int64_t grain = ETUDE_MAX(NR, GEMM_WORK / 2 / g.k / NR * NR);
-        for (int64_t s = 0; s < batch; s++) {
-            product one = g;
-            one.a += s * a_batch, one.b += s * b_batch, one.c += s * g.n;
-            if (work < GEMM_WORK)
-                row_body(&one, 0, g.n);
-            else
-                etude_parallel_for(ctx, row_body, &one, g.n, grain);
-        }
+    if (is_few(&g)) {
+        run_few(ctx, &g, batch, a_batch, b_batch);
         return ETUDE_OK;
     }
     if (work * batch < GEMM_WORK)

@@ -33,6 +33,12 @@
    GEMM_STRIP  most panels of B packed together, so that packing reads long runs
    GEMM_PACK_A how many panels C must have for packing A to pay; half as many where each step along
                k of A is in another page. With fewer, A is read where it lies, by one pointer a row
+   GEMM_FEW_ROWS  most rows of a product that leaves B where it lies (few_rows.h); if B lies in
+               columns and there are more than GEMM_FEW_DOTS rows, only from GEMM_FEW_DEPTH steps
+               along k on, because the lanes of a dot product must be added up at the end
+   GEMM_FEW_READ  numbers of B that are worth a thread there: some 3 us
+   GEMM_FEW_DOTS  most rows of a tile of 4 columns of dot products: 4 * DOTS accumulators
+   GEMM_FEW_TALL  most rows of a tile of 2 vectors along n; up to GEMM_FEW_FULL rows have room for 4
    GEMM_WORK   multiply-adds below which threads do not pay: some 5 us
    CONV_KC     depth of a panel of weights, CONV_KC x NR in L1
    CONV_LINES  conv2d_lines.h: tiles of mr channels x nv vectors, at most MR x NV. Sums and vectors
@@ -80,26 +86,49 @@
 #define GEMM_KC 256
 #define GEMM_STRIP 8
 #define GEMM_PACK_A 32
+#define GEMM_FEW_ROWS 12
+#define GEMM_FEW_DEPTH 128
+#define GEMM_FEW_READ (1 << 16)
 #if defined(__AVX512F__)
 #define GEMM_MR 12
 #define GEMM_MC 192
 #define GEMM_WORK (1 << 18)
 #define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
+#define GEMM_FEW_DOTS 4
+#define GEMM_FEW_FULL 6
+#define GEMM_FEW_TALL 8
+#define GEMM_FEW_DOT_TILES(T) T(1) T(2) T(3) T(4)
+#define GEMM_FEW_OUTER_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8)
 #elif defined(__AVX2__)
 #define GEMM_MR 6
 #define GEMM_MC 144
 #define GEMM_WORK (1 << 18)
 #define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6)
+#define GEMM_FEW_DOTS 3
+#define GEMM_FEW_FULL 2
+#define GEMM_FEW_TALL 6
+#define GEMM_FEW_DOT_TILES(T) T(1) T(2) T(3)
+#define GEMM_FEW_OUTER_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6)
 #elif defined(__aarch64__)
 #define GEMM_MR 8
 #define GEMM_MC 128
 #define GEMM_WORK (1 << 17)
 #define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8)
+#define GEMM_FEW_DOTS 4
+#define GEMM_FEW_FULL 6
+#define GEMM_FEW_TALL 8
+#define GEMM_FEW_DOT_TILES(T) T(1) T(2) T(3) T(4)
+#define GEMM_FEW_OUTER_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8)
 #else
 #define GEMM_MR 5
 #define GEMM_MC 120
 #define GEMM_WORK (1 << 16)
 #define GEMM_TILES(T) T(1) T(2) T(3) T(4) T(5)
+#define GEMM_FEW_DOTS 2
+#define GEMM_FEW_FULL 2
+#define GEMM_FEW_TALL 4
+#define GEMM_FEW_DOT_TILES(T) T(1) T(2)
+#define GEMM_FEW_OUTER_TILES(T) T(1) T(2) T(3) T(4)
 #endif
 
 #endif

@@ -99,26 +99,22 @@ class Native:
 
     def run(self) -> None:
         """The program once. BackendError where a kernel fails, naming the call."""
+        chain, before = self._chain, self._records_before
         i, last = 0, len(self.program.calls)
         try:
             while i < last:
                 stretch = self._stretches[self._stretch_of[i]]
-                if stretch.native:
-                    i = self._native(i, stretch.last)
+                if stretch.native and chain is not None:
+                    status = chain.run(before[i], before[stretch.last])
+                    i = self._failed(status) if status else stretch.last
                 else:
                     self._call(i)
                     i += 1
                 if self._poison:
                     self._spoil(i - 1)
         except BaseException:
-            self._failed_at = i if self._chain is None else max(i, self._call_of(self._chain.done))
+            self._failed_at = i if chain is None else max(i, self._call_of(chain.done))
             raise
-
-    def _native(self, i: int, end: int) -> int:
-        """Run the calls ``i`` to ``end`` - 1 from their records, and say which comes next."""
-        assert self._chain is not None
-        status = self._chain.run(self._records_before[i], self._records_before[end])
-        return self._failed(status) if status else end
 
     def _call(self, i: int) -> None:
         """Run one call in Python, as its table does it."""
