@@ -7,7 +7,7 @@ for the usual case: everything as it was, one look at each thing that may differ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -205,9 +205,10 @@ class Take:
 
     # ------------------------------------------------------------------ a replay
 
-    def run(self, given: Sequence[Any]) -> Any:
+    def run(self, given: Sequence[Any], done: bool = False) -> Any:
         """Replay the program with these arguments; SHARED, before anything is done, where one lies
-        in memory that the program writes, so that only the function itself is right.
+        in memory that the program writes, so that only the function itself is right. ``done``: the
+        effects are, as the function has just run.
         """
         executor = self._executor
         if executor is None:
@@ -236,7 +237,7 @@ class Take:
         for place in self._places:
             if place.is_held():
                 place.renew(executor)
-        self._do(executor, given)
+        self._do(executor, given, self._effects if not done else ())
         for few in self._copied.values():
             few.hand_out()
         if grads is not None:
@@ -257,11 +258,14 @@ class Take:
             self._calls = [(c.op, c.inputs, c.attrs) for c in ran], " + ".join(columns)
         return self._calls
 
-    def _do(self, executor: Executor, given: Sequence[Any]) -> None:
-        """Effects, then calls. If one fails, what would not have happened yet is taken back."""
-        done = 0
+    def _do(self, executor: Executor, given: Sequence[Any], left: Sequence[Callable[[], Any]]
+            ) -> None:
+        """The effects that are left, then calls. If one fails, what would not have happened yet is
+        taken back.
+        """
+        done = len(self._effects) - len(left)
         try:
-            for do in self._effects:
+            for do in left:
                 do()
                 done += 1
             for buffer in self._renewed:
