@@ -39,6 +39,11 @@ class MemoryPlan:
         """The buffers that nobody touches after this call."""
         return self._ends.get(call, [])
 
+    def beside(self, call: int) -> list[tuple[int, int]]:
+        """(offset, size) of what is live at this call."""
+        return [(self.offsets[b], aligned(b.nbytes)) for b, (first, last) in self.lives.items()
+                if first <= call <= last]
+
     def __str__(self) -> str:
         over = self.size / self.live_bound if self.live_bound else 1.0
         return (f"arena {self.size:,} bytes for {len(self.offsets)} temporaries of {self.total:,}; "
@@ -49,12 +54,12 @@ def memory_plan(program: Program) -> MemoryPlan:
     """Place every temporary of a program, but those that are only inside of a group."""
     inside = {b for g in program.groups for b in g.inside}
     lives = {b: span for b, span in lifetimes(program).items() if b not in inside}
-    sizes = {b: _aligned(b.nbytes) for b in lives}
+    sizes = {b: aligned(b.nbytes) for b in lives}
     offsets: dict[Buffer, int] = {}
     placed: list[Buffer] = []
     for b in sorted(lives, key=lambda b: (-sizes[b], lives[b])):
         beside = sorted((offsets[o], sizes[o]) for o in placed if _together(lives[b], lives[o]))
-        offsets[b] = _lowest(sizes[b], beside)
+        offsets[b] = lowest(sizes[b], beside)
         placed.append(b)
     ends: dict[int, list[Buffer]] = {}
     for b, (_, last) in lives.items():
@@ -93,7 +98,8 @@ def live_bound(lives: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) -
     return most
 
 
-def _aligned(nbytes: int) -> int:
+def aligned(nbytes: int) -> int:
+    """The bytes that so many take in the arena."""
     return max(1, -(-nbytes // ALIGNMENT)) * ALIGNMENT
 
 
@@ -101,7 +107,7 @@ def _together(a: tuple[int, int], b: tuple[int, int]) -> bool:
     return a[0] <= b[1] and b[0] <= a[1]
 
 
-def _lowest(size: int, taken: Iterable[tuple[int, int]]) -> int:
+def lowest(size: int, taken: Iterable[tuple[int, int]]) -> int:
     """The lowest offset for ``size`` bytes beside (offset, size) of others, sorted."""
     at = 0
     for offset, length in taken:
