@@ -36,7 +36,7 @@ from etude.backends.native.kernel import (
     Record,
     keep_in,
 )
-from etude.backends.native.library import Ops
+from etude.backends.native.library import Ops, give_back
 from etude.core.columns import DECLINED, Column, Event, Table
 from etude.core.errors import BackendError, Unsupported
 from etude.core.state import STATE, State, Tables, current
@@ -80,6 +80,7 @@ class Native:
         groups = program.groups if host is not None and host.blocks else []
         while not self._bound(groups, host):
             groups = [g for g in groups if g not in self._refused]
+        give_back()  # what the traced call had, and stand-ins
 
     @property
     def at(self) -> int:
