@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from etude.replay.program import Buffer, Program
@@ -24,16 +25,23 @@ class Executor(Protocol):
     def bind(self, buffer: Buffer, array: Any) -> None:
         """From now on ``buffer`` is the memory that begins with the first element of ``array``."""
 
+    def lent(self, buffer: Buffer) -> Any:
+        """Where ``buffer`` may be bound beside the temporaries, as an array; None: nowhere. The
+        next run uses this memory before it writes the result there.
+        """
+
     def run(self) -> None:
         """All calls, in order."""
 
 
-def executor_for(program: Program, memory: int | None = None) -> Executor:
+def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = ()
+                 ) -> Executor:
     """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
-    temporaries, at the price of computing some of them twice.
+    temporaries, at the price of computing some of them twice. ``lasting``: the results that it may
+    lend memory for.
     """
     from etude.backends.native.replay import Native, takes
     from etude.replay.passes import optimised
 
     program = optimised(program, memory=memory)
-    return Native(program) if takes(program) else Reference(program)
+    return Native(program, lasting) if takes(program) else Reference(program)

@@ -48,7 +48,7 @@ class Take:
     def __init__(self, trace: Trace, world: World, names: Names, leaves: Sequence[Any], tree: Any,
                  state: State, results: list[Result], result_tree: Any, memory: int | None
                  ) -> None:
-        self._memory = memory
+        self._memory, self._lends = memory, True
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
         self._tests, self._fit = [test_of(x) for x in leaves], test_of_all(leaves)
         self._said = [words(x) for x in leaves]
@@ -133,6 +133,8 @@ class Take:
             g.place = places[g.value.buffer] if g.value is not None else None
         staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
         self._grads = Grads(staying) if staying else None
+        self._lasting = frozenset([g.value.buffer for g in self._gradients
+                                   if self._lends and g.value and g.stays() and is_whole(g.value)])
         self._sets = [g for g in self._gradients if g.changes and not g.stays()]
         looked_after = {id(place) for _, place in staying}
         self._places = [p for p in places.values() if id(p) not in looked_after]
@@ -212,7 +214,7 @@ class Take:
         """
         executor = self._executor
         if executor is None:
-            executor = self._executor = executor_for(self.program, self._memory)
+            executor = self._executor = executor_for(self.program, self._memory, self._lasting)
             for b, few in self._copied.items():
                 executor.bind(b, few.array)
         if self._writes_arguments and self._overlap(given):
@@ -232,8 +234,10 @@ class Take:
                 executor.bind(g.before.buffer, a)
                 bound[k] = a
         grads = self._grads
-        if grads is not None:
-            grads.ready(executor)
+        if grads is not None and not grads.ready(executor):
+            self._lends = False  # somebody looks at gradients later, and may do so again
+            self.use(self.program)
+            return self.run(given, done)
         for place in self._places:
             if place.is_held():
                 place.renew(executor)

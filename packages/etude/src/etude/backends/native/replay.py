@@ -18,7 +18,7 @@ A call that no native column takes is run by its table, in Python, between two s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,7 +41,7 @@ from etude.core.columns import DECLINED, Column, Event, Table
 from etude.core.errors import BackendError, Unsupported
 from etude.core.state import STATE, State, Tables, current
 from etude.core.table import TABLE
-from etude.replay.memory import address, array_of
+from etude.replay.memory import address, array_of, memory_at
 from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, aligned, lowest, memory_plan
 from etude.replay.program import Buffer, Call, Group, Operand, Program, Value
 
@@ -67,12 +67,14 @@ class Native:
     """``program`` bound to the columns that its calls name.
 
     ``bind`` every argument and result buffer to memory, then ``run``; the caller sees to it that
-    one thread runs it at a time. ``poison`` is for tests: calls run one by one, and memory that
-    nobody needs any more is overwritten, so that a plan which is wrong shows.
+    one thread runs it at a time. Results that are ``lasting`` may lie in the arena (``lent``).
+    ``poison`` is for tests: calls run one by one, and memory that nobody needs any more is
+    overwritten, so that a plan which is wrong shows.
     """
 
-    def __init__(self, program: Program, poison: bool = False) -> None:
-        self.program = program
+    def __init__(self, program: Program, lasting: Collection[Buffer] = (), poison: bool = False
+                 ) -> None:
+        self.program, self._lasting = program, lasting
         self._poison = poison
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
@@ -94,6 +96,13 @@ class Native:
             first, last = self._patches[buffer]
             if self._chain is not None and first < last:
                 self._chain.point(first, last, array)
+
+    def lent(self, buffer: Buffer) -> Any:
+        """The place of a lasting result in the arena. Views of it are known by their base."""
+        if buffer not in self._lasting or buffer not in self.plan.offsets:
+            return None
+        return memory_at(address(self._arena) + self.plan.offsets[buffer], buffer.nbytes,
+                         self._arena)
 
     def run(self) -> None:
         """The program once. BackendError where a kernel fails, naming the call."""
@@ -161,12 +170,13 @@ class Native:
     def _bound(self, groups: list[Group], host: Host | None) -> bool:
         """Bind every call. False if some group cannot run block by block; ``_refused`` has them."""
         program = self.program = replace(self.program, groups=groups)
-        self.plan: MemoryPlan = memory_plan(program)
+        self.plan: MemoryPlan = memory_plan(program, self._lasting)
         #: Where buffers are. Arguments and results have stand-ins until ``bind`` is called, and
         #: what is inside a group is nowhere once it is bound.
         self._arena = _block(self.plan.size)
         self._memory: dict[Buffer, Any] = {b: self._arena[at : at + b.nbytes]
-                                           for b, at in self.plan.offsets.items()}
+                                           for b, at in self.plan.offsets.items()
+                                           if b not in self._lasting}
         self._memory.update({b: b.source for b in program.buffers() if b.source is not None})
         moving = {b: np.empty(b.nbytes + MARGIN, np.uint8) for b in program.buffers()
                   if b not in self._memory}
