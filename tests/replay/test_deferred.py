@@ -282,7 +282,7 @@ def trained():
 
 
 def test_gradients_nobody_holds_share_memory_with_the_rest(kernels):
-    model, step = trained()
+    _, step = trained()
     step = etude.capture(step)
     x = numbers(256, 32)
     step(x)

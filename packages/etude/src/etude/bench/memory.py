@@ -109,7 +109,8 @@ def _status(name: str) -> int:
 
 def _plan(taken: Any) -> tuple[int, int]:
     """(arena, live bound) of the program of a captured step."""
-    from etude.replay.passes import memory_plan, optimised
+    from etude.replay.passes import optimised
+    from etude.replay.passes.memory import memory_plan
 
     plan = memory_plan(optimised(taken.side.captured.program))
     return plan.size, plan.live_bound

@@ -7,7 +7,7 @@ one line; while nobody watches they do what they always did.
 
     array = live(numbers, dtype, table)     an array of a few numbers that every step makes anew
     effect(do, undo)                        something that is counted or moved, such as a schedule
-    looks_at(array)                         a check of values, which is made in the traced call alone
+    looks_at(array)                         a check of values, made in the traced call alone
 
 The watcher is a ``Trace`` (``replay/trace.py``), which this floor does not know.
 """

@@ -255,8 +255,8 @@ class Captured:
 
     def _first(self, take: Take, trace: Trace, world: World, leaves: Sequence[Any], answer: Any
                ) -> Any:
-        """The values of a call that was only prepared, by the first replay. ``answer`` stays what it
-        is where the program is not good for these arguments.
+        """The values of a call that was only prepared, by the first replay. Where the program is
+        not good for these arguments, ``answer`` as it is, and the calls still wait.
         """
         changed = [(t, before, grad_of(t)) for t, _, before, *_ in world.tensors
                    if grad_of(t) is not before]

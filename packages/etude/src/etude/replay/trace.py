@@ -2,8 +2,9 @@
 
 The function runs as always, under a tap. Every op call that the tap reports becomes a ``Call``, and
 every array that one sees a ``Value`` over the buffer whose memory it lies in. So nothing is asked
-of the function but that its numbers go through ops. Most calls are only prepared (``deferred.py``). Where Python looks at values, the trace stops
-with an error: what Python then does would not be done again.
+of the function but that its numbers go through ops. Kernels are only prepared, where that can be
+(``deferred.py``). Where Python looks at values, the trace stops with an error: what Python then
+does would not be done again.
 
 What the memory is, is decided when the function has returned (``finish``): memory of an argument,
 of a gradient that was there before, of something that outlives the call (state), numbers that

@@ -9,8 +9,8 @@ this one gives the same bits. It is made in three steps:
 2. Binding. Each call goes through the column that would run it, with ``out`` in place, while the
    host *holds* the records: the binder works out shapes, strides and numbers, and no kernel runs.
    Copies that a binder makes for its kernel are records too.
-3. Patches. Where a record points into a stand-in, ``bind`` points it into the real array. The copies
-   of a call go where the arena is free while it runs.
+3. Patches. Where a record points into a stand-in, ``bind`` points it into the real array. The
+   copies of a call go where the arena is free while it runs.
 
 A call that no native column takes is run by its table, in Python, between two stretches of records.
 """
@@ -230,7 +230,7 @@ class Native:
         """Of all calls, in order; before those of a group stands how they run together."""
         records: list[Record | Blocks] = []
         self._records_before = [0]  # of each call; at the end, of all
-        for i, call in enumerate(self.program.calls):
+        for i in range(len(self.program.calls)):
             found = self._records(i, self._tables[i])
             group = self._groups.get(i)
             if found is None:
