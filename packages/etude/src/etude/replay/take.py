@@ -133,8 +133,9 @@ class Take:
             g.place = places[g.value.buffer] if g.value is not None else None
         staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
         self._grads = Grads(staying) if staying else None
-        self._lasting = frozenset([g.value.buffer for g in self._gradients
-                                   if self._lends and g.value and g.stays() and is_whole(g.value)])
+        lasting = [g.value for g in self._gradients if self._lends and g.value and g.stays()]
+        self._lasting = frozenset([v.buffer for v in lasting
+                                   if is_whole(v) and v.buffer.device == "cpu"])
         self._sets = [g for g in self._gradients if g.changes and not g.stays()]
         looked_after = {id(place) for _, place in staying}
         self._places = [p for p in places.values() if id(p) not in looked_after]
