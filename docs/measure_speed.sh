@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Measures what docs/speed.md shows, and writes docs/speed-{steps,inference,ops}.json: about eight
-# minutes on two quiet cores, of which torch.compile takes three. Arguments: the Python to run, which
-# has Etude, etude-cpu, torch, jax, onnxruntime, onnx and onnxscript; "python" if it is left out.
+# Measures what docs/speed.md shows, and writes docs/speed-{steps,memory,inference,ops}.json: about
+# ten minutes on two quiet cores, of which torch.compile takes three. Arguments: the Python to run,
+# which has Etude, etude-cpu, torch, jax, onnxruntime, onnx and onnxscript; "python" if it is left
+# out.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${1:-python}
@@ -13,5 +14,6 @@ measure() {  # measure KIND [option ...]: the file is replaced once the benchmar
 }
 
 measure steps --time 10
+measure memory
 measure inference --time 5
 measure ops --threads 1  # threads of two libraries wait for one another in calls as short as these

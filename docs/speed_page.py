@@ -6,12 +6,16 @@ committed. No figure on the page is typed by hand.
 
 from pathlib import Path
 
-from etude.bench import report
+from etude.bench import memory, report
 from etude.bench.report import Report
 from op_pages import replace
 
 HERE = Path(__file__).parent
-KINDS = {"steps": "Training steps", "inference": "Inference", "ops": "Ops"}
+KINDS = {"steps": "Training steps", "memory": "Memory", "inference": "Inference", "ops": "Ops"}
+MEMORY = ("The most memory that the first steps of training take, less what the process had with "
+          "the model in it: the median of three processes for each side. What a library loads when "
+          "it is first called counts. The arena is where the results in between of the captured "
+          "step are; no arena is smaller than the live bound.")
 
 
 def write(folder):
@@ -20,12 +24,14 @@ def write(folder):
     found = {kind: Report.read(path) for kind, path in files.items() if path.exists()}
     text = "\n\n".join(section(kind, made) for kind, made in found.items())
     replace(folder / "speed_table.md", f"{text or 'Nothing was measured yet.'}\n")
-    drawn = [made for kind, made in found.items() if kind != "ops"]
+    drawn = [found[kind] for kind in ("steps", "inference") if kind in found]
     report.save(drawn, folder / "speed.svg")
 
 
 def section(kind, made):
     """A heading, when and where, what follows, and the table."""
+    if kind == "memory":
+        return f"## {KINDS[kind]}\n\n{made.where}\n\n{MEMORY}\n\n{memory.markdown(made.rows)}"
     said = " ".join(report.means(made))
     table = ops_table(made) if kind == "ops" else f"{report.markdown(made)}\n\n{notes(made)}"
     return f"## {KINDS[kind]}\n\n{made.where}\n\n{said}\n\n{table}".rstrip()

@@ -10,7 +10,8 @@ pytest.importorskip("click", reason="NOT RUN: needs the package click")
 from shell import run, words
 
 import etude
-from etude.bench import calls, peers, race, report, works
+from etude.bench import calls, memory, peers, race, report, works
+from etude.bench.memory import Peaks
 from etude.bench.race import Lead, Row, Time
 from etude.bench.report import Report
 from etude.core.errors import BackendError
@@ -186,3 +187,43 @@ def test_a_report_reads_what_it_wrote(tmp_path):
                                                (21.4e-6, "21.4 us"), (3e-8, "30 ns")])
 def test_times_are_told_in_three_digits(seconds, text):
     assert report.short(seconds) == text
+
+
+# ------------------------------------------------------------------ memory
+
+
+def on_linux():
+    from etude.bench.memory import STATUS
+
+    if not STATUS.exists():
+        pytest.skip("NOT RUN: only Linux says how much memory a process had")
+
+
+def test_a_captured_step_takes_less_memory_than_a_plain_one(alone, kernels):
+    on_linux()
+    out = run("bench", "memory", "lenet", "--processes", "1", "--json")
+    told = json.loads(out[out.index("{"):])
+    (row,) = told["rows"]
+    assert told["kind"] == "memory"
+    assert row["left_out"] == {"PyTorch": "torch is not installed"}
+    (captured,), (eager,) = row["peaks"]["Etude captured"], row["peaks"]["Etude"]
+    assert 0 < row["live"] <= row["arena"] < captured < eager
+
+
+def test_peaks_are_read_again_and_make_a_table(tmp_path):
+    made = Report.begin("memory", 1)
+    made.rows.append(Peaks("gpt", {"Etude captured": [30 << 20, 31 << 20, 90 << 20],
+                                   "PyTorch": [62 << 20]}, 20 << 20, 10 << 20))
+    path = tmp_path / "memory.json"
+    path.write_text(made.json())
+    (row,) = Report.read(path).rows
+    assert row.share == 0.5
+    assert memory.markdown([row]).splitlines()[-1] == (
+        "| gpt | 31 MB | 62 MB | 0.50 | 20 MB | 10 MB |")
+
+
+def test_a_process_that_fails_says_why(kernels, monkeypatch):
+    on_linux()
+    monkeypatch.setattr(memory, "SIDES", ("Etude",))
+    with pytest.raises(RuntimeError, match="KeyError: 'no such work'"):
+        memory.measure(works.Work("mlp", (1,), (1, 1), 1, "no such work"), 1, str)

@@ -132,6 +132,41 @@ def test_bits_do_not_depend_on_the_number_of_threads(count):
     assert [a.tobytes() for a in step.memory()] == [a.tobytes() for a in want[1]]
 
 
+def test_copies_for_kernels_lie_in_the_arena():
+    """Attention asks for contiguous heads; binding it takes no more than the plan says."""
+    import tracemalloc
+
+    step = attention()
+    step.executor(step.program)  # plans of its ops are kept
+    tracemalloc.start()
+    try:
+        executor, _ = step.executor(step.program)
+        kept, _ = tracemalloc.get_traced_memory()
+        snapshot = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    copies = snapshot.filter_traces([tracemalloc.Filter(True, "*/native/copies.py")])
+    assert sum(trace.size for trace in copies.traces) < 1000
+    assert executor.plan.size < kept
+
+
+def test_lasting_results_lie_in_the_arena_until_the_end():
+    step = perceptron()
+    (result,) = step.program.results
+    executor, loss = step.executor(step.program, lasting=[result.buffer])
+    place = executor.lent(result.buffer)
+    assert place.nbytes == result.buffer.nbytes
+    assert executor.lent(step.program.arguments[0].buffer) is None
+    executor.bind(result.buffer, place.view(np.float32).reshape(result.shape))
+    before = step.memory()
+    executor.run()
+    got = place.view(np.float32).item()
+    step.restore(before)
+    other, loss = step.executor(step.program)
+    other.run()
+    assert got == loss.item()
+
+
 def test_a_run_allocates_no_array():
     import tracemalloc
 

@@ -56,3 +56,15 @@ def test_only_temporaries_lie_in_the_arena():
     program = program_of(lambda x: x * 2.0, x)
     assert memory_plan(program).offsets == {}
     assert memory_plan(program).size == 0
+
+
+def test_a_lasting_result_lies_in_the_arena_from_its_call_on():
+    x = numbers(16)
+    program = program_of(lambda x: (x * 2.0, etude.exp(etude.tanh(x))), x)
+    first = program.results[0].buffer
+    plan = memory_plan(program, lasting=[first])
+    assert plan.lives[first] == (0, len(program.calls))
+    assert not any(first in plan.dead_after(i) for i in range(len(program.calls)))
+    (other,) = plan.offsets.keys() - {first}
+    assert plan.offsets[other] != plan.offsets[first]
+    assert plan.beside(0) == [(plan.offsets[first], 64)]

@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
+from etude.bench.memory import Peaks
 from etude.bench.race import CAPTURED, EAGER, Lead, Row, Time, best_of
 from etude.data.files import write_atomically
 from etude.measure.roof import this_machine
@@ -31,14 +32,14 @@ COLOURS = {"Etude captured": "#2a7f62", "Etude": "#3d5a98", "Etude reference": "
 
 @dataclass
 class Report:
-    """Races of one kind, and where and when they took place."""
+    """Races of one kind, and where and when they took place; of the kind "memory", peaks."""
 
-    kind: str  # "steps", "inference", "ops"
+    kind: str  # "steps", "inference", "ops", "memory"
     threads: int
     date: str = ""
     machine: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)  # of Row, or of Peaks
 
     @classmethod
     def begin(cls, kind: str, threads: int) -> Self:
@@ -57,7 +58,8 @@ class Report:
             state = json.loads(path.read_text())
             if state.pop("format") != FORMAT:
                 raise ValueError(f"its format is not {FORMAT}")
-            rows = [_row(row) for row in state.pop("rows")]
+            of_kind = _row if state["kind"] != "memory" else lambda row: Peaks(**row)
+            rows = [of_kind(row) for row in state.pop("rows")]
             return cls(rows=rows, **state)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path}: not what etude bench --json writes ({error}); write it "

@@ -88,6 +88,7 @@ class Side:
     take: Callable[[], Any]
     read: Callable[[Any], Any]
     rate: Callable[[float], None] = lambda lr: None  # sets that of AdamW
+    captured: Any = None  # what ``take`` calls, if that is captured
 
     def answers(self, count: int) -> Any:
         """What the first ``count`` calls give: losses of steps, or outputs."""
@@ -147,9 +148,9 @@ def training(work: Work, column: str, captured: bool = False) -> Within:
     def rate(lr: float) -> None:
         optimizer.param_groups[0]["lr"] = lr
 
-    take = capture(step) if captured else step
-    return Within(Side(lambda: take(x, labels), lambda loss: loss.item(), rate),
-                  lambda: use(column))
+    take: Any = capture(step) if captured else step
+    return Within(Side(lambda: take(x, labels), lambda loss: loss.item(), rate,
+                       take if captured else None), lambda: use(column))
 
 
 def inference(work: Work, column: str, captured: bool = False) -> Within:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from etude.backends.use import use
-from etude.bench import calls, ops, peers, report, works
+from etude.bench import calls, memory, ops, peers, report, works
 from etude.bench.race import TORCH, race
 from etude.bench.report import Report
 from etude.bench.works import Work
@@ -55,7 +55,8 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(epilog="\b\nExamples:\n  etude bench steps\n  etude bench steps mlp --time 20\n"
                     "  etude bench inference --json > inference.json\n"
-                    "  etude bench ops softmax conv2d --threads 1")
+                    "  etude bench ops softmax conv2d --threads 1\n"
+                    "  etude bench memory gpt")
 def bench() -> None:
     """Time Etude beside NumPy, PyTorch, torch.compile, JAX and onnxruntime.
 
@@ -87,14 +88,61 @@ def inference(names: tuple[str, ...], **given: Any) -> None:
     _races("inference", [*wanted, ("generation", works.GENERATION)], names, **given)
 
 
-def _races(kind: str, listed: list[tuple[str, Work]], names: tuple[str, ...], threads: int | None,
-           seconds: float | None, quick: bool, json_: bool, plot: Path | None) -> None:
+@bench.command("memory")
+@click.argument("names", nargs=-1)
+@click.option("--threads", type=click.IntRange(1), metavar="N",
+              help="For every library. The default: all cores there are.")
+@click.option("--processes", type=click.IntRange(1), default=memory.PROCESSES, metavar="N",
+              help="Of each side, whose median counts. The default: 3.")
+@click.option("--json", "json_", is_flag=True, help="For programs.")
+def memory_(names: tuple[str, ...], threads: int | None, processes: int, json_: bool) -> None:
+    """The most memory that training steps take, beside PyTorch.
+
+    Each side runs in processes of its own. What counts is the peak of the first
+    steps, less what the process had with the model in it. NAMES are parts of
+    the names of works.
+    """
+    if not memory.STATUS.exists():
+        raise click.ClickException("etude bench memory asks Linux for the most memory that a "
+                                   "process had, and this system does not say it")
+    chosen = [work for _, work in _chosen([("steps", work) for work in works.STEPS], names)]
+    if _elsewhere(threads):
+        return
+    with use("cpu"):
+        pass
+    made = Report.begin("memory", cores())
+    for work in chosen:
+        made.rows.append(memory.measure(work, processes, _say))
+    if json_:
+        click.echo(made.json())
+        return
+    sides = [side for side in memory.SIDES if side in made.rows[0].peaks]
+    heads = (*sides, "captured / PyTorch", "arena", "live bound")
+    table = grid("work", *heads, right=heads)
+    for row in made.rows:
+        share = "" if row.share is None else f"{row.share:.2f}"
+        table.add_row(row.work, *[memory.megabytes(row.peak(side)) for side in sides], share,
+                      memory.megabytes(row.arena), memory.megabytes(row.live))
+    console().print(table)
+    for side, why in made.rows[0].left_out.items():
+        click.echo(f"Without {side}: {why}.")
+    click.echo("\n" + textwrap.fill(made.where, 79))
+
+
+def _chosen(listed: list[tuple[str, Work]], names: tuple[str, ...]) -> list[tuple[str, Work]]:
+    """The works with one of these names in theirs; all without names."""
     chosen = [pair for pair in listed
               if not names or any(name.lower() in pair[1].name.lower() for name in names)]
     if not chosen:
         known = ", ".join(work.name for _, work in listed)
         raise click.UsageError(f"no work has {' or '.join(map(repr, names))} in its name; there "
                                f"are {known}")
+    return chosen
+
+
+def _races(kind: str, listed: list[tuple[str, Work]], names: tuple[str, ...], threads: int | None,
+           seconds: float | None, quick: bool, json_: bool, plot: Path | None) -> None:
+    chosen = _chosen(listed, names)
     if _elsewhere(threads):
         return
     with use("cpu"):  # BackendError where there are no C kernels
@@ -166,10 +214,10 @@ def _again(context: click.Context) -> list[str]:
     """The words of this command."""
     given = context.params
     words = ["bench", str(context.info_name), *given["names"]]
-    for name, option in (("seconds", "--time"), ("plot", "--plot")):
-        if given[name] is not None:
+    for name, option in (("seconds", "--time"), ("processes", "--processes"), ("plot", "--plot")):
+        if given.get(name) is not None:
             words += [option, str(given[name])]
-    return words + [f"--{flag.strip('_')}" for flag in ("quick", "json_") if given[flag]]
+    return words + [f"--{flag.strip('_')}" for flag in ("quick", "json_") if given.get(flag)]
 
 
 # ------------------------------------------------------------------ ops

@@ -85,9 +85,10 @@ class Event(NamedTuple):
     table: Table | None = None
 
 
-#: Sees every call. It may have two methods more. ``together(op, calls, column, seconds)`` is told
+#: Sees every call. It may have three methods more. ``together(op, calls, column, seconds)`` is told
 #: of many calls that ran as one; ``calls`` holds the (op, arrays, attrs) of each. Where a tap lacks
 #: it, they run one by one. ``waited(start, end, arrays)`` is told when a program waited for data.
+#: ``carry(table, column, call, arrays, options)`` makes the call itself: a trace only prepares it.
 Tap = Callable[[Event], None]
 VIEW = "view"  # the column named for ops that belong to the array type
 REFERENCE = "reference"
@@ -194,6 +195,7 @@ class Table(dict[str, Implementation]):
     def _tapped(self, op: Op, candidates: list[tuple[str, Implementation]]) -> Implementation:
         """An entry that tries the same candidates, and reports what happened."""
         last = len(candidates) - 1
+        carry = next((tap.carry for tap in self.taps if hasattr(tap, "carry")), None)
 
         def tapped(*arrays: Any, out: Any = None, **attrs: Any) -> Any:
             declined: tuple[tuple[str, str], ...] = ()
@@ -201,7 +203,8 @@ class Table(dict[str, Implementation]):
             for i, (column, call) in enumerate(candidates):
                 start = time.perf_counter()
                 try:
-                    result = call(*arrays, **given)
+                    result = (call(*arrays, **given) if carry is None
+                              else carry(self, column, call, arrays, given))
                 except DECLINED as no:
                     if i == last:
                         raise

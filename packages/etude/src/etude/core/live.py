@@ -7,6 +7,7 @@ one line; while nobody watches they do what they always did.
 
     array = live(numbers, dtype, table)     an array of a few numbers that every step makes anew
     effect(do, undo)                        something that is counted or moved, such as a schedule
+    looks_at(array)                         a check of values, made in the traced call alone
 
 The watcher is a ``Trace`` (``replay/trace.py``), which this floor does not know.
 """
@@ -39,6 +40,7 @@ class Watcher(Protocol):
     def clears(self, leaf: Any) -> None: ...
     def copies(self, source: Any, array: Any) -> None: ...
     def reads(self, array: Any) -> None: ...
+    def looks(self, array: Any) -> None: ...
     def refuses(self, what: str) -> None: ...
 
 
@@ -88,6 +90,13 @@ def effect(do: Callable[[], Any], undo: Callable[[], Any]) -> None:
     with unwatched():
         do()
     watcher.acts(Effect(do, undo))
+
+
+def looks_at(array: Any) -> None:
+    """Values are checked, which changes nothing that the step does: they must be there."""
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher.looks(array)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 from etude.core.dispatch import OPS
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import real
+from etude.core.live import looks_at
 from etude.core.shapes import FLOATS, Spec, bool_, int64
 from etude.core.tensor import Tensor
 from etude.functional.calls import as_tensor, per_channel, refused
@@ -137,7 +138,10 @@ def _probabilities(x: Tensor, target: Tensor) -> None:
     if target.node is not None and not x.requires_grad:
         raise ValueError(f"cross_entropy: target is the result of {target.node.op.name!r} and has "
                          f"a gradient, input has none. {order}")
-    if isinstance(target.array, np.ndarray) and target.array.min(initial=0) < LEAST:
+    if not isinstance(target.array, np.ndarray):
+        return
+    looks_at(target.array)
+    if target.array.min(initial=0) < LEAST:
         raise ValueError(f"cross_entropy: target has the shape of input, so it holds "
                          f"probabilities, and {target.array.min():.3g} is none. {order}")
 

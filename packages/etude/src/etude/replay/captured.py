@@ -10,6 +10,7 @@ import copy
 import functools
 import gc
 import inspect
+import operator
 import threading
 import time
 import warnings
@@ -23,12 +24,22 @@ from etude.core.live import WATCHER
 from etude.core.state import STATE, State, Tables, tap
 from etude.core.tensor import Tensor
 from etude.inspect.draw import Graph
-from etude.replay.guards import OF_OBJECT, TRACING, Names, World, build, flatten, words
+from etude.replay.deferred import untapped
+from etude.replay.guards import (
+    OF_OBJECT,
+    TRACING,
+    Names,
+    World,
+    build,
+    flatten,
+    grad_of,
+    words,
+)
 from etude.replay.memory import address, extent, owner_of
 from etude.replay.program import Program
 from etude.replay.results import Result, tensor_over
 from etude.replay.take import SHARED, Take, array_in
-from etude.replay.trace import Trace, untapped
+from etude.replay.trace import Trace
 
 MOST = 8  # takes that are kept
 PATIENCE = 60.0  # seconds for which a trace waits for one in another thread
@@ -193,7 +204,11 @@ class Captured:
     # ------------------------------------------------------------------ a trace
 
     def _trace(self, args: Any, kwargs: Any, state: State) -> Any:
-        """Call the function under a trace, and keep the take if it can be replayed."""
+        """Call the function under a trace, and keep the take if it can be replayed.
+
+        Where all its calls could be prepared, the first replay is the call. A function that others
+        watch, or that was given copies, runs as it is written.
+        """
         if not TRACING.acquire(timeout=PATIENCE):
             raise CaptureError(f"capture: {self._name} waited {PATIENCE:g} s for a trace in "
                                f"another thread. A captured function must not wait for a thread "
@@ -215,7 +230,9 @@ class Captured:
                   if isinstance(x, (Tensor, np.ndarray))]
         labels = _argument_names(self.fn, args, kwargs)
         before = [(t, g.array) for t, _, g, _, _ in world.tensors if isinstance(g, Tensor)]
-        trace = Trace(self._name, [(labels.get(id(leaves[i]), ""), a) for i, a in arrays], before)
+        defers = not STATE.get().tables.taps and all(map(operator.is_, given, leaves))
+        trace = Trace(self._name, [(labels.get(id(leaves[i]), ""), a) for i, a in arrays], before,
+                      defers)
         names = Names(self.fn, [x for x in leaves if not isinstance(x, (Tensor, np.ndarray))])
         positional, named = build(tree, iter(given))
         self.traces += 1
@@ -235,13 +252,38 @@ class Captured:
             del positional, named, result, out, answers
             take = Take(trace, world, names, leaves, tree, state, results, result_tree,
                         self.memory, self.generate)
+            escaped = self._escaped(trace)
+            if trace.defers and not escaped:
+                answer = self._first(take, trace, world, leaves, answer)
+            trace.compute()
             _copy_back(leaves, given, take.program)
-            if not self._escaped(trace):
+            if not escaped:
                 self._takes.insert(0, take)
                 del self._takes[MOST:]
             return answer
+        except BaseException:
+            trace.compute()  # all that was done up to here is done, as without a trace
+            raise
         finally:
             trace.forget()
+
+    def _first(self, take: Take, trace: Trace, world: World, leaves: Sequence[Any], answer: Any
+               ) -> Any:
+        """The values of a call that was only prepared, by the first replay. Where the program is
+        not good for these arguments, ``answer`` as it is, and the calls still wait.
+        """
+        changed = [(t, before, grad_of(t)) for t, _, before, *_ in world.tensors
+                   if grad_of(t) is not before]
+        for t, before, _ in changed:
+            t.grad = before
+        trace.defers = False
+        found = take.run(leaves, done=True)
+        if found is not SHARED:
+            return found
+        for t, _, after in changed:
+            t.grad = after
+        trace.defers = True
+        return answer
 
     def _check(self, leaves: Sequence[Any], state: State) -> None:
         for x in leaves:

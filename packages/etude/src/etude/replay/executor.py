@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from etude.replay.program import Buffer, Program
@@ -24,14 +25,20 @@ class Executor(Protocol):
     def bind(self, buffer: Buffer, array: Any) -> None:
         """From now on ``buffer`` is the memory that begins with the first element of ``array``."""
 
+    def lent(self, buffer: Buffer) -> Any:
+        """Where ``buffer`` may be bound beside the temporaries, as an array; None: nowhere. The
+        next run uses this memory before it writes the result there.
+        """
+
     def run(self) -> None:
         """All calls, in order."""
 
 
-def executor_for(program: Program, memory: int | None = None, generate: bool = False) -> Executor:
+def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = (),
+                 generate: bool = False) -> Executor:
     """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
-    temporaries, at the price of computing some of them twice; ``generate``: pointwise chains as C,
-    compiled here.
+    temporaries, at the price of computing some of them twice; ``lasting``: the results that it may
+    lend memory for; ``generate``: pointwise chains as C, compiled here.
     """
     from etude.backends.native.generate import can_generate
     from etude.backends.native.replay import Native, takes
@@ -39,7 +46,7 @@ def executor_for(program: Program, memory: int | None = None, generate: bool = F
 
     program = optimised(program, memory=memory)
     if takes(program):
-        return Native(program, generate=generate)
+        return Native(program, lasting, generate)
     if generate:
         can_generate(None)  # which says what is missing
     return Reference(program)

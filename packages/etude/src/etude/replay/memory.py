@@ -12,7 +12,7 @@ import numpy as np
 from etude.core.array import DeviceArray
 from etude.core.columns import Table
 from etude.core.shapes import Shape
-from etude.replay.program import Value
+from etude.replay.program import Buffer, Value
 
 
 def owner_of(x: Any) -> Any:
@@ -86,6 +86,13 @@ def array_of(v: Value, base: Any) -> Any:
             element_strides(base) == v.strides):
         return base
     return np.asarray(_Memory(base, v))
+
+
+def memory_at(start: int, nbytes: int, owner: Any) -> np.ndarray[Any, Any]:
+    """The bytes from the address ``start`` on, in memory that ``owner`` keeps."""
+    buffer, byte = Buffer("", "temporary", nbytes), np.dtype(np.uint8)
+    return np.asarray(_Memory(owner, Value(buffer, (max(nbytes, 1),), byte, (1,),
+                                           start - address(owner))))
 
 
 def fresh(v: Value, table: Table) -> Any:

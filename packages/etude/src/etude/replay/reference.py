@@ -45,6 +45,9 @@ class Reference:
         for i in self._uses.get(buffer, ()):
             self._steps[i] = None
 
+    def lent(self, buffer: Buffer) -> Any:
+        """Nothing: every buffer has memory of its own."""
+
     def run(self) -> None:
         """All calls, in order."""
         for i, step in enumerate(self._steps):

@@ -113,14 +113,15 @@ class Place:
     the Tensor that the use is given: a ``Result`` with a history or a ``Gradient``.
     """
 
-    __slots__ = ("_spare", "_table", "_use", "_value", "array", "keeps_tensor", "refs", "tensor",
-                 "tensor_refs")
+    __slots__ = ("_spare", "_table", "_use", "_value", "array", "keeps_tensor", "lent", "refs",
+                 "tensor", "tensor_refs")
 
     def __init__(self, value: Value, table: Table, use: Result | Gradient | None) -> None:
         self._value, self._table, self._use = value, table, use
         self.keeps_tensor = isinstance(use, Gradient) or (use is not None and use.wants)
         self.array: Any = None
         self.tensor: Tensor | None = None
+        self.lent = False  # whether the memory is the executor's, which needs it at the next run
         #: how many references there are while nobody but the replay has any
         self.refs = self.tensor_refs = -1
         self._spare: list[tuple[Any, Tensor | None]] = []
@@ -137,7 +138,7 @@ class Place:
                 del self._spare[i]
                 break
         else:
-            array, tensor = self._new()
+            array, tensor = self._new(executor)
         executor.bind(self._value.buffer, _seen(array))
         self.array, self.tensor = array, tensor
         del array, tensor
@@ -150,8 +151,10 @@ class Place:
         return getrefcount(self.array) > self.refs or (
             getrefcount(self.tensor) > self.tensor_refs + also)
 
-    def _new(self) -> tuple[Any, Tensor | None]:
-        array = fresh(self._value, self._table)
+    def _new(self, executor: Executor) -> tuple[Any, Tensor | None]:
+        memory = executor.lent(self._value.buffer)
+        self.lent = memory is not None
+        array = array_of(self._value, memory) if self.lent else fresh(self._value, self._table)
         if not self.keeps_tensor:
             return array, None
         assert self._use is not None
@@ -217,7 +220,8 @@ class Grads:
     """The gradients that stay in the same leaves: looked after all at once, since there are many.
 
     A leaf's own reference to its grad is nobody else's. So all memory may be written if every leaf
-    has the Tensor of its place, and no count of references is larger than it was.
+    has the Tensor of its place, and no count of references is larger than it was. While nobody else
+    has any, gradients lie in the executor's arena: few of them are there while most else is.
     """
 
     def __init__(self, kept: Sequence[tuple[Tensor, Place]]) -> None:
@@ -225,18 +229,23 @@ class Grads:
         self._watched: list[Any] = []
         self._counts: list[int] | None = None  # None: to be counted after the next run
 
-    def ready(self, executor: Executor) -> None:
-        """Have memory bound for every gradient that nobody else holds."""
+    def ready(self, executor: Executor) -> bool:
+        """Have memory bound for every gradient that nobody else holds. False where somebody holds
+        memory that the executor has lent.
+        """
         for leaf, place in self._kept:
             if leaf.grad is not place.tensor:
                 break
         else:
             if list(map(getrefcount, self._watched)) == self._counts:
-                return
+                return True
         self._watched, self._counts = [], None
         for leaf, place in self._kept:
             if place.array is None or place.is_held(leaf.grad is place.tensor):
+                if place.lent:
+                    return False
                 place.renew(executor)
+        return True
 
     def set(self) -> None:
         """After a run: leave them in the leaves."""

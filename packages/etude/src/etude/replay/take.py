@@ -7,7 +7,7 @@ for the usual case: everything as it was, one look at each thing that may differ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Take:
     def __init__(self, trace: Trace, world: World, names: Names, leaves: Sequence[Any], tree: Any,
                  state: State, results: list[Result], result_tree: Any, memory: int | None,
                  generate: bool) -> None:
-        self._memory, self._generate = memory, generate
+        self._memory, self._generate, self._lends = memory, generate, True
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
         self._tests, self._fit = [test_of(x) for x in leaves], test_of_all(leaves)
         self._said = [words(x) for x in leaves]
@@ -133,6 +133,9 @@ class Take:
             g.place = places[g.value.buffer] if g.value is not None else None
         staying = [(g.leaf, g.place) for g in self._gradients if g.place and g.stays()]
         self._grads = Grads(staying) if staying else None
+        lasting = [g.value for g in self._gradients if self._lends and g.value and g.stays()]
+        self._lasting = frozenset([v.buffer for v in lasting
+                                   if is_whole(v) and v.buffer.device == "cpu"])
         self._sets = [g for g in self._gradients if g.changes and not g.stays()]
         looked_after = {id(place) for _, place in staying}
         self._places = [p for p in places.values() if id(p) not in looked_after]
@@ -205,9 +208,10 @@ class Take:
 
     # ------------------------------------------------------------------ a replay
 
-    def run(self, given: Sequence[Any]) -> Any:
+    def run(self, given: Sequence[Any], done: bool = False) -> Any:
         """Replay the program with these arguments; SHARED, before anything is done, where one lies
-        in memory that the program writes, so that only the function itself is right.
+        in memory that the program writes, so that only the function itself is right. ``done``: the
+        effects are, as the function has just run.
         """
         executor = self._executor or self._made()
         if self._writes_arguments and self._overlap(given):
@@ -227,12 +231,14 @@ class Take:
                 executor.bind(g.before.buffer, a)
                 bound[k] = a
         grads = self._grads
-        if grads is not None:
-            grads.ready(executor)
+        if grads is not None and not grads.ready(executor):
+            self._lends = False  # somebody looks at gradients later, and may do so again
+            self.use(self.program)
+            return self.run(given, done)
         for place in self._places:
             if place.is_held():
                 place.renew(executor)
-        self._do(executor, given)
+        self._do(executor, given, self._effects if not done else ())
         for few in self._copied.values():
             few.hand_out()
         if grads is not None:
@@ -246,7 +252,7 @@ class Take:
 
     def _made(self) -> Executor:
         """The executor, which is made at the first replay."""
-        executor = executor_for(self.program, self._memory, self._generate)
+        executor = executor_for(self.program, self._memory, self._lasting, self._generate)
         for b, few in self._copied.items():
             executor.bind(b, few.array)
         self._executor = executor
@@ -266,11 +272,14 @@ class Take:
             self._calls = [(c.op, c.inputs, c.attrs) for c in ran], " + ".join(columns)
         return self._calls
 
-    def _do(self, executor: Executor, given: Sequence[Any]) -> None:
-        """Effects, then calls. If one fails, what would not have happened yet is taken back."""
-        done = 0
+    def _do(self, executor: Executor, given: Sequence[Any], left: Sequence[Callable[[], Any]]
+            ) -> None:
+        """The effects that are left, then calls. If one fails, what would not have happened yet is
+        taken back.
+        """
+        done = len(self._effects) - len(left)
         try:
-            for do in self._effects:
+            for do in left:
                 do()
                 done += 1
             for buffer in self._renewed:

@@ -2,8 +2,9 @@
 
 The function runs as always, under a tap. Every op call that the tap reports becomes a ``Call``, and
 every array that one sees a ``Value`` over the buffer whose memory it lies in. So nothing is asked
-of the function but that its numbers go through ops. Where Python looks at values, the trace stops
-with an error: what Python then does would not be done again.
+of the function but that its numbers go through ops. Kernels are only prepared, where that can be
+(``deferred.py``). Where Python looks at values, the trace stops with an error: what Python then
+does would not be done again.
 
 What the memory is, is decided when the function has returned (``finish``): memory of an argument,
 of a gradient that was there before, of something that outlives the call (state), numbers that
@@ -21,14 +22,16 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
+from etude.backends.native.kernel import holding
 from etude.core.array import DeviceArray
-from etude.core.columns import REFERENCE, Event, Table, table_of
+from etude.core.columns import DECLINED, REFERENCE, VIEW, Event, Implementation, Table, table_of
 from etude.core.errors import CaptureError
 from etude.core.live import Effect, array_of
 from etude.core.table import TABLE
 from etude.core.tensor import Tensor
 from etude.inspect.receipt import caller
-from etude.replay.memory import address, element_strides, extent, is_whole, owner_of
+from etude.replay.deferred import make, prepared, untapped
+from etude.replay.memory import address, element_strides, extent, is_whole, memory_at, owner_of
 from etude.replay.program import Buffer, Call, Kind, Operand, Program, Value
 
 LETTERS = {"argument": "x", "state": "w", "constant": "c", "live": "n", "result": "y",
@@ -40,11 +43,12 @@ class Trace:
 
     ``arguments``: (name, array) of each argument that is one; no two overlap.
     ``gradients``: (leaf, its grad) of all leaves that have one before.
+    ``defers``: whether calls are only prepared, up to where values are needed.
     """
 
     def __init__(self, name: str, arguments: Sequence[tuple[str, Any]],
-                 gradients: Sequence[tuple[Tensor, Any]]) -> None:
-        self.name = name
+                 gradients: Sequence[tuple[Tensor, Any]], defers: bool = False) -> None:
+        self.name, self.defers = name, defers
         self.calls: list[Call] = []
         self.effects: list[tuple[int, Effect]] = []
         self.tests: list[tuple[Callable[[], bool], str]] = []  # what must hold at every replay
@@ -86,6 +90,39 @@ class Trace:
     def _gone(self, owner: int, _: Any) -> None:
         """Memory was given back: what comes to lie there next is another buffer."""
         self._by_owner.pop(owner, None)
+
+    # ------------------------------------------------------------------ calls that wait
+
+    def carry(self, table: Table, column: str, call: Implementation, arrays: tuple[Any, ...],
+              options: dict[str, Any]) -> Any:
+        """Prepare a call, or make it where that cannot be, after those that wait."""
+        if self.defers and column != VIEW:
+            try:
+                return prepared(table, column, call, arrays, options)
+            except DECLINED:
+                if holding():
+                    raise  # a copy for a kernel, whose own call cannot be prepared then
+                self.compute()
+        return call(*arrays, **options)
+
+    def compute(self) -> None:
+        """Make the calls that were only prepared: from now on everything has its values."""
+        if self.defers:
+            self.defers = False
+            make(list(self.calls), self._memory)
+
+    def _memory(self, buffer: Buffer) -> Any:
+        """The memory of a buffer. Where the function has let go of it, other memory will do."""
+        owner, given_out = self._owners.get(buffer), self._given_out.get(buffer)
+        if owner is None and given_out is not None:
+            owner = given_out()
+        if owner is not None:
+            return memory_at(self._start[buffer], buffer.nbytes, owner)
+        if buffer in self._filled:
+            event = self._filled[buffer]
+            assert event.table is not None
+            return untapped(event.table)["full"](**event.attrs)
+        return np.empty(max(buffer.nbytes, 1), np.uint8)
 
     # ------------------------------------------------------------------ what the tap reports
 
@@ -196,6 +233,8 @@ class Trace:
         op, attrs = ("contiguous", {}) if source.dtype == array.dtype else (
             "cast", {"dtype": array.dtype})
         inputs = (self.value(source),)
+        if inputs[0].buffer.kind != "argument":
+            self.compute()  # Python may write other numbers there before the function is over
         self.calls.append(Call(op, inputs, attrs, (self.value(array, "temporary"),), "", None))
 
     def reads(self, array: Any) -> None:
@@ -205,6 +244,10 @@ class Trace:
             f"{list(array.shape)} at {caller()}. A replay runs op calls alone, so it would not see "
             f"other values: return the tensor and look at it outside, or choose with "
             f"etude.where")
+
+    def looks(self, array: Any) -> None:
+        """Values are checked."""
+        self.compute()
 
     def refuses(self, what: str) -> None:
         """What no replay can do."""
@@ -329,11 +372,6 @@ class Trace:
         """Let go of the memory of the traced call."""
         self._owners.clear()
         self._given_out.clear()
-
-
-def untapped(table: Table) -> Table:
-    """The same columns under no tap."""
-    return table_of(table.device, table.stack, table.strict, table.fallback)
 
 
 def _as_array(owner: Any, buffer: Buffer, values: Any) -> Any:

@@ -165,6 +165,15 @@ def _process() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
 
+def give_back() -> None:
+    """Give back to the system what malloc keeps though nobody has it, where malloc can do that:
+    the host lets it keep much (C: c_src/cpu/host/context.c), and a huge page is kept for one byte.
+    """
+    trim = getattr(_process(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _begin(address: int | None) -> int | None:
     """Where the library that holds an address begins in memory."""
     place = _Place()

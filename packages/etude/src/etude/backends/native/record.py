@@ -11,12 +11,12 @@ plain loop, are the step: the same kernels on the same memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from etude.backends.native.geometry import Geometry
-from etude.backends.native.kernel import Record, keep_in
+from etude.backends.native.kernel import Host, Record, holding, keep_in
 from etude.backends.native.library import host
 from etude.core.columns import Event
 from etude.core.errors import BackendError
@@ -41,6 +41,22 @@ class Records(list[Record]):
             if status:
                 raise BackendError(f"the record {record.type} ended with status {status} when run "
                                    f"again")
+
+
+def held(host: Host, call: Callable[..., Any], arrays: tuple[Any, ...], options: dict[str, Any]
+         ) -> Any:
+    """What ``call`` returns with its kernels not run: outputs of the right shapes and strides, in
+    memory that nobody has written. Inside another such call it is that one's copy.
+    """
+    if holding():
+        return call(*arrays, **options)
+    host.start(True)
+    keep_in([], hold=True)
+    try:
+        return call(*arrays, **options)
+    finally:
+        keep_in(None)
+        host.stop()
 
 
 @contextmanager

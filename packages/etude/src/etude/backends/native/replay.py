@@ -9,7 +9,8 @@ this one gives the same bits. It is made in three steps:
 2. Binding. Each call goes through the column that would run it, with ``out`` in place, while the
    host *holds* the records: the binder works out shapes, strides and numbers, and no kernel runs.
    Copies that a binder makes for its kernel are records too.
-3. Patches. Where a record points into a stand-in, ``bind`` points it into the real array.
+3. Patches. Where a record points into a stand-in, ``bind`` points it into the real array. The
+   copies of a call go where the arena is free while it runs.
 
 A call that no native column takes is run by its table, in Python, between two stretches of records.
 """
@@ -17,7 +18,7 @@ A call that no native column takes is run by its table, in Python, between two s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,13 +37,13 @@ from etude.backends.native.kernel import (
     Record,
     keep_in,
 )
-from etude.backends.native.library import Ops
+from etude.backends.native.library import Ops, give_back
 from etude.core.columns import DECLINED, Column, Event, Table
 from etude.core.errors import BackendError, Unsupported
 from etude.core.state import STATE, State, Tables, current
 from etude.core.table import TABLE
-from etude.replay.memory import address, array_of
-from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, memory_plan
+from etude.replay.memory import address, array_of, memory_at
+from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, aligned, lowest, memory_plan
 from etude.replay.program import Buffer, Call, Group, Operand, Program, Value
 
 Array = np.ndarray[Any, Any]
@@ -67,13 +68,15 @@ class Native:
     """``program`` bound to the columns that its calls name.
 
     ``bind`` every argument and result buffer to memory, then ``run``; the caller sees to it that
-    one thread runs it at a time. With ``generate`` pointwise chains become loops in C, which
-    ``generated`` has (``generate.py``). ``poison`` is for tests: calls run one by one, and memory
-    that nobody needs any more is overwritten, so that a plan which is wrong shows.
+    one thread runs it at a time. Results that are ``lasting`` may lie in the arena (``lent``). With
+    ``generate`` pointwise chains become loops in C, which ``generated`` has (``generate.py``).
+    ``poison`` is for tests: calls run one by one, and memory that nobody needs any more is
+    overwritten, so that a plan which is wrong shows.
     """
 
-    def __init__(self, program: Program, poison: bool = False, generate: bool = False) -> None:
-        self.program = program
+    def __init__(self, program: Program, lasting: Collection[Buffer] = (), generate: bool = False,
+                 poison: bool = False) -> None:
+        self.program, self._lasting = program, lasting
         self._poison = poison
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
@@ -83,6 +86,7 @@ class Native:
                   and (self._generate or worthwhile(g, program.calls))]
         while not self._bound(groups, host):
             groups = [g for g in groups if g not in self._refused]
+        give_back()  # what the traced call had, and stand-ins
 
     @property
     def at(self) -> int:
@@ -96,6 +100,13 @@ class Native:
             first, last = self._patches[buffer]
             if self._chain is not None and first < last:
                 self._chain.point(first, last, array)
+
+    def lent(self, buffer: Buffer) -> Any:
+        """The place of a lasting result in the arena. Views of it are known by their base."""
+        if buffer not in self._lasting or buffer not in self.plan.offsets:
+            return None
+        return memory_at(address(self._arena) + self.plan.offsets[buffer], buffer.nbytes,
+                         self._arena)
 
     def run(self) -> None:
         """The program once. BackendError where a kernel fails, naming the call."""
@@ -159,15 +170,19 @@ class Native:
     def _bound(self, groups: list[Group], host: Host | None) -> bool:
         """Bind every call. False if some group cannot run block by block; ``_refused`` has them."""
         program = self.program = replace(self.program, groups=groups)
-        self.plan: MemoryPlan = memory_plan(program)
+        self.plan: MemoryPlan = memory_plan(program, self._lasting)
         #: Where buffers are. Arguments and results have stand-ins until ``bind`` is called, and
         #: what is inside a group is nowhere once it is bound.
-        self._memory = _arena(self.plan)
+        self._arena = _block(self.plan.size)
+        self._memory: dict[Buffer, Any] = {b: self._arena[at : at + b.nbytes]
+                                           for b, at in self.plan.offsets.items()
+                                           if b not in self._lasting}
         self._memory.update({b: b.source for b in program.buffers() if b.source is not None})
         moving = {b: np.empty(b.nbytes + MARGIN, np.uint8) for b in program.buffers()
                   if b not in self._memory}
         self._memory.update(moving)
         self._kept: list[Any] = []  # whatever records point to besides
+        self._copies: list[tuple[int, Array]] = []  # (call, what its binder makes for the kernel)
         self._in_python: set[int] = set()  # calls that no kernel takes
         self._groups = {i: g for g in groups for i in range(g.first, g.last)}
         self._refused: list[Group] = []
@@ -180,24 +195,46 @@ class Native:
         for record in records:  # sizes and strides belong to plans, which may be forgotten
             if isinstance(record, Record):
                 self._kept.extend([Geometry.alive.get(p) for p in record.pointers])
-        patches = _patches(moving, records)
+        places = self._places_of_copies()
+        copies = {Buffer("", "temporary", x.nbytes): x for _, x in self._copies}
+        patches = _patches({**moving, **copies}, records)
         self._patches: dict[Buffer, tuple[int, int]] = {}
         ordered: list[Patch] = []
-        for b in moving:
+        for b in (*moving, *copies):
             mine = patches.get(b, [])
             self._patches[b] = len(ordered), len(ordered) + len(mine)
             ordered.extend(mine)
-            del self._memory[b]
+            self._memory.pop(b, None)
         self._chain = None if host is None else host.chain(records, ordered)
+        for b, place in zip(copies, places, strict=True):
+            self.bind(b, place)
+        self._copies.clear()
         self._divide()
         return True
+
+    def _places_of_copies(self) -> list[Array]:
+        """Memory for each copy: in the arena beside what is live while its call runs, or else after
+        the end of the arena, in memory that all calls share.
+        """
+        offsets: list[int] = []
+        taken: dict[int, list[tuple[int, int]]] = {}  # (offset, size), of each call
+        end = size = self.plan.size
+        for i, x in self._copies:
+            beside = taken.setdefault(i, [*self.plan.beside(i), (size, 0)])
+            at = lowest(aligned(x.nbytes), sorted(beside))
+            beside.append((at, aligned(x.nbytes)))
+            offsets.append(at)
+            end = max(end, at + aligned(x.nbytes))
+        more = _block(end - size)
+        return [self._arena[at : at + x.nbytes] if at < size else more[at - size :][: x.nbytes]
+                for at, (_, x) in zip(offsets, self._copies, strict=True)]
 
     def _all_records(self) -> list[Record | Blocks]:
         """Of all calls, in order; before those of a group stands how they run together."""
         records: list[Record | Blocks] = []
         self._records_before = [0]  # of each call; at the end, of all
-        for i, call in enumerate(self.program.calls):
-            found = self._records(call, self._tables[i])
+        for i in range(len(self.program.calls)):
+            found = self._records(i, self._tables[i])
             group = self._groups.get(i)
             if found is None:
                 self._in_python.add(i)
@@ -230,8 +267,9 @@ class Native:
         records[-count:] = mine if made is None else [made, *mine]
         self._records_before[group.first + 1 :] = [len(records)] * count
 
-    def _records(self, call: Call, table: Table) -> list[Record] | None:
-        """What the first column that takes the call would run; None if that is no kernel."""
+    def _records(self, i: int, table: Table) -> list[Record] | None:
+        """What the first column that takes call ``i`` would run; None if that is no kernel."""
+        call = self.program.calls[i]
         if _host(table) is None:
             return None
         for column in table.stack:
@@ -239,18 +277,18 @@ class Native:
                 if not isinstance(column.ops, Ops):
                     return None
                 try:
-                    return self._held(column, call, table)
+                    return self._held(column, i, table)
                 except DECLINED:
                     continue
         return None
 
-    def _held(self, column: Column, call: Call, table: Table) -> list[Record]:
-        host = _host(table)
+    def _held(self, column: Column, i: int, table: Table) -> list[Record]:
+        call, host = self.program.calls[i], _host(table)
         assert host is not None
         dtypes = [x.dtype for x in call.inputs if isinstance(x, Value)]
         inputs = [self._operand(x, dtypes) for x in call.inputs]
         outs = tuple([self._operand(v, dtypes) for v in call.outputs])
-        with self._holding(table):
+        with self._holding(i, table):
             host.start(True)
             try:
                 column.ops[call.op](*inputs, out=outs if len(outs) > 1 else outs[0], **call.attrs)
@@ -259,13 +297,14 @@ class Native:
         return records
 
     @contextmanager
-    def _holding(self, table: Table) -> Iterator[None]:
-        """A state in which the table of a call is in force, and the arrays of copies are noted."""
+    def _holding(self, i: int, table: Table) -> Iterator[None]:
+        """A state in which the table of call ``i`` is in force, and its copies are noted."""
         def note(event: Event) -> None:
             column = next((c for c in table.stack if c.name == event.column), None)
             if column is None or not isinstance(column.ops, Ops):  # the reference, which computed
                 raise Unsupported("no kernel makes the copy that the kernel needs")
-            self._kept.append((event.arrays, event.outputs))
+            self._kept.append(event.arrays)
+            self._copies.extend([(i, y) for y in event.outputs if event.out is None and y.size])
 
         here = STATE.get()
         tables = Tables({**here.tables, table.device: table.with_taps((note,))})
@@ -329,8 +368,8 @@ def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]
     return found
 
 
-def _arena(plan: MemoryPlan) -> dict[Buffer, Array]:
-    """The memory of the temporaries, in one block."""
-    block = np.empty(plan.size + ALIGNMENT, np.uint8)
+def _block(size: int) -> Array:
+    """So many bytes, aligned."""
+    block = np.empty(size + ALIGNMENT, np.uint8)
     start = -address(block) % ALIGNMENT
-    return {b: block[start + at : start + at + b.nbytes] for b, at in plan.offsets.items()}
+    return block[start : start + size]

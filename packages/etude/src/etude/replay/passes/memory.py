@@ -16,7 +16,7 @@ written a moment ago is still in the cache when the next call takes it over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from etude.replay.program import Buffer, Program
@@ -39,22 +39,29 @@ class MemoryPlan:
         """The buffers that nobody touches after this call."""
         return self._ends.get(call, [])
 
+    def beside(self, call: int) -> list[tuple[int, int]]:
+        """(offset, size) of what is live at this call."""
+        return [(self.offsets[b], aligned(b.nbytes)) for b, (first, last) in self.lives.items()
+                if first <= call <= last]
+
     def __str__(self) -> str:
         over = self.size / self.live_bound if self.live_bound else 1.0
         return (f"arena {self.size:,} bytes for {len(self.offsets)} temporaries of {self.total:,}; "
                 f"live at once at most {self.live_bound:,} (arena / bound {over:.2f})")
 
 
-def memory_plan(program: Program) -> MemoryPlan:
-    """Place every temporary of a program, but those that are only inside of a group."""
+def memory_plan(program: Program, lasting: Collection[Buffer] = ()) -> MemoryPlan:
+    """Place every temporary of a program, but those that are only inside of a group. The results
+    ``lasting`` lie in the arena, too: from the first call that touches them on, and past the last.
+    """
     inside = {b for g in program.groups for b in g.inside}
-    lives = {b: span for b, span in lifetimes(program).items() if b not in inside}
-    sizes = {b: _aligned(b.nbytes) for b in lives}
+    lives = {b: span for b, span in lifetimes(program, lasting).items() if b not in inside}
+    sizes = {b: aligned(b.nbytes) for b in lives}
     offsets: dict[Buffer, int] = {}
     placed: list[Buffer] = []
     for b in sorted(lives, key=lambda b: (-sizes[b], lives[b])):
         beside = sorted((offsets[o], sizes[o]) for o in placed if _together(lives[b], lives[o]))
-        offsets[b] = _lowest(sizes[b], beside)
+        offsets[b] = lowest(sizes[b], beside)
         placed.append(b)
     ends: dict[int, list[Buffer]] = {}
     for b, (_, last) in lives.items():
@@ -63,9 +70,11 @@ def memory_plan(program: Program) -> MemoryPlan:
     return MemoryPlan(offsets, lives, size, live_bound(lives, sizes), sum(sizes.values()), ends)
 
 
-def lifetimes(program: Program) -> dict[Buffer, tuple[int, int]]:
+def lifetimes(program: Program, lasting: Collection[Buffer] = ()
+              ) -> dict[Buffer, tuple[int, int]]:
     """The first and the last call that touch each temporary. The calls of a group are one: while
-    some of their rows are at the first of them, others are at the last.
+    some of their rows are at the first of them, others are at the last. ``lasting`` results live
+    until after the last call.
     """
     begins, ends = [list(range(len(program.calls))) for _ in range(2)]
     for g in program.groups:
@@ -74,10 +83,11 @@ def lifetimes(program: Program) -> dict[Buffer, tuple[int, int]]:
     lives: dict[Buffer, tuple[int, int]] = {}
     for i, call in enumerate(program.calls):
         for v in (*call.reads(), *call.outputs):
-            if v.buffer.kind == "temporary":
+            if v.buffer.kind == "temporary" or v.buffer in lasting:
                 first, last = lives.get(v.buffer, (begins[i], ends[i]))
                 lives[v.buffer] = min(first, begins[i]), max(last, ends[i])
-    return lives
+    return {b: (first, len(program.calls) if b in lasting else last)
+            for b, (first, last) in lives.items()}
 
 
 def live_bound(lives: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) -> int:
@@ -93,7 +103,8 @@ def live_bound(lives: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) -
     return most
 
 
-def _aligned(nbytes: int) -> int:
+def aligned(nbytes: int) -> int:
+    """The bytes that so many take in the arena."""
     return max(1, -(-nbytes // ALIGNMENT)) * ALIGNMENT
 
 
@@ -101,7 +112,7 @@ def _together(a: tuple[int, int], b: tuple[int, int]) -> bool:
     return a[0] <= b[1] and b[0] <= a[1]
 
 
-def _lowest(size: int, taken: Iterable[tuple[int, int]]) -> int:
+def lowest(size: int, taken: Iterable[tuple[int, int]]) -> int:
     """The lowest offset for ``size`` bytes beside (offset, size) of others, sorted."""
     at = 0
     for offset, length in taken:
