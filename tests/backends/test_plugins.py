@@ -145,7 +145,7 @@ BROKEN = {
         @etude.hookimpl
         def etude_backends():
             return [etude.BackendInfo("interface", "cpu", "1.0", None)]
-     """, "backend 'interface': interface must be two numbers such as (2, 1), got '1.0'"),
+     """, "backend 'interface': interface must be two numbers such as (2, 2), got '1.0'"),
     "t_noname": ("""
         import etude
         @etude.hookimpl
