@@ -118,7 +118,7 @@ BROKEN = {
         @etude.hookimpl
         def etude_backends():
             return [etude.BackendInfo("newer", "cpu", (2, 99), None)]
-     """, "backend 'newer' is built for op interface 2.99, this Etude has 2.1; install a newer "
+     """, "backend 'newer' is built for op interface 2.99, this Etude has 2.2; install a newer "
           "version of etude"),
     "t_older": ("""
         import etude

@@ -301,7 +301,7 @@ def test_a_library_for_another_interface_is_refused_before_a_call(tmp_path):
             ("first", "", "first.so was compiled with etude.h 1.0, this Etude has 2.2, whose "
                           "kernels take other parameters. Compile it again with the header that "
                           "`etude config --include` names"),
-            ("later", f"{mark}{ours + 0x10000};\n", "etude.h 3.1"),
+            ("later", f"{mark}{ours + 0x10000};\n", "etude.h 3.2"),
             ("newer", f"{mark}{ours + 1};\n", "etude.h 2.3, this Etude")):
         text = f"{marked}{kernel}\n{body}\n"
         with pytest.raises(etude.BackendError, match=re.escape(words)):

@@ -84,6 +84,15 @@ class DeviceArray:
         return f"DeviceArray({self.dtype.name}{list(self.shape)} on {self.device!r})"
 
 
+def in_bytes(x: Any, dtype: Any = np.dtype(bool)) -> Any:
+    """``x``, whose elements have one byte, as another dtype of one byte over the same memory. No op
+    takes an int8 array to copy it, and a copy of bools is a copy of bytes.
+    """
+    if isinstance(x, DeviceArray):
+        return DeviceArray(x.buffer, x.device, x.shape, dtype, x.strides, x.offset)
+    return x.view(dtype)
+
+
 # ---------------------------------------------------------------------------- read-only
 
 #: Python's names of the operators that write, and their signs.

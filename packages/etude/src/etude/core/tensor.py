@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from etude.core.array import IN_PLACE, WRITE, read_only
+from etude.core.array import IN_PLACE, WRITE, in_bytes, read_only
 from etude.core.errors import DeviceError, DTypeError, ShapeError
 from etude.core.live import WATCHER
 from etude.core.shapes import (
@@ -278,23 +278,12 @@ class Tensor:
                                "clone() of the view")
         if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
             raise RuntimeError("copy_ into memory that is read-only; clone() the tensor first")
+        given, mine = src.array, self.array
         if self.dtype in STORED:
-            self._copy_stored(src)
-        else:
-            STATE.get().tables[self.device]["contiguous"](src.array, out=self.array)
+            given, mine = in_bytes(given), in_bytes(mine)
+        STATE.get().tables[self.device]["contiguous"](given, out=mine)
         self.mark_written()
         return self
-
-    def _copy_stored(self, src: Tensor) -> None:
-        """``copy_`` of a dtype with which no op computes, none that copies either."""
-        watcher = WATCHER.get()
-        if watcher is not None:
-            watcher.refuses(f"{self.dtype.name} is copied, which is no op")
-        if isinstance(self.array, np.ndarray):
-            np.copyto(self.array, src.array)
-        else:
-            table = STATE.get().tables[self.device]
-            self.array = table.upload(table.download(src.array))
 
     # ------------------------------------------------------------------ what it refuses
 
