@@ -19,8 +19,8 @@ EPILOG = """\b
 Examples:
   etude quantize runs/names --out names-int8.safetensors
   etude quantize runs/digits --out digits-int8.safetensors --backend cpu
-  etude quantize gpt.safetensors --model gpt --set heads=4 --config names.toml --out small.safetensors
-  etude quantize gpt2.safetensors --model gpt --set heads=12 --unmeasured --out small.safetensors
+  etude quantize gpt.safetensors --config names.toml --out small.safetensors
+  etude quantize gpt.safetensors --unmeasured --out small.safetensors
 """
 
 
@@ -75,8 +75,8 @@ def quantize(source: Path, out: Path, config: Path | None, unmeasured: bool, bac
         click.echo(_table(rows))
         if unmeasured:
             click.echo("\nWhat is lost was not measured (--unmeasured).")
-        click.echo(f"\nIn {out}: weights that etude export and etude.load_weights read, for "
-                   f"nn.quantize(model)")
+        click.echo(f"\nIn {out}: what etude export takes as it takes a float model, and "
+                   f"etude.load_weights for nn.quantize(model)")
 
 
 def _config(trained: Any, given: Path | None) -> Path:
@@ -166,14 +166,19 @@ def _measured(config: Path, backend: str, trained: Any, small: Any) -> tuple[Any
 def _losses(trained: Any, before: Any, after: Any) -> list[tuple[str, str, str, str]]:
     """Rows of the table: what, before, after, the difference."""
     rows = [("test loss", f"{before.loss:.4f}", f"{after.loss:.4f}",
-             f"{after.loss - before.loss:+.4f}")]
+             _change(after.loss - before.loss))]
     if trained.name in ("gpt", "char_rnn"):
         a, b = math.exp(before.loss), math.exp(after.loss)
-        rows.append(("perplexity", f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}"))
+        rows.append(("perplexity", f"{a:.4f}", f"{b:.4f}", _change(b - a)))
     if not math.isnan(before.accuracy):
         rows.append(("accuracy", f"{before.accuracy:.2%}", f"{after.accuracy:.2%}",
-                     f"{100 * (after.accuracy - before.accuracy):+.2f} points"))
+                     f"{_change(100 * (after.accuracy - before.accuracy), 2)} points"))
     return rows
+
+
+def _change(x: float, digits: int = 4) -> str:
+    """With its sign, but for 0, which has none."""
+    return f"{round(x, digits) + 0.0:+.{digits}f}"
 
 
 def _size(trained: Any, out: Path) -> tuple[str, str, str, str]:
