@@ -84,7 +84,8 @@ def test_a_gpt_tells_its_perplexity_and_goes_on_to_onnx(here):
     assert "as ONNX" in call("export", "runs/gpt/small.safetensors", "--onnx", "small.onnx")
     result = invoke("export", "runs/gpt/small.safetensors", "--c", "small.c")
     assert result.exit_code != 0
-    assert "its weights are int8" in result.output and "--onnx keeps int8" in result.output
+    assert "its weights are int8" in result.output
+    assert "--onnx keeps int8" in result.output
     pytest.importorskip("gguf", reason="NOT RUN: needs the package gguf")
     result = invoke("export", "runs/gpt/small.safetensors", "--gguf", "small.gguf")
     assert "weights in int8" in result.output
@@ -94,7 +95,8 @@ def test_without_data_it_measures_only_if_it_is_told_not_to(here):
     etude.save_weights("alone.safetensors", models.mlp(8, 16, 4), {
         "model": "mlp", "arguments": {"inputs": 8, "hidden": [16], "classes": 4}})
     text = refused("alone.safetensors", "--out", OUT)
-    assert "config.toml is not there" in text and "--unmeasured" in text
+    assert "config.toml is not there" in text
+    assert "--unmeasured" in text
     text = call("quantize", "alone.safetensors", "--out", OUT, "--unmeasured")
     assert "What is lost was not measured (--unmeasured)" in text
     assert "test loss" not in text

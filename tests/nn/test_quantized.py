@@ -58,7 +58,8 @@ def test_linear_becomes_linear_int8_and_the_model_stays():
     before = {k: t.numpy().copy() for k, t in model.state_dict().items()}
     small = nn.quantize(model)
     kinds = [type(m).__name__ for m in small.modules()]
-    assert kinds.count("LinearInt8") == 2 and "Linear" not in kinds
+    assert kinds.count("LinearInt8") == 2
+    assert "Linear" not in kinds
     assert all(np.array_equal(before[k], t.numpy()) for k, t in model.state_dict().items())
     x = etude.tensor(np.random.default_rng(1).normal(size=(6, 8)).astype(np.float32))
     assert np.allclose(small(x).numpy(), model(x).detach().numpy(), atol=0.02)
@@ -150,7 +151,7 @@ def test_nothing_of_it_is_trained():
     small = nn.quantize(models.mlp(8, 16, 4))
     assert not any(p.requires_grad for p in small.parameters())
     x = etude.ones(2, 8, requires_grad=True)
-    with pytest.raises(RuntimeError, match="through .linear_int8.: it is for inference"):
+    with pytest.raises(RuntimeError, match=r"linear_int8.: it is for inference"):
         small(x).sum().backward()
 
 

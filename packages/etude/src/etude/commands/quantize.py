@@ -106,8 +106,8 @@ class Layer(NamedTuple):
 def _layers(trained: Any, small: Any) -> str:
     found = list(_compared(trained.model, small))
     width = max(len("layer"), *(len(layer.path) for layer in found))
-    lines = [f"{trained.name} of {trained.path}: {len(found)} weights in int8",
-             "", f"{'layer':<{width}}  {'weight':>13}  {'largest error':>13}  of {'the largest':>11}"]
+    lines = [f"{trained.name} of {trained.path}: {len(found)} weights in int8", "",
+             f"{'layer':<{width}}  {'weight':>13}  {'largest error':>13}  of {'the largest':>11}"]
     for path, shape, error, largest in found:
         share = f"{error / largest:.2%}" if largest else "0"
         lines.append(f"{path:<{width}}  {' x '.join(map(str, shape)):>13}  {error:>13.2g}  "

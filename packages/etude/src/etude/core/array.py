@@ -18,7 +18,7 @@ import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.given import whole
-from etude.core.shapes import Shape
+from etude.core.shapes import Shape, bool_
 
 
 class DeviceArray:
@@ -84,7 +84,7 @@ class DeviceArray:
         return f"DeviceArray({self.dtype.name}{list(self.shape)} on {self.device!r})"
 
 
-def in_bytes(x: Any, dtype: Any = np.dtype(bool)) -> Any:
+def in_bytes(x: Any, dtype: Any = bool_) -> Any:
     """``x``, whose elements have one byte, as another dtype of one byte over the same memory. No op
     takes an int8 array to copy it, and a copy of bools is a copy of bytes.
     """

@@ -82,6 +82,8 @@ __all__ = [
     "TransformerBlock",
     "functional",
     "init",
+    "quantize",
+    "quantize_weight",
 ]
 
 # "nn.linear" is a slip for nn.Linear, and no wish to see linear.py: the files are no names here.

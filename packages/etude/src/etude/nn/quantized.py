@@ -31,6 +31,10 @@ class LinearInt8(Module):
     None. All are buffers.
     """
 
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True,
                  device: Any = None, dtype: Any = None) -> None:
         place = {"device": device, "dtype": dtype}

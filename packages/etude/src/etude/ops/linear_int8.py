@@ -33,4 +33,4 @@ linear_int8.convention("""
     linear_int8([[1, ...]], [[-128, ...], [127, ...]], [0, 0]) -> [[0, 0]]  # a channel of zeros
     linear_int8([[1]], [[-128], [127]], [1, 2]) -> [[-128, 254]]  # every int8 counts
     linear_int8([[1]], [[0], [1]], [nan, 1], [5, 5]) -> [[nan, 6]]  # its own channel
-    linear_int8(empty(2, 0), empty(1, 0), [3], [5]) -> [[5], [5]]  # a sum of nothing, and the bias""")
+    linear_int8(empty(2, 0), empty(1, 0), [3], [5]) -> [[5], [5]]  # a sum of nothing""")
