@@ -37,7 +37,8 @@ def _plans(kind):
         *crossed([_plan([1], 47, 9), _plan([3], 79, 13), _plan([17], 95, 37)],
                  at=("own", "ends"))]
     if kind == "special":
-        return crossed(base, special=FINITE) + crossed(base[:1], special=("signalling", *ZEROS))
+        return crossed(base, special=FINITE) + crossed(base[:1], special=("signalling", *ZEROS)) + (
+            crossed(base[:1], special=("far",), which=(0, 2)))
     if kind == "exact":
         return crossed([*base, *tail[:25], _plan([3], 1300, 2), _plan([33], 40, 33)],
                        values=("exact",))
