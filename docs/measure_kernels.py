@@ -67,7 +67,7 @@ class Context(ctypes.Structure):
                 ("buffer", ctypes.c_void_p * 2), ("bytes", ctypes.c_size_t * 2)]
 
 
-CONTEXT = Context(version=0x00020001, threads=1)
+CONTEXT = Context(version=0x00020002, threads=1)
 
 
 def build(sources, flags, folder, name):

@@ -196,6 +196,7 @@ def calls(dtype, scale=1):
         yield "triu", (x,), {"diagonal": diagonal}
     yield "matmul", (x, y.T), {}
     yield "linear", (x, normal(33, c, dtype=dtype), normal(33, dtype=dtype)), {}
+    yield "linear_int8", (x, normal(33, c).astype(np.int8), normal(33, dtype=dtype)), {}
     yield "conv2d", (image, weight, normal(4, dtype=dtype)), grid
     yield "conv2d_input", (out, weight), {"input_size": (12, 13), **grid}
     yield "conv2d_weight", (out, image), {"kernel_size": (3, 3), **grid}

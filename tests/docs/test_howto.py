@@ -33,6 +33,10 @@ def test_data_of_ones_own_is_trained_on_as_the_page_says(tmp_path):
     assert follow("own-data.md", tmp_path) == 5
 
 
+def test_weights_become_int8_as_the_page_says(tmp_path):
+    assert follow("quantize.md", tmp_path) == 3
+
+
 def test_models_become_c_files_as_the_page_says(tmp_path):
     if shutil.which("cc") is None:
         pytest.skip("NOT RUN: needs a C compiler")

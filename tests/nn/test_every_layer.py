@@ -25,7 +25,8 @@ def layer_classes():
 
 
 def test_every_layer_has_a_case():
-    assert layer_classes() == {type(case.make()) for case in CASES}
+    inference = {nn.LinearInt8}  # without gradients: test_quantized.py
+    assert layer_classes() - inference == {type(case.make()) for case in CASES}
 
 
 def tensors(case, grad=True):

@@ -96,6 +96,45 @@ def test_every_weight_that_is_used_keeps_its_name_and_its_numbers(name, tmp_path
             np.testing.assert_array_equal(stored[path], p.detach().numpy())
 
 
+QUANTIZED = ("mlp", "lenet", "gpt")
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_a_quantised_model_keeps_its_int8_and_is_equal_there_and_when_it_comes_back(name,
+                                                                                     tmp_path):
+    model, made = MODELS[name]()
+    small = nn.quantize(model)
+    path = tmp_path / "model.onnx"
+    proto = export(small, etude.tensor(made(2)), path)
+    stored = {w.name: onnx.numpy_helper.to_array(w) for w in proto.graph.initializer}
+    mine = {k: t for k, t in small.state_dict().items() if t.dtype == "int8"}
+    assert mine
+    for key, weight in mine.items():
+        assert stored[key].dtype == np.int8
+        np.testing.assert_array_equal(stored[key], weight.numpy())
+    scales = [n for n in proto.graph.node if n.op_type == "DequantizeLinear"]
+    assert len(scales) == len(mine)
+    assert {a.i for n in scales for a in n.attribute if a.name == "axis"} == {0}
+    back = etude.onnx.load(path).eval()
+    for n in (1, 5):
+        x = made(n)
+        wanted = computes(small, x)
+        assert_same(runs(path, x), wanted)
+        assert_same(computes(back, x), wanted)
+    assert path.stat().st_size < 0.9 * len(proto_of(model, made(2), tmp_path))
+
+
+def proto_of(model, example, folder):
+    export(model, example, folder / "float.onnx")
+    return (folder / "float.onnx").read_bytes()
+
+
+def test_a_quantised_model_of_float64_is_refused_with_what_to_do(tmp_path):
+    small = nn.quantize(models.mlp(64, 32, 10)).double()
+    with pytest.raises(Refused, match=r"linear_int8.*float32.*model\.float\(\)"):
+        export(small, images(2, 1, 8).astype(np.float64), tmp_path / "model.onnx")
+
+
 def test_the_opset_is_the_lowest_that_does_and_the_format_that_of_the_opset(tmp_path):
     for name, opset, version in (("mlp", 13, 7), ("lenet", 13, 7), ("gpt", 17, 8)):
         model, made = MODELS[name]()

@@ -27,7 +27,7 @@ import etude
 from etude import TABLE, DTypeError, Spec, Tensor
 from etude.core.columns import Table
 from etude.core.dispatch import OPS
-from etude.core.shapes import DTYPES, float32, float64, int64
+from etude.core.shapes import DTYPES, STORED, float32, float64, int64
 from etude.core.table import Op, as_arrays
 
 FLOATS = (float32, float64)
@@ -82,7 +82,7 @@ def test_what_it_declares_exists(name):
         assert out in op.outputs
         assert source in op.arrays
     assert set(op.fixed) <= set(op.arrays)
-    assert set(op.fixed.values()) <= {*DTYPES, None}
+    assert set(op.fixed.values()) <= {*DTYPES, *STORED, None}
     assert op.optional <= set(op.arrays)
     assert set(op.choices) <= set(op.attrs)
     assert sorted(op.order) == sorted((*op.arrays, *op.attrs))

@@ -14,7 +14,7 @@ from etude_check.zoo import honest, reference
 OPS = ("sum", "mean", "var", "logsumexp", "softmax", "log_softmax", "softmax_backward",
        "log_softmax_backward", "layer_norm", "layer_norm_backward", "rms_norm",
        "rms_norm_backward", "batch_norm", "batch_norm_backward", "matmul", "linear",
-       "cross_entropy", "mse_loss", "l1_loss", "scaled_dot_product_attention",
+       "linear_int8", "cross_entropy", "mse_loss", "l1_loss", "scaled_dot_product_attention",
        "attention_backward")
 
 # ------------------------------------------------------------------ orders, along the last axis

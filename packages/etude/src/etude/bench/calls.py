@@ -29,6 +29,7 @@ MILLION = 1 << 20
 OTHERWISE = {
     **dict.fromkeys(["sgd_step", "adamw_step", "adam_step", "rmsprop_step"],
                     "PyTorch has no function for it; etude bench steps times whole steps"),
+    "linear_int8": "PyTorch has no public function for weights in int8",
     "slice_backward": "PyTorch fills the gradient of a slice in two calls",
 }
 

@@ -51,6 +51,10 @@ def write(trained: Trained, path: Path) -> str:
 
     Raises CFileError for a model that a C file cannot have, and OSError.
     """
+    if trained.quantized:
+        raise CFileError(f"{trained.path}: its weights are int8, and a C file has float weights "
+                         f"alone. Export the float weights that it was quantised from; --onnx "
+                         f"keeps int8")
     program = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem) or "model"
     first = _first(trained, program)
     if type(trained.model) is GPT:

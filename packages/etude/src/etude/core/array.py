@@ -18,7 +18,7 @@ import numpy as np
 
 from etude.core.errors import ShapeError
 from etude.core.given import whole
-from etude.core.shapes import Shape
+from etude.core.shapes import Shape, bool_
 
 
 class DeviceArray:
@@ -82,6 +82,15 @@ class DeviceArray:
 
     def __repr__(self) -> str:
         return f"DeviceArray({self.dtype.name}{list(self.shape)} on {self.device!r})"
+
+
+def in_bytes(x: Any, dtype: Any = bool_) -> Any:
+    """``x``, whose elements have one byte, as another dtype of one byte over the same memory. No op
+    takes an int8 array to copy it, and a copy of bools is a copy of bytes.
+    """
+    if isinstance(x, DeviceArray):
+        return DeviceArray(x.buffer, x.device, x.shape, dtype, x.strides, x.offset)
+    return x.view(dtype)
 
 
 # ---------------------------------------------------------------------------- read-only

@@ -16,7 +16,19 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import DeviceError, DTypeError
-from etude.core.shapes import DTYPES, FLOATS, bool_, float32, float64, int64, supported
+from etude.core.shapes import (
+    DOMAINS,
+    DTYPES,
+    FLOATS,
+    STORED,
+    Spec,
+    bool_,
+    float32,
+    float64,
+    int64,
+    require,
+    supported,
+)
 from etude.core.state import STATE
 from etude.core.table import ENTERED, TABLE, Op
 from etude.core.tape import Node
@@ -83,6 +95,10 @@ def _promote(op: Op, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], str]:
         raise DeviceError(f"{op.name}: operands on different devices ({', '.join(sorted(devices))}"
                           f"); move one with .to(device)")
     device = devices.pop() if devices else "cpu"
+    for i in free:
+        if isinstance(operands[i], Tensor) and operands[i].dtype in STORED:
+            require(op.name, names[i], Spec(operands[i].shape, operands[i].dtype),
+                    DOMAINS[op.domain])
     dtype = _result_dtype(op, [operands[i] for i in free])
     for i in free:
         t = operands[i]

@@ -33,6 +33,7 @@ from etude.core.given import whole
 from etude.core.shapes import (
     DOMAINS,
     DTYPES,
+    STORED,
     Shape,
     Spec,
     broadcast,
@@ -44,7 +45,8 @@ from etude.core.shapes import (
 Dims = tuple[str, ...]
 Parts = list[tuple[int | None, ...] | None]  # the sizes of each dim; None where they are open
 
-WORDS: dict[str, np.dtype[Any] | None] = {**{d.name: d for d in DTYPES}, "any": None}
+WORDS: dict[str, np.dtype[Any] | None] = {**{d.name: d for d in (*DTYPES, *STORED)},
+                                           "any": None}
 
 
 class Layout:

@@ -19,11 +19,16 @@ from etude.core.given import whole
 float32 = np.dtype("float32")
 float64 = np.dtype("float64")
 int64 = np.dtype("int64")
+int8 = np.dtype("int8")
 bool_ = np.dtype("bool")
 
 DTYPES = (bool_, int64, float32, float64)  # in order of promotion
 FLOATS = (float32, float64)
 NUMBERS = (int64, float32, float64)
+
+#: Numbers that are kept and not computed with: an op takes them where its layout names the dtype,
+#: as the weight of linear_int8, and no other op does. Nothing becomes one by promotion.
+STORED = (int8,)
 
 #: What Tensor does to operands of mixed dtype before the call, and which dtypes are accepted.
 DOMAINS = {"float": FLOATS, "number": NUMBERS, "any": DTYPES}
@@ -142,7 +147,13 @@ def require(name: str, arg: str, x: Any, allowed: Sequence[np.dtype[Any]]) -> No
     """Raise DTypeError unless ``x`` (a Spec) has one of the allowed dtypes."""
     if x.dtype not in allowed:
         names = " or ".join(d.name for d in allowed)
-        raise DTypeError(f"{name}: {arg} must be {names}, got {x}. Convert it with .to(dtype)")
+        raise DTypeError(f"{name}: {arg} must be {names}, got {x}. {_convert(x)}")
+
+
+def _convert(x: Any) -> str:
+    if x.dtype in STORED:
+        return f"{x.dtype.name} is only stored, and linear_int8 computes with it"
+    return "Convert it with .to(dtype)"
 
 
 def common_dtype(name: str, specs: Sequence[Any], allowed: Sequence[np.dtype[Any]]) -> Any:

@@ -23,7 +23,7 @@ from etude.core.errors import DTypeError, ShapeError, did_you_mean
 from etude.core.given import plain
 from etude.core.layout import Layout
 from etude.core.shapes import DOMAINS as DOMAINS  # the table's users look for it here
-from etude.core.shapes import Spec, pair, spec_of
+from etude.core.shapes import STORED, Spec, pair, spec_of
 
 Rule = Callable[..., Any]
 
@@ -155,8 +155,9 @@ class Op:
         for arg, spec in zip(self.arrays, specs, strict=False):
             only = self.fixed.get(arg)
             if only is not None and isinstance(spec, Spec) and spec.dtype != only:
-                raise DTypeError(f"{self.name}: {arg} must be {only.name}, got {spec}. "
-                                 f"Convert it with .to(dtype)")
+                how = "etude.nn.quantize_weight makes one" if only in STORED else \
+                    "Convert it with .to(dtype)"
+                raise DTypeError(f"{self.name}: {arg} must be {only.name}, got {spec}. {how}")
         answer = self.shape(*specs, **{**self.attrs, **attrs})
         self._no_bools(attrs)
         if len(self._specs) >= 4096:  # shapes that vary without end must not fill the memory

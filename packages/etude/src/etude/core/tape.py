@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from etude.core.shapes import sum_to
+from etude.core.shapes import STORED, sum_to
 from etude.core.table import Op
 
 #: Numbers nodes, and dates every write into a leaf: one clock for both, so that "was this Tensor
@@ -99,6 +99,9 @@ class Node:
     def without_rule(self) -> RuntimeError:
         """Of an op that nobody said how to differentiate."""
         name = self.op.name
+        if any(dtype in STORED for dtype in self.op.fixed.values()):
+            return RuntimeError(f"backward through {name!r}: it is for inference, and its weight "
+                                f"has no gradient. Train the float model, and quantise it after")
         return RuntimeError(
             f"backward through {name!r}: this op has no gradient rule. State one below its "
             f"definition, {name}.gradient(rule), and compute the loss again; or detach() what goes "

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from etude.core.array import IN_PLACE, WRITE, read_only
+from etude.core.array import IN_PLACE, WRITE, in_bytes, read_only
 from etude.core.errors import DeviceError, DTypeError, ShapeError
 from etude.core.live import WATCHER
 from etude.core.shapes import (
     DTYPES,
     FLOATS,
+    STORED,
     Shape,
     bool_,
     dtype_of,
@@ -277,7 +278,10 @@ class Tensor:
                                "clone() of the view")
         if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
             raise RuntimeError("copy_ into memory that is read-only; clone() the tensor first")
-        STATE.get().tables[self.device]["contiguous"](src.array, out=self.array)
+        given, mine = src.array, self.array
+        if self.dtype in STORED:
+            given, mine = in_bytes(given), in_bytes(mine)
+        STATE.get().tables[self.device]["contiguous"](given, out=mine)
         self.mark_written()
         return self
 
@@ -364,8 +368,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: st
     """A new tensor with a copy of ``data``: numbers, nested lists, an array or a Tensor.
 
     Python floats become float32; arrays keep float32, float64, int64 and bool, and other dtypes
-    take the nearest of these. Raises ShapeError for ragged lists, DTypeError for text and the
-    like.
+    take the nearest of these; int8, which ``linear_int8`` takes, is made where ``dtype`` names it.
+    Raises ShapeError for ragged lists, DTypeError for text and the like.
     """
     if isinstance(data, Tensor):
         data = data.detach().to("cpu").numpy()
@@ -377,16 +381,31 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: st
     if x.dtype.kind not in "fiub":
         raise DTypeError(f"tensor(): needs numbers or bools, got {type(data).__name__} that NumPy "
                          f"reads as {x.dtype}")
-    if dtype is not None:
+    if dtype is not None and dtype_of("tensor", dtype) in STORED:
+        x = _stored(x, dtype_of("tensor", dtype))
+    elif dtype is not None:
         x = x.astype(_float_or(dtype))
     elif x.dtype == float64 and not isinstance(data, (np.ndarray, np.generic)):
         x = x.astype(float32)
-    x = np.ascontiguousarray(supported(x)).reshape(x.shape)
+    kept = x if dtype is not None and x.dtype in STORED else supported(x)
+    x = np.ascontiguousarray(kept).reshape(x.shape)
     array = STATE.get().tables[device].upload(x)
     watcher = WATCHER.get()
     if watcher is not None and isinstance(data, np.ndarray):
         watcher.copies(data, array)
     return Tensor(array, requires_grad)
+
+
+def _stored(x: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """``x`` in a dtype that is only stored. DTypeError for a number that it does not hold."""
+    with np.errstate(invalid="ignore"):
+        found = x.astype(dtype)
+    lost = found != x
+    if lost.any():
+        info = np.iinfo(dtype)
+        raise DTypeError(f"tensor(): {x[lost].flat[0]} cannot be kept, because {dtype.name} holds "
+                         f"{info.min} to {info.max}, whole numbers alone")
+    return found
 
 
 def _float_or(dtype: Any) -> Any:

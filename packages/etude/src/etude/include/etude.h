@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-#define ETUDE_INTERFACE 0x00020001 /* major << 16 | minor */
+#define ETUDE_INTERFACE 0x00020002 /* major << 16 | minor */
 
 /* What a library was compiled with. Etude asks before it calls anything there, and refuses another
    major number: the parameters of its kernels would not be those below. A library that does not
@@ -164,6 +164,10 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
         const real *bias, real *c, int64_t batch, int64_t m, int64_t n, int64_t k,                \
         int64_t a_batch, int64_t a_row, int64_t a_col, int64_t b_batch, int64_t b_row,            \
         int64_t b_col);                                                                           \
+    /* y[r][n] = scale[n] (the sum over k of x[r][k] weight[n][k]) + bias[n]; x: rows x K, y: rows \
+       x N, weight: N x K, scale: N, bias: N or NULL. The sum is in real, and scaled once */      \
+    typedef int etude_linear_int8_fn_##T(etude_context *ctx, const real *x, const int8_t *weight, \
+        const real *scale, const real *bias, real *y, int64_t rows, int64_t N, int64_t K);        \
     /* x: N C H W, weight: O C/groups KH KW, y: N O OH OW, bias: O or NULL; strides S, padding P, \
        dilation D. Output pixel h, w meets tap i, j at h SH - PH + i DH, w SW - PW + j DW;        \
        channel o sees the C/groups channels of its group, o / (O/groups) */                       \

@@ -22,6 +22,7 @@ from etude.nn import (
     Embedding,
     KeyValueCache,
     LayerNorm,
+    LinearInt8,
     Module,
     ModuleList,
     TransformerBlock,
@@ -46,6 +47,7 @@ class GPT(Module):
         self.blocks = ModuleList(TransformerBlock(embed_dim, heads, dropout)
                                  for _ in range(layers))
         self.norm = LayerNorm(embed_dim)
+        self.head: LinearInt8 | None = None  # of a quantised model: the output layer by itself
         setattr(self, READERS, [])
         for path, p in self.named_parameters():
             if path.endswith("bias"):
@@ -71,7 +73,15 @@ class GPT(Module):
         y = self.dropout(self.tokens(x) + self.positions(places))
         for block, layer in zip(self.blocks, layers, strict=True):
             y = block(y, cache=layer)
-        return F.linear(self.norm(y), self.tokens.weight)
+        y = self.norm(y)
+        return F.linear(y, self.tokens.weight) if self.head is None else self.head(y)
+
+    def quantize_own(self) -> bool:
+        """For ``nn.quantize``: the output layer gets the embedding's weight in int8. The embedding
+        stays float, because a token reads one row of it, and all rows are read for the logits.
+        """
+        self.head = LinearInt8.of(self.tokens.weight, None)
+        return True
 
     def cache(self, n: int = 1) -> KeyValueCache:
         """An empty cache for ``n`` sequences of up to block_size tokens."""

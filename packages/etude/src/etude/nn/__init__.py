@@ -33,6 +33,7 @@ from etude.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from etude.nn.module import Module, Parameter
 from etude.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from etude.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from etude.nn.quantized import LinearInt8, quantize, quantize_weight
 from etude.nn.recurrent import GRU, LSTM, RNN
 from etude.nn.transformer import TransformerBlock
 
@@ -61,6 +62,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearInt8",
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
@@ -80,6 +82,8 @@ __all__ = [
     "TransformerBlock",
     "functional",
     "init",
+    "quantize",
+    "quantize_weight",
 ]
 
 # "nn.linear" is a slip for nn.Linear, and no wish to see linear.py: the files are no names here.

@@ -19,6 +19,7 @@ from etude.core.tensor import Tensor
 from etude.nn.init import xavier_normal_, xavier_uniform_, zeros_
 from etude.nn.linear import Linear
 from etude.nn.module import Module, Parameter, parameter, spec_given, tensor_of
+from etude.nn.quantized import LinearInt8
 
 
 class MultiheadAttention(Module):
@@ -70,6 +71,7 @@ class MultiheadAttention(Module):
         self.in_proj_bias = parameter(3 * E, **place) if bias else None
         self.bias_k = parameter(1, 1, E, **place) if add_bias_kv else None
         self.bias_v = parameter(1, 1, E, **place) if add_bias_kv else None
+        self.in_proj: LinearInt8 | None = None  # of a quantised model, for the in_proj_weight
         self.out_proj = Linear(E, E, bias, **place)
         self.reset_parameters()
 
@@ -120,8 +122,8 @@ class MultiheadAttention(Module):
         """Causal self-attention of tokens that follow those in a ``KeyValueCache``; ``cache``
         is what it has ``coming`` for this layer. x, y: (N, L, E); no weights and no dropout.
         """
-        if not self.batch_first or self.in_proj_weight is None or self.bias_k is not None or (
-                self.add_zero_attn):
+        together = self.in_proj_weight is not None or self.in_proj is not None
+        if not (self.batch_first and together) or self.bias_k is not None or self.add_zero_attn:
             raise ValueError("MultiheadAttention: a cache is for self-attention with batch_first="
                              "True, and without add_bias_kv and add_zero_attn")
         q, k, v = self._heads(x, x, x, False)
@@ -146,6 +148,8 @@ class MultiheadAttention(Module):
     def _project(self, query: Tensor, key: Tensor, value: Tensor) -> list[Any]:
         """Query, key and value, (..., E) each, or one behind the other, (..., 3E)."""
         E, b = self.embed_dim, self.in_proj_bias
+        if self.in_proj is not None:
+            return self._quantized_projections(query, key, value)
         if self.in_proj_weight is None:
             weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
         elif query is key is value:  # one matrix product makes all three
@@ -155,6 +159,24 @@ class MultiheadAttention(Module):
         biases = [None] * 3 if b is None else list(F.split(b, E, 0))
         return [F.linear(x, w, b)
                 for x, w, b in zip((query, key, value), weights, biases, strict=True)]
+
+    def _quantized_projections(self, query: Tensor, key: Tensor, value: Tensor) -> list[Any]:
+        """``_project`` by ``in_proj``. Of an x that only one of the three is, the rest is left."""
+        assert self.in_proj is not None
+        if query is key is value:
+            return [self.in_proj(query)]
+        return [F.split(self.in_proj(x), self.embed_dim, -1)[i]
+                for i, x in enumerate((query, key, value))]
+
+    def quantize_own(self) -> bool:
+        """For ``nn.quantize``: its in_proj_weight in int8. Whether there was one; those of kdim and
+        vdim stay float.
+        """
+        if self.in_proj_weight is None:
+            return False
+        self.in_proj = LinearInt8.of(self.in_proj_weight, self.in_proj_bias)
+        self.in_proj_weight = self.in_proj_bias = None
+        return True
 
     def _heads(self, query: Tensor, key: Tensor, value: Tensor, alone: bool) -> list[Any]:
         """(L, N, E), in whatever order and without N or not, -> q, k and v, (N, H, L, E/H), views.

@@ -8,6 +8,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.errors import ShapeError
 from etude.core.given import integer
+from etude.core.shapes import Shape
 from etude.core.tensor import Tensor
 from etude.nn.init import default_
 from etude.nn.module import Module, parameter, spec_given, tensor_of
@@ -37,22 +38,27 @@ class Linear(Module):
         return F.linear(input, self.weight, self.bias)
 
     def misfit(self, input: Any) -> str:
-        x, (out_features, in_features) = spec_given(input), self.weight.shape
-        if x.shape[-1:] == (in_features,):
-            return ""
-        text = f"Linear(in_features={in_features}, out_features={out_features}) got an input {x}"
-        if not x.shape:
-            return f"{text}, which has no dimensions; it takes (..., {in_features})"
-        text += f", whose last size is {x.shape[-1]} and not {in_features}"
-        if math.prod(x.shape[1:]) == in_features:
-            return f"{text}. Flatten it first: nn.Flatten() before the layer, or x.flatten(1)"
-        return (f"{text}. Make the layer with in_features={x.shape[-1]}, or change what comes "
-                f"before it")
+        return misfit_of_linear("Linear", self.weight.shape, input)
 
     def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
         text = f"{in_features}, {out_features}"
         return text if self.bias is not None else text + ", bias=False"
+
+
+def misfit_of_linear(kind: str, shape: Shape, input: Any) -> str:
+    """``misfit`` of a linear layer whose weight has this shape."""
+    x, (out_features, in_features) = spec_given(input), shape
+    if x.shape[-1:] == (in_features,):
+        return ""
+    text = f"{kind}(in_features={in_features}, out_features={out_features}) got an input {x}"
+    if not x.shape:
+        return f"{text}, which has no dimensions; it takes (..., {in_features})"
+    text += f", whose last size is {x.shape[-1]} and not {in_features}"
+    if math.prod(x.shape[1:]) == in_features:
+        return f"{text}. Flatten it first: nn.Flatten() before the layer, or x.flatten(1)"
+    return (f"{text}. Make the layer with in_features={x.shape[-1]}, or change what comes "
+            f"before it")
 
 
 class Identity(Module):

@@ -17,7 +17,7 @@ from etude.core.array import is_contiguous
 from etude.core.creation import full, zeros_like
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.live import WATCHER, Changes
-from etude.core.shapes import FLOATS, Spec, dtype_of
+from etude.core.shapes import FLOATS, STORED, Spec, dtype_of
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor, tensor
 
@@ -406,7 +406,9 @@ def _check_state(state: Any) -> None:
 
 def _source(value: Tensor | np.ndarray[Any, Any], device: str) -> Tensor:
     """What is copied into a parameter on ``device``."""
-    return (value if isinstance(value, Tensor) else tensor(value)).detach().to(device)
+    if not isinstance(value, Tensor):
+        value = tensor(value, value.dtype if value.dtype in STORED else None)
+    return value.detach().to(device)
 
 
 def _path(prefix: str, name: str) -> str:

@@ -17,7 +17,7 @@ from etude.onnx.batch import Dims, Size
 from etude.onnx.table import Refused
 
 KINDS = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64,
-         "bool": TensorProto.BOOL}
+         "bool": TensorProto.BOOL, "int8": TensorProto.INT8}
 FIRST, LAST = -(2**63), 2**63 - 1  # of an axis, however long, read backwards and forwards
 
 

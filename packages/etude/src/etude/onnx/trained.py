@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.shapes import FLOATS
 from etude.onnx.write import export, package
 from etude.train.catalog import MODELS
 from etude.train.trained import TEXT
@@ -34,7 +35,7 @@ def write(trained: Any, path: Path, shape: tuple[int, ...] | None) -> str:
     if shape is None:
         shape = _shape(trained)
     text = trained.name in TEXT
-    floats = next(p.dtype for p in trained.model.parameters())
+    floats = next(t.dtype for t in trained.model.state_dict().values() if t.dtype in FLOATS)
     export(trained.model, np.zeros((2, *shape), np.int64 if text else floats), path)
     graph = onnx.load(path, load_external_data=False)
     x, y = [_words(value) for value in (graph.graph.input[0], graph.graph.output[0])]

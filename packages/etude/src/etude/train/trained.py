@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from etude.core.shapes import STORED
 from etude.data.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 from etude.nn.module import Module
+from etude.nn.quantized import LinearInt8, quantize
 from etude.train.catalog import MODELS
 from etude.train.checkpoint import CheckpointError, load_into, read_weights
 from etude.train.experiment import CLASSES, HISTORY, TOKENIZER, WEIGHTS
@@ -40,6 +42,11 @@ class Trained:
     tokenizer: CharTokenizer | BPETokenizer | None
     classes: list[str] | None
     result: str
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the linear layers have weights in int8, as ``nn.quantize`` leaves them."""
+        return any(isinstance(m, LinearInt8) for m in self.model.modules())
 
     @classmethod
     def read(cls, source: Path, name: str | None = None, options: Mapping[str, Any] | None = None,
@@ -110,7 +117,8 @@ def _made(path: Path, name: str, given: dict[str, Any], weights: Mapping[str, An
     except (ValueError, TypeError, MemoryError) as error:
         raise ConfigError(f"{path}: {name} cannot be made: {error}") from error
     floats = [a.dtype for a in weights.values() if a.dtype.kind == "f"]
-    return model.to(floats[0]) if floats else model
+    model = model.to(floats[0]) if floats else model
+    return quantize(model) if any(a.dtype in STORED for a in weights.values()) else model
 
 
 def _classes(path: Path) -> list[str] | None:

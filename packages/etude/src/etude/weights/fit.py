@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.shapes import STORED
 from etude.nn.module import Module
 from etude.train.checkpoint import CheckpointError
 from etude.weights.layouts import Layout, Row, layouts, shape_there
@@ -80,7 +81,8 @@ def _check_copies(where: str, layout: Layout, rows: list[Row], found: Mapping[st
 
 def _converted(where: str, row: Row, array: Array, kind: np.dtype[Any]) -> Array:
     """The array in the layout and dtype of the model. A dtype that would lose digits is refused."""
-    if not np.can_cast(array.dtype, kind, "safe"):
+    small = kind in STORED and array.dtype == np.int64 and np.array_equal(array, array.astype(kind))
+    if not small and not np.can_cast(array.dtype, kind, "safe"):
         hint = ("Convert the model first: model.double()" if array.dtype == np.float64 else
                 "Convert it in the program that it comes from")
         raise CheckpointError(f"{where}: {row.theirs} is {array.dtype}, and {row.ours} of the "

@@ -53,6 +53,9 @@ def save_gguf(path: PathLike, model: GPT, tokenizer: Tokenizer | None = None,
     if not isinstance(model, GPT):
         raise TypeError(f"save_gguf: GGUF is for language models; this is a {type(model).__name__},"
                         f" and of Etude's models the gpt is what llama.cpp runs")
+    if model.head is not None:
+        raise ValueError("save_gguf: this gpt has weights in int8, which are not written as GGUF. "
+                         "Write the float model, and let llama.cpp quantise it: llama-quantize")
     if not isinstance(tokenizer, (CharTokenizer, BPETokenizer, type(None))):
         raise TypeError(f"save_gguf: the tokenizer must be a CharTokenizer or BPETokenizer, got "
                         f"{type(tokenizer).__name__}")

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from etude.backends.native.kernel import holding, keep
+from etude.core.array import in_bytes
 from etude.core.errors import Unsupported
+from etude.core.shapes import STORED
 from etude.core.state import current
 
 Array = np.ndarray[Any, Any]
@@ -53,7 +55,11 @@ class Memory:
 
     def dense(self, x: Array) -> Array:
         """``x``, or a contiguous copy of it."""
-        return x if x.flags.c_contiguous else self.copy(x, None)
+        if x.flags.c_contiguous:
+            return x
+        if x.dtype in STORED:
+            return in_bytes(self.copy(in_bytes(x), None), x.dtype)  # type: ignore[no-any-return]
+        return self.copy(x, None)
 
 
 def _copy(x: Array, out: Array | None) -> Array:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etude import functional as F
-from etude.core.shapes import int64
+from etude.core.shapes import float64, int64
 from etude.core.tensor import Tensor
 from etude.onnx.graph import Node
-from etude.onnx.table import differs, reads, writes
+from etude.onnx.table import Refused, differs, reads, writes
 
 if TYPE_CHECKING:
     from etude.onnx.build import Build, Call
@@ -63,6 +63,8 @@ def _matmul_integer(node: Node, a: Tensor, b: Tensor, a_zero: Tensor | None = No
 
 # ------------------------------------------------------------------ To ONNX
 
+differs("linear_int8", "scales each weight (DequantizeLinear)", "scales each sum",
+        "handled: within the bound of float32, which counts one rounding more for each weight")
 differs("matmul, linear, conv2d", "says nothing of the order of a sum",
         "float32 in blocks that are added up in float64", "handled: within the bound of float32")
 
@@ -78,4 +80,20 @@ def linear(call: Call, build: Build) -> str:
     if len(call.shapes[0]) == 2:
         return build.node("Gemm", x, weight, bias, transB=1)
     y = build.node("MatMul", x, build.node("Transpose", weight, perm=[1, 0]))
+    return y if bias is None else build.node("Add", y, bias)
+
+
+@writes("linear_int8")
+def linear_int8(call: Call, build: Build) -> str:
+    """The weight stays in int8, and a runtime makes numbers of it by DequantizeLinear, axis 0; from
+    there on it is ``linear``. Scaled are the weights and not the sum, which rounds otherwise.
+    """
+    x, weight, scale, bias = (*call.inputs, None)[:4]
+    if call.dtype == float64:
+        raise Refused("DequantizeLinear has scales of float32, and this model is float64. Convert "
+                      "it first: model.float()")
+    w = build.node("DequantizeLinear", weight, scale, axis=0)
+    if len(call.shapes[0]) == 2:
+        return build.node("Gemm", x, w, bias, transB=1)
+    y = build.node("MatMul", x, build.node("Transpose", w, perm=[1, 0]))
     return y if bias is None else build.node("Add", y, bias)
