@@ -2,10 +2,11 @@
    Reference: packages/etude/src/etude/ops/batch_norm.py.
    x, y, grad, dx: N x C x inner, where inner is the pixels of an image, or 1; all others: C.
 
-   Plan. inner > 1: an item of work is a channel, N runs of inner numbers, three passes over them:
-   sum, sum of squared deviations, result. inner = 1: an item is COLUMNS channels side by side, so
-   that the passes run along memory. Evaluation takes memory in order. A run is added up in real, and the sums of runs in double, in
-   order, so results do not depend on threads. Bound by memory. */
+   Plan. An item of work is a few channels side by side, N runs of memory, and three passes over
+   them: sum, sum of squared deviations, result. inner > 1: as many channels as make a run of RUN
+   numbers, mostly one; while a run is read, the next is asked of memory. inner = 1: COLUMNS
+   channels. Evaluation takes memory in order. inner numbers are added up in real, and their sums in
+   double, in order, so results do not depend on threads. Bound by memory. */
 #include <math.h>
 
 #include "sums.h"
@@ -54,8 +55,8 @@ static inline real deviation(real var, real eps)
     return sizeof(real) == 8 ? (real)sqrt(var + eps) : (real)sqrtf((float)(var + eps));
 }
 
-/* Asks memory for the run of the next sample, to read or to write it: it lies in another page, where
-   the machine's own prefetch does not follow. A run of one number for each channel is too short. */
+/* Asks memory for the run of the next sample, to read or to write it: it lies in another page,
+   where the machine's own prefetch does not follow. Where inner is 1, runs are too short. */
 static inline void ask_for(const real *run, int64_t n, int write)
 {
     for (int64_t i = 0; i < ETUDE_MIN(n, ETUDE_BLOCK); i += LINE) {
@@ -158,8 +159,8 @@ ETUDE_KERNEL(batch_norm, batch_norm)(etude_context *ctx, const real *x, const re
     return norm_items(ctx, forward_items, &c);
 }
 
-/* In evaluation no item needs a whole channel, so planes go in the order of memory. Where inner is 1
-   a plane is one sample of all channels. `mean` in the call is that given, var the scales. */
+/* In evaluation no item needs a whole channel, so planes go in the order of memory. Where inner is
+   1 a plane is one sample of all channels. `mean` in the call is that given, var the scales. */
 static void eval_planes(void *arg, int64_t begin, int64_t end)
 {
     const norm_call *c = arg;
@@ -249,7 +250,8 @@ static void write_gradient(const norm_call *c, part p, const real *mean, const r
             ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) dx[i] =
                 scale[i] * (grad[i] - share[i] - (x[i] - mean[i]) * slope[i]);
         else
-            for (int64_t k = 0; k < p.channels; k++, grad += c->inner, x += c->inner, dx += c->inner)
+            for (int64_t k = 0; k < p.channels;
+                 k++, grad += c->inner, x += c->inner, dx += c->inner)
                 ETUDE_SIMD for (int64_t i = 0; i < c->inner; i++) dx[i] =
                     scale[k] * (grad[i] - share[k] - (x[i] - mean[k]) * slope[k]);
     }

@@ -81,7 +81,7 @@ static void one_window(const pool *q, const real *x, int64_t h0, int64_t h1, int
     index[o] = best;
 }
 
-/* ---- Windows of 2 x 2, side by side ----------------------------------------------------------- */
+/* ---- Windows of 2 x 2, side by side ---------------------------------------------------------- */
 
 static int side_by_side(const pool *q)
 {
@@ -207,7 +207,7 @@ static void spread_side_by_side(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* ---- Windows of any size ---------------------------------------------------------------------- */
+/* ---- Windows of any size --------------------------------------------------------------------- */
 
 /* Planes begin .. end. */
 static void pool_body(void *arg, int64_t begin, int64_t end)
@@ -373,8 +373,8 @@ ETUDE_KERNEL(avg_pool2d, avg_pool2d)(etude_context *ctx, const real *x, real *y,
                                      double count_include_pad, double divisor_override)
 {
     pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW, .SH = SH,
-              .SW = SW, .PH = PH, .PW = PW, .DH = 1, .DW = 1, .count_include_pad = count_include_pad != 0,
-              .divisor = divisor_override};
+              .SW = SW, .PH = PH, .PW = PW, .DH = 1, .DW = 1,
+              .count_include_pad = count_include_pad != 0, .divisor = divisor_override};
     return pool_planes(ctx, side_by_side(&q) ? mean_side_by_side : avg_body, &q, planes,
                        OH * OW * KH * KW);
 }
@@ -386,8 +386,8 @@ ETUDE_KERNEL(avg_pool2d, avg_pool2d_backward)(etude_context *ctx, const real *gr
                                               double count_include_pad, double divisor_override)
 {
     pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW,
-              .SH = SH, .SW = SW, .PH = PH, .PW = PW, .DH = 1, .DW = 1, .count_include_pad = count_include_pad != 0,
-              .divisor = divisor_override};
+              .SH = SH, .SW = SW, .PH = PH, .PW = PW, .DH = 1, .DW = 1,
+              .count_include_pad = count_include_pad != 0, .divisor = divisor_override};
     return pool_planes(ctx, side_by_side(&q) ? spread_side_by_side : avg_backward_body, &q, planes,
                        H * W + OH * OW * KH * KW);
 }
