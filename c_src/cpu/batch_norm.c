@@ -2,15 +2,20 @@
    Reference: packages/etude/src/etude/ops/batch_norm.py.
    x, y, grad, dx: N x C x inner, where inner is the pixels of an image, or 1; all others: C.
 
-   Plan. inner > 1: an item of work is a channel, N runs of inner numbers, three passes over them:
-   sum, sum of squared deviations, result. inner = 1: an item is COLUMNS channels side by side, so
-   that the passes run along memory. Evaluation takes memory in order. A run is added up in real, and the sums of runs in double, in
-   order, so results do not depend on threads. Bound by memory. */
+   Plan. An item of work is a few channels side by side, N runs of memory, and three passes over
+   them: sum, sum of squared deviations, result. inner > 1: as many channels as make a run of RUN
+   numbers, mostly one; while a run is read, the next is asked of memory. inner = 1: COLUMNS
+   channels. Evaluation takes memory in order. inner numbers are added up in real, and their sums in
+   double, in order, so results do not depend on threads. Bound by memory. */
 #include <math.h>
 
 #include "sums.h"
 
-enum { COLUMNS = 64 }; /* channels in an item where inner is 1 */
+enum {
+    COLUMNS = 64,            /* channels in an item where inner is 1, and at most elsewhere */
+    RUN = 512,               /* numbers of a run, at least, if there are channels enough */
+    LINE = 64 / sizeof(real) /* numbers in a line of cache */
+};
 
 typedef struct {
     const real *grad, *x, *weight, *bias, *mean_in, *var_in;
@@ -24,16 +29,22 @@ typedef struct {
     int64_t first, channels, run;
 } part;
 
+/* Channels in an item. */
+static int64_t width_of(const norm_call *c)
+{
+    return c->inner == 1 ? COLUMNS : ETUDE_MIN(COLUMNS, RUN / ETUDE_MAX(1, c->inner) + 1);
+}
+
 static part part_of(const norm_call *c, int64_t item)
 {
-    int64_t width = c->inner == 1 ? COLUMNS : 1, first = item * width;
+    int64_t width = width_of(c), first = item * width;
     int64_t channels = ETUDE_MIN(width, c->C - first);
     return (part){first, channels, channels * c->inner};
 }
 
 static inline int norm_items(etude_context *ctx, etude_body *body, norm_call *c)
 {
-    int64_t width = c->inner == 1 ? COLUMNS : 1, items = (c->C + width - 1) / width;
+    int64_t width = width_of(c), items = (c->C + width - 1) / width;
     int64_t work = c->N * c->inner * ETUDE_MIN(width, c->C);
     etude_parallel_for(ctx, body, c, items, ETUDE_GRAIN_MEMORY / ETUDE_MAX(work, 1) + 1);
     return ETUDE_OK;
@@ -44,8 +55,19 @@ static inline real deviation(real var, real eps)
     return sizeof(real) == 8 ? (real)sqrt(var + eps) : (real)sqrtf((float)(var + eps));
 }
 
-/* y = (x - mean) scale + bias for the channels of a part. A run is one channel, or where inner is 1
-   one number of each channel. */
+/* Asks memory for the run of the next sample, to read or to write it: it lies in another page,
+   where the machine's own prefetch does not follow. Where inner is 1, runs are too short. */
+static inline void ask_for(const real *run, int64_t n, int write)
+{
+    for (int64_t i = 0; i < ETUDE_MIN(n, ETUDE_BLOCK); i += LINE) {
+        if (write)
+            __builtin_prefetch(run + i, 1);
+        else
+            __builtin_prefetch(run + i, 0);
+    }
+}
+
+/* y = (x - mean) scale + bias for the channels of a part. */
 static void write_part(const norm_call *c, part p, const real *mean, const real *scale)
 {
     real bias[COLUMNS] = {0};
@@ -55,23 +77,31 @@ static void write_part(const norm_call *c, part p, const real *mean, const real 
         int64_t at = (n * c->C + p.first) * c->inner;
         const real *x = c->x + at;
         real *y = c->y + at;
+        if (c->inner > 1 && n + 1 < c->N)
+            ask_for(y + c->C * c->inner, p.run, 1);
         if (c->inner == 1)
             ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) y[i] =
                 (x[i] - mean[i]) * scale[i] + bias[i];
         else
-            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) y[i] =
-                (x[i] - mean[0]) * scale[0] + bias[0];
+            for (int64_t k = 0; k < p.channels; k++, x += c->inner, y += c->inner)
+                ETUDE_SIMD for (int64_t i = 0; i < c->inner; i++) y[i] =
+                    (x[i] - mean[k]) * scale[k] + bias[k];
     }
 }
 
 /* total[k] = the sum of x, or where mean is given of (x - mean)^2, over channel k of a part */
 static void sum_part(const norm_call *c, part p, const real *mean, double *total)
 {
+    int64_t step = c->C * c->inner;
+    const real *x = c->x + p.first * c->inner;
     memset(total, 0, COLUMNS * sizeof *total);
-    for (int64_t n = 0; n < c->N; n++) {
-        const real *x = c->x + (n * c->C + p.first) * c->inner;
+    for (int64_t n = 0; n < c->N; n++, x += step) {
+        if (!mean && c->inner > 1 && n + 1 < c->N)
+            ask_for(x + step, p.run, 0);
         if (c->inner > 1)
-            total[0] += mean ? row_squares(x, mean[0], p.run) : row_sum(x, p.run);
+            for (int64_t k = 0; k < p.channels; k++)
+                total[k] += mean ? row_squares(x + k * c->inner, mean[k], c->inner)
+                                 : row_sum(x + k * c->inner, c->inner);
         else if (mean)
             ETUDE_SIMD for (int64_t i = 0; i < p.run; i++)
                 total[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
@@ -129,8 +159,8 @@ ETUDE_KERNEL(batch_norm, batch_norm)(etude_context *ctx, const real *x, const re
     return norm_items(ctx, forward_items, &c);
 }
 
-/* In evaluation no item needs a whole channel, so planes go in the order of memory. Where inner is 1
-   a plane is one sample of all channels. `mean` in the call is that given, var the scales. */
+/* In evaluation no item needs a whole channel, so planes go in the order of memory. Where inner is
+   1 a plane is one sample of all channels. `mean` in the call is that given, var the scales. */
 static void eval_planes(void *arg, int64_t begin, int64_t end)
 {
     const norm_call *c = arg;
@@ -167,7 +197,7 @@ ETUDE_KERNEL(batch_norm_eval, batch_norm_eval)(etude_context *ctx, const real *x
     return ETUDE_OK;
 }
 
-/* Adds the sums of grad and of grad (x - mean) over a run to of_g and of_gx, block by block. */
+/* Adds the sums of grad and of grad (x - mean) over n numbers to of_g and of_gx, block by block. */
 static void add_run(const real *grad, const real *x, real mean, int64_t n, double *of_g,
                     double *of_gx)
 {
@@ -184,6 +214,49 @@ static void add_run(const real *grad, const real *x, real mean, int64_t n, doubl
     }
 }
 
+/* Of channel k of a part: the sum of grad, and of grad (x - mean). */
+static void sum_gradients(const norm_call *c, part p, const real *mean, double *of_g,
+                          double *of_gx)
+{
+    int64_t step = c->C * c->inner;
+    const real *grad = c->grad + p.first * c->inner, *x = c->x + p.first * c->inner;
+    for (int64_t n = 0; n < c->N; n++, grad += step, x += step) {
+        if (c->inner > 1 && n + 1 < c->N) {
+            ask_for(grad + step, p.run, 0);
+            ask_for(x + step, p.run, 0);
+        }
+        if (c->inner == 1)
+            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++)
+            {
+                of_g[i] += grad[i];
+                of_gx[i] += grad[i] * (x[i] - mean[i]);
+            }
+        for (int64_t k = 0; c->inner > 1 && k < p.channels; k++)
+            add_run(grad + k * c->inner, x + k * c->inner, mean[k], c->inner, of_g + k, of_gx + k);
+    }
+}
+
+/* dx = scale (grad - share - (x - mean) slope) */
+static void write_gradient(const norm_call *c, part p, const real *mean, const real *scale,
+                           const real *share, const real *slope)
+{
+    for (int64_t n = 0; n < c->N; n++) {
+        int64_t at = (n * c->C + p.first) * c->inner;
+        const real *grad = c->grad + at, *x = c->x + at;
+        real *dx = c->y + at;
+        if (c->inner > 1 && n + 1 < c->N)
+            ask_for(dx + c->C * c->inner, p.run, 1);
+        if (c->inner == 1)
+            ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) dx[i] =
+                scale[i] * (grad[i] - share[i] - (x[i] - mean[i]) * slope[i]);
+        else
+            for (int64_t k = 0; k < p.channels;
+                 k++, grad += c->inner, x += c->inner, dx += c->inner)
+                ETUDE_SIMD for (int64_t i = 0; i < c->inner; i++) dx[i] =
+                    scale[k] * (grad[i] - share[k] - (x[i] - mean[k]) * slope[k]);
+    }
+}
+
 static void backward_items(void *arg, int64_t begin, int64_t end)
 {
     const norm_call *c = arg;
@@ -191,21 +264,9 @@ static void backward_items(void *arg, int64_t begin, int64_t end)
     for (int64_t item = begin; item < end; item++) {
         part p = part_of(c, item);
         double of_g[COLUMNS] = {0}, of_gx[COLUMNS] = {0};
-        const real *mean = c->mean_in + p.first;
-        for (int64_t n = 0; n < c->N; n++) {
-            int64_t at = (n * c->C + p.first) * c->inner;
-            const real *grad = c->grad + at, *x = c->x + at;
-            if (c->inner > 1)
-                add_run(grad, x, mean[0], p.run, of_g, of_gx);
-            else
-                ETUDE_SIMD for (int64_t i = 0; i < p.run; i++)
-                {
-                    of_g[i] += grad[i];
-                    of_gx[i] += grad[i] * (x[i] - mean[i]);
-                }
-        }
-        /* dx = scale (grad - share - (x - mean) slope) */
         real scale[COLUMNS], share[COLUMNS], slope[COLUMNS];
+        const real *mean = c->mean_in + p.first;
+        sum_gradients(c, p, mean, of_g, of_gx);
         for (int64_t k = 0; k < p.channels; k++) {
             real rstd = 1 / deviation(c->var_in[p.first + k], c->eps);
             real dweight = (real)of_gx[k] * rstd, dbias = (real)of_g[k];
@@ -215,17 +276,7 @@ static void backward_items(void *arg, int64_t begin, int64_t end)
             share[k] = dbias / count;
             slope[k] = dweight / count * rstd;
         }
-        for (int64_t n = 0; n < c->N; n++) {
-            int64_t at = (n * c->C + p.first) * c->inner;
-            const real *grad = c->grad + at, *x = c->x + at;
-            real *dx = c->y + at;
-            if (c->inner == 1)
-                ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) dx[i] =
-                    scale[i] * (grad[i] - share[i] - (x[i] - mean[i]) * slope[i]);
-            else
-                ETUDE_SIMD for (int64_t i = 0; i < p.run; i++) dx[i] =
-                    scale[0] * (grad[i] - share[0] - (x[i] - mean[0]) * slope[0]);
-        }
+        write_gradient(c, p, mean, scale, share, slope);
     }
 }
 

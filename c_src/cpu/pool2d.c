@@ -11,8 +11,14 @@
    on it would be mispredicted; the last four of a line overlap those before them. Clipped windows
    go one by one, and so do lines of fewer than four. The first of equal values wins, and a NaN
    wins over everything before it: x is taken if it is not <= best, unless best is NaN already.
+   Windows of 2 x 2 that fill the plane, or all of it but a last line and column, are the usual ones
+   and have loops of their own: eight or four of them at a time are two loads of a line, sorted into
+   left and right pixels by shuffles. Memory is then the limit.
    Means are added up a line of output at a time, tap by tap of the window, so that the loops run
    along memory; their gradients walk the same windows the other way. */
+#include <stdatomic.h>
+#include <string.h>
+
 #include "kernel.h"
 
 typedef struct {
@@ -23,6 +29,7 @@ typedef struct {
     int64_t H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW;
     int count_include_pad; /* in means */
     double divisor;        /* of all means; NaN: each window has its own */
+    atomic_int outside;    /* whether an index points out of its plane */
 } pool;
 
 enum { LANES = 4, COLUMNS = 512 };
@@ -74,6 +81,134 @@ static void one_window(const pool *q, const real *x, int64_t h0, int64_t h1, int
     index[o] = best;
 }
 
+/* ---- Windows of 2 x 2, side by side ---------------------------------------------------------- */
+
+static int side_by_side(const pool *q)
+{
+    return q->KH == 2 && q->KW == 2 && q->SH == 2 && q->SW == 2 && q->PH == 0 && q->PW == 0 &&
+           q->DH == 1 && q->DW == 1 && 2 * q->OH <= q->H && 2 * q->OW <= q->W && q->OW >= 4;
+}
+
+#ifdef __clang__
+#define SHUFFLE(n, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define SHUFFLE(n, x, y, ...) __builtin_shuffle(x, y, (bits##n){__VA_ARGS__})
+#endif
+
+/* A line of OW >= n windows, n at a time: the last n overlap those before them. `top` is the upper
+   left pixel of the first window and W a line of the plane. LEFT and RIGHT are where the left and
+   right pixels are in two vectors of a line; LOW and HIGH tell each number of a vector twice.
+
+   max_line_<n>    as four_windows does it; `corner` is where `top` is in its plane
+   mean_line_<n>   sums begin at 0 and go tap by tap, as those of avg_body
+   spread_line_<n> each number of grad by the divisor, to the four pixels of its window */
+#define WINDOWS(n, LEFT, RIGHT, LOW, HIGH)                                                        \
+    typedef real reals##n __attribute__((vector_size(n * sizeof(real)), aligned(sizeof(real)),    \
+                                         may_alias));                                             \
+    typedef real_bits bits##n __attribute__((vector_size(n * sizeof(real))));                     \
+    typedef int64_t places##n __attribute__((vector_size(n * 8), aligned(8), may_alias));         \
+    static void max_line_##n(const real *top, int64_t W, int64_t corner, int64_t OW, real *y,     \
+                             int64_t *index)                                                      \
+    {                                                                                             \
+        places##n first;                                                                          \
+        for (int i = 0; i < n; i++)                                                               \
+            first[i] = corner + 2 * i;                                                            \
+        for (int64_t o = 0; o < OW; o += n) {                                                     \
+            reals##n best = {0};                                                                  \
+            bits##n where = {0};                                                                  \
+            o = ETUDE_MIN(o, OW - n);                                                             \
+            for (int h = 0; h < 2; h++) {                                                         \
+                const reals##n *line = (const reals##n *)(top + h * W + 2 * o);                   \
+                reals##n left = SHUFFLE(n, line[0], line[1], LEFT);                               \
+                reals##n right = SHUFFLE(n, line[0], line[1], RIGHT);                             \
+                bits##n larger = h ? ~(left <= best) & (best == best) : ~(bits##n){0};            \
+                best = (reals##n)((larger & (bits##n)left) | (~larger & (bits##n)best));          \
+                where = (larger & (real_bits)(h * W)) | (~larger & where);                        \
+                larger = ~(right <= best) & (best == best);                                       \
+                best = (reals##n)((larger & (bits##n)right) | (~larger & (bits##n)best));         \
+                where = (larger & (real_bits)(h * W + 1)) | (~larger & where);                    \
+            }                                                                                     \
+            *(reals##n *)(y + o) = best;                                                          \
+            *(places##n *)(index + o) =                                                           \
+                first + 2 * o + __builtin_convertvector(where, places##n);                        \
+        }                                                                                         \
+    }                                                                                             \
+    static void mean_line_##n(const real *top, int64_t W, real divisor, int64_t OW, real *y)      \
+    {                                                                                             \
+        for (int64_t o = 0; o < OW; o += n) {                                                     \
+            reals##n sum = {0};                                                                   \
+            o = ETUDE_MIN(o, OW - n);                                                             \
+            for (int h = 0; h < 2; h++) {                                                         \
+                const reals##n *line = (const reals##n *)(top + h * W + 2 * o);                   \
+                sum += SHUFFLE(n, line[0], line[1], LEFT);                                        \
+                sum += SHUFFLE(n, line[0], line[1], RIGHT);                                       \
+            }                                                                                     \
+            *(reals##n *)(y + o) = sum / divisor;                                                 \
+        }                                                                                         \
+    }                                                                                             \
+    static void spread_line_##n(const real *grad, int64_t W, real divisor, int64_t OW, real *top) \
+    {                                                                                             \
+        for (int64_t o = 0; o < OW; o += n) {                                                     \
+            o = ETUDE_MIN(o, OW - n);                                                             \
+            reals##n share = *(const reals##n *)(grad + o) / divisor + (reals##n){0};             \
+            for (int h = 0; h < 2; h++) {                                                         \
+                reals##n *line = (reals##n *)(top + h * W + 2 * o);                               \
+                line[0] = SHUFFLE(n, share, share, LOW);                                          \
+                line[1] = SHUFFLE(n, share, share, HIGH);                                         \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
+/* The least windows in a line that goes eight at a time. It is never so where eight numbers are
+   more than a register: GCC then moves them one by one. */
+#define WIDE (8 * sizeof(real) <= ETUDE_VECTOR_BYTES ? 8 : INT64_MAX)
+
+#define PLACES(...) __VA_ARGS__
+WINDOWS(8, PLACES(0, 2, 4, 6, 8, 10, 12, 14), PLACES(1, 3, 5, 7, 9, 11, 13, 15),
+        PLACES(0, 0, 1, 1, 2, 2, 3, 3), PLACES(4, 4, 5, 5, 6, 6, 7, 7))
+WINDOWS(4, PLACES(0, 2, 4, 6), PLACES(1, 3, 5, 7), PLACES(0, 0, 1, 1), PLACES(2, 2, 3, 3))
+
+static void max_side_by_side(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
+        int64_t corner = line % q->OH * 2 * q->W;
+        const real *top = q->x + line / q->OH * q->H * q->W + corner;
+        real *y = q->y + line * q->OW;
+        (q->OW < WIDE ? max_line_4 : max_line_8)(top, q->W, corner, q->OW, y,
+                                              q->index + line * q->OW);
+    }
+}
+
+static void mean_side_by_side(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    real by = q->divisor == q->divisor ? (real)q->divisor : 4;
+    for (int64_t line = begin * q->OH; line < end * q->OH; line++) {
+        const real *top = q->x + (line / q->OH * q->H + line % q->OH * 2) * q->W;
+        (q->OW < WIDE ? mean_line_4 : mean_line_8)(top, q->W, by, q->OW, q->y + line * q->OW);
+    }
+}
+
+/* Pixels in no window get 0. */
+static void spread_side_by_side(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    real by = q->divisor == q->divisor ? (real)q->divisor : 4;
+    for (int64_t plane = begin; plane < end; plane++) {
+        real *top = q->dx + plane * q->H * q->W;
+        for (int64_t row = 0; row < q->OH; row++, top += 2 * q->W) {
+            const real *grad = q->grad + (plane * q->OH + row) * q->OW;
+            (q->OW < WIDE ? spread_line_4 : spread_line_8)(grad, q->W, by, q->OW, top);
+            for (int64_t w = 2 * q->OW; w < q->W; w++)
+                top[w] = top[q->W + w] = 0;
+        }
+        memset(top, 0, (size_t)((q->H - 2 * q->OH) * q->W) * sizeof(real));
+    }
+}
+
+/* ---- Windows of any size --------------------------------------------------------------------- */
+
 /* Planes begin .. end. */
 static void pool_body(void *arg, int64_t begin, int64_t end)
 {
@@ -107,20 +242,27 @@ ETUDE_KERNEL(pool2d, max_pool2d)(etude_context *ctx, const real *x, real *y, int
     pool q = {.x = x, .y = y, .index = index, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH,
               .KW = KW, .SH = SH, .SW = SW, .PH = PH, .PW = PW, .DH = DH, .DW = DW};
     int64_t work = ETUDE_MAX(1, OH * OW * KH * KW);
-    etude_parallel_for(ctx, pool_body, &q, planes, ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
+    etude_parallel_for(ctx, side_by_side(&q) ? max_side_by_side : pool_body, &q, planes,
+                       ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
     return ETUDE_OK;
 }
 
 static void pool_backward_body(void *arg, int64_t begin, int64_t end)
 {
-    const pool *q = arg;
+    pool *q = arg;
     int64_t pixels = q->H * q->W, outputs = q->OH * q->OW;
     for (int64_t plane = begin; plane < end; plane++) {
         const real *grad = q->grad + plane * outputs;
         const int64_t *from = q->from + plane * outputs;
         real *dx = q->dx + plane * pixels;
-        for (int64_t i = 0; i < pixels; i++)
-            dx[i] = 0;
+        uint64_t outside = 0; /* its top bit: an index is below 0, or above the last pixel */
+        for (int64_t i = 0; i < outputs; i++)
+            outside |= (uint64_t)from[i] | ((uint64_t)pixels - 1 - (uint64_t)from[i]);
+        if (outside >> 63) {
+            atomic_store(&q->outside, 1);
+            return;
+        }
+        memset(dx, 0, (size_t)pixels * sizeof(real));
         for (int64_t i = 0; i < outputs; i++)
             dx[from[i]] += grad[i];
     }
@@ -131,13 +273,11 @@ ETUDE_KERNEL(pool2d_backward, max_pool2d_backward)(etude_context *ctx, const rea
                                                    int64_t H, int64_t W, int64_t OH, int64_t OW)
 {
     pool q = {.grad = grad, .from = index, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW};
-    for (int64_t i = 0; i < planes * OH * OW; i++)
-        if (index[i] < 0 || index[i] >= H * W)
-            return ETUDE_BAD_INDEX;
     int64_t work = ETUDE_MAX(1, H * W + 2 * OH * OW);
+    atomic_init(&q.outside, 0);
     etude_parallel_for(ctx, pool_backward_body, &q, planes,
                        ETUDE_MAX(1, ETUDE_GRAIN_MEMORY / work));
-    return ETUDE_OK;
+    return atomic_load(&q.outside) ? ETUDE_BAD_INDEX : ETUDE_OK;
 }
 
 /* ---- Means ----------------------------------------------------------------------------------- */
@@ -233,9 +373,10 @@ ETUDE_KERNEL(avg_pool2d, avg_pool2d)(etude_context *ctx, const real *x, real *y,
                                      double count_include_pad, double divisor_override)
 {
     pool q = {.x = x, .y = y, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW, .SH = SH,
-              .SW = SW, .PH = PH, .PW = PW, .count_include_pad = count_include_pad != 0,
-              .divisor = divisor_override};
-    return pool_planes(ctx, avg_body, &q, planes, OH * OW * KH * KW);
+              .SW = SW, .PH = PH, .PW = PW, .DH = 1, .DW = 1,
+              .count_include_pad = count_include_pad != 0, .divisor = divisor_override};
+    return pool_planes(ctx, side_by_side(&q) ? mean_side_by_side : avg_body, &q, planes,
+                       OH * OW * KH * KW);
 }
 
 ETUDE_KERNEL(avg_pool2d, avg_pool2d_backward)(etude_context *ctx, const real *grad, real *dx,
@@ -245,9 +386,10 @@ ETUDE_KERNEL(avg_pool2d, avg_pool2d_backward)(etude_context *ctx, const real *gr
                                               double count_include_pad, double divisor_override)
 {
     pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW, .KH = KH, .KW = KW,
-              .SH = SH, .SW = SW, .PH = PH, .PW = PW, .count_include_pad = count_include_pad != 0,
-              .divisor = divisor_override};
-    return pool_planes(ctx, avg_backward_body, &q, planes, H * W + OH * OW * KH * KW);
+              .SH = SH, .SW = SW, .PH = PH, .PW = PW, .DH = 1, .DW = 1,
+              .count_include_pad = count_include_pad != 0, .divisor = divisor_override};
+    return pool_planes(ctx, side_by_side(&q) ? spread_side_by_side : avg_backward_body, &q, planes,
+                       H * W + OH * OW * KH * KW);
 }
 
 /* Bin i of `count` runs from i size / count, rounded down, to (i + 1) size / count, rounded up. */

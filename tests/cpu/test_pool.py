@@ -1,4 +1,4 @@
-"""Pools that average: every kind of window, and bins that overlap or hold one pixel."""
+"""Pools: every kind of window, bins that overlap or hold one pixel, and windows side by side."""
 
 import itertools
 
@@ -7,6 +7,15 @@ import pytest
 from cpu_cases import FLOATS, hold, normal
 
 from etude.core.table import TABLE
+
+SIDE_BY_SIDE = {"kernel_size": (2, 2), "stride": (2, 2)}
+SIDES = [(2, 8), (3, 9), (4, 14), (5, 15), (8, 16), (6, 17), (2, 28), (7, 33), (32, 32)]
+
+
+def few_values(*shape, dtype):
+    """Numbers with many ties, zeros of both signs, infinities and NaN."""
+    values = np.array([0, -0.0, 1, 1, 2, -1, np.inf, -np.inf, np.nan], dtype)
+    return values[np.random.default_rng(0).integers(0, len(values), shape)]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -39,3 +48,39 @@ def test_nan_stays_in_the_windows_that_see_it(ops):
     got = np.isnan(ops["avg_pool2d"](x, **window))
     np.testing.assert_array_equal(got, np.isnan(TABLE["avg_pool2d"](x, **window)))
     assert got.sum() == 9
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", SIDES)
+def test_maxima_of_windows_side_by_side(ops, dtype, size):
+    for x in (normal(3, 5, *size, dtype=dtype), few_values(3, 5, *size, dtype=dtype)):
+        y, index = ops["max_pool2d"](x, **SIDE_BY_SIDE)
+        want, where = TABLE["max_pool2d"](x, **SIDE_BY_SIDE)
+        np.testing.assert_array_equal(y, want)
+        np.testing.assert_array_equal(index, where)
+        grad = normal(*y.shape, dtype=dtype)
+        np.testing.assert_array_equal(ops["max_pool2d_backward"](grad, index, input_size=size),
+                                      TABLE["max_pool2d_backward"](grad, where, input_size=size))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", SIDES)
+@pytest.mark.parametrize("divisor", [None, 3])
+def test_means_of_windows_side_by_side(ops, dtype, size, divisor):
+    window = {**SIDE_BY_SIDE, "divisor_override": divisor}
+    y = hold(ops, "avg_pool2d", normal(3, 5, *size, dtype=dtype), **window)
+    grad = normal(*y.shape, dtype=dtype)
+    hold(ops, "avg_pool2d_backward", grad, input_size=size, **window)
+    strange = few_values(3, 5, *size, dtype=dtype)
+    with np.errstate(invalid="ignore"):
+        want = TABLE["avg_pool2d"](strange, **window)
+    np.testing.assert_array_equal(np.isfinite(ops["avg_pool2d"](strange, **window)),
+                                  np.isfinite(want))
+
+
+@pytest.mark.parametrize("bad", [-1, 64, np.iinfo(np.int64).min, np.iinfo(np.int64).max])
+def test_an_index_outside_of_its_plane_is_an_error(ops, bad):
+    y, index = ops["max_pool2d"](normal(2, 3, 8, 8), **SIDE_BY_SIDE)
+    index[1, 2, 3, 3] = bad
+    with pytest.raises(IndexError):
+        ops["max_pool2d_backward"](y, index, input_size=(8, 8))
