@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILES = ("map.c", "activation.c", "binary.c", "compare.c")
-LINE = re.compile(r"^(MAP|LOOP2?|EQUAL|ACTIVATION|BINARY|COMPARE)\((\w+), (.+)\)(?: /\*.*\*/)?$",
-                  re.MULTILINE)
+LINE = re.compile(r"^(MAP|MOSTLY_ORDINARY|LOOP2?|EQUAL|ACTIVATION|BINARY|COMPARE)\((\w+), (.+)\)"
+                  r"(?: /\*.*\*/)?$", re.MULTILINE)
 
 
 class Formula(NamedTuple):
@@ -47,8 +47,7 @@ def formulas(folder: Path) -> dict[str, Formula]:
         for kind, name, rest in LINE.findall((folder / file).read_text(encoding="utf-8")):
             if name not in found:  # what comes later in a file is for int64
                 found[name] = _formula(kind, re.sub(r" \*(?=\w)", " * ", rest))
-    # Their kernels ask block by block for what is rare, or read a condition: no line says it.
-    found["log"] = Formula(1, 0, "v_log(v)")
+    # Its kernel reads a condition: no line says it.
     found["where"] = Formula(3, 0, "condition ? v : w")
     return found
 
@@ -56,6 +55,8 @@ def formulas(folder: Path) -> dict[str, Formula]:
 def _formula(kind: str, rest: str) -> Formula:
     if kind == "MAP":
         return Formula(1, 0, rest.partition(", ")[2])
+    if kind == "MOSTLY_ORDINARY":  # which blocks are ordinary, the function, and theirs: same bits
+        return Formula(1, 0, f"{rest.split(', ')[1]}(v)")
     if kind == "ACTIVATION":  # grain, value, first, second: the attributes, 0 for one not used
         value, first, second = re.fullmatch(r"\w+, (.+), ([^,]+), ([^,]+)", rest).groups()  # type: ignore[union-attr]
         return Formula(1, (first != "0") + (second != "0"), value)

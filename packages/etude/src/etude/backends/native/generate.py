@@ -69,11 +69,11 @@ class Generator:
     # ------------------------------------------------------------------ while calls are bound
 
     def shortened(self, group: Group, records: list[Record], begin: Callable[[Buffer], int]
-                  ) -> list[Record]:
-        """The records of a group, those of neighbours that make a loop exchanged for one, which has
-        no code yet. ``begin`` says where a buffer is.
+                  ) -> list[tuple[Record, int]]:
+        """The records of a group, each with how many calls it runs: those of neighbours that make a
+        loop are exchanged for one, which has no code yet. ``begin`` says where a buffer is.
         """
-        found: list[Record] = []
+        found: list[tuple[Record, int]] = []
         loop: Loop | None = None
         for i, record in enumerate(records, group.first):
             step = step_of(self._program.calls[i], record)
@@ -83,25 +83,26 @@ class Generator:
             loop = None if step is None else Loop(i, step)
             if loop is None or step is None or not loop.add(step):
                 loop = None
-                found.append(record)
+                found.append((record, 1))
         return found + self._made(loop, group, records, begin)
 
     def _made(self, loop: Loop | None, group: Group, records: list[Record],
-              begin: Callable[[Buffer], int]) -> list[Record]:
+              begin: Callable[[Buffer], int]) -> list[tuple[Record, int]]:
         """What runs the calls of a loop: itself, or its only call's own kernel."""
         if loop is None:
             return []
         if loop.last - loop.first == 1:
-            return [records[loop.first - group.first]]
+            return [(records[loop.first - group.first], 1)]
         last = loop.last
         loop.close(lambda b: b.kind != "temporary" or self._read.get(b, -1) >= last)
         pointers = [begin(v.buffer) + v.offset * v.dtype.itemsize for v in loop.pointers]
         pointers += [begin(b) for b in loop.stored]
         shared = [float(math.prod(v.shape) < loop.size) for v in loop.pointers]
         self.loops.append(loop)
-        return [Record(GENERATED, len(self.loops) - 1, tuple(pointers),
-                       (loop.size // loop.row, max(LEAST_WORK // loop.row, 1)),
-                       (*shared, *[0.0] * len(loop.stored)), 0, None)]
+        record = Record(GENERATED, len(self.loops) - 1, tuple(pointers),
+                        (loop.size // loop.row, max(LEAST_WORK // loop.row, 1)),
+                        (*shared, *[0.0] * len(loop.stored)), 0, None)
+        return [(record, loop.last - loop.first)]
 
     # ------------------------------------------------------------------ afterwards
 

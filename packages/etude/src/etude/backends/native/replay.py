@@ -251,21 +251,26 @@ class Native:
         that is all of the group needs nobody to run it.
         """
         count = group.last - group.first
-        mine: list[Any] = records[-count:]
+        each: list[Any] = records[-count:]
+        runs = [(record, 1) for record in each]  # a record, and how many calls it runs
 
         def begin(b: Buffer) -> int:
             return address(self._memory[b])
 
         if self.generated is not None:
-            mine = self.generated.shortened(group, mine, begin)
-        made = None
+            runs = self.generated.shortened(group, each, begin)
+        mine, made = [record for record, _ in runs], None
         if len(mine) > 1:
             made = blocks(group, self.program.calls[group.first : group.last], mine, begin)
             if made is None:
                 self._refused.append(group)
                 return
         records[-count:] = mine if made is None else [made, *mine]
-        self._records_before[group.first + 1 :] = [len(records)] * count
+        at = len(records) - len(mine)
+        del self._records_before[group.first + 1 :]
+        for _, calls in runs:  # the later calls of a loop have no record
+            at += 1
+            self._records_before.extend([at] * calls)
 
     def _records(self, i: int, table: Table) -> list[Record] | None:
         """What the first column that takes call ``i`` would run; None if that is no kernel."""
