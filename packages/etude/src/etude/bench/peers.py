@@ -216,7 +216,7 @@ def torch_step(work: Work, compiled: bool = False) -> Side:
     x, labels = map(torch.from_numpy, work.batch())
 
     def loss_of(x: Any, labels: Any) -> Any:
-        return F.cross_entropy(model(x).reshape(-1, work.classes), labels.reshape(-1))
+        return F.cross_entropy(*work.rows(model(x), labels))
 
     forward = _compiled(loss_of) if compiled else loss_of
 

@@ -52,6 +52,12 @@ class Work:
         x = rng.standard_normal(self.shape).astype(np.float32)
         return x, rng.integers(0, self.classes, self.shape[0])
 
+    def rows(self, logits: Any, labels: Any) -> tuple[Any, Any]:
+        """What a loss over rows is given, of any library: those of a gpt are tokens of texts."""
+        if self.kind == "gpt":
+            return logits.reshape(-1, self.classes), labels.reshape(-1)
+        return logits, labels
+
     def weights(self) -> dict[str, Any]:
         """Name -> array; the models of PyTorch in ``peers.py`` have the same names."""
         return {name: t.numpy().copy() for name, t in self.model().state_dict().items()}
@@ -139,8 +145,7 @@ def training(work: Work, column: str, captured: bool = False) -> Within:
 
     def step(x: Any, labels: Any) -> Any:
         optimizer.zero_grad()
-        logits = model(x)
-        loss = cross_entropy(logits.reshape(-1, work.classes), labels.reshape(-1))
+        loss = cross_entropy(*work.rows(model(x), labels))
         loss.backward()
         optimizer.step()
         return loss.detach()
