@@ -21,7 +21,7 @@ from etude.core.tape import Node
 from etude.core.tensor import Tensor
 from etude.replay.executor import Executor
 from etude.replay.guards import grad_of
-from etude.replay.memory import array_of, fresh
+from etude.replay.memory import array_of, fresh, is_whole
 from etude.replay.program import Value
 
 SPARE = 2  # arrays that are kept although somebody holds them: he may let go
@@ -75,6 +75,10 @@ class Gradient:
         """Whether the same leaf has the same Tensor after every run, as long as nobody takes it."""
         return type(self.leaf) is not int and not isinstance(self.before, Value) and (
             self.place is not None and self.place.keeps_tensor)
+
+    def has_none(self) -> bool:
+        """Whether there must be no grad before, of a leaf that is the same in every call."""
+        return type(self.before) is str and self.before == "none" and type(self.leaf) is not int
 
     def fits(self, leaf: Tensor) -> bool:
         """Whether the grad of ``leaf`` may be replayed upon."""
@@ -145,6 +149,11 @@ class Place:
         #: counted while nobody else can have any; on a device, where views count for nothing, 0
         self.refs = getrefcount(self.array) if self._value.buffer.device == "cpu" else 0
         self.tensor_refs = maxsize if self.tensor is None else getrefcount(self.tensor)
+
+    def is_like(self, v: Value) -> bool:
+        """Whether ``array`` is ``v``, as it stands."""
+        own = self._value
+        return is_whole(own) and is_whole(v) and (own.shape, own.dtype) == (v.shape, v.dtype)
 
     def is_held(self, also: int = 0) -> bool:
         """Whether somebody holds the memory, but for ``also`` references to the Tensor."""

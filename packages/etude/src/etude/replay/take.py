@@ -7,7 +7,7 @@ for the usual case: everything as it was, one look at each thing that may differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from etude.replay.guards import (
     words,
 )
 from etude.replay.memory import array_of, is_whole, owner_of
-from etude.replay.program import Buffer, Program
+from etude.replay.program import Buffer, Program, Value
 from etude.replay.results import FEW, Copied, Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
 
@@ -77,7 +77,10 @@ class Take:
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
         """What is looked at before a replay, beside the arguments."""
         known = trace.memories()
-        self._asking = [g for g in self._gradients if g.before != "any"]
+        asking = [g for g in self._gradients if g.before != "any"]
+        #: leaves that had no grad, and are no arguments: one look at each is enough
+        self._without: list[Any] = [g.leaf for g in asking if g.has_none()]
+        self._asking = [g for g in asking if not g.has_none()]
         self._changes = Changes.count
         self._attributes = [(m, self._names.of_module(m)) for m in modules]
         mine = [t for t, array, *_ in world.tensors if id(owner_of(array)) in known]
@@ -139,10 +142,18 @@ class Take:
         self._sets = [g for g in self._gradients if g.changes and not g.stays()]
         looked_after = {id(place) for _, place in staying}
         self._places = [p for p in places.values() if id(p) not in looked_after]
+        #: each result, and its place where the Tensor for the caller is all of that
+        self._answers = [(r, None if r.value is None else self._whole(places, r.value))
+                         for r in self._results]
         self._only: Place | Copied | None = None  # of the result, where that is one kept Tensor
         if self._result_tree is None and self._results[0].value is not None:
             only = self._place_of.get(self._results[0].value.buffer)
             self._only = only if only is not None and only.keeps_tensor else None
+
+    @staticmethod
+    def _whole(places: Mapping[Buffer, Place], v: Value) -> Place | None:
+        place = places.get(v.buffer)
+        return None if place is None or place.keeps_tensor or not place.is_like(v) else place
 
     # ------------------------------------------------------------------ does it fit
 
@@ -161,6 +172,9 @@ class Take:
                 return False
         for t in self._not_wanting:
             if t.requires_grad:
+                return False
+        for t in self._without:
+            if t.grad is not None:
                 return False
         for g in self._asking:
             if not g.fits(g.of(given)):
@@ -247,8 +261,9 @@ class Take:
             g.set(given)
         if self._only is not None:
             return self._only.tensor
-        answers = [self._answer(r, given) for r in self._results]
-        return build(self._result_tree, iter(answers))
+        answers = [self._answer(r, given) if place is None else
+                   tensor_over(place.array, r, given) for r, place in self._answers]
+        return answers[0] if self._result_tree is None else build(self._result_tree, iter(answers))
 
     def _made(self) -> Executor:
         """The executor, which is made at the first replay."""
