@@ -15,7 +15,7 @@ const text = (shape) => `[${shape.join(", ")}]`;
 function readDims(words) {
   const dims = words.trim().split(/\s+/).filter(Boolean).map((w) => (w === "..." ? "*rest" : w));
   const last = dims[dims.length - 1];
-  const named = ["float32", "float64", "int64", "bool", "any", "dtype"].includes(last);
+  const named = ["float32", "float64", "int64", "int8", "bool", "any", "dtype"].includes(last);
   return { dims: named ? dims.slice(0, -1) : dims, dtype: named ? last : "" };
 }
 
@@ -236,7 +236,7 @@ const SIZES = {
 
 // ------------------------------------------------------------------ the answer
 
-const BYTES = { float32: 4, float64: 8, int64: 8, bool: 1 };
+const BYTES = { float32: 4, float64: 8, int64: 8, int8: 1, bool: 1 };
 const bytesOf = (specs) => specs.reduce((n, s) => n + product(s.shape) * BYTES[s.dtype], 0);
 
 /** Numbers alone where the op wants a pair; and a stride that is not said is the window's. */

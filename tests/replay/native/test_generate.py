@@ -28,8 +28,9 @@ from etude.backends.native.loops import literal
 from etude.backends.native.replay import Native
 from etude.core.table import TABLE
 from etude.replay.passes.fuse import ELEMENTS
+from etude_cpu import glue
 
-POINTWISE = Path(etude_cpu.__file__).parent / "pointwise"
+POINTWISE = Path(glue.COMPILED).parent / "pointwise"  # beside the libraries
 
 #: Ops that fusion takes element by element, and that no formula is read for.
 IN_BLOCKS = {"pow", "floor_divide", "remainder", "sin", "cos", "lerp",
@@ -179,8 +180,6 @@ def test_fusion_takes_no_op_that_is_neither_a_formula_nor_named_here():
 def test_the_instruction_set_is_that_of_the_library_and_not_the_compilers(isa):
     """A compiler that would fuse products and sums on this machine does not for portable kernels.
     """
-    from etude_cpu import glue
-
     if not glue.runs(isa) or not (POINTWISE / f"flags-{isa}").exists():
         pytest.skip(f"NOT RUN: needs a machine with {isa}, and kernels built for it")
     program = (

@@ -22,7 +22,6 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from etude.backends.native.kernel import holding
 from etude.core.array import DeviceArray
 from etude.core.columns import DECLINED, REFERENCE, VIEW, Event, Implementation, Table, table_of
 from etude.core.errors import CaptureError
@@ -100,6 +99,8 @@ class Trace:
             try:
                 return prepared(table, column, call, arrays, options)
             except DECLINED:
+                from etude.backends.native.kernel import holding  # not where there is no backend
+
                 if holding():
                     raise  # a copy for a kernel, whose own call cannot be prepared then
                 self.compute()
