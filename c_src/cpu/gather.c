@@ -86,9 +86,12 @@ enum {
     MANY = 4096   /* terms that add up in real */
 };
 
-/* y, n x cols, += src at index, added up in double and rounded once. 0: no memory. */
-static int scatter_wide(const gather_call *c, real *y, const int64_t *index, const real *src,
-                        int64_t cols)
+/* y, n x cols, += src at index, added up in double and rounded once; lines are `inner` apart.
+   Inlined, so that with one column the compiler knows that they run on. 0: no memory. */
+static inline __attribute__((always_inline)) int scatter_wide(const gather_call *c, real *y,
+                                                              const int64_t *index,
+                                                              const real *src, int64_t cols,
+                                                              int64_t inner)
 {
 #if !defined(ETUDE_INT)
     double *sum = etude_scratch(c->ctx, (size_t)(c->n * cols) * sizeof(double));
@@ -96,15 +99,15 @@ static int scatter_wide(const gather_call *c, real *y, const int64_t *index, con
         return 0;
     for (int64_t j = 0; j < c->n; j++)
         for (int64_t i = 0; i < cols; i++)
-            sum[j * cols + i] = y[j * c->inner + i];
-    for (int64_t j = 0; j < c->index_n; j++, index += c->inner, src += c->inner)
+            sum[j * cols + i] = y[j * inner + i];
+    for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
         for (int64_t i = 0; i < cols; i++)
             sum[index[i] * cols + i] += src[i];
     for (int64_t j = 0; j < c->n; j++)
         for (int64_t i = 0; i < cols; i++)
-            y[j * c->inner + i] = (real)sum[j * cols + i];
+            y[j * inner + i] = (real)sum[j * cols + i];
 #else
-    (void)c, (void)y, (void)index, (void)src, (void)cols;
+    (void)c, (void)y, (void)index, (void)src, (void)cols, (void)inner;
 #endif
     return 1;
 }
@@ -124,7 +127,7 @@ static void scatter_rows(void *arg, int64_t begin, int64_t end)
             return;
         }
         if (index_n > MANY && !WRAPS) { /* one row */
-            if (!scatter_wide(c, y, index, src, 1))
+            if (!scatter_wide(c, y, index, src, 1, 1))
                 atomic_store(c->failed, 1);
             continue;
         }
@@ -150,7 +153,7 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
         if (!fit) {
             atomic_store(c->bad, 1);
         } else if (c->index_n > MANY && !WRAPS) {
-            if (!scatter_wide(c, y, index, src, cols))
+            if (!scatter_wide(c, y, index, src, cols, inner))
                 atomic_store(c->failed, 1);
         } else
             for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
