@@ -25,6 +25,13 @@ typedef struct {
 #define WRAPS 0
 #endif
 
+/* One by one: to put a vector together from numbers read at random takes longer. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop vectorize(disable) unroll_count(4)")
+#else
+#define UNROLLED _Pragma("GCC unroll 4")
+#endif
+
 enum { BLOCK = 1024 }; /* indices that are looked over together */
 
 /* Whether every index is in 0 .. n - 1. The loop has no branch, so that it is vectorised. */
@@ -34,6 +41,14 @@ static int indices_fit(const int64_t *index, int64_t count, int64_t n)
     ETUDE_PRAGMA(omp simd reduction(| : outside)) for (int64_t i = 0; i < count; i++)
         outside |= (uint64_t)index[i] >= (uint64_t)n;
     return !outside;
+}
+
+/* The row is on its way to the cache before it is read at random, which no processor foresees. */
+static void ask_for(const real *row, int64_t n)
+{
+    if (n * (int64_t)sizeof(real) <= ETUDE_AHEAD)
+        for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(real))
+            __builtin_prefetch(row + i);
 }
 
 /* The elements begin <= j < end of y, counted over all of outer x index_n x inner. They are taken
@@ -56,11 +71,13 @@ static void gather_part(void *arg, int64_t begin, int64_t end)
             }
             checked = to;
         }
+        if (inner == 1 && count >= c->n && j + count < end)
+            ask_for(x + c->n, c->n);
         const int64_t *index = c->index + j;
         const real *from = x + at * step;
         real *y = c->y + j;
         if (inner == 1)
-            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
+            UNROLLED for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
         else
             ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i] * inner + i];
         at = 0;
