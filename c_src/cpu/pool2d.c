@@ -465,9 +465,10 @@ static bins next_bin(bins b)
     return b;
 }
 
-/* Columns from .. to of what a row of bins gives each of its `lines` lines. The bins begin at b, and
-   those that end behind `to` are returned: the columns behind need them again. Columns that no bin
-   has reached are written STEP at a time, a few too many, which the next bin writes again. */
+/* Columns from .. to of what a row of bins gives each of its `lines` lines. The bins begin at b;
+   the first that ends behind `to` is returned, because the columns behind need it again. Columns
+   that no bin has reached are written STEP at a time. That is a few too many, which the next bin
+   writes again. */
 static bins spread_bins(bins b, const real *grad, int64_t lines, int64_t from, int64_t to,
                         real line[COLUMNS + STEP])
 {
@@ -499,8 +500,8 @@ static void spread_whole(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* The lines that a row of bins has to itself are written once, and so never cleared. Sums begin at
-   0: -0 becomes 0. */
+/* The lines that a row of bins has to itself are written once, and so never cleared. A sum begins
+   at 0, which makes 0 of -0. */
 static void adaptive_backward_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
