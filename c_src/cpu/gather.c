@@ -25,11 +25,14 @@ typedef struct {
 #define WRAPS 0
 #endif
 
-/* One by one: to put a vector together from numbers read at random takes longer. */
-#if defined(__clang__)
-#define UNROLLED _Pragma("clang loop vectorize(disable) unroll_count(4)")
+/* Numbers as wide as their indices are read at random by vectors. Others go one by one, because to
+   put a vector together from them takes longer. */
+#if ETUDE_REAL == 64 || ETUDE_INT == 64
+#define AT_RANDOM ETUDE_SIMD
+#elif defined(__clang__)
+#define AT_RANDOM _Pragma("clang loop vectorize(disable) unroll_count(4)")
 #else
-#define UNROLLED _Pragma("GCC unroll 4")
+#define AT_RANDOM _Pragma("GCC unroll 4")
 #endif
 
 enum { BLOCK = 1024 }; /* indices that are looked over together */
@@ -77,7 +80,7 @@ static void gather_part(void *arg, int64_t begin, int64_t end)
         const real *from = x + at * step;
         real *y = c->y + j;
         if (inner == 1)
-            UNROLLED for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
+            AT_RANDOM for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
         else
             ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i] * inner + i];
         at = 0;
