@@ -132,6 +132,24 @@ static void weighted_row(const loss_call *call, real *dx, int64_t label, real ev
     ETUDE_SIMD for (int64_t c = 0; c < call->cols; c++) dx[c] *= scale;
 }
 
+/* Of the rows r .. r + rows, into dx. Those that are 0 or nearly so are rare, as in map.c's exp. */
+static void probabilities(const loss_call *call, int64_t r, int64_t rows, real *dx)
+{
+    int64_t cols = call->cols;
+    int rare = 0;
+    for (int64_t k = 0; k < rows; k++) {
+        const real *x = call->x + (r + k) * cols;
+        real top = call->top[r + k], log_sum = call->log_sum[r + k];
+        ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[k * cols + c] = x[c] - top - log_sum;
+    }
+    ETUDE_PRAGMA(omp simd reduction(| : rare)) for (int64_t i = 0; i < rows * cols; i++)
+        rare |= !has_ordinary_exp(dx[i]);
+    if (rare)
+        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) dx[i] = v_exp(dx[i]);
+    else
+        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) dx[i] = v_exp_of_ordinary(dx[i]);
+}
+
 static void backward_rows(void *arg, int64_t begin, int64_t end)
 {
     const loss_call *call = arg;
@@ -139,12 +157,7 @@ static void backward_rows(void *arg, int64_t begin, int64_t end)
     for (int64_t r = begin; r < end; r += step) {
         int64_t rows = ETUDE_MIN(step, end - r);
         real *dx = call->dx + r * cols;
-        for (int64_t k = 0; k < rows; k++) {
-            const real *x = call->x + (r + k) * cols;
-            real top = call->top[r + k], log_sum = call->log_sum[r + k];
-            ETUDE_SIMD for (int64_t c = 0; c < cols; c++) dx[k * cols + c] = x[c] - top - log_sum;
-        }
-        ETUDE_SIMD for (int64_t i = 0; i < rows * cols; i++) dx[i] = v_exp(dx[i]);
+        probabilities(call, r, rows, dx);
         for (int64_t k = 0; k < rows; k++, dx += cols) {
             int64_t label = call->target[r + k];
             if (label == call->ignore) {

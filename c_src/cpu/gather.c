@@ -25,6 +25,16 @@ typedef struct {
 #define WRAPS 0
 #endif
 
+/* Numbers as wide as their indices are read at random by vectors. Others go one by one, because to
+   put a vector together from them takes longer. */
+#if ETUDE_REAL == 64 || ETUDE_INT == 64
+#define AT_RANDOM ETUDE_SIMD
+#elif defined(__clang__)
+#define AT_RANDOM _Pragma("clang loop vectorize(disable) unroll_count(4)")
+#else
+#define AT_RANDOM _Pragma("GCC unroll 4")
+#endif
+
 enum { BLOCK = 1024 }; /* indices that are looked over together */
 
 /* Whether every index is in 0 .. n - 1. The loop has no branch, so that it is vectorised. */
@@ -34,6 +44,14 @@ static int indices_fit(const int64_t *index, int64_t count, int64_t n)
     ETUDE_PRAGMA(omp simd reduction(| : outside)) for (int64_t i = 0; i < count; i++)
         outside |= (uint64_t)index[i] >= (uint64_t)n;
     return !outside;
+}
+
+/* The row is on its way to the cache before it is read at random, which no processor foresees. */
+static void ask_for(const real *row, int64_t n)
+{
+    if (n * (int64_t)sizeof(real) <= ETUDE_AHEAD)
+        for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(real))
+            __builtin_prefetch(row + i);
 }
 
 /* The elements begin <= j < end of y, counted over all of outer x index_n x inner. They are taken
@@ -56,11 +74,13 @@ static void gather_part(void *arg, int64_t begin, int64_t end)
             }
             checked = to;
         }
+        if (inner == 1 && count >= c->n && j + count < end)
+            ask_for(x + c->n, c->n);
         const int64_t *index = c->index + j;
         const real *from = x + at * step;
         real *y = c->y + j;
         if (inner == 1)
-            ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
+            AT_RANDOM for (int64_t i = 0; i < count; i++) y[i] = from[index[i]];
         else
             ETUDE_SIMD for (int64_t i = 0; i < count; i++) y[i] = from[index[i] * inner + i];
         at = 0;
@@ -86,9 +106,12 @@ enum {
     MANY = 4096   /* terms that add up in real */
 };
 
-/* y, n x cols, += src at index, added up in double and rounded once. 0: no memory. */
-static int scatter_wide(const gather_call *c, real *y, const int64_t *index, const real *src,
-                        int64_t cols)
+/* y, n x cols, += src at index, added up in double and rounded once; lines are `inner` apart.
+   Inlined, so that with one column the compiler knows that they run on. 0: no memory. */
+static inline __attribute__((always_inline)) int scatter_wide(const gather_call *c, real *y,
+                                                              const int64_t *index,
+                                                              const real *src, int64_t cols,
+                                                              int64_t inner)
 {
 #if !defined(ETUDE_INT)
     double *sum = etude_scratch(c->ctx, (size_t)(c->n * cols) * sizeof(double));
@@ -96,15 +119,15 @@ static int scatter_wide(const gather_call *c, real *y, const int64_t *index, con
         return 0;
     for (int64_t j = 0; j < c->n; j++)
         for (int64_t i = 0; i < cols; i++)
-            sum[j * cols + i] = y[j * c->inner + i];
-    for (int64_t j = 0; j < c->index_n; j++, index += c->inner, src += c->inner)
+            sum[j * cols + i] = y[j * inner + i];
+    for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)
         for (int64_t i = 0; i < cols; i++)
             sum[index[i] * cols + i] += src[i];
     for (int64_t j = 0; j < c->n; j++)
         for (int64_t i = 0; i < cols; i++)
-            y[j * c->inner + i] = (real)sum[j * cols + i];
+            y[j * inner + i] = (real)sum[j * cols + i];
 #else
-    (void)c, (void)y, (void)index, (void)src, (void)cols;
+    (void)c, (void)y, (void)index, (void)src, (void)cols, (void)inner;
 #endif
     return 1;
 }
@@ -124,7 +147,7 @@ static void scatter_rows(void *arg, int64_t begin, int64_t end)
             return;
         }
         if (index_n > MANY && !WRAPS) { /* one row */
-            if (!scatter_wide(c, y, index, src, 1))
+            if (!scatter_wide(c, y, index, src, 1, 1))
                 atomic_store(c->failed, 1);
             continue;
         }
@@ -150,7 +173,7 @@ static void scatter_columns(void *arg, int64_t begin, int64_t end)
         if (!fit) {
             atomic_store(c->bad, 1);
         } else if (c->index_n > MANY && !WRAPS) {
-            if (!scatter_wide(c, y, index, src, cols))
+            if (!scatter_wide(c, y, index, src, cols, inner))
                 atomic_store(c->failed, 1);
         } else
             for (int64_t j = 0; j < c->index_n; j++, index += inner, src += inner)

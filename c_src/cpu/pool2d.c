@@ -32,7 +32,7 @@ typedef struct {
     atomic_int outside;    /* whether an index points out of its plane */
 } pool;
 
-enum { LANES = 4, COLUMNS = 512 };
+enum { LANES = 4, COLUMNS = 512, STEP = 64 / sizeof(real) };
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real))));
 typedef real_bits lane_bits __attribute__((vector_size(LANES * sizeof(real))));
 
@@ -442,21 +442,86 @@ static void adaptive_body(void *arg, int64_t begin, int64_t end)
                           bin_end(i, q->H, q->OH), q->y + (plane * q->OH + i) * q->OW);
 }
 
+/* A walk over the same bins, which divides once and not for each of them. */
+typedef struct {
+    int64_t i, count, begin, end;
+    int64_t step, over, rest; /* size = step count + over; (i + 1) size leaves rest */
+} bins;
+
+static bins first_bin(int64_t size, int64_t count)
+{
+    int64_t step = size / count, over = size % count;
+    return (bins){0, count, 0, step + (over != 0), step, over, over};
+}
+
+static bins next_bin(bins b)
+{
+    b.i++;
+    b.begin = b.end - (b.rest != 0);
+    b.rest += b.over;
+    int carry = b.rest >= b.count;
+    b.rest -= carry ? b.count : 0;
+    b.end = b.begin + b.step + carry + (b.rest != 0);
+    return b;
+}
+
+/* Columns from .. to of what a row of bins gives each of its `lines` lines. The bins begin at b;
+   the first that ends behind `to` is returned, because the columns behind need it again. Columns
+   that no bin has reached are written STEP at a time. That is a few too many, which the next bin
+   writes again. */
+static bins spread_bins(bins b, const real *grad, int64_t lines, int64_t from, int64_t to,
+                        real line[COLUMNS + STEP])
+{
+    bins left = b;
+    for (int64_t w = from; b.i < b.count && b.begin < to; b = next_bin(b)) {
+        real share = grad[b.i] / (real)(lines * (b.end - b.begin));
+        int64_t end = ETUDE_MIN(to, b.end);
+        for (int64_t shared = ETUDE_MAX(from, b.begin); shared < ETUDE_MIN(w, end); shared++)
+            line[shared - from] += share;
+        for (; w < end; w += STEP)
+            for (int i = 0; i < STEP; i++)
+                line[w - from + i] = share;
+        w = end;
+        if (b.end <= to)
+            left = next_bin(b);
+    }
+    return left;
+}
+
+/* The gradient of the mean of a plane. */
+static void spread_whole(void *arg, int64_t begin, int64_t end)
+{
+    const pool *q = arg;
+    int64_t pixels = q->H * q->W;
+    for (int64_t plane = begin; plane < end; plane++) {
+        real share = q->grad[plane] / (real)pixels + 0;
+        for (int64_t i = 0; i < pixels; i++)
+            q->dx[plane * pixels + i] = share;
+    }
+}
+
+/* The lines that a row of bins has to itself are written once, and so never cleared. A sum begins
+   at 0, which makes 0 of -0. */
 static void adaptive_backward_body(void *arg, int64_t begin, int64_t end)
 {
     const pool *q = arg;
+    real line[COLUMNS + STEP];
     for (int64_t plane = begin; plane < end; plane++) {
-        real *dx = q->dx + plane * q->H * q->W;
-        for (int64_t i = 0; i < q->H * q->W; i++)
-            dx[i] = 0;
-        for (int64_t i = 0; i < q->OH * q->OW; i++) {
-            int64_t row = i / q->OW, o = i % q->OW;
-            int64_t h0 = bin_begin(row, q->H, q->OH), h1 = bin_end(row, q->H, q->OH);
-            int64_t w0 = bin_begin(o, q->W, q->OW), w1 = bin_end(o, q->W, q->OW);
-            real share = q->grad[plane * q->OH * q->OW + i] / (real)((h1 - h0) * (w1 - w0));
-            for (int64_t h = h0; h < h1; h++)
-                for (int64_t w = w0; w < w1; w++)
-                    dx[h * q->W + w] += share;
+        const real *grad = q->grad + plane * q->OH * q->OW;
+        bins across = first_bin(q->W, q->OW), left = across;
+        for (int64_t from = 0; from < q->W; from += COLUMNS, across = left) {
+            real *dx = q->dx + plane * q->H * q->W + from;
+            int64_t count = ETUDE_MIN(COLUMNS, q->W - from), written = 0;
+            for (bins down = first_bin(q->H, q->OH); down.i < q->OH; down = next_bin(down)) {
+                left = spread_bins(across, grad + down.i * q->OW, down.end - down.begin, from,
+                                   from + count, line);
+                int64_t h = down.begin;
+                for (; h < written; h++)
+                    ETUDE_SIMD for (int64_t w = 0; w < count; w++) dx[h * q->W + w] += line[w];
+                for (; h < down.end; h++)
+                    ETUDE_SIMD for (int64_t w = 0; w < count; w++) dx[h * q->W + w] = line[w] + 0;
+                written = down.end;
+            }
         }
     }
 }
@@ -474,5 +539,6 @@ ETUDE_KERNEL(adaptive_pool2d, adaptive_avg_pool2d_backward)(etude_context *ctx, 
                                                             int64_t W, int64_t OH, int64_t OW)
 {
     pool q = {.grad = grad, .dx = dx, .H = H, .W = W, .OH = OH, .OW = OW};
-    return pool_planes(ctx, adaptive_backward_body, &q, planes, 2 * H * W);
+    return pool_planes(ctx, OH == 1 && OW == 1 ? spread_whole : adaptive_backward_body, &q, planes,
+                       2 * H * W);
 }

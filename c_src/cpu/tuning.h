@@ -18,6 +18,9 @@
 /* Elements in a block that stays in L1 between the passes over it. */
 #define ETUDE_BLOCK 4096
 
+/* The longest row, in bytes, that is fetched while the one before is worked on: both fit L2. */
+#define ETUDE_AHEAD (1 << 17)
+
 /* The least rows that share sums down columns (layer_norm.c), whose room is written and read too. */
 #define ETUDE_ROWS_OF_SUM 32
 

@@ -96,6 +96,18 @@ def test_powers(ops, dtype):
         hold(ops, "pow", edge, np.full_like(edge, y))
 
 
+@pytest.mark.parametrize("rare", [0.0, np.inf, np.nan])
+def test_a_power_does_not_depend_on_the_numbers_around_it(ops, rare):
+    x, y = normal(700, dtype=np.float32), 5 * normal(700, dtype=np.float32)
+    y[::2] = np.round(y[::2])
+    want = ops["pow"](x, y)
+    beside = np.arange(len(x)) % 100 == 0
+    for base, exponent in ((np.where(beside, np.float32(rare), x), y),
+                           (x, np.where(beside, np.float32(rare), y))):
+        got = ops["pow"](base, exponent)
+        np.testing.assert_array_equal(got[~beside], want[~beside])
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_maximum_and_comparisons_of_nan(ops, dtype):
     some = np.array([np.nan, 1, -1, np.inf, -np.inf, 0.0, -0.0], dtype)

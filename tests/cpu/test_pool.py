@@ -41,6 +41,23 @@ def test_adaptive_average_pool(ops, dtype, size):
         hold(ops, "adaptive_avg_pool2d_backward", grad, input_size=size, terms=99)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("width", [512, 513, 1300])
+@pytest.mark.parametrize("output", [(1, 1), (2, 3), (4, 511), (3, 1299), (1, 2000)])
+def test_adaptive_average_pool_of_lines_that_are_taken_in_parts(ops, dtype, width, output):
+    size = (3, width)
+    x, grad = normal(2, 1, *size, dtype=dtype), normal(2, 1, *output, dtype=dtype)
+    hold(ops, "adaptive_avg_pool2d", x, output_size=output, terms=3 * width)
+    hold(ops, "adaptive_avg_pool2d_backward", grad, input_size=size, terms=99)
+
+
+@pytest.mark.parametrize("output", [(1, 1), (2, 2), (3, 3)])
+def test_the_gradient_of_an_adaptive_pool_is_a_sum_that_begins_at_0(ops, output):
+    grad = np.full((1, 1, *output), -0.0, np.float32)
+    dx = ops["adaptive_avg_pool2d_backward"](grad, input_size=(4, 5))
+    np.testing.assert_array_equal(np.signbit(dx), False)
+
+
 def test_nan_stays_in_the_windows_that_see_it(ops):
     x = normal(1, 1, 9, 9)
     x[0, 0, 4, 4] = np.nan
