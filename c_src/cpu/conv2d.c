@@ -195,15 +195,18 @@ static void place_all(conv *q)
         for (int64_t c = 0; c < q->C; c++)
             for (int64_t i = rows->before; i < rows->before + rows->taps; i++)
                 for (int64_t j = columns->before; j < columns->before + columns->taps; j++) {
-                    *place++ = c * q->view.plane + q->row[i] * q->view.line + q->column[j];
+                    int64_t column = q->wrapped ? j * q->column_plane : q->column[j];
+                    *place++ = c * q->view.plane + q->row[i] * q->view.line + column;
                     *w_place++ = c * q->w_C + q->row_tap[i] * q->KW + q->column_tap[j];
                 }
     }
     int64_t width = q->columns[0].pixels;
     if (q->lines)
         place_vectors(q);
-    for (int64_t i = 0; i < (q->lines ? 0 : q->height * width); i++)
-        q->pixel[i] = i / width * q->SH * q->view.line + i % width * q->SW;
+    else
+        for (int64_t u = 0, i = 0; u < q->height; u++)
+            for (int64_t v = 0; v < width; v++)
+                q->pixel[i++] = u * q->SH * q->view.line + v * q->SW;
 }
 
 /* The arrays of it, one after the other; returns how many numbers that takes. */
@@ -228,7 +231,7 @@ static void share_out(etude_context *ctx, conv *q)
 {
     int64_t all = ceil_ratio(q->YH, q->row_step);
     int64_t result = q->lines && !q->flat ? 0 : q->row_step * q->YW * q->OP;
-    int64_t line = q->C * q->SH * q->view.line + result;
+    int64_t line = q->C * (q->wrapped ? q->KW * q->W : q->SH * q->view.line) + result;
     int64_t work = q->N * q->G * q->O * q->C * q->KH * q->KW * all * (q->YW / q->column_step);
     q->slots = work < GEMM_WORK ? 1 : ETUDE_MAX(1, ctx->threads);
     q->parts = all * line * (int64_t)sizeof(real) / CONV_TASK + 1;
@@ -246,11 +249,15 @@ static void choose(conv *q, int64_t width)
     int64_t flat = vectors_of(q, 1, all, width), as_lines = vectors_of(q, 0, all, width);
     q->flat = q->column_step > 1 || width < VL || 8 * flat < 7 * as_lines ||
               (width % VL && depths_of(q->C * area) > 1); /* an overlap would be added to twice */
-    int64_t numbers = (q->flat ? flat : as_lines) * VL * q->O;
+    q->wrapped = q->column_step * q->row_step * q->SH * q->SW == 1 && q->W == width &&
+                 width < VL && VL % width == 0 && ceil_ratio(all * width, VL) < flat;
+    q->flat = q->flat && !q->wrapped;
+    int64_t numbers = vectors_of(q, q->flat, all, width) * VL * q->O;
     int64_t limit = (q->flat ? 100 : CONV_LINES_GAIN) * q->OP * all * width;
     /* A weight of each channel, half a page apart: they would share a few sets of L1. */
     int apart = area == 1 && q->w_C * (int64_t)sizeof(real) >= 2048;
     q->lines = q->SW == 1 && !apart && 100 * numbers < limit;
+    q->wrapped = q->wrapped && q->lines;
 }
 
 /* conv2d, or with `back` conv2d_input: x is grad then. */
@@ -277,10 +284,18 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     q->view = make_canvas(q->C, q->H, q->W, top, left,
                           (ceil_ratio(q->YH, q->row_step) - 1) * q->SH + tall,
                           (q->height - 1) * q->SH + tall, q->view.line, q->lines && q->flat);
+    if (q->lines && q->wrapped) {
+        q->view = make_canvas(q->C, q->H, q->W, top, left, q->YH - 1 + tall, q->height - 1 + tall,
+                              q->W, 1);
+        q->column_plane = round_up(q->view.rows * q->W, VL);
+        q->view.plane = q->KW * q->column_plane;
+        q->slack = round_up(ETUDE_MAX(ETUDE_MAX(left + wide - 1, -left), VL), VL);
+    }
 
     int64_t beside = q->height * q->row_step * q->YW * q->OP;
     if (q->lines)
-        beside = q->flat ? q->O * VL * vectors_of(q, 1, q->height, width) : 0;
+        beside = (q->flat || q->wrapped ? q->O * VL * vectors_of(q, 1, q->height, width) : 0) +
+                 (q->wrapped ? wrapping_space(q) : 0);
     q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
     int64_t weights = q->lines ? 0 : round_up(q->G * q->OP * taps, 64);
     int64_t starts = round_up(q->G * q->OP, 64);

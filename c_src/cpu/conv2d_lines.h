@@ -94,6 +94,8 @@ static int64_t vector_tiles(const conv *q, int64_t vectors)
 
 static int64_t vectors_of(const conv *q, int flat, int64_t lines, int64_t width)
 {
+    if (q->wrapped)
+        return ceil_ratio(lines * width, VL);
     return flat ? ceil_ratio((lines - 1) * q->SH * q->view.line + width, VL)
                 : lines * ceil_ratio(width, VL);
 }
@@ -103,11 +105,55 @@ static void place_vectors(conv *q)
 {
     int64_t width = q->columns[0].pixels, in_line = ceil_ratio(width, VL);
     int64_t vectors = vectors_of(q, q->flat, q->height, width), *out = q->pixel + vectors;
-    for (int64_t i = 0; i < vectors; i++) {
-        int64_t u = i / in_line, v = ETUDE_MIN(i % in_line * VL, width - VL);
-        q->pixel[i] = q->flat ? i * VL : u * q->SH * q->view.line + v;
-        out[i] = q->flat ? i * VL : u * q->row_step * q->YW + v;
+    if (q->flat || q->wrapped) {
+        for (int64_t i = 0; i < vectors; i++)
+            q->pixel[i] = out[i] = i * VL;
+        return;
     }
+    for (int64_t u = 0, i = 0; u < q->height; u++)
+        for (int64_t k = 0; k < in_line; k++, i++) {
+            int64_t v = ETUDE_MIN(k * VL, width - VL);
+            q->pixel[i] = u * q->SH * q->view.line + v;
+            out[i] = u * q->row_step * q->YW + v;
+        }
+}
+
+/* One channel of a wrapped canvas, from its lines in `at`: the column of each tap in place of the
+   pixel. Where that is outside of the image stands what the line before or after has; it goes. */
+static void wrap_channel(const conv *q, real *to, const real *at)
+{
+    int64_t W = q->W, size = q->view.rows * W;
+    for (int64_t j = 0; j < q->KW; j++, to += q->column_plane) {
+        int64_t shift = q->column[j] + q->view.left;
+        for (int64_t i = 0; i < size; i += VL)
+            *(vec *)(to + i) = *(const vec *)(at + shift + i);
+        int64_t begin = shift < 0 ? 0 : ETUDE_MAX(0, W - shift);
+        int64_t end = shift < 0 ? ETUDE_MIN(W, -shift) : W;
+        for (int64_t v = begin; v < end; v++)
+            for (int64_t i = v; i < size; i += W)
+                to[i] = 0;
+    }
+}
+
+/* paint of canvas.h for a wrapped canvas. */
+static const real *paint_wrapped(const conv *q, real *space, const real *x, int64_t first)
+{
+    const canvas *v = &q->view;
+    int64_t top = v->top + first, above = ETUDE_MIN(ETUDE_MAX(-top, 0), v->rows);
+    int64_t lines = ETUDE_MAX(0, ETUDE_MIN(v->rows, v->H - top) - above);
+    real *at = space + canvas_size(v) + q->slack, *from = at + above * v->W;
+    memset(at, 0, (size_t)(v->rows * v->W) * sizeof(real));
+    for (int64_t c = 0; c < v->C; c++) {
+        gemm_copy(from, x + (c * v->H + top + above) * v->W, lines * v->W);
+        wrap_channel(q, space + c * v->plane, at);
+    }
+    return space;
+}
+
+/* Numbers that paint_wrapped needs behind the canvas. */
+static int64_t wrapping_space(const conv *q)
+{
+    return round_up(2 * q->slack + q->view.rows * q->view.W + VL, 64);
 }
 
 /* The tiles of a task, for each block of taps. */
@@ -148,9 +194,10 @@ static void lines_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
 static void spread(const conv *q, const real *from, int64_t ldf, int64_t lines, int64_t width,
                    real *y)
 {
+    int64_t pitch = q->wrapped ? width : q->SH * q->view.line;
     for (int64_t o = 0; o < q->O; o++)
         for (int64_t u = 0; u < lines; u++) {
-            const real *line = from + o * ldf + u * q->SH * q->view.line;
+            const real *line = from + o * ldf + u * pitch;
             real *to = y + (o * q->YH + u * q->row_step) * q->YW;
             if (q->column_step == 1)
                 gemm_copy(to, line, width);
@@ -164,8 +211,9 @@ static void spread(const conv *q, const real *from, int64_t ldf, int64_t lines, 
 static void lines_task(const conv *q, int64_t g, const real *x, int64_t u0, int64_t u1,
                        real *space, real *y, lookahead *next)
 {
-    const real *image = paint(&q->view, space, x, u0 * q->SH);
-    real *beside = space + canvas_size(&q->view);
+    const real *image = q->wrapped ? paint_wrapped(q, space, x, u0)
+                                   : paint(&q->view, space, x, u0 * q->SH);
+    real *beside = space + canvas_size(&q->view) + (q->wrapped ? wrapping_space(q) : 0);
     int64_t ldf = vectors_of(q, 1, q->height, q->columns[0].pixels) * VL;
     for (int64_t r = 0; r < q->row_step; r++)
         for (int64_t s = 0; s < q->column_step; s++) {
@@ -173,9 +221,10 @@ static void lines_task(const conv *q, int64_t g, const real *x, int64_t u0, int6
             real *to = y + (r + u0 * q->row_step) * q->YW + s;
             if (lines <= 0 || width == 0)
                 continue;
+            int apart = q->flat || (q->wrapped && lines * width % VL);
             lines_product(q, g, r, s, image, vectors_of(q, q->flat, lines, width),
-                          q->flat ? beside : to, q->flat ? ldf : q->YH * q->YW, next);
-            if (q->flat)
+                          apart ? beside : to, apart ? ldf : q->YH * q->YW, next);
+            if (apart)
                 spread(q, beside, ldf, lines, width, to);
         }
 }
