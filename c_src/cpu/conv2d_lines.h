@@ -16,6 +16,9 @@
 
    As lines, a tile is written into y at once. Flat, it goes to a place beside, as long as the
    canvas, and from there into y, without the margins or with a stride between the pixels.
+   Wrapped, for lines of which a vector holds several: the canvas has the image of each channel once
+   for each column of taps, moved by so much, with lines as long as those of y. A vector then goes
+   on into the next line, and neither computes a margin nor needs a place beside.
    A tile takes all of its taps, block by block, before the next one begins: the part of y that is
    being made stays in L1.
 
@@ -118,8 +121,8 @@ static void place_vectors(conv *q)
         }
 }
 
-/* One channel of a wrapped canvas, from its lines in `at`: the column of each tap in place of the
-   pixel. Where that is outside of the image stands what the line before or after has; it goes. */
+/* One channel of a wrapped canvas, from its lines in `at`. Moved by `shift`, a line ends with what
+   the line beside it has, where zeros belong. */
 static void wrap_channel(const conv *q, real *to, const real *at)
 {
     int64_t W = q->W, size = q->view.rows * W;
@@ -150,10 +153,26 @@ static const real *paint_wrapped(const conv *q, real *space, const real *x, int6
     return space;
 }
 
-/* Numbers that paint_wrapped needs behind the canvas. */
+/* Makes room in the canvas for an image for each column of taps, `wide` from first to last. */
+static void widen(conv *q, int64_t wide)
+{
+    int64_t left = q->view.left, right = left + wide - 1;
+    q->column_plane = round_up(q->view.rows * q->W, VL);
+    q->view.plane = q->KW * q->column_plane;
+    q->slack = ETUDE_MAX(ETUDE_MAX(-left, right), 0);
+}
+
+/* Numbers that a task needs behind the canvas: wrapped, the lines of one channel and room to read
+   past them on either side; then the place beside. */
 static int64_t wrapping_space(const conv *q)
 {
-    return round_up(2 * q->slack + q->view.rows * q->view.W + VL, 64);
+    return q->wrapped ? round_up(2 * q->slack + q->view.rows * q->W + VL, 64) : 0;
+}
+
+static int64_t lines_space(const conv *q, int64_t width)
+{
+    int64_t aside = q->flat || q->wrapped ? vectors_of(q, q->flat, q->height, width) : 0;
+    return wrapping_space(q) + q->O * VL * aside;
 }
 
 /* The tiles of a task, for each block of taps. */
@@ -213,7 +232,7 @@ static void lines_task(const conv *q, int64_t g, const real *x, int64_t u0, int6
 {
     const real *image = q->wrapped ? paint_wrapped(q, space, x, u0)
                                    : paint(&q->view, space, x, u0 * q->SH);
-    real *beside = space + canvas_size(&q->view) + (q->wrapped ? wrapping_space(q) : 0);
+    real *beside = space + canvas_size(&q->view) + wrapping_space(q);
     int64_t ldf = vectors_of(q, 1, q->height, q->columns[0].pixels) * VL;
     for (int64_t r = 0; r < q->row_step; r++)
         for (int64_t s = 0; s < q->column_step; s++) {
@@ -221,10 +240,10 @@ static void lines_task(const conv *q, int64_t g, const real *x, int64_t u0, int6
             real *to = y + (r + u0 * q->row_step) * q->YW + s;
             if (lines <= 0 || width == 0)
                 continue;
-            int apart = q->flat || (q->wrapped && lines * width % VL);
+            int aside = q->flat || (q->wrapped && lines * width % VL);
             lines_product(q, g, r, s, image, vectors_of(q, q->flat, lines, width),
-                          apart ? beside : to, apart ? ldf : q->YH * q->YW, next);
-            if (apart)
+                          aside ? beside : to, aside ? ldf : q->YH * q->YW, next);
+            if (aside)
                 spread(q, beside, ldf, lines, width, to);
         }
 }
