@@ -46,9 +46,11 @@ static canvas make_canvas(int64_t C, int64_t H, int64_t W, int64_t top, int64_t 
     return v;
 }
 
+/* A vector more for who reads past the end, and a line more: the zeros after the last line go on to
+   where the next would have its first pixel. */
 static inline int64_t canvas_size(const canvas *v)
 {
-    return v->copied ? round_up(v->C * v->plane + VL, 64) : 0;
+    return v->copied ? round_up(v->C * v->plane + v->line + VL, 64) : 0;
 }
 
 /* n zeros, in whole vectors: what lies behind them is written afterwards, or room to spare. */

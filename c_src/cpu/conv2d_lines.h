@@ -16,6 +16,9 @@
 
    As lines, a tile is written into y at once. Flat, it goes to a place beside, as long as the
    canvas, and from there into y, without the margins or with a stride between the pixels.
+   Wrapped, for lines of which a vector holds several: the canvas has the image of each channel once
+   for each column of taps, moved by so much, with lines as long as those of y. A vector then goes
+   on into the next line, and neither computes a margin nor needs a place beside.
    A tile takes all of its taps, block by block, before the next one begins: the part of y that is
    being made stays in L1.
 
@@ -94,6 +97,8 @@ static int64_t vector_tiles(const conv *q, int64_t vectors)
 
 static int64_t vectors_of(const conv *q, int flat, int64_t lines, int64_t width)
 {
+    if (q->wrapped)
+        return ceil_ratio(lines * width, VL);
     return flat ? ceil_ratio((lines - 1) * q->SH * q->view.line + width, VL)
                 : lines * ceil_ratio(width, VL);
 }
@@ -103,11 +108,71 @@ static void place_vectors(conv *q)
 {
     int64_t width = q->columns[0].pixels, in_line = ceil_ratio(width, VL);
     int64_t vectors = vectors_of(q, q->flat, q->height, width), *out = q->pixel + vectors;
-    for (int64_t i = 0; i < vectors; i++) {
-        int64_t u = i / in_line, v = ETUDE_MIN(i % in_line * VL, width - VL);
-        q->pixel[i] = q->flat ? i * VL : u * q->SH * q->view.line + v;
-        out[i] = q->flat ? i * VL : u * q->row_step * q->YW + v;
+    if (q->flat || q->wrapped) {
+        for (int64_t i = 0; i < vectors; i++)
+            q->pixel[i] = out[i] = i * VL;
+        return;
     }
+    for (int64_t u = 0, i = 0; u < q->height; u++)
+        for (int64_t k = 0; k < in_line; k++, i++) {
+            int64_t v = ETUDE_MIN(k * VL, width - VL);
+            q->pixel[i] = u * q->SH * q->view.line + v;
+            out[i] = u * q->row_step * q->YW + v;
+        }
+}
+
+/* One channel of a wrapped canvas, from its lines in `at`. Moved by `shift`, a line ends with what
+   the line beside it has, where zeros belong. */
+static void wrap_channel(const conv *q, real *to, const real *at)
+{
+    int64_t W = q->W, size = q->view.rows * W;
+    for (int64_t j = 0; j < q->KW; j++, to += q->column_plane) {
+        int64_t shift = q->column[j] + q->view.left;
+        for (int64_t i = 0; i < size; i += VL)
+            *(vec *)(to + i) = *(const vec *)(at + shift + i);
+        int64_t begin = shift < 0 ? 0 : ETUDE_MAX(0, W - shift);
+        int64_t end = shift < 0 ? ETUDE_MIN(W, -shift) : W;
+        for (int64_t v = begin; v < end; v++)
+            for (int64_t i = v; i < size; i += W)
+                to[i] = 0;
+    }
+}
+
+/* paint of canvas.h for a wrapped canvas. */
+static const real *paint_wrapped(const conv *q, real *space, const real *x, int64_t first)
+{
+    const canvas *v = &q->view;
+    int64_t top = v->top + first, above = ETUDE_MIN(ETUDE_MAX(-top, 0), v->rows);
+    int64_t lines = ETUDE_MAX(0, ETUDE_MIN(v->rows, v->H - top) - above);
+    real *at = space + canvas_size(v) + q->slack, *from = at + above * v->W;
+    memset(at, 0, (size_t)(v->rows * v->W) * sizeof(real));
+    for (int64_t c = 0; c < v->C; c++) {
+        gemm_copy(from, x + (c * v->H + top + above) * v->W, lines * v->W);
+        wrap_channel(q, space + c * v->plane, at);
+    }
+    return space;
+}
+
+/* Makes room in the canvas for an image for each column of taps, `wide` from first to last. */
+static void widen(conv *q, int64_t wide)
+{
+    int64_t left = q->view.left, right = left + wide - 1;
+    q->column_plane = round_up(q->view.rows * q->W, VL);
+    q->view.plane = q->KW * q->column_plane;
+    q->slack = ETUDE_MAX(ETUDE_MAX(-left, right), 0);
+}
+
+/* Numbers that a task needs behind the canvas: wrapped, the lines of one channel and room to read
+   past them on either side; then the place beside. */
+static int64_t wrapping_space(const conv *q)
+{
+    return q->wrapped ? round_up(2 * q->slack + q->view.rows * q->W + VL, 64) : 0;
+}
+
+static int64_t lines_space(const conv *q, int64_t width)
+{
+    int64_t aside = q->flat || q->wrapped ? vectors_of(q, q->flat, q->height, width) : 0;
+    return wrapping_space(q) + q->O * VL * aside;
 }
 
 /* The tiles of a task, for each block of taps. */
@@ -148,9 +213,10 @@ static void lines_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
 static void spread(const conv *q, const real *from, int64_t ldf, int64_t lines, int64_t width,
                    real *y)
 {
+    int64_t pitch = q->wrapped ? width : q->SH * q->view.line;
     for (int64_t o = 0; o < q->O; o++)
         for (int64_t u = 0; u < lines; u++) {
-            const real *line = from + o * ldf + u * q->SH * q->view.line;
+            const real *line = from + o * ldf + u * pitch;
             real *to = y + (o * q->YH + u * q->row_step) * q->YW;
             if (q->column_step == 1)
                 gemm_copy(to, line, width);
@@ -164,8 +230,9 @@ static void spread(const conv *q, const real *from, int64_t ldf, int64_t lines, 
 static void lines_task(const conv *q, int64_t g, const real *x, int64_t u0, int64_t u1,
                        real *space, real *y, lookahead *next)
 {
-    const real *image = paint(&q->view, space, x, u0 * q->SH);
-    real *beside = space + canvas_size(&q->view);
+    const real *image = q->wrapped ? paint_wrapped(q, space, x, u0)
+                                   : paint(&q->view, space, x, u0 * q->SH);
+    real *beside = space + canvas_size(&q->view) + wrapping_space(q);
     int64_t ldf = vectors_of(q, 1, q->height, q->columns[0].pixels) * VL;
     for (int64_t r = 0; r < q->row_step; r++)
         for (int64_t s = 0; s < q->column_step; s++) {
@@ -173,9 +240,10 @@ static void lines_task(const conv *q, int64_t g, const real *x, int64_t u0, int6
             real *to = y + (r + u0 * q->row_step) * q->YW + s;
             if (lines <= 0 || width == 0)
                 continue;
+            int aside = q->flat || (q->wrapped && lines * width % VL);
             lines_product(q, g, r, s, image, vectors_of(q, q->flat, lines, width),
-                          q->flat ? beside : to, q->flat ? ldf : q->YH * q->YW, next);
-            if (q->flat)
+                          aside ? beside : to, aside ? ldf : q->YH * q->YW, next);
+            if (aside)
                 spread(q, beside, ldf, lines, width, to);
         }
 }

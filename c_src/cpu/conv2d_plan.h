@@ -25,7 +25,10 @@ typedef struct {
     int64_t YH, YW, SH, SW;   /* steps in x from pixel to pixel of y */
     int64_t row_step, column_step; /* so many classes of rows, of columns */
     int lines;                /* vectors go along the pixels of a line: conv2d_lines.h */
-    int flat;                 /* there: the lines of a task are one, their margins included */
+    int flat;                 /* there: the lines of a task are one, their margins included; */
+    int wrapped;              /* or without them, in a canvas with an image for each column tap */
+    int64_t column_plane;     /* wrapped: the size of such an image of one channel */
+    int64_t slack;            /* wrapped: numbers beside a channel that is being copied */
 
     class *rows, *columns;
     int64_t *row_tap, *column_tap; /* the taps of the kernel, class by class */

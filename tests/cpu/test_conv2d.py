@@ -30,12 +30,20 @@ LAYERS = {
     "small images, several to a panel": (
         (19, 6, 3, 2), (18, 6, 2, 2), (1, 1), (1, 0), (1, 1), 1),
     "padding wider than the image": ((1, 2, 3, 2), (3, 2, 3, 3), (2, 2), (4, 5), (1, 1), 1),
+    "padding wider than a vector, and not a number to spare behind the canvas": (
+        (1, 1, 12, 16), (2, 1, 1, 3), (1, 1), (0, 18), (1, 18), 1),
     "lines of whole vectors": ((2, 5, 9, 32), (18, 5, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "lines whose last vector overlaps": ((2, 3, 9, 30), (9, 3, 5, 5), (1, 1), (2, 2), (1, 1), 1),
     "overlaps in y, which several blocks of taps add to": (
         (1, 40, 7, 31), (9, 40, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "lines shorter than a vector, their margins computed too": (
         (3, 30, 7, 7), (3, 30, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "lines of which a vector holds several": (
+        (2, 40, 9, 4), (9, 40, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "such lines, and taps that lie beside the image": (
+        (2, 3, 7, 2), (16, 3, 3, 3), (1, 1), (1, 3), (1, 3), 1),
+    "such lines, and no two taps alike": (
+        (2, 8, 8, 8), (18, 4, 2, 4), (1, 1), (2, 3), (3, 2), 2),
     "a stride between rows alone": ((2, 5, 13, 32), (9, 5, 3, 3), (2, 1), (0, 1), (1, 1), 1),
     "one tap, lines as long as a vector whatever they were": (
         (2, 20, 8, 8), (33, 20, 1, 1), (1, 1), (0, 0), (1, 1), 1),
@@ -74,6 +82,7 @@ def test_it_agrees_with_the_reference_and_declines_nothing(ops, name, dtype):
                                   "small images, several to a panel", "an image in several tasks",
                                   "overlaps in y, which several blocks of taps add to",
                                   "lines shorter than a vector, their margins computed too",
+                                  "lines of which a vector holds several",
                                   "few channels in several tasks"])
 def test_any_number_of_threads_gives_the_same_bits(ops, threads, name):
     image, weight, bias, attrs = layer(name, "float32")
@@ -91,6 +100,8 @@ def test_any_number_of_threads_gives_the_same_bits(ops, threads, name):
 
 @pytest.mark.parametrize("name", ["plain", "lines of whole vectors", "a stride",
                                   "lines whose last vector overlaps",
+                                  "lines of which a vector holds several",
+                                  "such lines, and no two taps alike",
                                   "lines shorter than a vector, their margins computed too"])
 def test_an_infinity_and_a_nan_reach_the_pixels_that_see_them_and_no_others(ops, name):
     image, weight, bias, attrs = layer(name, "float32")
