@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from etude import TABLE
 from etude_check.errors import CheckError
 from etude_check.worker.candidate import Candidate, load_candidate, prepare
+from etude_check.worker.process import Process
 from etude_check.worker.sandbox import Sandbox
 from etude_check.worker.template import environment
 
@@ -179,6 +182,25 @@ def test_a_candidate_that_does_not_load_says_how(tmp_path, text, match):
 def test_an_unknown_backend_is_an_error_of_the_description():
     with Sandbox(Candidate.parse("no-such-backend")) as box:
         assert "no backend 'no-such-backend'" in box.describe().error
+
+
+def test_what_a_worker_says_just_before_it_ends_is_heard(monkeypatch):
+    """It answers between the last look at its socket and the look whether it lives."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr("etude_check.worker.process.STEP", 0.01)
+
+    def ends(self, block=False):
+        if theirs.fileno() >= 0:
+            theirs.sendall(b'{"id": "1", "status": "ok"}\n')
+            theirs.close()
+        return 0
+
+    monkeypatch.setattr(Process, "_ended", ends)
+    process = object.__new__(Process)
+    process.socket, process.rest, process.asked, process.most = ours, b"", "1", None
+    with ours:
+        reply = process._answer(time.monotonic() + 5, 5.0, "while it was loaded", 1000)
+    assert reply["status"] == "ok"
 
 
 def test_a_worker_runs_on_the_instruction_sets_of_its_parent(monkeypatch):

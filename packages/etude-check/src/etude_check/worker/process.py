@@ -95,11 +95,12 @@ class Process:
                 data = self.socket.recv(1 << 16)
             except TimeoutError:
                 if self._ended() is not None:  # a child it left behind may hold the socket
-                    raise self._gone(during) from None
-                if self.most is not None and self.printed() > self.most:
+                    data = self._said_last()
+                elif self.most is not None and self.printed() > self.most:
                     raise Ended("crash", f"printed more than {self.most >> 20} MiB "
                                          f"{during}") from None
-                continue
+                else:
+                    continue
             if not data:
                 raise self._gone(during)
             self.rest += data
@@ -108,6 +109,14 @@ class Process:
                                         f"more than {limit} bytes")
         line, _, self.rest = self.rest.partition(b"\n")
         return self._read(line, during)
+
+    def _said_last(self) -> bytes:
+        """What a worker that has ended sent after the last look, such as why nothing loaded."""
+        self.socket.settimeout(0)
+        try:
+            return self.socket.recv(1 << 16)
+        except OSError:
+            return b""
 
     def _read(self, line: bytes, during: str) -> dict[str, Any]:
         broke = f"the worker broke the protocol {during}"
