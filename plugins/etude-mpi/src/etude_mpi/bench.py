@@ -116,7 +116,8 @@ def measured(ranks: Ranks, name: str, count: int, bucket_mb: float) -> list[str]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m etude_mpi.bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", choices=[*WORKS, []], help="by default all")
+    parser.add_argument("models", nargs="*", choices=[*WORKS, []],  # [] is what none given is
+                        metavar="MODEL", help=f"of {', '.join(WORKS)}; by default all")
     parser.add_argument("--steps", type=int, default=30, help="how many are timed (30)")
     parser.add_argument("--bucket-mb", type=float, default=MB,
                         help=f"size of a message, in 2^20 bytes ({MB})")
