@@ -165,15 +165,22 @@ def _measured(config: Path, backend: str, trained: Any, small: Any) -> tuple[Any
 
 def _losses(trained: Any, before: Any, after: Any) -> list[tuple[str, str, str, str]]:
     """Rows of the table: what, before, after, the difference."""
+    from etude.train.trained import TEXT
+
     rows = [("test loss", f"{before.loss:.4f}", f"{after.loss:.4f}",
              _change(after.loss - before.loss))]
-    if trained.name in ("gpt", "char_rnn"):
-        a, b = math.exp(before.loss), math.exp(after.loss)
+    if trained.name in TEXT:
+        a, b = _perplexity(before.loss), _perplexity(after.loss)
         rows.append(("perplexity", f"{a:.4f}", f"{b:.4f}", _change(b - a)))
     if not math.isnan(before.accuracy):
         rows.append(("accuracy", f"{before.accuracy:.2%}", f"{after.accuracy:.2%}",
                      f"{_change(100 * (after.accuracy - before.accuracy), 2)} points"))
     return rows
+
+
+def _perplexity(loss: float) -> float:
+    """e^loss: among how many tokens the model is as unsure as if all were alike."""
+    return math.inf if loss > 700 else math.exp(loss)  # beyond, exp is an error
 
 
 def _change(x: float, digits: int = 4) -> str:
