@@ -100,10 +100,12 @@ def loops_of(step):
     return step._takes[0]._executor.generated.loops
 
 
-def written_to(path, text):
-    path.write_text(text)
+def compile_with(monkeypatch, path, script):
+    """Name a compiler that is a shell script at ``path``."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
+    monkeypatch.setenv("CC", str(path))
+    monkeypatch.delenv("LD_PRELOAD", raising=False)  # dash crashes with a thread sanitizer in it
 
 
 # ---------------------------------------------------------------------- bits
@@ -408,7 +410,7 @@ def test_on_the_reference_a_warning_says_what_is_missing():
 ])
 def test_a_broken_compiler_is_an_error_that_says_where_the_text_is(script, words, monkeypatch,
                                                                    tmp_path, its_own_cache):
-    monkeypatch.setenv("CC", written_to(tmp_path / "cc", f"#!/bin/sh\n{script}\n"))
+    compile_with(monkeypatch, tmp_path / "cc", script)
     x = numbers(100)
     with etude.use("cpu"), etude.no_grad():
         step = etude.capture(chain, generate=True)
@@ -428,8 +430,8 @@ def counted(monkeypatch, tmp_path):
     if found is None:
         pytest.skip("NOT RUN: needs a C compiler")
     log = tmp_path / "log"
-    monkeypatch.setenv("CC", written_to(
-        tmp_path / "noting", f"#!/bin/sh\necho \"$*\" >> {log}\nexec {' '.join(found)} \"$@\"\n"))
+    compile_with(monkeypatch, tmp_path / "noting",
+                 f"echo \"$*\" >> {log}\nexec {' '.join(found)} \"$@\"")
     return lambda: sum("-shared" in line for line in log.read_text().splitlines())
 
 
