@@ -245,7 +245,7 @@ def test_a_captured_program_is_one_call_that_costs_what_its_ops_cost():
 
 
 def test_steps_that_are_replayed_are_counted_as_steps(network):
-    model, steps, x, y = network
+    model, _, x, _ = network
     step = etude.capture(lambda: train(network))
     predict = etude.capture(lambda x: model(x))
     for _ in range(2):

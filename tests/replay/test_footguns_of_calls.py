@@ -434,7 +434,7 @@ def test_an_epoch_inside_is_refused_and_not_counted():
     def f(x):
         return sum((F.sum(batch) for batch, in loader), x)
 
-    with pytest.raises(etude.CaptureError, match="a DataLoader gives a batch.*test_footguns"):
+    with pytest.raises(etude.CaptureError, match=r"a DataLoader gives a batch.*test_footguns"):
         etude.capture(f)(etude.zeros(1))
     assert loader.epoch == 0
 

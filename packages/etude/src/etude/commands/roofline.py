@@ -97,4 +97,4 @@ def roofline(anew: bool, json_: bool, svg: Path | None, png: Path | None, html: 
         click.echo(f"{found}\n\n{made}")
         if not found.busy:
             click.echo(f"\nKept in {file_of(found.machine)}")
-    write_each({path: made.save for path in (svg, png, html)}, err=json_)
+    write_each(dict.fromkeys((svg, png, html), made.save), err=json_)

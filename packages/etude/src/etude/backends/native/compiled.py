@@ -43,9 +43,9 @@ def lacking() -> str:
     named = os.environ.get("CC", "")
     if named.strip():
         return f"$CC is {named!r}, and no compiler is found by it. Correct it, or unset it"
-    return (f"no C compiler was found (tried {', '.join(NAMES)}). Install one (Debian, Ubuntu: sudo "
-            f"apt install gcc; Fedora: sudo dnf install gcc; macOS: xcode-select --install), or "
-            f"name it in $CC")
+    return (f"no C compiler was found (tried {', '.join(NAMES)}). Install one (Debian, Ubuntu: "
+            f"sudo apt install gcc; Fedora: sudo dnf install gcc; macOS: xcode-select --install), "
+            f"or name it in $CC")
 
 
 def compiled(text: str, flags: Sequence[str], folders: Sequence[Path]) -> Path:

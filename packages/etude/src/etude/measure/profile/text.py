@@ -118,7 +118,7 @@ def notes(p: Profile, n: Numbers) -> list[str]:
              f"of {p.peaks.date[:10]} ('etude roofline'); above 100 % its data came from a cache.",
              f"Profiling took {n.watching:.1%} of the time; it is no part of the other shares."]
     if p.sums.elsewhere:
-        found.append(f"Other threads were in ops for {seconds(p.sums.elsewhere)}. These calls stand "
+        found.append(f"Other threads were in ops for {seconds(p.sums.elsewhere)}. These calls are "
                      f"in the table of ops alone: shares of the time and lines are those of one "
                      f"thread.")
     elsewhere = sorted({row.column for row in p.rows(views=False) if row.bytes and not row.least})
