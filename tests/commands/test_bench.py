@@ -222,6 +222,16 @@ def test_peaks_are_read_again_and_make_a_table(tmp_path):
         "| gpt | 31 MB | 62 MB | 0.50 | 20 MB | 10 MB |")
 
 
+def test_the_table_names_every_work_in_full(alone, kernels, monkeypatch):
+    on_linux()
+    monkeypatch.setattr(memory, "measure", lambda work, processes, say: Peaks(
+        work.name, {side: [123 << 20] for side in memory.SIDES}, 100 << 20, 90 << 20))
+    out = run("bench", "memory")
+    names = "".join(line.partition("  ")[0].strip() for line in out.splitlines())
+    for work in works.STEPS:
+        assert work.name.replace(" ", "") in names.replace(" ", "")
+
+
 def test_a_process_that_fails_says_why(kernels, monkeypatch):
     on_linux()
     monkeypatch.setattr(memory, "SIDES", ("Etude",))
