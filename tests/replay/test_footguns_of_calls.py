@@ -63,6 +63,15 @@ def test_true_is_another_value_than_one():
     assert [f(x, 1).item(), f(x, True).item(), f(x, 1).item()] == [1, 2, 1]
 
 
+def test_each_of_the_two_zeros_is_a_value_of_its_own():
+    f = etude.capture(lambda x, k: x / k)
+    x = etude.tensor([1.0])
+    zeros = [0.0, -0.0, np.float32(-0.0), np.float32(0.0)]
+    assert [f(x, k).item() for k in zeros] == [np.inf, -np.inf, -np.inf, np.inf]
+    assert [f(x, k).item() for k in zeros] == [np.inf, -np.inf, -np.inf, np.inf]
+    assert f.traces == 4
+
+
 def test_arguments_may_be_nested_and_named(column):
     def f(batch, *, scale):
         return {"sum": batch["x"] + batch["more"][0], "scaled": (batch["x"] * scale["by"],)}
