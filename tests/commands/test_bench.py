@@ -189,6 +189,19 @@ def test_times_are_told_in_three_digits(seconds, text):
     assert report.short(seconds) == text
 
 
+@pytest.mark.parametrize("kinds", [("steps",), ("steps", "inference")])
+def test_a_picture_of_several_reports_says_whose_a_line_is(kinds):
+    pytest.importorskip("matplotlib", reason="NOT RUN: needs the package matplotlib")
+    times = {"Etude": Time(1e-3, None, None), "PyTorch": Time(2e-3, None, None)}
+    drawn = report.figure([Report(kind, 2, rows=[Row("lenet b64", times)]) for kind in kinds])
+    drawn.canvas.draw()
+    told = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert told == (["lenet b64"] if len(kinds) == 1 else
+                    ["steps: lenet b64", "inference: lenet b64"])
+    right = drawn.axes[0].xaxis.label.get_window_extent().x1
+    assert right <= drawn.bbox.x1
+
+
 # ------------------------------------------------------------------ memory
 
 
