@@ -45,7 +45,8 @@ def executor_for(program: Program, memory: int | None = None, lasting: Collectio
     """
     from etude.backends.native.generate import can_generate
     from etude.backends.native.replay import Native, takes
-    from etude.replay.passes import memory_plan, optimised
+    from etude.replay.passes import optimised
+    from etude.replay.passes.memory import memory_plan
 
     program = optimised(program, memory=memory)
     if memory is not None and (size := memory_plan(program).size) > memory:
