@@ -4,6 +4,7 @@
 import copy
 import os
 import platform
+import re
 import stat
 import subprocess
 import sys
@@ -379,8 +380,10 @@ def test_without_a_compiler_a_warning_says_how_to_get_one(monkeypatch, tmp_path)
     with etude.use("cpu"), etude.no_grad():
         step = etude.capture(chain, generate=True)
         want = bits(chain(x))
-        with pytest.warns(UserWarning, match="no C compiler was found.*apt install gcc.*same bits"):
+        with pytest.warns(UserWarning, match="no C compiler was found.*apt install gcc.*same bits"
+                          ) as told:
             assert bits(step(x)) == want
+        assert told[0].filename == __file__  # the line of the call, none of Etude's
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # said once for a program
             assert bits(step(x)) == want
@@ -390,6 +393,16 @@ def test_without_a_compiler_a_warning_says_how_to_get_one(monkeypatch, tmp_path)
 def test_a_compiler_that_is_named_and_missing_is_none(monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler -O9")
     assert compiler() is None
+
+
+@pytest.mark.parametrize("command", ["no-such-compiler -O9", "gcc 'half a quotation"])
+def test_what_is_wrong_with_the_compiler_that_is_named_is_said(command, monkeypatch):
+    monkeypatch.setenv("CC", command)
+    x = numbers(100)
+    with etude.use("cpu"), etude.no_grad():
+        step = etude.capture(chain, generate=True)
+        with pytest.warns(UserWarning, match=re.escape(f"$CC is {command!r}, and no compiler")):
+            assert bits(step(x)) == bits(chain(x))
 
 
 def test_on_the_reference_a_warning_says_what_is_missing():
@@ -404,7 +417,7 @@ def test_on_the_reference_a_warning_says_what_is_missing():
 @pytest.mark.parametrize(("script", "words"), [
     ("echo 'f.c:1:1: error: bad day' >&2; exit 1", "does not compile, says .*\n.*bad day"),
     ("exit 3", "status 3"),
-    ("exit 0", "that fails"),
+    ("exit 0", "wrote no library"),
     ("for last; do :; done; case $last in -lm) echo none > $(echo $* | sed 's/.*-o //; s/ .*//');;"
      " esac", "cannot be opened"),
 ])

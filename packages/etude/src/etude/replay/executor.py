@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 from typing import Any, Protocol
 
+from etude.inspect.receipt import outside
 from etude.replay.program import Buffer, Program
 from etude.replay.reference import Reference
 
@@ -37,14 +39,19 @@ class Executor(Protocol):
 def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = (),
                  generate: bool = False) -> Executor:
     """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
-    temporaries, at the price of computing some of them twice; ``lasting``: the results that it may
-    lend memory for; ``generate``: pointwise chains as C, compiled here.
+    temporaries, at the price of computing some of them twice, and a warning where it takes more all
+    the same; ``lasting``: the results that it may lend memory for; ``generate``: pointwise chains
+    as C, compiled here.
     """
     from etude.backends.native.generate import can_generate
     from etude.backends.native.replay import Native, takes
     from etude.replay.passes import optimised
+    from etude.replay.passes.memory import memory_plan
 
     program = optimised(program, memory=memory)
+    if memory is not None and (size := memory_plan(program).size) > memory:
+        warnings.warn(f"capture(memory={memory}): what is in between takes {size} bytes, as few as "
+                      f"could be had by computing some of it twice", stacklevel=outside())
     if takes(program):
         return Native(program, lasting, generate)
     if generate:
