@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from etude.replay.program import Buffer, Program
@@ -30,8 +30,11 @@ class Executor(Protocol):
         next run uses this memory before it writes the result there.
         """
 
-    def run(self) -> None:
-        """All calls, in order."""
+    #: all calls as one function, which returns a status: not 0 where ``run`` has to do the rest
+    whole: Callable[[], int] | None
+
+    def run(self, status: int = 0) -> None:
+        """All calls, in order; with a ``status`` of ``whole``, those that it left."""
 
 
 def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = (),

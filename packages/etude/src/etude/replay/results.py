@@ -173,29 +173,17 @@ class Place:
 
 
 class Copied:
-    """The place of a result with a history that is a few numbers, such as a loss. They are computed
-    in memory of the replay's own and copied into the caller's, which is quicker than to bind it.
+    """The place of a result that is a few numbers, such as a loss. They are computed in memory of
+    the replay's own, and the caller gets a copy: that is quicker than to bind memory for him.
     """
 
-    keeps_tensor = True
-
-    def __init__(self, value: Value) -> None:
+    def __init__(self, value: Value, wants: bool) -> None:
         self.array = np.empty(value.shape, value.dtype)  # where it is computed
-        self.tensor: Tensor | None = None  # the last one that was handed out
-        self._pairs: list[tuple[Any, Tensor]] = []
+        self._node = PAST if wants else None
 
-    def hand_out(self) -> None:
-        """After a run: have the numbers in a Tensor that nobody holds."""
-        self.tensor = None
-        for array, tensor in self._pairs:
-            if getrefcount(array) <= ALONE[True] and getrefcount(tensor) <= ALONE_TENSOR:
-                break
-        else:
-            array = np.empty_like(self.array)
-            tensor = Tensor(array, node=PAST)
-            self._pairs = [*self._pairs[-SPARE:], (array, tensor)]
-        array[...] = self.array
-        self.tensor = tensor
+    def tensor(self) -> Tensor:
+        """The numbers of the last run, for the caller."""
+        return Tensor(self.array.copy(), False, self._node)
 
 
 def _seen(array: Any) -> Any:
@@ -256,10 +244,13 @@ class Grads:
                 place.renew(executor)
         return True
 
+    @property
+    def are_new(self) -> bool:
+        """Whether memory was bound for some since the last ``set``."""
+        return self._counts is None
+
     def set(self) -> None:
-        """After a run: leave them in the leaves."""
-        if self._counts is not None:
-            return
+        """After a run: leave them in the leaves, if they are others than before."""
         for leaf, place in self._kept:
             leaf.grad = place.tensor
         places = [place for _, place in self._kept]

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -329,12 +329,18 @@ class Loop:
         self._records, self._patches = list(records), patches
         self.done = 0
 
-    def point(self, first: int, last: int, array: Any) -> None:
-        begin = self._ident(array)
-        for i, pointer, offset in self._patches[first:last]:
-            pointers = list(self._records[i].pointers)
-            pointers[pointer] = begin + offset
-            self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
+    def pointer(self, first: int, last: int) -> Callable[[Any], None]:
+        def point(array: Any) -> None:
+            begin = self._ident(array)
+            for i, pointer, offset in self._patches[first:last]:
+                pointers = list(self._records[i].pointers)
+                pointers[pointer] = begin + offset
+                self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
+
+        return point
+
+    def whole(self) -> Callable[[], int]:
+        return partial(self.run, 0, len(self._records))
 
     def run(self, first: int, last: int) -> int:
         for self.done in range(first, last):
