@@ -179,11 +179,11 @@ class Copied:
 
     def __init__(self, value: Value, wants: bool) -> None:
         self.array = np.empty(value.shape, value.dtype)  # where it is computed
-        self._node = PAST if wants else None
+        self.node = PAST if wants else None
 
     def tensor(self) -> Tensor:
         """The numbers of the last run, for the caller."""
-        return Tensor(self.array.copy(), False, self._node)
+        return Tensor(self.array.copy(), False, self.node)
 
 
 def _seen(array: Any) -> Any:
@@ -222,40 +222,35 @@ class Grads:
     """
 
     def __init__(self, kept: Sequence[tuple[Tensor, Place]]) -> None:
-        self._kept = kept
-        self._watched: list[Any] = []
-        self._counts: list[int] | None = None  # None: to be counted after the next run
+        self.kept = kept
+        self.watched: list[Any] = []
+        self.counts: list[int] | None = None  # None: to be counted after the next run
 
     def ready(self, executor: Executor) -> bool:
         """Have memory bound for every gradient that nobody else holds. False where somebody holds
         memory that the executor has lent.
         """
-        for leaf, place in self._kept:
+        for leaf, place in self.kept:
             if leaf.grad is not place.tensor:
                 break
         else:
-            if list(map(getrefcount, self._watched)) == self._counts:
+            if list(map(getrefcount, self.watched)) == self.counts:
                 return True
-        self._watched, self._counts = [], None
-        for leaf, place in self._kept:
+        self.watched, self.counts = [], None
+        for leaf, place in self.kept:
             if place.array is None or place.is_held(leaf.grad is place.tensor):
                 if place.lent:
                     return False
                 place.renew(executor)
         return True
 
-    @property
-    def are_new(self) -> bool:
-        """Whether memory was bound for some since the last ``set``."""
-        return self._counts is None
-
     def set(self) -> None:
         """After a run: leave them in the leaves, if they are others than before."""
-        for leaf, place in self._kept:
+        for leaf, place in self.kept:
             leaf.grad = place.tensor
-        places = [place for _, place in self._kept]
-        self._watched = [p.array for p in places] + [p.tensor for p in places]
-        self._counts = [p.refs + IN_LIST for p in places] + [
+        places = [place for _, place in self.kept]
+        self.watched = [p.array for p in places] + [p.tensor for p in places]
+        self.counts = [p.refs + IN_LIST for p in places] + [
             p.tensor_refs + IN_LIST + 1 for p in places]
 
 

@@ -32,6 +32,7 @@ from etude.replay.memory import array_of, is_whole, owner_of
 from etude.replay.program import Buffer, Program, Value
 from etude.replay.results import FEW, Copied, Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
+from etude.replay.usual import Usual, never, usual_call
 
 #: What ``run`` returns where an argument lies in memory that the program writes.
 SHARED = object()
@@ -76,7 +77,7 @@ class Take:
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
         """What is looked at before a replay, beside the arguments."""
-        known = trace.memories()
+        known = trace.memories() - trace.untouched()
         asking = [g for g in self._gradients if g.before != "any"]
         #: leaves that had no grad, and are no arguments: one look at each is enough
         self._without: list[Any] = [g.leaf for g in asking if g.has_none()]
@@ -94,6 +95,7 @@ class Take:
         """Replay ``program`` from now on."""
         self.program = program
         self._executor: Executor | None = None
+        self.usual: Usual = never
         self._calls: tuple[list[tuple[str, tuple[Any, ...], dict[str, Any]]], str] | None = None
         self._bound: list[Any] = [None] * len(program.arguments)
         n = len(self._arrays)
@@ -268,10 +270,14 @@ class Take:
             now = next(clock)
             for t in self._written:
                 t.written = now
-        if grads is not None and grads.are_new:
+        if grads is not None and grads.counts is None:
             grads.set()
         for g in self._sets:
             g.set(given)
+        return self._answered(given)
+
+    def _answered(self, given: Sequence[Any]) -> Any:
+        """After a run: what the caller gets."""
         if self._only is not None:
             return self._only.tensor()
         answers = [self._answer(r, given) if place is None else
@@ -284,6 +290,7 @@ class Take:
         for b, few in self._copied.items():
             executor.bind(b, few.array)
         self._executor = executor
+        self.usual = usual_call(self, executor)
         return executor
 
     def source(self) -> str:
