@@ -141,10 +141,10 @@ class Chain:
         self._done = ffi.new("int64_t *")
 
     def pointer(self, first, last):
-        """What points the places of the patches ``first`` to ``last`` - 1 into an array."""
-        point, records = lib.glue_point, self._records
-        patches, count = self._patches + first, last - first
-        return lambda array: point(records, patches, count, ident(array))
+        """A function of ``ident(array)``: the places of the patches ``first`` to ``last`` - 1
+        point into that array from now on.
+        """
+        return partial(lib.glue_point, self._records, self._patches + first, last - first)
 
     def run(self, first, last):
         """Run the records ``first`` to ``last`` - 1 -> status."""

@@ -48,7 +48,7 @@ class Reference:
     def lent(self, buffer: Buffer) -> Any:
         """Nothing: every buffer has memory of its own."""
 
-    whole = None
+    whole: Callable[[], int] | None = None
 
     def run(self, status: int = 0) -> None:
         """All calls, in order."""

@@ -3,8 +3,9 @@
 A caller may keep a result for as long as he likes. So before a run each result buffer asks
 Python how many references there are to its array, and to the Tensor that was made of it: if no more
 than the replay's own, nobody can look there any more. Else the result goes into another array. A
-loop with ``loss = step(x, y)`` holds the last loss while the next one is made, so two arrays take
-turns. The executor is given a view of the array, which is one reference however it keeps it.
+loop with ``y = predict(x)`` holds the last result while the next one is made, so two arrays take
+turns. The executor is given a view of the array, which is one reference however it keeps it. A few
+numbers, such as a loss, are copied for the caller instead.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """A take: one trace of a function, and all that a replay of it needs.
 
 The program, what it is good for (``fits``), and the memory that goes in and comes out (``run``).
-What Python does around the calls of a small step takes as long as the calls, so both are written
-for the usual case: everything as it was, one look at each thing that may differ.
+``usual.py`` has both in one function, for calls in which everything is as it was; what is looked at
+here is looked at there too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class Take:
             b, use = v.buffer, tensors.get(v.buffer)
             if b.kind != "result" or b in places or b in copied:
                 continue
-            if (isinstance(use, Result) and is_whole(v) and b.nbytes <= FEW
+            if (isinstance(use, Result) and use.base is None and is_whole(v) and b.nbytes <= FEW
                     and b.device == "cpu"):
                 copied[b] = Copied(v, use.wants)
             else:

@@ -1,11 +1,10 @@
 """The usual call of a take, in one function.
 
-``Take.fits`` and ``Take.run`` (``take.py``) say what a call looks at and does. Around the kernels of
-a small step they take as long as these. So where a take has nothing out of the ordinary, the same
-is written here once more: in one frame, for one look after the other, with everything that the take
-knows in local variables. It does the whole call, or says ``UNUSUAL`` before anything is done that
-anybody could see; then ``fits`` and ``run`` decide. It has no case of its own: all tests of captured
-functions go through both.
+``Take.fits`` and ``Take.run`` (``take.py``) say what a call looks at and does. Of a small step that
+is as long as its kernels. So where a take has nothing out of the ordinary, the same is written here
+once more: in one frame, with what the take knows in local variables. The function makes the whole
+call, or returns ``UNUSUAL`` before anything is done that somebody could see; then ``fits`` and
+``run`` decide. Whatever they come to look at must be looked at here too, or make a take unusual.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def usual_call(take: Take, executor: Executor) -> Usual:
             x = given[i]
             a = x if x.__class__ is ndarray else x.array
             if a is not bound[k]:
-                if id(owner_of(a)) in delicate:
+                if id(a if a.base is None else owner_of(a)) in delicate:
                     return UNUSUAL
                 executor.bind(buffer, a)
                 bound[k] = a

@@ -78,8 +78,10 @@ class Chain(Protocol):
     @property
     def done(self) -> int: ...
 
-    def pointer(self, first: int, last: int) -> Callable[[Any], None]:
-        """What points the places of the patches ``first`` to ``last`` - 1 into an array."""
+    def pointer(self, first: int, last: int) -> Callable[[int], None]:
+        """A function of ``ident(array)``: the places of the patches ``first`` to ``last`` - 1
+        point into that array from now on.
+        """
 
     def run(self, first: int, last: int) -> int:
         """Run the records ``first`` to ``last`` - 1, up to the first bad status, and return it."""

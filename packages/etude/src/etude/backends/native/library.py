@@ -315,23 +315,21 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         return said
 
     return Host(name, thunk, ident, error, start, stop, run,
-                lambda records, patches: Loop(run, ident, records, patches), False, memory)
+                lambda records, patches: Loop(run, records, patches), False, memory)
 
 
 class Loop:
     """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python, without
     groups."""
 
-    def __init__(self, run: Callable[[Record], int],
-                 ident: Callable[[np.ndarray[Any, Any]], int], records: list[Any],
-                 patches: list[Patch]) -> None:
-        self._run, self._ident = run, ident
+    def __init__(self, run: Callable[[Record], int], records: list[Any], patches: list[Patch]
+                 ) -> None:
+        self._run = run
         self._records, self._patches = list(records), patches
         self.done = 0
 
-    def pointer(self, first: int, last: int) -> Callable[[Any], None]:
-        def point(array: Any) -> None:
-            begin = self._ident(array)
+    def pointer(self, first: int, last: int) -> Callable[[int], None]:
+        def point(begin: int) -> None:
             for i, pointer, offset in self._patches[first:last]:
                 pointers = list(self._records[i].pointers)
                 pointers[pointer] = begin + offset

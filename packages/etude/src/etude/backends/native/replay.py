@@ -99,7 +99,7 @@ class Native:
         point = self._pointers.get(buffer)
         if point is not None:
             self._memory[buffer] = array
-            point(array)
+            point(self._ident(array))
 
     def lent(self, buffer: Buffer) -> Any:
         """The place of a lasting result in the arena. Views of it are known by their base."""
@@ -204,7 +204,8 @@ class Native:
         patches = _patches({**moving, **copies}, records)
         ordered = [patch for mine in patches.values() for patch in mine]
         self._chain = None if host is None else host.chain(records, ordered)
-        self._pointers: dict[Buffer, Callable[[Any], None]] = {}
+        self._ident = id if host is None else host.ident
+        self._pointers: dict[Buffer, Callable[[int], None]] = {}
         first = 0
         for b in (*moving, *copies):
             self._memory.pop(b, None)
@@ -355,7 +356,7 @@ class Native:
             self.whole = self._chain.whole()
 
 
-def _nowhere(array: Any) -> None:
+def _nowhere(ident: int) -> None:
     """No record points into this buffer."""
 
 
