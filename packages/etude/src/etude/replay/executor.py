@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from etude.inspect.receipt import outside
@@ -32,8 +32,11 @@ class Executor(Protocol):
         next run uses this memory before it writes the result there.
         """
 
-    def run(self) -> None:
-        """All calls, in order."""
+    #: all calls as one function, which returns a status: not 0 where ``run`` has to do the rest
+    whole: Callable[[], int] | None
+
+    def run(self, status: int = 0) -> None:
+        """All calls, in order; with a ``status`` of ``whole``, those that it left."""
 
 
 def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = (),

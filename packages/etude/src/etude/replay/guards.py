@@ -152,10 +152,13 @@ class Names:
 
     def same(self) -> bool:
         """Whether they all still mean that."""
-        for mapping, key, value in self.places:
-            now = mapping.get(key, MISSING)
-            if now is not value and not alike(now, value):
-                return False
+        try:
+            for mapping, key, value in self.places:
+                now = mapping[key]
+                if now is not value and not alike(now, value):
+                    return False
+        except KeyError:
+            return False
         for cell, value in self.cells:
             now = contents(cell)
             if now is not value and not alike(now, value):

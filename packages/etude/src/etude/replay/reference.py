@@ -48,7 +48,9 @@ class Reference:
     def lent(self, buffer: Buffer) -> Any:
         """Nothing: every buffer has memory of its own."""
 
-    def run(self) -> None:
+    whole: Callable[[], int] | None = None
+
+    def run(self, status: int = 0) -> None:
         """All calls, in order."""
         for i, step in enumerate(self._steps):
             self.at = i
