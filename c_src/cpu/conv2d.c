@@ -24,6 +24,7 @@
    nothing is transposed. `choose` says which way, for conv2d and conv2d_input alike.
    Memory is asked for what comes next: the image of the next task, and the place of the result.
 
+   A frozen program (etude_keep) keeps the packed weights from run to run.
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
@@ -306,6 +307,9 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
         beside = lines_space(q, width);
     q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
     int64_t weights = q->lines ? 0 : round_up(q->G * q->OP * taps, 64);
+    etude_kept *kept = q->lines ? NULL : etude_keep(ctx, q->weight, (size_t)weights * sizeof(real));
+    if (kept)
+        weights = 0;
     int64_t starts = round_up(q->G * q->OP, 64);
     size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts) * sizeof(real);
     int64_t numbers = give_out(q, NULL);
@@ -315,6 +319,8 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     q->space = (real *)space;
     q->packed = q->space + q->slots * q->slot_size;
     q->start = q->packed + weights;
+    if (kept)
+        q->packed = kept->memory;
     for (int64_t i = 0; i < q->G * q->OP; i++) {
         int64_t g = i / q->OP, o = i % q->OP;
         q->start[i] = q->bias && o < q->O ? q->bias[g * q->O + o] : 0;
@@ -330,9 +336,11 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
 
     atomic_init(&q->next, 0);
-    if (!q->lines)
+    if (!q->lines && !(kept && kept->filled))
         etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
                            ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
+    if (kept)
+        kept->filled = 1;
     if (q->slots > 1)
         etude_parallel_for(ctx, conv_body, q, q->slots, 1);
     else

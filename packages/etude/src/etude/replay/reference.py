@@ -48,6 +48,11 @@ class Reference:
     def lent(self, buffer: Buffer) -> Any:
         """Nothing: every buffer has memory of its own."""
 
+    kept_bytes = 0
+
+    def refreeze(self) -> None:
+        """Nothing is kept from run to run."""
+
     def run(self) -> None:
         """All calls, in order."""
         for i, step in enumerate(self._steps):

@@ -84,6 +84,13 @@ class Chain(Protocol):
     def run(self, first: int, last: int) -> int:
         """Run the records ``first`` to ``last`` - 1, up to the first bad status, and return it."""
 
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what kernels made of frozen operands."""
+
+    def refreeze(self) -> None:
+        """Frozen operands have other numbers: make anew what is made of them."""
+
 
 _recorded = threading.local()  # where this thread keeps arrays while its calls are recorded
 
@@ -119,7 +126,8 @@ class Host:
     start: Callable[[bool], None]  # keep this thread's records from now on; True: do not run them
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
-    chain: Callable[[list[Record | Blocks], list[Patch]], Chain]  # many, in one call
+    #: many, in one call; of these (record, pointer) the numbers are the same at every run
+    chain: Callable[[list[Record | Blocks], list[Patch], list[tuple[int, int]]], Chain]
     blocks: bool  # whether a chain may hold groups
     memory: Memory  # where the arrays of its calls are
     #: code, pointers, how many steps, the least worth a thread -> the record of a generated loop

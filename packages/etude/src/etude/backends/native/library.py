@@ -203,8 +203,8 @@ def host() -> Host:
     return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
                 lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
                 lambda record: int(glue.run_record(record.handle)),
-                lambda records, patches: glue.Chain([getattr(r, "handle", r) for r in records],
-                                                    patches),
+                lambda records, patches, frozen: glue.Chain(
+                    [getattr(r, "handle", r) for r in records], patches, frozen),
                 True, HOST_MEMORY,
                 lambda loop, pointers, steps, grain: Record(
                     GENERATED, loop, pointers, (steps, grain), (), 0,
@@ -315,12 +315,16 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         return said
 
     return Host(name, thunk, ident, error, start, stop, run,
-                lambda records, patches: Loop(run, ident, records, patches), False, memory)
+                lambda records, patches, frozen: Loop(run, ident, records, patches), False,
+                memory)
 
 
 class Loop:
     """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python, without
-    groups."""
+    groups. Nothing is kept from run to run.
+    """
+
+    kept_bytes = 0
 
     def __init__(self, run: Callable[[Record], int],
                  ident: Callable[[np.ndarray[Any, Any]], int], records: list[Any],
@@ -335,6 +339,9 @@ class Loop:
             pointers = list(self._records[i].pointers)
             pointers[pointer] = begin + offset
             self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
+
+    def refreeze(self) -> None:
+        """There is nothing to make anew."""
 
     def run(self, first: int, last: int) -> int:
         for self.done in range(first, last):

@@ -70,13 +70,15 @@ class Native:
     ``bind`` every argument and result buffer to memory, then ``run``; the caller sees to it that
     one thread runs it at a time. Results that are ``lasting`` may lie in the arena (``lent``). With
     ``generate`` pointwise chains become loops in C, which ``generated`` has (``generate.py``).
+    With ``frozen`` buffers kernels may keep what they make of these and of constants, such as a
+    packed weight, until ``refreeze``; it is kept with the chain, so it goes when this object goes.
     ``poison`` is for tests: calls run one by one, and memory that nobody needs any more is
     overwritten, so that a plan which is wrong shows.
     """
 
     def __init__(self, program: Program, lasting: Collection[Buffer] = (), generate: bool = False,
-                 poison: bool = False) -> None:
-        self.program, self._lasting = program, lasting
+                 poison: bool = False, frozen: Collection[Buffer] | None = None) -> None:
+        self.program, self._lasting, self._frozen = program, lasting, frozen
         self._poison = poison
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
@@ -107,6 +109,16 @@ class Native:
             return None
         return memory_at(address(self._arena) + self.plan.offsets[buffer], buffer.nbytes,
                          self._arena)
+
+    def refreeze(self) -> None:
+        """Frozen buffers hold other numbers now."""
+        if self._chain is not None:
+            self._chain.refreeze()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what kernels keep of frozen buffers."""
+        return 0 if self._chain is None else self._chain.kept_bytes
 
     def run(self) -> None:
         """The program once. BackendError where a kernel fails, naming the call."""
@@ -205,12 +217,22 @@ class Native:
             self._patches[b] = len(ordered), len(ordered) + len(mine)
             ordered.extend(mine)
             self._memory.pop(b, None)
-        self._chain = None if host is None else host.chain(records, ordered)
+        frozen = _patches({b: self._memory[b] for b in self._frozen_buffers()}, records)
+        self._chain = None if host is None else host.chain(
+            records, ordered, [(p.record, p.pointer) for found in frozen.values() for p in found])
         for b, place in zip(copies, places, strict=True):
             self.bind(b, place)
         self._copies.clear()
         self._divide()
         return True
+
+    def _frozen_buffers(self) -> list[Buffer]:
+        """What the program never writes, of ``frozen`` and of the constants."""
+        if self._frozen is None:
+            return []
+        written = {y.buffer for call in self.program.calls for y in call.outputs}
+        return [b for b in self.program.buffers() if b.device == "cpu" and b not in written and (
+            b in self._frozen or b.kind == "constant")]
 
     def _places_of_copies(self) -> list[Array]:
         """Memory for each copy: in the arena beside what is live while its call runs, or else after
@@ -358,7 +380,7 @@ def _host(table: Table) -> Host | None:
 
 def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]
              ) -> dict[Buffer, list[Patch]]:
-    """Where records point into stand-ins."""
+    """Where records point into these arrays, such as stand-ins."""
     ranges = sorted([(address(m), m.nbytes, b) for b, m in moving.items()], key=lambda r: r[0])
     begins = [begin for begin, _, _ in ranges]
     found: dict[Buffer, list[Patch]] = {}
