@@ -31,6 +31,7 @@ typedef struct etude_record {
     double attributes[...];
     void *stream;
     uint32_t frozen;
+    int32_t followers, norm, add, relu;
     ...;
 } etude_record;
 typedef struct etude_kept { size_t bytes; ...; } etude_kept;

@@ -37,6 +37,7 @@ int etude_submit(etude_record *record)
     record->stream = ctx->stream;
     record->frozen = 0;
     record->kept = NULL;
+    record->followers = record->norm = record->add = record->relu = 0;
     if (kept.what == ETUDE_RECORDS_HOLD)
         return keep(record);
     int status = record->run(ctx, record);
@@ -111,18 +112,37 @@ etude_kept *etude_keep_in_record(etude_context *ctx, const void *of, size_t byte
     return found && kept->memory ? kept : NULL;
 }
 
+/* The tail of a record, from the records behind it. */
+static etude_tail tail_of(const etude_record *record)
+{
+    etude_tail tail = {.relu = record->relu > 0};
+    if (record->norm) { /* x, mean, var, weight, bias, y; eps */
+        const etude_record *norm = record + record->norm;
+        tail.mean = norm->pointers[1], tail.var = norm->pointers[2];
+        tail.weight = norm->pointers[3], tail.bias = norm->pointers[4];
+        tail.eps = norm->attributes[0];
+    }
+    if (record->add) /* x, y, z */
+        tail.add = record[record->add].pointers[1];
+    return tail;
+}
+
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done)
 {
     etude_context *ctx = etude_host();
     int status = ETUDE_OK;
     int64_t i = first;
     while (i < last) {
-        ctx->impl = (void *)&records[i]; /* for etude_keep_in_record */
-        if ((status = records[i].run(ctx, &records[i])) != ETUDE_OK)
+        const etude_record *record = &records[i];
+        etude_tail tail = tail_of(record);
+        ctx->impl = (void *)record; /* for etude_keep_in_record */
+        ctx->tail = record->followers && i + record->followers < last ? &tail : NULL;
+        if ((status = record->run(ctx, record)) != ETUDE_OK)
             break;
-        i += 1 + etude_members(&records[i]);
+        i += 1 + etude_members(record) + (tail.done ? record->followers : 0);
     }
     ctx->impl = NULL;
+    ctx->tail = NULL;
     *done = status == ETUDE_OK ? i : i + etude_failed(&records[i]);
     return status;
 }

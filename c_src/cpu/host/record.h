@@ -18,6 +18,9 @@ typedef struct etude_record {
     void *stream; /* the queue of the device; NULL on the cpu */
     uint32_t frozen;  /* bit k: nobody writes where pointers[k] leads while `kept` is filled */
     etude_kept *kept; /* of a call of a frozen program; else NULL */
+    /* Its tail: so many of the records behind it; of these, counted from this one, which is a norm
+       (a batch_norm_eval), a sum with another array (a binary) and a relu; 0: none is. */
+    int32_t followers, norm, add, relu;
 } etude_record;
 
 /* Run the call in this thread's context, keeping its record if records are kept. */

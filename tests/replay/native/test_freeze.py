@@ -221,7 +221,8 @@ def test_two_threads_share_one_frozen_function():
         w.start()
     for w in workers:
         w.join()
-    assert len(found) == 100 and all(found)
+    assert len(found) == 100
+    assert all(found)
 
 
 def test_what_is_kept_stays_right_where_dead_memory_is_overwritten():

@@ -127,10 +127,11 @@ class Chain:
     that is a ``Blocks`` run together, on some of their rows at a time.
 
     ``frozen`` are (record, pointer): what lies there is the same at every run, so that a kernel may
-    keep what it makes of it (a packed weight) until ``refreeze``.
+    keep what it makes of it (a packed weight) until ``refreeze``. ``tails`` say which records do
+    what follows them, if their kernels can.
     """
 
-    def __init__(self, records, patches, frozen=()):
+    def __init__(self, records, patches, frozen=(), tails=()):
         self._records = ffi.new("etude_record[]", len(records))
         self._groups = []
         for i, record in enumerate(records):
@@ -143,6 +144,9 @@ class Chain:
         self._done = ffi.new("int64_t *")
         for record, pointer in frozen:
             self._records[record].frozen |= 1 << pointer
+        for tail in tails:
+            record = self._records[tail.record]
+            record.followers, record.norm, record.add, record.relu = tail[1:]
         n = len(records) if frozen else 0
         self._kept = ffi.new("etude_kept[]", n)
         self._thaw = ffi.gc(self._kept, lambda kept: lib.etude_thaw(kept, n))  # when this goes

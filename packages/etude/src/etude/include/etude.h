@@ -73,6 +73,7 @@ typedef struct etude_context {
     void *buffer[2];
     size_t bytes[2];
     struct etude_kept *(*keep)(struct etude_context *, const void *of, size_t bytes);
+    struct etude_tail *tail; /* what follows this call at once, which it may do itself; or NULL */
 } etude_context;
 
 /* body(arg, begin, end) over ranges that cover [0, n) once. Every begin is a multiple of grain, and
@@ -125,6 +126,17 @@ static inline etude_kept *etude_keep(etude_context *ctx, const void *of, size_t 
 {
     return ctx->keep ? ctx->keep(ctx, of, bytes) : NULL;
 }
+
+/* What follows a convolution, on each number of its result and in its place:
+   y = relu((y - mean) weight / sqrt(var + eps) + bias + add), rounded after each operation. A kernel
+   that does all of it sets `done`. For one that does not, the calls run afterwards. */
+typedef struct etude_tail {
+    const void *mean, *var, *weight, *bias; /* of channels; mean NULL: no norm. The last two may be
+                                               NULL: 1 and 0 */
+    double eps;
+    const void *add; /* as large as the result; or NULL */
+    int32_t relu, done;
+} etude_tail;
 
 /* ---- The function types: one for each kind of call ------------------------------------------- */
 

@@ -72,6 +72,16 @@ class Blocks(NamedTuple):
     members: list[Member]
 
 
+class Tail(NamedTuple):
+    """Records that the kernel of the one before them may do itself: ``replay/passes/tails.py``."""
+
+    record: int  # the one before them
+    followers: int  # how many they are
+    norm: int  # which of them is a batch_norm_eval, counted from ``record``; 0: none
+    add: int
+    relu: int
+
+
 class Chain(Protocol):
     """Records that run in order, in one call of the host. ``done`` counts those that did."""
 
@@ -127,8 +137,8 @@ class Host:
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
     #: many, in one call; of these (record, pointer) the numbers are the same at every run
-    chain: Callable[[list[Record | Blocks], list[Patch], list[tuple[int, int]]], Chain]
-    blocks: bool  # whether a chain may hold groups
+    chain: Callable[[list[Record | Blocks], list[Patch], list[tuple[int, int]], list[Tail]], Chain]
+    blocks: bool  # whether a chain may hold groups and tails
     memory: Memory  # where the arrays of its calls are
     #: code, pointers, how many steps, the least worth a thread -> the record of a generated loop
     loop: Callable[[int, tuple[int, ...], int, int], Record] | None = None

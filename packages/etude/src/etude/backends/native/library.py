@@ -203,8 +203,8 @@ def host() -> Host:
     return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
                 lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
                 lambda record: int(glue.run_record(record.handle)),
-                lambda records, patches, frozen: glue.Chain(
-                    [getattr(r, "handle", r) for r in records], patches, frozen),
+                lambda records, patches, frozen, tails: glue.Chain(
+                    [getattr(r, "handle", r) for r in records], patches, frozen, tails),
                 True, HOST_MEMORY,
                 lambda loop, pointers, steps, grain: Record(
                     GENERATED, loop, pointers, (steps, grain), (), 0,
@@ -315,13 +315,12 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         return said
 
     return Host(name, thunk, ident, error, start, stop, run,
-                lambda records, patches, frozen: Loop(run, ident, records, patches), False,
-                memory)
+                lambda records, patches, *_: Loop(run, ident, records, patches), False, memory)
 
 
 class Loop:
     """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python, without
-    groups. Nothing is kept from run to run.
+    groups and tails. Nothing is kept from run to run.
     """
 
     kept_bytes = 0

@@ -35,6 +35,7 @@ from etude.backends.native.kernel import (
     Host,
     Patch,
     Record,
+    Tail,
     keep_in,
 )
 from etude.backends.native.library import Ops, give_back
@@ -44,6 +45,7 @@ from etude.core.state import STATE, State, Tables, current
 from etude.core.table import TABLE
 from etude.replay.memory import address, array_of, memory_at
 from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, aligned, lowest, memory_plan
+from etude.replay.passes.tails import PARTS, tails
 from etude.replay.program import Buffer, Call, Group, Operand, Program, Value
 
 Array = np.ndarray[Any, Any]
@@ -196,6 +198,7 @@ class Native:
         self._kept: list[Any] = []  # whatever records point to besides
         self._copies: list[tuple[int, Array]] = []  # (call, what its binder makes for the kernel)
         self._in_python: set[int] = set()  # calls that no kernel takes
+        self._libraries: dict[int, Ops] = {}  # of each call that a kernel takes
         self._groups = {i: g for g in groups for i in range(g.first, g.last)}
         self._refused: list[Group] = []
         self.generated = Generator(program) if self._generate else None
@@ -219,12 +222,25 @@ class Native:
             self._memory.pop(b, None)
         frozen = _patches({b: self._memory[b] for b in self._frozen_buffers()}, records)
         self._chain = None if host is None else host.chain(
-            records, ordered, [(p.record, p.pointer) for found in frozen.values() for p in found])
+            records, ordered, [(p.record, p.pointer) for found in frozen.values() for p in found],
+            self._found_tails())
         for b, place in zip(copies, places, strict=True):
             self.bind(b, place)
         self._copies.clear()
         self._divide()
         return True
+
+    def _found_tails(self) -> list[Tail]:
+        """The tails of which every call is one record of the same library, and in no group."""
+        found, before = [], self._records_before
+        for i, tail in tails(self.program.calls).items():
+            calls = [i, *tail.values()]
+            if any(before[j + 1] - before[j] != 1 or j in self._groups
+                   or self._libraries[j] is not self._libraries[i] for j in calls):
+                continue
+            norm, add, relu = [tail[part] - i if part in tail else 0 for part in PARTS]
+            found.append(Tail(before[i], len(tail), norm, add, relu))
+        return found
 
     def _frozen_buffers(self) -> list[Buffer]:
         """What the program never writes, of ``frozen`` and of the constants."""
@@ -304,9 +320,11 @@ class Native:
                 if not isinstance(column.ops, Ops):
                     return None
                 try:
-                    return self._held(column, i, table)
+                    records = self._held(column, i, table)
                 except DECLINED:
                     continue
+                self._libraries[i] = column.ops
+                return records
         return None
 
     def _held(self, column: Column, i: int, table: Table) -> list[Record]:
