@@ -159,7 +159,7 @@ def training(work: Work, column: str, captured: bool = False) -> Within:
 
 
 def inference(work: Work, column: str, captured: bool = False) -> Within:
-    """Predictions of Etude on a column. Captured ones are frozen, as sessions of onnxruntime are."""
+    """Predictions of Etude on a column. Captured ones are frozen, as onnxruntime's are."""
     with use(column):
         model = work.model().eval()
         x = tensor(work.batch()[0])

@@ -15,7 +15,7 @@ from etude.core.array import c_strides
 from etude.replay.passes.rewrite import same_elements
 from etude.replay.program import Call, Value
 
-PARTS = ("batch_norm_eval", "add", "relu")  # in the order in which a tail has them, each at most once
+PARTS = ("batch_norm_eval", "add", "relu")  # in this order, each at most once
 
 
 def tails(calls: list[Call]) -> dict[int, dict[str, int]]:

@@ -14,7 +14,6 @@ from etude import nn, optim
 pytest.importorskip("etude_cpu._glue", reason="NOT RUN: needs etude-cpu", exc_type=ImportError)
 
 from etude.backends.native.replay import Native
-from etude.core.errors import CaptureError
 
 
 def deep():
@@ -175,36 +174,6 @@ def test_a_weight_that_is_an_argument_is_not_kept():
     assert frozen.kept_bytes == 0
 
 
-def test_a_training_step_is_refused_and_the_parameter_named():
-    model, x = given(deep(), 16)
-    optimizer = optim.SGD(model.parameters(), lr=0.1)
-
-    def step(x):
-        optimizer.zero_grad()
-        model(x).sum().backward()
-        optimizer.step()
-
-    with pytest.raises(CaptureError, match=r"step writes \d\.\w+ \(in sgd_step\).*without freeze"):
-        etude.capture(step, freeze=True)(x)
-
-
-def test_batch_norm_in_training_is_refused_with_what_to_try():
-    model, x = given(images(), 4)
-    model.train()
-    with pytest.raises(CaptureError, match=r"writes 1\.running_\w+ .*model\.eval\(\)"):
-        predictor(model, freeze=True)[0](x)
-
-
-def test_dropout_in_training_may_be_frozen():
-    model = nn.Sequential(nn.Linear(40, 40), nn.Dropout(0.5), nn.Linear(40, 3))
-    x = etude.ones(64, 40)
-    frozen, predict = predictor(model, freeze=True)
-    etude.manual_seed(5)
-    want = [bits(predict(x)) for _ in range(3)]
-    etude.manual_seed(5)
-    assert [bits(frozen(x)) for _ in range(3)] == want
-
-
 def test_two_threads_share_one_frozen_function():
     model, x = given(deep(), 64)
     frozen, predict = predictor(model, freeze=True)
@@ -283,19 +252,6 @@ def test_memory_goes_with_the_function_and_does_not_grow():
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert frozen.kept_bytes == kept
     assert (after - before) * 1024 < 20 * kept  # a hundred functions that leak would take 100
-
-
-def test_the_reference_keeps_nothing_and_is_right():
-    model, x = given(deep(), 64)
-    with etude.use("reference"):
-        frozen, predict = predictor(model, freeze=True)
-        before = bits(frozen(x))
-        _copy(model[0].weight, etude.ones(70, 300))
-        want = bits(predict(x))
-        assert before != want
-        assert bits(frozen(x)) == want
-        frozen.refreeze()
-        assert frozen.kept_bytes == 0
 
 
 def test_a_call_that_its_kernel_declines_is_right_between_frozen_ones():
