@@ -17,7 +17,7 @@
    product is one fork and one join. A single block of rows is cut along n instead and shares
    nothing; stacks of small products are cut along the batch. In a frozen program B may be a weight
    that is the same at every run: then it is packed once, all of it, and stays with the call.
-   Products of few rows keep it aligned.
+   Products of few rows keep it aligned. A relu behind the product is done on each part of C.
    The order of the sums depends on k alone: any number of threads gives the same bits.
 
    Expected: 85 to 90 % of the peak of all cores from n = 256 up. A product of few rows (or of one
@@ -40,6 +40,13 @@ typedef struct {
     int64_t unit, units; /* columns that stay together; how often, the last with what is left */
 } few;
 
+/* A relu that follows the product in a replay (etude_tail), on a part of C just written. */
+static void relu_part(real *c, int64_t c_row, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++, c += c_row)
+        ETUDE_SIMD for (int64_t j = 0; j < columns; j++) c[j] = c[j] < 0 ? 0 : c[j];
+}
+
 static void few_body(void *arg, int64_t begin, int64_t end)
 {
     const few *q = arg;
@@ -53,6 +60,8 @@ static void few_body(void *arg, int64_t begin, int64_t end)
             few_by_rows(&g, u0 * q->unit, j1);
         else
             few_by_columns(&g, u0 * q->unit, j1);
+        if (g.relu)
+            relu_part(g.c + u0 * q->unit, g.c_row, g.m, j1 - u0 * q->unit);
         begin += u1 - u0;
     }
 }
@@ -255,6 +264,8 @@ static void run_task(plan *q, int64_t task, int64_t slot)
                     real *c = g.c + i * g.c_row + j;
                     gemm_tile((int)mr, ETUDE_MIN(NR, g.n - j), kc, a, strip + (j - j0) * kc,
                               from ? from : c, from ? 0 : g.c_row, c, g.c_row);
+                    if (g.relu && d == q->depths - 1)
+                        relu_part(c, g.c_row, mr, ETUDE_MIN(NR, g.n - j));
                 }
             }
         }
@@ -370,13 +381,17 @@ ETUDE_KERNEL(matmul, matmul)(etude_context *ctx, const real *a, const real *b, c
         m *= batch;
         batch = 1;
     }
-    product g = {m, n, k, a, b, bias, c, a_row, a_col, b_row, b_col, n};
+    int relu = ctx->tail && ctx->tail->relu && !ctx->tail->mean && !ctx->tail->add;
+    product g = {m, n, k, a, b, bias, c, a_row, a_col, b_row, b_col, n, relu};
     if (n == 1 && m > 1 && !bias) { /* a column is the row of the transposed product */
-        g = (product){1, m, k, b, a, NULL, c, b_col, b_row, a_col, a_row, m};
+        g = (product){1, m, k, b, a, NULL, c, b_col, b_row, a_col, a_row, m, relu};
         int64_t swap = a_batch;
         a_batch = b_batch, b_batch = swap;
     }
-    return run_stack(ctx, g, batch, a_batch, b_batch);
+    int status = run_stack(ctx, g, batch, a_batch, b_batch);
+    if (relu && status == ETUDE_OK)
+        ctx->tail->done = 1;
+    return status;
 }
 
 ETUDE_KERNEL(matmul, linear)(etude_context *ctx, const real *a, const real *b, const real *bias,

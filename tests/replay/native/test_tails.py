@@ -1,4 +1,4 @@
-"""A convolution that does what follows it (a norm, a sum, a relu) gives the bits of the calls."""
+"""A product that does what follows it (a norm, a sum, a relu) gives the bits of the calls."""
 
 import os
 import shutil
@@ -145,6 +145,45 @@ def test_bits_do_not_depend_on_the_number_of_threads(shape, count):
         assert bits(step(model.x, model.other)) == want
     finally:
         etude_cpu.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 300, 70), (3, 40, 1), (7, 33, 5), (64, 520, 70),
+                                   (13, 16, 1), (300, 8, 200), (40, 1, 3), (5, 130, 70000)])
+def test_a_linear_does_the_relu_behind_it(shape, dtype, count):
+    """Of few rows and of many, with one column, and wider than a slab."""
+    import etude_cpu
+
+    n, k, m = shape
+    rng, before = np.random.default_rng(0), etude_cpu.get_num_threads()
+    x, w, b = [etude.tensor(rng.standard_normal(s).astype(dtype)) for s in ((n, k), (m, k), m)]
+    odd = np.array([np.nan, np.inf, -0.0], dtype)
+    with etude.no_grad():
+        b[: min(3, m)].copy_(etude.tensor(odd[: min(3, m)]))
+
+    def predict(x):
+        return F.relu(F.linear(x, w, b)) * 1.0
+
+    want = bits(predict(x))
+    etude_cpu.set_num_threads(count)
+    try:
+        for options in ({}, {"freeze": True}):
+            step = etude.capture(predict, **options)
+            for _ in range(2):
+                assert bits(step(x)) == want
+            assert [t.relu for t in tails(step)] == [1]
+    finally:
+        etude_cpu.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0)])
+def test_a_linear_without_elements(shape):
+    n, k, m = shape
+    x, w, b = etude.ones(n, k), etude.ones(m, k), etude.ones(m) * -1.0
+    step = etude.capture(lambda x: F.relu(F.linear(x, w, b)) * 1.0)
+    for _ in range(2):
+        assert bits(step(x)) == bits(F.relu(F.linear(x, w, b)) * 1.0)
 
 
 def test_whole_models_have_the_bits_of_eager_calls():

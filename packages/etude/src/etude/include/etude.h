@@ -127,7 +127,7 @@ static inline etude_kept *etude_keep(etude_context *ctx, const void *of, size_t 
     return ctx->keep ? ctx->keep(ctx, of, bytes) : NULL;
 }
 
-/* What follows a convolution, on each number of its result and in its place:
+/* What follows a convolution or a linear, on each number of its result and in its place:
    y = relu((y - mean) weight / sqrt(var + eps) + bias + add), rounded after each operation. A kernel
    that does all of it sets `done`. For one that does not, the calls run afterwards. */
 typedef struct etude_tail {

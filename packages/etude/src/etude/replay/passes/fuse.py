@@ -20,9 +20,9 @@ time. Where all arrays fit into the cache that cores share, trips are short, and
 smaller; two calls may have none.
 
 A product with an activation behind it is not cut, though it treats rows apart too: each block would
-pack the matrix again. What follows a convolution in its place is its *tail* (``tails.py``): the
-convolution does it itself, so it is in no group. (The bias of a product is in it anyway: ``linear``
-starts its sums there.)
+pack the matrix again. A relu that follows in its place, and behind a convolution a norm or a sum,
+are its *tail* (``tails.py``): the product does them itself, so they are in no group. (The bias is
+in the product anyway: ``linear`` starts its sums there.)
 """
 
 from __future__ import annotations

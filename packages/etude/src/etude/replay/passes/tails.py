@@ -1,10 +1,10 @@
-"""Tails: what a convolution does itself, the calls that follow it on its result, in its place.
+"""Tails: what a product does itself, the calls that follow it on its result, in its place.
 
-A batch norm in evaluation, a sum with another array, a relu: each would walk over all of an image
-that the convolution has just written, and on few threads if the image is small. A kernel that can
-does all of it while the lines that it has finished are in the cache of its core (C:
-``c_src/cpu/tail.h``), operation by operation, so the bits are those of the calls. The calls stay in
-the program, for kernels that cannot.
+A batch norm in evaluation, a sum with another array, a relu: each would walk over all of what a
+convolution has just written, and on few threads if that is small. A kernel that can does all of it
+while what it has finished is in the cache of its core (C: ``c_src/cpu/tail.h``), operation by
+operation, so the bits are those of the calls. The calls stay in the program, for kernels that
+cannot.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from etude.replay.passes.rewrite import same_elements
 from etude.replay.program import Call, Value
 
 PARTS = ("batch_norm_eval", "add", "relu")  # in this order, each at most once
+OF = {"conv2d": PARTS, "linear": ("relu",)}  # which of them a product may do
 
 
 def tails(calls: list[Call]) -> dict[int, dict[str, int]]:
@@ -25,12 +26,10 @@ def tails(calls: list[Call]) -> dict[int, dict[str, int]]:
 
 def _tail(calls: list[Call], i: int) -> dict[str, int]:
     found: dict[str, int] = {}
-    if calls[i].op == "conv2d":
-        y = calls[i].outputs[0]
-        for part in PARTS:
-            j = i + 1 + len(found)
-            if j < len(calls) and calls[j].op == part and _in_place(calls[j], y):
-                found[part] = j
+    for part in OF.get(calls[i].op, ()):
+        j = i + 1 + len(found)
+        if j < len(calls) and calls[j].op == part and _in_place(calls[j], calls[i].outputs[0]):
+            found[part] = j
     return found
 
 
