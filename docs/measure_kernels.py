@@ -64,10 +64,11 @@ class Context(ctypes.Structure):
                 ("parallel_for", ctypes.c_void_p), ("scratch", ctypes.c_void_p),
                 ("stream", ctypes.c_void_p), ("impl", ctypes.c_void_p),
                 ("error", ctypes.c_char * 256), ("level", ctypes.c_int32),
-                ("buffer", ctypes.c_void_p * 2), ("bytes", ctypes.c_size_t * 2)]
+                ("buffer", ctypes.c_void_p * 2), ("bytes", ctypes.c_size_t * 2),
+                ("keep", ctypes.c_void_p), ("tail", ctypes.c_void_p)]
 
 
-CONTEXT = Context(version=0x00020002, threads=1)
+CONTEXT = Context(version=0x00020003, threads=1)
 
 
 def build(sources, flags, folder, name):

@@ -7,8 +7,7 @@
    numbers, mostly one; while a run is read, the next is asked of memory. inner = 1: COLUMNS
    channels. Evaluation takes memory in order. inner numbers are added up in real, and their sums in
    double, in order, so results do not depend on threads. Bound by memory. */
-#include <math.h>
-
+#include "channel_scale.h"
 #include "sums.h"
 
 enum {
@@ -48,11 +47,6 @@ static inline int norm_items(etude_context *ctx, etude_body *body, norm_call *c)
     int64_t work = c->N * c->inner * ETUDE_MIN(width, c->C);
     etude_parallel_for(ctx, body, c, items, ETUDE_GRAIN_MEMORY / ETUDE_MAX(work, 1) + 1);
     return ETUDE_OK;
-}
-
-static inline real deviation(real var, real eps)
-{
-    return sizeof(real) == 8 ? (real)sqrt(var + eps) : (real)sqrtf((float)(var + eps));
 }
 
 /* Asks memory for the run of the next sample, to read or to write it: it lies in another page,
@@ -188,7 +182,7 @@ ETUDE_KERNEL(batch_norm_eval, batch_norm_eval)(etude_context *ctx, const real *x
     if (!scale)
         return ETUDE_NO_MEMORY;
     for (int64_t k = 0; k < C; k++)
-        scale[k] = (weight ? weight[k] : 1) / deviation(var[k], (real)eps);
+        scale[k] = channel_scale(weight, var, k, (real)eps);
     norm_call c = {.x = x, .weight = weight, .bias = bias, .y = y, .mean_in = mean,
                    .var_in = scale, .N = N, .C = C, .inner = inner};
     int64_t run = inner == 1 ? C : inner;

@@ -24,6 +24,8 @@
    nothing is transposed. `choose` says which way, for conv2d and conv2d_input alike.
    Memory is asked for what comes next: the image of the next task, and the place of the result.
 
+   What follows in a replay (a norm, a sum, a relu) is done by each task on its own lines: tail.h.
+   A frozen program (etude_keep) keeps the packed weights from run to run.
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
@@ -32,6 +34,7 @@
 #include "canvas.h"
 #include "conv2d_lines.h"
 #include "gemm.h"
+#include "tail.h"
 
 /* n taps whose weights follow each other; one may have few neighbours, so it is packed by hand. */
 static void pack_run(const conv *q, real *to, const real *weight, int64_t n, int64_t width,
@@ -120,6 +123,16 @@ static void class_product(const conv *q, int64_t g, int64_t r, int64_t s, const 
 
 /* ---- Tasks ----------------------------------------------------------------------------------- */
 
+/* What follows, on lines u0 .. u1 of the channels of one group of one image; of conv2d alone, where
+   all pixels are of one class. */
+static void tail_task(const conv *q, int64_t plane, int64_t u0, int64_t u1)
+{
+    int64_t first = plane % q->G * q->O, area = q->YH * q->YW, begin = plane * q->O * area;
+    for (int64_t o = 0; o < q->O; o++)
+        tail_run(q->tail, q->scales, first + o, q->y, begin + o * area + u0 * q->YW,
+                 (u1 - u0) * q->YW);
+}
+
 /* A task: lines u0 .. u1 of every class, of one group of one image. */
 static void conv_task(const conv *q, int64_t task, real *space)
 {
@@ -134,6 +147,8 @@ static void conv_task(const conv *q, int64_t task, real *space)
     real *y = q->y + plane * q->O * q->YH * q->YW;
     if (q->lines) {
         lines_task(q, g, x, u0, u1, space, y, &next);
+        if (q->tail)
+            tail_task(q, plane, u0, u1);
         return;
     }
     real *beside = space + canvas_size(&q->view);
@@ -148,6 +163,8 @@ static void conv_task(const conv *q, int64_t task, real *space)
     for (int64_t i = 0; i < end - begin; i += NR)
         gemm_transpose(y + i, q->YH * q->YW, beside + i * q->OP, q->OP,
                        ETUDE_MIN(NR, end - begin - i), q->O);
+    if (q->tail)
+        tail_task(q, plane, u0, u1);
 }
 
 static void conv_body(void *arg, int64_t begin, int64_t end)
@@ -306,8 +323,12 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
         beside = lines_space(q, width);
     q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
     int64_t weights = q->lines ? 0 : round_up(q->G * q->OP * taps, 64);
+    etude_kept *kept = q->lines ? NULL : etude_keep(ctx, q->weight, (size_t)weights * sizeof(real));
+    if (kept)
+        weights = 0;
     int64_t starts = round_up(q->G * q->OP, 64);
-    size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts) * sizeof(real);
+    int64_t scales = q->tail && q->tail->mean ? round_up(q->G * q->O, 64) : 0;
+    size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts + scales) * sizeof(real);
     int64_t numbers = give_out(q, NULL);
     char *space = etude_scratch(ctx, bytes + (size_t)numbers * sizeof(int64_t));
     if (!space)
@@ -315,6 +336,11 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     q->space = (real *)space;
     q->packed = q->space + q->slots * q->slot_size;
     q->start = q->packed + weights;
+    q->scales = q->start + starts;
+    if (q->tail)
+        tail_scales(q->tail, q->G * q->O, q->scales);
+    if (kept)
+        q->packed = kept->memory;
     for (int64_t i = 0; i < q->G * q->OP; i++) {
         int64_t g = i / q->OP, o = i % q->OP;
         q->start[i] = q->bias && o < q->O ? q->bias[g * q->O + o] : 0;
@@ -330,13 +356,17 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
 
     atomic_init(&q->next, 0);
-    if (!q->lines)
+    if (!q->lines && !(kept && kept->filled))
         etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
                            ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
+    if (kept)
+        kept->filled = 1;
     if (q->slots > 1)
         etude_parallel_for(ctx, conv_body, q, q->slots, 1);
     else
         conv_body(q, 0, 1);
+    if (q->tail)
+        q->tail->done = 1;
     return ETUDE_OK;
 }
 
@@ -358,7 +388,7 @@ ETUDE_KERNEL(conv2d, conv2d)(etude_context *ctx, const real *x, const real *weig
     C /= groups, O /= groups;
     conv q = {.N = N, .G = groups, .C = C, .H = H, .W = W, .O = O, .KH = KH, .KW = KW, .x = x,
               .bias = bias, .y = y, .YH = OH, .YW = OW, .weight = weight, .w_O = C * KH * KW,
-              .w_C = KH * KW};
+              .w_C = KH * KW, .tail = ctx->tail};
     return run_conv(ctx, &q, 0, stride_between(OH, SH), stride_between(OW, SW), PH, PW, DH, DW);
 }
 

@@ -121,20 +121,31 @@ static void place_vectors(conv *q)
         }
 }
 
+/* Integers as wide as the numbers of a vector, which choose among them. */
+typedef real_bits lanes __attribute__((vector_size(ETUDE_VECTOR_BYTES)));
+
+/* The place in its line of each number of a vector that begins with a line. */
+static lanes places_in_line(int64_t W)
+{
+    lanes place = {0};
+    for (int i = 0; i < VL; i++)
+        place[i] = (real_bits)(i % W);
+    return place;
+}
+
 /* One channel of a wrapped canvas, from its lines in `at`. Moved by `shift`, a line ends with what
-   the line beside it has, where zeros belong. */
-static void wrap_channel(const conv *q, real *to, const real *at)
+   the line beside it has, where zeros belong. A vector holds whole lines, so these are at the same
+   places in each. */
+static void wrap_channel(const conv *q, real *to, const real *at, lanes place)
 {
     int64_t W = q->W, size = q->view.rows * W;
     for (int64_t j = 0; j < q->KW; j++, to += q->column_plane) {
         int64_t shift = q->column[j] + q->view.left;
-        for (int64_t i = 0; i < size; i += VL)
-            *(vec *)(to + i) = *(const vec *)(at + shift + i);
         int64_t begin = shift < 0 ? 0 : ETUDE_MAX(0, W - shift);
         int64_t end = shift < 0 ? ETUDE_MIN(W, -shift) : W;
-        for (int64_t v = begin; v < end; v++)
-            for (int64_t i = v; i < size; i += W)
-                to[i] = 0;
+        lanes keep = (place < (real_bits)begin) | (place >= (real_bits)end);
+        for (int64_t i = 0; i < size; i += VL)
+            *(vec *)(to + i) = (vec)((lanes)*(const vec *)(at + shift + i) & keep);
     }
 }
 
@@ -145,10 +156,11 @@ static const real *paint_wrapped(const conv *q, real *space, const real *x, int6
     int64_t top = v->top + first, above = ETUDE_MIN(ETUDE_MAX(-top, 0), v->rows);
     int64_t lines = ETUDE_MAX(0, ETUDE_MIN(v->rows, v->H - top) - above);
     real *at = space + canvas_size(v) + q->slack, *from = at + above * v->W;
+    lanes place = places_in_line(q->W);
     memset(at, 0, (size_t)(v->rows * v->W) * sizeof(real));
     for (int64_t c = 0; c < v->C; c++) {
         gemm_copy(from, x + (c * v->H + top + above) * v->W, lines * v->W);
-        wrap_channel(q, space + c * v->plane, at);
+        wrap_channel(q, space + c * v->plane, at, place);
     }
     return space;
 }

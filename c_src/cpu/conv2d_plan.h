@@ -41,6 +41,8 @@ typedef struct {
     int64_t w_O, w_C;
     real *packed;             /* weights: group, class, depth, panel */
     real *start;              /* G x OP: the bias, or zeros */
+    etude_tail *tail;         /* what follows, on the result; or NULL */
+    real *scales;             /* G x O: of the tail's norm */
     int64_t parts, height;    /* tasks of an image, and the most lines of a class in one */
     int64_t slots, slot_size;
     int64_t fetch;            /* lines of cache of the next image asked for with a tile */

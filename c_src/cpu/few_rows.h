@@ -27,6 +27,7 @@ typedef struct {
     const real *a, *b, *bias;
     real *c;
     int64_t a_row, a_col, b_row, b_col, c_row; /* strides; c's columns are contiguous */
+    int relu; /* follows, on each element of c */
 } product;
 
 enum {

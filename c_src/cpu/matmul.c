@@ -15,7 +15,9 @@
 
    Threads take tasks from a counter, and a strip of B is packed by whoever needs it first, so a
    product is one fork and one join. A single block of rows is cut along n instead and shares
-   nothing; stacks of small products are cut along the batch.
+   nothing; stacks of small products are cut along the batch. In a frozen program B may be a weight
+   that is the same at every run: then it is packed once, all of it, and stays with the call.
+   Products of few rows keep it aligned. A relu behind the product is done on each part of C.
    The order of the sums depends on k alone: any number of threads gives the same bits.
 
    Expected: 85 to 90 % of the peak of all cores from n = 256 up. A product of few rows (or of one
@@ -27,13 +29,23 @@
 
 /* ---- Few rows -------------------------------------------------------------------------------- */
 
-enum { PAGE = 4096 };
+enum {
+    PAGE = 4096,
+    SLAB_BYTES = 1 << 25 /* most memory for B in another order: wider products are cut along n */
+};
 
 typedef struct {
     product g; /* the first product of the stack */
     int64_t a_batch, b_batch;
     int64_t unit, units; /* columns that stay together; how often, the last with what is left */
 } few;
+
+/* A relu that follows the product in a replay (etude_tail), on a part of C just written. */
+static void relu_part(real *c, int64_t c_row, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++, c += c_row)
+        ETUDE_SIMD for (int64_t j = 0; j < columns; j++) c[j] = c[j] < 0 ? 0 : c[j];
+}
 
 static void few_body(void *arg, int64_t begin, int64_t end)
 {
@@ -48,6 +60,8 @@ static void few_body(void *arg, int64_t begin, int64_t end)
             few_by_rows(&g, u0 * q->unit, j1);
         else
             few_by_columns(&g, u0 * q->unit, j1);
+        if (g.relu)
+            relu_part(g.c + u0 * q->unit, g.c_row, g.m, j1 - u0 * q->unit);
         begin += u1 - u0;
     }
 }
@@ -77,11 +91,28 @@ static void run_few(etude_context *ctx, const product *g, int64_t batch, int64_t
         etude_parallel_for(ctx, few_body, &q, total, grain);
 }
 
+/* In a frozen program, B with every column at the begin of a line of cache: a vector that lies in
+   two lines takes longer to read from L2, a fifth of the time of one row. */
+static void align_b(etude_context *ctx, product *g)
+{
+    int64_t column = (g->k + VL - 1) / VL * VL;
+    size_t bytes = (size_t)(g->n * column) * sizeof(real);
+    etude_kept *kept =
+        g->b_col == 1 || bytes > SLAB_BYTES ? NULL : etude_keep(ctx, g->b, bytes);
+    if (!kept)
+        return;
+    for (int64_t j = 0; !kept->filled && j < g->n; j++)
+        memcpy((real *)kept->memory + j * column, g->b + j * g->b_col,
+               (size_t)g->k * sizeof(real));
+    kept->filled = 1;
+    g->b = kept->memory;
+    g->b_col = column;
+}
+
 /* ---- Blocks ---------------------------------------------------------------------------------- */
 
 enum {
     PREFETCH_ROWS = 8,      /* how far packing looks ahead */
-    SLAB_BYTES = 1 << 25,   /* most memory for packed B: wider products are cut along n */
     WHOLE = 32 * GEMM_WORK  /* multiply-adds up to which a product of a stack is one task */
 };
 
@@ -98,6 +129,7 @@ typedef struct {
     int64_t strips, strip; /* along n: how many, and how wide */
     int64_t slots;      /* threads */
     int pack_a, share_b;
+    const real *kept;   /* all of B, packed at this run or an earlier one; or NULL */
     real *a_space, *b_space; /* packed blocks of A, one per slot; packed B, or a strip per slot */
     int64_t a_size, b_size;  /* elements of one such piece */
     atomic_int *state;       /* depths x strips */
@@ -129,11 +161,52 @@ static void pack_strip(const product *g, int64_t p0, int64_t kc, int64_t j0, int
     }
 }
 
+/* Numbers in a row of all the packed panels of B. */
+static int64_t packed_row(const product *g)
+{
+    return (g->n + VL - 1) / VL * VL;
+}
+
+/* Packs panels begin .. end of B at every depth: depth after depth, panel after panel. */
+typedef struct {
+    const product *g;
+    int64_t depths;
+    real *to;
+} keeping;
+
+static void keep_body(void *arg, int64_t begin, int64_t end)
+{
+    const keeping *q = arg;
+    int64_t j0 = begin * NR, j1 = ETUDE_MIN(q->g->n, end * NR);
+    for (int64_t d = 0; d < q->depths; d++) {
+        int64_t p0 = gemm_cut(q->g->k, q->depths, d);
+        int64_t kc = gemm_cut(q->g->k, q->depths, d + 1) - p0;
+        pack_strip(q->g, p0, kc, j0, j1, q->to + p0 * packed_row(q->g) + j0 * kc);
+    }
+}
+
+/* All of B, packed, where that may be kept from run to run; or NULL. */
+static const real *kept_b(etude_context *ctx, const product *g, int64_t depths)
+{
+    size_t bytes = (size_t)(g->k * packed_row(g)) * sizeof(real);
+    etude_kept *kept = etude_keep(ctx, g->b, bytes);
+    if (!kept)
+        return NULL;
+    keeping q = {g, depths, kept->memory};
+    if (!kept->filled)
+        etude_parallel_for(ctx, keep_body, &q, (g->n + NR - 1) / NR,
+                           ETUDE_GRAIN_MEMORY / (NR * g->k) + 1);
+    kept->filled = 1;
+    return kept->memory;
+}
+
 /* The packed strip s at depth d. A shared strip is packed by the first thread that needs it.
    Another that needs it meanwhile waits, and not for ever: a thread that packs waits for nobody. */
 static const real *strip_of_b(plan *q, const product *g, int64_t slot, int64_t d, int64_t s,
                               int64_t p0, int64_t kc, int64_t j0, int64_t j1)
 {
+    if (q->kept)
+        return q->kept + p0 * packed_row(&q->g) + j0 * kc;
     if (!q->share_b) {
         real *mine = q->b_space + slot * q->b_size;
         pack_strip(g, p0, kc, j0, j1, mine);
@@ -191,6 +264,8 @@ static void run_task(plan *q, int64_t task, int64_t slot)
                     real *c = g.c + i * g.c_row + j;
                     gemm_tile((int)mr, ETUDE_MIN(NR, g.n - j), kc, a, strip + (j - j0) * kc,
                               from ? from : c, from ? 0 : g.c_row, c, g.c_row);
+                    if (g.relu && d == q->depths - 1)
+                        relu_part(c, g.c_row, mr, ETUDE_MIN(NR, g.n - j));
                 }
             }
         }
@@ -208,9 +283,10 @@ static void plan_body(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* `products` equal products, each cut for `threads` threads. */
+/* `products` equal products, each cut for `threads` threads. `keep`: B may be kept, if it is all of
+   an operand. */
 static int run_blocks(etude_context *ctx, const product *g, int64_t products, int64_t a_batch,
-                      int64_t b_batch, int64_t threads)
+                      int64_t b_batch, int64_t threads, int keep)
 {
     plan q = {.g = *g, .a_batch = a_batch, .b_batch = b_batch, .products = products};
     int64_t tiles = (g->m + MR - 1) / MR;
@@ -229,7 +305,8 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
     }
     int far = g->a_col * (int64_t)sizeof(real) >= PAGE;
     q.pack_a = panels >= (far ? GEMM_PACK_A / 2 : GEMM_PACK_A);
-    q.share_b = q.blocks > 1 && products == 1;
+    q.kept = keep ? kept_b(ctx, g, q.depths) : NULL;
+    q.share_b = q.blocks > 1 && products == 1 && !q.kept;
 
     int64_t kc = (g->k + q.depths - 1) / q.depths + 1;
     int64_t rows = ((tiles + q.blocks - 1) / q.blocks) * MR;
@@ -237,6 +314,7 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
     q.b_size = kc * ETUDE_MIN(q.strip, (g->n + VL - 1) / VL * VL);
     q.b_size = (q.b_size + 15) / 16 * 16;
     int64_t pieces = q.share_b ? q.depths * q.strips : q.slots;
+    q.b_size = q.kept ? 0 : q.b_size;
     size_t bytes = (size_t)(q.slots * q.a_size + pieces * q.b_size) * sizeof(real);
     char *space = etude_scratch(ctx, bytes + (size_t)pieces * sizeof(atomic_int));
     if (!space)
@@ -261,13 +339,15 @@ static int run_stack(etude_context *ctx, product g, int64_t batch, int64_t a_bat
 {
     int64_t work = g.m * g.n * g.k, threads = ETUDE_MAX(1, ctx->threads);
     if (is_few(&g)) {
+        if (batch == 1)
+            align_b(ctx, &g);
         run_few(ctx, &g, batch, a_batch, b_batch);
         return ETUDE_OK;
     }
     if (work * batch < GEMM_WORK)
         threads = 1;
     if (work < WHOLE) /* a stack of small ones: each task is a whole product */
-        return run_blocks(ctx, &g, batch, a_batch, b_batch, threads);
+        return run_blocks(ctx, &g, batch, a_batch, b_batch, threads, batch == 1);
     int64_t slab = ETUDE_MAX(1, SLAB_BYTES / (NR * g.k * (int64_t)sizeof(real))) * NR;
     for (int64_t s = 0; s < batch; s++)
         for (int64_t j = 0; j < g.n; j += slab) {
@@ -276,7 +356,7 @@ static int run_stack(etude_context *ctx, product g, int64_t batch, int64_t a_bat
             one.a += s * a_batch, one.b += s * b_batch + j * g.b_col;
             one.c += s * g.m * g.n + j;
             one.bias = g.bias ? g.bias + j : NULL;
-            int status = run_blocks(ctx, &one, 1, 0, 0, threads);
+            int status = run_blocks(ctx, &one, 1, 0, 0, threads, batch == 1 && one.n == g.n);
             if (status)
                 return status;
         }
@@ -301,13 +381,17 @@ ETUDE_KERNEL(matmul, matmul)(etude_context *ctx, const real *a, const real *b, c
         m *= batch;
         batch = 1;
     }
-    product g = {m, n, k, a, b, bias, c, a_row, a_col, b_row, b_col, n};
+    int relu = ctx->tail && ctx->tail->relu && !ctx->tail->mean && !ctx->tail->add;
+    product g = {m, n, k, a, b, bias, c, a_row, a_col, b_row, b_col, n, relu};
     if (n == 1 && m > 1 && !bias) { /* a column is the row of the transposed product */
-        g = (product){1, m, k, b, a, NULL, c, b_col, b_row, a_col, a_row, m};
+        g = (product){1, m, k, b, a, NULL, c, b_col, b_row, a_col, a_row, m, relu};
         int64_t swap = a_batch;
         a_batch = b_batch, b_batch = swap;
     }
-    return run_stack(ctx, g, batch, a_batch, b_batch);
+    int status = run_stack(ctx, g, batch, a_batch, b_batch);
+    if (relu && status == ETUDE_OK)
+        ctx->tail->done = 1;
+    return status;
 }
 
 ETUDE_KERNEL(matmul, linear)(etude_context *ctx, const real *a, const real *b, const real *bias,

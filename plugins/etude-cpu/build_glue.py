@@ -30,8 +30,11 @@ typedef struct etude_record {
     int64_t sizes[...];
     double attributes[...];
     void *stream;
+    uint32_t frozen;
+    int32_t followers, norm, add, relu;
     ...;
 } etude_record;
+typedef struct etude_kept { size_t bytes; ...; } etude_kept;
 int etude_run(const etude_record *record);
 enum { ETUDE_RECORDS_KEEP, ETUDE_RECORDS_HOLD, ... };
 void etude_records_start(int what);
@@ -54,6 +57,9 @@ void glue_group(etude_record *record, etude_group *group);
 void glue_generated(etude_record *record);
 void glue_point(etude_record *records, const etude_patch *patches, int64_t n, uintptr_t array);
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done);
+void etude_freeze(etude_record *records, etude_kept *kept, int64_t n);
+void etude_refreeze(etude_kept *kept, int64_t n);
+void etude_thaw(etude_kept *kept, int64_t n);
 """
 
 PREAMBLE = """

@@ -118,7 +118,7 @@ BROKEN = {
         @etude.hookimpl
         def etude_backends():
             return [etude.BackendInfo("newer", "cpu", (2, 99), None)]
-     """, "backend 'newer' is built for op interface 2.99, this Etude has 2.2; install a newer "
+     """, "backend 'newer' is built for op interface 2.99, this Etude has 2.3; install a newer "
           "version of etude"),
     "t_older": ("""
         import etude
@@ -145,7 +145,7 @@ BROKEN = {
         @etude.hookimpl
         def etude_backends():
             return [etude.BackendInfo("interface", "cpu", "1.0", None)]
-     """, "backend 'interface': interface must be two numbers such as (2, 2), got '1.0'"),
+     """, "backend 'interface': interface must be two numbers such as (2, 3), got '1.0'"),
     "t_noname": ("""
         import etude
         @etude.hookimpl

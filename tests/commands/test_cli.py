@@ -98,7 +98,7 @@ def test_backends_says_what_is_wrong_with_each_plugin(installed):
     told = words(text)
     assert "broken: plugin 'raises' 1.5 RuntimeError: boom at import" in told
     assert "broken: plugin 'future' 1.5 backend 'future' is built for op interface 3.0" in told
-    assert "this Etude has 2.2; install a newer version of etude" in told
+    assert "this Etude has 2.3; install a newer version of etude" in told
     assert ("broken: plugin 'misspelt' 1.5 there is no hook called 'etude_backend'; known are "
             "etude_backends, etude_commands, etude_teams. Did you mean 'etude_backends'?") in told
     assert ("unavailable: backend 'cardless' of plugin 'cardless' 1.5 no card was found on this "

@@ -298,11 +298,11 @@ def test_a_library_for_another_interface_is_refused_before_a_call(tmp_path):
     body = "{ (void)ctx, (void)x, (void)y, (void)n, (void)a, (void)b; return 0; }"
     ours, mark = read_header().interface, "const unsigned etude_interface = "
     for name, marked, words in (
-            ("first", "", "first.so was compiled with etude.h 1.0, this Etude has 2.2, whose "
+            ("first", "", "first.so was compiled with etude.h 1.0, this Etude has 2.3, whose "
                           "kernels take other parameters. Compile it again with the header that "
                           "`etude config --include` names"),
-            ("later", f"{mark}{ours + 0x10000};\n", "etude.h 3.2"),
-            ("newer", f"{mark}{ours + 1};\n", "etude.h 2.3, this Etude")):
+            ("later", f"{mark}{ours + 0x10000};\n", "etude.h 3.3"),
+            ("newer", f"{mark}{ours + 1};\n", "etude.h 2.4, this Etude")):
         text = f"{marked}{kernel}\n{body}\n"
         with pytest.raises(etude.BackendError, match=re.escape(words)):
             open_library(compiled(tmp_path, text, name))

@@ -10,7 +10,8 @@ etude_context *etude_host(void)
 {
     static _Thread_local etude_context mine = {.version = ETUDE_INTERFACE,
                                                .parallel_for = etude_pool_run,
-                                               .scratch = etude_thread_scratch};
+                                               .scratch = etude_thread_scratch,
+                                               .keep = etude_keep_in_record};
     mine.threads = etude_get_threads();
     return &mine;
 }

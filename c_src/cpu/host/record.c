@@ -35,6 +35,9 @@ int etude_submit(etude_record *record)
 {
     etude_context *ctx = etude_host();
     record->stream = ctx->stream;
+    record->frozen = 0;
+    record->kept = NULL;
+    record->followers = record->norm = record->add = record->relu = 0;
     if (kept.what == ETUDE_RECORDS_HOLD)
         return keep(record);
     int status = record->run(ctx, record);
@@ -70,13 +73,76 @@ void etude_point(etude_record *records, const etude_patch *patches, int64_t n, v
         records[p->record].pointers[p->pointer] = (char *)begin + p->offset;
 }
 
+void etude_freeze(etude_record *records, etude_kept *kept, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        records[i].kept = records[i].frozen ? &kept[i] : NULL;
+}
+
+void etude_refreeze(etude_kept *kept, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        kept[i].filled = 0;
+}
+
+void etude_thaw(etude_kept *kept, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        free(kept[i].memory);
+        kept[i] = (etude_kept){0};
+    }
+}
+
+/* The `keep` of the context: that of the record that runs in it, if `of` is a frozen operand. */
+etude_kept *etude_keep_in_record(etude_context *ctx, const void *of, size_t bytes)
+{
+    const etude_record *record = ctx->impl;
+    if (!record || !record->kept)
+        return NULL;
+    int found = 0;
+    for (int k = 0; k < ETUDE_RECORD_POINTERS; k++)
+        found |= record->frozen >> k & 1 && record->pointers[k] == of;
+    etude_kept *kept = record->kept;
+    if (found && bytes != kept->bytes) {
+        free(kept->memory);
+        kept->memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+        kept->bytes = kept->memory ? bytes : 0;
+        kept->filled = 0;
+    }
+    return found && kept->memory ? kept : NULL;
+}
+
+/* The tail of a record, from the records behind it. */
+static etude_tail tail_of(const etude_record *record)
+{
+    etude_tail tail = {.relu = record->relu > 0};
+    if (record->norm) { /* x, mean, var, weight, bias, y; eps */
+        const etude_record *norm = record + record->norm;
+        tail.mean = norm->pointers[1], tail.var = norm->pointers[2];
+        tail.weight = norm->pointers[3], tail.bias = norm->pointers[4];
+        tail.eps = norm->attributes[0];
+    }
+    if (record->add) /* x, y, z */
+        tail.add = record[record->add].pointers[1];
+    return tail;
+}
+
 int etude_run_all(const etude_record *records, int64_t first, int64_t last, int64_t *done)
 {
     etude_context *ctx = etude_host();
     int status = ETUDE_OK;
     int64_t i = first;
-    while (i < last && (status = records[i].run(ctx, &records[i])) == ETUDE_OK)
-        i += 1 + etude_members(&records[i]);
+    while (i < last) {
+        const etude_record *record = &records[i];
+        etude_tail tail = tail_of(record);
+        ctx->impl = (void *)record; /* for etude_keep_in_record */
+        ctx->tail = record->followers && i + record->followers < last ? &tail : NULL;
+        if ((status = record->run(ctx, record)) != ETUDE_OK)
+            break;
+        i += 1 + etude_members(record) + (tail.done ? record->followers : 0);
+    }
+    ctx->impl = NULL;
+    ctx->tail = NULL;
     *done = status == ETUDE_OK ? i : i + etude_failed(&records[i]);
     return status;
 }

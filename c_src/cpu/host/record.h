@@ -16,6 +16,11 @@ typedef struct etude_record {
     int64_t sizes[ETUDE_RECORD_SIZES];
     double attributes[ETUDE_RECORD_ATTRIBUTES];
     void *stream; /* the queue of the device; NULL on the cpu */
+    uint32_t frozen;  /* bit k: nobody writes where pointers[k] leads while `kept` is filled */
+    etude_kept *kept; /* of a call of a frozen program; else NULL */
+    /* Its tail: so many of the records behind it; of these, counted from this one, which is a norm
+       (a batch_norm_eval), a sum with another array (a binary) and a relu; 0: none is. */
+    int32_t followers, norm, add, relu;
 } etude_record;
 
 /* Run the call in this thread's context, keeping its record if records are kept. */
@@ -45,6 +50,12 @@ typedef struct {
 
 /* Point the places of n patches into the array that begins at `begin`. */
 void etude_point(etude_record *records, const etude_patch *patches, int64_t n, void *begin);
+
+/* Let records [0, n) keep what their kernels make of frozen operands, each in one of `kept`, which
+   begin as zeros. Everything is made anew after etude_refreeze, and freed by etude_thaw. */
+void etude_freeze(etude_record *records, etude_kept *kept, int64_t n);
+void etude_refreeze(etude_kept *kept, int64_t n);
+void etude_thaw(etude_kept *kept, int64_t n);
 
 /* Run records [first, last) in order, in this thread's context. The first status that is not
    ETUDE_OK ends the run; *done counts the records before the one that gave it. */

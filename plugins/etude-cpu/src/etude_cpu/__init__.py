@@ -17,7 +17,7 @@ def etude_backends():
     """The one backend of this package."""
     from etude_cpu.backend import load
 
-    return [BackendInfo("cpu", device="cpu", interface=(2, 2), load=load)]
+    return [BackendInfo("cpu", device="cpu", interface=(2, 3), load=load)]
 
 
 def set_num_threads(n):

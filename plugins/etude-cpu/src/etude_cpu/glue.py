@@ -126,9 +126,13 @@ class Chain:
     ``patches`` are (record, pointer, offset in bytes): places that point into arrays which change.
     The memory that all other places point to must be there at every run. The records behind one
     that is a ``Blocks`` run together, on some of their rows at a time.
+
+    ``frozen`` are (record, pointer): what lies there is the same at every run, so that a kernel may
+    keep what it makes of it (a packed weight) until ``refreeze``. ``tails`` say which records do
+    what follows them, if their kernels can.
     """
 
-    def __init__(self, records, patches):
+    def __init__(self, records, patches, frozen=(), tails=()):
         self._records = ffi.new("etude_record[]", len(records))
         self._groups = []
         for i, record in enumerate(records):
@@ -139,6 +143,24 @@ class Chain:
                 self._records[i] = record[0]
         self._patches = ffi.new("etude_patch[]", [tuple(p) for p in patches])
         self._done = ffi.new("int64_t *")
+        for record, pointer in frozen:
+            self._records[record].frozen |= 1 << pointer
+        for tail in tails:
+            record = self._records[tail.record]
+            record.followers, record.norm, record.add, record.relu = tail[1:]
+        n = len(records) if frozen else 0
+        self._kept = ffi.new("etude_kept[]", n)
+        self._thaw = ffi.gc(self._kept, lambda kept: lib.etude_thaw(kept, n))  # when this goes
+        lib.etude_freeze(self._records, self._kept, n)
+
+    def refreeze(self):
+        """Make anew, at the next run, what is kept of frozen operands."""
+        lib.etude_refreeze(self._kept, len(self._kept))
+
+    @property
+    def kept_bytes(self):
+        """How much memory is kept for what is made of frozen operands."""
+        return sum(kept.bytes for kept in self._kept)
 
     def pointer(self, first, last):
         """A function of ``ident(array)``: the places of the patches ``first`` to ``last`` - 1

@@ -14,8 +14,8 @@ def etude_backends():
     """Kernels on a card, and the same ones on the CPU, in the lab."""
     from etude_cuda.backend import CUDA, LAB, load_cuda, load_lab
 
-    return [BackendInfo(CUDA, device=CUDA, interface=(2, 2), load=load_cuda),
-            BackendInfo(LAB, device=LAB, interface=(2, 2), load=load_lab, emulation=True)]
+    return [BackendInfo(CUDA, device=CUDA, interface=(2, 3), load=load_cuda),
+            BackendInfo(LAB, device=LAB, interface=(2, 3), load=load_lab, emulation=True)]
 
 
 @hookimpl

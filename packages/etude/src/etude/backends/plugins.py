@@ -26,7 +26,7 @@ from etude.core.errors import BackendError, did_you_mean
 GROUP = "etude"
 #: Distributions of this project that are plugins. They come first: nobody takes a name from them.
 OWN = ("etude-check", "etude-course", "etude-cpu", "etude-cuda", "etude-mpi")
-INTERFACE = (2, 2)  # of the op interface; a plugin must have the major number and no newer minor
+INTERFACE = (2, 3)  # of the op interface; a plugin must have the major number and no newer minor
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

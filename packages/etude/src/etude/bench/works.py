@@ -159,7 +159,7 @@ def training(work: Work, column: str, captured: bool = False) -> Within:
 
 
 def inference(work: Work, column: str, captured: bool = False) -> Within:
-    """Predictions of Etude on a column."""
+    """Predictions of Etude on a column. Captured ones are frozen, as onnxruntime's are."""
     with use(column):
         model = work.model().eval()
         x = tensor(work.batch()[0])
@@ -168,7 +168,7 @@ def inference(work: Work, column: str, captured: bool = False) -> Within:
         with no_grad():
             return model(x)
 
-    take = capture(predict) if captured else predict
+    take = capture(predict, freeze=True) if captured else predict
     return Within(Side(lambda: take(x), lambda y: y.numpy().copy()), lambda: use(column))
 
 

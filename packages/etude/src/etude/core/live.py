@@ -51,9 +51,11 @@ WATCHER: ContextVar[Watcher | None] = ContextVar("etude.watcher", default=None)
 class Changes:
     """Counts what may change the course of a step and is no argument of it: an attribute set on a
     module (``train()``, a layer replaced), a module moved, the state of an optimiser loaded.
+    ``writes`` counts the writes into Tensors, each after the Tensor has its date (``written``).
     """
 
     count = 0
+    writes = 0
 
 
 def nothing() -> None:

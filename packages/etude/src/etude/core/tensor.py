@@ -16,7 +16,7 @@ import numpy as np
 
 from etude.core.array import IN_PLACE, WRITE, in_bytes, read_only
 from etude.core.errors import DeviceError, DTypeError, ShapeError
-from etude.core.live import WATCHER
+from etude.core.live import WATCHER, Changes
 from etude.core.shapes import (
     DTYPES,
     FLOATS,
@@ -250,6 +250,7 @@ class Tensor:
         if not isinstance(owner, Tensor):
             raise RuntimeError(f"the result of {owner.name!r} was written; only leaves may be")
         owner.written = next(clock)
+        Changes.writes += 1
 
     def _owner(self) -> Tensor | Op:
         """The leaf whose memory this is, or the op that computed it."""

@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-#define ETUDE_INTERFACE 0x00020002 /* major << 16 | minor */
+#define ETUDE_INTERFACE 0x00020003 /* major << 16 | minor */
 
 /* What a library was compiled with. Etude asks before it calls anything there, and refuses another
    major number: the parameters of its kernels would not be those below. A library that does not
@@ -72,6 +72,8 @@ typedef struct etude_context {
     int32_t level;
     void *buffer[2];
     size_t bytes[2];
+    struct etude_kept *(*keep)(struct etude_context *, const void *of, size_t bytes);
+    struct etude_tail *tail; /* what follows this call at once, which it may do itself; or NULL */
 } etude_context;
 
 /* body(arg, begin, end) over ranges that cover [0, n) once. Every begin is a multiple of grain, and
@@ -108,6 +110,33 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
     }
     return ctx->buffer[slot];
 }
+
+/* Memory that stays with one call of a frozen program from run to run. */
+typedef struct etude_kept {
+    void *memory; /* aligned to 64 bytes */
+    size_t bytes;
+    int32_t filled; /* 0 at first; set it once `memory` is filled, and find it so at the next run */
+} etude_kept;
+
+/* Memory to keep what a kernel makes of the array `of` alone, such as a weight in another order.
+   NULL, which is usual: there is none, so work in scratch memory. Else the array `of` holds the same
+   numbers at every run that finds it filled. What lies there must not depend on the number of
+   threads. Ask once in a call, outside of parallel_for. */
+static inline etude_kept *etude_keep(etude_context *ctx, const void *of, size_t bytes)
+{
+    return ctx->keep ? ctx->keep(ctx, of, bytes) : NULL;
+}
+
+/* What follows a convolution or a linear, on each number of its result and in its place:
+   y = relu((y - mean) weight / sqrt(var + eps) + bias + add), rounded after each operation. A kernel
+   that does all of it sets `done`. For one that does not, the calls run afterwards. */
+typedef struct etude_tail {
+    const void *mean, *var, *weight, *bias; /* of channels; mean NULL: no norm. The last two may be
+                                               NULL: 1 and 0 */
+    double eps;
+    const void *add; /* as large as the result; or NULL */
+    int32_t relu, done;
+} etude_tail;
 
 /* ---- The function types: one for each kind of call ------------------------------------------- */
 

@@ -101,7 +101,8 @@ batch_norm_backward.convention("""
 
 
 @op("batch_norm_eval", shape="x: N C ..., mean var weight bias: C -> N C ...",
-    sizes=_from_0, flops=4, internal=True, saves="x mean var weight", kernel="inner = ...")
+    sizes=_from_0, flops=4, internal=True, saves="x mean var weight", alias={"y": "x"},
+    kernel="inner = ...")
 def batch_norm_eval(x, mean, var, weight=None, bias=None, *, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) weight + bias, with the running mean and var (C)."""
     _, column = _over(x)

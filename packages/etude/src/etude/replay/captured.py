@@ -46,7 +46,8 @@ MOST = 8  # takes that are kept
 PATIENCE = 60.0  # seconds for which a trace waits for one in another thread
 
 
-def capture(fn: Callable[..., Any], memory: int | None = None, generate: bool = False) -> Captured:
+def capture(fn: Callable[..., Any], memory: int | None = None, generate: bool = False,
+            freeze: bool = False) -> Captured:
     """``fn`` traced at its first call and replayed at later ones: the op calls alone, without the
     Python between them. Also a decorator.
 
@@ -68,15 +69,21 @@ def capture(fn: Callable[..., Any], memory: int | None = None, generate: bool = 
     the most bytes that what is in between may take: at that price some of it is computed twice.
     With ``generate`` chains of elementwise calls become loops in C, compiled by your compiler at
     the first replay; ``.source()`` is their text. Without a compiler a warning says what lacks.
+
+    ``freeze`` is for predictions: kernels keep what they make of weights, so that a weight is
+    packed once and not at every call. The bits are the same. After ``copy_``, a step of an
+    optimiser or ``load_state_dict`` it is made anew by itself. It cannot notice a write into a
+    weight's memory through NumPy or DLPack: call ``.refreeze()`` after one. ``.kept_bytes`` is what
+    it takes. CaptureError, naming it, where ``fn`` writes a weight or a buffer.
     """
-    return fn if isinstance(fn, Captured) else Captured(fn, memory, generate)
+    return fn if isinstance(fn, Captured) else Captured(fn, memory, generate, freeze)
 
 
 class Captured:
     """What ``capture`` returns. ``traces`` counts how often the function was traced."""
 
-    def __init__(self, fn: Callable[..., Any], memory: int | None = None, generate: bool = False
-                 ) -> None:
+    def __init__(self, fn: Callable[..., Any], memory: int | None = None, generate: bool = False,
+                 freeze: bool = False) -> None:
         if not callable(fn):
             raise TypeError(f"capture takes a function, got {type(fn).__name__}; write "
                             f"step = etude.capture(step), and call step(x, y)")
@@ -84,7 +91,7 @@ class Captured:
                 inspect.isgeneratorfunction(fn)):
             raise TypeError("capture takes a function that returns its results, no class, no "
                             "generator and no async function")
-        self.fn, self.memory, self.generate = fn, memory, generate
+        self.fn, self.memory, self.generate, self.freeze = fn, memory, generate, freeze
         self.traces = 0
         self._takes: list[Take] = []
         self._lock = threading.RLock()
@@ -99,13 +106,14 @@ class Captured:
         name = OF_OBJECT + self._name
         found = vars(instance).get(name)
         if found is None:
-            found = Captured(self.fn.__get__(instance, owner), self.memory, self.generate)
+            found = Captured(self.fn.__get__(instance, owner), self.memory, self.generate,
+                             self.freeze)
             object.__setattr__(instance, name, found)
         return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Captured:
         """Of a copied object: the copy's own, which has no program yet."""
-        return Captured(copy.deepcopy(self.fn, memo), self.memory, self.generate)
+        return Captured(copy.deepcopy(self.fn, memo), self.memory, self.generate, self.freeze)
 
     @property
     def _name(self) -> str:
@@ -139,6 +147,20 @@ class Captured:
         with self._lock:
             _ = self.program  # which there is after a call
             return self._takes[0].source()
+
+    def refreeze(self) -> None:
+        """To be called after a write that nobody could notice into the memory of a frozen weight,
+        such as one through ``weight.numpy()``: the next call makes anew what is kept of weights.
+        """
+        with self._lock:
+            for take in self._takes:
+                take.refreeze()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what is kept of weights, in bytes; 0 without ``freeze``."""
+        with self._lock:
+            return sum([take.kept_bytes for take in self._takes])
 
     def draw(self, limit: int = 24) -> Graph:
         """The program of the last call as a graph."""
@@ -256,7 +278,7 @@ class Captured:
             answer = build(result_tree, iter(answers))
             del positional, named, result, out, answers
             take = Take(trace, world, names, leaves, tree, state, results, result_tree,
-                        self.memory, self.generate)
+                        self.memory, self.generate, self.freeze)
             escaped = self._escaped(trace)
             if trace.defers and not escaped:
                 answer = self._first(take, trace, world, leaves, answer)

@@ -38,13 +38,21 @@ class Executor(Protocol):
     def run(self, status: int = 0) -> None:
         """All calls, in order; with a ``status`` of ``whole``, those that it left."""
 
+    def refreeze(self) -> None:
+        """Frozen buffers hold other numbers now: make anew what is kept of them."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what is kept of frozen buffers."""
+
 
 def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = (),
-                 generate: bool = False) -> Executor:
+                 generate: bool = False, frozen: Collection[Buffer] | None = None) -> Executor:
     """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
     temporaries, at the price of computing some of them twice, and a warning where it takes more all
     the same; ``lasting``: the results that it may lend memory for; ``generate``: pointwise chains
-    as C, compiled here.
+    as C, compiled here; ``frozen``: the state that holds the same numbers at every run, up to a
+    ``refreeze``.
     """
     from etude.backends.native.generate import can_generate
     from etude.backends.native.replay import Native, takes
@@ -56,7 +64,7 @@ def executor_for(program: Program, memory: int | None = None, lasting: Collectio
         warnings.warn(f"capture(memory={memory}): what is in between takes {size} bytes, as few as "
                       f"could be had by computing some of it twice", stacklevel=outside())
     if takes(program):
-        return Native(program, lasting, generate)
+        return Native(program, lasting, generate, frozen=frozen)
     if generate:
         can_generate(None)  # which says what is missing
     return Reference(program)

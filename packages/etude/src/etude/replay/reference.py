@@ -49,6 +49,10 @@ class Reference:
         """Nothing: every buffer has memory of its own."""
 
     whole: Callable[[], int] | None = None
+    kept_bytes = 0
+
+    def refreeze(self) -> None:
+        """Nothing is kept from run to run."""
 
     def run(self, status: int = 0) -> None:
         """All calls, in order."""

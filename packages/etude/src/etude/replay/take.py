@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.errors import CaptureError
 from etude.core.live import Changes
 from etude.core.state import State, current
 from etude.core.tape import clock
@@ -48,7 +49,7 @@ class Take:
 
     def __init__(self, trace: Trace, world: World, names: Names, leaves: Sequence[Any], tree: Any,
                  state: State, results: list[Result], result_tree: Any, memory: int | None,
-                 generate: bool) -> None:
+                 generate: bool, freeze: bool = False) -> None:
         self._memory, self._generate, self._lends = memory, generate, True
         self.tree, self.flat = tree, _is_flat(tree, len(leaves))
         self._tests, self._fit = [test_of(x) for x in leaves], test_of_all(leaves)
@@ -73,6 +74,7 @@ class Take:
         known = trace.memories()
         self._written = [t for t, array, *_, written in world.tensors
                          if t.written != written and id(owner_of(array)) in known]
+        self._frozen = Frozen(trace.name, program, world) if freeze else None
         self.use(program)
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
@@ -228,6 +230,9 @@ class Take:
         effects are, as the function has just run.
         """
         executor = self._executor or self._made()
+        if self._frozen is not None and self._frozen.seen != Changes.writes and (
+                self._frozen.written()):
+            executor.refreeze()
         if self._writes_arguments and self._overlap(given):
             return SHARED
         bound = self._bound
@@ -267,9 +272,11 @@ class Take:
             self._take_back(executor, given, did)
             raise
         finally:
-            now = next(clock)
-            for t in self._written:
-                t.written = now
+            if self._written:
+                now = next(clock)
+                for t in self._written:
+                    t.written = now
+                Changes.writes += 1
         if grads is not None and grads.counts is None:
             grads.set()
         for g in self._sets:
@@ -286,12 +293,23 @@ class Take:
 
     def _made(self) -> Executor:
         """The executor, which is made at the first replay."""
-        executor = executor_for(self.program, self._memory, self._lasting, self._generate)
+        frozen = None if self._frozen is None else self._frozen.buffers
+        executor = executor_for(self.program, self._memory, self._lasting, self._generate, frozen)
         for b, few in self._copied.items():
             executor.bind(b, few.array)
         self._executor = executor
         self.usual = usual_call(self, executor)
         return executor
+
+    def refreeze(self) -> None:
+        """Make anew, at the next replay, what is kept of weights."""
+        if self._executor is not None:
+            self._executor.refreeze()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what is kept of weights."""
+        return 0 if self._executor is None else self._executor.kept_bytes
 
     def source(self) -> str:
         """The C that was generated for the program; "" if none was."""
@@ -342,6 +360,38 @@ class Take:
         else:
             base = buffer.source
         return tensor_over(array_of(r.value, base), r, given)
+
+
+class Frozen:
+    """What a program reads and never writes: the weights. Of these an executor may keep what it
+    makes, as long as nobody else has written them either; their Tensors have the dates of that.
+
+    CaptureError where the program writes state, so that there is nothing to rely on.
+    """
+
+    def __init__(self, name: str, program: Program, world: World) -> None:
+        for call in program.calls:
+            for v in call.outputs:
+                if v.buffer.kind == "state":
+                    what = v.buffer.label or f"a tensor {words(v.buffer.source)}"
+                    raise CaptureError(
+                        f"capture: {name} writes {what} (in {call.op}), and freeze=True is for "
+                        f"functions that only read weights and buffers. Call model.eval() if it "
+                        f"predicts; capture a training step without freeze")
+        self.seen = Changes.writes
+        tensors: dict[int, list[Tensor]] = {}
+        for t, array, *_ in world.tensors:
+            tensors.setdefault(id(owner_of(array)), []).append(t)
+        self.buffers = frozenset([b for b in program.buffers() if b.kind == "state"
+                                  and id(owner_of(b.source)) in tensors])
+        self._tensors = [t for b in self.buffers for t in tensors.get(id(owner_of(b.source)), ())]
+        self._dates = [t.written for t in self._tensors]
+
+    def written(self) -> bool:
+        """Whether one of these was written since this was asked last."""
+        self.seen = Changes.writes  # before the dates: a write that comes now is seen next time
+        before, self._dates = self._dates, [t.written for t in self._tensors]
+        return before != self._dates
 
 
 def _is_flat(tree: Any, n: int) -> bool:

@@ -46,6 +46,7 @@ def usual_call(take: Take, executor: Executor) -> Usual:
     wanting, not_wanting, without = take._wanting, take._not_wanting, take._without
     arguments, bound, delicate = take._given, take._bound, take._delicate
     places, effects, written = take._places, take._effects, take._written
+    frozen = take._frozen
     grads, kept = take._grads, () if take._grads is None else take._grads.kept
     only, few, node = take._only, None, None
     if only is not None:
@@ -76,6 +77,8 @@ def usual_call(take: Take, executor: Executor) -> Usual:
                 return UNUSUAL
         if not names.same():
             return UNUSUAL
+        if frozen is not None and frozen.seen != Changes.writes:
+            return UNUSUAL
         # bind what is other memory than before, and run
         for k, i, buffer in arguments:
             x = given[i]
@@ -100,9 +103,11 @@ def usual_call(take: Take, executor: Executor) -> Usual:
             take._take_back(executor, given, did)
             raise
         finally:
-            now = next(clock)
-            for t in written:
-                t.written = now
+            if written:
+                now = next(clock)
+                for t in written:
+                    t.written = now
+                Changes.writes += 1
         return take._answered(given) if few is None else Tensor(few.copy(), False, node)
 
     return call

@@ -72,6 +72,16 @@ class Blocks(NamedTuple):
     members: list[Member]
 
 
+class Tail(NamedTuple):
+    """Records that the kernel of the one before them may do itself: ``replay/passes/tails.py``."""
+
+    record: int  # the one before them
+    followers: int  # how many they are
+    norm: int  # which of them is a batch_norm_eval, counted from ``record``; 0: none
+    add: int
+    relu: int
+
+
 class Chain(Protocol):
     """Records that run in order, in one call of the host. ``done`` counts those that did."""
 
@@ -88,6 +98,13 @@ class Chain(Protocol):
 
     def whole(self) -> Callable[[], int]:
         """``run`` for all records, as a function without parameters that is quicker to call."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what kernels made of frozen operands."""
+
+    def refreeze(self) -> None:
+        """Frozen operands have other numbers: make anew what is made of them."""
 
 
 _recorded = threading.local()  # where this thread keeps arrays while its calls are recorded
@@ -124,8 +141,9 @@ class Host:
     start: Callable[[bool], None]  # keep this thread's records from now on; True: do not run them
     stop: Callable[[], list[Record]]  # no longer; returns them
     run: Callable[[Record], int]  # one of them, again -> status
-    chain: Callable[[list[Record | Blocks], list[Patch]], Chain]  # many, in one call
-    blocks: bool  # whether a chain may hold groups
+    #: many, in one call; of these (record, pointer) the numbers are the same at every run
+    chain: Callable[[list[Record | Blocks], list[Patch], list[tuple[int, int]], list[Tail]], Chain]
+    blocks: bool  # whether a chain may hold groups and tails
     memory: Memory  # where the arrays of its calls are
     #: code, pointers, how many steps, the least worth a thread -> the record of a generated loop
     loop: Callable[[int, tuple[int, ...], int, int], Record] | None = None

@@ -203,8 +203,8 @@ def host() -> Host:
     return Host("glue", glue.thunk, glue.ident, glue.error, glue.start_records,
                 lambda: [_record(c, *glue.fields(c)) for c in glue.stop_records()],
                 lambda record: int(glue.run_record(record.handle)),
-                lambda records, patches: glue.Chain([getattr(r, "handle", r) for r in records],
-                                                    patches),
+                lambda records, patches, frozen, tails: glue.Chain(
+                    [getattr(r, "handle", r) for r in records], patches, frozen, tails),
                 True, HOST_MEMORY,
                 lambda loop, pointers, steps, grain: Record(
                     GENERATED, loop, pointers, (steps, grain), (), 0,
@@ -315,12 +315,15 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         return said
 
     return Host(name, thunk, ident, error, start, stop, run,
-                lambda records, patches: Loop(run, records, patches), False, memory)
+                lambda records, patches, *_: Loop(run, records, patches), False, memory)
 
 
 class Loop:
     """A ``Chain`` for hosts that cannot run many records in one call: a loop in Python, without
-    groups."""
+    groups and tails. Nothing is kept from run to run.
+    """
+
+    kept_bytes = 0
 
     def __init__(self, run: Callable[[Record], int], records: list[Any], patches: list[Patch]
                  ) -> None:
@@ -339,6 +342,9 @@ class Loop:
 
     def whole(self) -> Callable[[], int]:
         return partial(self.run, 0, len(self._records))
+
+    def refreeze(self) -> None:
+        """There is nothing to make anew."""
 
     def run(self, first: int, last: int) -> int:
         for self.done in range(first, last):

@@ -36,6 +36,7 @@ from etude.backends.native.kernel import (
     Host,
     Patch,
     Record,
+    Tail,
     keep_in,
 )
 from etude.backends.native.library import Ops, give_back
@@ -45,6 +46,7 @@ from etude.core.state import STATE, State, Tables, current
 from etude.core.table import TABLE
 from etude.replay.memory import address, array_of, memory_at
 from etude.replay.passes.memory import ALIGNMENT, MemoryPlan, aligned, lowest, memory_plan
+from etude.replay.passes.tails import PARTS, tails
 from etude.replay.program import Buffer, Call, Group, Operand, Program, Value
 
 Array = np.ndarray[Any, Any]
@@ -71,13 +73,15 @@ class Native:
     ``bind`` every argument and result buffer to memory, then ``run``; the caller sees to it that
     one thread runs it at a time. Results that are ``lasting`` may lie in the arena (``lent``). With
     ``generate`` pointwise chains become loops in C, which ``generated`` has (``generate.py``).
+    With ``frozen`` buffers kernels may keep what they make of these and of constants, such as a
+    packed weight, until ``refreeze``; it is kept with the chain, so it goes when this object goes.
     ``poison`` is for tests: calls run one by one, and memory that nobody needs any more is
     overwritten, so that a plan which is wrong shows.
     """
 
     def __init__(self, program: Program, lasting: Collection[Buffer] = (), generate: bool = False,
-                 poison: bool = False) -> None:
-        self.program, self._lasting = program, lasting
+                 poison: bool = False, frozen: Collection[Buffer] | None = None) -> None:
+        self.program, self._lasting, self._frozen = program, lasting, frozen
         self._poison = poison
         self._failed_at: int | None = None
         self._tables = [_table(call) for call in program.calls]
@@ -107,6 +111,16 @@ class Native:
             return None
         return memory_at(address(self._arena) + self.plan.offsets[buffer], buffer.nbytes,
                          self._arena)
+
+    def refreeze(self) -> None:
+        """Frozen buffers hold other numbers now."""
+        if self._chain is not None:
+            self._chain.refreeze()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory for what kernels keep of frozen buffers."""
+        return 0 if self._chain is None else self._chain.kept_bytes
 
     def run(self, status: int = OK) -> None:
         """The program once. BackendError where a kernel fails, naming the call. ``status``: what
@@ -188,6 +202,7 @@ class Native:
         self._kept: list[Any] = []  # whatever records point to besides
         self._copies: list[tuple[int, Array]] = []  # (call, what its binder makes for the kernel)
         self._in_python: set[int] = set()  # calls that no kernel takes
+        self._libraries: dict[int, Ops] = {}  # of each call that a kernel takes
         self._groups = {i: g for g in groups for i in range(g.first, g.last)}
         self._refused: list[Group] = []
         self.generated = Generator(program) if self._generate else None
@@ -203,7 +218,10 @@ class Native:
         copies = {Buffer("", "temporary", x.nbytes): x for _, x in self._copies}
         patches = _patches({**moving, **copies}, records)
         ordered = [patch for mine in patches.values() for patch in mine]
-        self._chain = None if host is None else host.chain(records, ordered)
+        frozen = _patches({b: self._memory[b] for b in self._frozen_buffers()}, records)
+        self._chain = None if host is None else host.chain(
+            records, ordered, [(p.record, p.pointer) for found in frozen.values() for p in found],
+            self._found_tails())
         self._ident = id if host is None else host.ident
         self._pointers: dict[Buffer, Callable[[int], None]] = {}
         first = 0
@@ -219,6 +237,26 @@ class Native:
         self._copies.clear()
         self._divide()
         return True
+
+    def _found_tails(self) -> list[Tail]:
+        """The tails of which every call is one record of the same library, and in no group."""
+        found, before = [], self._records_before
+        for i, tail in tails(self.program.calls).items():
+            calls = [i, *tail.values()]
+            if any(before[j + 1] - before[j] != 1 or j in self._groups
+                   or self._libraries[j] is not self._libraries[i] for j in calls):
+                continue
+            norm, add, relu = [tail[part] - i if part in tail else 0 for part in PARTS]
+            found.append(Tail(before[i], len(tail), norm, add, relu))
+        return found
+
+    def _frozen_buffers(self) -> list[Buffer]:
+        """What the program never writes, of ``frozen`` and of the constants."""
+        if self._frozen is None:
+            return []
+        written = {y.buffer for call in self.program.calls for y in call.outputs}
+        return [b for b in self.program.buffers() if b.device == "cpu" and b not in written and (
+            b in self._frozen or b.kind == "constant")]
 
     def _places_of_copies(self) -> list[Array]:
         """Memory for each copy: in the arena beside what is live while its call runs, or else after
@@ -290,9 +328,11 @@ class Native:
                 if not isinstance(column.ops, Ops):
                     return None
                 try:
-                    return self._held(column, i, table)
+                    records = self._held(column, i, table)
                 except DECLINED:
                     continue
+                self._libraries[i] = column.ops
+                return records
         return None
 
     def _held(self, column: Column, i: int, table: Table) -> list[Record]:
@@ -374,7 +414,7 @@ def _host(table: Table) -> Host | None:
 
 def _patches(moving: dict[Buffer, Array], records: list[Record | Blocks]
              ) -> dict[Buffer, list[Patch]]:
-    """Where records point into stand-ins."""
+    """Where records point into these arrays, such as stand-ins."""
     ranges = sorted([(address(m), m.nbytes, b) for b, m in moving.items()], key=lambda r: r[0])
     begins = [begin for begin, _, _ in ranges]
     found: dict[Buffer, list[Patch]] = {}

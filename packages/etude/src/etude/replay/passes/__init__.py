@@ -10,6 +10,7 @@ its own, which says what it looks for, why that is sound, and what it buys.
     recompute   values that are made again instead of kept, under a memory budget
     in_place    results written over inputs that nobody needs any more
     fuse        neighbouring calls that run together, block by block
+    tails       what a product does itself on its result; not a pass, fuse and executors ask
     memory      where temporaries lie; not a pass, but what an executor asks at the end
 """
 

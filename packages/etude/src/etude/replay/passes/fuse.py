@@ -20,9 +20,9 @@ time. Where all arrays fit into the cache that cores share, trips are short, and
 smaller; two calls may have none.
 
 A product with an activation behind it is not cut, though it treats rows apart too: each block would
-pack the matrix again. Nor is the activation run on the rows that the product's own tasks have just
-finished: that was tried, for convolutions and batch norms as well, and cost as much as the trips
-that it saved, or more. (The bias of a product is in it anyway: ``linear`` starts its sums there.)
+pack the matrix again. A relu that follows in its place, and behind a convolution a norm or a sum,
+are its *tail* (``tails.py``): the product does them itself, so they are in no group. (The bias is
+in the product anyway: ``linear`` starts its sums there.)
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 from etude.core.array import c_strides
 from etude.core.table import IN_PLACE, TABLE
 from etude.replay.memory import is_whole
+from etude.replay.passes.tails import tails
 from etude.replay.program import Buffer, Call, Group, Program, Value
 
 #: Classes of ops that work element by element, and those that work on the last axis.
@@ -46,8 +47,9 @@ def fusion(program: Program) -> Program:
     """``program`` with groups of calls that may run block by block."""
     groups: list[Group] = []
     now: _Run | None = None
+    taken = {j for tail in tails(program.calls).values() for j in tail.values()}
     for i, call in enumerate(program.calls):
-        roles = roles_of(call)
+        roles = roles_of(call) if i not in taken else None
         if now is not None and roles is not None and (longer := now.with_call(roles)) is not None:
             now = longer
             continue
