@@ -236,7 +236,7 @@ def _fitting(value: Value, x: Any, sizes: dict[str, int]) -> Tensor:
         fits = fits and known in (None, n)
     if not fits:
         said = ", ".join(f"{k} = {n}" for k, n in sizes.items() if k in value.shape)
-        where = f", where {said}" if said else ""
+        where = f", where {said}," if said else ""
         raise ShapeError(f"the input {_declared(value)}{where} got {Spec(x.shape, x.dtype)}")
     return x
 
