@@ -16,7 +16,7 @@
    the channels. The sums of the shares are then added in order. While products are made, x and grad
    of the next images are asked of memory, a few lines with each tile.
 
-   Expected, of the peak of a core: 75 to 80 % from 32 channels up. */
+   Expected, of the peak of a core: 80 to 85 % from 32 channels up. */
 #include <stdatomic.h>
 
 #include "canvas.h"

@@ -83,7 +83,7 @@ def test_it_agrees_with_the_reference_and_declines_nothing(ops, name, dtype):
                                   "overlaps in y, which several blocks of taps add to",
                                   "lines shorter than a vector, their margins computed too",
                                   "lines of which a vector holds several",
-                                  "few outputs on long lines", "a channel a group",
+                                  "few outputs on long lines",
                                   "few channels in several tasks"])
 def test_any_number_of_threads_gives_the_same_bits(ops, threads, name):
     image, weight, bias, attrs = layer(name, "float32")
