@@ -121,6 +121,19 @@ def test_slices_of_one_tensor_are_arguments_of_their_own(column):
     assert f.traces == 1
 
 
+@pytest.mark.parametrize("others", [lambda x: x, lambda x: x[:], lambda x: x[::-1]])
+def test_an_argument_that_is_written_and_lies_in_another_is_refused_at_first(column, others):
+    def f(a, b):
+        a.copy_(a + 1)
+        return b * 2
+
+    x = etude.ones(4)
+    with pytest.raises(etude.CaptureError, match=r"writes an argument.*in the same memory"):
+        etude.capture(f)(x, others(x))
+    first, rest = etude.ones(6)[:3], etude.ones(6)[3:]
+    assert etude.capture(f)(first, rest).tolist() == [2.0] * 3
+
+
 def test_a_view_of_a_parameter_may_be_passed(column):
     def run(capture):
         w = nn.Parameter(numbers(3))

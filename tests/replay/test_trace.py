@@ -251,3 +251,17 @@ def test_there_is_no_program_before_the_first_call():
         f.program  # noqa: B018 - asking is the test
     with pytest.raises(etude.CaptureError, match="call it once"):
         f.program = None
+
+
+@pytest.mark.parametrize("memory", [-1, "1GB", float("nan"), True])
+def test_a_budget_is_a_number_of_bytes(memory):
+    with pytest.raises(ValueError, match="capture: memory must be an integer >= 0"):
+        etude.capture(lambda x: x, memory=memory)
+
+
+def test_only_a_program_may_take_the_place_of_one():
+    step = etude.capture(lambda x: x * 2)
+    step(etude.ones(1))
+    with pytest.raises(TypeError, match=r"a program is a replay\.Program.*got str"):
+        step.program = "mul"
+    assert step(etude.ones(1)).item() == 2.0

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from etude.core.errors import CaptureError
+from etude.core.given import integer
 from etude.core.live import WATCHER
 from etude.core.state import STATE, State, Tables, tap
 from etude.core.tensor import Tensor
@@ -91,7 +92,8 @@ class Captured:
                 inspect.isgeneratorfunction(fn)):
             raise TypeError("capture takes a function that returns its results, no class, no "
                             "generator and no async function")
-        self.fn, self.memory, self.generate, self.freeze = fn, memory, generate, freeze
+        self.memory = None if memory is None else integer("capture: memory", memory, 0)
+        self.fn, self.generate, self.freeze = fn, generate, freeze
         self.traces = 0
         self._takes: list[Take] = []
         self._lock = threading.RLock()
@@ -135,6 +137,9 @@ class Captured:
         with self._lock:
             if not self._takes:
                 raise CaptureError(f"capture: {self._name} has no program yet; call it once")
+            if not isinstance(program, Program):
+                raise TypeError(f"capture: a program is a replay.Program, such as an edited copy "
+                                f"of the one that is there, got {type(program).__name__}")
             self._takes[0].use(program)
 
     def source(self) -> str:
@@ -422,17 +427,29 @@ def _answer(r: Result, x: Any, leaves: Sequence[Any]) -> Any:
     return tensor_over(x.array, r, leaves) if r.kind == "new" else x
 
 
+def _meet(a: Any, b: Any) -> bool:
+    """Whether two arrays have memory in common."""
+    (low, high), (first, last) = extent(a), extent(b)
+    return owner_of(a) is owner_of(b) and low < last and first < high
+
+
 def _copy_back(leaves: Sequence[Any], given: Sequence[Any], program: Program) -> None:
     """What the function wrote into the copy of an argument belongs into the argument. CaptureError
     if it wrote where the argument itself lies, of which the copy knew nothing.
     """
     written = {y.buffer for c in program.calls for y in c.outputs}
+    arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
+    for i, v in zip(arrays, program.arguments, strict=False):
+        for j in arrays:
+            if v.buffer in written and i != j and _meet(array_in(leaves[i]), array_in(leaves[j])):
+                raise CaptureError(f"capture: the function writes an argument {words(leaves[i])}, "
+                                   f"and another one lies in the same memory, so it had copies of "
+                                   f"both; pass the clone() of one")
     owners = {id(owner_of(b.source)) for b in written if b.kind == "state"}
     for x, passed in zip(leaves, given, strict=True):
         if x is not passed and id(owner_of(array_in(x))) in owners:
             raise CaptureError(f"capture: an argument {words(x)} lies in memory that the function "
                                f"writes; pass its clone()")
-    arrays = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))]
     for i, v in zip(arrays, program.arguments, strict=False):
         if leaves[i] is not given[i] and v.buffer in written:
             source, target = [getattr(x[i], "array", x[i]) for x in (given, leaves)]
