@@ -37,7 +37,7 @@ void etude_scratch_start(void);
 void etude_pool_start(int32_t threads);
 void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain);
 
-/* record.c */
+/* keep.c */
 etude_kept *etude_keep_in_record(etude_context *ctx, const void *of, size_t bytes);
 
 /* context.c makes a context of these; it is what the glue calls. */
