@@ -155,7 +155,8 @@ def draw(peak, rates):
              "shipped,\nAVX-512"]
     for axis, (title, rate) in zip(axes, rates.items(), strict=True):
         bars = axis.barh(names, rate, color="#3b6fd4")
-        axis.bar_label(bars, [f"{r:.1f}" for r in rate], padding=3, fontsize=8)
+        axis.bar_label(bars, [f"{r:.1f}" for r in rate], padding=3, fontsize=8, zorder=3,
+                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         axis.axvline(peak, color="#d9730d", linewidth=1.5)
         axis.set(title=title, xscale="log", xlabel="GFLOP/s; the line is the peak of the core",
                  xlim=(0.5, 3 * peak))

@@ -14,6 +14,7 @@ status is 0 only if everything tried went well.
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
@@ -218,6 +219,8 @@ def on_arm(python: Path, folder: Path) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="make dist", description=__doc__,
+                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,5 +1,5 @@
-/* activation.c: leaky_relu, elu, silu, softplus and clamp.
-   Reference: packages/etude/src/etude/ops/activation.py.
+/* activation.c: leaky_relu, elu, softplus and clamp.
+   Reference: packages/etude/src/etude/ops/activation.py, whose silu is in map.c.
 
    Plan. As in map.c: memory is contiguous, each op is one loop that the compiler vectorises, and
    the mathematics is in vmath.h. leaky_relu and clamp run at the speed of memory; the others
@@ -52,7 +52,6 @@ static void activation_body(void *arg, int64_t begin, int64_t end)
 
 ACTIVATION(leaky_relu, ETUDE_GRAIN_MEMORY, v > 0 ? v : v * a, (real)a, 0)
 ACTIVATION(elu, ETUDE_GRAIN_MATH, v_elu(v, a), (real)a, 0)
-ACTIVATION(silu, ETUDE_GRAIN_MATH, v *v_sigmoid(v), 0, 0)
 ACTIVATION(softplus, ETUDE_GRAIN_MATH, v_softplus(v, a, b), (real)a, (real)b)
 
 #define LEAST(bound) (real)(bound)

@@ -169,11 +169,18 @@ GEMM_INLINE void gemm_full_tile(int mr, int nv, int64_t k, gemm_a a, const real 
 typedef real quad __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
 enum { QUAD = 16 / (int)sizeof(real) };
 
+/* n numbers; where that is no whole number of vectors, the last one begins early. */
 static inline void gemm_copy(real *to, const real *from, int64_t n)
 {
     int64_t j = 0;
     for (; j + VL <= n; j += VL)
         *(vec *)(to + j) = *(const vec *)(from + j);
+    if (j == n)
+        return;
+    if (n > VL) {
+        *(vec *)(to + n - VL) = *(const vec *)(from + n - VL);
+        return;
+    }
     for (; j + QUAD <= n; j += QUAD)
         *(quad *)(to + j) = *(const quad *)(from + j);
     for (; j < n; j++)

@@ -48,6 +48,9 @@
                of the image take (mr + 1) nv of the REGISTERS, a weight the one or two that are left
                out of these. GAIN: so many numbers as lines take the time of 100 along the channels
                (on AArch64 not measured)
+   CONV_WEIGHT conv2d_weight_lines.h: tiles of at most MR output channels x NT taps. ONE: so many
+               numbers as lines take the time of 100 along the channels where these fill one vector
+               at most; MORE: where they fill more (on AArch64 not measured)
    CONV_TASK   bytes of what a task of a convolution holds, canvas and result: about a quarter to a
                half of L2, because the next image and the weights are there too */
 #define CONV_KC 256
@@ -79,6 +82,27 @@
 #define CONV_LINES_TILES(T)                                                                       \
     CONV_LINES_4(T, 1) CONV_LINES_4(T, 2) CONV_LINES_3(T, 3) CONV_LINES_2(T, 4)                   \
     CONV_LINES_2(T, 5) CONV_LINES_2(T, 6)
+#endif
+#define CONV_WEIGHT_ONE 110
+#define CONV_WEIGHT_MORE 92
+#define CONV_WEIGHT_2(T, mr) T(mr, 1) T(mr, 2)
+#define CONV_WEIGHT_3(T, mr) CONV_WEIGHT_2(T, mr) T(mr, 3)
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define CONV_WEIGHT_MR 8
+#define CONV_WEIGHT_NT 3
+#define CONV_WEIGHT_TILES(T)                                                                      \
+    CONV_WEIGHT_3(T, 1) CONV_WEIGHT_3(T, 2) CONV_WEIGHT_3(T, 3) CONV_WEIGHT_3(T, 4)               \
+    CONV_WEIGHT_3(T, 5) CONV_WEIGHT_3(T, 6) CONV_WEIGHT_3(T, 7) CONV_WEIGHT_3(T, 8)
+#elif defined(__AVX2__)
+#define CONV_WEIGHT_MR 4
+#define CONV_WEIGHT_NT 3
+#define CONV_WEIGHT_TILES(T)                                                                      \
+    CONV_WEIGHT_3(T, 1) CONV_WEIGHT_3(T, 2) CONV_WEIGHT_3(T, 3) CONV_WEIGHT_3(T, 4)
+#else
+#define CONV_WEIGHT_MR 4
+#define CONV_WEIGHT_NT 2
+#define CONV_WEIGHT_TILES(T)                                                                      \
+    CONV_WEIGHT_2(T, 1) CONV_WEIGHT_2(T, 2) CONV_WEIGHT_2(T, 3) CONV_WEIGHT_2(T, 4)
 #endif
 #if defined(__AVX512F__)
 #define CONV_TASK (1 << 19)

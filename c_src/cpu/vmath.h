@@ -203,9 +203,11 @@ VMATH real quotient(real a, real b)
 #endif
 }
 
+/* Some functions come in two halves too, f(x) = f_from(x, f_half(x)): map.c says why. */
+
 /* With t = (1 - e^(-2 |x|)) / 2, tanh |x| is t / (1 - t). |x| = n ln 2 / 2 + r, and so e^(-2 |x|)
    is 2^-n e^(-2 r): the constants of reduce_exp halved, and exp_tail at -2 r. */
-VMATH real v_tanh(real x)
+VMATH real v_tanh_half(real x) /* t */
 {
     const real enough = sizeof(real) == 8 ? R(20.0) : R(10.0); /* tanh is 1 to the last bit */
     real a = absolute(x);
@@ -214,16 +216,46 @@ VMATH real v_tanh(real x)
     real r = fused(n, LN2_LOW * R(-0.5), fused(n, LN2_HIGH * R(-0.5), a));
     real scale = power_of_two(minus(bits_of(ROUNDER), bits_of(shifted)));
     real power = R(-2.0) * r, below = fused(power * r, exp_tail(power), r); /* (1 - e^power) / 2 */
-    real t = fused(scale, below, fused(scale, R(-0.5), R(0.5)));
+    return fused(scale, below, fused(scale, R(-0.5), R(0.5)));
+}
+
+VMATH real v_tanh_from(real x, real t)
+{
     return with_sign_of(quotient(t, R(1.0) - t), x);
+}
+
+VMATH real v_tanh(real x)
+{
+    return v_tanh_from(x, v_tanh_half(x));
 }
 
 /* From e = e^-|x|, so that nothing overflows and small results keep their precision: 1 / (1 + e),
    or e / (1 + e) for negative x. */
+VMATH real v_sigmoid_half(real x) /* e */
+{
+    return v_exp_minus(absolute(x));
+}
+
+VMATH real v_sigmoid_from(real x, real e)
+{
+    return quotient(x < R(0.0) ? e : R(1.0), R(1.0) + e);
+}
+
 VMATH real v_sigmoid(real x)
 {
-    real e = v_exp_minus(absolute(x));
-    return quotient(x < R(0.0) ? e : R(1.0), R(1.0) + e);
+    return v_sigmoid_from(x, v_sigmoid_half(x));
+}
+
+#define v_silu_half v_sigmoid_half
+
+VMATH real v_silu_from(real x, real e)
+{
+    return x * v_sigmoid_from(x, e);
+}
+
+VMATH real v_silu(real x)
+{
+    return v_silu_from(x, v_silu_half(x));
 }
 
 /* x = 2^i (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2. In double log(1 + f) = f - f^2/2 + s (f^2/2 +
@@ -319,8 +351,8 @@ VMATH real v_log1p_to_1(real x)
 
 VMATH real v_elu(real v, real alpha)
 {
-    real below = alpha * v_expm1_of_all(v > 0 ? 0 : v); /* -0 stays -0 */
-    return v > 0 ? v : v <= 0 ? below : v;
+    real below = alpha * v_expm1_of_all(v); /* -0 stays -0 */
+    return v <= 0 ? below : v;
 }
 
 VMATH real v_softplus(real v, real beta, real threshold)
@@ -423,9 +455,19 @@ VMATH real v_gelu_bend(real x)
     return x * fused(R(2.0) * SQRT_2_OVER_PI * GELU_CUBE, x * x, R(2.0) * SQRT_2_OVER_PI);
 }
 
+VMATH real v_gelu_tanh_half(real x) /* e^-|z| */
+{
+    return v_exp_minus(absolute(v_gelu_bend(v_within_60(x))));
+}
+
+VMATH real v_gelu_tanh_from(real x, real e)
+{
+    return x * v_sigmoid_from(x, e); /* z and x have one sign */
+}
+
 VMATH real v_gelu_tanh(real x)
 {
-    return x * v_sigmoid(v_gelu_bend(v_within_60(x)));
+    return v_gelu_tanh_from(x, v_gelu_tanh_half(x));
 }
 
 VMATH real v_gelu_slope(real x)
@@ -436,12 +478,19 @@ VMATH real v_gelu_slope(real x)
 
 /* With e = e^-|z| and r = 1 / (1 + e), sigmoid(z) is r or, for negative z, e r, and its derivative
    sigmoid(z) sigmoid(-z) is e r^2 for both: one exponential and one division. */
-VMATH real v_gelu_tanh_slope(real x)
+#define v_gelu_tanh_slope_half v_gelu_tanh_half
+
+VMATH real v_gelu_tanh_slope_from(real x, real e)
 {
-    real c = v_within_60(x), z = v_gelu_bend(c), e = v_exp_minus(absolute(z));
-    real r = quotient(R(1.0), R(1.0) + e), below = e * r, phi = z < R(0.0) ? below : r;
+    real c = v_within_60(x);
+    real r = quotient(R(1.0), R(1.0) + e), below = e * r, phi = x < R(0.0) ? below : r;
     real slope = R(2.0) * SQRT_2_OVER_PI * fused(R(3.0) * GELU_CUBE * c, c, R(1.0));
     return fused(x, below * r * slope, phi);
+}
+
+VMATH real v_gelu_tanh_slope(real x)
+{
+    return v_gelu_tanh_slope_from(x, v_gelu_tanh_slope_half(x));
 }
 
 #endif

@@ -22,7 +22,7 @@ except ImportError:
     torch = None
 
 needs_torch = pytest.mark.skipif(torch is None, reason="NOT RUN: PyTorch is not installed")
-PRODUCTS = ("matmul", "linear", "conv2d", "conv2d_input", "conv2d_weight")  # not bound by memory
+PRODUCTS = ("matmul", "linear")  # not bound by memory: bench_step.py has one
 
 
 def test_every_op_stands_beside_pytorchs_or_the_reason_is_given():

@@ -259,6 +259,26 @@ def test_what_a_c_file_does_not_have_is_refused_by_its_path_and_name(layer, word
     assert "Known are AdaptiveAvgPool2d, AvgPool2d" in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["*/ int x;", "*\\ int x;", "*\\\n/", "/*\\/", "*/*/", "/*/",
+                                  "\\*\\"])
+def test_no_text_ends_a_comment_or_begins_one_in_it(text):
+    assert "*/" not in comment(text)
+    assert "/*" not in comment(text)
+
+
+def test_what_is_said_of_a_model_must_stand_in_a_comment():
+    for text in ("of mine */ int x;", "of mine /* and more"):
+        with pytest.raises(CFileError, match="stands in a comment of C"):
+            classifier(nn.Linear(2, 2), (2,), None, text, "p")
+
+
+def test_a_quantised_model_is_refused_because_of_its_int8():
+    with pytest.raises(CFileError, match="has its weights in int8"):
+        classifier(nn.quantize(models.mlp(4, 3, 2)), (4,), None, "", "p")
+    with pytest.raises(CFileError, match=r"the layer 7, LinearInt8\(.*is not among the layers"):
+        classifier(nn.quantize(models.lenet()), (1, 8, 8), None, "", "p")
+
+
 def test_a_model_without_weights_is_refused():
     with pytest.raises(CFileError, match="the model, a Sequential, has no weights"):
         classifier(nn.Sequential(nn.Flatten()), (2,), None, "", "layers")

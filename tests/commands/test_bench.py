@@ -189,6 +189,19 @@ def test_times_are_told_in_three_digits(seconds, text):
     assert report.short(seconds) == text
 
 
+@pytest.mark.parametrize("kinds", [("steps",), ("steps", "inference")])
+def test_a_picture_of_several_reports_says_whose_a_line_is(kinds):
+    pytest.importorskip("matplotlib", reason="NOT RUN: needs the package matplotlib")
+    times = {"Etude": Time(1e-3, None, None), "PyTorch": Time(2e-3, None, None)}
+    drawn = report.figure([Report(kind, 2, rows=[Row("lenet b64", times)]) for kind in kinds])
+    drawn.canvas.draw()
+    told = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert told == (["lenet b64"] if len(kinds) == 1 else
+                    ["steps: lenet b64", "inference: lenet b64"])
+    right = drawn.axes[0].xaxis.label.get_window_extent().x1
+    assert right <= drawn.bbox.x1
+
+
 # ------------------------------------------------------------------ memory
 
 
@@ -220,6 +233,16 @@ def test_peaks_are_read_again_and_make_a_table(tmp_path):
     assert row.share == 0.5
     assert memory.markdown([row]).splitlines()[-1] == (
         "| gpt | 31 MB | 62 MB | 0.50 | 20 MB | 10 MB |")
+
+
+def test_the_table_names_every_work_in_full(alone, kernels, monkeypatch):
+    on_linux()
+    monkeypatch.setattr(memory, "measure", lambda work, processes, say: Peaks(
+        work.name, {side: [123 << 20] for side in memory.SIDES}, 100 << 20, 90 << 20))
+    out = run("bench", "memory")
+    names = "".join(line.partition("  ")[0].strip() for line in out.splitlines())
+    for work in works.STEPS:
+        assert work.name.replace(" ", "") in names.replace(" ", "")
 
 
 def test_a_process_that_fails_says_why(kernels, monkeypatch):

@@ -141,6 +141,13 @@ def test_a_syntax_error_is_shown_as_python_shows_it(script):
     text = run("profile", str(script("x = = 1\n")), code=1)
     assert "SyntaxError" in text
     assert "x = = 1" in text
+    assert "runpy" not in text, "the script has not begun, so there is nothing to trace"
+
+
+def test_a_module_that_is_not_there_is_one_line():
+    text = run("profile", "-m", "no_such_module_here", code=1)
+    assert "No module named no_such_module_here" in text
+    assert "Traceback" not in text
 
 
 @pytest.mark.parametrize(("end", "code"), [("sys.exit()", 0), ("sys.exit(3)", 3),
@@ -205,6 +212,15 @@ def test_the_roof_is_drawn_into_files(known, tmp_path, monkeypatch):
     text = run("roofline", "--svg", "r.svg", "--png", "r.png", "--html", "r.html")
     assert text.count("Written: ") == 3
     assert (tmp_path / "r.svg").read_text().startswith("<svg")
+
+
+def test_what_needs_no_matplotlib_is_written_without_it(known, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    text = run("roofline", "--svg", "r.svg", "--html", "r.html", code=1)
+    assert "Written: r.html" in text
+    assert "r.svg is drawn with matplotlib, which is not installed" in words(text)
+    assert not (tmp_path / "r.svg").exists()
 
 
 def test_json_of_the_roof_is_what_the_file_holds(known):

@@ -51,6 +51,15 @@ def test_without_matplotlib_there_is_no_picture_and_a_sentence(here, monkeypatch
     assert "loss.png" not in files("runs/run")
 
 
+def test_without_safetensors_the_extra_is_named_before_anything_is_trained_or_written(here,
+                                                                                      monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    out = call("train", "run.toml", code=1)
+    assert "safetensors is not installed: pip install 'etude[checkpoint]'" in out
+    assert "epoch 1" not in out
+    assert files("runs/run") == []
+
+
 def test_the_command_line_starts_without_matplotlib():
     code = "import sys; sys.modules['matplotlib'] = None; from etude.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "train", "--example"], capture_output=True,

@@ -83,6 +83,7 @@ def test_it_agrees_with_the_reference_and_declines_nothing(ops, name, dtype):
                                   "overlaps in y, which several blocks of taps add to",
                                   "lines shorter than a vector, their margins computed too",
                                   "lines of which a vector holds several",
+                                  "few outputs on long lines",
                                   "few channels in several tasks"])
 def test_any_number_of_threads_gives_the_same_bits(ops, threads, name):
     image, weight, bias, attrs = layer(name, "float32")
@@ -113,6 +114,19 @@ def test_an_infinity_and_a_nan_reach_the_pixels_that_see_them_and_no_others(ops,
         grad[0, 1, 2, 3], grad[-1, 0, -1, -1] = -np.inf, np.nan
         hold(ops, "conv2d_input", grad, weight, input_size=image.shape[2:],
              terms=weight.size, **attrs)
+
+
+@pytest.mark.parametrize("name", ["plain", "lines of whole vectors", "a channel a group",
+                                  "few outputs on long lines",
+                                  "lines whose last vector overlaps"])
+def test_what_is_not_a_number_reaches_the_weights_that_see_it_and_no_others(ops, name):
+    image, weight, bias, attrs = layer(name, "float32")
+    grad = normal(*ops["conv2d"](image, weight, bias, **attrs).shape, dtype="float32", seed=3)
+    image[0, 0, 0, 0], image[-1, 1, -1, -1] = np.inf, np.nan  # padding 1: not all taps meet them
+    with np.errstate(invalid="ignore"):
+        dw = hold(ops, "conv2d_weight", grad, image, kernel_size=weight.shape[2:],
+                  terms=grad[:, 0].size, **attrs)
+    assert 0 < np.isfinite(dw).sum() < dw.size
 
 
 def test_a_grouped_dilated_layer_trains_on_the_kernels_alone(ops):

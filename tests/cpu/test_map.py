@@ -6,6 +6,7 @@ from cpu_cases import FLOATS, POSITIVE_MAPS, SIZES, hold, normal, of_class, rng,
 from scipy import special
 
 from etude.core.errors import Unsupported
+from etude.core.table import TABLE
 
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 5e-324, 1e-40, 1e-310, 1.0, -1.0,
            88.0, -88.0, 88.7228, 88.73, 89.5, -87.4, -100.0, -103.9, -104.5, -1e4, 1e4, 709.78,
@@ -172,6 +173,16 @@ def test_relu_and_clamp_keep_the_sign_of_zero(ops, dtype):
                         ("clamp", {"min": -1.0, "max": 1.0})):
         zero = x[x == 0]
         assert np.array_equal(np.signbit(ops[name](x, **attrs)[x == 0]), np.signbit(zero)), name
+
+
+@pytest.mark.parametrize(("name", "attribute"), [("clamp", "min"), ("elu", "alpha"),
+                                                 ("leaky_relu", "negative_slope")])
+def test_a_call_with_one_zero_is_not_taken_for_the_call_with_the_other(ops, name, attribute):
+    x = np.array([-1.0], np.float32)
+    for zero in (0.0, -0.0, 0.0, -0.0):
+        want = TABLE[name].reference(x, **{attribute: zero})
+        got = ops[name](x, **{attribute: zero})
+        assert np.signbit(got) == np.signbit(want), (name, zero)
 
 
 def test_integers_negate_and_wrap_as_in_numpy(ops):

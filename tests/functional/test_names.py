@@ -1,6 +1,7 @@
 """PyTorch's names of parameters go for every function made from the table, and for methods."""
 
 import inspect
+import sys
 
 import numpy as np
 import pytest
@@ -80,3 +81,33 @@ def test_sums_and_shares_may_be_taken_in_another_dtype():
         assert getattr(F, name)(whole, dtype=etude.float64).dtype == etude.float64
     assert F.cumsum(whole, 0, dtype=etude.float32).tolist() == [1, 3, 6]
     assert etude.tensor([0.1], dtype=etude.float64).sum(dtype=etude.float32).dtype == etude.float32
+
+
+def entered(call):
+    """The Python functions that a call enters, once everything is warm."""
+    names = []
+    call()
+    sys.setprofile(lambda frame, event, _: event == "call" and names.append(
+        frame.f_code.co_qualname))
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return names[1:]
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sum", "mean", "cumsum", "softplus"])
+def test_an_attribute_by_position_takes_the_way_of_one_by_name(name):
+    fn, x = getattr(F, name), etude.tensor([[1.0, 2.0], [3.0, 5.0]])
+    attribute = next(iter(TABLE[name].attrs))
+    placed, named = fn(x, 1), fn(x, **{attribute: 1})
+    assert placed.tolist() == named.tolist()
+    assert entered(lambda: fn(x, 1)) == entered(lambda: fn(x, **{attribute: 1}))
+
+
+def test_an_attribute_given_by_position_and_by_name_is_refused():
+    x = etude.ones(2, 2)
+    with pytest.raises(TypeError, match="dim given twice"):
+        F.softmax(x, 1, dim=1)
+    with pytest.raises(TypeError, match="takes 2 arguments, got 3"):
+        F.softmax(x, 1, 1)

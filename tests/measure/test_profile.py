@@ -244,6 +244,20 @@ def test_a_captured_program_is_one_call_that_costs_what_its_ops_cost():
     assert row.bytes == 4 * (15 + 12 + 20 + 2 * 15 + 2 * 15)
 
 
+def test_steps_that_are_replayed_are_counted_as_steps(network):
+    model, _, x, _ = network
+    step = etude.capture(lambda: train(network))
+    predict = etude.capture(lambda x: model(x))
+    for _ in range(2):
+        step(), predict(x)
+    with etude.profile() as p:
+        for _ in range(3):
+            step()
+            predict(x)
+    assert p.sums.steps == 3
+    assert p.numbers().step > 0
+
+
 # ------------------------------------------------------------------ data
 
 
@@ -294,6 +308,7 @@ def test_ops_of_the_threads_of_a_loader_are_told_and_are_no_time_of_the_program(
     assert rows(p, op="exp")[0].calls == 3
     assert p.sums.elsewhere > 0
     assert p.parts()["data"].seconds == 0
+    assert "Other threads were in ops for " in " ".join(p.table().split())
 
 
 # ------------------------------------------------------------------ the rest of the time
@@ -479,6 +494,9 @@ def test_the_table_has_the_numbers_the_phases_the_ops_and_the_lines(network):
     first = text.splitlines()[0]
     assert first.startswith("Profile of a test: ")
     assert "2 steps of" in first
+    with etude.profile() as p:
+        train(network)
+    assert ", 1 step, " in p.table()
     for word in ("busy", "achieved", "memory", "data", "forward", "backward", "optimiser",
                  "profiling", "adamw_step", "cross_entropy", "loss.backward()", "Roof:"):
         assert word in text

@@ -45,6 +45,7 @@ def test_a_trace_has_a_slice_for_every_call_and_wait(p, trace):
     slices = [e for e in trace["traceEvents"] if e["ph"] == "X" and e["tid"] != 0]
     assert len(slices) == p.sums.calls + 3
     assert sum(e["name"] == "waiting for data" for e in slices) == 3
+    assert trace["otherData"] == {"calls": p.sums.calls, "shown": p.sums.calls}
     linear = next(e for e in slices if e["name"] == "linear")
     assert linear["args"]["arrays"] == "float32[4, 8], float32[6, 8], float32[6]"
     assert linear["args"]["line"].startswith(__file__ + ":")

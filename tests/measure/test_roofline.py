@@ -54,6 +54,21 @@ def plots():
     pytest.importorskip("matplotlib", reason="NOT RUN: needs the package matplotlib")
 
 
+def test_nothing_that_is_written_covers_something_else(plots):
+    """On a busy machine, or with two threads of one core, two roofs are nearly as high."""
+    near = Peaks({}, "2026-11-28", (Peak(1, 51e9, 25e9, 9e9), Peak(2, 50e9, 26e9, 10e9),
+                                    Peak(4, 52e9, 26e9, 11e9)))
+    dots = [*DOTS, Dot("rand", 20.0, 2e8, 0.5, "forward, int64, cpu")]
+    figure = Roofline(near, dots).figure()
+    figure.canvas.draw()
+    ax, = figure.axes
+    words = [t for t in ax.texts if t.get_text() != "float64"]
+    assert len(words) == 3 + 3, "a name for each roof and each dot"
+    boxes = [ax.get_legend().get_window_extent(), *[t.get_window_extent() for t in words]]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
 def test_a_pointer_on_a_dot_shows_what_it_is(plots):
     picture = ET.fromstring(Roofline(PEAKS, DOTS).svg())
     titles = [t.text for t in picture.iter("{http://www.w3.org/2000/svg}title")]

@@ -162,3 +162,16 @@ def test_threads_write_with_one_model(model, monkeypatch):
             assert found == expected
     finally:
         sys.setswitchinterval(often)
+
+
+def test_a_step_without_tokens_is_refused_and_counts_nothing(model):
+    cache = model.cache()
+    with etude.no_grad(), pytest.raises(ShapeError, match="no new token"):
+        model(tokens(1, 5)[:, :0], cache)
+    assert cache.used == 0
+
+
+@pytest.mark.parametrize("count", [-1, 2.5, True])
+def test_how_many_tokens_are_wanted_is_a_whole_number(model, count):
+    with pytest.raises(ValueError, match=r"generate: count must be an integer >= 0"):
+        model.generate(tokens(1, 3), count)

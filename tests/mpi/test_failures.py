@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import signal
+import sys
 import time
 
 from launched import rank_of, ready, wait_for
@@ -105,7 +107,8 @@ def test_another_config_data_or_version_is_an_error(mpirun):
                                                     "0.2"),
                          (("[optimizer]", "validation = 0.2\n[optimizer]"), "data.validation")):
         (mpirun.folder / "1.toml").write_text(base.replace(*change))
-        command = "exec python -m etude train $OMPI_COMM_WORLD_RANK.toml --out run --distributed"
+        command = (f"exec {shlex.quote(sys.executable)} -m etude train $OMPI_COMM_WORLD_RANK.toml "
+                   f"--out run --distributed")
         process = mpirun.start(2, "-c", f"import os; os.execvp('sh', ['sh', '-c', {command!r}])")
         _, err = mpirun.ended(process, status=1)
         assert len(errors(err)) == 1, err

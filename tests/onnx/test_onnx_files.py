@@ -158,6 +158,31 @@ def test_a_dimension_of_4_gb_takes_no_memory(refuses):
     assert peak < 4 << 20
 
 
+@pytest.mark.parametrize(("op", "numbers"), [
+    ("Tile", [2**40, 2**40]), ("Expand", [2**62, 2**62, 2, 2]), ("Pad", [2**60] * 4)])
+def test_a_size_beyond_all_memory_is_an_error_at_once_that_names_the_node(op, numbers, tmp_path):
+    sizes = numpy_helper.from_array(np.array(numbers), "n")
+    path = tmp_path / "model.onnx"
+    onnx.save(a_model([node(op, ["x", "n"], ["y"], name="large")], initialisers=[sizes],
+                      outputs=[helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]), path)
+    model = etude.onnx.load(path)
+    tracemalloc.start()
+    with pytest.raises((ValueError, MemoryError)) as caught:
+        model(np.ones((2, 2), np.float32)).numpy()
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert caught.value.__notes__ == [f"in node 'large' ({op}) of model.onnx"]
+
+
+def test_a_range_without_a_step_is_refused(tmp_path):
+    ends = [numpy_helper.from_array(np.array(n, np.float32), str(n)) for n in (1, 5, 0)]
+    path = tmp_path / "model.onnx"
+    onnx.save(a_model([node("Range", ["1", "5", "0"], ["r"]), node("Add", ["x", "r"], ["y"])],
+                      initialisers=ends), path)
+    with pytest.raises(Refused, match=r"model.onnx: .*Range.*a step of 0"):
+        etude.onnx.load(path)(np.ones((2, 2), np.float32))
+
+
 def test_a_tensor_has_as_many_numbers_as_its_shape_says(refuses):
     refuses(a_model(initialisers=[lying(dims=[-1])]), "negative size")
     refuses(a_model(initialisers=[lying(dims=[3], float_data=[1.0])]), "1 numbers where 3")

@@ -100,7 +100,7 @@ def test_an_input_that_the_file_does_not_declare_is_refused(perceptron, made):
             perceptron(*arguments, **names)
     two = made([node("Add", ["a", "b"], ["y"])], [value("a", "n"), value("b", "n")],
                [value("y", "n")])
-    with pytest.raises(ShapeError, match=r"where n = 2 got float32\[3\]"):
+    with pytest.raises(ShapeError, match=r"where n = 2, got float32\[3\]"):
         two(np.ones(2, np.float32), np.ones(3, np.float32))
 
 

@@ -287,7 +287,7 @@ def test_gradients_nobody_holds_share_memory_with_the_rest(kernels):
     x = numbers(256, 32)
     step(x)
     (take,) = step._takes
-    lent = [p for p in take._grads._kept if p[1].lent]
+    lent = [p for p in take._grads.kept if p[1].lent]
     assert len(lent) == 4
     arena = take._executor.plan
     assert arena.size < arena.total

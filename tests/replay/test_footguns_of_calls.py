@@ -63,6 +63,15 @@ def test_true_is_another_value_than_one():
     assert [f(x, 1).item(), f(x, True).item(), f(x, 1).item()] == [1, 2, 1]
 
 
+def test_each_of_the_two_zeros_is_a_value_of_its_own():
+    f = etude.capture(lambda x, k: x / k)
+    x = etude.tensor([1.0])
+    zeros = [0.0, -0.0, np.float32(-0.0), np.float32(0.0)]
+    assert [f(x, k).item() for k in zeros] == [np.inf, -np.inf, -np.inf, np.inf]
+    assert [f(x, k).item() for k in zeros] == [np.inf, -np.inf, -np.inf, np.inf]
+    assert f.traces == 4
+
+
 def test_arguments_may_be_nested_and_named(column):
     def f(batch, *, scale):
         return {"sum": batch["x"] + batch["more"][0], "scaled": (batch["x"] * scale["by"],)}
@@ -421,3 +430,40 @@ def test_a_generator_that_is_spawned_inside_is_refused():
     g = etude.Generator(3)
     with pytest.raises(etude.CaptureError, match=r"spawn\(\) of a generator"):
         etude.capture(lambda x: x + etude.rand(1, generator=g.spawn()))(etude.tensor([1.0]))
+
+
+def loader_of_eight():
+    data = etude.data.TensorDataset(etude.arange(8.0).reshape(8, 1))
+    return etude.data.DataLoader(data, batch_size=2, shuffle=True, seed=1)
+
+
+def test_an_epoch_inside_is_refused_and_not_counted():
+    loader = loader_of_eight()
+
+    def f(x):
+        return sum((F.sum(batch) for batch, in loader), x)
+
+    with pytest.raises(etude.CaptureError, match=r"a DataLoader gives a batch.*test_footguns"):
+        etude.capture(f)(etude.zeros(1))
+    assert loader.epoch == 0
+
+
+def test_the_next_batch_of_a_loop_outside_is_refused_inside():
+    batches = iter(loader_of_eight())
+    next(batches)
+    with pytest.raises(etude.CaptureError, match="pass the batch as an argument"):
+        etude.capture(lambda x: x + F.sum(next(batches)[0]))(etude.zeros(1))
+
+
+def test_data_goes_on_where_the_batch_is_an_argument(column):
+    def run(f):
+        return [f(batch) for _ in range(2) for batch, in loader]
+
+    def f(x):
+        return x * 2
+
+    found = []
+    for g in (f, etude.capture(f)):
+        loader = loader_of_eight()
+        found.append(arrays(*run(g)))
+    assert all(same(a, b) for a, b in zip(*found, strict=True))

@@ -271,6 +271,15 @@ def test_a_dtype_that_etude_has_no_place_for(tmp_path):
 
 
 @pytest.mark.usefixtures("safetensors")
+def test_the_weights_of_a_safetensors_file_come_in_its_order(tmp_path):
+    model = etude.nn.Sequential(*[etude.nn.Linear(2, 2) for _ in range(8)])
+    etude.save_torch(tmp_path / "w.safetensors", model)
+    names = list(etude.load_torch(tmp_path / "w.safetensors"))
+    assert names == sorted(names)
+    assert len(names) == 16
+
+
+@pytest.mark.usefixtures("safetensors")
 def test_halves_in_a_safetensors_file(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(safe({"b": spec([2], [0, 4], "BF16"), "h": spec([2], [4, 8], "F16")},

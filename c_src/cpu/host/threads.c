@@ -1,14 +1,16 @@
 /* threads.c: a small thread pool over pthreads; what parallel_for of a context does.
 
-   Plan. One job at a time. The caller cuts [0, n) into chunks, opens the job, and works on it
-   itself; each worker that comes in time joins and takes chunks from the same atomic counter. When
-   no chunk is left the caller closes the job and waits for those who joined, never for those who
-   slept through it. Workers spin for some 50 us before they sleep, so that a train of small jobs
+   Plan. One job at a time. The caller cuts [0, n) into chunks and gives each thread a share of
+   neighbouring ones. It opens the job and works on it itself, and so does each worker that comes in
+   time: first on its own share, then on what is left of the others'. When no chunk is left the
+   caller closes the job and waits for those who joined, never for those who slept through it.
+   A thread has the same share of every job, so it often finds in the cache of its core what it wrote
+   in the job before. Workers spin for some 50 us before they sleep, so that a train of small jobs
    finds them awake and an idle process costs nothing. A worker that is awake takes no lock: a
    lock that is held for a moment puts it to sleep for longer than most jobs last.
 
    A nested parallel_for, or one from a second Python thread while the pool is busy, runs serially.
-   Which thread takes which chunk varies; kernels are written so that results do not depend on it.
+   Which thread takes which chunk may vary; kernels are written so that results do not depend on it.
    After fork the child has no workers: it starts its own at its first job.
 
    Why not OpenMP: a second runtime beside NumPy's or PyTorch's aborts on macOS, and libgomp after
@@ -22,7 +24,13 @@
 
 #include "host.h"
 
-enum { MOST_THREADS = 256, SPINS = 4000, CHUNKS_PER_THREAD = 4 };
+enum { MOST_THREADS = 256, SPINS = 4000, CHUNKS_PER_THREAD = 4, CACHE_LINE = 64 };
+
+/* The chunks of a thread: those from next to end are left. */
+typedef struct {
+    _Alignas(CACHE_LINE) atomic_llong next;
+    int64_t end;
+} share;
 
 /* Two pairs meet on atomics in the manner of Dekker: each side writes its own, then reads the
    other's, so that at least one sees the other. A joining worker counts itself in, then looks
@@ -33,15 +41,15 @@ static struct {
     atomic_flag busy;    /* a job is under way */
     atomic_uint job;     /* counts jobs; workers watch it */
     atomic_uint open;    /* the number of the job that may be joined, or 0 */
-    atomic_int seats;    /* how many more workers may join it */
     atomic_int inside;   /* how many are in, or looking whether it is open */
     atomic_int sleepers; /* asleep, or about to be */
     atomic_int waiting;  /* the caller sleeps until the last one has left */
     atomic_int core;     /* on which the caller runs, or -1 */
-    atomic_llong next;   /* the first element of the next chunk */
-    etude_body *body;    /* these four are written while nobody is inside */
+    etude_body *body;    /* from here to shares: written while nobody is inside */
     void *arg;
-    int64_t n, chunk;
+    int64_t chunk;
+    int32_t count; /* of shares: of threads that the job is for */
+    share shares[MOST_THREADS];
     int32_t workers;       /* started; guarded by the mutex, as is falling asleep */
     pthread_mutex_t mutex;
     pthread_cond_t wake, left;
@@ -62,18 +70,23 @@ static inline void pause_a_little(void)
 #endif
 }
 
-static void take_chunks(void)
+/* As thread number `mine`, the caller being 0: the chunks of its share, then of the next one's. */
+static void take_chunks(int32_t mine)
 {
     etude_thread *s = etude_this_thread();
     s->level = 1;
-    for (;;) {
-        /* Relaxed: chunks of one job owe each other nothing, and an order between them would hide
-           races in a kernel from the thread sanitizer. The job itself came through pool.job. */
-        int64_t begin = atomic_fetch_add_explicit(&pool.next, pool.chunk, memory_order_relaxed);
-        if (begin >= pool.n)
-            break;
-        int64_t end = begin + pool.chunk < pool.n ? begin + pool.chunk : pool.n;
-        pool.body(pool.arg, begin, end);
+    for (int32_t i = 0; i < pool.count; i++) {
+        share *from = &pool.shares[(mine + i) % pool.count];
+        for (;;) {
+            /* Relaxed: chunks of one job owe each other nothing, and an order between them would
+               hide races in a kernel from the thread sanitizer. The job came through pool.job. */
+            int64_t begin = atomic_fetch_add_explicit(&from->next, pool.chunk,
+                                                      memory_order_relaxed);
+            if (begin >= from->end)
+                break;
+            int64_t end = begin + pool.chunk;
+            pool.body(pool.arg, begin, end < from->end ? end : from->end);
+        }
     }
     s->level = 0;
 }
@@ -142,10 +155,10 @@ static void note_cores(void)
 }
 #endif
 
-static void *worker(void *unused)
+static void *worker(void *number)
 {
     unsigned seen = 0;
-    (void)unused;
+    int32_t mine = (int32_t)(intptr_t)number;
     for (;;) {
         await_job(seen);
         seen = atomic_load(&pool.job);
@@ -153,8 +166,8 @@ static void *worker(void *unused)
         if (core >= 0 && core == this_core())
             leave_core(core);
         atomic_fetch_add(&pool.inside, 1);
-        if (atomic_load(&pool.open) && atomic_fetch_sub(&pool.seats, 1) > 0)
-            take_chunks();
+        if (atomic_load(&pool.open) && mine < pool.count)
+            take_chunks(mine);
         leave();
     }
     return NULL;
@@ -169,10 +182,25 @@ static void start_workers(int32_t wanted)
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     for (pthread_t id; pool.workers < wanted; pool.workers++)
-        if (pthread_create(&id, &detached, worker, NULL))
+        if (pthread_create(&id, &detached, worker, (void *)(intptr_t)(pool.workers + 1)))
             break; /* fewer threads than wished: the job still completes */
     pthread_attr_destroy(&detached);
     pthread_mutex_unlock(&pool.mutex);
+}
+
+/* Chunks of [0, n), each of `grain` elements or a multiple, dealt out to `threads` shares. */
+static void cut(int64_t n, int64_t grain, int32_t threads)
+{
+    int64_t grains = (n + grain - 1) / grain, most = threads * CHUNKS_PER_THREAD;
+    pool.chunk = (grains + most - 1) / most * grain;
+    int64_t chunks = (n + pool.chunk - 1) / pool.chunk;
+    pool.count = threads;
+    for (int32_t i = 0; i < threads; i++) {
+        int64_t end = chunks * (i + 1) / threads * pool.chunk;
+        atomic_store_explicit(&pool.shares[i].next, chunks * i / threads * pool.chunk,
+                              memory_order_relaxed);
+        pool.shares[i].end = end < n ? end : n;
+    }
 }
 
 void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, int64_t grain)
@@ -190,13 +218,9 @@ void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, 
     }
     if (pool.workers < threads - 1) /* only a caller that holds `busy` writes it */
         start_workers(threads - 1);
-    int64_t grains = (n + grain - 1) / grain, share = threads * CHUNKS_PER_THREAD;
     pool.body = body;
     pool.arg = arg;
-    pool.n = n;
-    pool.chunk = (grains + share - 1) / share * grain;
-    atomic_store(&pool.next, 0);
-    atomic_store(&pool.seats, threads - 1);
+    cut(n, grain, threads);
     atomic_store(&pool.core, this_core());
     unsigned number = atomic_load(&pool.job) + 1;
     number += number == 0; /* 0 means closed */
@@ -208,7 +232,7 @@ void etude_pool_run(etude_context *ctx, etude_body *body, void *arg, int64_t n, 
         pthread_mutex_unlock(&pool.mutex);
     }
 
-    take_chunks();
+    take_chunks(0);
 
     atomic_store(&pool.open, 0);
     for (int i = 0; i < SPINS && atomic_load(&pool.inside); i++)

@@ -4,6 +4,7 @@
 import copy
 import os
 import platform
+import re
 import stat
 import subprocess
 import sys
@@ -100,10 +101,12 @@ def loops_of(step):
     return step._takes[0]._executor.generated.loops
 
 
-def written_to(path, text):
-    path.write_text(text)
+def compile_with(monkeypatch, path, script):
+    """Name a compiler that is a shell script at ``path``."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
+    monkeypatch.setenv("CC", str(path))
+    monkeypatch.delenv("LD_PRELOAD", raising=False)  # dash crashes with a thread sanitizer in it
 
 
 # ---------------------------------------------------------------------- bits
@@ -377,8 +380,10 @@ def test_without_a_compiler_a_warning_says_how_to_get_one(monkeypatch, tmp_path)
     with etude.use("cpu"), etude.no_grad():
         step = etude.capture(chain, generate=True)
         want = bits(chain(x))
-        with pytest.warns(UserWarning, match="no C compiler was found.*apt install gcc.*same bits"):
+        with pytest.warns(UserWarning, match="no C compiler was found.*apt install gcc.*same bits"
+                          ) as told:
             assert bits(step(x)) == want
+        assert told[0].filename == __file__  # the line of the call, none of Etude's
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # said once for a program
             assert bits(step(x)) == want
@@ -388,6 +393,16 @@ def test_without_a_compiler_a_warning_says_how_to_get_one(monkeypatch, tmp_path)
 def test_a_compiler_that_is_named_and_missing_is_none(monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler -O9")
     assert compiler() is None
+
+
+@pytest.mark.parametrize("command", ["no-such-compiler -O9", "gcc 'half a quotation"])
+def test_what_is_wrong_with_the_compiler_that_is_named_is_said(command, monkeypatch):
+    monkeypatch.setenv("CC", command)
+    x = numbers(100)
+    with etude.use("cpu"), etude.no_grad():
+        step = etude.capture(chain, generate=True)
+        with pytest.warns(UserWarning, match=re.escape(f"$CC is {command!r}, and no compiler")):
+            assert bits(step(x)) == bits(chain(x))
 
 
 def test_on_the_reference_a_warning_says_what_is_missing():
@@ -402,13 +417,13 @@ def test_on_the_reference_a_warning_says_what_is_missing():
 @pytest.mark.parametrize(("script", "words"), [
     ("echo 'f.c:1:1: error: bad day' >&2; exit 1", "does not compile, says .*\n.*bad day"),
     ("exit 3", "status 3"),
-    ("exit 0", "that fails"),
+    ("exit 0", "wrote no library"),
     ("for last; do :; done; case $last in -lm) echo none > $(echo $* | sed 's/.*-o //; s/ .*//');;"
      " esac", "cannot be opened"),
 ])
 def test_a_broken_compiler_is_an_error_that_says_where_the_text_is(script, words, monkeypatch,
                                                                    tmp_path, its_own_cache):
-    monkeypatch.setenv("CC", written_to(tmp_path / "cc", f"#!/bin/sh\n{script}\n"))
+    compile_with(monkeypatch, tmp_path / "cc", script)
     x = numbers(100)
     with etude.use("cpu"), etude.no_grad():
         step = etude.capture(chain, generate=True)
@@ -428,8 +443,8 @@ def counted(monkeypatch, tmp_path):
     if found is None:
         pytest.skip("NOT RUN: needs a C compiler")
     log = tmp_path / "log"
-    monkeypatch.setenv("CC", written_to(
-        tmp_path / "noting", f"#!/bin/sh\necho \"$*\" >> {log}\nexec {' '.join(found)} \"$@\"\n"))
+    compile_with(monkeypatch, tmp_path / "noting",
+                 f"echo \"$*\" >> {log}\nexec {' '.join(found)} \"$@\"")
     return lambda: sum("-shared" in line for line in log.read_text().splitlines())
 
 

@@ -7,7 +7,8 @@ from programs import numbers, ops, peak, program_of, results
 import etude
 from etude import nn, optim
 from etude.nn import functional as F
-from etude.replay.passes import dead_code, optimised
+from etude.replay import executor_for
+from etude.replay.passes import dead_code, memory_plan, optimised
 from etude.replay.passes.recompute import recomputation
 
 
@@ -112,3 +113,48 @@ def test_a_training_step_with_dropout_and_normalisation_keeps_its_bits(memory):
     assert got == want
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         assert p.array.tobytes() == q.array.tobytes()
+
+
+def network(**options):
+    etude.manual_seed(0)
+    model = nn.Sequential(*[layer for _ in range(8) for layer in (nn.Linear(32, 32), nn.GELU())])
+    optimizer = optim.AdamW(model.parameters(), lr=1e-2)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, etude.capture(step, **options)
+
+
+def test_a_budget_is_kept_by_the_step_that_asks_for_it():
+    x = numbers(64, 32)
+    plain, plainly = network()
+    plainly(x)
+    whole = memory_plan(optimised(plainly.program, memory=1 << 30)).size
+    small, step = network(memory=whole * 6 // 10)  # no warning, which would be an error here
+    step(x)
+    for _ in range(3):
+        assert plainly(x).item() == step(x).item()
+    for p, q in zip(plain.parameters(), small.parameters(), strict=True):
+        assert p.array.tobytes() == q.array.tobytes()
+    ran = executor_for(step.program, memory=whole * 6 // 10).program
+    assert len(ran.calls) > len(step.program.calls)
+    assert memory_plan(ran).size <= whole * 6 // 10
+
+
+def test_a_budget_that_cannot_be_kept_is_told_at_the_call():
+    _, step = network(memory=1000)
+    x = numbers(64, 32)
+
+    def twice():  # the reference makes its executor at the second call
+        step(x), step(x)
+
+    with pytest.warns(UserWarning, match=r"memory=1000\): what is in between takes \d+ bytes"
+                      ) as told:
+        twice()
+    assert len(told) == 1
+    assert told[0].filename == __file__

@@ -7,6 +7,7 @@ malloc to keep large blocks, which speeds up NumPy as well; ``c_src/cpu/host/con
 
 import ctypes
 import os
+from functools import partial
 
 import numpy as np
 
@@ -161,13 +162,19 @@ class Chain:
         """How much memory is kept for what is made of frozen operands."""
         return sum(kept.bytes for kept in self._kept)
 
-    def point(self, first, last, array):
-        """Point the places of the patches ``first`` to ``last`` - 1 into an array."""
-        lib.glue_point(self._records, self._patches + first, last - first, ident(array))
+    def pointer(self, first, last):
+        """A function of ``ident(array)``: the places of the patches ``first`` to ``last`` - 1
+        point into that array from now on.
+        """
+        return partial(lib.glue_point, self._records, self._patches + first, last - first)
 
     def run(self, first, last):
         """Run the records ``first`` to ``last`` - 1 -> status."""
         return lib.etude_run_all(self._records, first, last, self._done)
+
+    def whole(self):
+        """``run`` for all records, as a function without parameters that is quicker to call."""
+        return partial(lib.etude_run_all, self._records, 0, len(self._records), self._done)
 
     @property
     def done(self):

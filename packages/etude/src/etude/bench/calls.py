@@ -377,8 +377,6 @@ def triangle(name, rng, shape):
 # ------------------------------------------------------------------ products and convolutions
 
 SQUARES = Shapes(((32, 32), (256, 256), (1024, 1024)))
-#: N, C, H, W, and K: a 3 x 3 convolution to as many channels as there are.
-CONVOLVED = Shapes(((1, 4, 16, 16), (4, 16, 32, 32), (16, 64, 32, 32)))
 
 
 @case("matmul", shapes=SQUARES)
@@ -395,25 +393,48 @@ def linear(name, rng, shape):
     return Case(shape, (x, w, b), lambda: F.linear(a, c, d))
 
 
+def convolution(rng):
+    """A layer over about a million pixels, as ``layer`` reads it."""
+    size = int(rng.choice([1, 3, 5]))
+    return *images(rng), int(2 ** rng.uniform(3, 7)), size, int(rng.integers(1, 3)), size // 2
+
+
+#: N, C, H, W of a 3 x 3 convolution to as many channels as there are; or, as networks have them,
+#: N, C, H, W, the channels of the result, the size of the kernel, stride and padding.
+CONVOLVED = Shapes(((1, 4, 16, 16), (4, 16, 32, 32), (16, 64, 32, 32)),
+                   ((32, 32, 16, 16, 64, 3, 2, 1), (32, 64, 16, 16, 128, 1, 1, 0),
+                    (32, 64, 32, 32, 64, 3, 1, 1), (16, 128, 16, 16, 128, 3, 1, 1),
+                    (32, 16, 32, 32, 16, 3, 1, 1), (16, 3, 224, 224, 64, 11, 4, 2)), convolution)
+
+
+def layer(rng, shape):
+    """(image, weight, stride, padding) of a shape of CONVOLVED."""
+    n, c, h, w, k, size, stride, padding = shape if len(shape) == 8 else (*shape, shape[1], 3, 1, 1)
+    return normal(rng, (n, c, h, w)), normal(rng, (k, c, size, size)), stride, padding
+
+
 @case("conv2d", shapes=CONVOLVED)
 def conv2d(name, rng, shape):
-    x, w = normal(rng, shape), normal(rng, (shape[1], shape[1], 3, 3))
+    x, w, stride, padding = layer(rng, shape)
     a, c = there(x, w)
-    return Case(shape, (x, w, None), lambda: F.conv2d(a, c, padding=1), {"padding": (1, 1)})
+    return Case(shape, (x, w, None), lambda: F.conv2d(a, c, stride=stride, padding=padding),
+                {"stride": (stride, stride), "padding": (padding, padding)})
 
 
 @case("conv2d_input", "conv2d_weight", shapes=CONVOLVED)
 def from_conv2d(name, rng, shape):
     """The gradient of the image or of the weights alone."""
-    grad, x, w = normal(rng, shape), normal(rng, shape), normal(rng, (shape[1], shape[1], 3, 3))
-    g, a, c = there(grad, x, w)
+    x, w, stride, padding = layer(rng, shape)
+    a, c = there(x, w)
+    grad = normal(rng, tuple(F.conv2d(a, c, stride=stride, padding=padding).shape))
+    (g,) = there(grad)
     image = name == "conv2d_input"
     run, wanted = torch.ops.aten.convolution_backward, [image, not image, False]
     which, other = (0, w) if image else (1, x)
-    attrs = {"input_size": shape[2:]} if image else {"kernel_size": (3, 3)}
-    return Case(shape, (grad, other), lambda: run(g, a, c, None, [1, 1], [1, 1], [1, 1], False,
-                                                  [0, 0], 1, wanted)[which],
-                {**attrs, "padding": (1, 1)})
+    attrs = {"input_size": x.shape[2:]} if image else {"kernel_size": w.shape[2:]}
+    return Case(shape, (grad, other), lambda: run(g, a, c, None, [stride] * 2, [padding] * 2,
+                                                  [1, 1], False, [0, 0], 1, wanted)[which],
+                {**attrs, "stride": (stride, stride), "padding": (padding, padding)})
 
 
 # ------------------------------------------------------------------ images

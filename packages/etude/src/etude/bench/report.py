@@ -193,7 +193,8 @@ def _lead_cell(lead: Lead | None) -> str:
 
 def figure(reports: Sequence[Report]) -> Any:
     """A Figure of matplotlib: a line for each work, a dot for each side, across its speed as a
-    multiple of the best of the others. ModuleNotFoundError without matplotlib.
+    multiple of the best of the others. Of several reports each line says whose it is, as a network
+    is in more than one. ModuleNotFoundError without matplotlib.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -203,7 +204,9 @@ def figure(reports: Sequence[Report]) -> Any:
         "axes.spines.left": False, "axes.edgecolor": FAINT, "text.color": INK,
         "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "svg.fonttype": "none",
         "font.family": "sans-serif"}
-    rows = [row for report in reports for row in report.rows if row.times]
+    told = [(report.kind, row) for report in reports for row in report.rows if row.times]
+    rows = [row for _, row in told]
+    names = [f"{kind}: {row.work}" if len(reports) > 1 else row.work for kind, row in told]
     with matplotlib.rc_context(style):
         made = Figure(figsize=(8.4, 1.2 + 0.3 * len(rows)), dpi=130, layout="constrained")
         ax = made.subplots()
@@ -211,9 +214,9 @@ def figure(reports: Sequence[Report]) -> Any:
             _dots(ax, at, row)
         ax.axvline(1, color=INK, lw=1, zorder=1)
         ax.set(xscale="log", ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)),
-               xlabel="speed, as a multiple of the fastest library that is not Etude (faint: not "
-                      "judged, the machine was busy)")
-        ax.set_yticks(range(len(rows)), [row.work for row in rows])
+               xlabel="speed, as a multiple of the fastest library that is not Etude\n"
+                      "(faint: not judged, the machine was busy)")
+        ax.set_yticks(range(len(rows)), names)
         ax.xaxis.set_major_formatter(lambda value, at: f"{value:g}")
         ax.xaxis.set_minor_formatter(lambda value, at: "")
         ax.grid(True, axis="both", color=GRID, lw=0.6)

@@ -262,12 +262,15 @@ PICTURE = r""",\n"
 def classifier(model: Module, shape: tuple[int, ...], names: list[str] | None, first: str,
                program: str) -> tuple[str, float]:
     """(the C file, its bound) for a model that reads a sample of ``shape`` and gives logits.
-    ``first`` is what the file says about the model, with @BOUND@ in it.
+    ``first`` is what the file says about the model, with @BOUND@ in it. CFileError for a model
+    that a C file cannot have.
     """
     weights = list(model.parameters())
     if not weights:
-        raise CFileError(f"the model, a {type(model).__name__}, has no weights; give one that was "
-                         f"trained")
+        stored = any(isinstance(m, nn.LinearInt8) for m in model.modules())
+        raise CFileError(f"the model, a {type(model).__name__}, has "
+                         + ("its weights in int8, and a C file has float weights alone" if stored
+                            else "no weights; give one that was trained"))
     source = Source(np.dtype(weights[0].dtype))
     walk = Walk(source, shape, Range.of_input(shape, source.dtype))
     with np.errstate(over="ignore"):  # e^-x of a range that no input reaches

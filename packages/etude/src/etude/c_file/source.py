@@ -56,7 +56,7 @@ def quoted(text: bytes) -> str:
 
 def comment(text: str) -> str:
     """``text`` as it may stand inside of a comment."""
-    return ascii(text)[1:-1].replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+    return ascii(text)[1:-1].replace("\\", "/").replace("*/", "* /").replace("/*", "/ *")
 
 
 class Source:
@@ -82,8 +82,12 @@ class Source:
     def text(self, first: str, program: str, sizes: Mapping[str, tuple[int, str]], body: str,
              values: Mapping[str, object]) -> str:
         """The whole file: ``first`` is its first comment, ``body`` the template after the frame.
-        ``sizes`` are its constants, each a number and what it is.
+        ``sizes`` are its constants, each a number and what it is. CFileError for a ``first`` that
+        would end its comment.
         """
+        if "*/" in first or "/*" in first:
+            raise CFileError("what the file says about the model stands in a comment of C, and has "
+                             "/* or */ in it; leave that out")
         name, bits, parse, digits = TYPES[self.dtype]
         lines = [f"    {f'{key} = {value},':<20} /* {about} */"
                  for key, (value, about) in sizes.items()]

@@ -119,6 +119,7 @@ def memory_(names: tuple[str, ...], threads: int | None, processes: int, json_: 
     sides = [side for side in memory.SIDES if side in made.rows[0].peaks]
     heads = (*sides, "captured / PyTorch", "arena", "live bound")
     table = grid("work", *heads, right=heads)
+    table.columns[0].overflow = "fold"  # a name that is cut short may be that of another work
     for row in made.rows:
         share = "" if row.share is None else f"{row.share:.2f}"
         table.add_row(row.work, *[memory.megabytes(row.peak(side)) for side in sides], share,

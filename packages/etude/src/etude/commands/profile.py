@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from etude.commands import INTERRUPTED
-from etude.commands.roofline import picture, saving
+from etude.commands.roofline import picture, write_each
 from etude.commands.show import print_json
 from etude.core.state import tap_everywhere
 from etude.measure.profile import Profile
@@ -72,8 +72,8 @@ def profile(module: str | None, html: Path | None, trace: Path | None, flame: Pa
         print_json(found.json())
     else:
         click.echo(f"\n{found.table(ops, lines)}")
-    _write(found, {html: found.html, trace: found.trace, flame: found.flame,
-                   roofline: found.roofline})
+    write_each({html: found.html, trace: found.trace, flame: found.flame,
+                roofline: found.roofline}, err=True)
     sys.exit(status)
 
 
@@ -137,25 +137,10 @@ def _as_before() -> Iterator[None]:
 
 
 def _own(frames: TracebackType | None) -> TracebackType | None:
-    """A traceback without what ran the script: it begins in the script."""
-    own = frames
-    while own is not None and (own.tb_frame.f_code.co_filename.startswith("<frozen runpy")
-                               or own.tb_frame.f_globals.get("__name__") == __name__):
-        own = own.tb_next
-    return frames if own is None else own
-
-
-def _write(found: Profile, files: dict[Path | None, Callable[[Path], Any]]) -> None:
-    """Each file that was asked for; one that cannot be written does not keep the others."""
-    failed = []
-    for path, write in files.items():
-        if path is None:
-            continue
-        try:
-            with saving(path):
-                write(path)
-            click.echo(f"Written: {path}", err=True)
-        except click.ClickException as error:
-            failed.append(error)
-    if failed:
-        raise click.ClickException("; ".join(error.message for error in failed))
+    """A traceback without what ran the script: it begins in the script. None where the script has
+    not begun, as with a syntax error or a module that is not there: the error itself says enough.
+    """
+    while frames is not None and (frames.tb_frame.f_code.co_filename.startswith("<frozen runpy")
+                                  or frames.tb_frame.f_globals.get("__name__") == __name__):
+        frames = frames.tb_next
+    return frames

@@ -5,9 +5,10 @@ and ``Roofline`` in ``measure/roofline.py``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,6 +56,22 @@ def saving(path: Path) -> Iterator[None]:
                                    f"pip install 'etude[plots]'") from missing
 
 
+def write_each(files: dict[Path | None, Callable[[Path], Any]], err: bool) -> None:
+    """Each file that was asked for; one that cannot be written does not keep the others."""
+    failed = []
+    for path, write in files.items():
+        if path is None:
+            continue
+        try:
+            with saving(path):
+                write(path)
+            click.echo(f"Written: {path}", err=err)
+        except click.ClickException as error:
+            failed.append(error)
+    if failed:
+        raise click.ClickException("; ".join(error.message for error in failed))
+
+
 @click.command(epilog="\b\nExamples:\n  etude roofline\n  etude roofline --anew --svg roof.svg\n"
                       "  etude roofline --json")
 @click.option("--anew", is_flag=True, help="Measure again, though there are numbers.")
@@ -80,8 +97,4 @@ def roofline(anew: bool, json_: bool, svg: Path | None, png: Path | None, html: 
         click.echo(f"{found}\n\n{made}")
         if not found.busy:
             click.echo(f"\nKept in {file_of(found.machine)}")
-    for path in (svg, png, html):
-        if path is not None:
-            with saving(path):
-                made.save(path)
-            click.echo(f"Written: {path}", err=json_)
+    write_each(dict.fromkeys((svg, png, html), made.save), err=json_)

@@ -143,8 +143,9 @@ def _seed(t: Tensor, given: Any, create_graph: bool) -> Any:
                              f"that shape; only a single number starts at 1. Sum it first?")
         one = np.empty(array.shape, array.dtype)
         one.fill(1)
-        given = Tensor(STATE.get().tables[array.device].upload(one))
-    elif not isinstance(given, Tensor) or (given.array.shape, given.array.dtype) != (
+        seed = STATE.get().tables[array.device].upload(one)
+        return Tensor(seed) if create_graph else seed
+    if not isinstance(given, Tensor) or (given.array.shape, given.array.dtype) != (
             array.shape, array.dtype):
         got = (f"one of {given.dtype.name}{list(given.shape)}" if isinstance(given, Tensor)
                else type(given).__name__)

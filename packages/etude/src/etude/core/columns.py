@@ -299,9 +299,13 @@ class Table(dict[str, Implementation]):
         """What does an optimiser's op for many parameters at once, of the column that has the op;
         None where it has no such thing, and where a tap wants to see every call.
         """
-        first = next((b for b in self.stack if name in b.ops), None)
-        run = None if first is None else first.steps.get(name)
-        if first is None or run is None or not self.taps:
+        for first in self.stack:
+            if name in first.ops:
+                break
+        else:
+            return None
+        run = first.steps.get(name)
+        if run is None or not self.taps:
             return run
         if not all(hasattr(tap, "together") for tap in self.taps):
             return None

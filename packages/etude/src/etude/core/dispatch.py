@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from etude.core.errors import DeviceError, DTypeError
 from etude.core.shapes import (
@@ -126,11 +127,15 @@ def general(op: Op, leading: int = 0, otherwise: Callable[..., Any] | None = Non
     if op.variadic:
         roles = itertools.repeat((False, False))
     one = op.shown == 1 and not op.many and op.cls != "view"  # result: a Tensor like any other
+    #: the attribute that may follow the arrays by position
+    next_name = op.order[leading] if len(op.arrays) == leading < len(op.order) else ""
 
     def call(*inputs: Any, **attrs: Any) -> Any:
-        if otherwise is not None and (
-                len(inputs) > leading or (attrs and not attrs.keys() <= attributes)):
-            return otherwise(inputs, attrs)
+        if otherwise is not None:
+            if len(inputs) == leading + 1 and next_name and not attrs:  # such as softmax(x, -1)
+                attrs, inputs = {next_name: inputs[leading]}, inputs[:leading]
+            elif len(inputs) > leading or (attrs and not attrs.keys() <= attributes):
+                return otherwise(inputs, attrs)
         state = STATE.get()
         arrays: list[Any] = []
         needs: list[bool] = []
@@ -143,10 +148,11 @@ def general(op: Op, leading: int = 0, otherwise: Callable[..., Any] | None = Non
                     continue
                 break
             array = t.array
-            if array.device != device:
+            place = "cpu" if array.__class__ is ndarray else array.device
+            if place != device:
                 if device is not None:
                     break
-                device = array.device
+                device = place
             if not own_dtype and array.dtype is not dtype:
                 if dtype is not None or array.dtype.kind not in kinds:
                     break
@@ -208,7 +214,8 @@ def _unary(op: Op) -> Function:
             return slow(x)
         state = STATE.get()
         data = x.array
-        y = state.tables[data.device][name](data)
+        device = "cpu" if data.__class__ is ndarray else data.device
+        y = state.tables[device][name](data)
         if x.requires_grad and state.grad:
             return Tensor(y, node=Node(op, (x,), (y,), {}, (True,)))
         return Tensor(y)
@@ -226,12 +233,13 @@ def _binary(op: Op) -> Function:
         if not isinstance(x, Tensor):
             return slow(x, y)
         a, b = x.array, y
-        dtype, device = a.dtype, a.device
+        dtype, device = a.dtype, "cpu" if a.__class__ is ndarray else a.device
         grad_x, grad_y = x.requires_grad, False
         if isinstance(y, Tensor):
             b = y.array
             grad_y = y.requires_grad
-            if b.dtype is not dtype or b.device != device:
+            place = "cpu" if b.__class__ is ndarray else b.device
+            if b.dtype is not dtype or place != device:
                 return slow(x, y)
         elif type(y) is not float and type(y) is not int:
             return slow(x, y)

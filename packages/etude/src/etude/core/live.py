@@ -79,8 +79,8 @@ def live(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any,
 
 def array_of(numbers: Callable[[], Sequence[float]], dtype: Any, table: Any) -> Any:
     """``numbers()`` as an array on the device of ``table``."""
-    kind = dtype().item().__class__  # Python's, since a number may be a Tensor of one element
-    return table.upload(np.array([kind(n) for n in numbers()], dtype))
+    kind = int if np.dtype(dtype).kind == "i" else float  # since one may be a Tensor of one element
+    return table.upload(np.array([*map(kind, numbers())], dtype))
 
 
 def effect(do: Callable[[], Any], undo: Callable[[], Any]) -> None:

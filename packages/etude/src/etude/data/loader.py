@@ -13,6 +13,7 @@ import numpy as np
 from etude.core import random
 from etude.core.errors import DTypeError, ShapeError
 from etude.core.given import integer
+from etude.core.live import WATCHER
 from etude.core.shapes import float32, float64, supported
 from etude.core.state import STATE
 from etude.core.state import waited as tell
@@ -52,6 +53,8 @@ class DataLoader:
 
     ``wait_share`` is the share of the latest epoch's time, 0 to 1, that the caller waited for
     data; near 0 the loader keeps up. An error in a dataset gets a note that names the sample.
+
+    CaptureError inside a captured function: a replay would see the batches of the trace again.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False,
@@ -101,6 +104,7 @@ class DataLoader:
         return np.argsort(words(key, n), kind="stable")  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        _no_replay()
         begin = perf_counter()
         epoch, first = self.epoch, self.start
         self.epoch += 1
@@ -125,6 +129,7 @@ class DataLoader:
                 self.wait_share = waited / max(now - begin, TICK)
                 tell(asked, now, tuple([t.array for t in tensors]))
                 yield tensors
+                _no_replay()
         self.wait_share = waited / max(perf_counter() - begin, TICK)
 
     def _of_part(self, picked: Array, epoch: int, number: int) -> tuple[Array, ...]:
@@ -168,6 +173,14 @@ class DataLoader:
         if not isinstance(changed, tuple):
             changed = (changed,)
         return (*_fields("the transform", changed), *fields[1:])
+
+
+def _no_replay() -> None:
+    """Tell a trace that a batch is asked for."""
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher.refuses("a DataLoader gives a batch, and a replay would see the same one again; "
+                        "pass the batch as an argument")
 
 
 def part_of(n: int, rank: int, ranks: int) -> tuple[int, int]:

@@ -131,11 +131,17 @@ def _raise_on_nan(event: Event) -> None:
 
 def caller() -> str:
     """``file:line`` of the innermost frame outside the package: the user's own line."""
+    frame = sys._getframe(outside() - 1)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def outside() -> int:
+    """The ``stacklevel`` of a warning given by who asks, so that it points at the user's line."""
     package = str(Path(__file__).parents[1]) + os.sep
-    frame = sys._getframe(1)
+    frame, level = sys._getframe(1), 1
     while frame.f_back is not None:
         name = frame.f_code.co_filename
         if not name.startswith(package) and not name.endswith("contextlib.py"):
             break
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame, level = frame.f_back, level + 1
+    return level

@@ -136,6 +136,7 @@ class Roofline:
             self._roofs(ax, left, right)
             self._scatter(ax)
             figure.canvas.draw()  # labels are placed by their size on the page
+            self._names(ax)
             self._labels(ax)
         return figure
 
@@ -146,15 +147,23 @@ class Roofline:
             ax.plot([left, ridge, right], [left * peak.bandwidth / 1e9, peak.float32 / 1e9,
                                            peak.float32 / 1e9], color=ROOF if whole else FAINT,
                     lw=2 if whole else 1, zorder=1)
-            ax.annotate(f"{_threads(peak.threads)}: {peak.float32 / 1e9:.0f} GFLOP/s, "
-                        f"{peak.bandwidth / 1e9:.0f} GB/s", (right, peak.float32 / 1e9),
-                        xytext=(-2, 4), textcoords="offset points", ha="right", fontsize=8,
-                        color=ROOF if whole else FAINT)
         peak = self.peaks.peaks[-1]
         ax.plot([peak.float64 / peak.bandwidth, right], [peak.float64 / 1e9] * 2, color=ROOF,
                 lw=0.9, ls=(0, (4, 3)), zorder=1)
         ax.annotate("float64", (right, peak.float64 / 1e9), xytext=(-2, -10), ha="right",
                     textcoords="offset points", fontsize=8, color=ROOF)
+
+    def _names(self, ax: Any) -> None:
+        """What each roof is, on top of it. A name that would cover the one below it moves up."""
+        right, free = ax.get_xlim()[1], -math.inf
+        for peak in sorted(self.peaks.peaks, key=lambda peak: peak.float32):
+            y = ax.transData.transform((right, peak.float32 / 1e9))[1] * 72 / ax.figure.dpi
+            up = max(4.0, free - y)
+            free = y + up + 11
+            ax.annotate(f"{_threads(peak.threads)}: {peak.float32 / 1e9:.0f} GFLOP/s, "
+                        f"{peak.bandwidth / 1e9:.0f} GB/s", (right, peak.float32 / 1e9),
+                        xytext=(-2, up), textcoords="offset points", ha="right", fontsize=8,
+                        color=ROOF if peak is self.peaks.peaks[-1] else FAINT)
 
     def _scatter(self, ax: Any) -> None:
         for i, dot in enumerate(self.dots):
@@ -165,17 +174,19 @@ class Roofline:
         for phase in told:
             ax.scatter([], [], s=30, color=COLOURS[phase], label=phase, lw=0)
         if told:
-            ax.legend(frameon=False, loc="lower right", title="area: share of the time in ops",
+            # above the slope, where no op comes
+            ax.legend(frameon=False, loc="upper left", title="area: share of the time in ops",
                       title_fontsize=8)
 
     def _labels(self, ax: Any) -> None:
-        """Names beside the dots, the widest dots first, each where it covers no other and no dot;
-        a dot in a crowd stays without.
+        """Names beside the dots, the widest dots first, each where it covers no other, no dot and
+        nothing else that is written; a dot in a crowd stays without.
         """
         from matplotlib.transforms import Bbox
 
         scale = ax.figure.dpi / 72
-        taken: list[Any] = []
+        written = [*ax.texts, *filter(None, [ax.get_legend()])]
+        taken: list[Any] = [text.get_window_extent() for text in written]
         for dot in self.dots:
             x, y = ax.transData.transform((dot.intensity, dot.speed / 1e9))
             r = _radius(dot) * scale

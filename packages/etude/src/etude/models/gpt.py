@@ -14,6 +14,7 @@ from typing import Any
 from etude import functional as F
 from etude.core.creation import arange
 from etude.core.errors import ShapeError
+from etude.core.given import integer
 from etude.core.random import Generator
 from etude.core.state import no_grad
 from etude.core.tensor import Tensor
@@ -95,7 +96,8 @@ class GPT(Module):
         """``count`` more tokens after x: (N, T) int64, each drawn from the model's prediction.
 
         Logits are divided by ``temperature`` (0: always take the likeliest); ``top_k`` keeps the
-        k likeliest. Returns (N, T + count). One generator gives one text, on every backend.
+        k likeliest. Returns (N, T + count); ValueError for a count below 0. One generator gives one
+        text, on every backend.
 
         Up to block_size tokens are read through a cache, each once, and where many are wanted the
         step is captured; both stay with the model for the next text. Beyond, the model sees the
@@ -106,6 +108,7 @@ class GPT(Module):
         if not isinstance(x, Tensor):
             raise TypeError(f"generate: x must be a Tensor of tokens, got {type(x).__name__}; of a "
                             f"text it is etude.tensor([tokenizer.encode(text)])")
+        count = integer("generate: count", count, 0)
         if x.ndim != 2 or x.shape[1] == 0:
             raise ShapeError(f"generate: x must be (N, T) with at least one token to go on from, "
                              f"got {list(x.shape)}")

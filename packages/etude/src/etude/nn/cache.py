@@ -52,8 +52,11 @@ class KeyValueCache:
         takes their keys and values.
 
         To be called once for a step. RuntimeError where gradients are recorded, ShapeError where
-        the cache has no room for so many.
+        the cache has no room for so many, or there is none. Where the step fails after it, the
+        tokens count as read: clear() the cache.
         """
+        if count < 1:
+            raise ShapeError("KeyValueCache: got no new token; each step adds one at least")
         if STATE.get().grad:
             raise RuntimeError("a KeyValueCache is for inference: what it keeps has no history. "
                                "Go on under no_grad()")

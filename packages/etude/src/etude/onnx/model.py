@@ -149,6 +149,10 @@ class OnnxModel(Module):
                 told = Refused(f"{self.source}: {node.label}: {error}")
                 told.placed = True  # type: ignore[attr-defined]
                 raise told from None
+            except Exception as error:  # of an op, such as shapes that do not go together
+                if not hasattr(error, "__notes__"):
+                    error.add_note(f"in {node.label} of {self.source}")
+                raise
             for name in done:
                 values.pop(name, None)
         return [values[v.name] for v in graph.outputs]
@@ -232,7 +236,7 @@ def _fitting(value: Value, x: Any, sizes: dict[str, int]) -> Tensor:
         fits = fits and known in (None, n)
     if not fits:
         said = ", ".join(f"{k} = {n}" for k, n in sizes.items() if k in value.shape)
-        where = f", where {said}" if said else ""
+        where = f", where {said}," if said else ""
         raise ShapeError(f"the input {_declared(value)}{where} got {Spec(x.shape, x.dtype)}")
     return x
 

@@ -205,6 +205,9 @@ def record(model: Callable[..., Any], arguments: Sequence[Tensor], names: Sequen
             WATCHER.reset(token)
     found: list[tuple[str, Tensor]] = []
     _leaves(result, "", found)
+    if not found:
+        raise Refused(f"the model returns an empty {type(result).__name__}, and a graph has a "
+                      f"result")
     run.results = [(name, run.number(t.array)) for name, t in found]
     return run
 

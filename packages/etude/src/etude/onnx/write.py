@@ -7,6 +7,7 @@ which writes through ``build.py``. What results is checked by onnx and only then
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import tempfile
@@ -17,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from etude.core.given import integer, whole
 from etude.core.table import TABLE
 from etude.core.tensor import Tensor, tensor
-from etude.data.files import write_atomically
+from etude.data.files import uninterrupted, write_atomically
 from etude.nn.module import Module
 from etude.onnx import table
 from etude.onnx.batch import Graph, Size, Value, merged, words
@@ -51,13 +53,14 @@ def export(model: Callable[..., Any], example: Any, path: str | os.PathLike[str]
     ``path`` + ".data" beside it.
 
     Raises ``Refused`` (ValueError), naming the op and the line, for what ONNX cannot say exactly;
-    then nothing is written. ImportError without the package onnx.
+    TypeError and ValueError for other examples and options; OSError as from ``open``. Then nothing
+    is written. ImportError without the package onnx.
     """
     onnx = package("export")
     table.fill()
     most = min(onnx.defs.onnx_opset_version(), table.NEWEST)
-    if opset is not None and not OPSETS <= opset <= most:
-        raise ValueError(f"export: opset must be {OPSETS} to {most}, got {opset!r}")
+    opset = _opset(opset, most)
+    external_above = integer("export: external_above, in bytes,", external_above, 0)
     arguments = _arguments(example)
     names = _input_names(model, len(arguments), input_names)
     axes = _axes(dynamic, names, arguments)
@@ -82,6 +85,13 @@ def package(what: str) -> Any:
 # ------------------------------------------------------------------ what goes in
 
 
+def _opset(given: Any, most: int) -> int | None:
+    found = None if given is None else whole(given)
+    if given is not None and (found is None or not OPSETS <= found <= most):
+        raise ValueError(f"export: opset must be {OPSETS} to {most}, got {given!r}")
+    return found
+
+
 def _arguments(example: Any) -> list[Tensor]:
     given = list(example) if isinstance(example, (tuple, list)) else [example]
     found = [tensor(x) if isinstance(x, np.ndarray) else x for x in given]
@@ -102,11 +112,19 @@ def _input_names(model: Any, count: int, given: Sequence[str] | None) -> list[st
         found += [f"input_{i}" for i in range(len(found), count)]
         taken = {path for path, _ in _named(model)}
         return [f"{name}_input" if name in taken else name for name in found]
-    if len(given) != count or len(set(given)) != count:
+    names = _texts("input_names", given)
+    if len(names) != count or len(set(names)) != count:
         raise ValueError(f"export: input_names needs {count} different names, one for each input, "
-                         f"got {list(given)}")
-    if {path for path, _ in _named(model)} & set(given):
-        raise ValueError(f"export: input_names {list(given)} are names of parameters, too")
+                         f"got {names}")
+    if {path for path, _ in _named(model)} & set(names):
+        raise ValueError(f"export: input_names {names} are names of parameters, too")
+    return names
+
+
+def _texts(what: str, given: Any) -> list[str]:
+    """Names as a list. TypeError for one text alone, whose letters would pass for names."""
+    if not isinstance(given, (list, tuple)) or not all(isinstance(n, str) and n for n in given):
+        raise TypeError(f"export: {what} is a list of names, none of them empty, got {given!r}")
     return list(given)
 
 
@@ -119,6 +137,9 @@ def _named(model: Any) -> list[tuple[str, Tensor]]:
 def _axes(dynamic: bool | Mapping[str, int], names: Sequence[str], arguments: Sequence[Tensor]
           ) -> dict[str, int]:
     """Input -> its axis of the batch, for those that have one."""
+    if not isinstance(dynamic, (bool, Mapping)):
+        raise TypeError(f"export: dynamic is True, False, or a dict of input and axis such as "
+                        f"{{{names[0]!r}: 0}}, got {dynamic!r}")
     if isinstance(dynamic, Mapping):
         axes = dict(dynamic)
         if not axes.keys() <= set(names):
@@ -129,10 +150,11 @@ def _axes(dynamic: bool | Mapping[str, int], names: Sequence[str], arguments: Se
     sizes = {}
     for name, x in zip(names, arguments, strict=True):
         if name in axes:
-            if not 0 <= axes[name] < x.ndim:
-                raise ValueError(f"export: dynamic has axis {axes[name]} of {name}, which is "
+            axis = whole(axes[name])
+            if axis is None or not 0 <= axis < x.ndim:
+                raise ValueError(f"export: dynamic has axis {axes[name]!r} of {name}, which is "
                                  f"{list(x.shape)}")
-            sizes[name] = x.shape[axes[name]]
+            axes[name], sizes[name] = axis, x.shape[axis]
     if len(set(sizes.values())) > 1:
         raise ValueError(f"export: the inputs have different batch sizes, {sizes}. Say which axis "
                          f"is the batch, dynamic={{{names[0]!r}: 0}}, or dynamic=False")
@@ -305,10 +327,11 @@ def _result_names(graph: Graph, given: Sequence[str] | None) -> list[str]:
         found = ["output" if not name else name if not name.startswith("_") else f"output{name}"
                  for name, _ in graph.results]
         return [f"{name}_output" if name in taken else name for name in found]
-    if len(given) != count or len(set(given)) != count or taken & set(given):
+    names = _texts("output_names", given)
+    if len(names) != count or len(set(names)) != count or taken & set(names):
         raise ValueError(f"export: output_names needs {count} different names that no input or "
-                         f"parameter has, got {list(given)}")
-    return list(given)
+                         f"parameter has, got {names}")
+    return names
 
 
 def _dims(v: Value) -> list[int | str]:
@@ -336,7 +359,8 @@ def _version() -> str:
 
 def _save(proto: Any, path: str | os.PathLike[str], external_above: int) -> None:
     """Check the model, and write it. A large one is checked where it was written, under another
-    name: the check reads its weights from the disk.
+    name: the check reads its weights from the disk. Its two files take their names one right after
+    the other, when nothing more can be refused: an old model with new weights would be wrong.
     """
     import onnx
 
@@ -348,14 +372,18 @@ def _save(proto: Any, path: str | os.PathLike[str], external_above: int) -> None
     data = target.with_name(target.name + ".data")
     if not target.parent.exists():
         write_atomically(path, b"")  # raises, naming the folder
+    if data.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a folder, and the weights want this name",
+                                str(data))
     with tempfile.TemporaryDirectory(prefix=f"{target.name}.", dir=target.parent) as folder:
         beside = Path(folder) / data.name
         _move_weights(proto, beside)
         checked = Path(folder) / target.name
         checked.write_bytes(proto.SerializeToString())
         onnx.checker.check_model(str(checked), full_check=True)
-        os.replace(beside, data)
-    write_atomically(path, proto.SerializeToString())
+        with uninterrupted():
+            write_atomically(path, proto.SerializeToString(),
+                             lambda _: os.replace(beside, data))
 
 
 def _move_weights(proto: Any, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Activations with a parameter or a formula of their own. C: c_src/cpu/activation.c.
+"""Activations with a parameter or a formula of their own. C: c_src/cpu/activation.c, silu in map.c.
 
 Legend: x, y, grad have any shape, all the same. ``relu``, ``gelu``, ``sigmoid`` and ``tanh`` are in
 ``map.py``.

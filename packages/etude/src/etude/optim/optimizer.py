@@ -235,10 +235,11 @@ class Optimizer:
             moments = [state[name].array for name in self.moments]
         if scale != 1:
             g = table["mul"](g, scale)
-        if not is_contiguous(g) or memory(g) == memory(place):
-            g = table["contiguous"](g)
-        if not is_contiguous(place):
-            place = table["contiguous"](place)
+        if not _lie_apart(place, g):
+            if not is_contiguous(g) or memory(g) == memory(place):
+                g = table["contiguous"](g)
+            if not is_contiguous(place):
+                place = table["contiguous"](place)
         return place, g, *moments
 
     # ------------------------------------------------------------------ saving and loading
@@ -316,6 +317,13 @@ class Optimizer:
         groups = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _lie_apart(place: Any, g: Any) -> bool:
+    """Whether a parameter and its gradient lie in C order, each in memory of its own."""
+    if type(g) is type(place) is np.ndarray and g.base is None and place.base is None:  # as most
+        return g is not place and g.flags.c_contiguous and place.flags.c_contiguous
+    return is_contiguous(g) and is_contiguous(place) and memory(g) != memory(place)
 
 
 def _named_lr(init: Callable[..., None]) -> Callable[..., None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import warnings
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+from etude.inspect.receipt import outside
 from etude.replay.program import Buffer, Program
 from etude.replay.reference import Reference
 
@@ -30,8 +32,11 @@ class Executor(Protocol):
         next run uses this memory before it writes the result there.
         """
 
-    def run(self) -> None:
-        """All calls, in order."""
+    #: all calls as one function, which returns a status: not 0 where ``run`` has to do the rest
+    whole: Callable[[], int] | None
+
+    def run(self, status: int = 0) -> None:
+        """All calls, in order; with a ``status`` of ``whole``, those that it left."""
 
     def refreeze(self) -> None:
         """Frozen buffers hold other numbers now: make anew what is kept of them."""
@@ -44,15 +49,20 @@ class Executor(Protocol):
 def executor_for(program: Program, memory: int | None = None, lasting: Collection[Buffer] = (),
                  generate: bool = False, frozen: Collection[Buffer] | None = None) -> Executor:
     """The executor of ``program``, after the passes; ``memory``: at most so many bytes for
-    temporaries, at the price of computing some of them twice; ``lasting``: the results that it may
-    lend memory for; ``generate``: pointwise chains as C, compiled here; ``frozen``: the state that
-    holds the same numbers at every run, up to a ``refreeze``.
+    temporaries, at the price of computing some of them twice, and a warning where it takes more all
+    the same; ``lasting``: the results that it may lend memory for; ``generate``: pointwise chains
+    as C, compiled here; ``frozen``: the state that holds the same numbers at every run, up to a
+    ``refreeze``.
     """
     from etude.backends.native.generate import can_generate
     from etude.backends.native.replay import Native, takes
     from etude.replay.passes import optimised
+    from etude.replay.passes.memory import memory_plan
 
     program = optimised(program, memory=memory)
+    if memory is not None and (size := memory_plan(program).size) > memory:
+        warnings.warn(f"capture(memory={memory}): what is in between takes {size} bytes, as few as "
+                      f"could be had by computing some of it twice", stacklevel=outside())
     if takes(program):
         return Native(program, lasting, generate, frozen=frozen)
     if generate:

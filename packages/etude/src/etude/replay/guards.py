@@ -152,10 +152,13 @@ class Names:
 
     def same(self) -> bool:
         """Whether they all still mean that."""
-        for mapping, key, value in self.places:
-            now = mapping.get(key, MISSING)
-            if now is not value and not alike(now, value):
-                return False
+        try:
+            for mapping, key, value in self.places:
+                now = mapping[key]
+                if now is not value and not alike(now, value):
+                    return False
+        except KeyError:
+            return False
         for cell, value in self.cells:
             now = contents(cell)
             if now is not value and not alike(now, value):
@@ -266,8 +269,14 @@ FIXED = (int, float, bool, str, bytes, complex, type(None), np.generic, np.dtype
 
 
 def alike(x: Any, y: Any) -> bool:
-    """Whether two values that are not the same object are the same number or text."""
-    return type(x) is type(y) and isinstance(x, FIXED) and (x == y or (x != x and y != y))
+    """Whether two values that are not the same object are the same number or text. Of the two
+    zeros each is itself alone, since 1 / -0.0 is not 1 / 0.0.
+    """
+    if type(x) is not type(y) or not isinstance(x, FIXED):
+        return False
+    if x == y:
+        return bool(x) or repr(x) == repr(y)
+    return bool(x != x and y != y)
 
 
 def contents(cell: Any) -> Any:

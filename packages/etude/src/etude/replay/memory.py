@@ -20,10 +20,8 @@ def owner_of(x: Any) -> Any:
     """
     if not isinstance(x, np.ndarray):
         return x.buffer
-    if x.base is None:  # most are
-        return x
-    while isinstance(x.base, np.ndarray):
-        x = x.base
+    while isinstance(base := x.base, np.ndarray):
+        x = base
     return x
 
 

@@ -48,12 +48,13 @@ class Reference:
     def lent(self, buffer: Buffer) -> Any:
         """Nothing: every buffer has memory of its own."""
 
+    whole: Callable[[], int] | None = None
     kept_bytes = 0
 
     def refreeze(self) -> None:
         """Nothing is kept from run to run."""
 
-    def run(self) -> None:
+    def run(self, status: int = 0) -> None:
         """All calls, in order."""
         for i, step in enumerate(self._steps):
             self.at = i

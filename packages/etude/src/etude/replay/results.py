@@ -3,8 +3,9 @@
 A caller may keep a result for as long as he likes. So before a run each result buffer asks
 Python how many references there are to its array, and to the Tensor that was made of it: if no more
 than the replay's own, nobody can look there any more. Else the result goes into another array. A
-loop with ``loss = step(x, y)`` holds the last loss while the next one is made, so two arrays take
-turns. The executor is given a view of the array, which is one reference however it keeps it.
+loop with ``y = predict(x)`` holds the last result while the next one is made, so two arrays take
+turns. The executor is given a view of the array, which is one reference however it keeps it. A few
+numbers, such as a loss, are copied for the caller instead.
 """
 
 from __future__ import annotations
@@ -173,29 +174,17 @@ class Place:
 
 
 class Copied:
-    """The place of a result with a history that is a few numbers, such as a loss. They are computed
-    in memory of the replay's own and copied into the caller's, which is quicker than to bind it.
+    """The place of a result that is a few numbers, such as a loss. They are computed in memory of
+    the replay's own, and the caller gets a copy: that is quicker than to bind memory for him.
     """
 
-    keeps_tensor = True
-
-    def __init__(self, value: Value) -> None:
+    def __init__(self, value: Value, wants: bool) -> None:
         self.array = np.empty(value.shape, value.dtype)  # where it is computed
-        self.tensor: Tensor | None = None  # the last one that was handed out
-        self._pairs: list[tuple[Any, Tensor]] = []
+        self.node = PAST if wants else None
 
-    def hand_out(self) -> None:
-        """After a run: have the numbers in a Tensor that nobody holds."""
-        self.tensor = None
-        for array, tensor in self._pairs:
-            if getrefcount(array) <= ALONE[True] and getrefcount(tensor) <= ALONE_TENSOR:
-                break
-        else:
-            array = np.empty_like(self.array)
-            tensor = Tensor(array, node=PAST)
-            self._pairs = [*self._pairs[-SPARE:], (array, tensor)]
-        array[...] = self.array
-        self.tensor = tensor
+    def tensor(self) -> Tensor:
+        """The numbers of the last run, for the caller."""
+        return Tensor(self.array.copy(), False, self.node)
 
 
 def _seen(array: Any) -> Any:
@@ -234,22 +223,22 @@ class Grads:
     """
 
     def __init__(self, kept: Sequence[tuple[Tensor, Place]]) -> None:
-        self._kept = kept
-        self._watched: list[Any] = []
-        self._counts: list[int] | None = None  # None: to be counted after the next run
+        self.kept = kept
+        self.watched: list[Any] = []
+        self.counts: list[int] | None = None  # None: to be counted after the next run
 
     def ready(self, executor: Executor) -> bool:
         """Have memory bound for every gradient that nobody else holds. False where somebody holds
         memory that the executor has lent.
         """
-        for leaf, place in self._kept:
+        for leaf, place in self.kept:
             if leaf.grad is not place.tensor:
                 break
         else:
-            if list(map(getrefcount, self._watched)) == self._counts:
+            if list(map(getrefcount, self.watched)) == self.counts:
                 return True
-        self._watched, self._counts = [], None
-        for leaf, place in self._kept:
+        self.watched, self.counts = [], None
+        for leaf, place in self.kept:
             if place.array is None or place.is_held(leaf.grad is place.tensor):
                 if place.lent:
                     return False
@@ -257,14 +246,12 @@ class Grads:
         return True
 
     def set(self) -> None:
-        """After a run: leave them in the leaves."""
-        if self._counts is not None:
-            return
-        for leaf, place in self._kept:
+        """After a run: leave them in the leaves, if they are others than before."""
+        for leaf, place in self.kept:
             leaf.grad = place.tensor
-        places = [place for _, place in self._kept]
-        self._watched = [p.array for p in places] + [p.tensor for p in places]
-        self._counts = [p.refs + IN_LIST for p in places] + [
+        places = [place for _, place in self.kept]
+        self.watched = [p.array for p in places] + [p.tensor for p in places]
+        self.counts = [p.refs + IN_LIST for p in places] + [
             p.tensor_refs + IN_LIST + 1 for p in places]
 
 

@@ -1,13 +1,13 @@
 """A take: one trace of a function, and all that a replay of it needs.
 
 The program, what it is good for (``fits``), and the memory that goes in and comes out (``run``).
-What Python does around the calls of a small step takes as long as the calls, so both are written
-for the usual case: everything as it was, one look at each thing that may differ.
+``usual.py`` has both in one function, for calls in which everything is as it was; what is looked at
+here is looked at there too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from etude.replay.memory import array_of, is_whole, owner_of
 from etude.replay.program import Buffer, Program, Value
 from etude.replay.results import FEW, Copied, Gradient, Grads, Place, Result, tensor_over
 from etude.replay.trace import Trace
+from etude.replay.usual import Usual, never, usual_call
 
 #: What ``run`` returns where an argument lies in memory that the program writes.
 SHARED = object()
@@ -78,7 +79,7 @@ class Take:
 
     def _watch(self, world: World, modules: list[Module], trace: Trace) -> None:
         """What is looked at before a replay, beside the arguments."""
-        known = trace.memories()
+        known = trace.memories() - trace.untouched()
         asking = [g for g in self._gradients if g.before != "any"]
         #: leaves that had no grad, and are no arguments: one look at each is enough
         self._without: list[Any] = [g.leaf for g in asking if g.has_none()]
@@ -96,6 +97,7 @@ class Take:
         """Replay ``program`` from now on."""
         self.program = program
         self._executor: Executor | None = None
+        self.usual: Usual = never
         self._calls: tuple[list[tuple[str, tuple[Any, ...], dict[str, Any]]], str] | None = None
         self._bound: list[Any] = [None] * len(program.arguments)
         n = len(self._arrays)
@@ -127,9 +129,9 @@ class Take:
             b, use = v.buffer, tensors.get(v.buffer)
             if b.kind != "result" or b in places or b in copied:
                 continue
-            if (isinstance(use, Result) and use.wants and is_whole(v) and b.nbytes <= FEW
+            if (isinstance(use, Result) and use.base is None and is_whole(v) and b.nbytes <= FEW
                     and b.device == "cpu"):
-                copied[b] = Copied(v)
+                copied[b] = Copied(v, use.wants)
             else:
                 places[b] = Place(v, current(b.device), use)
         self._copied = copied
@@ -147,10 +149,8 @@ class Take:
         #: each result, and its place where the Tensor for the caller is all of that
         self._answers = [(r, None if r.value is None else self._whole(places, r.value))
                          for r in self._results]
-        self._only: Place | Copied | None = None  # of the result, where that is one kept Tensor
-        if self._result_tree is None and self._results[0].value is not None:
-            only = self._place_of.get(self._results[0].value.buffer)
-            self._only = only if only is not None and only.keeps_tensor else None
+        only = self._results[0].value if self._result_tree is None else None
+        self._only = None if only is None else copied.get(only.buffer)  # few numbers, and all
 
     @staticmethod
     def _whole(places: Mapping[Buffer, Place], v: Value) -> Place | None:
@@ -240,7 +240,7 @@ class Take:
             x = given[i]
             a = x if x.__class__ is np.ndarray else x.array
             if a is not bound[k]:
-                if id(owner_of(a)) in self._delicate:
+                if self._delicate and id(owner_of(a)) in self._delicate:
                     return SHARED
                 executor.bind(buffer, a)
                 bound[k] = a
@@ -257,15 +257,36 @@ class Take:
         for place in self._places:
             if place.is_held():
                 place.renew(executor)
-        self._do(executor, given, self._effects if not done else ())
-        for few in self._copied.values():
-            few.hand_out()
-        if grads is not None:
+        did = len(self._effects) if done else 0
+        try:
+            for do in self._effects[did:]:
+                do()
+                did += 1
+            for buffer in self._renewed:
+                executor.bind(buffer, buffer.source)
+            if executor.whole is None:
+                executor.run()
+            elif status := executor.whole():
+                executor.run(status)
+        except BaseException:
+            self._take_back(executor, given, did)
+            raise
+        finally:
+            if self._written:
+                now = next(clock)
+                for t in self._written:
+                    t.written = now
+                Changes.writes += 1
+        if grads is not None and grads.counts is None:
             grads.set()
         for g in self._sets:
             g.set(given)
+        return self._answered(given)
+
+    def _answered(self, given: Sequence[Any]) -> Any:
+        """After a run: what the caller gets."""
         if self._only is not None:
-            return self._only.tensor
+            return self._only.tensor()
         answers = [self._answer(r, given) if place is None else
                    tensor_over(place.array, r, given) for r, place in self._answers]
         return answers[0] if self._result_tree is None else build(self._result_tree, iter(answers))
@@ -277,6 +298,7 @@ class Take:
         for b, few in self._copied.items():
             executor.bind(b, few.array)
         self._executor = executor
+        self.usual = usual_call(self, executor)
         return executor
 
     def refreeze(self) -> None:
@@ -303,34 +325,17 @@ class Take:
             self._calls = [(c.op, c.inputs, c.attrs) for c in ran], " + ".join(columns)
         return self._calls
 
-    def _do(self, executor: Executor, given: Sequence[Any], left: Sequence[Callable[[], Any]]
-            ) -> None:
-        """The effects that are left, then calls. If one fails, what would not have happened yet is
-        taken back.
+    def _take_back(self, executor: Executor, given: Sequence[Any], did: int) -> None:
+        """After a run that failed, of whose effects so many were done: what would not have happened
+        yet is taken back.
         """
-        done = len(self._effects) - len(left)
-        try:
-            for do in left:
-                do()
-                done += 1
-            for buffer in self._renewed:
-                executor.bind(buffer, buffer.source)
-            executor.run()
-        except BaseException:
-            effects = executor.program.effects  # the same, beside the calls that were run
-            at = executor.at if done == len(effects) else -1
-            for calls_before, effect in reversed(effects[:done]):
-                if calls_before > at:
-                    effect.undo()
-            for g in self._gradients:
-                g.spoilt(given)
-            raise
-        finally:
-            if self._written:
-                now = next(clock)
-                for t in self._written:
-                    t.written = now
-                Changes.writes += 1
+        effects = executor.program.effects  # the same, beside the calls that were run
+        at = executor.at if did == len(effects) else -1
+        for calls_before, effect in reversed(effects[:did]):
+            if calls_before > at:
+                effect.undo()
+        for g in self._gradients:
+            g.spoilt(given)
 
     def _overlap(self, given: Sequence[Any]) -> bool:
         """Whether two arguments lie in one memory."""
@@ -344,6 +349,8 @@ class Take:
         buffer = r.value.buffer
         if buffer.kind == "result":
             place = self._place_of[buffer]
+            if isinstance(place, Copied):
+                return place.tensor()
             if place.keeps_tensor:
                 return place.tensor
             base = place.array

@@ -344,6 +344,13 @@ class Trace:
         """The ids of what owns the memory that was seen."""
         return set(self._by_owner)
 
+    def untouched(self) -> set[int]:
+        """The ids of what owns gradients that were there before, where no call sees them."""
+        seen = {v.buffer for c in self.calls for v in (*c.reads(), *c.outputs)}
+        idle = {v.buffer for v in self.gradients.values()} - seen
+        return {owner for owner, rows in self._by_owner.items()
+                if all(buffer in idle for _, _, buffer in rows)}
+
     def read(self) -> set[Buffer]:
         """The buffers whose values calls read."""
         return {v.buffer for c in self.calls for v in c.reads()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from etude.core.given import integer, real
-from etude.train.checkpoint import DamagedError
+from etude.train.checkpoint import DamagedError, safetensors_module
 from etude.train.run import Run, saved_run
 
 NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -88,11 +88,13 @@ class Checkpoints:
     One is made every ``every_steps`` steps, every ``every_epochs`` epochs (0: never), and at the
     end; the last ``keep`` stay. Each is written whole or not at all, and an older one goes only
     once a newer one is there. While ``fit`` runs, the folder is locked (``lock.py``).
-    ValueError for numbers out of range.
+    ValueError for numbers out of range, ImportError without safetensors: it says so before the
+    first step, and not at the first checkpoint.
     """
 
     def __init__(self, folder: str | Path, every_steps: int = 0, every_epochs: int = 1,
                  keep: int = 3) -> None:
+        safetensors_module()
         self.folder = Path(folder)
         self.every_steps = integer("Checkpoints: every_steps", every_steps, 0)
         self.every_epochs = integer("Checkpoints: every_epochs", every_epochs, 0)

@@ -83,14 +83,15 @@ def _pt(path: Path, file: Any) -> Any:
 def _from_safetensors(path: Path, data: bytes) -> dict[str, Array]:
     safetensors = safetensors_module()
     try:
-        found = safetensors.deserialize(data)
-        header_of(data)  # safetensors takes a name that comes twice
+        found = dict(safetensors.deserialize(data))  # in a new order each time
+        order = [n for n in header_of(data) if n != "__metadata__"]  # each name once, or an error
     except (safetensors.SafetensorError, ValueError, OverflowError, RecursionError) as error:
         begins = f"it begins with {data[:24]!r}" if data else "it is empty"
         raise DamagedError(f"{path}: damaged, cut short, or neither a .pt nor a .safetensors file "
                            f"({begins}; {error}). Use another copy; nothing was loaded") from None
     arrays = {}
-    for name, spec in found:
+    for name in order:
+        spec = found[name]
         if spec["dtype"] not in DTYPE_NAMES:
             raise CheckpointError(f"{path}: {name} is {spec['dtype']}, for which Etude has no "
                                   f"exact place. Convert it to float32 with the program that "

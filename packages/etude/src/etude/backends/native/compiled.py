@@ -28,11 +28,24 @@ PATIENCE = 300.0  # seconds for one file
 
 def compiler() -> list[str] | None:
     """The command of the C compiler: $CC, or the first of cc, gcc, clang; None without one."""
-    named = shlex.split(os.environ.get("CC", ""))
+    try:
+        named = shlex.split(os.environ.get("CC", ""))
+    except ValueError:  # a quotation that is not closed
+        return None
     for words in ([named] if named else [[name] for name in NAMES]):
         if shutil.which(words[0]):
             return words
     return None
+
+
+def lacking() -> str:
+    """Why there is no compiler, and what to do, as a sentence without its full stop."""
+    named = os.environ.get("CC", "")
+    if named.strip():
+        return f"$CC is {named!r}, and no compiler is found by it. Correct it, or unset it"
+    return (f"no C compiler was found (tried {', '.join(NAMES)}). Install one (Debian, Ubuntu: "
+            f"sudo apt install gcc; Fedora: sudo dnf install gcc; macOS: xcode-select --install), "
+            f"or name it in $CC")
 
 
 def compiled(text: str, flags: Sequence[str], folders: Sequence[Path]) -> Path:
@@ -43,7 +56,7 @@ def compiled(text: str, flags: Sequence[str], folders: Sequence[Path]) -> Path:
     """
     command = compiler()
     if command is None:
-        raise BackendError("no C compiler was found")
+        raise BackendError(lacking())
     kept = user_cache() / "generated" / f"{_digest(text, command, flags, folders)}.so"
     source = kept.with_suffix(".c")
     part = kept.with_suffix(f".{os.urandom(4).hex()}.part")  # each process writes one of its own
@@ -54,6 +67,9 @@ def compiled(text: str, flags: Sequence[str], folders: Sequence[Path]) -> Path:
         write_atomically(source, text.encode())
         _compile([*command, *flags, *(f"-I{f}" for f in folders), "-shared", "-fPIC", str(source),
                   "-o", str(part), "-lm"], source)
+        if not part.exists():
+            raise BackendError(f"the compiler {command[0]!r} ended well and wrote no library. Name "
+                               f"another in $CC. The text is in {source}")
         os.replace(part, kept)
     except OSError as error:
         raise BackendError(f"what is generated is kept in {kept.parent}, and that fails: {error}. "

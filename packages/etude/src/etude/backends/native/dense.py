@@ -118,7 +118,8 @@ def _text(op: Op) -> str:
         parameters=", ".join([*arrays, "*", "out=None", *attrs]),
         arrays=", ".join(op.arrays),
         attrs="{" + ", ".join(f"{k!r}: {k}" for k in op.attrs) + "}",
-        key=", ".join([*key, *op.attrs, *(f"{k}.__class__" for k in op.attrs)]),
+        key=", ".join([*key, *(_in_key(op, k) for k in op.attrs),
+                       *(f"{k}.__class__" for k in op.attrs)]),
         specs=", ".join(f"{o}_shape, {o}_dtype" for o in outs),
         make="; ".join(f"{o} = _empty({o}_shape, {o}_dtype)" for o in outs),
         take="; ".join([f"{tuple_of_outs} = out",
@@ -128,3 +129,14 @@ def _text(op: Op) -> str:
         pointers=", ".join([*pointers, *[f"_ident({o})" for o in outs]]),
         outputs=tuple_of_outs,
     )
+
+
+def _in_key(op: Op, attribute: str) -> str:
+    """An attribute as part of the key of a plan. Of what may be a float the two zeros are told
+    apart: they are equal, and clamp(x, min=-0.0) is not clamp(x, min=0.0).
+    """
+    default = op.attrs[attribute]
+    if default is not None and not isinstance(default, float):
+        return attribute
+    return (f"{attribute} if {attribute} is _default_{attribute} or {attribute}.__class__ is not "
+            f"float or {attribute} else repr({attribute})")

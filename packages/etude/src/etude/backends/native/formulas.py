@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILES = ("map.c", "activation.c", "binary.c", "compare.c")
-LINE = re.compile(r"^(MAP|MOSTLY_ORDINARY|LOOP2?|EQUAL|ACTIVATION|BINARY|COMPARE)\((\w+), (.+)\)"
-                  r"(?: /\*.*\*/)?$", re.MULTILINE)
+LINE = re.compile(r"^(MAP|MOSTLY_ORDINARY|HALVED2?|LOOP2?|EQUAL|ACTIVATION|BINARY|COMPARE)"
+                  r"\((\w+), (.+)\)(?: /\*.*\*/)?$", re.MULTILINE)
 
 
 class Formula(NamedTuple):
@@ -57,6 +57,10 @@ def _formula(kind: str, rest: str) -> Formula:
         return Formula(1, 0, rest.partition(", ")[2])
     if kind == "MOSTLY_ORDINARY":  # which blocks are ordinary, the function, and theirs: same bits
         return Formula(1, 0, f"{rest.split(', ')[1]}(v)")
+    if kind == "HALVED":  # a function that is computed half by half: same bits
+        return Formula(1, 0, f"{rest}(v)")
+    if kind == "HALVED2":
+        return Formula(2, 0, f"v * {rest}(w)")
     if kind == "ACTIVATION":  # grain, value, first, second: the attributes, 0 for one not used
         value, first, second = re.fullmatch(r"\w+, (.+), ([^,]+), ([^,]+)", rest).groups()  # type: ignore[union-attr]
         return Formula(1, (first != "0") + (second != "0"), value)

@@ -24,12 +24,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from etude.backends.native.compiled import compiled, compiler
+from etude.backends.native.compiled import compiled, compiler, lacking
 from etude.backends.native.formulas import Formula
 from etude.backends.native.header import HEADER
 from etude.backends.native.kernel import GENERATED, Host, Record
 from etude.backends.native.loops import Loop, step_of
 from etude.core.errors import BackendError
+from etude.inspect.receipt import outside
 from etude.replay.program import Buffer, Group, Program
 
 LEAST_WORK = 16 << 10  # elements worth a thread
@@ -43,15 +44,13 @@ def can_generate(host: Host | None) -> bool:
     missing: groups then run block by block, with the same bits.
     """
     if host is None or host.loop is None:
-        lacking = "it needs the kernels of etude-cpu: pip install etude-cpu, and etude.use(\"cpu\")"
+        why = "it needs the kernels of etude-cpu: pip install etude-cpu, and etude.use(\"cpu\")"
     elif compiler() is None:
-        lacking = ("no C compiler was found (tried $CC, cc, gcc, clang). Install one (Debian, "
-                   "Ubuntu: sudo apt install gcc; Fedora: sudo dnf install gcc; macOS: "
-                   "xcode-select --install), or name it in $CC")
+        why = lacking()
     else:
         return True
-    warnings.warn(f"capture(generate=True) generates nothing here: {lacking}. The program runs as "
-                  f"without generate, with the same bits", stacklevel=2)
+    warnings.warn(f"capture(generate=True) generates nothing here: {why}. The program runs as "
+                  f"without generate, with the same bits", stacklevel=outside())
     return False
 
 

@@ -88,11 +88,16 @@ class Chain(Protocol):
     @property
     def done(self) -> int: ...
 
-    def point(self, first: int, last: int, array: Any) -> None:
-        """Point the places of the patches ``first`` to ``last`` - 1 into ``array``."""
+    def pointer(self, first: int, last: int) -> Callable[[int], None]:
+        """A function of ``ident(array)``: the places of the patches ``first`` to ``last`` - 1
+        point into that array from now on.
+        """
 
     def run(self, first: int, last: int) -> int:
         """Run the records ``first`` to ``last`` - 1, up to the first bad status, and return it."""
+
+    def whole(self) -> Callable[[], int]:
+        """``run`` for all records, as a function without parameters that is quicker to call."""
 
     @property
     def kept_bytes(self) -> int:

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +315,7 @@ def abi(name: str, memory: Memory, address_of_context: Callable[[], int] | None 
         return said
 
     return Host(name, thunk, ident, error, start, stop, run,
-                lambda records, patches, *_: Loop(run, ident, records, patches), False, memory)
+                lambda records, patches, *_: Loop(run, records, patches), False, memory)
 
 
 class Loop:
@@ -325,19 +325,23 @@ class Loop:
 
     kept_bytes = 0
 
-    def __init__(self, run: Callable[[Record], int],
-                 ident: Callable[[np.ndarray[Any, Any]], int], records: list[Any],
-                 patches: list[Patch]) -> None:
-        self._run, self._ident = run, ident
+    def __init__(self, run: Callable[[Record], int], records: list[Any], patches: list[Patch]
+                 ) -> None:
+        self._run = run
         self._records, self._patches = list(records), patches
         self.done = 0
 
-    def point(self, first: int, last: int, array: Any) -> None:
-        begin = self._ident(array)
-        for i, pointer, offset in self._patches[first:last]:
-            pointers = list(self._records[i].pointers)
-            pointers[pointer] = begin + offset
-            self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
+    def pointer(self, first: int, last: int) -> Callable[[int], None]:
+        def point(begin: int) -> None:
+            for i, pointer, offset in self._patches[first:last]:
+                pointers = list(self._records[i].pointers)
+                pointers[pointer] = begin + offset
+                self._records[i] = self._records[i]._replace(pointers=tuple(pointers))
+
+        return point
+
+    def whole(self) -> Callable[[], int]:
+        return partial(self.run, 0, len(self._records))
 
     def refreeze(self) -> None:
         """There is nothing to make anew."""

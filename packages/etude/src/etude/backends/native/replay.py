@@ -18,7 +18,7 @@ A call that no native column takes is run by its table, in Python, between two s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +30,7 @@ from etude.backends.native.generate import Generator, can_generate
 from etude.backends.native.geometry import Geometry
 from etude.backends.native.kernel import (
     NO_MEMORY,
+    OK,
     UNSUPPORTED,
     Blocks,
     Host,
@@ -99,11 +100,10 @@ class Native:
 
     def bind(self, buffer: Buffer, array: Array) -> None:
         """From now on ``buffer`` is the memory that begins with the first element of ``array``."""
-        if buffer in self._patches:
+        point = self._pointers.get(buffer)
+        if point is not None:
             self._memory[buffer] = array
-            first, last = self._patches[buffer]
-            if self._chain is not None and first < last:
-                self._chain.point(first, last, array)
+            point(self._ident(array))
 
     def lent(self, buffer: Buffer) -> Any:
         """The place of a lasting result in the arena. Views of it are known by their base."""
@@ -122,11 +122,15 @@ class Native:
         """Memory for what kernels keep of frozen buffers."""
         return 0 if self._chain is None else self._chain.kept_bytes
 
-    def run(self) -> None:
-        """The program once. BackendError where a kernel fails, naming the call."""
+    def run(self, status: int = OK) -> None:
+        """The program once. BackendError where a kernel fails, naming the call. ``status``: what
+        ``whole()`` returned, if that was called; this does the rest.
+        """
         chain, before = self._chain, self._records_before
         i, last = 0, len(self.program.calls)
         try:
+            if status:
+                i = self._failed(status)
             while i < last:
                 stretch = self._stretches[self._stretch_of[i]]
                 if stretch.native and chain is not None:
@@ -213,17 +217,21 @@ class Native:
         places = self._places_of_copies()
         copies = {Buffer("", "temporary", x.nbytes): x for _, x in self._copies}
         patches = _patches({**moving, **copies}, records)
-        self._patches: dict[Buffer, tuple[int, int]] = {}
-        ordered: list[Patch] = []
-        for b in (*moving, *copies):
-            mine = patches.get(b, [])
-            self._patches[b] = len(ordered), len(ordered) + len(mine)
-            ordered.extend(mine)
-            self._memory.pop(b, None)
+        ordered = [patch for mine in patches.values() for patch in mine]
         frozen = _patches({b: self._memory[b] for b in self._frozen_buffers()}, records)
         self._chain = None if host is None else host.chain(
             records, ordered, [(p.record, p.pointer) for found in frozen.values() for p in found],
             self._found_tails())
+        self._ident = id if host is None else host.ident
+        self._pointers: dict[Buffer, Callable[[int], None]] = {}
+        first = 0
+        for b in (*moving, *copies):
+            self._memory.pop(b, None)
+            self._pointers[b] = _nowhere
+        for b, mine in patches.items():
+            if self._chain is not None:
+                self._pointers[b] = self._chain.pointer(first, first + len(mine))
+            first += len(mine)
         for b, place in zip(copies, places, strict=True):
             self.bind(b, place)
         self._copies.clear()
@@ -382,6 +390,14 @@ class Native:
                 self._stretches.append(Stretch(native, i + 1))
             self._stretches[-1].last = i + 1
             self._stretch_of.append(len(self._stretches) - 1)
+        #: runs the whole program, where that is one native call, and returns a status
+        self.whole: Callable[[], int] | None = None
+        if self._chain is not None and not self._in_python and not self._poison:
+            self.whole = self._chain.whole()
+
+
+def _nowhere(ident: int) -> None:
+    """No record points into this buffer."""
 
 
 def _table(call: Call) -> Table:

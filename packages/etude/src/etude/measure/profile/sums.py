@@ -188,7 +188,8 @@ class Sums:
             spent.seconds += own
             spent.python += python
             place.ops[call.op] += own
-            if place.phase == "optimiser" and thread.phase != "optimiser":
+            begins = place.phase == "optimiser" and thread.phase != "optimiser"
+            if begins or (place.phase == "captured" and _has_step(call)):
                 self.steps += 1
                 if self.steps <= STEPS:
                     self._step_begins.append(start)
@@ -231,6 +232,11 @@ class Sums:
         if place is None:
             place = self._places[key] = place_of(stack)
         return place
+
+
+def _has_step(call: Call) -> bool:
+    """Whether a call that stands for many has the step of an optimiser among them."""
+    return any(name in TABLE and TABLE[name].family == "step" for name, _, _ in call.parts)
 
 
 def _gathered(places: Iterable[tuple[Any, Place]]) -> dict[Any, Spent]:

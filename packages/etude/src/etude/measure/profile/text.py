@@ -28,7 +28,7 @@ def heading(p: Profile, n: Numbers) -> str:
     """What was profiled, for how long."""
     text = f"Profile of {p.name or 'a block'}: {seconds(n.seconds)}"
     if n.steps:
-        text += f", {n.steps} steps"
+        text += f", {n.steps} step{'s' if n.steps > 1 else ''}"
     if n.step:
         text += f" of {seconds(n.step)}"
     return f"{text}, {n.calls} op calls"
@@ -91,6 +91,8 @@ def _ops(rows: list[Row], most: int) -> str:
 
 def _lines(p: Profile, most: int) -> str:
     found = p.lines()[:most]
+    if not found:  # other threads made all the calls
+        return ""
     wall = max(p.span.wall, 1e-9)
     rows = [f"{'line':<28} {'calls':>6} {'in ops':>7} {'outside':>8}"]
     for line, spent in found:
@@ -115,6 +117,10 @@ def notes(p: Profile, n: Numbers) -> list[str]:
     found = [f"Roof: the share of what this machine does at the intensity of the op, by the peaks "
              f"of {p.peaks.date[:10]} ('etude roofline'); above 100 % its data came from a cache.",
              f"Profiling took {n.watching:.1%} of the time; it is no part of the other shares."]
+    if p.sums.elsewhere:
+        found.append(f"Other threads were in ops for {seconds(p.sums.elsewhere)}. These calls are "
+                     f"in the table of ops alone: shares of the time and lines are those of one "
+                     f"thread.")
     elsewhere = sorted({row.column for row in p.rows(views=False) if row.bytes and not row.least})
     if elsewhere:
         found.insert(1, f"Of {', '.join(elsewhere)}, on another device, no roof is known; a time "

@@ -41,7 +41,7 @@ def trace(p: Profile) -> dict[str, Any]:
                            "args": {"reserved": 1e-6 * moment.reserved,
                                     "arrays": 1e-6 * moment.live}})
     return {"traceEvents": events, "displayTimeUnit": "ms",
-            "otherData": {"calls": p.sums.calls, "shown": len(slices)}}
+            "otherData": {"calls": p.sums.calls, "shown": sum(s.call.op != "" for s in slices)}}
 
 
 def _named(what: str, row: int, name: str) -> dict[str, Any]:

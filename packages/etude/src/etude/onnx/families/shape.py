@@ -147,9 +147,13 @@ def _expand(node: Node, x: Tensor, shape: Tensor) -> Any:
 
 @reads("Tile", since=6)
 def _tile(node: Node, x: Tensor, repeats: Tensor) -> Any:
-    for d, times in enumerate(ints(repeats)):
-        x = F.cat([x] * times, d) if times else x[(*[slice(None)] * d, slice(0, 0))]
-    return x
+    times = ints(repeats)
+    if len(times) != x.ndim or min(times, default=0) < 0:
+        raise Refused(f"repeats {times} of a tensor of {x.ndim} dimensions")
+    apart = [n for size in x.shape for n in (1, size)]
+    wide = [n for pair in zip(times, x.shape, strict=True) for n in pair]
+    return x.reshape(apart).expand(wide).reshape([t * n for t, n in zip(times, x.shape,
+                                                                        strict=True)])
 
 
 @reads("ConstantOfShape", since=9)
@@ -164,6 +168,8 @@ def _range(node: Node, start: Tensor, limit: Tensor, delta: Tensor) -> Any:
     """start + i delta, as ONNX writes it: not a running sum."""
     node.get("stash_type")  # of float16, which is refused
     first, last, step = number(start), number(limit), number(delta)
+    if not step:
+        raise Refused("a step of 0, with which the limit is never reached")
     count = max(math.ceil((last - first) / step), 0)
     return like(start, np.arange(count)) * delta.reshape(()) + start.reshape(())
 
