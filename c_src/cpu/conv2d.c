@@ -171,8 +171,8 @@ static void conv_body(void *arg, int64_t begin, int64_t end)
 {
     conv *q = arg;
     for (int64_t slot = begin; slot < end; slot++) {
-        int64_t task;
-        while ((task = atomic_fetch_add(&q->next, 1)) < q->N * q->G * q->parts)
+        int64_t task, empty = 0;
+        while ((task = next_task(q->hands, q->slots, slot, &empty)) >= 0)
             conv_task(q, task, q->space + slot * q->slot_size);
     }
 }
@@ -329,11 +329,13 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     int64_t starts = round_up(q->G * q->OP, 64);
     int64_t scales = q->tail && q->tail->mean ? round_up(q->G * q->O, 64) : 0;
     size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts + scales) * sizeof(real);
+    size_t hands = (size_t)q->slots * sizeof(hand);
     int64_t numbers = give_out(q, NULL);
-    char *space = etude_scratch(ctx, bytes + (size_t)numbers * sizeof(int64_t));
+    char *space = etude_scratch(ctx, hands + bytes + (size_t)numbers * sizeof(int64_t));
     if (!space)
         return ETUDE_NO_MEMORY;
-    q->space = (real *)space;
+    q->hands = (hand *)space;
+    q->space = (real *)(space += hands);
     q->packed = q->space + q->slots * q->slot_size;
     q->start = q->packed + weights;
     q->scales = q->start + starts;
@@ -355,7 +357,7 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     tiles *= depths_of(taps);
     q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
 
-    atomic_init(&q->next, 0);
+    deal(q->hands, q->slots, q->N * q->G * q->parts);
     if (!q->lines && !(kept && kept->filled))
         etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
                            ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);

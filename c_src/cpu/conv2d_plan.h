@@ -3,10 +3,9 @@
 #ifndef ETUDE_CONV2D_PLAN_H
 #define ETUDE_CONV2D_PLAN_H
 
-#include <stdatomic.h>
-
 #include "canvas.h"
 #include "gemm.h"
+#include "hands.h"
 
 enum { LINE = 64 / sizeof(real) }; /* numbers in a line of cache */
 
@@ -46,8 +45,8 @@ typedef struct {
     int64_t parts, height;    /* tasks of an image, and the most lines of a class in one */
     int64_t slots, slot_size;
     int64_t fetch;            /* lines of cache of the next image asked for with a tile */
+    hand *hands;
     real *space;
-    atomic_llong next;
 } conv;
 
 /* The image after this one, asked of memory a few lines of cache at a time. */

@@ -17,11 +17,10 @@
    of the next images are asked of memory, a few lines with each tile.
 
    Expected, of the peak of a core: 80 to 85 % from 32 channels up. */
-#include <stdatomic.h>
-
 #include "canvas.h"
 #include "conv2d_weight_lines.h"
 #include "gemm.h"
+#include "hands.h"
 
 enum {
     MOST_SHARES = 16,        /* of the images, each with sums of its own */
@@ -58,7 +57,7 @@ typedef struct weight_plan {
     real *sums;             /* shares x G x taps x OP */
     real *space;
     real *dw;
-    atomic_llong next;
+    hand *hands;
 } weight_plan;
 
 /* Asks memory for some of it. */
@@ -184,16 +183,15 @@ static lookahead ahead_of(const weight_plan *q, const range *r, int64_t n)
     return (lookahead){x, x + of_x, grad, grad + of_grad, ceil_ratio(of_x + of_grad, LINE * tiles)};
 }
 
-/* What follows: more images of the task, or the first of the task that is next to be taken. Another
-   thread may take that one; it is then asked for in vain. */
-static lookahead next_images(weight_plan *q, const range *r, int64_t n)
+/* What follows: more images of the task, or the first of the next one. Another thread may take that;
+   it is then asked for in vain. */
+static lookahead next_images(const weight_plan *q, const range *r, int64_t task, int64_t n)
 {
     if (n < r->end)
         return ahead_of(q, r, n);
-    int64_t task = atomic_load(&q->next);
-    if (task >= q->shares * q->G * q->blocks)
+    if (task + 1 >= q->shares * q->G * q->blocks)
         return (lookahead){0};
-    range after = range_of(q, task);
+    range after = range_of(q, task + 1);
     return ahead_of(q, &after, after.begin);
 }
 
@@ -213,7 +211,7 @@ static void weight_task(weight_plan *q, int64_t task, real *space)
         for (int64_t i = w.images - 1; i >= 0; i--)
             w.image = paint(&view, space + i * q->image_size,
                             q->x + (((n + i) * q->G + r.g) * q->C + r.c0) * q->H * q->W, 0);
-        lookahead next = next_images(q, &r, n + w.images);
+        lookahead next = next_images(q, &r, task, n + w.images);
         q->products(q, &w, &next);
     }
 }
@@ -222,8 +220,8 @@ static void weight_body(void *arg, int64_t begin, int64_t end)
 {
     weight_plan *q = arg;
     for (int64_t slot = begin; slot < end; slot++) {
-        int64_t task;
-        while ((task = atomic_fetch_add(&q->next, 1)) < q->shares * q->G * q->blocks)
+        int64_t task, empty = 0;
+        while ((task = next_task(q->hands, q->slots, slot, &empty)) >= 0)
             weight_task(q, task, q->space + slot * q->slot_size);
     }
 }
@@ -343,15 +341,17 @@ ETUDE_KERNEL(conv2d_weight, conv2d_weight)(etude_context *ctx, const real *grad,
     size_t bytes = (size_t)(sums + q.slots * q.slot_size) * sizeof(real);
     int64_t places = q.lines ? 2 * q.images * OH * in_line(&q) : depth;
     int64_t numbers = channels * KH * KW + places;
-    char *space = etude_scratch(ctx, bytes + (size_t)numbers * sizeof(int64_t));
+    size_t hands = (size_t)q.slots * sizeof(hand);
+    char *space = etude_scratch(ctx, hands + bytes + (size_t)numbers * sizeof(int64_t));
     if (!space)
         return ETUDE_NO_MEMORY;
-    q.sums = (real *)space;
+    q.hands = (hand *)space;
+    q.sums = (real *)(space += hands);
     q.space = q.sums + sums;
     q.place = (int64_t *)(space + bytes);
     q.pixel = q.place + channels * KH * KW;
     place_all(&q, channels, DH, DW);
-    atomic_init(&q.next, 0);
+    deal(q.hands, q.slots, q.shares * q.G * q.blocks);
     if (q.slots > 1)
         etude_parallel_for(ctx, weight_body, &q, q.slots, 1);
     else

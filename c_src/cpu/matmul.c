@@ -13,7 +13,7 @@
            for panel of the strip, KC x NR             in L1
              for tile of the block, MR rows            MR x NR accumulators in registers (gemm.h)
 
-   Threads take tasks from a counter, and a strip of B is packed by whoever needs it first, so a
+   Tasks are dealt out to threads (hands.h), and a strip of B is packed by whoever needs it first, so a
    product is one fork and one join. A single block of rows is cut along n instead and shares
    nothing; stacks of small products are cut along the batch. In a frozen program B may be a weight
    that is the same at every run: then it is packed once, all of it, and stays with the call.
@@ -26,6 +26,7 @@
 #include <stdatomic.h>
 
 #include "few_rows.h"
+#include "hands.h"
 
 /* ---- Few rows -------------------------------------------------------------------------------- */
 
@@ -133,7 +134,7 @@ typedef struct {
     real *a_space, *b_space; /* packed blocks of A, one per slot; packed B, or a strip per slot */
     int64_t a_size, b_size;  /* elements of one such piece */
     atomic_int *state;       /* depths x strips */
-    atomic_llong next;       /* task */
+    hand *hands;             /* tasks, by slot */
 } plan;
 
 /* Packs columns j0 .. j1 of B at depth p0 .. p0 + kc into panels. Where B's rows are contiguous,
@@ -275,10 +276,9 @@ static void run_task(plan *q, int64_t task, int64_t slot)
 static void plan_body(void *arg, int64_t begin, int64_t end)
 {
     plan *q = arg;
-    int64_t tasks = q->products * q->blocks * q->cuts;
     for (int64_t slot = begin; slot < end; slot++) {
-        int64_t task;
-        while ((task = atomic_fetch_add(&q->next, 1)) < tasks)
+        int64_t task, empty = 0;
+        while ((task = next_task(q->hands, q->slots, slot, &empty)) >= 0)
             run_task(q, task, slot);
     }
 }
@@ -316,16 +316,18 @@ static int run_blocks(etude_context *ctx, const product *g, int64_t products, in
     int64_t pieces = q.share_b ? q.depths * q.strips : q.slots;
     q.b_size = q.kept ? 0 : q.b_size;
     size_t bytes = (size_t)(q.slots * q.a_size + pieces * q.b_size) * sizeof(real);
-    char *space = etude_scratch(ctx, bytes + (size_t)pieces * sizeof(atomic_int));
+    size_t hands = (size_t)q.slots * sizeof(hand);
+    char *space = etude_scratch(ctx, hands + bytes + (size_t)pieces * sizeof(atomic_int));
     if (!space)
         return ETUDE_NO_MEMORY;
-    q.b_space = (real *)space;
+    q.hands = (hand *)space;
+    q.b_space = (real *)(space += hands);
     q.a_space = q.b_space + pieces * q.b_size;
     q.state = (atomic_int *)(space + bytes);
     if (q.share_b)
         for (int64_t i = 0; i < pieces; i++)
             atomic_init(&q.state[i], UNPACKED);
-    atomic_init(&q.next, 0);
+    deal(q.hands, q.slots, products * q.blocks * q.cuts);
     if (q.slots > 1)
         etude_parallel_for(ctx, plan_body, &q, q.slots, 1);
     else
