@@ -147,7 +147,7 @@ def in_turn(runner: Runner, case: Case, outputs: list[Any], record: Draft) -> No
         for i, a in enumerate(arrays):
             if i in over:
                 arrays[i] = over[i]
-            elif a.shape == arrays[0].shape:
+            elif a is not None and a.shape == arrays[0].shape:
                 arrays[i] = a * a.dtype.type(-0.5)
         call = Call(tuple(arrays), call.attrs)
         following = Following(case.spec, case.kind, case.plan, case.dtype, case.seed, case.number,

@@ -35,7 +35,7 @@ def _plans(evaluating=False, cotangent=False):
                "layout": crossed([_plan((5, 3, 4))], together=("window",)),
                "empty": [_plan((3, 0, 4)), _plan((2, 0))] + [_plan((0, 3, 4))] * evaluating,
                "0d": [_plan((2, 1)), _plan((1, 1, 2), "")],
-               "alias": [BASE[0], BASE[1], BASE[3], _plan((2, 65)), _plan((2, 3, 33, 33))] * evaluating,
+               "alias": [*BASE, _plan((2, 65)), _plan((2, 3, 33, 33))] * evaluating,
                "large": [_plan((8, 17, 65, 67)), _plan((2053, 129)),
                          _plan((520, 24), layout="rows")],
                "threads": [_plan((8, 17, 65, 67)), _plan((2053, 129), "")],
