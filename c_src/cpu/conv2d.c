@@ -25,7 +25,8 @@
    Memory is asked for what comes next: the image of the next task, and the place of the result.
 
    What follows in a replay (a norm, a sum, a relu) is done by each task on its own lines: tail.h.
-   A frozen program (etude_keep) keeps the packed weights from run to run.
+   A frozen program (etude_keep) keeps the packed weights from run to run, and what tasks look up:
+   it stays in the cache of each core.
    Threads share images, groups, and the lines of an image where there are few. Each output is one
    chain of sums in an order that the sizes fix.
 
@@ -323,34 +324,35 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
         beside = lines_space(q, width);
     q->slot_size = canvas_size(&q->view) + round_up(beside, 64);
     int64_t weights = q->lines ? 0 : round_up(q->G * q->OP * taps, 64);
-    etude_kept *kept = q->lines ? NULL : etude_keep(ctx, q->weight, (size_t)weights * sizeof(real));
-    if (kept)
-        weights = 0;
     int64_t starts = round_up(q->G * q->OP, 64);
     int64_t scales = q->tail && q->tail->mean ? round_up(q->G * q->O, 64) : 0;
-    size_t bytes = (size_t)(q->slots * q->slot_size + weights + starts + scales) * sizeof(real);
-    size_t hands = (size_t)q->slots * sizeof(hand);
-    int64_t numbers = give_out(q, NULL);
-    char *space = etude_scratch(ctx, hands + bytes + (size_t)numbers * sizeof(int64_t));
+    size_t bytes = (size_t)(q->slots * q->slot_size + starts + scales) * sizeof(real);
+    size_t hands = (size_t)q->slots * sizeof(hand), packed = (size_t)weights * sizeof(real);
+    size_t lasting = packed + (size_t)give_out(q, NULL) * sizeof(int64_t);
+    etude_kept *kept = etude_keep(ctx, q->weight, lasting);
+    char *space = etude_scratch(ctx, hands + bytes + (kept ? 0 : lasting));
     if (!space)
         return ETUDE_NO_MEMORY;
     q->hands = (hand *)space;
-    q->space = (real *)(space += hands);
-    q->packed = q->space + q->slots * q->slot_size;
-    q->start = q->packed + weights;
+    q->space = (real *)(space + hands);
+    q->start = q->space + q->slots * q->slot_size;
     q->scales = q->start + starts;
     if (q->tail)
         tail_scales(q->tail, q->G * q->O, q->scales);
-    if (kept)
-        q->packed = kept->memory;
+    char *last = kept ? kept->memory : space + hands + bytes;
+    q->packed = (real *)last;
+    give_out(q, (int64_t *)(last + packed));
     for (int64_t i = 0; i < q->G * q->OP; i++) {
         int64_t g = i / q->OP, o = i % q->OP;
         q->start[i] = q->bias && o < q->O ? q->bias[g * q->O + o] : 0;
     }
-    give_out(q, (int64_t *)(space + bytes));
-    divide(back, q->rows, q->row_tap, q->row, top, q->YH, q->KH, SH, PH, DH);
-    divide(back, q->columns, q->column_tap, q->column, left, q->YW, q->KW, SW, PW, DW);
-    place_all(q);
+    /* With more threads tasks have fewer lines, and what is kept of another height is no use. */
+    int filled = kept && kept->filled == 1 + q->height;
+    if (!filled) {
+        divide(back, q->rows, q->row_tap, q->row, top, q->YH, q->KH, SH, PH, DH);
+        divide(back, q->columns, q->column_tap, q->column, left, q->YW, q->KW, SW, PW, DW);
+        place_all(q);
+    }
 
     int64_t tiles = q->lines ? lines_tiles_of(q, width)
                              : ceil_ratio(q->height * q->YW, MR) * ceil_ratio(q->O, NR);
@@ -358,11 +360,11 @@ static int run_conv(etude_context *ctx, conv *q, int back, int64_t SH, int64_t S
     q->fetch = ceil_ratio(q->C * q->H * q->W, LINE * q->parts * tiles);
 
     deal(q->hands, q->slots, q->N * q->G * q->parts);
-    if (!q->lines && !(kept && kept->filled))
+    if (!q->lines && !filled)
         etude_parallel_for(ctx, pack_weights, q, q->G * ceil_ratio(q->O, NR),
                            ETUDE_GRAIN_MEMORY / (NR * taps + 1) + 1);
     if (kept)
-        kept->filled = 1;
+        kept->filled = (int32_t)(1 + q->height);
     if (q->slots > 1)
         etude_parallel_for(ctx, conv_body, q, q->slots, 1);
     else

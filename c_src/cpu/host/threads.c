@@ -39,20 +39,23 @@ typedef struct {
 static struct {
     atomic_int threads;  /* wanted, the caller included */
     atomic_flag busy;    /* a job is under way */
-    atomic_uint job;     /* counts jobs; workers watch it */
-    atomic_uint open;    /* the number of the job that may be joined, or 0 */
-    atomic_int inside;   /* how many are in, or looking whether it is open */
+    int32_t workers;     /* started; guarded by the mutex, as is falling asleep */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, left;
     atomic_int sleepers; /* asleep, or about to be */
     atomic_int waiting;  /* the caller sleeps until the last one has left */
-    atomic_int core;     /* on which the caller runs, or -1 */
-    etude_body *body;    /* from here to shares: written while nobody is inside */
+
+    /* What one core writes and another reads has a line of cache for itself, or a line that is
+       written once for a job: a line that goes to and fro costs up to half a microsecond. */
+    _Alignas(CACHE_LINE) atomic_uint job; /* counts jobs; workers watch it */
+    _Alignas(CACHE_LINE) atomic_int inside; /* how many are in, or looking whether it is open */
+    _Alignas(CACHE_LINE) atomic_uint open; /* the number of the job that may be joined, or 0 */
+    atomic_int core;  /* on which the caller runs, or -1 */
+    etude_body *body; /* from here to shares: written while nobody is inside */
     void *arg;
     int64_t chunk;
     int32_t count; /* of shares: of threads that the job is for */
     share shares[MOST_THREADS];
-    int32_t workers;       /* started; guarded by the mutex, as is falling asleep */
-    pthread_mutex_t mutex;
-    pthread_cond_t wake, left;
 } pool = {.threads = 1,
           .busy = ATOMIC_FLAG_INIT,
           .mutex = PTHREAD_MUTEX_INITIALIZER,

@@ -28,6 +28,12 @@ def images():
                          nn.Flatten(), nn.Linear(6 * 9, 5))
 
 
+def lines():
+    """Convolutions along the pixels: of whole vectors, flat, and with lines of 8."""
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3),
+                         nn.Conv2d(16, 8, 3, stride=2, padding=2), nn.Conv2d(8, 8, 3, padding=1))
+
+
 def given(model, n, dtype="float32"):
     """The model in evaluation, and an input for it."""
     shape = (n, 300) if isinstance(model[0], nn.Linear) else (n, 3, 16, 16)
@@ -68,7 +74,7 @@ def threads():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1, 3, 13, 64, 257])
-@pytest.mark.parametrize("make", [deep, images])
+@pytest.mark.parametrize("make", [deep, images, lines])
 def test_the_bits_are_those_of_an_unfrozen_call(make, n, dtype):
     model, x = given(make(), n, dtype)
     frozen, predict = predictor(model, freeze=True)
@@ -80,7 +86,7 @@ def test_the_bits_are_those_of_an_unfrozen_call(make, n, dtype):
 
 
 @pytest.mark.parametrize("n", [1, 5, 64])
-@pytest.mark.parametrize("make", [deep, images])
+@pytest.mark.parametrize("make", [deep, images, lines])
 def test_what_is_kept_serves_any_number_of_threads(make, n, threads):
     model, x = given(make(), n)
     frozen, predict = predictor(model, freeze=True)

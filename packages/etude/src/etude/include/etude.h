@@ -115,13 +115,14 @@ static inline void *etude_scratch(etude_context *ctx, size_t bytes)
 typedef struct etude_kept {
     void *memory; /* aligned to 64 bytes */
     size_t bytes;
-    int32_t filled; /* 0 at first; set it once `memory` is filled, and find it so at the next run */
+    int32_t filled; /* 0 at first; set it once `memory` is filled, and find it so at the next run. A
+                       kernel may say for what, such as a number of tasks, and fill again */
 } etude_kept;
 
 /* Memory to keep what a kernel makes of the array `of` alone, such as a weight in another order.
    NULL, which is usual: there is none, so work in scratch memory. Else the array `of` holds the same
-   numbers at every run that finds it filled. What lies there must not depend on the number of
-   threads. Ask once in a call, outside of parallel_for. */
+   numbers at every run that finds it filled. The number of threads may be another one. Ask once in a
+   call, outside of parallel_for. */
 static inline etude_kept *etude_keep(etude_context *ctx, const void *of, size_t bytes)
 {
     return ctx->keep ? ctx->keep(ctx, of, bytes) : NULL;
