@@ -10,7 +10,7 @@ pytest.importorskip("click", reason="NOT RUN: needs the package click")
 from shell import run, words
 
 import etude
-from etude.bench import calls, memory, peers, race, report, works
+from etude.bench import calls, memory, ops, peers, race, report, works
 from etude.bench.memory import Peaks
 from etude.bench.race import Lead, Row, Time
 from etude.bench.report import Report
@@ -82,8 +82,25 @@ def test_without_c_kernels_the_command_says_so(monkeypatch):
     assert "pip install etude-cpu" in run("bench", "steps", "--quick", code=1)
 
 
-def test_ops_without_pytorch_say_what_to_install(alone):
-    assert "pip install torch" in run("bench", "ops", code=1)
+def test_ops_without_pytorch_are_timed_beside_numpy(alone, kernels):
+    out = run("bench", "ops", "softmax", "--json")
+    assert "pip install torch" in out
+    rows = json.loads(out[out.index("{"):])["rows"]
+    assert [row["work"] for row in rows] == ["softmax 32x32", "softmax 256x256",
+                                             "softmax 1024x1024"]
+    for row in rows:
+        assert {"Etude", "NumPy"} == set(row["times"])
+        assert [lead["over"] for lead in row["leads"]] == ["NumPy"]
+        assert "pip install torch" in row["left_out"]["PyTorch"]
+
+
+@pytest.mark.parametrize("name", calls.CASES)
+def test_a_case_computes_what_the_reference_does(name, kernels):
+    case = next(ops.sized(name))
+    op = calls.op_of(name)
+    with etude.use("cpu"):
+        ours = case.ours(op)()
+    ops.agree(name, case, ours, TABLE[op](*case.arrays, **case.attrs))
 
 
 def test_more_threads_than_cores_are_refused():

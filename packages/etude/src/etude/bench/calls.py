@@ -5,7 +5,7 @@ A ``Case`` is one op at one shape: what it is called with, and the function that
 PyTorch, on the same memory. Each name has three sizes, about 1 thousand, 65 thousand and a million
 elements; further shapes of a million, and a way to draw more, for ``tests/bench``. Most names are
 those of ops; the others are an op called in another way (``op_of``). An op without a case stands in
-``OTHERWISE``. Without PyTorch the file can be imported and its lists read, and no case be made.
+``OTHERWISE``. Without PyTorch the cases can be made and called, and their ``theirs`` does nothing.
 """
 
 import math
@@ -17,11 +17,25 @@ import numpy as np
 import etude
 from etude.core.table import TABLE
 
+
+class Absent:
+    """PyTorch where it is not installed: any name of it, and whatever a call of that would give."""
+
+    def __getattr__(self, name):
+        return self
+
+    def __call__(self, *args, **kwargs):
+        return self
+
+    def __getitem__(self, index):
+        return self
+
+
 try:
     import torch
     import torch.nn.functional as F
 except ImportError:
-    torch = F = None
+    torch = F = Absent()
 
 MILLION = 1 << 20
 
@@ -304,10 +318,10 @@ def softmax(name, rng, shape):
 @case("softmax_backward", "log_softmax_backward", shapes=TABLE_)
 def from_softmax(name, rng, shape):
     x, grad = normal(rng, shape), normal(rng, shape)
-    y = getattr(torch, name.removesuffix("_backward"))(torch.from_numpy(x), -1)
-    (g,) = there(grad)
+    y = TABLE[name.removesuffix("_backward")](x, dim=-1)
+    g, a = there(grad, y)
     function = getattr(torch.ops.aten, f"_{name}_data")
-    return Case(shape, (grad, y.numpy()), lambda: function(g, y, -1, torch.float32))
+    return Case(shape, (grad, y), lambda: function(g, a, -1, torch.float32))
 
 
 @case("cross_entropy", shapes=TABLE_)
@@ -426,7 +440,9 @@ def from_conv2d(name, rng, shape):
     """The gradient of the image or of the weights alone."""
     x, w, stride, padding = layer(rng, shape)
     a, c = there(x, w)
-    grad = normal(rng, tuple(F.conv2d(a, c, stride=stride, padding=padding).shape))
+    sides = [(n + 2 * padding - k) // stride + 1
+             for n, k in zip(x.shape[2:], w.shape[2:], strict=True)]
+    grad = normal(rng, (len(x), len(w), *sides))
     (g,) = there(grad)
     image = name == "conv2d_input"
     run, wanted = torch.ops.aten.convolution_backward, [image, not image, False]

@@ -1,5 +1,5 @@
-"""Ops one by one, beside NumPy (the reference) and PyTorch: who is faster, and how far from the
-speed of memory is it?
+"""Ops one by one, beside NumPy (the reference) and, where it is installed, PyTorch: who is faster,
+and how far from the speed of memory is it?
 
 Both get the same arrays, and what they give is compared before it is timed. Turns are short, since
 there are hundreds of cases. With one thread the clock is the CPU time of the thread, so that
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import etude
-from etude.bench import calls
+from etude.bench import calls, peers
 from etude.bench.race import EAGER, NUMPY, TORCH, Lead, Row, Time, in_short
 from etude.core.table import TABLE
 from etude.measure import Interval, Span, median_interval, now
@@ -27,10 +28,10 @@ from etude.measure import Interval, Span, median_interval, now
 SAMPLE = 0.003  # seconds that one side runs in one turn, at least
 SETTLE = 0.001  # seconds that it runs before, unmeasured, if there are threads that must calm down
 TURNS = 25
-ALONE = 3  # turns of NumPy
+ALONE, AS_PEER = 3, 7  # turns of NumPy, beside PyTorch and without it: an interval takes six
 FEWER = 15  # where there are hundreds of cases
 RELATIVE, ABSOLUTE = 2e-4, 2e-5  # how far results may differ; the second is of the largest number
-#: At least as fast as PyTorch, give or take; or most of what memory can do.
+#: At least as fast as the other side, give or take; or most of what memory can do.
 PASSES, PASSES_LOW, ENOUGH_OF_MEMORY = 1.0, 0.95, 0.85
 
 
@@ -41,7 +42,8 @@ class Found:
     name: str
     shape: tuple[int, ...]
     seconds: dict[str, Interval]  # side -> seconds of a call
-    ratio: Interval  # PyTorch's time over ours
+    over: str  # the other side: PyTorch, or else NumPy
+    ratio: Interval  # its time over ours
     memory: float  # ours: share of the bandwidth; 0 where caches hold what is moved
     busy: str
 
@@ -54,8 +56,8 @@ class Found:
         """The same as the row of a report. A busy machine is named, and nothing judged then."""
         why = f"This machine was busy: {self.busy}." if self.busy else ""
         times = {n: Time.of(i) for n, i in self.seconds.items()}
-        lead = Lead(EAGER, TORCH, self.ratio.middle, self.ratio.low, self.ratio.high, why)
-        return Row(_label(self.name, self.shape), times, leads=[lead])
+        lead = Lead(EAGER, self.over, self.ratio.middle, self.ratio.low, self.ratio.high, why)
+        return Row(_label(self.name, self.shape), times, left_out=_absent(), leads=[lead])
 
     def __str__(self) -> str:
         shape, r = "x".join(map(str, self.shape)), self.ratio
@@ -63,6 +65,12 @@ class Found:
         return (f"{self.name:29} {shape:>14} {1e6 * self.seconds[EAGER].middle:9.1f} us "
                 f"{r.middle:6.2f} ({r.low:.2f} to {r.high:.2f}) {memory} "
                 f"{'(busy)' if self.busy else ''}").rstrip()
+
+
+def _absent() -> dict[str, str]:
+    """Why PyTorch is left out, if it is."""
+    package = peers.missing(TORCH)
+    return {TORCH: f"it is not installed: pip install {package}"} if package else {}
 
 
 def _label(name: str, shape: tuple[int, ...]) -> str:
@@ -87,12 +95,16 @@ def at_a_million(name: str, seed: int, drawn: int = 3) -> Iterator[Any]:
 
 def timed(name: str, case: Any, threads: int, bandwidth: float, count: int = TURNS,
           numpy: bool = False) -> Found:
-    """All sides in ``count`` turns. AssertionError if they do not agree."""
+    """All sides in ``count`` turns. AssertionError if they do not agree. With ``numpy``, or without
+    PyTorch, the reference is timed too.
+    """
     clock = time.thread_time if threads == 1 else time.perf_counter
     op = calls.op_of(name)
-    sides = {EAGER: case.ours(op), TORCH: case.theirs}
+    reference = partial(TABLE[op], *case.arrays, **case.attrs)
+    sides = {EAGER: case.ours(op)} | ({} if _absent() else {TORCH: case.theirs})
+    over = TORCH if TORCH in sides else NUMPY
     mine = sides[EAGER]()
-    agree(name, case, mine, sides[TORCH]())
+    agree(name, case, mine, sides.get(over, reference)())
     counts = {n: _calls(side, clock) for n, side in sides.items()}
     turns: dict[str, list[float]] = {n: [] for n in sides}
     order, start = list(sides), now()
@@ -105,14 +117,15 @@ def timed(name: str, case: Any, threads: int, bandwidth: float, count: int = TUR
     # The CPU time of a thread says as much in a crowd; the wall does not.
     busy = "" if threads == 1 else Span.between(start, now()).busy
     seconds = {n: median_interval(spent) for n, spent in turns.items()}
-    if numpy:  # so much slower that a few turns, outside of the others, say enough
-        reference = partial(TABLE[op], *case.arrays, **case.attrs)
+    if numpy or over == NUMPY:  # so much slower that a few turns, outside of the others, say enough
         reference()
-        seconds[NUMPY] = median_interval([_spent(reference, 1, clock) for _ in range(ALONE)])
-    ratio = median_interval([b / a for a, b in zip(turns[EAGER], turns[TORCH], strict=True)])
+        often = AS_PEER if over == NUMPY else ALONE
+        turns[NUMPY] = [_spent(reference, 1, clock) for _ in range(often)]
+        seconds[NUMPY] = median_interval(turns[NUMPY])
+    ratio = median_interval([b / a for a, b in zip(turns[EAGER], turns[over], strict=False)])
     large = math.prod(case.shape) > calls.MILLION / 2
     share = _moved(case, mine) / seconds[EAGER].middle / bandwidth if large else 0.0
-    return Found(name, case.shape, seconds, ratio, share, busy)
+    return Found(name, case.shape, seconds, over, ratio, share, busy)
 
 
 def agree(name: str, case: Any, ours: Any, theirs: Any) -> None:
@@ -122,7 +135,7 @@ def agree(name: str, case: Any, ours: Any, theirs: Any) -> None:
 
     pairs = list(zip(listed(ours), listed(theirs), strict=False))
     for got, want in pairs[: case.outputs]:
-        want = want.detach().numpy()
+        want = np.asarray(want.detach() if hasattr(want, "detach") else want)
         size = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
         np.testing.assert_allclose(np.reshape(got, want.shape), want, rtol=RELATIVE,
                                    atol=ABSOLUTE * size, err_msg=f"{name} {case.shape}")
@@ -150,16 +163,20 @@ def _calls(side: Callable[[], Any], clock: Callable[[], float]) -> int:
 
 def race(name: str, threads: int, bandwidth: float) -> Iterator[tuple[Row, str]]:
     """Time one name at its three sizes, on the C kernels: what was found, and a line of it."""
-    import torch
-
     made = list(sized(name))  # some keep PyTorch's tape, so they are made before it is off
-    with etude.use("cpu"), torch.no_grad():
+    quiet: Any = nullcontext()
+    if not _absent():
+        import torch
+
+        quiet = torch.no_grad()
+    with etude.use("cpu"), quiet:
         for case in made:
             try:
                 found = timed(name, case, threads, bandwidth, FEWER, numpy=True)
             except Exception as error:  # the other ops have their turn
                 wrong = isinstance(error, AssertionError)
-                why = "it computes something else than PyTorch" if wrong else in_short(error)
+                over = NUMPY if _absent() else TORCH
+                why = f"it computes something else than {over}" if wrong else in_short(error)
                 yield Row(_label(name, case.shape), left_out={EAGER: why}), (
                     f"{_label(name, case.shape)}: {why}")
             else:

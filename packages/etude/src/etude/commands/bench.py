@@ -230,13 +230,10 @@ def ops_(names: tuple[str, ...], threads: int | None, seconds: float | None, qui
          json_: bool, plot: Path | None) -> None:
     """Ops one by one, forward and backward, at three sizes.
 
-    NAMES are those of ops; without them, all. PyTorch must be installed. The
-    ratio is PyTorch's time over Etude's; "memory" is the share of this
-    machine's bandwidth that Etude reaches.
+    NAMES are those of ops; without them, all. The ratio is PyTorch's time over
+    Etude's, or NumPy's where PyTorch is not installed; "memory" is the share of
+    this machine's bandwidth that Etude reaches.
     """
-    if peers.missing(TORCH):
-        raise click.ClickException("etude bench ops needs PyTorch, which is not installed: "
-                                   "pip install torch")
     if seconds is not None:
         raise click.UsageError("ops are timed in turns of some milliseconds; --time is for steps "
                                "and inference")
@@ -252,6 +249,8 @@ def ops_(names: tuple[str, ...], threads: int | None, seconds: float | None, qui
     peers.set_threads(cores())
     bandwidth = peaks().of(cores()).bandwidth
     made = Report.begin("ops", cores())
+    if peers.missing(TORCH):
+        _say("Beside NumPy alone. Beside PyTorch, too: pip install torch")
     wanted = [n for n in calls.CASES if not names or n in names or calls.op_of(n) in names]
     for name in wanted[:1] if quick else wanted:
         _say(name)
