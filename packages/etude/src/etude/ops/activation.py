@@ -1,4 +1,5 @@
-"""Activations with a parameter or a formula of their own. C: c_src/cpu/activation.c, silu in map.c.
+"""Activations with a parameter or a formula of their own.
+C: c_src/cpu/activation.c; silu: c_src/cpu/map.c.
 
 Legend: x, y, grad have any shape, all the same. ``relu``, ``gelu``, ``sigmoid`` and ``tanh`` are in
 ``map.py``.
