@@ -1,10 +1,12 @@
 """What a student is shown: the smallest failing case, drawn."""
 
 import numpy as np
+import pytest
 
 from etude_check.worker.answers import Driven
 from etude_course.cases.case import Case
 from etude_course.cases.compare import difference
+from etude_course.kit.kit import Answer, Fingerprint
 from etude_course.record import Status
 from etude_course.run import feedback
 from etude_course.run.calls import Fault
@@ -75,3 +77,30 @@ def test_the_smallest_visible_case_is_shown():
 
     assert feedback.smallest([of("a", 9), of("b", 3), of("c", 1, True)]).case.name == "b"
     assert feedback.smallest([of("c", 4, True), of("d", 2, True)]).case.name == "d"
+
+
+# ---------------------------------------------------------------------- a mistake of an op, by name
+
+
+def answers(*found):
+    """Numbers are values; words are how a call ended."""
+    return [Answer(ended=x) if isinstance(x, str) else Answer(np.float32([x])) for x in found]
+
+
+@pytest.mark.parametrize(("given", "named"), [
+    (answers("right", 7.0, 2.0), "m"),  # the first 1.0 was what lay beside an array
+    (answers("right", 7.0, 3.0), ""),
+    (answers("right", 1.0, 2.0), "m"),
+    (answers(5.0, 1.0, 2.0), ""),  # wrong where the mistake is right
+    (answers("right", "right", 2.0), ""),
+])
+def test_half_of_the_steady_answers_of_a_mistake_name_it(given, named):
+    prints = [Fingerprint("m", tuple(answers("right", 1.0, 2.0)))]
+    assert feedback.same_answers(prints, given) == named
+
+
+def test_of_two_mistakes_the_one_that_answers_more_alike_is_named():
+    prints = [Fingerprint("half", tuple(answers(1.0, 9.0))),
+              Fingerprint("whole", tuple(answers(1.0, 2.0)))]
+    assert feedback.same_answers(prints, answers(1.0, 2.0)) == "whole"
+    assert feedback.same_answers(prints[::-1], answers(1.0, 2.0)) == "whole"
