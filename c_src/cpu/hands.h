@@ -1,6 +1,7 @@
-/* hands.h: the tasks of a call dealt out to threads. A thread has neighbouring tasks, the same ones in
-   every call of as many tasks, so what a layer has written is often read on the same core; then it
-   helps with what is left of the others'. */
+/* hands.h: the tasks of a call dealt out to threads. A thread has neighbouring tasks, the same ones
+   in every call of as many tasks, so what a layer has written is often read on the same core; then
+   it helps with what is left of the others'. So does the pool, c_src/cpu/host/threads.c, with its
+   chunks. */
 #ifndef ETUDE_HANDS_H
 #define ETUDE_HANDS_H
 

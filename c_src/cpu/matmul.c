@@ -13,8 +13,8 @@
            for panel of the strip, KC x NR             in L1
              for tile of the block, MR rows            MR x NR accumulators in registers (gemm.h)
 
-   Tasks are dealt out to threads (hands.h), and a strip of B is packed by whoever needs it first, so a
-   product is one fork and one join. A single block of rows is cut along n instead and shares
+   Tasks are dealt out to threads (hands.h), and a strip of B is packed by whoever needs it first,
+   so a product is one fork and one join. A single block of rows is cut along n instead and shares
    nothing; stacks of small products are cut along the batch. In a frozen program B may be a weight
    that is the same at every run: then it is packed once, all of it, and stays with the call.
    Products of few rows keep it aligned. A relu behind the product is done on each part of C.

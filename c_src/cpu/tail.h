@@ -3,7 +3,8 @@
 
    The context says what follows (etude_tail of etude.h). It is the formula of batch_norm_eval, add
    and relu, operation by operation, so the bits are those of the three calls. What is gained is
-   walks over the whole result, and that threads share this part of a small image too. */
+   walks over the whole result, and that threads share this part of a small image too. A linear has
+   one kind of tail, a relu, and does it itself (relu_part of matmul.c). */
 #ifndef ETUDE_TAIL_H
 #define ETUDE_TAIL_H
 

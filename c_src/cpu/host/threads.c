@@ -4,10 +4,10 @@
    neighbouring ones. It opens the job and works on it itself, and so does each worker that comes in
    time: first on its own share, then on what is left of the others'. When no chunk is left the
    caller closes the job and waits for those who joined, never for those who slept through it.
-   A thread has the same share of every job, so it often finds in the cache of its core what it wrote
-   in the job before. Workers spin for some 50 us before they sleep, so that a train of small jobs
-   finds them awake and an idle process costs nothing. A worker that is awake takes no lock: a
-   lock that is held for a moment puts it to sleep for longer than most jobs last.
+   A thread has the same share of every job, so it often finds in the cache of its core what it
+   wrote in the job before. Workers spin for some 50 us before they sleep, so that a train of small
+   jobs finds them awake and an idle process costs nothing. A worker that is awake takes no lock:
+   one that is held for a moment puts it to sleep for longer than most jobs last.
 
    A nested parallel_for, or one from a second Python thread while the pool is busy, runs serially.
    Which thread takes which chunk may vary; kernels are written so that results do not depend on it.
